@@ -1,0 +1,30 @@
+"""What is kept: every proposal, evaluation and model call of a run in SQL, all code in git.
+
+This package knows neither the engine nor the sandbox.
+"""
+
+from archive.code import CodeStore, Commit
+from archive.errors import ArchiveError, NotFound, StorageFull
+from archive.novelty import NoveltyIndex, embed
+from archive.reader import ArchiveReader
+from archive.records import (
+    SEED,
+    Call,
+    CallState,
+    Evaluation,
+    Event,
+    Kept,
+    Proposal,
+    Spend,
+    State,
+    Variant,
+    derive_id,
+)
+from archive.snapshot import Snapshot
+from archive.store import Archive
+
+__all__ = [
+    "SEED", "Archive", "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit",
+    "Evaluation", "Event", "Kept", "NotFound", "NoveltyIndex", "Proposal", "Snapshot", "Spend",
+    "State", "StorageFull", "Variant", "derive_id", "embed",
+]

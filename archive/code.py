@@ -1,0 +1,142 @@
+"""The code of every variant: one commit each in a bare git repository, its parents its parents'.
+
+Objects are written in process (gitdb); git itself is started for maintenance only. SQL keeps the
+hashes, so nothing is ever looked up by a ref; refs are written from time to time for people's tools.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import git
+from git.objects.fun import tree_to_stream
+from gitdb import GitDB, IStream
+from gitdb.exc import BadObject
+from gitdb.util import bin_to_hex, hex_to_bin
+
+from archive.errors import ArchiveError, StorageFull
+
+Files = Mapping[str, bytes]
+_FILE, _EXECUTABLE, _FOLDER = 0o100644, 0o100755, 0o040000
+_AUTHOR = "evolve <evolve@localhost>"
+
+
+class Commit(NamedTuple):
+    """Hashes of a stored variant."""
+
+    tree: str
+    commit: str
+
+
+class CodeStore:
+    """Trees and commits by hash. Used from one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db: Any = GitDB(str(path / "objects"))
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """A new bare repository that git never packs by itself."""
+        repository = git.Repo.init(str(path), bare=True, initial_branch="best")
+        with repository.config_writer() as config:
+            config.set_value("gc", "auto", "0")
+        repository.close()
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """An existing one. Raises `ArchiveError`."""
+        if not (path / "objects").is_dir():
+            raise ArchiveError(f"{path} is no git repository", "was the run copied only in part?")
+        return cls(path)
+
+    def tree_of(self, files: Files) -> str:
+        """Store a tree of files (path -> content); the same files have the same hash."""
+        folders: dict[str, dict[str, bytes]] = {}
+        entries: list[tuple[bytes, int, str]] = []
+        for path, content in files.items():
+            name, _, rest = path.partition("/")
+            if rest:
+                folders.setdefault(name, {})[rest] = content
+            else:
+                mode = _EXECUTABLE if content.startswith(b"#!") else _FILE
+                entries.append((self._store(b"blob", content), mode, name))
+        for name, inner in folders.items():
+            entries.append((hex_to_bin(self.tree_of(inner)), _FOLDER, name))
+        entries.sort(key=lambda entry: entry[2] + ("/" if entry[1] == _FOLDER else ""))
+        stream = BytesIO()
+        tree_to_stream(entries, stream.write)
+        return self._hex(self._store(b"tree", stream.getvalue()))
+
+    def commit(self, files: Files, parents: Sequence[str], message: str) -> Commit:
+        """Store a variant. Raises `StorageFull`; what was stored before stays whole."""
+        tree = self.tree_of(files)
+        stamp = f"{_AUTHOR} {int(time.time())} +0000"
+        lines = [f"tree {tree}", *(f"parent {parent}" for parent in dict.fromkeys(parents)),
+                 f"author {stamp}", f"committer {stamp}", "", message, ""]
+        return Commit(tree, self._hex(self._store(b"commit", "\n".join(lines).encode())))
+
+    def files(self, tree: str) -> dict[str, bytes]:
+        """The files of a tree, by path. Raises `ArchiveError` when it is not there."""
+        found: dict[str, bytes] = {}
+        for mode, name, sha in self._entries(self._read(tree)):
+            if mode == _FOLDER:
+                inner = self.files(sha)
+                found |= {f"{name}/{path}": content for path, content in inner.items()}
+            else:
+                found[name] = self._read(sha)
+        return found
+
+    def tidy(self, refs: Mapping[str, str], best: str | None = None) -> None:
+        """Write refs (id -> commit) and pack what is loose. Safe to kill at any moment."""
+        lines = [f"update refs/variants/{name} {commit}\n" for name, commit in refs.items()]
+        if best is not None:
+            lines.append(f"update refs/heads/best {best}\n")
+        self._git("update-ref", "--stdin", stdin="".join(lines))
+        self._git("pack-refs", "--all")
+        self._git("repack", "-d", "-q")
+        self._db.update_cache(force=True)
+
+    def _git(self, *arguments: str, stdin: str = "") -> None:
+        done = subprocess.run(["git", f"--git-dir={self.path}", *arguments], input=stdin,
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ArchiveError(f"git {arguments[0]} failed in {self.path}: {done.stderr.strip()}",
+                               f"try: git --git-dir={self.path} fsck")
+
+    def _store(self, kind: bytes, data: bytes) -> bytes:
+        try:
+            stream = self._db.store(IStream(kind, len(data), BytesIO(data)))
+        except OSError as error:
+            raise StorageFull(f"{self.path} can't be written: {error.strerror}",
+                              "make room, then: evolve resume") from None
+        return bytes(stream.binsha)
+
+    def _read(self, sha: str) -> bytes:
+        try:
+            return bytes(self._db.stream(hex_to_bin(sha)).read())
+        except BadObject:
+            raise ArchiveError(f"{self.path} has no object {sha}",
+                               f"try: git --git-dir={self.path} fsck") from None
+
+    @staticmethod
+    def _entries(data: bytes) -> list[tuple[int, str, str]]:
+        entries: list[tuple[int, str, str]] = []
+        position = 0
+        while position < len(data):
+            end = data.index(b"\0", position)
+            mode, _, name = data[position:end].partition(b" ")
+            sha = data[end + 1:end + 21]
+            entries.append((int(mode, 8), name.decode(), sha.hex()))
+            position = end + 21
+        return entries
+
+    @staticmethod
+    def _hex(sha: bytes) -> str:
+        return str(bin_to_hex(sha).decode())

@@ -1,0 +1,100 @@
+"""Opening the database of a run: pragmas, migrations, and what a fault of it means for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from archive.errors import ArchiveError, StorageFull
+from archive.schema import REVISION
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open")
+
+
+def create_database(path: Path) -> Engine:
+    """A new database at the newest schema. Raises `StorageFull`."""
+    engine = open_for_writing(path, new=True)
+    with storage_faults(path), engine.begin() as connection:
+        _migrate(connection)
+    return engine
+
+
+def open_for_writing(path: Path, new: bool = False) -> Engine:
+    """The one writer's engine, migrated to the newest schema. Raises `ArchiveError`."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0})
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_immediate)
+    if not new:
+        check_revision(engine, path)
+        with storage_faults(path), engine.begin() as connection:
+            _migrate(connection)
+    return engine
+
+
+def open_for_reading(path: Path) -> Engine:
+    """A view's engine: it can't write, and a live run goes on beside it."""
+    if not path.exists():
+        raise ArchiveError(f"{path} does not exist", "list the runs: evolve ls")
+    for mode in ("mode=ro", "immutable=1"):  # the second for a folder that can't be written to
+        engine = create_engine(f"sqlite:///file:{path}?{mode}&uri=true")
+        try:
+            check_revision(engine, path)
+            return engine
+        except OperationalError as error:
+            failure = error
+    raise ArchiveError(f"{path} can't be read: {failure.orig}", "is it a run's archive.db?")
+
+
+def check_revision(engine: Engine, path: Path) -> None:
+    """Raises `ArchiveError` when the database is no archive or newer than this code."""
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except DBAPIError as error:
+        if "no such table" in str(error.orig) or "not a database" in str(error.orig):
+            raise ArchiveError(f"{path} is no archive of evolve",
+                               "was it copied only in part?") from None
+        raise
+    if found is None or found > REVISION:
+        raise ArchiveError(f"{path} was written by a newer version (schema {found}; this one knows "
+                           f"{REVISION})", "pip install --upgrade evolutionary-code-search")
+
+
+@contextmanager
+def storage_faults(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into an error for people."""
+    try:
+        yield
+    except OperationalError as error:
+        if any(sign in str(error.orig) for sign in _FULL):
+            raise StorageFull(f"{path} can't be written: {error.orig}",
+                              "make room or mend the rights, then: evolve resume") from None
+        raise ArchiveError(f"{path}: {error.orig}", "then: evolve resume") from None
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _set_pragmas(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,19 @@
+"""What can go wrong with an archive; each error says what to do next."""
+
+from __future__ import annotations
+
+
+class ArchiveError(Exception):
+    """The archive can't be used; `hint` says what to do next."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+class NotFound(ArchiveError):
+    """No such proposal, or the prefix fits several."""
+
+
+class StorageFull(ArchiveError):
+    """The disk is full or read-only; nothing that was committed is lost."""

@@ -1,0 +1,1 @@
+"""Schema migrations (alembic); `versions` has one file for each schema."""

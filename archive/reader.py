@@ -1,0 +1,185 @@
+"""Reading an archive: scores, lineage, spend. All of it queries over rows; nothing is counted twice."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, Row, Select, func, select
+
+from archive.database import open_for_reading, storage_faults
+from archive.errors import NotFound
+from archive.records import Call, CallState, Evaluation, Event, Kept, Proposal, Spend, State, Variant
+from archive.schema import calls, evaluations, events, meta, parents, proposals
+
+
+def pack_text(text: str) -> bytes:
+    """Long texts are kept compressed."""
+    return zlib.compress(text.encode(errors="surrogatepass"))
+
+
+def unpack_text(data: bytes) -> str:
+    """The text that `pack_text` packed."""
+    return zlib.decompress(data).decode(errors="surrogatepass")
+
+
+class ArchiveReader:
+    """Questions to an archive. Opened by `open`, it can't write."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine, self.path = engine, path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """For views: a live run goes on beside it. Raises `ArchiveError`."""
+        return cls(open_for_reading(path), path)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._engine.dispose()
+
+    def meta(self) -> dict[str, str]:
+        """Facts about the run that must agree with its files (run id, seed, evaluator)."""
+        return {row.key: row.value for row in self._rows(select(meta))}
+
+    def proposal(self, prefix: str) -> Proposal:
+        """By id or unique prefix. Raises `NotFound`."""
+        found = self._rows(select(proposals).where(proposals.c.id.startswith(prefix, autoescape=True))
+                           .order_by(proposals.c.number).limit(3))
+        if not found:
+            raise NotFound(f"there is no proposal {prefix!r}", "list them: evolve tree")
+        if len(found) > 1:
+            raise NotFound(f"{prefix!r} fits several: " + ", ".join(row.id for row in found),
+                           "give more letters of the id")
+        return self._with_parents(found)[0]
+
+    def proposals(self, states: Iterable[State] = ()) -> list[Proposal]:
+        """All proposals in the order of their decisions, or those in some states."""
+        query = select(proposals).order_by(proposals.c.number)
+        wanted = [state.value for state in states]
+        if wanted:
+            query = query.where(proposals.c.state.in_(wanted))
+        return self._with_parents(self._rows(query))
+
+    def scores(self, split: str = "search") -> dict[str, float]:
+        """Mean score over the cases of a split, by proposal id; only scored variants."""
+        per_case = (
+            select(evaluations.c.proposal, func.avg(evaluations.c.score).label("mean"))
+            .join(proposals, proposals.c.id == evaluations.c.proposal)
+            .where(evaluations.c.split == split, proposals.c.state == State.SCORED.value)
+            .group_by(evaluations.c.proposal, evaluations.c.case_id).subquery())
+        query = select(per_case.c.proposal, func.avg(per_case.c.mean).label("mean"))
+        return {row.proposal: row.mean
+                for row in self._rows(query.group_by(per_case.c.proposal)) if row.mean is not None}
+
+    def variants(self) -> list[Variant]:
+        """Every proposal with its score, children and cost, in the order of the decisions."""
+        everything = self.proposals()
+        scores, costs = self.scores(), self._costs()
+        children: dict[str, int] = {}
+        for proposal in everything:
+            for parent in set(proposal.parents) if proposal.is_variant else ():
+                children[parent] = children.get(parent, 0) + 1
+        return [Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
+                for p in everything]
+
+    def evaluations(self, proposal: str) -> list[Evaluation]:
+        """The rows of one proposal, oldest first."""
+        query = select(evaluations).where(evaluations.c.proposal == proposal)
+        return [_evaluation(row) for row in self._rows(query.order_by(evaluations.c.id))]
+
+    def calls(self, proposal: str | None = None) -> list[Call]:
+        """Model calls of one proposal, or all, oldest first."""
+        query = select(calls).order_by(calls.c.id)
+        if proposal is not None:
+            query = query.where(calls.c.proposal == proposal)
+        return [_call(row) for row in self._rows(query)]
+
+    def spend(self) -> Spend:
+        """Sums over call rows: settled cost, and reservations of calls that are not settled."""
+        settled = calls.c.state.in_([CallState.REPLIED.value, CallState.FAILED.value])
+        rows = self._rows(select(
+            settled.label("settled"), func.count().label("calls"),
+            func.sum(calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens"),
+            func.sum(calls.c.reserved_tokens).label("reserved_tokens"),
+            func.sum(calls.c.cost_usd).label("usd"),
+            func.sum(calls.c.reserved_usd).label("reserved_usd")).group_by(settled))
+        done = next((row for row in rows if row.settled), None)
+        rest = next((row for row in rows if not row.settled), None)
+        usd, uncertain = (done.usd if done else 0.0), (rest.reserved_usd if rest else 0.0)
+        tokens = (done.tokens if done else 0) + (rest.reserved_tokens if rest else 0)
+        return Spend(sum(row.calls for row in rows), tokens, usd + uncertain, usd, uncertain)
+
+    def counts(self) -> dict[State, int]:
+        """How many proposals are in each state, the seed left out."""
+        query = (select(proposals.c.state, func.count().label("n"))
+                 .where(proposals.c.number > 0).group_by(proposals.c.state))
+        return {State(row.state): row.n for row in self._rows(query)}
+
+    def events(self, after: int = 0) -> list[Event]:
+        """What happened after an event, oldest first."""
+        query = select(events).where(events.c.id > after).order_by(events.c.id)
+        return [Event(row.id, row.at, row.kind, row.proposal, json.loads(row.data))
+                for row in self._rows(query)]
+
+    def last_event(self) -> int:
+        """The archive's clock: the id of the newest event, 0 when there is none."""
+        with self._reading() as connection:
+            return connection.execute(select(func.max(events.c.id))).scalar() or 0
+
+    def path_to(self, proposal: str) -> list[Proposal]:
+        """From the seed to a proposal, along first parents."""
+        by_id = {p.id: p for p in self.proposals()}
+        path = [by_id[self.proposal(proposal).id]]
+        while path[-1].parents:
+            path.append(by_id[path[-1].parents[0]])
+        return path[::-1]
+
+    def _costs(self) -> dict[str, float]:
+        query = select(calls.c.proposal, func.sum(calls.c.cost_usd).label("usd"))
+        return {row.proposal: row.usd for row in self._rows(query.group_by(calls.c.proposal))}
+
+    def _with_parents(self, rows: list[Row[Any]]) -> list[Proposal]:
+        query = select(parents).order_by(parents.c.child, parents.c.position)
+        if len(rows) == 1:
+            query = query.where(parents.c.child == rows[0].id)
+        lineage: dict[str, list[str]] = {}
+        for row in self._rows(query):
+            lineage.setdefault(row.child, []).append(row.parent)
+        return [_proposal(row, tuple(lineage.get(row.id, ()))) for row in rows]
+
+    def _rows(self, query: Select[Any]) -> list[Row[Any]]:
+        with self._reading() as connection:
+            return list(connection.execute(query).all())
+
+    def _reading(self) -> Connection:
+        with storage_faults(self.path):
+            return self._engine.connect()
+
+
+def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:
+    values = dict(row._mapping)
+    values["state"] = State(row.state)
+    values["kept"] = Kept(row.kept) if row.kept else None
+    return Proposal(**values, parents=lineage)
+
+
+def _evaluation(row: Row[Any]) -> Evaluation:
+    values = dict(row._mapping)
+    for key in ("id", "proposal", "created_at"):
+        del values[key]
+    values["case"] = values.pop("case_id")
+    values["metrics"] = json.loads(row.metrics)
+    return Evaluation(**values)
+
+
+def _call(row: Row[Any]) -> Call:
+    values = dict(row._mapping)
+    del values["sent_at"]
+    values["state"] = CallState(row.state)
+    values["request"] = unpack_text(row.request)
+    values["reply"] = unpack_text(row.reply) if row.reply is not None else None
+    return Call(**values)

@@ -1,0 +1,154 @@
+"""Frozen records of the archive: what a row is once it has left the database."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """How far a proposal has come. The last three are final."""
+
+    PLANNED = "planned"
+    REPLIED = "replied"
+    PROPOSED = "proposed"
+    EVALUATING = "evaluating"
+    SCORED = "scored"
+    FAILED = "failed"
+    REJECTED = "rejected"
+
+    @property
+    def finished(self) -> bool:
+        return self in (State.SCORED, State.FAILED, State.REJECTED)
+
+
+class Kept(StrEnum):
+    """What adding a scored variant meant, from least to most."""
+
+    KEPT = "kept"  # one more node of the tree
+    IMPROVED = "improved"  # better than every one of its parents
+    BEST = "best"  # better than every variant before it
+
+
+class CallState(StrEnum):
+    """A model call: committed as `sent` before the request leaves."""
+
+    SENT = "sent"
+    REPLIED = "replied"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"  # a crash came between; its reservation stays charged
+
+
+SEED = "seed"  # the operator of proposal 0
+
+
+def derive_id(run_seed: int, number: int) -> str:
+    """The id of a decision: nothing random is kept, so a repeated run has the same ids."""
+    digest = hashlib.blake2b(f"{run_seed}:{number}".encode(), digest_size=10).digest()
+    return base64.b32encode(digest).decode().lower()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One decision to expand, and what became of it. It is a variant once it has a tree."""
+
+    id: str
+    number: int
+    state: State
+    operator: str
+    parents: tuple[str, ...]
+    seen: int  # the last event of the archive that the decision saw
+    created_at: float
+    tree: str | None = None
+    commit: str | None = None
+    note: str = ""  # what the operator did, in a line
+    reason: str | None = None  # why it failed or was rejected
+    message: str = ""
+    log: str = ""
+    kept: Kept | None = None
+    novelty: float | None = None
+    improvement: float | None = None
+    quarantined: bool = False
+    finished_at: float | None = None
+
+    @property
+    def is_variant(self) -> bool:
+        return self.tree is not None and self.state is not State.REJECTED
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row: (variant, case, attempt) and what the scorer said."""
+
+    case: str
+    split: str
+    attempt: int
+    score: float | None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    feedback: str = ""
+    log: str = ""
+    reason: str | None = None
+    message: str = ""
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+    cost_usd: float = 0.0
+    evaluator: str = ""  # hash of the scorer's files
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to a model, with its reservation and its reply."""
+
+    id: int
+    proposal: str
+    round: int  # 0 the first answer, 1 the repair
+    attempt: int
+    model: str
+    request: str  # JSON
+    state: CallState
+    reserved_tokens: int
+    reserved_usd: float
+    reply: str | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What a run has used: settled calls, and reservations of calls that are not settled."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    settled_usd: float = 0.0
+    uncertain_usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened; the archive's own clock is the event's id."""
+
+    id: int
+    at: float
+    kind: str
+    proposal: str | None
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A proposal as the tree shows it: with its score and its children's count."""
+
+    proposal: Proposal
+    score: float | None
+    children: int
+    cost_usd: float

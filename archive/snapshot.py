@@ -1,0 +1,96 @@
+"""What policies see: scored variants in columns, loaded once and kept up to date by what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archive.reader import ArchiveReader
+from archive.records import Proposal, State
+
+
+class Snapshot:
+    """Columns over the scored variants of a run, in the order in which they were scored.
+
+    `value` is the score with its sign turned so that higher is better. Policies only read.
+    """
+
+    def __init__(self, maximize: bool) -> None:
+        self.sign = 1.0 if maximize else -1.0
+        self.proposals: list[Proposal] = []
+        self.last_event = 0
+        self._row: dict[str, int] = {}
+        self._value = np.empty(64)
+        self._children = np.zeros(64, dtype=np.int64)
+
+    @classmethod
+    def load(cls, archive: ArchiveReader, maximize: bool) -> Snapshot:
+        """Everything the database has; equal to a snapshot that saw every write."""
+        snapshot = cls(maximize)
+        scores = archive.scores()
+        everything = archive.proposals()
+        done = [p for p in everything if p.state is State.SCORED]
+        for proposal in sorted(done, key=lambda p: (p.finished_at or 0.0, p.number)):
+            snapshot.add(proposal, scores[proposal.id])
+        for proposal in everything:
+            if proposal.state is not State.REJECTED:
+                snapshot.expect(proposal.parents)
+        snapshot.last_event = archive.last_event()
+        return snapshot
+
+    def __len__(self) -> int:
+        return len(self.proposals)
+
+    def __contains__(self, proposal: str) -> bool:
+        return proposal in self._row
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Shape (n,): scores, higher is better."""
+        return self._value[:len(self)]
+
+    @property
+    def children(self) -> NDArray[np.int64]:
+        """Shape (n,): proposals made from each, pending and failed ones included, rejected not."""
+        return self._children[:len(self)]
+
+    def value_of(self, proposal: str) -> float:
+        """The value of a scored variant. Raises `KeyError`."""
+        return float(self._value[self._row[proposal]])
+
+    def score_of(self, proposal: str) -> float:
+        """The score as the task gives it. Raises `KeyError`."""
+        return self.value_of(proposal) * self.sign
+
+    def add(self, proposal: Proposal, score: float) -> None:
+        """A variant was scored. Its own decision was counted with its parents by `expect`."""
+        row = len(self)
+        if row == len(self._value):
+            self._value = np.concatenate([self._value, np.empty_like(self._value)])
+            self._children = np.concatenate([self._children, np.zeros_like(self._children)])
+        self._value[row] = score * self.sign
+        self._children[row] = 0
+        self._row[proposal.id] = row
+        self.proposals.append(proposal)
+
+    def expect(self, parents: Sequence[str]) -> None:
+        """A child was planned: it counts for its parents at once, so that slots spread out."""
+        for parent in set(parents):
+            self._children[self._row[parent]] += 1
+
+    def release(self, parents: Sequence[str]) -> None:
+        """That child was rejected: it never became a variant."""
+        for parent in set(parents):
+            self._children[self._row[parent]] -= 1
+
+    def best(self) -> Proposal | None:
+        """The scored variant of highest value that is not quarantined; the earliest of equals."""
+        order = np.argsort(-self.values, kind="stable")
+        return next((self.proposals[row] for row in order if not self.proposals[row].quarantined),
+                    None)
+
+    def top(self, count: int) -> list[Proposal]:
+        """The best, best first."""
+        return [self.proposals[row] for row in np.argsort(-self.values, kind="stable")[:count]]

@@ -1,0 +1,153 @@
+"""Writing an archive: every state of a proposal in the transaction of its data."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, insert, update
+
+from archive.database import create_database, open_for_writing, storage_faults
+from archive.reader import ArchiveReader, pack_text
+from archive.records import Call, CallState, Evaluation, Kept, Proposal, State
+from archive.schema import calls, evaluations, events, meta, parents, proposals
+
+
+class Archive(ArchiveReader):
+    """The one writer. Each method is one transaction: all of it is kept, or none."""
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    @classmethod
+    def create(cls, path: Path, facts: Mapping[str, str]) -> Self:
+        """A new, empty archive with facts about its run. Raises `ArchiveError`."""
+        archive = cls(create_database(path), path)
+        with archive._writing() as connection:
+            connection.execute(insert(meta), [{"key": k, "value": v} for k, v in facts.items()])
+        return archive
+
+    @classmethod
+    def open_to_write(cls, path: Path) -> Self:
+        """An existing archive, migrated to the newest schema. Raises `ArchiveError`."""
+        return cls(open_for_writing(path), path)
+
+    def plan(self, proposal: Proposal) -> int:
+        """A decision was taken; returns the event's id."""
+        values = {c.name: getattr(proposal, c.name) for c in proposals.columns}
+        with self._writing() as connection:
+            connection.execute(insert(proposals), values | {"state": State.PLANNED.value})
+            rows = [{"child": proposal.id, "position": position, "parent": parent}
+                    for position, parent in enumerate(proposal.parents)]
+            if rows:
+                connection.execute(insert(parents), rows)
+            return self._event(connection, "planned", proposal.id, {"number": proposal.number})
+
+    def propose(self, proposal: str, tree: str, commit: str, note: str) -> int:
+        """The child's tree passed the checks and is in git."""
+        return self._change(proposal, State.PROPOSED, tree=tree, commit=commit, note=note)
+
+    def evaluating(self, proposal: str) -> int:
+        """A sandbox is at work on it."""
+        return self._change(proposal, State.EVALUATING)
+
+    def release(self, proposal: str) -> int:
+        """The machine failed, not the candidate: back to `proposed`."""
+        return self._change(proposal, State.PROPOSED)
+
+    def score(self, proposal: str, rows: Sequence[Evaluation], kept: Kept,
+              novelty: float, improvement: float | None) -> int:
+        """It was evaluated on every case that counts."""
+        return self._change(proposal, State.SCORED, rows, kept=kept.value, novelty=novelty,
+                            improvement=improvement, finished_at=self.clock())
+
+    def fail(self, proposal: str, reason: str, message: str, log: str,
+             rows: Sequence[Evaluation] = ()) -> int:
+        """The candidate's own fault, with the tail of its log."""
+        return self._change(proposal, State.FAILED, rows, reason=reason, message=message, log=log,
+                            finished_at=self.clock())
+
+    def reject(self, proposal: str, reason: str, message: str, note: str = "") -> int:
+        """It is no variant: unchanged, a duplicate, not parsable, outside the editable region."""
+        return self._change(proposal, State.REJECTED, reason=reason, message=message, note=note,
+                            finished_at=self.clock())
+
+    def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> None:
+        """More rows for a finished variant: a second attempt, held-out cases."""
+        with self._writing() as connection:
+            self._insert_evaluations(connection, proposal, rows)
+            self._event(connection, "evaluated", proposal, {"cases": [row.case for row in rows]})
+
+    def send_call(self, call: Call) -> int:
+        """Reserve and record a model call before it leaves; returns its id."""
+        with self._writing() as connection:
+            result = connection.execute(insert(calls), {
+                "proposal": call.proposal, "round": call.round, "attempt": call.attempt,
+                "model": call.model, "state": CallState.SENT.value,
+                "request": pack_text(call.request), "reserved_tokens": call.reserved_tokens,
+                "reserved_usd": call.reserved_usd, "prompt_tokens": 0, "completion_tokens": 0,
+                "cost_usd": 0.0, "sent_at": self.clock(), "seconds": 0.0})
+            key = result.inserted_primary_key
+            assert key is not None
+            return int(key[0])
+
+    def settle_call(self, call: Call) -> int:
+        """The reply and what it cost, with the proposal's state, at once: never paid twice."""
+        with self._writing() as connection:
+            connection.execute(update(calls).where(calls.c.id == call.id).values(
+                state=call.state.value, finish_reason=call.finish_reason, error=call.error,
+                reply=None if call.reply is None else pack_text(call.reply),
+                prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens,
+                cost_usd=call.cost_usd, seconds=call.seconds))
+            if call.state is CallState.REPLIED:
+                connection.execute(update(proposals).where(proposals.c.id == call.proposal)
+                                   .values(state=State.REPLIED.value))
+            return self._event(connection, "call", call.proposal, {
+                "state": call.state.value, "model": call.model, "cost_usd": call.cost_usd})
+
+    def expire_calls(self) -> int:
+        """After a crash: calls whose fate is unknown stay charged. Returns how many."""
+        with self._writing() as connection:
+            result = connection.execute(update(calls).where(calls.c.state == CallState.SENT.value)
+                                        .values(state=CallState.UNCERTAIN.value))
+            return result.rowcount
+
+    def note_event(self, kind: str, data: Mapping[str, Any]) -> int:
+        """Something about the run itself: started, resumed, stopped."""
+        with self._writing() as connection:
+            return self._event(connection, kind, None, data)
+
+    def _change(self, proposal: str, state: State, rows: Sequence[Evaluation] = (),
+                **values: Any) -> int:
+        with self._writing() as connection:
+            self._insert_evaluations(connection, proposal, rows)
+            connection.execute(update(proposals).where(proposals.c.id == proposal)
+                               .values(state=state.value, **values))
+            data = {key: values[key] for key in ("reason", "note", "kept") if values.get(key)}
+            return self._event(connection, state.value, proposal, data)
+
+    def _insert_evaluations(self, connection: Connection, proposal: str,
+                            rows: Sequence[Evaluation]) -> None:
+        if not rows:
+            return
+        names = [c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")]
+        connection.execute(insert(evaluations), [
+            {name: getattr(row, name, None) for name in names} | {
+                "proposal": proposal, "case_id": row.case, "created_at": self.clock(),
+                "metrics": json.dumps(dict(row.metrics))} for row in rows])
+
+    def _event(self, connection: Connection, kind: str, proposal: str | None,
+               data: Mapping[str, Any]) -> int:
+        result = connection.execute(insert(events), {
+            "at": self.clock(), "kind": kind, "proposal": proposal, "data": json.dumps(dict(data))})
+        key = result.inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with storage_faults(self.path), self._engine.begin() as connection:
+            yield connection

@@ -1,0 +1,167 @@
+"""Settings of a run, in layers: flags > EVOLVE_* > .env > task.toml > user file > defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evolve.errors import ConfigError, did_you_mean
+
+PREFIX = "EVOLVE_"
+# Read elsewhere, or not settings of a run.
+_OTHER_VARIABLES = ("EVOLVE_CACHE_DIR",)
+
+
+class Settings(BaseModel):
+    """Everything a run can be told. Kept in its run.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    policy: str = Field("weighted", description="search strategy")
+    sandbox: str = Field("auto", description="where candidates run")
+    workers: int = Field(2, ge=1, le=256, description="evaluations at the same time")
+    max_variants: int | None = Field(
+        200, ge=1, description="stop after so many scored or failed variants")
+    max_time_s: float | None = Field(None, gt=0, description="stop after so long, each time it runs")
+    seed: int = Field(0, ge=0, description="all random draws come from it")
+    runs_dir: Path = Field(Path("runs"), description="where run folders lie")
+    model: tuple[str, ...] = Field((), description="models that propose changes")
+    operators: dict[str, float] = Field({}, description="operators with their weights")
+    model_calls: int = Field(8, ge=1, description="model calls at the same time")
+    budget_usd: float | None = Field(None, gt=0, description="stop before so many dollars")
+    max_tokens: int | None = Field(None, ge=1, description="stop before so many tokens")
+    max_calls: int | None = Field(None, ge=1, description="stop before so many model calls")
+    reply_tokens: int = Field(4096, ge=16, description="the longest reply of a model")
+    temperature: float = Field(0.8, ge=0, le=2, description="of model calls")
+    call_timeout_s: float = Field(300.0, gt=0, description="for one model call")
+    price: dict[str, tuple[float, float]] = Field(
+        {}, description="dollars for a million tokens (prompt, reply), by model")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and for each key where its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def user_file() -> Path:
+    """The user's own defaults."""
+    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "evolve/config.toml"
+
+
+def resolve(flags: Mapping[str, Any], task: Mapping[str, Any], task_toml: Path) -> Resolved:
+    """Merge all layers. Raises `ConfigError` naming key and origin."""
+    layers = [
+        (str(user_file()), _read_user_file()),
+        (f"{task_toml} [run]", dict(task)),
+        (".env", _from_variables(_read_dotenv(), ".env")),
+        ("environment", _from_variables(os.environ, "the environment")),
+        ("flag", {key: value for key, value in flags.items() if value not in (None, (), {})}),
+    ]
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    for origin, layer in layers:
+        for key, value in layer.items():
+            if key not in Settings.model_fields:
+                raise ConfigError(f"{origin}: unknown setting {key!r}",
+                                  did_you_mean(key, Settings.model_fields))
+            values[key], origins[key] = value, origin
+    return Resolved(build_settings(values, origins), origins)
+
+
+def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    """Check values. Raises `ConfigError` naming key and origin."""
+    try:
+        return Settings.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        raise ConfigError(f"{key} = {values.get(key)!r} (from {origins.get(key, 'run.toml')}): "
+                          f"{first['msg']}") from None
+
+
+def _read_user_file() -> dict[str, Any]:
+    path = user_file()
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _read_dotenv() -> dict[str, str]:
+    path = Path(".env")
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+
+
+def load_keys() -> None:
+    """Put what `.env` says into the environment where nothing stands: API keys, for model calls."""
+    for key, value in _read_dotenv().items():
+        os.environ.setdefault(key, value)
+
+
+def _from_variables(variables: Mapping[str, str], origin: str) -> dict[str, Any]:
+    """EVOLVE_MAX_VARIANTS=100 -> max_variants; lists and tables are written as TOML."""
+    found: dict[str, Any] = {}
+    for name, text in variables.items():
+        if not name.startswith(PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        key = name.removeprefix(PREFIX).lower()
+        if key not in Settings.model_fields:
+            raise ConfigError(f"{origin}: unknown setting {name}", did_you_mean(
+                name, [PREFIX + known.upper() for known in Settings.model_fields]))
+        found[key] = _value_of(key, text, origin)
+    return found
+
+
+def _value_of(key: str, text: str, origin: str) -> Any:
+    if key == "model":
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if key in ("operators", "price"):
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{origin}: {PREFIX}{key.upper()}: {error}",
+                              "write it as a TOML table: {diff = 0.6, rewrite = 0.4}") from None
+    if key == "max_time_s":
+        return parse_duration(text)
+    if key == "budget_usd":
+        return parse_dollars(text)
+    return text
+
+
+def parse_duration(text: str) -> float:
+    """Seconds: "90", "90s", "5m", "2h". Raises `ConfigError`."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        value = float(number) * units[unit]
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise ConfigError(f"{text!r} is no duration", "write for example 90s, 5m or 2h")
+    return value
+
+
+def parse_dollars(text: str) -> float:
+    """Dollars: "5usd", "$5", "5". Raises `ConfigError`."""
+    try:
+        value = float(text.lower().removesuffix("usd").removeprefix("$").strip())
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise ConfigError(f"{text!r} is no amount of money", "write for example 5usd or 0.50usd")
+    return value

@@ -1,0 +1,62 @@
+"""Errors for people: what happened, where, and what to do next. No traceback without --debug.
+
+EvolveError            exit 1
+├── UsageError         exit 2   wrong flag, setting, task or run name
+│   ├── ConfigError             a setting, with the key and where it came from
+│   └── TaskError               a task directory, with file and line
+├── PrerequisiteError  exit 3   something this machine lacks
+└── RunError           exit 1   a run that can't go on; it is resumable
+    └── RunLocked      exit 2   another engine is at work on it
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EvolveError(Exception):
+    """Base of all errors of the engine."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+class UsageError(EvolveError):
+    """The command line or what it names is wrong."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is wrong."""
+
+
+class TaskError(UsageError):
+    """A task directory is wrong; the message names file and line or key."""
+
+
+class PrerequisiteError(EvolveError):
+    """Something is missing on this machine."""
+
+    exit_code = 3
+
+
+class RunError(EvolveError):
+    """A run can't go on; what is stored is whole."""
+
+
+class RunLocked(RunError):
+    """Another engine has the run."""
+
+    exit_code = 2
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for a misspelled word; names all known ones when none is close."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

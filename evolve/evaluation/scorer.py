@@ -1,0 +1,179 @@
+"""The scorer's process: runs the task's `evaluate(candidate, case)`, which asks for data.
+
+It is started with an empty environment and one socket, which the engine relays to the candidate's
+sandbox. It never shares a process with a candidate, and holds no key. `evaluate` returns a number,
+or a dict with `score` and, if it likes, `metrics` and `feedback`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from sandbox.inside import wire  # noqa: E402 - the path comes first
+
+RESULT_KEYS = ("score", "metrics", "feedback")
+
+
+class CandidateError(Exception):
+    """The candidate failed to answer. Let it pass, and the variant has failed with this reason."""
+
+    def __init__(self, reason: str, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.reason, self.message, self.log = reason, message, log
+
+
+@dataclass(frozen=True)
+class Case:
+    """The case to score on, as task.toml gives it."""
+
+    id: str
+    split: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that the candidate's sandbox ran."""
+
+    exit: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Candidate:
+    """A handle on the candidate: everything it answers is a claim, in plain data."""
+
+    def __init__(self, stream: BinaryIO, files: Mapping[str, bytes]) -> None:
+        self._stream = stream
+        self.files = files  # its source, path -> content
+        self.seconds = 0.0  # wall time of the last call, measured outside the candidate
+
+    def call(self, function: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> Any:
+        """Call a function of the candidate's entry file with plain arguments.
+
+        Returns None, bool, int, str, bytes, finite floats, numeric numpy arrays, or lists, tuples
+        and dicts of these. Raises `CandidateError`.
+        """
+        payload = wire.encode((list(args), kwargs))
+        header = {"op": "call", "function": function, "timeout_s": timeout_s}
+        return self._decoded(self._ask(header, payload)[1])
+
+    def run(self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
+            ) -> Completed:
+        """Run a command in the candidate's folder. Raises `CandidateError`."""
+        header = {"op": "run", "argv": list(argv), "timeout_s": timeout_s}
+        reply, payload = self._ask(header, stdin)
+        stdout, stderr = self._decoded(payload)
+        return Completed(int(reply["exit"]), stdout, stderr)
+
+    def fail(self, message: str) -> NoReturn:
+        """Refuse the candidate's answer: the variant has failed, and the message says why."""
+        raise CandidateError("invalid", message)
+
+    def _ask(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        self._stream.write(wire.frame(header, payload))
+        self._stream.flush()
+        reply, answer = wire.read_frame(self._stream)
+        self.seconds = float(reply.get("seconds", 0.0))
+        if not reply["ok"]:
+            raise CandidateError(reply["reason"], reply["message"], reply["log"])
+        return reply, answer
+
+    def _decoded(self, payload: bytes) -> Any:
+        try:
+            return wire.decode(payload)
+        except wire.Malformed as error:
+            raise CandidateError("refused", f"its answer: {error}") from None
+
+
+def main(evaluate_path: str, descriptor: int) -> None:
+    """Load the evaluator, then score until the engine closes the socket."""
+    stream = socket.socket(fileno=descriptor).makefile("rwb")
+    try:
+        evaluate = load_evaluate(Path(evaluate_path))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
+        send(stream, broken(error, evaluate_path))
+        return
+    send(stream, {"op": "ready"})
+    while True:
+        try:
+            header, payload = wire.read_frame(stream)
+        except EOFError:
+            return
+        files, params = wire.decode(payload)
+        case = Case(header["case"], header["split"], params)
+        send(stream, *score(evaluate, Candidate(stream, files), case, evaluate_path))
+
+
+def load_evaluate(path: Path) -> Any:
+    """The function `evaluate` of the task's file."""
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location("evaluate", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["evaluate"] = module
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "evaluate", None)):
+        raise TypeError("it defines no function evaluate(candidate, case)")
+    return module.evaluate
+
+
+def score(evaluate: Any, candidate: Candidate, case: Case, path: str
+          ) -> tuple[dict[str, Any], bytes]:
+    """One evaluation; what it raises becomes a message."""
+    try:
+        result = evaluate(candidate, case)
+        if not isinstance(result, dict):
+            result = {"score": result}
+        unknown = set(result) - set(RESULT_KEYS)
+        if unknown or "score" not in result:
+            raise TypeError(f"evaluate returned the keys {sorted(result)}; it may return "
+                            f"{', '.join(RESULT_KEYS)}, and must return score")
+        check_score(result["score"])
+        return {"op": "result"}, wire.encode(result | {"score": float(result["score"])})
+    except CandidateError as error:
+        return {"op": "refused", "reason": error.reason, "message": error.message[:2000],
+                "log": error.log}, b""
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
+        return broken(error, path), b""
+
+
+def check_score(value: Any) -> None:
+    """A score is one finite number. Raises `TypeError` or `ValueError` that says what it was."""
+    if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
+        raise TypeError(f"evaluate returned a score of type {type(value).__name__}, not a number")
+    if not math.isfinite(float(value)):
+        raise ValueError(f"evaluate returned the score {float(value)}, which is not finite")
+
+
+def broken(error: BaseException, path: str) -> dict[str, Any]:
+    """Where in the evaluator it went wrong, and the end of the traceback."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == path]
+    if isinstance(error, SyntaxError) and error.filename == path:
+        lines = [error.lineno]
+    return {"op": "broken", "message": f"{type(error).__name__}: {error}"[:2000],
+            "line": lines[-1] if lines else None,
+            "log": "".join(traceback.format_exception(error))[-4000:]}
+
+
+def send(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
+    stream.write(wire.frame(header, payload))
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.modules["scorer"] = sys.modules["__main__"]  # so that evaluate.py can import CandidateError
+    sys.path.extend(path for path in sys.argv[3:] if os.path.isdir(path))
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,115 @@
+"""The engine's end of a scorer process: warm, replaced after a fault, relayed to the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evolve.tasks import CaseSpec
+from sandbox import CandidateFault, Session
+from sandbox.inside import wire
+
+_SCRIPT = Path(__file__).parent / "scorer.py"
+START_PATIENCE_S = 60.0
+
+
+class ScorerDied(Exception):
+    """The scorer's process ended or did not answer in time."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """The scorer's last word on a candidate: `op` is result, refused or broken."""
+
+    op: str
+    header: Mapping[str, Any]
+    payload: bytes
+
+
+class ScorerProcess:
+    """One scorer. Raises `ScorerDied` when it is gone; it is not used again then."""
+
+    def __init__(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader,
+                 writer: asyncio.StreamWriter) -> None:
+        self._process, self._reader, self._writer = process, reader, writer
+
+    @classmethod
+    async def start(cls, evaluator: Path, packages: Path | None, log: Path) -> ScorerProcess:
+        """Start a scorer with an empty environment and one socket. Its prints go to the log."""
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-I", str(_SCRIPT), str(evaluator), str(theirs.fileno())]
+        with log.open("ab") as file, theirs:
+            process = subprocess.Popen(
+                [*command, *([str(packages)] if packages else [])], stdin=subprocess.DEVNULL,
+                stdout=file, stderr=file, pass_fds=[theirs.fileno()], cwd=evaluator.parent,
+                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
+                     "PYTHONDONTWRITEBYTECODE": "1"}, start_new_session=True)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        return cls(process, reader, writer)
+
+    async def wait_until_ready(self) -> Said | None:
+        """None when the evaluator was loaded; else what was wrong with it."""
+        try:
+            async with asyncio.timeout(START_PATIENCE_S):
+                header, payload = await self._read()
+        except TimeoutError:
+            raise ScorerDied(f"it was not loaded within {START_PATIENCE_S:g} s") from None
+        return None if header["op"] == "ready" else Said("broken", header, payload)
+
+    async def score(self, session: Session, files: Mapping[str, bytes], case: CaseSpec) -> Said:
+        """Let it score the candidate in the session; relay its questions.
+
+        Raises `ScorerDied`; a machine's fault of the sandbox comes through as it is.
+        """
+        header = {"op": "evaluate", "case": case.id, "split": case.split}
+        await self._write(header, wire.encode((dict(files), dict(case.params))))
+        while True:
+            header, payload = await self._read()
+            if header["op"] not in ("call", "run"):
+                return Said(header["op"], header, payload)
+            await self._write(*await _ask_candidate(session, header, payload))
+
+    async def _read(self) -> tuple[dict[str, Any], bytes]:
+        try:
+            prefix = await self._reader.readexactly(8)
+            header, payload = wire.frame_lengths(prefix)
+            return (wire.parse_header(await self._reader.readexactly(header)),
+                    await self._reader.readexactly(payload))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            status = await asyncio.to_thread(self._process.wait)
+            raise ScorerDied(f"it ended with status {status}") from None
+
+    async def _write(self, header: dict[str, Any], payload: bytes) -> None:
+        try:
+            self._writer.write(wire.frame(header, payload))
+            await self._writer.drain()
+        except ConnectionError:
+            raise ScorerDied("it closed its socket") from None
+
+    async def close(self) -> None:
+        """Kill it: a scorer keeps nothing."""
+        self._writer.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await asyncio.to_thread(self._process.wait)
+
+
+async def _ask_candidate(session: Session, header: Mapping[str, Any], payload: bytes
+                         ) -> tuple[dict[str, Any], bytes]:
+    """Pass one question on; a candidate's fault is an answer, too."""
+    try:
+        if header["op"] == "call":
+            reply = await session.call(header["function"], payload, header["timeout_s"])
+        else:
+            reply = await session.run(header["argv"], payload, header["timeout_s"])
+    except CandidateFault as fault:
+        return {"ok": False, "reason": fault.reason.value, "message": fault.message,
+                "log": fault.log}, b""
+    return {"ok": True, "seconds": reply.seconds, "exit": reply.header.get("exit")}, reply.payload

@@ -1,0 +1,104 @@
+"""The contract of an operator, what it is shown, and how one is found by name."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from archive import Evaluation, Proposal
+from evolve.errors import ConfigError, did_you_mean
+from evolve.tasks import Task
+
+OPERATORS = {
+    "syntactic": "evolve.operators.syntactic:Syntactic",
+    "recombine": "evolve.operators.recombine:Recombine",
+}
+
+
+class Rejected(Exception):
+    """The proposal gives no variant; `reason` is a word, the message says more."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A scored variant with its files and what the scorer said of it."""
+
+    proposal: Proposal
+    files: Mapping[str, bytes]
+    score: float
+    rows: Sequence[Evaluation] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is shown beside the parents."""
+
+    inspirations: tuple[Parent, ...] = ()
+    failures: tuple[Proposal, ...] = ()  # recent children of the first parent that failed
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's answer, stored before anything looks into it."""
+
+    text: str
+    finish_reason: str | None = None
+
+
+Ask = Callable[[int, list[dict[str, str]]], Awaitable[Reply]]
+"""(round, messages) -> reply; a reply that is stored for that round is returned, not paid again."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything an operator may use. Randomness comes from `rng` alone."""
+
+    task: Task
+    parents: tuple[Parent, ...]
+    rng: np.random.Generator
+    evidence: Evidence = field(default_factory=Evidence)
+    ask: Ask | None = None
+    repair: str | None = None  # what was wrong with the first answer, on the second round
+
+
+@dataclass(frozen=True)
+class Child:
+    """A proposed tree and a line on what was done."""
+
+    files: Mapping[str, bytes]
+    note: str
+
+
+class Operator(ABC):
+    """Makes children. The same context gives the same child, or the same question to a model."""
+
+    name: str
+    parents: int = 1
+    needs_model: bool = False
+
+    @abstractmethod
+    async def propose(self, context: Context) -> Child:
+        """Make a child. Raises `Rejected` when none comes of it."""
+
+
+def make_operator(name: str) -> Operator:
+    """A built-in name or a dotted path `package.module:Class`. Raises `ConfigError`."""
+    module, _, attribute = OPERATORS.get(name, name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError):
+        raise ConfigError(f"there is no operator {name!r}",
+                          did_you_mean(name, OPERATORS)) from None
+    if not (isinstance(found, type) and issubclass(found, Operator)):
+        raise ConfigError(f"{name} is no operator", "see evolve.operators.Operator")
+    operator = found()
+    assert isinstance(operator, Operator)
+    return operator

@@ -1,0 +1,109 @@
+"""Crossover without a model: whole functions, statements, or blended numbers of two variants."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+import numpy as np
+
+from evolve.operators.mutations import is_number, pick, write_number
+from evolve.operators.operator import Child, Context, Operator, Rejected
+from evolve.operators.source import Edit, Source, indent_of, reindent
+from evolve.operators.syntactic import parses, pick_file
+
+TRIES = 20
+Crossing = Callable[[Source, Source, np.random.Generator], str | None]
+
+
+class Recombine(Operator):
+    """The first parent with something of the second one in it."""
+
+    name = "recombine"
+    parents = 2
+
+    async def propose(self, context: Context) -> Child:
+        """Try until a child differs from both parents. Raises `Rejected`."""
+        first, second = (dict(parent.files) for parent in context.parents)
+        rng = context.rng
+        path = pick_file(context.task.editable, first, rng)
+        if path not in second or not path.endswith(".py"):
+            raise Rejected("unchanged", f"{path} can't be recombined")
+        source, mate = Source(first[path].decode()), Source(second[path].decode())
+        for _ in range(TRIES):
+            crossing = pick((blend_numbers, blend_numbers, take_function, graft_statement), rng)
+            text = crossing(source, mate, rng)
+            if text is not None and text not in (source.text, mate.text) and parses(text):
+                first[path] = text.encode()
+                return Child(first, f"{crossing.__name__.replace('_', ' ')} of "
+                                    f"{context.parents[1].proposal.id[:8]}")
+        raise Rejected("unchanged", "the parents have nothing to exchange")
+
+
+def blend_numbers(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
+    """Where both have the same shape: each number from one of them, or between and a bit beyond."""
+    edits: list[Edit] = []
+    for name, function in source.functions.items():
+        other = mate.functions.get(name)
+        if other is None or _shape(function) != _shape(other):
+            continue
+        for mine, theirs in zip(_numbers(function), _numbers(other), strict=True):
+            new = _blend(mine, theirs, rng)
+            if new is not None:
+                edits.append(Edit(*source.span(mine), write_number(new), ""))
+    data = source
+    for edit in sorted(edits, key=lambda e: -e.start):
+        data = Source(data.apply(edit))
+    return data.text if edits else None
+
+
+def _blend(mine: ast.Constant, theirs: ast.Constant, rng: np.random.Generator) -> float | None:
+    a, b = mine.value, theirs.value
+    assert isinstance(a, (int, float)) and isinstance(b, (int, float))
+    if a == b or rng.random() < 0.3:
+        return None
+    mixed = a + (b - a) * float(rng.uniform(0.0, 1.5))
+    return round(mixed) if isinstance(a, int) and isinstance(b, int) else float(f"{mixed:.9g}")
+
+
+def take_function(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
+    """One function as the mate has it."""
+    names = [name for name, node in source.functions.items()
+             if name in mate.functions and source.code(node) != mate.code(mate.functions[name])]
+    if not names:
+        return None
+    name = pick(names, rng)
+    mine, theirs = source.functions[name], mate.functions[name]
+    text = reindent(mate.lines(theirs), indent_of(source.lines(mine)))
+    return source.apply(Edit(*source.line_span(mine), text, ""))
+
+
+def graft_statement(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
+    """A statement of the mate's function, put into or over one of ours of the same name."""
+    names = [name for name in source.functions if name in mate.functions]
+    if not names:
+        return None
+    name = pick(names, rng)
+    targets = [s for s in source.functions[name].body if source.alone(s)]
+    gifts = [s for s in mate.functions[name].body if mate.alone(s)]
+    if not targets or not gifts:
+        return None
+    target, gift = pick(targets, rng), pick(gifts, rng)
+    start, end = source.line_span(target)
+    text = reindent(mate.lines(gift), indent_of(source.lines(target)))
+    return source.apply(Edit(end if rng.random() < 0.5 else start, end, text, ""))
+
+
+def _numbers(function: ast.FunctionDef) -> list[ast.Constant]:
+    """In the order of the tree, which two functions of the same shape share."""
+    return [node for node in ast.walk(function) if isinstance(node, ast.Constant)
+            and is_number(node)]
+
+
+def _shape(function: ast.FunctionDef) -> str:
+    """The tree with its numbers folded. Signs belong to it: -x and x differ."""
+    folded = ast.parse(ast.unparse(function))
+    for node in ast.walk(folded):
+        if isinstance(node, ast.Constant) and is_number(node):
+            node.value = 0
+    return ast.dump(folded)

@@ -1,0 +1,84 @@
+"""Mutation without a model: one or a few small random edits inside the editable region.
+
+Python files are edited through their syntax tree; of other languages, only numbers are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from evolve.operators.mutations import MUTATIONS, pick, step_number
+from evolve.operators.operator import Child, Context, Operator, Rejected
+from evolve.operators.source import Source
+from evolve.tasks import editable_region
+
+TRIES = 30
+ANOTHER_EDIT = 0.35  # probability of one more edit after each
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+
+
+class Syntactic(Operator):
+    """Random edits of the first parent."""
+
+    name = "syntactic"
+
+    async def propose(self, context: Context) -> Child:
+        """Try until an edit gives a file that parses and differs. Raises `Rejected`."""
+        files, rng = dict(context.parents[0].files), context.rng
+        path = pick_file(context.task.editable, files, rng)
+        text, notes = files[path].decode(), []
+        for _ in range(TRIES):
+            edited = mutate_python(text, rng) if path.endswith(".py") else mutate_numbers(text, rng)
+            if edited is None or edited[0] == text:
+                continue
+            text = edited[0]
+            notes.append(edited[1])
+            if rng.random() >= ANOTHER_EDIT:
+                files[path] = text.encode()
+                return Child(files, "; ".join(notes))
+        raise Rejected("unchanged", f"no small edit of {path} gave a new program")
+
+
+def pick_file(editable: tuple[str, ...], files: Mapping[str, bytes], rng: np.random.Generator
+              ) -> str:
+    """An editable file, by the size of its editable region."""
+    sizes = np.array([len(editable_region(files[path].decode()).text) + 1 for path in editable])
+    return editable[int(rng.choice(len(editable), p=sizes / sizes.sum()))]
+
+
+def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
+    """One edit: (new text, what was done); None when it would not parse."""
+    source = Source(text)
+    weights = np.array([weight for _, weight in MUTATIONS])
+    mutation = MUTATIONS[int(rng.choice(len(MUTATIONS), p=weights / weights.sum()))][0]
+    edit = mutation(source, rng)
+    if edit is None:
+        return None
+    child = source.apply(edit)
+    return (child, edit.note) if parses(child) else None
+
+
+def parses(text: str) -> bool:
+    """True when Python would compile it."""
+    try:
+        compile(text, "candidate", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def mutate_numbers(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
+    """One number in the editable region of a file in any language."""
+    region = editable_region(text)
+    starts = np.cumsum([0, *(len(line) for line in region.lines)])
+    found = [match for match in _NUMBER.finditer(text) if any(
+        starts[first] <= match.start() < starts[last] for first, last in region.blocks)]
+    if not found:
+        return None
+    match = pick(found, rng)
+    old = match.group()
+    new = repr(step_number(float(old) if "." in old else int(old), rng))
+    return text[:match.start()] + new + text[match.end():], f"{old} -> {new}"

@@ -1,0 +1,159 @@
+"""A run folder: everything about one evolution, in one place that can be moved.
+
+run.toml   settings and facts      archive.db   numbers      code.git   code
+task/      a copy of the task      logs/        what scorers printed     lock   who is at work
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from evolve import __version__
+from evolve.config import Settings, build_settings
+from evolve.errors import RunError, RunLocked, UsageError, did_you_mean
+from evolve.tasks import Task, load_task
+
+_FRESH_NAMES = 100
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and settings of one run."""
+
+    path: Path
+    task_name: str
+    settings: Settings
+    evaluator_hash: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def database(self) -> Path:
+        return self.path / "archive.db"
+
+    @property
+    def code(self) -> Path:
+        return self.path / "code.git"
+
+    @property
+    def scorer_log(self) -> Path:
+        return self.path / "logs" / "scorer.log"
+
+    def task(self) -> Task:
+        """The run's own copy of the task. Raises `TaskError`; refuses a changed evaluator."""
+        task = load_task(self.path / "task")
+        if task.evaluator_hash != self.evaluator_hash:
+            raise UsageError(f"the evaluator in {self.path / 'task'} was changed after the run "
+                             "began: its scores can't be compared",
+                             "restore it, or begin a new run with the changed task")
+        return task
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """One engine at a time; the lock ends with the process. Raises `RunLocked`."""
+        with (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise RunLocked(f"the run {self.name} is at work already ({file.read().strip()})",
+                                "wait for it, or stop it with Ctrl-C there") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+
+def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings) -> RunFolder:
+    """Make the folder with a copy of the task. Raises `UsageError`, `RunError`."""
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        path = _make_folder(runs_dir, name)
+        (path / "logs").mkdir()
+        shutil.copytree(task.folder, path / "task",
+                        ignore=shutil.ignore_patterns("__pycache__", ".git"))
+        (path / "lock").touch()
+        facts = {"task": task.spec.name, "evaluator": task.evaluator_hash, "version": __version__}
+        write_run_toml(path, facts, settings)
+    except OSError as error:
+        raise RunError(f"can't write to {runs_dir}: {error.strerror}",
+                       "choose another place: --runs-dir DIR") from None
+    return RunFolder(path, task.spec.name, settings, task.evaluator_hash)
+
+
+def write_run_toml(path: Path, facts: dict[str, Any], settings: Settings) -> None:
+    """Write run.toml whole or not at all."""
+    values = settings.model_dump(mode="json", exclude_none=True, exclude={"runs_dir"})
+    fresh = path / "run.toml.new"
+    fresh.write_text(tomli_w.dumps({"run": facts, "settings": values}))
+    fresh.replace(path / "run.toml")
+
+
+def open_run(runs_dir: Path, which: str) -> RunFolder:
+    """By path, name, unique prefix, or "last". Raises `UsageError`."""
+    path = _find(runs_dir, which)
+    try:
+        values = tomllib.loads((path / "run.toml").read_text())
+        facts, settings = values["run"], values["settings"]
+        none = {"max_variants": None} if "max_variants" not in settings else {}
+        return RunFolder(path, facts["task"], build_settings(
+            settings | none | {"runs_dir": path.parent}, {}), facts["evaluator"])
+    except (FileNotFoundError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} is no run folder: {error}", "list the runs: evolve ls") from None
+
+
+def list_runs(runs_dir: Path) -> list[Path]:
+    """Run folders, the last used first."""
+    if not runs_dir.is_dir():
+        return []
+    found = [path for path in runs_dir.iterdir() if (path / "run.toml").is_file()]
+    return sorted(found, key=lambda path: (path / "lock").stat().st_mtime, reverse=True)
+
+
+def _find(runs_dir: Path, which: str) -> Path:
+    if (Path(which) / "run.toml").is_file():
+        return Path(which).resolve()
+    runs = list_runs(runs_dir)
+    if not runs:
+        raise UsageError(f"there is no run in {runs_dir}", "begin one: evolve run TASK_DIR")
+    if which == "last":
+        return runs[0].resolve()
+    found = [p for p in runs if p.name == which] or [p for p in runs if p.name.startswith(which)]
+    if len(found) != 1:
+        names = [p.name for p in runs]
+        raise UsageError(f"{which!r} fits {len(found)} runs in {runs_dir}", did_you_mean(which, names))
+    return found[0].resolve()
+
+
+def _make_folder(runs_dir: Path, name: str | None) -> Path:
+    if name is not None:
+        if not name or name in (".", "..", "last") or "/" in name or name.startswith("-"):
+            raise UsageError(f"{name!r} is no name for a run", "use letters, digits and dashes")
+        try:
+            (runs_dir / name).mkdir()
+        except FileExistsError:
+            raise UsageError(f"there is a run {name} in {runs_dir} already",
+                             f"resume it (evolve resume {name}) or choose another --name") from None
+        return runs_dir / name
+    from coolname import generate_slug
+
+    for _ in range(_FRESH_NAMES):
+        path: Path = runs_dir / generate_slug(2)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise RunError(f"no free name found in {runs_dir}", "choose one: --name NAME")

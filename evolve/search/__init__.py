@@ -1,0 +1,12 @@
+"""Policies: given what the archive knows and a generator, decide what to do with a free slot."""
+
+from evolve.search.policy import (
+    POLICIES,
+    Expand,
+    OperatorMix,
+    Policy,
+    Stop,
+    make_policy,
+)
+
+__all__ = ["POLICIES", "Expand", "OperatorMix", "Policy", "Stop", "make_policy"]

@@ -1,0 +1,24 @@
+"""Where candidate code runs: providers, pools of warm sandboxes, and one live candidate.
+
+The engine asks a candidate for data through a `Session`; what comes back is a claim in bytes.
+This package knows neither the engine nor the archive.
+"""
+
+from sandbox.choose import Choice, prepare_provider, provider_class
+from sandbox.errors import (
+    CandidateFault,
+    ProviderFault,
+    Reason,
+    SandboxError,
+    SandboxUnavailable,
+)
+from sandbox.limits import Limits, Usage
+from sandbox.pool import Pool
+from sandbox.provider import Box, Provider, SandboxSpec
+from sandbox.session import Reply, Session
+
+__all__ = [
+    "Box", "CandidateFault", "Choice", "Limits", "Pool", "Provider", "ProviderFault", "Reason",
+    "Reply", "SandboxError", "SandboxSpec", "SandboxUnavailable", "Session", "Usage",
+    "prepare_provider", "provider_class",
+]

@@ -1,0 +1,60 @@
+"""The local provider isolates nothing: a candidate is a plain process of yours. Typed by name only."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from sandbox.errors import SandboxUnavailable
+from sandbox.process_box import ProcessBox, spawn_box
+from sandbox.provider import Box, Progress, Provider, server_arguments, server_environment
+from sandbox.rootfs import cache_folder, install_packages, interpreter, rootfs_key
+
+_SERVER = Path(__file__).parent / "inside" / "server.py"
+
+
+class LocalProvider(Provider):
+    """Runs the fork server as a plain child process: for code that you trust as your own."""
+
+    name = "local"
+    isolates = False
+    _packages = ""
+
+    async def prepare(self, progress: Progress) -> None:
+        """Install the task's packages beside, not into, this Python."""
+        if self.spec.image:
+            raise SandboxUnavailable("the local sandbox can't use a Docker image",
+                                     "start Docker and use --sandbox docker")
+        if self.spec.packages:
+            self._packages = await asyncio.to_thread(_packages_folder, self.spec.packages, progress)
+
+    async def start(self) -> Box:
+        scratch = tempfile.mkdtemp(prefix="evolve-local-")
+        command = [interpreter(), str(_SERVER),
+                   *server_arguments(self.spec, first_uid=0, scratch=scratch)]
+        box = await spawn_box(LocalBox, command, server_environment(self._packages))
+        box.scratch = scratch
+        return box
+
+
+class LocalBox(ProcessBox):
+    """A plain process with a scratch folder on the host."""
+
+    scratch = ""
+
+    async def kill(self) -> None:
+        await super().kill()
+        await asyncio.to_thread(shutil.rmtree, self.scratch, True)
+
+
+def _packages_folder(packages: tuple[str, ...], progress: Progress) -> str:
+    target = cache_folder() / "packages" / rootfs_key(packages)
+    if not target.exists():
+        progress(f"sandbox: installing {', '.join(packages)}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as staging:
+            install_packages(packages, Path(staging) / "site")
+            (Path(staging) / "site").rename(target)
+    return str(target)

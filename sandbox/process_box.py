@@ -1,0 +1,75 @@
+"""A box that is a child process of the engine, with packets on its standard streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import Self, TypeVar
+
+from sandbox.errors import ProviderFault, SandboxError
+from sandbox.packets import PacketStream
+from sandbox.provider import Box
+
+START_PATIENCE_S = 30.0
+
+
+class ProcessBox(Box):
+    """A process group of its own; killing the group ends the box."""
+
+    reusable = False
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self.process = process
+        self.packets = PacketStream(process.stdout, process.stdin)
+
+    def kill_tree(self) -> None:
+        """Kill the whole process group now."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    async def kill(self) -> None:
+        self.packets.close()
+        self.kill_tree()
+        await self.process.wait()
+
+    async def explain_death(self) -> SandboxError:
+        return ProviderFault(f"the sandbox process is gone: {await self.last_words()}")
+
+    async def last_words(self) -> str:
+        """The end of the server's standard error, and how it ended."""
+        stderr = self.process.stderr
+        assert stderr is not None
+        status = await self.process.wait()
+        text = (await stderr.read(1 << 16)).decode(errors="replace").strip()
+        return f"{text[-500:]} (status {status})".strip()
+
+    async def wait_until_ready(self) -> Self:
+        """Wait for the server's first packet. Raises `ProviderFault`."""
+        try:
+            async with asyncio.timeout(START_PATIENCE_S):
+                packet = await self.packets.receive()
+        except TimeoutError:
+            await self.kill()
+            raise ProviderFault(f"a sandbox was not ready in {START_PATIENCE_S:g} s") from None
+        if packet is None or packet.kind != b"R":
+            words = await self.last_words()
+            raise ProviderFault(f"a sandbox did not start: {words}", "run: evolve doctor --sandbox")
+        return self
+
+
+_B = TypeVar("_B", bound=ProcessBox)
+
+
+async def spawn_box(kind: type[_B], command: list[str], environment: dict[str, str]) -> _B:
+    """Start a command as a box of this kind and wait until its server is ready."""
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment,
+            start_new_session=True, limit=1 << 20)
+    except OSError as error:
+        raise ProviderFault(f"can't start {command[0]}: {error}") from None
+    return await kind(process).wait_until_ready()

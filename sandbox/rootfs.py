@@ -1,0 +1,181 @@
+"""A root file system made from this machine's own Python: no registry, no download, no shell in it.
+
+It holds the interpreter, the standard library, the shared libraries they need, the packages a task
+asks for, and the fork server. Docker imports it as an image; bubblewrap mounts it as it is.
+"""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import os
+import platform
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from sandbox.errors import SandboxUnavailable
+from sandbox.provider import Progress
+
+INSIDE = "/evolve"  # the fork server
+PACKAGES = "/opt/packages"  # what the task asked for
+_LEFT_OUT = ("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3",
+             "site-packages", "dist-packages", "__pycache__")
+_STUBS = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6",
+          "libgcc_s.so.1", "libstdc++.so.6")
+_LDD_PATH = re.compile(r"(/\S+) \(0x")
+
+
+def cache_folder() -> Path:
+    """Where built file systems lie; root's are world-readable, for the sandbox drops root."""
+    if given := os.environ.get("EVOLVE_CACHE_DIR"):
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/var/cache/evolve")
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evolve"
+
+
+def interpreter() -> str:
+    """The running Python's own binary (never a shim or a virtual environment's link)."""
+    return os.path.realpath(sys.executable)
+
+
+def rootfs_key(packages: Iterable[str]) -> str:
+    """A hash of everything that goes in."""
+    digest = hashlib.sha256()
+    parts = [platform.python_version(), platform.machine(), interpreter(), *sorted(packages)]
+    parts += [path.read_text() for path in (*_inside_files(), Path(__file__))]
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def build_rootfs(packages: tuple[str, ...], progress: Progress) -> Path:
+    """The folder of the file system, built on first use.
+
+    Raises `SandboxUnavailable` when a package can't be installed or the machine is not supported.
+    """
+    target = cache_folder() / "rootfs" / rootfs_key(packages)
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix="building-", dir=target.parent))
+    try:
+        _fill(staging, packages, progress)
+        staging.chmod(0o755)
+        _publish(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _publish(staging: Path, target: Path) -> None:
+    """Rename into place; another process may have been faster."""
+    try:
+        staging.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+
+
+def _fill(root: Path, packages: tuple[str, ...], progress: Progress) -> None:
+    progress("sandbox: copying this machine's Python")
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    for folder in {stdlib, Path(sysconfig.get_path("platstdlib", vars={
+            "platbase": sys.base_prefix, "installed_platbase": sys.base_prefix}))}:
+        _copy_library(folder, _inside_of(root, folder))
+    binary = _inside_of(root, Path(interpreter()))
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(interpreter(), binary)
+    if packages:
+        progress(f"sandbox: installing {', '.join(packages)}")
+        install_packages(packages, _inside_of(root, Path(PACKAGES)))
+    _copy_inside(root)
+    progress("sandbox: collecting shared libraries")
+    _copy_shared_libraries(root)
+    progress("sandbox: compiling")
+    compileall.compile_dir(root, quiet=2, workers=os.cpu_count() or 1, stripdir=str(root),
+                           invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    for name in ("tmp", "proc", "dev", "sys", "etc"):
+        (root / name).mkdir(exist_ok=True)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/tmp:/bin/false\n")
+
+
+def _inside_of(root: Path, path: Path) -> Path:
+    return root / path.relative_to("/")
+
+
+def _copy_library(source: Path, target: Path) -> None:
+    def ignore(folder: str, names: list[str]) -> list[str]:
+        return [n for n in names if n in _LEFT_OUT or n.startswith("config-") or n.endswith(".a")]
+
+    shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
+
+
+def install_packages(packages: Iterable[str], target: Path) -> None:
+    """Install wheels into a folder. Raises `SandboxUnavailable` with pip's last lines."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:",
+               "--no-compile", "--disable-pip-version-check", "--target", str(target), *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
+        raise SandboxUnavailable(
+            "the packages " + ", ".join(packages) + " can't be installed: " + " ".join(lines[-3:]),
+            f"try it by hand: {' '.join(command)}")
+
+
+def _inside_files() -> list[Path]:
+    return sorted((Path(__file__).parent / "inside").glob("*.py"))
+
+
+def _copy_inside(root: Path) -> None:
+    folder = _inside_of(root, Path(INSIDE))
+    folder.mkdir(parents=True)
+    for path in _inside_files():
+        shutil.copy2(path, folder / path.name)
+
+
+def _copy_shared_libraries(root: Path) -> None:
+    """What the loader would look for, by asking it (`ldd`) about every binary in the tree."""
+    binaries = [str(path) for path in root.rglob("*.so*") if path.is_file()]
+    binaries.append(str(_inside_of(root, Path(interpreter()))))
+    if shutil.which("ldd") is None:
+        raise SandboxUnavailable("ldd is missing: the Python of this machine can't be copied",
+                                 "name an image in task.toml: [environment] image = \"...\"")
+    listing = ""
+    for start in range(0, len(binaries), 100):
+        done = subprocess.run(["ldd", *binaries[start:start + 100]], capture_output=True,
+                              text=True, check=False)  # ldd fails for files that are not dynamic
+        listing += done.stdout
+    libraries = {path for path in _LDD_PATH.findall(listing) if not path.startswith(str(root))}
+    libc = next((path for path in libraries if "/libc.so" in path), None)
+    if libc:
+        libraries |= {str(Path(libc).parent / stub) for stub in _STUBS}
+    for library in sorted(libraries):
+        source, target = Path(library), _inside_of(root, Path(library))
+        if source.exists() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+
+def write_tar(root: Path, stream: BinaryIO) -> None:
+    """The file system as a tar, owned by root, with the modes Docker needs."""
+    def own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = "root"
+        if entry.isdir():
+            entry.mode = 0o755
+        else:
+            entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+        return entry
+
+    with tarfile.open(fileobj=stream, mode="w|") as tar:
+        tar.add(root, arcname=".", filter=own)

@@ -1,0 +1,185 @@
+"""One live candidate: load its files, call it, end it. The same for every provider."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
+from sandbox.inside import wire
+from sandbox.limits import Limits, Usage
+from sandbox.packets import Packet
+from sandbox.provider import Box
+
+LOG_TAIL_BYTES = 8 * 1024
+KILL_PATIENCE_S = 5.0
+_PREFIX_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the candidate: a claim, as undecoded bytes, and the seconds it took."""
+
+    header: dict[str, Any]
+    payload: bytes
+    seconds: float
+
+
+@dataclass
+class _Inbox:
+    """What has arrived from the candidate and is not read yet."""
+
+    data: bytearray = field(default_factory=bytearray)
+    log: bytearray = field(default_factory=bytearray)
+
+    def frame(self, max_payload: int) -> tuple[dict[str, Any], bytes] | None:
+        """Take one whole frame. Raises `wire.Malformed`."""
+        if len(self.data) < _PREFIX_BYTES:
+            return None
+        header, payload = wire.frame_lengths(bytes(self.data[:_PREFIX_BYTES]), max_payload)
+        end = _PREFIX_BYTES + header + payload
+        if len(self.data) < end:
+            return None
+        whole = bytes(self.data[_PREFIX_BYTES:end])
+        del self.data[:end]
+        return wire.parse_header(whole[:header]), whole[header:]
+
+
+class Session:
+    """A candidate in a box. After a fault that ended it, every call raises that fault again."""
+
+    def __init__(self, box: Box, limits: Limits) -> None:
+        self._box, self._limits = box, limits
+        self._inbox = _Inbox()
+        self._end: dict[str, Any] | None = None  # the server's facts about the end
+        self._fault: SandboxError | None = None
+
+    async def begin(self) -> None:
+        """Have the server fork a candidate."""
+        await self._box.packets.send(b"S")
+
+    async def load(self, files: Mapping[str, bytes], module: str | None,
+                   timeout_s: float | None = None) -> Reply:
+        """Write the files inside and import `module`, if given.
+
+        Raises `CandidateFault` (it failed or took too long) or `ProviderFault`.
+        """
+        listing = [[path, len(data), data.startswith(b"#!")] for path, data in files.items()]
+        return await self._exchange({"op": "load", "files": listing, "module": module},
+                                    b"".join(files.values()), timeout_s)
+
+    async def call(self, function: str, arguments: bytes, timeout_s: float | None = None) -> Reply:
+        """Call a function of the loaded module; `arguments` is an encoded (args, kwargs).
+
+        The reply's payload is the encoded result. Raises as `load` does.
+        """
+        return await self._exchange({"op": "call", "function": function}, arguments, timeout_s)
+
+    async def run(self, argv: Sequence[str], stdin: bytes = b"",
+                  timeout_s: float | None = None) -> Reply:
+        """Run a command in the candidate's folder; the payload is an encoded (stdout, stderr)."""
+        return await self._exchange({"op": "run", "argv": list(argv)}, stdin, timeout_s)
+
+    async def end(self) -> Usage:
+        """End the candidate; the box is clean afterwards or says that it is not."""
+        if self._end is None and not isinstance(self._fault, ProviderFault):
+            await self._kill()
+        facts = self._end or {}
+        return Usage(facts.get("cpu_s", 0.0), facts.get("peak_memory_bytes", 0), self.log)
+
+    @property
+    def clean(self) -> bool:
+        """True when the server has proved that nothing of the candidate is left."""
+        return bool(self._end and self._end["clean"])
+
+    @property
+    def log(self) -> str:
+        """The tail of what the candidate printed."""
+        return self._inbox.log.decode(errors="replace")
+
+    async def _exchange(self, header: dict[str, Any], payload: bytes,
+                        timeout_s: float | None) -> Reply:
+        if self._fault is not None:
+            raise self._fault
+        limit = self._limits.time_s if timeout_s is None else timeout_s
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(limit):
+                await self._box.packets.send(b"D", wire.frame(header, payload))
+                answer, body = await self._answer()
+        except TimeoutError:
+            await self._kill()
+            fault = CandidateFault(Reason.TIMEOUT, f"no answer within {limit:g} s", self.log)
+            raise self._broken(fault) from None
+        except SandboxError as fault:
+            raise self._broken(fault) from None
+        return self._checked(Reply(answer, body, time.perf_counter() - started))
+
+    async def _answer(self) -> tuple[dict[str, Any], bytes]:
+        while True:
+            try:
+                whole = self._inbox.frame(self._limits.message_bytes)
+            except wire.Malformed as error:
+                await self._kill()
+                raise CandidateFault(Reason.REFUSED, f"its answer: {error}", self.log) from None
+            if whole is not None:
+                return whole
+            if self._end is not None:
+                raise self._fault_of_end(self._end)
+            await self._take(await self._box.packets.receive())
+
+    async def _take(self, packet: Packet | None) -> None:
+        if packet is None:
+            raise await self._box.explain_death()
+        if packet.kind == b"D":
+            self._inbox.data += packet.body
+        elif packet.kind == b"L":
+            self._inbox.log += packet.body
+            del self._inbox.log[:-LOG_TAIL_BYTES]
+        elif packet.kind == b"E":
+            self._end = json.loads(packet.body)
+
+    async def _kill(self) -> None:
+        """Kill the candidate and wait for the server's word; a silent server is killed, too."""
+        try:
+            async with asyncio.timeout(KILL_PATIENCE_S):
+                await self._box.packets.send(b"K")
+                while self._end is None:
+                    self._inbox.data.clear()
+                    await self._take(await self._box.packets.receive())
+        except (TimeoutError, SandboxError):
+            await self._box.kill()
+            self._end = {"clean": False}
+
+    def _checked(self, reply: Reply) -> Reply:
+        if reply.header.get("ok") is True:
+            return reply
+        known = {reason.value for reason in Reason}
+        error = reply.header.get("error")
+        reason = Reason(error) if error in known else Reason.REFUSED
+        trace = str(reply.header.get("traceback", ""))
+        log = f"{self.log}\n{trace}".strip()[-LOG_TAIL_BYTES:]
+        raise CandidateFault(reason, str(reply.header.get("message", "no message"))[:1000], log)
+
+    def _fault_of_end(self, facts: dict[str, Any]) -> CandidateFault:
+        status = int(facts.get("exit", 0))
+        if facts.get("flooded"):
+            limit = self._limits.output_bytes
+            return CandidateFault(Reason.OUTPUT, f"printed more than {limit:,} bytes", self.log)
+        if facts.get("oom"):
+            return CandidateFault(Reason.MEMORY, "killed: out of memory", self.log)
+        if status < 0:
+            name = signal.Signals(-status).name
+            return CandidateFault(Reason.CRASH, f"killed by {name} before it answered", self.log)
+        return CandidateFault(Reason.CRASH, f"exited with status {status} before it answered",
+                              self.log)
+
+    def _broken(self, fault: SandboxError) -> SandboxError:
+        if self._fault is None and (self._end is not None or isinstance(fault, ProviderFault)):
+            self._fault = fault
+        return fault
