@@ -8,11 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select
+from sqlalchemy import Connection, Engine, Executable, Row, func, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
-from archive.records import Call, CallState, Evaluation, Event, Kept, Proposal, Spend, State, Variant
+from archive.records import (
+    Call,
+    CallState,
+    Evaluation,
+    Event,
+    Kept,
+    Proposal,
+    Spend,
+    State,
+    Variant,
+)
 from archive.schema import calls, evaluations, events, meta, parents, proposals
 
 
@@ -130,6 +140,13 @@ class ArchiveReader:
         with self._reading() as connection:
             return connection.execute(select(func.max(events.c.id))).scalar() or 0
 
+    def failed_children(self, parent: str, count: int) -> list[Proposal]:
+        """The latest failed children of a variant, newest first."""
+        query = (select(proposals).join(parents, parents.c.child == proposals.c.id)
+                 .where(parents.c.parent == parent, proposals.c.state == State.FAILED.value)
+                 .order_by(proposals.c.number.desc()).limit(count))
+        return [_proposal(row, (parent,)) for row in self._rows(query)]
+
     def path_to(self, proposal: str) -> list[Proposal]:
         """From the seed to a proposal, along first parents."""
         by_id = {p.id: p for p in self.proposals()}
@@ -151,7 +168,7 @@ class ArchiveReader:
             lineage.setdefault(row.child, []).append(row.parent)
         return [_proposal(row, tuple(lineage.get(row.id, ()))) for row in rows]
 
-    def _rows(self, query: Select[Any]) -> list[Row[Any]]:
+    def _rows(self, query: Executable) -> list[Row[Any]]:
         with self._reading() as connection:
             return list(connection.execute(query).all())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ class Snapshot:
         self.sign = 1.0 if maximize else -1.0
         self.proposals: list[Proposal] = []
         self.last_event = 0
+        self._best: int | None = None
         self._row: dict[str, int] = {}
         self._value = np.empty(64)
         self._children = np.zeros(64, dtype=np.int64)
@@ -74,6 +76,9 @@ class Snapshot:
         self._children[row] = 0
         self._row[proposal.id] = row
         self.proposals.append(proposal)
+        if not proposal.quarantined and (
+                self._best is None or self._value[row] > self._value[self._best]):
+            self._best = row
 
     def expect(self, parents: Sequence[str]) -> None:
         """A child was planned: it counts for its parents at once, so that slots spread out."""
@@ -87,10 +92,10 @@ class Snapshot:
 
     def best(self) -> Proposal | None:
         """The scored variant of highest value that is not quarantined; the earliest of equals."""
-        order = np.argsort(-self.values, kind="stable")
-        return next((self.proposals[row] for row in order if not self.proposals[row].quarantined),
-                    None)
+        return None if self._best is None else self.proposals[self._best]
 
     def top(self, count: int) -> list[Proposal]:
-        """The best, best first."""
-        return [self.proposals[row] for row in np.argsort(-self.values, kind="stable")[:count]]
+        """The best that are not quarantined, best first."""
+        order = np.argsort(-self.values, kind="stable")
+        trusted = (self.proposals[row] for row in order if not self.proposals[row].quarantined)
+        return list(itertools.islice(trusted, count))

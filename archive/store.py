@@ -59,10 +59,11 @@ class Archive(ArchiveReader):
         return self._change(proposal, State.PROPOSED)
 
     def score(self, proposal: str, rows: Sequence[Evaluation], kept: Kept,
-              novelty: float, improvement: float | None) -> int:
+              novelty: float, improvement: float | None, quarantined: bool = False) -> int:
         """It was evaluated on every case that counts."""
         return self._change(proposal, State.SCORED, rows, kept=kept.value, novelty=novelty,
-                            improvement=improvement, finished_at=self.clock())
+                            improvement=improvement, quarantined=quarantined,
+                            finished_at=self.clock())
 
     def fail(self, proposal: str, reason: str, message: str, log: str,
              rows: Sequence[Evaluation] = ()) -> int:

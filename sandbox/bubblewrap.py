@@ -57,6 +57,9 @@ class BubblewrapProvider(Provider):
                   self.spec.limits.processes)
         return box
 
+    async def close(self) -> None:
+        """Nothing is held: the root stays for the next time."""
+
     def _namespaces(self) -> list[str]:
         size = ["--size", str(self.spec.limits.disk_bytes)]
         command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1",

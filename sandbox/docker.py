@@ -117,8 +117,8 @@ class DockerProvider(Provider):
             write_tar(root, tar)
             tar.seek(0)
             self._client.api.import_image_from_stream(
-                iter(lambda: tar.read(1 << 20), b""), repository=REPOSITORY, tag=rootfs_key(self.spec.packages),
-                changes=[f"LABEL {LABEL}=image"])
+                iter(lambda: tar.read(1 << 20), b""), repository=REPOSITORY,
+                tag=rootfs_key(self.spec.packages), changes=[f"LABEL {LABEL}=image"])
 
     async def start(self) -> Box:
         """Create, attach, start, and wait until the fork server is ready."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.errors import SandboxUnavailable
 from sandbox.process_box import ProcessBox, spawn_box
 from sandbox.provider import Box, Progress, Provider, server_arguments, server_environment
-from sandbox.rootfs import cache_folder, install_packages, interpreter, rootfs_key
+from sandbox.rootfs import interpreter, packages_folder
 
 _SERVER = Path(__file__).parent / "inside" / "server.py"
 
@@ -28,7 +28,8 @@ class LocalProvider(Provider):
             raise SandboxUnavailable("the local sandbox can't use a Docker image",
                                      "start Docker and use --sandbox docker")
         if self.spec.packages:
-            self._packages = await asyncio.to_thread(_packages_folder, self.spec.packages, progress)
+            self._packages = str(await asyncio.to_thread(
+                packages_folder, self.spec.packages, progress))
 
     async def start(self) -> Box:
         scratch = tempfile.mkdtemp(prefix="evolve-local-")
@@ -37,6 +38,9 @@ class LocalProvider(Provider):
         box = await spawn_box(LocalBox, command, server_environment(self._packages))
         box.scratch = scratch
         return box
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class LocalBox(ProcessBox):
@@ -47,14 +51,3 @@ class LocalBox(ProcessBox):
     async def kill(self) -> None:
         await super().kill()
         await asyncio.to_thread(shutil.rmtree, self.scratch, True)
-
-
-def _packages_folder(packages: tuple[str, ...], progress: Progress) -> str:
-    target = cache_folder() / "packages" / rootfs_key(packages)
-    if not target.exists():
-        progress(f"sandbox: installing {', '.join(packages)}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as staging:
-            install_packages(packages, Path(staging) / "site")
-            (Path(staging) / "site").rename(target)
-    return str(target)

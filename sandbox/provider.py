@@ -60,6 +60,7 @@ class Provider(ABC):
     async def start(self) -> Box:
         """Start a box. Raises `ProviderFault`."""
 
+    @abstractmethod
     async def close(self) -> None:
         """Release what `prepare` took; boxes are killed by their owners."""
 

@@ -132,6 +132,22 @@ def install_packages(packages: Iterable[str], target: Path) -> None:
             f"try it by hand: {' '.join(command)}")
 
 
+def packages_folder(packages: tuple[str, ...], progress: Progress) -> Path:
+    """A cached folder with these packages, beside this Python and not in it.
+
+    Raises `SandboxUnavailable` when they can't be installed.
+    """
+    target = cache_folder() / "packages" / rootfs_key(packages)
+    if target.exists():
+        return target
+    progress(f"installing {', '.join(packages)}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as staging:
+        install_packages(packages, Path(staging) / "site")
+        _publish(Path(staging) / "site", target)
+    return target
+
+
 def _inside_files() -> list[Path]:
     return sorted((Path(__file__).parent / "inside").glob("*.py"))
 

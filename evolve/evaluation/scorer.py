@@ -16,11 +16,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sandbox.inside import wire  # noqa: E402 - the path comes first
+from sandbox.inside import wire
 
 RESULT_KEYS = ("score", "metrics", "feedback")
 
@@ -54,7 +54,7 @@ class Completed:
 class Candidate:
     """A handle on the candidate: everything it answers is a claim, in plain data."""
 
-    def __init__(self, stream: BinaryIO, files: Mapping[str, bytes]) -> None:
+    def __init__(self, stream: wire.Stream, files: Mapping[str, bytes]) -> None:
         self._stream = stream
         self.files = files  # its source, path -> content
         self.seconds = 0.0  # wall time of the last call, measured outside the candidate
@@ -168,7 +168,7 @@ def broken(error: BaseException, path: str) -> dict[str, Any]:
             "log": "".join(traceback.format_exception(error))[-4000:]}
 
 
-def send(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
+def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> None:
     stream.write(wire.frame(header, payload))
     stream.flush()
 

@@ -6,6 +6,7 @@ Each takes (source, rng) and returns an `Edit`, or None where it finds nothing t
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -49,8 +50,9 @@ def write_number(value: float) -> str:
 
 def is_number(node: ast.AST) -> bool:
     """An int or float literal that a step can change."""
-    return (isinstance(node, ast.Constant) and type(node.value) in (int, float)
-            and math.isfinite(node.value) and abs(node.value) < 1e100)
+    if not isinstance(node, ast.Constant) or isinstance(node.value, bool):
+        return False
+    return isinstance(node.value, (int, float)) and abs(node.value) < 1e100
 
 
 def change_number(source: Source, rng: np.random.Generator) -> Edit | None:
@@ -124,7 +126,7 @@ def duplicate_statement(source: Source, rng: np.random.Generator) -> Edit | None
 
 def swap_statements(source: Source, rng: np.random.Generator) -> Edit | None:
     """Exchange two neighbours in a block."""
-    pairs = [(a, b) for body in source.bodies for a, b in zip(body, body[1:], strict=False)
+    pairs = [(a, b) for body in source.bodies for a, b in itertools.pairwise(body)
              if source.alone(a) and source.alone(b) and not _is_definition(a)
              and not _is_definition(b)]
     if not pairs:
@@ -170,7 +172,7 @@ def wrap_expression(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 MUTATIONS: tuple[tuple[Mutation, float], ...] = (
-    (change_number, 0.58), (wrap_expression, 0.10), (replace_expression, 0.10),
+    (change_number, 0.80), (wrap_expression, 0.10), (replace_expression, 0.06),
     (swap_operator, 0.07), (swap_call, 0.03), (delete_statement, 0.05),
     (duplicate_statement, 0.03), (swap_statements, 0.04),
 )

@@ -9,8 +9,8 @@ import numpy as np
 
 from evolve.operators.mutations import is_number, pick, write_number
 from evolve.operators.operator import Child, Context, Operator, Rejected
-from evolve.operators.source import Edit, Source, indent_of, reindent
-from evolve.operators.syntactic import parses, pick_file
+from evolve.operators.source import Edit, Source, indent_of, reindent, syntax_error
+from evolve.operators.syntactic import pick_file
 
 TRIES = 20
 Crossing = Callable[[Source, Source, np.random.Generator], str | None]
@@ -33,7 +33,7 @@ class Recombine(Operator):
         for _ in range(TRIES):
             crossing = pick((blend_numbers, blend_numbers, take_function, graft_statement), rng)
             text = crossing(source, mate, rng)
-            if text is not None and text not in (source.text, mate.text) and parses(text):
+            if text is not None and text not in (source.text, mate.text) and not syntax_error(text):
                 first[path] = text.encode()
                 return Child(first, f"{crossing.__name__.replace('_', ' ')} of "
                                     f"{context.parents[1].proposal.id[:8]}")
@@ -62,7 +62,7 @@ def _blend(mine: ast.Constant, theirs: ast.Constant, rng: np.random.Generator) -
     assert isinstance(a, (int, float)) and isinstance(b, (int, float))
     if a == b or rng.random() < 0.3:
         return None
-    mixed = a + (b - a) * float(rng.uniform(0.0, 1.5))
+    mixed = a + (b - a) * float(rng.uniform(-1.0, 1.5))
     return round(mixed) if isinstance(a, int) and isinstance(b, int) else float(f"{mixed:.9g}")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from evolve.operators.mutations import MUTATIONS, pick, step_number
 from evolve.operators.operator import Child, Context, Operator, Rejected
-from evolve.operators.source import Source
+from evolve.operators.source import Source, syntax_error
 from evolve.tasks import editable_region
 
 TRIES = 30
@@ -58,16 +58,7 @@ def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None
     if edit is None:
         return None
     child = source.apply(edit)
-    return (child, edit.note) if parses(child) else None
-
-
-def parses(text: str) -> bool:
-    """True when Python would compile it."""
-    try:
-        compile(text, "candidate", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
-        return False
-    return True
+    return (child, edit.note) if syntax_error(child) is None else None
 
 
 def mutate_numbers(text: str, rng: np.random.Generator) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from archive import Snapshot
 from evolve.search.policy import Expand, Policy
 
 SELECTION_PRESSURE = 10.0
+ARCHIVE_SIZE = 16  # parents come from so many of the best
 INSPIRATIONS = 2
 
 
@@ -33,9 +34,10 @@ class Weighted(Policy):
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw operator, then parents without repetition."""
         operator = self.operators.draw(rng, len(snapshot))
-        probabilities = parent_probabilities(snapshot.values, snapshot.children)
+        elite = np.argsort(-snapshot.values, kind="stable")[:ARCHIVE_SIZE]
+        probabilities = parent_probabilities(snapshot.values[elite], snapshot.children[elite])
         count = self.operators.parents[operator]
-        rows = rng.choice(len(snapshot), size=count, replace=False, p=probabilities)
+        rows = rng.choice(elite, size=count, replace=False, p=probabilities)
         parents = tuple(snapshot.proposals[int(row)].id for row in rows)
         best = [p.id for p in snapshot.top(INSPIRATIONS + count) if p.id not in parents]
         return Expand(parents, operator, tuple(best[:INSPIRATIONS]))

@@ -192,9 +192,9 @@ def enter_child(settings: Settings, uid: int, request: int, reply: int, log: int
     try:
         os.setsid()
         place_descriptors(request, reply, log)
-        with contextlib.suppress(OSError):  # the local provider may not be allowed to
-            with open("/proc/self/oom_score_adj", "w") as file:
-                file.write("1000")
+        # The local provider may not be allowed to.
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
         limit(settings)
         home = make_home(settings, uid)
         if uid:

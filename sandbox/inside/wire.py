@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 MAX_DEPTH = 64
 MAX_HEADER_BYTES = 64 * 1024
@@ -22,6 +22,14 @@ _DTYPES = frozenset(f"{order}{kind}" for order in "<|" for kind in
                     ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"))
 _FRAME = struct.Struct(">II")
 _LENGTH = struct.Struct(">I")
+
+
+class Stream(Protocol):
+    """A blocking binary stream."""
+
+    def read(self, size: int, /) -> bytes | None: ...
+    def write(self, data: bytes, /) -> int | None: ...
+    def flush(self) -> None: ...
 
 
 class Unsendable(TypeError):
@@ -219,14 +227,14 @@ def parse_header(text: bytes) -> dict[str, Any]:
     return header
 
 
-def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def read_frame(stream: Stream) -> tuple[dict[str, Any], bytes]:
     """Read one frame from a blocking stream. Raises `EOFError` at its end, `Malformed`."""
     header, payload = frame_lengths(_read_exactly(stream, _FRAME.size))
     return parse_header(_read_exactly(stream, header)), _read_exactly(stream, payload)
 
 
-def _read_exactly(stream: BinaryIO, count: int) -> bytes:
+def _read_exactly(stream: Stream, count: int) -> bytes:
     data = stream.read(count) if count else b""
-    if len(data) < count:
+    if data is None or len(data) < count:
         raise EOFError("the other side is gone")
     return data

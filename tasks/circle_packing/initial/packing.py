@@ -1,32 +1,31 @@
-"""Pack n circles into the unit square: rings around the centre, all radii equal."""
+"""Pack n circles into the unit square: rings around the centre."""
 
 import math
 
 
 # EVOLVE-BLOCK-START
+def ring(count, radius, turn):
+    """Positions at equal angles on a circle around the centre of the square."""
+    angles = [turn + 2.0 * math.pi * k / count for k in range(count)]
+    return [(0.5 + radius * math.cos(a), 0.5 + radius * math.sin(a)) for a in angles]
+
+
 def centers(n):
-    """Positions: one circle in the middle, then rings, the rest along the bottom."""
-    points = [(0.5, 0.5)]
-    for count, radius, turn in ((8, 0.22, 0.0), (13, 0.40, 0.1)):
-        for k in range(count):
-            angle = turn + 2.0 * math.pi * k / count
-            points.append((0.5 + radius * math.cos(angle), 0.5 + radius * math.sin(angle)))
-    corner = 0.05
-    points.append((corner, corner))
-    points.append((1.0 - corner, corner))
-    points.append((corner, 1.0 - corner))
-    points.append((1.0 - corner, 1.0 - corner))
-    return points[:n]
+    """Positions: one circle in the middle, the others on two rings around it."""
+    inner = 8
+    return [(0.5, 0.5)] + ring(inner, 0.12, 0.0) + ring(n - 1 - inner, 0.21, 0.1)
 
 
 def radii(points):
-    """One radius for all: half the smallest distance, or what the border leaves."""
-    room = 0.04
+    """Half the way to the nearest neighbour, or what the border leaves."""
+    sizes = []
     for i, (x, y) in enumerate(points):
-        room = min(room, x, y, 1.0 - x, 1.0 - y)
-        for u, v in points[:i]:
-            room = min(room, math.hypot(x - u, y - v) / 2.0)
-    return [room * 0.99 for _ in points]
+        room = min(x, y, 1.0 - x, 1.0 - y)
+        for j, (u, v) in enumerate(points):
+            if i != j:
+                room = min(room, math.hypot(x - u, y - v) / 2.0)
+        sizes.append(room * 0.999999)
+    return sizes
 
 
 def pack(n):

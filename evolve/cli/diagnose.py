@@ -1,0 +1,43 @@
+"""`evolve doctor`: what works on this machine, and the command that mends what does not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evolve.cli.options import Json, Sandbox
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    app.command()(doctor)
+
+
+def doctor(
+    task_dir: Annotated[Path | None, typer.Argument(help="Also check this task.",
+                                                    show_default="none")] = None,
+    sandbox: Sandbox = None,
+    json: Json = False,
+) -> None:
+    """Check this machine, and a task: sandboxes, image, evaluator on the seed."""
+    import json as json_module
+
+    from evolve.doctor import examine
+    from evolve.view.console import err, out
+
+    def note(message: str) -> None:
+        err.print(message, style="dim", markup=False)
+
+    findings = asyncio.run(examine(task_dir, sandbox or "auto", note))
+    if json:
+        typer.echo(json_module.dumps([vars(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            mark = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+            out.print(f"{mark[finding.state]} ", end="")
+            out.print(f"{finding.what}{' · ' + finding.fix if finding.fix else ''}", markup=False)
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(3)

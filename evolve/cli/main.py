@@ -1,0 +1,78 @@
+"""The program `evolve`: verbs, and what an error looks like to people.
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is missing, 130 interrupted
+(resumable).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from evolve import __version__
+from evolve.cli import browse, diagnose, run, write_task
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 usage, 3 prerequisite missing, 130 interrupted."
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG,
+                  context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def evolve(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                          help="Show the version.")] = False,
+) -> None:
+    """Evolve programs against a scorer that no candidate can cheat."""
+
+
+for group in (run, write_task, browse, diagnose):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command line; turn errors into a message, a hint and an exit code."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away: `evolve tree | head`
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    """Print what happened and what to do next; returns the exit code."""
+    from archive import ArchiveError, NotFound
+    from evolve.errors import EvolveError
+    from evolve.view.console import err
+    from sandbox import SandboxError, SandboxUnavailable
+
+    known = isinstance(error, (EvolveError, ArchiveError, SandboxError))
+    if known:
+        message, hint = error.message, error.hint  # type: ignore[attr-defined]
+    else:
+        message = f"unexpected: {type(error).__name__}: {error}"
+        hint = "the same command with --debug shows where; please report it"
+    err.print(f"error: {message}", style="red", markup=False)
+    if hint:
+        err.print(f"  {hint}", markup=False)
+    if isinstance(error, EvolveError):
+        return error.exit_code
+    if isinstance(error, SandboxUnavailable):
+        return 3
+    return 2 if isinstance(error, NotFound) else 1

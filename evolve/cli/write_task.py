@@ -1,0 +1,134 @@
+"""`evolve init` and `evolve eval`: the inner loop of writing a task."""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evolve.cli.options import Json, Sandbox
+
+if TYPE_CHECKING:
+    from evolve.evaluation import Verdict
+    from evolve.tasks import CaseSpec, Task
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    app.command()(init)
+    app.command("eval")(evaluate)
+
+
+def init(name: Annotated[str, typer.Argument(help="Folder to write; its name is the task's.")]
+         ) -> None:
+    """Write a task that already runs: fit a curve, to be replaced by your own."""
+    from evolve.errors import UsageError
+    from evolve.tasks.template import write_template
+    from evolve.view.console import out
+
+    folder = Path(name)
+    try:
+        written = write_template(folder)
+    except FileExistsError:
+        raise UsageError(f"{folder} exists already", "choose another name") from None
+    for path in written:
+        out.print(str(path), markup=False)
+    out.print(f"next: evolve eval {folder} · evolve run {folder}", markup=False)
+
+
+def evaluate(
+    task_dir: Annotated[Path, typer.Argument(help="A task directory.")],
+    path: Annotated[Path | None, typer.Argument(help="A file or folder to score.",
+                                                show_default="the seed")] = None,
+    split: Annotated[str, typer.Option(help="search, select, heldout or all.")] = "search",
+    sandbox: Sandbox = None,
+    json: Json = False,
+) -> None:
+    """Score a program once, without any model. Exit code 1 when it fails."""
+    from evolve.config import resolve
+    from evolve.tasks import load_task
+
+    task = load_task(task_dir)
+    settings = resolve({"sandbox": sandbox}, task.spec.run, task.folder / "task.toml").settings
+    files = dict(task.seed) if path is None else _files_of(task, path)
+    verdict, printed = asyncio.run(_score(task, files, _cases(task, split), settings.sandbox))
+    if json:
+        from evolve.view.console import out
+
+        out.print(json_module.dumps(_as_data(task, verdict, printed)), markup=False)
+    else:
+        _show(task, verdict, printed)
+    if verdict.failed is not None:
+        raise typer.Exit(1)
+
+
+def _cases(task: Task, split: str) -> tuple[CaseSpec, ...]:
+    from evolve.errors import UsageError
+
+    cases = tuple(c for c in task.spec.cases if split in (c.split, "all"))
+    if not cases:
+        raise UsageError(f"{task.spec.name} has no case of split {split!r}",
+                         "choose search, select, heldout or all")
+    return cases
+
+
+def _files_of(task: Task, path: Path) -> dict[str, bytes]:
+    """A folder as it is; a file takes the place of the entry."""
+    from evolve.errors import UsageError
+    from evolve.tasks import read_tree
+
+    if not path.exists():
+        raise UsageError(f"there is no file or folder {path}")
+    if path.is_dir():
+        return read_tree(path)
+    return dict(task.seed) | {task.entry: path.read_bytes()}
+
+
+async def _score(task: Task, files: dict[str, bytes], cases: tuple[CaseSpec, ...], sandbox: str
+                 ) -> tuple[Verdict, str]:
+    import tempfile
+
+    from evolve.launch import open_evaluator
+    from evolve.view.console import err
+
+    def note(message: str) -> None:
+        err.print(message, style="dim", markup=False)
+
+    with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
+        async with open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator:
+            verdict = await evaluator.evaluate(files, cases)
+        return verdict, Path(log.name).read_text(errors="replace")[-4000:]
+
+
+def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
+    rows = [{"case": row.case, "split": row.split, "score": row.score, "metrics": row.metrics,
+             "feedback": row.feedback, "reason": row.reason, "message": row.message,
+             "log": row.log, "seconds": row.seconds, "cpu_s": row.cpu_s,
+             "peak_memory_bytes": row.peak_memory_bytes} for row in verdict.rows]
+    return {"task": task.spec.name, "score": None if verdict.failed else verdict.score,
+            "cases": rows, "scorer_log": printed}
+
+
+def _show(task: Task, verdict: Verdict, printed: str) -> None:
+    from evolve.view.console import number, out
+    from evolve.view.lines import gap_to_best_known
+
+    for row in verdict.rows:
+        what = number(row.score) if row.reason is None else f"{row.reason}: {row.message}"
+        out.print(f"{row.case} ({row.split}): {what}", markup=False)
+        for key, value in row.metrics.items():
+            out.print(f"  {key} = {value}", markup=False)
+        if row.feedback:
+            out.print(f"  {row.feedback}", markup=False)
+        out.print(f"  {row.seconds:.3f} s, {row.cpu_s:.3f} s of CPU, "
+                  f"{row.peak_memory_bytes / 1e6:.0f} MB", style="dim", markup=False)
+        if row.log.strip():
+            out.print(row.log.rstrip(), style="dim", markup=False)
+    if printed.strip():
+        out.print(f"the scorer printed:\n{printed.rstrip()}", style="dim", markup=False)
+    if verdict.failed is None:
+        gap = gap_to_best_known(task, verdict.score)
+        out.print(f"score {number(verdict.score)}{gap}", style="bold", markup=False)

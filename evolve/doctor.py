@@ -1,0 +1,104 @@
+"""Checks of a machine and a task, each with the command that mends it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from evolve.errors import EvolveError
+from evolve.evaluation import Evaluator
+from evolve.launch import open_evaluator, score_seed
+from evolve.tasks import Task, load_task
+from sandbox import Pool, SandboxError, SandboxSpec, provider_class
+from sandbox.inside import wire
+
+Note = Callable[[str], None]
+_ANSWER = b"def answer(n):\n    return n + 1\n"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    fix: str = ""
+
+
+async def examine(task_dir: Path | None, sandbox: str, note: Note) -> list[Finding]:
+    """All checks, quick ones first."""
+    findings = [_python(), _git()]
+    names = ("docker", "bubblewrap") if sandbox == "auto" else (sandbox,)
+    providers = [await _provider(name, note) for name in names]
+    if sandbox == "auto" and any(finding.state == "ok" for finding in providers):
+        providers = [_soften(finding) for finding in providers]
+    findings += providers
+    if task_dir is not None:
+        findings += await _task(task_dir, sandbox, note)
+    return findings
+
+
+def _python() -> Finding:
+    return Finding("ok", f"Python {platform.python_version()} on {platform.machine()}")
+
+
+def _git() -> Finding:
+    if shutil.which("git") is None:
+        return Finding("fail", "git is missing", "apt-get install git")
+    return Finding("ok", "git")
+
+
+async def _provider(name: str, note: Note) -> Finding:
+    """Prepare it, start a box, and let a candidate answer."""
+    try:
+        provider = provider_class(name)(SandboxSpec())
+        await provider.prepare(note)
+        pool = Pool(provider, 1)
+        try:
+            async with pool.session() as session:
+                await session.load({"doctor.py": _ANSWER}, "doctor")
+                reply = await session.call("answer", wire.encode(([41], {})))
+            right = wire.decode(reply.payload) == 42
+        finally:
+            await pool.close()
+    except SandboxError as error:
+        return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
+    if not right:
+        return Finding("fail", f"sandbox {name}: a candidate gave a wrong answer")
+    if not provider.isolates:
+        return Finding("warn", f"sandbox {name} runs, but isolates nothing", "use docker")
+    return Finding("ok", f"sandbox {name}")
+
+
+def _soften(finding: Finding) -> Finding:
+    """One sandbox that works is enough."""
+    return Finding("warn", finding.what, finding.fix) if finding.state == "fail" else finding
+
+
+async def _task(folder: Path, sandbox: str, note: Note) -> list[Finding]:
+    try:
+        task = load_task(folder)
+        with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
+            async with open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator:
+                return [Finding("ok", f"task {task.spec.name}"), *await _seed(task, evaluator)]
+    except (EvolveError, SandboxError) as error:
+        return [Finding("fail", error.message, error.hint)]
+
+
+async def _seed(task: Task, evaluator: Evaluator) -> list[Finding]:
+    """Is the seed's score finite, the same twice, and below the bound?"""
+    first, second = await score_seed(evaluator), await score_seed(evaluator)
+    seconds = sum(row.seconds for row in second.rows)
+    findings = [Finding("ok", f"the seed scores {first.score!r} in {seconds:.3f} s")]
+    if first.score != second.score:
+        findings.append(Finding("warn", f"the score is not repeatable: {second.score!r} next",
+                                "give the evaluator's randomness a fixed seed"))
+    if task.spec.ceiling is None:
+        findings.append(Finding("warn", "the task declares no ceiling",
+                                "a proved bound in task.toml catches faults of the scorer"))
+    return findings

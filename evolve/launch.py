@@ -1,0 +1,198 @@
+"""Begin or resume a run: everything is checked before anything is spent, then the engine works."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from archive import SEED, Archive, CodeStore, Proposal, State, derive_id
+from evolve.config import Resolved, Settings
+from evolve.engine import Engine, Interrupt, Listener, Progress, above_ceiling
+from evolve.errors import ConfigError, RunError, TaskError
+from evolve.evaluation import Evaluator, Verdict
+from evolve.operators import Operator, make_operator
+from evolve.recorder import Recorder
+from evolve.run import RunFolder, create_run, write_run_toml
+from evolve.search import OperatorMix, make_policy
+from evolve.tasks import Task
+from sandbox import Limits, Pool, ProviderFault, SandboxSpec, prepare_provider
+from sandbox.rootfs import packages_folder
+
+WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
+WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, this time."""
+
+    run: RunFolder
+    stopped: str  # which limit
+    progress: Progress
+    seed_score: float
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped == "interrupted"
+
+
+class View(Listener, Protocol):
+    """Shows a run while it goes on."""
+
+    def note(self, message: str) -> None:
+        """Something worth knowing before or beside the run."""
+
+    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """The seed is scored; the search begins."""
+
+    def done(self, outcome: Outcome, task: Task) -> None:
+        """It has stopped."""
+
+
+def sandbox_spec(task: Task) -> SandboxSpec:
+    """What the task asks of its sandbox."""
+    given, environment = task.spec.limits, task.spec.environment
+    limits = Limits(
+        time_s=given.time_s, memory_bytes=given.memory_mb * _MIB, processes=given.processes,
+        cpus=given.cpus, output_bytes=given.output_kb * 1024, disk_bytes=given.disk_mb * _MIB)
+    return SandboxSpec(limits, environment.packages, environment.preload, environment.image,
+                       environment.isolation == "fresh")
+
+
+@asynccontextmanager
+async def open_evaluator(task: Task, sandbox: str, workers: int, log: Path,
+                         note: Callable[[str], None]) -> AsyncIterator[Evaluator]:
+    """A prepared sandbox and scorer. Raises `SandboxUnavailable`; nothing falls back in silence."""
+    choice = await prepare_provider(sandbox, sandbox_spec(task), note)
+    for reason in choice.passed_over:
+        note(f"sandbox: {choice.provider.name} is used ({reason})")
+    if not choice.provider.isolates:
+        note("sandbox: local isolates NOTHING: candidates run as you, with your files and network")
+    wanted = task.spec.environment.scorer_packages
+    packages = await asyncio.to_thread(packages_folder, wanted, note) if wanted else None
+    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages)
+    try:
+        yield evaluator
+    finally:
+        await evaluator.close()
+
+
+async def score_seed(evaluator: Evaluator) -> Verdict:
+    """Score the seed before anything is spent. Raises `TaskError` when it has no score."""
+    task = evaluator.task
+    try:
+        verdict = await evaluator.evaluate(task.seed, task.spec.cases_of("search"))
+    except ProviderFault as fault:
+        raise RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor"
+                       ) from None
+    if verdict.failed is not None:
+        row = verdict.failed
+        log = f"\n{row.log.strip()}" if row.log.strip() else ""
+        raise TaskError(f"the seed fails on case {row.case} ({row.reason}): {row.message}{log}",
+                        f"mend the task, then: evolve eval {task.folder}")
+    return verdict
+
+
+async def start_run(task: Task, resolved: Resolved, name: str | None, view: View,
+                    interrupt: Interrupt) -> Outcome:
+    """A new run on a task."""
+    settings = resolved.settings
+    operators = make_operators(settings)
+    mix = operator_mix(settings, operators)
+    make_policy(settings.policy, mix)  # a wrong name is found before the sandbox is built
+    with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
+        async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
+                                  view.note) as evaluator:
+            verdict = await score_seed(evaluator)
+            run = create_run(settings.runs_dir, name, task, settings)
+            with run.lock():
+                Recorder.create(run.database, run.code, {
+                    "evaluator": task.evaluator_hash, "seed": str(settings.seed)})
+                evaluator.task = run.task()
+                return await _work(run, evaluator, verdict, view, interrupt)
+
+
+async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
+                     interrupt: Interrupt) -> Outcome:
+    """Go on from the archive alone; some settings may change on the way."""
+    task = run.task()
+    with run.lock():
+        if changes:
+            settings = run.settings.model_copy(update=changes)
+            facts = {"task": run.task_name, "evaluator": run.evaluator_hash}
+            write_run_toml(run.path, facts, settings)
+            run = RunFolder(run.path, run.task_name, settings, run.evaluator_hash)
+        async with open_evaluator(task, run.settings.sandbox, run.settings.workers,
+                                  run.scorer_log, view.note) as evaluator:
+            return await _work(run, evaluator, None, view, interrupt)
+
+
+async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, view: View,
+                interrupt: Interrupt) -> Outcome:
+    """The engine's whole life in an open run; the archive is closed whatever happens."""
+    task = evaluator.task
+    recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open(run.code),
+                        task.spec.maximize)
+    try:
+        recorder.archive.expire_calls()
+        await _ensure_seed(recorder, evaluator, verdict)
+        operators = make_operators(run.settings)
+        policy = make_policy(run.settings.policy, operator_mix(run.settings, operators))
+        engine = Engine(task, run.settings, policy, operators, recorder, evaluator, view, interrupt)
+        await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
+        view.launched(run, task, engine.progress())
+        stopped = await engine.run()
+        await recorder.note("stopped", {"reason": stopped})
+        seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
+        outcome = Outcome(run, stopped, engine.progress(), seed_score)
+    finally:
+        await recorder.close()
+    view.done(outcome, task)
+    return outcome
+
+
+async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None) -> None:
+    """Record the seed as proposal 0, unless that was done before."""
+    if len(recorder.snapshot):
+        return
+    task = evaluator.task
+    verdict = verdict or await score_seed(evaluator)
+    begun = recorder.unfinished()
+    if begun:
+        seed = begun[0]
+    else:
+        run_seed = int(recorder.archive.meta()["seed"])
+        seed = Proposal(derive_id(run_seed, 0), 0, State.PLANNED, SEED, (), 0, time.time())
+        await recorder.plan(seed)
+    if seed.tree is None:
+        tree = await recorder.tree_of(task.seed)
+        seed = await recorder.propose(seed, task.seed, tree, "the seed")
+    await recorder.score(seed, task.seed, verdict.score, verdict.rows,
+                         above_ceiling(task, verdict.score))
+
+
+def make_operators(settings: Settings) -> dict[str, Operator]:
+    """The operators of a run, by name. Raises `ConfigError`."""
+    names = settings.operators or (WITH_MODEL if settings.model else WITHOUT_MODEL)
+    operators = {name: make_operator(name) for name in names}
+    for name, operator in operators.items():
+        if operator.needs_model and not settings.model:
+            raise ConfigError(f"the operator {name} needs a model", "give one: --model NAME")
+    return operators
+
+
+def operator_mix(settings: Settings, operators: dict[str, Operator]) -> OperatorMix:
+    """Weights and parents. Raises `ConfigError` unless an operator can begin with the seed alone."""
+    weights = settings.operators or (WITH_MODEL if settings.model else WITHOUT_MODEL)
+    parents = {name: operator.parents for name, operator in operators.items()}
+    if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
+        raise ConfigError("no operator with one parent has a weight above zero",
+                          f"for example: {WITHOUT_MODEL}")
+    return OperatorMix(weights, parents)

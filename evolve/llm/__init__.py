@@ -1,0 +1,1 @@
+"""Models: one client for every model."""

@@ -1,0 +1,52 @@
+"""What every child must pass before it costs anything: changed, inside the region, parsable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evolve.operators.operator import Child, Parent, Rejected
+from evolve.operators.source import syntax_error
+from evolve.tasks import Task, editable_region
+from evolve.tasks.region import MarkerError
+
+MAX_FILE_BYTES = 1024 * 1024
+
+
+def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
+    """Raises `Rejected`: unchanged, region or syntax."""
+    base = parents[0].files
+    if any(dict(child.files) == dict(parent.files) for parent in parents):
+        raise Rejected("unchanged", "the files are the same as the parent's")
+    for path in child.files.keys() ^ base.keys():
+        raise Rejected("region", f"{path} was added or removed")
+    for path, content in child.files.items():
+        if content == base[path]:
+            continue
+        if path not in task.editable:
+            raise Rejected("region", f"{path} is not editable")
+        _check_file(path, content, base[path])
+
+
+def _check_file(path: str, content: bytes, before: bytes) -> None:
+    if len(content) > MAX_FILE_BYTES:
+        raise Rejected("region", f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
+    try:
+        text = content.decode()
+        region = editable_region(text)
+    except UnicodeDecodeError:
+        raise Rejected("syntax", f"{path} is not UTF-8 text") from None
+    except MarkerError as error:
+        raise Rejected("region", f"{path}:{error.line}: {error}") from None
+    if region.fixed != editable_region(before.decode()).fixed:
+        raise Rejected("region", f"{path} was changed outside its editable region")
+    if path.endswith(".py"):
+        _check_python(path, text)
+
+
+def _check_python(path: str, text: str) -> None:
+    error = syntax_error(text, path)
+    if isinstance(error, SyntaxError):
+        line = (error.text or "").strip()
+        raise Rejected("syntax", f"{path}:{error.lineno}: {error.msg}: {line}"[:500])
+    if error is not None:
+        raise Rejected("syntax", f"{path}: {error}")

@@ -1,0 +1,1 @@
+"""What people see: live views of a run, and renderings of an archive."""

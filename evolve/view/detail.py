@@ -1,0 +1,91 @@
+"""One proposal in the terminal: scores, what was done, prompt and reply, patch, log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.text import Text
+
+from archive import Call, Kept, Proposal, State
+from evolve.view.console import number
+from evolve.view.lines import gap_to_best_known
+from evolve.view.reading import OpenRun
+
+_WHY_KEPT = {Kept.BEST: "kept: better than every variant before it",
+             Kept.IMPROVED: "kept: better than its parents",
+             Kept.KEPT: "kept: every scored variant is"}
+
+
+def render_detail(run: OpenRun, proposal: Proposal) -> Group:
+    """Everything that is known about a proposal."""
+    parts: list[RenderableType] = [Text(line) for line in _facts(run, proposal)]
+    for row in run.archive.evaluations(proposal.id):
+        what = number(row.score) if row.reason is None else f"{row.reason}: {row.message}"
+        parts.append(Text(f"case {row.case} ({row.split}): {what}  [{row.seconds:.3f} s]"))
+        parts += [Text(f"  {key} = {value}", style="dim") for key, value in row.metrics.items()]
+        if row.feedback:
+            parts.append(Text(f"  {row.feedback}", style="dim"))
+    for call in run.archive.calls(proposal.id):
+        parts += _call(call)
+    if proposal.tree is not None and proposal.parents:
+        parts += [Rule("patch", align="left"),
+                  render_patch(run.patch(run.parent_of(proposal), proposal))]
+    if proposal.log.strip():
+        parts += [Rule("log", align="left"), Text(proposal.log.strip())]
+    return Group(*parts)
+
+
+def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
+    variant = run.by_id.get(proposal.id)
+    yield f"{proposal.id}  number {proposal.number}, {proposal.state}, by {proposal.operator}"
+    yield f"parents {', '.join(proposal.parents) or 'none: the seed'}"
+    if proposal.note:
+        yield f"did: {proposal.note}"
+    if proposal.state in (State.FAILED, State.REJECTED):
+        yield f"{proposal.state}: {proposal.reason}: {proposal.message}"
+    if variant is not None and variant.score is not None:
+        gap = gap_to_best_known(run.task, variant.score)
+        yield f"score {number(variant.score)}{gap}"
+        yield f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, " \
+              f"{variant.children} children, ${variant.cost_usd:.4f}"
+    if proposal.quarantined:
+        yield "quarantined: above the proved bound of the task, so the scorer is at fault"
+    elif proposal.kept is not None:
+        yield _WHY_KEPT[proposal.kept]
+
+
+def _call(call: Call) -> list[RenderableType]:
+    round_ = "repair" if call.round else "call"
+    title = (f"{round_} to {call.model}: {call.state}, {call.prompt_tokens} + "
+             f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s")
+    parts: list[RenderableType] = [Rule(title, align="left")]
+    for message in json.loads(call.request)["messages"]:
+        parts += [Text(f"[{message['role']}]", style="bold"), Text(message["content"])]
+    if call.reply is not None:
+        parts += [Text("[reply]", style="bold"), Text(call.reply)]
+    if call.error:
+        parts.append(Text(f"error: {call.error}", style="red"))
+    return parts
+
+
+def render_patch(patch: str) -> RenderableType:
+    """A unified diff with colours."""
+    if not patch:
+        return Text("no difference")
+    return Syntax(patch, "diff", background_color="default", word_wrap=False)
+
+
+def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
+    """The winner, and the command that reproduces its score."""
+    parts: list[RenderableType] = [Text(line) for line in _facts(run, proposal)]
+    if output is None:
+        parts.append(Text(f"write its files: evolve best {run.folder.name} -o DIR"))
+    else:
+        parts.append(Text(f"written to {output}"))
+        parts.append(Text(f"score it again: evolve eval {run.folder.path / 'task'} {output}"))
+    return Group(*parts)

@@ -1,0 +1,103 @@
+"""The live view of a run in a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from archive import Proposal
+from evolve.engine import Progress
+from evolve.launch import Outcome
+from evolve.run import RunFolder
+from evolve.tasks import Task
+from evolve.view.console import err, number
+from evolve.view.lines import closing_lines, gap_to_best_known
+
+RECENT = 8
+
+
+class LiveView:
+    """Best, rate, spend, failures by cause and the latest candidates, redrawn in place."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=err, refresh_per_second=4, transient=True,
+                          get_renderable=self._draw)
+        self._run: RunFolder | None = None
+        self._task: Task | None = None
+        self._progress: Progress | None = None
+        self._began = time.monotonic()
+        self._improved = time.monotonic()
+        self._begun_with = 0
+        self._causes: Counter[str] = Counter()
+        self._recent: deque[str] = deque(maxlen=RECENT)
+        self._message = ""
+
+    def note(self, message: str) -> None:
+        """A line that stays."""
+        err.print(message, style="dim", markup=False)
+
+    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Begin to draw."""
+        self._run, self._task, self._progress = run, task, progress
+        self._began = self._improved = time.monotonic()
+        self._begun_with = progress.variants
+        self._live.start()
+
+    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+        """One more candidate."""
+        self._progress, self._message = progress, ""
+        best = proposal.kept is not None and proposal.kept.value == "best"
+        if best:
+            self._improved = time.monotonic()
+        if proposal.reason:
+            self._causes[proposal.reason] += 1
+        what = number(score) if score is not None else f"{proposal.reason}: {proposal.message}"
+        self._recent.append(f"{'*' if best else ' '} {proposal.id[:8]} {proposal.operator:<10} "
+                            f"{' '.join(what.split())[:80]}")
+
+    def waiting(self, message: str) -> None:
+        """The machine failed."""
+        self._message = message
+
+    def done(self, outcome: Outcome, task: Task) -> None:
+        """Stop drawing; the last words stay."""
+        self.close()
+        for line in closing_lines(outcome, task):
+            err.print(line, markup=False)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._live.stop()
+
+    def _draw(self) -> RenderableType:
+        if self._progress is None or self._run is None or self._task is None:
+            return Text("")
+        table = Table.grid(padding=(0, 2))
+        for name, value in self._rows(self._progress, self._task):
+            table.add_row(Text(name, style="dim"), Text(value))
+        title = Text(f"{self._run.name} · {self._task.spec.name}", style="bold")
+        recent = Text("\n".join(self._recent), style="dim", no_wrap=True, overflow="ellipsis")
+        return Group(title, table, recent, Text(self._message, style="yellow"))
+
+    def _rows(self, progress: Progress, task: Task) -> list[tuple[str, str]]:
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        rate = 60.0 * (progress.variants - self._begun_with) / seconds
+        rows = [
+            ("best", number(progress.best_score) + gap_to_best_known(task, progress.best_score)),
+            ("variants", f"{progress.variants} ({progress.failed} failed), {progress.rejected} "
+                         f"rejected, {progress.in_flight} in flight, {rate:.0f} a minute"),
+            ("improved", f"{time.monotonic() - self._improved:.0f} s ago"),
+        ]
+        if progress.spend.calls:
+            spend = progress.spend
+            rows.append(("spend", f"${spend.usd:.4f}, {spend.tokens:,} tokens, "
+                                  f"{spend.calls} calls"))
+        if self._causes:
+            rows.append(("causes", ", ".join(f"{name} {count}" for name, count
+                                             in self._causes.most_common(5))))
+        return rows

@@ -1,0 +1,149 @@
+"""A run opened for reading: what views ask for, as plain data."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from archive import ArchiveReader, Call, CodeStore, NotFound, Proposal, State, Variant
+from evolve.errors import UsageError
+from evolve.run import RunFolder
+from evolve.tasks import Task, load_task
+
+
+class OpenRun:
+    """Questions of views to one run; the archive is opened read-only."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.archive = ArchiveReader.open(folder.database)
+        self.code = CodeStore.open(folder.code)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.archive.close()
+
+    @cached_property
+    def task(self) -> Task:
+        """The run's copy of its task."""
+        return load_task(self.folder.path / "task")
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        """Everything that became a variant, in the order of the decisions."""
+        return [v for v in self.archive.variants() if v.proposal.is_variant]
+
+    @cached_property
+    def by_id(self) -> dict[str, Variant]:
+        return {variant.proposal.id: variant for variant in self.variants}
+
+    @cached_property
+    def ranked(self) -> list[Variant]:
+        """Scored variants that are not quarantined, the best first."""
+        scored = [v for v in self.variants if v.score is not None and not v.proposal.quarantined]
+        sign = -1.0 if self.task.spec.maximize else 1.0
+        return sorted(scored, key=lambda v: (sign * (v.score or 0.0), v.proposal.number))
+
+    def proposal(self, which: str) -> Proposal:
+        """By id, unique prefix, "best" or "seed". Raises `NotFound`."""
+        if which == "best":
+            if not self.ranked:
+                raise NotFound("no variant is scored yet", "resume the run: evolve resume")
+            return self.ranked[0].proposal
+        if which == "seed":
+            return self.variants[0].proposal
+        return self.archive.proposal(which)
+
+    def parent_of(self, proposal: Proposal) -> Proposal | None:
+        """The first parent; None for the seed."""
+        return self.archive.proposal(proposal.parents[0]) if proposal.parents else None
+
+    def path_to(self, proposal: Proposal) -> list[str]:
+        """Ids from the seed to a proposal, along first parents."""
+        path = [proposal.id]
+        parents = proposal.parents
+        while parents:
+            path.append(parents[0])
+            parents = self.by_id[parents[0]].proposal.parents
+        return path[::-1]
+
+    def files(self, proposal: Proposal | None) -> dict[str, bytes]:
+        """The files of a variant. Raises `NotFound` for a proposal without any."""
+        if proposal is None:
+            return {}
+        if proposal.tree is None:
+            raise NotFound(f"{proposal.id} has no files: it was {proposal.state}",
+                           f"see why: evolve show {proposal.id}")
+        return self.code.files(proposal.tree)
+
+    def patch(self, old: Proposal | None, new: Proposal) -> str:
+        """A unified diff over all files."""
+        before, after = self.files(old), self.files(new)
+        pieces: list[str] = []
+        for path in sorted(before.keys() | after.keys()):
+            left, right = (side.get(path, b"").decode(errors="replace").splitlines(keepends=True)
+                           for side in (before, after))
+            pieces += difflib.unified_diff(left, right, f"a/{path}", f"b/{path}")
+        return "".join(piece if piece.endswith("\n") else piece + "\n" for piece in pieces)
+
+    def write_files(self, proposal: Proposal, folder: Path) -> list[Path]:
+        """Write a variant's files. Raises `UsageError` when the folder holds something."""
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} is not empty", "choose a new folder")
+        written = []
+        for name, content in self.files(proposal).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o755 if content.startswith(b"#!") else 0o644)
+            written.append(path)
+        return written
+
+    def summary(self) -> dict[str, Any]:
+        """A line of `evolve ls`."""
+        counts, spend = self.archive.counts(), self.archive.spend()
+        best = self.ranked[0] if self.ranked else None
+        return {"run": self.folder.name, "path": str(self.folder.path),
+                "task": self.folder.task_name, "scored": counts.get(State.SCORED, 0),
+                "failed": counts.get(State.FAILED, 0), "rejected": counts.get(State.REJECTED, 0),
+                "best": best.score if best else None, "best_id": best.proposal.id if best else None,
+                "usd": spend.usd}
+
+    def variants_data(self) -> list[dict[str, Any]]:
+        """`evolve tree --json`: every variant."""
+        return [_variant_data(variant) for variant in self.variants]
+
+    def detail_data(self, proposal: Proposal) -> dict[str, Any]:
+        """`evolve show --json`: everything about one proposal."""
+        variant = self.by_id.get(proposal.id) or Variant(proposal, None, 0, 0.0)
+        evaluations = [{"case": row.case, "split": row.split, "attempt": row.attempt,
+                        "score": row.score, "metrics": dict(row.metrics), "feedback": row.feedback,
+                        "reason": row.reason, "message": row.message, "seconds": row.seconds,
+                        "cpu_s": row.cpu_s, "peak_memory_bytes": row.peak_memory_bytes}
+                       for row in self.archive.evaluations(proposal.id)]
+        has_files = proposal.tree is not None
+        return _variant_data(variant) | {
+            "message": proposal.message, "log": proposal.log, "commit": proposal.commit,
+            "evaluations": evaluations,
+            "calls": [_call_data(call) for call in self.archive.calls(proposal.id)],
+            "patch": self.patch(self.parent_of(proposal), proposal) if has_files else None}
+
+
+def _variant_data(variant: Variant) -> dict[str, Any]:
+    proposal = variant.proposal
+    return {"id": proposal.id, "number": proposal.number, "parents": list(proposal.parents),
+            "operator": proposal.operator, "status": proposal.state.value, "score": variant.score,
+            "improvement": proposal.improvement, "novelty": proposal.novelty,
+            "kept": proposal.kept.value if proposal.kept else None, "note": proposal.note,
+            "reason": proposal.reason, "children": variant.children,
+            "quarantined": proposal.quarantined, "cost_usd": variant.cost_usd}
+
+
+def _call_data(call: Call) -> dict[str, Any]:
+    return {"model": call.model, "round": call.round, "attempt": call.attempt,
+            "state": call.state.value, "request": call.request, "reply": call.reply,
+            "finish_reason": call.finish_reason, "prompt_tokens": call.prompt_tokens,
+            "completion_tokens": call.completion_tokens, "cost_usd": call.cost_usd,
+            "error": call.error, "seconds": call.seconds}

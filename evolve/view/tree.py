@@ -1,0 +1,73 @@
+"""The archive as a tree of text: score, change against the parent, operator, cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.text import Text
+from rich.tree import Tree
+
+from archive import Variant
+from evolve.view.console import number
+from evolve.view.reading import OpenRun
+
+SHOWN_WHOLE, SHOWN_OF_MANY = 100, 30
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the tree: the best N, the way to one, so many generations."""
+
+    top: int | None = None
+    path: str | None = None
+    depth: int | None = None
+
+
+def render_tree(run: OpenRun, selection: Selection) -> Tree:
+    """Variants below their first parents; the way to the best is bold."""
+    shown = _chosen(run, selection)
+    best_path = set(run.path_to(run.ranked[0].proposal)) if run.ranked else set()
+    hidden = len(run.variants) - len(shown)
+    title = f"{run.folder.name} · {run.folder.task_name} · {len(run.variants)} variants"
+    root = Tree(Text(title + (f", {hidden} not shown" if hidden else "")))
+    places: dict[str, tuple[Tree, int]] = {}
+    for variant in run.variants:
+        proposal = variant.proposal
+        if proposal.id not in shown:
+            continue
+        place, depth = places.get(proposal.parents[0], (root, -1)) if proposal.parents else (root, -1)
+        if selection.depth is not None and depth + 1 > selection.depth:
+            continue
+        label = _label(variant, proposal.id in best_path)
+        places[proposal.id] = (place.add(label), depth + 1)
+    return root
+
+
+def _chosen(run: OpenRun, selection: Selection) -> set[str]:
+    """Ids to show; with each one all its ancestors."""
+    if selection.path is not None:
+        return set(run.path_to(run.archive.proposal(selection.path)))
+    if selection.top is None and len(run.variants) <= SHOWN_WHOLE:
+        return {v.proposal.id for v in run.variants}
+    chosen: set[str] = set()
+    for variant in run.ranked[:selection.top or SHOWN_OF_MANY]:
+        chosen |= set(run.path_to(variant.proposal))
+    return chosen
+
+
+def _label(variant: Variant, on_best_path: bool) -> Text:
+    proposal = variant.proposal
+    line = Text(proposal.id[:8], style="bold" if on_best_path else "")
+    if variant.score is None:
+        line.append(f"  {proposal.reason or proposal.state}", style="dim")
+    else:
+        line.append(f"  {number(variant.score)}")
+    if proposal.improvement is not None:
+        good = proposal.improvement > 0
+        line.append(f"  {proposal.improvement:+.6g}", style="green" if good else "dim")
+    line.append(f"  {proposal.operator}", style="dim")
+    if variant.cost_usd:
+        line.append(f"  ${variant.cost_usd:.4f}", style="dim")
+    if proposal.quarantined:
+        line.append("  quarantined: above the proved bound", style="red")
+    return line
