@@ -111,10 +111,10 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
         async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
                                   view.note) as evaluator:
             verdict = await score_seed(evaluator)
-            run = create_run(settings.runs_dir, name, task, settings)
+            facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
+            run = create_run(settings.runs_dir, name, task, settings,
+                             lambda new: Recorder.create(new.database, new.code, facts))
             with run.lock():
-                Recorder.create(run.database, run.code, {
-                    "evaluator": task.evaluator_hash, "seed": str(settings.seed)})
                 evaluator.task = run.task()
                 return await _work(run, evaluator, verdict, view, interrupt)
 

@@ -11,8 +11,9 @@ import fcntl
 import os
 import shutil
 import socket
+import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,12 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """One engine at a time; the lock ends with the process. Raises `RunLocked`."""
-        with (self.path / "lock").open("a+") as file:
+        try:
+            file = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise RunError(f"can't write to {self.path}: {error.strerror}",
+                           "mend the rights of the run folder") from None
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -78,21 +84,28 @@ class RunFolder:
             yield
 
 
-def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings) -> RunFolder:
-    """Make the folder with a copy of the task. Raises `UsageError`, `RunError`."""
+def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
+               fill: Callable[[RunFolder], None]) -> RunFolder:
+    """Make the folder with a copy of the task; `fill` adds its stores. It appears whole or not at all.
+
+    Raises `UsageError` (a name that is taken), `RunError` (can't write).
+    """
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        path = _make_folder(runs_dir, name)
-        (path / "logs").mkdir()
-        shutil.copytree(task.folder, path / "task",
-                        ignore=shutil.ignore_patterns("__pycache__", ".git"))
-        (path / "lock").touch()
-        facts = {"task": task.spec.name, "evaluator": task.evaluator_hash, "version": __version__}
-        write_run_toml(path, facts, settings)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=runs_dir) as staging:
+            path = Path(staging) / "run"
+            (path / "logs").mkdir(parents=True)
+            shutil.copytree(task.folder, path / "task",
+                            ignore=shutil.ignore_patterns("__pycache__", ".git"))
+            (path / "lock").touch()
+            facts = {"task": task.spec.name, "evaluator": task.evaluator_hash, "version": __version__}
+            write_run_toml(path, facts, settings)
+            fill(RunFolder(path, task.spec.name, settings, task.evaluator_hash))
+            final = _give_name(path, runs_dir, name)
     except OSError as error:
         raise RunError(f"can't write to {runs_dir}: {error.strerror}",
                        "choose another place: --runs-dir DIR") from None
-    return RunFolder(path, task.spec.name, settings, task.evaluator_hash)
+    return RunFolder(final.resolve(), task.spec.name, settings, task.evaluator_hash)
 
 
 def write_run_toml(path: Path, facts: dict[str, Any], settings: Settings) -> None:
@@ -139,21 +152,20 @@ def _find(runs_dir: Path, which: str) -> Path:
     return found[0].resolve()
 
 
-def _make_folder(runs_dir: Path, name: str | None) -> Path:
+def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
+    """Rename to the name that was asked for, or to one that is free."""
     if name is not None:
-        if not name or name in (".", "..", "last") or "/" in name or name.startswith("-"):
+        if not name or name in (".", "..", "last") or "/" in name or name.startswith(("-", ".")):
             raise UsageError(f"{name!r} is no name for a run", "use letters, digits and dashes")
-        try:
-            (runs_dir / name).mkdir()
-        except FileExistsError:
+        if (runs_dir / name).exists():
             raise UsageError(f"there is a run {name} in {runs_dir} already",
-                             f"resume it (evolve resume {name}) or choose another --name") from None
-        return runs_dir / name
+                             f"resume it (evolve resume {name}) or choose another --name")
+        return path.rename(runs_dir / name)
     from coolname import generate_slug
 
     for _ in range(_FRESH_NAMES):
-        path: Path = runs_dir / generate_slug(2)
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
-            return path
+        fresh: Path = runs_dir / generate_slug(2)
+        if not fresh.exists():
+            with contextlib.suppress(OSError):  # another run took it at this very moment
+                return path.rename(fresh)
     raise RunError(f"no free name found in {runs_dir}", "choose one: --name NAME")

@@ -103,7 +103,8 @@ def _read_spec(path: Path) -> TaskSpec:
 
 
 def _explain(path: Path, error: ValidationError) -> TaskError:
-    first = error.errors()[0]
+    # An unknown key first: its right spelling is often what else is missing.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = known_keys(TaskSpec, first["loc"][:-1])

@@ -1,0 +1,53 @@
+"""What all tests share: a Docker engine that must be there in CI, and a place for runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def _docker_answers() -> bool:
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """A running engine: a missing one fails in CI and skips at home."""
+    if not _docker_answers():
+        if os.environ.get("CI"):
+            pytest.fail("Docker must run in CI")
+        pytest.skip("no Docker engine runs here")
+
+
+@pytest.fixture(autouse=True)
+def _docker_for_marked(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("docker"):
+        request.getfixturevalue("docker_engine")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+                              ) -> None:
+    for name in [n for n in os.environ if n.startswith("EVOLVE_") and n != "EVOLVE_CACHE_DIR"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+
+
+@pytest.fixture
+def tasks() -> Path:
+    """The tasks that ship."""
+    return ROOT / "tasks"
+
+
+@pytest.fixture
+def steps_task() -> Path:
+    """A tiny task: one number to raise, a candidate that takes 50 ms."""
+    return ROOT / "tests" / "tasks" / "steps"

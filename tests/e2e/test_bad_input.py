@@ -1,0 +1,134 @@
+"""Bad input gets one clear message, the right exit code and no traceback; nothing is left behind."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli import Result, evolve
+
+
+@pytest.fixture
+def task(tmp_path: Path, tasks: Path) -> Path:
+    """A copy that a test may break."""
+    return Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
+
+
+def run(task: Path, *more: str) -> Result:
+    return evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, *more,
+                  cwd=task.parent)
+
+
+def assert_refused(done: Result, code: int, *words: str) -> None:
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err.split("error:")[0]
+    for word in words:
+        assert word in done.err
+
+
+@pytest.mark.parametrize(("body", "words"), [
+    ("    raise ZeroDivisionError('oh')", ("evaluate.py:2", "ZeroDivisionError: oh")),
+    ("    return float('nan')", ("nan", "not finite")),
+    ("    return float('inf')", ("inf", "not finite")),
+    ("    return '1'", ("str", "not a number")),
+    ("    return None", ("NoneType", "not a number")),
+    ("    return True", ("bool", "not a number")),
+    ("    return {'value': 1}", ("value", "score")),
+    ("    return {'score': 1, 'metrics': {'x': float('nan')}}", ("not finite",)),
+    ("    return candidate.call('nothing')", ("exception", "nothing")),
+    ("    import time; time.sleep(60)", ("timeout",)),
+    ("    import os; os._exit(3)", ("evaluator", "status 3")),
+    ("    syntax error here", ("evaluate.py:2", "SyntaxError")),
+])
+def test_an_evaluator_that_fails_on_the_seed(task: Path, body: str, words: tuple[str, ...]) -> None:
+    (task / "evaluate.py").write_text(f"def evaluate(candidate, case):\n{body}\n")
+    toml = task / "task.toml"
+    toml.write_text(toml.read_text().replace("time_s = 10", "time_s = 10\nevaluation_s = 2"))
+    assert_refused(run(task), 2, *words)
+    assert not (task.parent / "runs").exists()
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda t: (t / "task.toml").unlink(), ("task.toml",)),
+    (lambda t: (t / "evaluate.py").unlink(), ("evaluate.py",)),
+    (lambda t: shutil.rmtree(t / "initial"), ("initial/",)),
+    (lambda t: (t / "initial/capset.py").unlink(), ("empty",)),
+    (lambda t: (t / "task.toml").write_text("name = !"), ("task.toml", "line 1")),
+    (lambda t: (t / "task.toml").write_bytes(b"\xff"), ("task.toml", "UTF-8")),
+    (lambda t: _add(t, "celing = 3"), ("unknown key 'celing'", "did you mean 'ceiling'")),
+    (lambda t: _add(t, "[limits]\ntime = 3", drop="[limits]\ntime_s = 10"),
+     ("limits.time", "time_s")),
+    (lambda t: _add(t, 'editable = ["capste.py"]'), ("capste.py", "did you mean 'capset.py'")),
+    (lambda t: _add(t, 'direction = "up"', drop='direction = "maximize"'), ("direction",)),
+    (lambda t: _add(t, '[run]\nworkrs = 3', end=True), ("workrs", "did you mean 'workers'")),
+    (lambda t: (t / "initial/capset.py").write_text("# EVOLVE-BLOCK-START\n"),
+     ("capset.py:1", "EVOLVE-BLOCK-END")),
+])
+def test_a_broken_task(task: Path, change: object, words: tuple[str, ...]) -> None:
+    assert callable(change)
+    change(task)
+    assert_refused(run(task), 2, *words)
+
+
+def _add(task: Path, line: str, drop: str = "", end: bool = False) -> None:
+    text = (task / "task.toml").read_text().replace(drop, "")
+    (task / "task.toml").write_text(f"{text}\n{line}\n" if end else f"{line}\n{text}")
+
+
+def test_wrong_names_and_values(task: Path) -> None:
+    assert_refused(evolve("run", task.parent / "nowhere"), 2, "nowhere", "evolve init")
+    assert_refused(run(task, "--policy", "wieghted"), 2, "wieghted", "did you mean 'weighted'")
+    assert_refused(run(task, "--max-time", "soon"), 2, "soon", "5m")
+    assert_refused(run(task, "--name", "../x"), 2, "../x")
+    assert_refused(run(task, "--sandbox", "chroot"), 3, "chroot", "docker")
+    assert_refused(evolve("resume", cwd=task.parent), 2, "no run")
+    bad = evolve("run", task, cwd=task.parent, env={"EVOLVE_WORKERS": "many"})
+    assert_refused(bad, 2, "workers", "many", "environment")
+    bad = evolve("run", task, cwd=task.parent, env={"EVOLVE_WORKRES": "3"})
+    assert_refused(bad, 2, "EVOLVE_WORKRES", "did you mean 'EVOLVE_WORKERS'")
+
+
+def test_packages_that_do_not_exist(task: Path) -> None:
+    _add(task, '[environment]\npackages = ["no-such-package-of-ours-0"]', end=True)
+    assert_refused(run(task), 3, "no-such-package-of-ours-0")
+
+
+def test_docker_that_does_not_run(task: Path) -> None:
+    gone = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    done = evolve("run", task, "--sandbox", "docker", cwd=task.parent, env=gone)
+    assert_refused(done, 3, "Docker does not answer", "bubblewrap")
+    done = evolve("run", task, "--max-variants", 2, cwd=task.parent, env=gone)
+    assert done.code == 0 and "bubblewrap is used (docker: Docker does not answer" in done.err
+
+
+def test_a_run_that_was_tampered_with(task: Path) -> None:
+    assert run(task, "--name", "r").code == 0
+    folder = task.parent / "runs" / "r"
+    again = run(task, "--name", "r")
+    assert_refused(again, 2, "already", "evolve resume r")
+    evaluator = folder / "task" / "evaluate.py"
+    text = evaluator.read_text()
+    evaluator.write_text(text + "# easier now\n")
+    assert_refused(evolve("resume", "r", cwd=task.parent), 2, "evaluator", "changed")
+    evaluator.write_text(text)
+    with sqlite3.connect(folder / "archive.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    for verb in ("resume", "tree"):
+        assert_refused(evolve(verb, "r", cwd=task.parent), 1, "newer version", "pip install --upgrade")
+    (folder / "archive.db").write_bytes(b"nonsense" * 1000)
+    assert_refused(evolve("tree", "r", cwd=task.parent), 1, "no archive")
+
+
+def test_a_runs_folder_that_is_a_file(task: Path) -> None:
+    (task.parent / "runs").write_text("")
+    assert_refused(run(task), 1, "can't write to")
+
+
+def test_ids_that_do_not_fit(task: Path) -> None:
+    assert run(task, "--name", "r").code == 0
+    assert_refused(evolve("show", "zzzz", cwd=task.parent), 2, "zzzz", "evolve tree")
+    assert_refused(evolve("show", "", cwd=task.parent), 2, "fits several")

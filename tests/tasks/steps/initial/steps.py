@@ -1,0 +1,15 @@
+import time
+
+
+# EVOLVE-BLOCK-START
+def value():
+    low = 1.0
+    high = 2.0
+    scale = 1.5
+    return low * scale + high
+# EVOLVE-BLOCK-END
+
+
+def slow_value():
+    time.sleep(0.05)
+    return value()
