@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ from sandbox.provider import (
     server_environment,
 )
 from sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter
+from sandbox.seccomp import build_filter
 
 WATCH_EVERY_S = 0.05
 _NOBODY = "65534"
@@ -50,9 +52,14 @@ class BubblewrapProvider(Provider):
 
     async def start(self) -> Box:
         """Start one box and wait until its fork server is ready."""
-        command = [*_drop_root(), *self._namespaces(), interpreter(), f"{INSIDE}/server.py",
-                   *server_arguments(self.spec, first_uid=0)]
-        box = await spawn_box(BubblewrapBox, command, {"PATH": os.environ.get("PATH", "")})
+        with tempfile.TemporaryFile() as calls:
+            calls.write(build_filter())
+            calls.seek(0)
+            command = [*_drop_root(), *self._namespaces(), "--seccomp", str(calls.fileno()), "--",
+                       interpreter(), f"{INSIDE}/server.py",
+                       *server_arguments(self.spec, first_uid=0)]
+            box = await spawn_box(BubblewrapBox, command, {"PATH": os.environ.get("PATH", "")},
+                                  (calls.fileno(),))
         box.watch(self.spec.limits.memory_bytes + self.spec.limits.disk_bytes,
                   self.spec.limits.processes)
         return box
@@ -62,13 +69,14 @@ class BubblewrapProvider(Provider):
 
     def _namespaces(self) -> list[str]:
         size = ["--size", str(self.spec.limits.disk_bytes)]
-        command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1",
+        command = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns",
+                   "--die-with-parent", "--new-session", "--as-pid-1",
                    "--clearenv", "--ro-bind", str(self._root), "/", "--proc", "/proc",
                    "--dev", "/dev", *size, "--tmpfs", "/tmp", *size, "--tmpfs", "/dev/shm",
-                   "--chdir", "/tmp", "--cap-drop", "ALL"]
+                   "--remount-ro", "/dev", "--chdir", "/tmp", "--cap-drop", "ALL"]
         for name, value in server_environment(PACKAGES).items():
             command += ["--setenv", name, value]
-        return [*command, "--"]
+        return command
 
 
 def _drop_root() -> list[str]:
@@ -80,7 +88,6 @@ def _drop_root() -> list[str]:
 class BubblewrapBox(ProcessBox):
     """A box whose total of memory and processes is watched from outside."""
 
-    reusable = False
     _watcher: asyncio.Task[None] | None = None
     _exceeded: CandidateFault | None = None
 

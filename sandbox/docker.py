@@ -12,7 +12,10 @@ import itertools
 import os
 import struct
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import docker
@@ -31,12 +34,14 @@ from sandbox.provider import (
 )
 from sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter, rootfs_key, write_tar
 
-LABEL = "evolve.sandbox"
+LABEL = "evolve.sandbox"  # on containers: who owns it
+IMAGE_LABEL = "evolve.sandbox.image"
 REPOSITORY = "evolve-sandbox"
 START_PATIENCE_S = 60.0
 _CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN", "DAC_OVERRIDE"]
 _STREAM = struct.Struct(">BxxxI")
-_FIRST_UID, _UIDS_PER_BOX = 2_000_000, 50_000
+_READ_BYTES, _ERROR_TAIL_BYTES = 1 << 16, 4096
+_FIRST_UID = 2_000_000
 _T = TypeVar("_T")
 _START_HINT = "start it (for example: systemctl start docker), or use --sandbox bubblewrap"
 _boxes = itertools.count()
@@ -56,32 +61,60 @@ def prune(client: Any, every: bool = False) -> int:
     """Remove our containers whose owner is gone (or every one); returns how many."""
     removed = 0
     for container in client.containers.list(all=True, filters={"label": LABEL}):
-        if every or not _alive(container.labels[LABEL]):
-            try:
-                container.remove(force=True)
-                removed += 1
-            except docker.errors.APIError as error:
-                if error.status_code not in (404, 409):  # somebody else is removing it
-                    raise ProviderFault(f"can't remove {container.name}: {error}") from None
+        if every or _abandoned(container):
+            removed += _removed(partial(container.remove, force=True), container.name)
     return removed
 
 
+def prune_images(client: Any, keep: Iterable[str] = ()) -> int:
+    """Remove the images we built, but those with a key in `keep`; returns how many.
+
+    An image in use by a container stays.
+    """
+    removed, kept = 0, set(keep)
+    for image in client.images.list(filters={"label": IMAGE_LABEL}):
+        for tag in image.tags:
+            repository, _, key = tag.rpartition(":")
+            if repository == REPOSITORY and key not in kept:
+                removed += _removed(partial(client.images.remove, tag), tag)
+    return removed
+
+
+def _removed(remove: Callable[[], object], name: str) -> bool:
+    try:
+        remove()
+    except docker.errors.APIError as error:
+        if error.status_code in (404, 409):  # gone, being removed, or in use
+            return False
+        raise ProviderFault(f"can't remove {name}: {error}") from None
+    return True
+
+
 def _owner() -> str:
-    """This process, as a label: its id and start time, for ids are used again."""
-    return f"{os.getpid()}-{_start_time(os.getpid())}"
+    """This process, as a label: where it runs, its id, and its start time, for ids are used again."""
+    return f"{_place()}/{os.getpid()}/{_start_time(os.getpid())}"
+
+
+def _place() -> str:
+    """This boot of this machine and this space of process ids; elsewhere ids mean other processes."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
 
 
 def _start_time(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:
         return "gone"
 
 
-def _alive(owner: str) -> bool:
-    pid, _, started = owner.partition("-")
-    return pid.isdigit() and _start_time(int(pid)) == started
+def _abandoned(container: Any) -> bool:
+    """True when its owner is gone; of an owner elsewhere only what does not run any more."""
+    place, _, process = container.labels[LABEL].partition("/")
+    pid, _, started = process.partition("/")
+    if place != _place():
+        return bool(container.status not in ("running", "created"))
+    return not pid.isdigit() or _start_time(int(pid)) != started
 
 
 class DockerProvider(Provider):
@@ -89,6 +122,7 @@ class DockerProvider(Provider):
 
     name = "docker"
     isolates = True
+    uids_per_box = 50_000
 
     def __init__(self, spec: SandboxSpec) -> None:
         super().__init__(spec)
@@ -118,31 +152,36 @@ class DockerProvider(Provider):
             tar.seek(0)
             self._client.api.import_image_from_stream(
                 iter(lambda: tar.read(1 << 20), b""), repository=REPOSITORY,
-                tag=rootfs_key(self.spec.packages), changes=[f"LABEL {LABEL}=image"])
+                tag=rootfs_key(self.spec.packages), changes=[f"LABEL {IMAGE_LABEL}=1"])
 
     async def start(self) -> Box:
         """Create, attach, start, and wait until the fork server is ready."""
         container, sock = await self._in_thread(self._create)
+        box = DockerBox(self, container, *await _attach(sock))
+        box.lives = 1 if self.spec.fresh else self.uids_per_box - 1
         try:
-            box = DockerBox(self, container, *await _attach(sock), not self.spec.fresh)
             async with asyncio.timeout(START_PATIENCE_S):
                 packet = await box.packets.receive()
             if packet is None or packet.kind != b"R":
                 raise await box.explain_death()
         except (TimeoutError, SandboxError) as error:
             message = str(error) or f"it was not ready within {START_PATIENCE_S:g} s"
-            await self.remove(container)
+            await box.kill()
             raise ProviderFault(f"a sandbox container did not start: {message}") from None
         return box
 
     def _create(self) -> tuple[Any, Any]:
-        first_uid = _FIRST_UID + next(_boxes) % 1000 * _UIDS_PER_BOX
+        first_uid = _FIRST_UID + next(_boxes) % 1000 * self.uids_per_box
         command = [interpreter(), f"{INSIDE}/server.py",
                    *server_arguments(self.spec, first_uid=first_uid)]
         container = self._client.containers.create(self._image, command, **self._hardening())
-        sock = self._client.api.attach_socket(
-            container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-        container.start()
+        try:
+            sock = self._client.api.attach_socket(
+                container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+            container.start()
+        except (docker.errors.DockerException, requests.exceptions.RequestException):
+            _removed(partial(container.remove, force=True), container.name)
+            raise
         return container, sock._sock
 
     def _hardening(self) -> dict[str, Any]:
@@ -186,15 +225,17 @@ class DockerProvider(Provider):
             raise ProviderFault(f"Docker failed: {error}", _START_HINT) from None
 
     async def was_out_of_memory(self, container: Any) -> bool:
-        """Whether the kernel killed in this container for memory; False when it is gone."""
-        def inspect() -> bool:
-            try:
-                container.reload()
-            except docker.errors.NotFound:
-                return False
-            return bool(container.attrs["State"].get("OOMKilled"))
+        """Whether the kernel killed in this container for memory, also when it is gone already.
 
-        return await self._in_thread(inspect)
+        A container in which that happened serves nobody else, so it was its last candidate.
+        """
+        def look() -> bool:
+            events = self._client.events(
+                since=int(time.time() - START_PATIENCE_S), until=time.time() + 0.2, decode=True,
+                filters={"type": "container", "event": "oom", "container": container.id})
+            return any(True for _ in events)
+
+        return await self._in_thread(look)
 
     async def close(self) -> None:
         """Close the connection to the daemon."""
@@ -205,46 +246,60 @@ class DockerProvider(Provider):
 class DockerBox(Box):
     """A running container and its attached streams."""
 
-    def __init__(self, provider: DockerProvider, container: Any, packets: PacketStream,
-                 demux: asyncio.Task[bytes], reusable: bool) -> None:
-        self._provider, self._container, self._demux = provider, container, demux
-        self.packets, self.reusable = packets, reusable
+    def __init__(self, provider: DockerProvider, container: Any, output: _Demultiplexed,
+                 writer: asyncio.StreamWriter) -> None:
+        self._provider, self._container, self._output = provider, container, output
+        self.packets = PacketStream(output, writer)
 
     async def kill(self) -> None:
         self.packets.close()
         await self._provider.remove(self._container)
-        self._demux.cancel()
 
     async def explain_death(self) -> SandboxError:
-        errors = await self._demux
         if await self._provider.was_out_of_memory(self._container):
             return CandidateFault(Reason.MEMORY, "killed: out of memory")
-        detail = errors.decode(errors="replace").strip()[-500:]
+        detail = self._output.errors.decode(errors="replace").strip()[-500:]
         return ProviderFault(f"the container is gone{': ' + detail if detail else ''}")
 
 
-async def _attach(sock: Any) -> tuple[PacketStream, asyncio.Task[bytes]]:
-    """Streams on the attached socket; Docker's own framing is taken off on the way."""
+async def _attach(sock: Any) -> tuple[_Demultiplexed, asyncio.StreamWriter]:
     sock.setblocking(False)
     raw, writer = await asyncio.open_unix_connection(sock=sock)
-    stdout = asyncio.StreamReader()
-    demux = asyncio.create_task(_demultiplex(raw, stdout))
-    return PacketStream(stdout, writer), demux
+    return _Demultiplexed(raw), writer
 
 
-async def _demultiplex(raw: asyncio.StreamReader, stdout: asyncio.StreamReader) -> bytes:
-    """Feed the server's standard output on; returns the tail of its standard error at the end."""
-    errors = bytearray()
-    try:
-        while True:
-            stream, length = _STREAM.unpack(await raw.readexactly(_STREAM.size))
-            data = await raw.readexactly(length)
-            if stream == 1:
-                stdout.feed_data(data)
-            else:
-                errors += data
-                del errors[:-4096]
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return bytes(errors)
-    finally:
-        stdout.feed_eof()
+class _Demultiplexed:
+    """The server's standard output, taken out of Docker's own framing as it is read.
+
+    What nobody reads is not fetched, so that a candidate can't fill the engine's memory. The tail
+    of standard error is kept in `errors`.
+    """
+
+    def __init__(self, raw: asyncio.StreamReader) -> None:
+        self._raw = raw
+        self._stream = self._left = 0  # of the piece that is being read
+        self._data = bytearray()
+        self.errors = bytearray()
+
+    async def readexactly(self, n: int, /) -> bytes:
+        while len(self._data) < n:
+            await self._read_more()
+        piece = bytes(self._data[:n])
+        del self._data[:n]
+        return piece
+
+    async def _read_more(self) -> None:
+        if not self._left:
+            self._stream, self._left = _STREAM.unpack(await self._raw.readexactly(_STREAM.size))
+        data = await self._raw.read(min(self._left, _READ_BYTES))
+        if not data:
+            raise asyncio.IncompleteReadError(b"", None)
+        self._left -= len(data)
+        if self._stream == 1:
+            self._data += data
+        else:
+            self.errors += data
+            del self.errors[:-_ERROR_TAIL_BYTES]
+
+    def at_eof(self) -> bool:
+        return self._raw.at_eof() and not self._data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from dataclasses import dataclass
+from typing import Protocol
 
 from sandbox.errors import ProviderFault
 
@@ -20,11 +21,24 @@ class Packet:
     body: bytes
 
 
-class PacketStream:
-    """Packets over a pair of asyncio streams."""
+class Reader(Protocol):
+    """What a packet stream reads from; a cancelled read must lose nothing."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def readexactly(self, n: int, /) -> bytes: ...
+    def at_eof(self) -> bool: ...
+
+
+class PacketStream:
+    """Packets over a pair of streams. A `receive` that was cancelled can be repeated."""
+
+    def __init__(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self._head: tuple[bytes, int] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server is gone, as far as is known without waiting."""
+        return self._reader.at_eof()
 
     async def send(self, kind: bytes, body: bytes = b"") -> None:
         """Send one packet. Raises `ProviderFault` when the server is gone."""
@@ -37,12 +51,16 @@ class PacketStream:
     async def receive(self) -> Packet | None:
         """The next packet; None when the server is gone. Raises `ProviderFault` on nonsense."""
         try:
-            kind, length = PACKET.unpack(await self._reader.readexactly(PACKET.size))
+            if self._head is None:
+                self._head = PACKET.unpack(await self._reader.readexactly(PACKET.size))
+            kind, length = self._head
             if length > MAX_BODY:
                 raise ProviderFault(f"the sandbox sent a packet of {length} bytes")
-            return Packet(kind, await self._reader.readexactly(length))
+            body = await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
+        self._head = None
+        return Packet(kind, body)
 
     def close(self) -> None:
         """Close the writing side; the server ends with it."""

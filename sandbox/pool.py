@@ -24,7 +24,7 @@ class PoolCounts:
 class Pool:
     """Hands out sessions; at most `size` candidates live at once.
 
-    A box that is not reusable is replaced ahead of its next use, so that a start costs no waiting.
+    A box that may not be used again is replaced ahead of its next use: no start is waited for.
     """
 
     def __init__(self, provider: Provider, size: int) -> None:
@@ -45,15 +45,24 @@ class Pool:
                 await session.begin()
                 yield session
             finally:
-                await asyncio.shield(self._give_back(box, session))
+                returning = asyncio.create_task(self._give_back(box, session))
+                self._keep(returning)
+                await asyncio.shield(returning)
 
     async def _lease(self) -> Box:
-        if self._idle:
-            return self._idle.pop()
-        if self._starting:
-            task = self._starting.pop()
-            return await task
-        return await self._start()
+        while self._idle:
+            box = self._idle.pop()
+            if not box.packets.ended:
+                return box
+            self._discard(box)  # it was lost while nobody used it
+        if not self._starting:
+            return await self._start()
+        task = self._starting.pop()
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._starting.add(task)  # somebody else may have it
+            raise
 
     async def _start(self) -> Box:
         self.counts.started += 1
@@ -62,27 +71,36 @@ class Pool:
     async def _give_back(self, box: Box, session: Session) -> None:
         await session.end()
         self.counts.served += 1
-        if box.reusable and session.clean:
+        box.lives -= 1
+        if box.lives > 0 and session.clean:
             self._idle.append(box)
             return
-        self.counts.discarded += 1
-        ending = asyncio.create_task(box.kill())
-        self._ending.add(ending)
-        ending.add_done_callback(self._ending.discard)
+        self._discard(box)
         if len(self._starting) + len(self._idle) < self.size:
             starting = asyncio.create_task(self._start())
             starting.add_done_callback(_look_at)
             self._starting.add(starting)
 
+    def _discard(self, box: Box) -> None:
+        self.counts.discarded += 1
+        self._keep(asyncio.create_task(box.kill()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Let a task end by itself; `close` waits for it."""
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
     async def close(self) -> None:
         """Kill every box. Sessions must have ended."""
+        while self._ending:
+            await asyncio.gather(*self._ending)
         for task in self._starting:
             try:
                 self._idle.append(await task)
             except ProviderFault:
                 continue  # it never started: nothing to kill
         self._starting.clear()
-        await asyncio.gather(*(box.kill() for box in self._idle), *self._ending)
+        await asyncio.gather(*(box.kill() for box in self._idle))
         self._idle.clear()
         await self.provider.close()
 

@@ -8,6 +8,8 @@ import os
 import signal
 from typing import Self, TypeVar
 
+import psutil
+
 from sandbox.errors import ProviderFault, SandboxError
 from sandbox.packets import PacketStream
 from sandbox.provider import Box
@@ -18,21 +20,23 @@ START_PATIENCE_S = 30.0
 class ProcessBox(Box):
     """A process group of its own; killing the group ends the box."""
 
-    reusable = False
-
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None and process.stdout is not None
         self.process = process
         self.packets = PacketStream(process.stdout, process.stdin)
 
     def kill_tree(self) -> None:
-        """Kill the whole process group now."""
+        """Kill the process group and every descendant now."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     async def kill(self) -> None:
-        self.packets.close()
         self.kill_tree()
+        self.packets.close()
         await self.process.wait()
 
     async def explain_death(self) -> SandboxError:
@@ -63,13 +67,14 @@ class ProcessBox(Box):
 _B = TypeVar("_B", bound=ProcessBox)
 
 
-async def spawn_box(kind: type[_B], command: list[str], environment: dict[str, str]) -> _B:
+async def spawn_box(kind: type[_B], command: list[str], environment: dict[str, str],
+                    pass_fds: tuple[int, ...] = ()) -> _B:
     """Start a command as a box of this kind and wait until its server is ready."""
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment,
-            start_new_session=True, limit=1 << 20)
+            start_new_session=True, limit=1 << 20, pass_fds=pass_fds)
     except OSError as error:
         raise ProviderFault(f"can't start {command[0]}: {error}") from None
     return await kind(process).wait_until_ready()

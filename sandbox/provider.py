@@ -32,11 +32,15 @@ class Box(ABC):
     """A started sandbox with a fork server in it."""
 
     packets: PacketStream
-    reusable: bool  # may serve another candidate after a clean end
+    lives: int = 1  # how many candidates it may serve, each after a clean end of the one before
 
     @abstractmethod
     async def kill(self) -> None:
         """End everything inside; harmless when it has ended."""
+
+    def was_out_of_memory(self) -> bool:
+        """Whether the machine killed in here for memory and only the provider can know."""
+        return False
 
     @abstractmethod
     async def explain_death(self) -> SandboxError:
@@ -70,6 +74,7 @@ def server_arguments(spec: SandboxSpec, *, first_uid: int, scratch: str = "") ->
     limits = spec.limits
     arguments = ["--first-uid", str(first_uid), "--memory-bytes", str(limits.memory_bytes),
                  "--output-bytes", str(limits.output_bytes), "--disk-bytes", str(limits.disk_bytes),
+                 "--files", str(limits.files), "--processes", str(limits.processes),
                  "--scratch", scratch]
     return [*arguments, "--preload", *spec.preload] if spec.preload else arguments
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
@@ -69,9 +71,10 @@ class Session:
 
         Raises `CandidateFault` (it failed or took too long) or `ProviderFault`.
         """
-        listing = [[path, len(data), data.startswith(b"#!")] for path, data in files.items()]
-        return await self._exchange({"op": "load", "files": listing, "module": module},
-                                    b"".join(files.values()), timeout_s)
+        check_tree(files, self._limits)
+        listing = [[path, data, data.startswith(b"#!")] for path, data in files.items()]
+        return await self._exchange({"op": "load", "module": module}, wire.encode(listing),
+                                    timeout_s)
 
     async def call(self, function: str, arguments: bytes, timeout_s: float | None = None) -> Reply:
         """Call a function of the loaded module; `arguments` is an encoded (args, kwargs).
@@ -107,6 +110,7 @@ class Session:
         if self._fault is not None:
             raise self._fault
         limit = self._limits.time_s if timeout_s is None else timeout_s
+        header["id"] = secrets.token_hex(8)
         started = time.perf_counter()
         try:
             async with asyncio.timeout(limit):
@@ -118,6 +122,10 @@ class Session:
             raise self._broken(fault) from None
         except SandboxError as fault:
             raise self._broken(fault) from None
+        if answer.get("id") != header["id"]:
+            await self._kill()
+            raise self._broken(CandidateFault(
+                Reason.REFUSED, "its answer is not to what it was asked", self.log))
         return self._checked(Reply(answer, body, time.perf_counter() - started))
 
     async def _answer(self) -> tuple[dict[str, Any], bytes]:
@@ -159,23 +167,24 @@ class Session:
     def _checked(self, reply: Reply) -> Reply:
         if reply.header.get("ok") is True:
             return reply
-        known = {reason.value for reason in Reason}
-        error = reply.header.get("error")
-        reason = Reason(error) if error in known else Reason.REFUSED
-        trace = str(reply.header.get("traceback", ""))
-        log = f"{self.log}\n{trace}".strip()[-LOG_TAIL_BYTES:]
-        raise CandidateFault(reason, str(reply.header.get("message", "no message"))[:1000], log)
+        error = _text(reply.header, "error")
+        reason = Reason(error) if error in set(Reason) else Reason.REFUSED
+        log = f"{self.log}\n{_text(reply.header, 'traceback')}".strip()[-LOG_TAIL_BYTES:]
+        raise CandidateFault(reason, _text(reply.header, "message")[:1000] or "no message", log)
 
     def _fault_of_end(self, facts: dict[str, Any]) -> CandidateFault:
         status = int(facts.get("exit", 0))
         if facts.get("flooded"):
             limit = self._limits.output_bytes
             return CandidateFault(Reason.OUTPUT, f"printed more than {limit:,} bytes", self.log)
-        if facts.get("oom"):
+        if facts.get("overfull"):
+            limit = self._limits.files
+            return CandidateFault(Reason.OUTPUT, f"made more than {limit:,} files", self.log)
+        if facts.get("oom") or self._box.was_out_of_memory():
             return CandidateFault(Reason.MEMORY, "killed: out of memory", self.log)
         if status < 0:
-            name = signal.Signals(-status).name
-            return CandidateFault(Reason.CRASH, f"killed by {name} before it answered", self.log)
+            return CandidateFault(Reason.CRASH,
+                                  f"killed by {_signal_name(-status)} before it answered", self.log)
         return CandidateFault(Reason.CRASH, f"exited with status {status} before it answered",
                               self.log)
 
@@ -183,3 +192,34 @@ class Session:
         if self._fault is None and (self._end is not None or isinstance(fault, ProviderFault)):
             self._fault = fault
         return fault
+
+
+def check_tree(files: Mapping[str, bytes], limits: Limits) -> None:
+    """Raise `CandidateFault` (refused) for a tree that can't be written below one folder."""
+    total = sum(len(data) for data in files.values())
+    if total > limits.disk_bytes or len(files) > limits.files:
+        raise CandidateFault(Reason.REFUSED, f"its {len(files):,} files have {total:,} bytes; the "
+                             f"limit is {limits.files:,} files and {limits.disk_bytes:,} bytes")
+    for path in files:
+        if not _is_inside(path):
+            raise CandidateFault(Reason.REFUSED, f"a file name that is not allowed: {path!a:.200}")
+
+
+def _is_inside(path: str) -> bool:
+    """A plain relative path: no way up, no odd spelling of another one, representable as UTF-8."""
+    parts = PurePosixPath(path).parts
+    plain = "/".join(parts) == path and path.isprintable() and not path.startswith("/")
+    return bool(parts) and plain and ".." not in parts and all(len(p.encode()) < 256 for p in parts)
+
+
+def _text(header: Mapping[str, Any], key: str) -> str:
+    """A text from a claimed header, such that it can be stored and printed; empty when none."""
+    value = header.get(key)
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time ones have no name
+        return f"signal {number}"

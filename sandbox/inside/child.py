@@ -6,10 +6,12 @@ frames (see `wire`): `load`, `call`, `run`. This file needs the standard library
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Iterable
 from typing import Any, BinaryIO
@@ -19,17 +21,18 @@ import wire
 TRACEBACK_CHARS = 4000
 
 
-def run(home: str) -> None:
+def run(home: str, output_bytes: int) -> None:
     """Answer requests on descriptor 3 at descriptor 4 until the stream ends."""
     reseed()
     requests, replies = os.fdopen(3, "rb"), os.fdopen(4, "wb", buffering=0)
-    candidate = Candidate(home)
+    candidate = Candidate(home, output_bytes)
     while True:
         try:
             header, payload = wire.read_frame(requests)
         except EOFError:
             return
         reply, answer = respond(candidate, header, payload)
+        reply["id"] = header["id"]  # shows that it was asked before it answered
         flush_prints()
         write_all(replies, wire.frame(reply, answer))
 
@@ -49,7 +52,7 @@ def respond(candidate: Candidate, header: dict[str, Any], payload: bytes
     """One request, one reply; what the candidate raises becomes a reply, too."""
     try:
         if header["op"] == "load":
-            candidate.load(header, payload)
+            candidate.load(header["module"], payload)
             return {"ok": True}, b""
         if header["op"] == "call":
             return candidate.call(header, payload)
@@ -91,24 +94,23 @@ def forget_shadowed(paths: Iterable[str]) -> None:
 class Candidate:
     """The files of one variant and its imported entry module."""
 
-    def __init__(self, home: str) -> None:
-        self.home = home
+    def __init__(self, home: str, output_bytes: int) -> None:
+        self.home, self.output_bytes = home, output_bytes
         self.module: Any = None
 
-    def load(self, header: dict[str, Any], payload: bytes) -> None:
+    def load(self, module: str | None, payload: bytes) -> None:
         """Write the files; import the entry module if it is one of ours to call."""
-        position = 0
-        for path, length, executable in header["files"]:
+        files = wire.decode(payload)
+        for path, data, executable in files:
             target = os.path.join(self.home, path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(target, "wb") as file:
-                file.write(payload[position:position + length])
+                file.write(data)
             os.chmod(target, 0o700 if executable else 0o600)
-            position += length
-        if header.get("module"):
+        if module:
             sys.path.insert(0, self.home)
-            forget_shadowed(path for path, _, _ in header["files"])
-            self.module = importlib.import_module(header["module"])
+            forget_shadowed(path for path, _, _ in files)
+            self.module = importlib.import_module(module)
 
     def call(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         """Call a function of the entry module with plain arguments."""
@@ -121,7 +123,46 @@ class Candidate:
                     "message": f"{header['function']} returned {error}"}, b""
 
     def execute(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
-        """Run a command in the candidate's folder."""
-        done = subprocess.run(header["argv"], input=payload, capture_output=True, check=False,
-                              cwd=self.home)
-        return {"ok": True, "exit": done.returncode}, wire.encode((done.stdout, done.stderr))
+        """Run a command in the candidate's folder; too much output ends it."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(header["argv"], stdin=pipe, stdout=pipe, stderr=pipe,
+                              cwd=self.home) as process:
+            reader = Collector(process, process.stderr, self.output_bytes)
+            feeder = threading.Thread(target=give, args=(process.stdin, payload), daemon=True)
+            feeder.start()
+            output = Collector(process, process.stdout, self.output_bytes).wait()
+            errors = reader.wait()
+            feeder.join()
+        if len(output) > self.output_bytes or len(errors) > self.output_bytes:
+            return {"ok": False, "error": "output",
+                    "message": f"{header['argv'][0]} printed more than {self.output_bytes:,} bytes"
+                    }, b""
+        return {"ok": True, "exit": process.returncode}, wire.encode((output, errors))
+
+
+class Collector:
+    """Collects one stream of a command in a thread; kills the command past the limit."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stream: Any, limit: int) -> None:
+        self._process, self._stream, self._limit = process, stream, limit
+        self._data = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        self._data = self._stream.read(self._limit + 1)
+        if len(self._data) > self._limit:
+            self._process.kill()
+
+    def wait(self) -> bytes:
+        """The whole output, or one byte more than the limit."""
+        self._thread.join()
+        return self._data
+
+
+def give(stream: Any, data: bytes) -> None:
+    """Write a command's input; it need not read it all."""
+    with contextlib.suppress(BrokenPipeError):
+        stream.write(data)
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()

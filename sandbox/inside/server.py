@@ -1,13 +1,13 @@
 """The fork server: first process of a sandbox; forks one child for each candidate.
 
-It never looks into what a candidate is sent or answers: it relays bytes, so that a later fork finds
-no earlier candidate in its memory. It talks to the engine in small packets on its standard streams:
-one byte kind, four bytes length, body.
+It never looks into what a candidate is sent or answers: it relays bytes through memory that no fork
+inherits, so that a later candidate finds nothing of an earlier one. It talks to the engine in small
+packets on its standard streams: one byte kind, four bytes length, body.
 
     engine -> server   S start a candidate    D bytes for it    K kill it
     server -> engine   R ready    D bytes from it    L its log    E it ended (JSON: facts)
 
-When a candidate has ended, everything of its user id is killed, its files are removed, and only a
+When a candidate has ended, every other process in here is killed, its files are removed, and only a
 sandbox that is provably empty reports `clean`. This file needs the standard library only.
 """
 
@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import importlib
 import json
+import mmap
 import os
 import resource
 import select
@@ -26,7 +27,7 @@ import signal
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -35,9 +36,11 @@ import child
 
 PACKET = struct.Struct(">cI")
 CHUNK = 1 << 16
+QUEUE_BYTES = 65 << 20  # one frame of the largest size fits
 SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 KILL_PATIENCE_S = 2.0
+WATCH_EVERY_S = 0.05
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -49,28 +52,57 @@ class Settings:
     memory_bytes: int
     output_bytes: int
     disk_bytes: int
+    files: int
+    processes: int
     scratch: str  # a private folder, for the provider that isolates nothing; else empty
+
+    @property
+    def alone(self) -> bool:
+        """In namespaces of its own, but with one user id: used for one candidate."""
+        return not self.first_uid and not self.scratch
 
 
 @dataclass
 class Running:
-    """The candidate that is alive now, and the pipes to it."""
+    """The candidate that is alive now, the pipes to it, and what it used."""
 
     pid: int
     pidfd: int
     to_child: int
     from_child: int
     log: int
-    uid: int
     oom_before: int
-    backlog: bytearray = field(default_factory=bytearray)
     log_bytes: int = 0
     flooded: bool = False
+    overfull: bool = False
+    cpu_s: float = 0.0
+    peak_kib: int = 0
+
+    def kill(self) -> None:
+        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def account(self, usage: resource.struct_rusage) -> None:
+        """Add what one ended process of the candidate used."""
+        self.cpu_s += usage.ru_utime + usage.ru_stime
+        self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
 
 
-def send(kind: bytes, body: bytes | memoryview = b"") -> None:
-    """Write one packet to the engine."""
-    data = memoryview(PACKET.pack(kind, len(body)) + bytes(body))
+def private_memory(size: int) -> mmap.mmap:
+    """Memory that a forked candidate does not inherit."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_DONTFORK)
+    return memory
+
+
+_outgoing = private_memory(PACKET.size + CHUNK)
+
+
+def send(kind: bytes, body: bytes = b"") -> None:
+    """Write one packet of the server's own to the engine."""
+    write_all(memoryview(PACKET.pack(kind, len(body)) + body))
+
+
+def write_all(data: memoryview) -> None:
     while data:
         data = data[os.write(1, data):]
 
@@ -80,8 +112,7 @@ def main() -> None:
     settings, preload = parse_arguments()
     for name in preload:
         importlib.import_module(name)
-    _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    protect_myself()
     os.set_blocking(0, False)
     send(b"R")
     uid = settings.first_uid
@@ -91,13 +122,18 @@ def main() -> None:
         uid += 1 if uid else 0
 
 
+def protect_myself() -> None:
+    """No candidate may look into this process or make it hear a signal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the only one the first process would hear
+    _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def parse_arguments() -> tuple[Settings, list[str]]:
     """Settings from the command line that the provider wrote."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--first-uid", type=int, default=0)
-    parser.add_argument("--memory-bytes", type=int, required=True)
-    parser.add_argument("--output-bytes", type=int, required=True)
-    parser.add_argument("--disk-bytes", type=int, required=True)
+    for name in ("first-uid", "memory-bytes", "output-bytes", "disk-bytes", "files", "processes"):
+        parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--scratch", default="")
     parser.add_argument("--preload", nargs="*", default=[])
     given = vars(parser.parse_args())
@@ -106,66 +142,98 @@ def parse_arguments() -> tuple[Settings, list[str]]:
 
 
 class Incoming:
-    """Packets from the engine. Bodies pass through one buffer that is wiped after use."""
+    """Packets from the engine; bodies wait for the candidate in memory that it can't inherit."""
 
     def __init__(self) -> None:
         self._head = bytearray()
         self._body_left = 0
-        self._buffer = bytearray(CHUNK)
+        self._queue = private_memory(QUEUE_BYTES)
+        self._start = self._end = 0
 
     def wait_for_start(self) -> bool:
         """Discard what came too late for the last candidate; False when the engine is gone."""
         while True:
             select.select([0], [], [])
-            for kind, _ in self.read():
-                if kind == b"S":
-                    return True
-                if kind == b"":
-                    return False
+            kind = self.read()
+            self.forget()
+            if kind == b"S":
+                return True
+            if kind == b"":
+                return False
 
-    def read(self) -> list[tuple[bytes, bytes]]:
-        """What can be read now: (kind, piece of body); kind b"" is the end of the stream."""
+    @property
+    def waiting(self) -> bool:
+        """Whether something is queued for the candidate."""
+        return self._end > self._start
+
+    @property
+    def has_room(self) -> bool:
+        return self._end < QUEUE_BYTES
+
+    def read(self) -> bytes | None:
+        """Take what can be read now: the kind of a packet that began, b"" at the end."""
         try:
-            if self._body_left == 0:
-                return self._read_head()
-            view = memoryview(self._buffer)[:min(CHUNK, self._body_left)]
-            count = os.readv(0, [view])
-            piece = bytes(view[:count])
-            view[:count] = bytes(count)
+            return self._read_body() if self._body_left else self._read_head()
         except BlockingIOError:
-            return []
-        if count == 0:
-            return [(b"", b"")]
-        self._body_left -= count
-        return [(b"D", piece)]
+            return None
 
-    def _read_head(self) -> list[tuple[bytes, bytes]]:
+    def _read_body(self) -> bytes | None:
+        size = min(CHUNK, self._body_left, QUEUE_BYTES - self._end)
+        with memoryview(self._queue) as queue, queue[self._end:self._end + size] as view:
+            count = os.readv(0, [view])
+        self._end += count
+        self._body_left -= count
+        return None if count else b""
+
+    def _read_head(self) -> bytes | None:
         data = os.read(0, PACKET.size - len(self._head))
         if not data:
-            return [(b"", b"")]
+            return b""
         self._head += data
         if len(self._head) < PACKET.size:
-            return []
+            return None
         kind, self._body_left = PACKET.unpack(self._head)
         self._head.clear()
-        return [] if kind == b"D" else [(kind, b"")]
+        return bytes(kind)
+
+    def feed(self, descriptor: int) -> None:
+        """Hand the candidate what it can take."""
+        try:
+            end = min(self._end, self._start + CHUNK)
+            with memoryview(self._queue) as queue, queue[self._start:end] as view:
+                self._start += os.write(descriptor, view)
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._start = self._end
+        if self._start == self._end:
+            self._start = self._end = 0
+
+    def forget(self) -> None:
+        """Give the memory back: the next candidate starts with an empty queue."""
+        if self._end:
+            self._start = self._end = 0
+            self._queue.madvise(mmap.MADV_DONTNEED)
 
 
 def serve_one(settings: Settings, uid: int, incoming: Incoming) -> None:
     """Fork a candidate, relay until it has ended, clean up, report."""
     running = start(settings, uid)
-    alive = relay(running, incoming, settings.output_bytes)
+    alive = relay(running, incoming, settings)
     if not alive:
         os._exit(0)  # the engine is gone; everything in here goes with the first process
     _, status, usage = os.wait4(running.pid, 0)
+    running.account(usage)
     drain(running, settings.output_bytes)
-    clean = clean_up(settings, uid, running.pid)
+    oom = oom_kills() > running.oom_before
+    clean = clean_up(settings, uid, running) and not oom
+    incoming.forget()
     for descriptor in (running.pidfd, running.to_child, running.from_child, running.log):
         os.close(descriptor)
     facts = {
-        "exit": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime,
-        "peak_memory_bytes": usage.ru_maxrss * 1024, "flooded": running.flooded,
-        "oom": oom_kills() > running.oom_before, "clean": clean,
+        "exit": os.waitstatus_to_exitcode(status), "cpu_s": running.cpu_s,
+        "peak_memory_bytes": running.peak_kib * 1024, "flooded": running.flooded,
+        "overfull": running.overfull, "oom": oom, "clean": clean,
     }
     send(b"E", json.dumps(facts).encode())
 
@@ -183,7 +251,7 @@ def start(settings: Settings, uid: int) -> Running:
         os.close(descriptor)
     for descriptor in (request_in, reply_out, log_out):
         os.set_blocking(descriptor, False)
-    return Running(pid, os.pidfd_open(pid), request_in, reply_out, log_out, uid, oom_before)
+    return Running(pid, os.pidfd_open(pid), request_in, reply_out, log_out, oom_before)
 
 
 def enter_child(settings: Settings, uid: int, request: int, reply: int, log: int) -> NoReturn:
@@ -191,6 +259,7 @@ def enter_child(settings: Settings, uid: int, request: int, reply: int, log: int
     code = 70
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         place_descriptors(request, reply, log)
         # The local provider may not be allowed to.
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
@@ -204,7 +273,7 @@ def enter_child(settings: Settings, uid: int, request: int, reply: int, log: int
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         os.chdir(home)
-        child.run(home)
+        child.run(home, settings.output_bytes)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the border: nothing may return to the server
         with contextlib.suppress(OSError):
@@ -229,7 +298,13 @@ def limit(settings: Settings) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (settings.disk_bytes, settings.disk_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+    if settings.alone and kernel_version() >= (5, 14):  # before, it counted the whole host
+        resource.setrlimit(resource.RLIMIT_NPROC, (settings.processes, settings.processes))
     os.umask(0o077)
+
+
+def kernel_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
 
 
 def make_home(settings: Settings, uid: int) -> str:
@@ -241,57 +316,61 @@ def make_home(settings: Settings, uid: int) -> str:
     return home
 
 
-def relay(running: Running, incoming: Incoming, output_bytes: int) -> bool:
+def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
     """Pass bytes on until the candidate has ended; False when the engine is gone."""
-    sources = [0, running.pidfd, running.from_child, running.log]
+    sources = {running.pidfd, running.from_child, running.log}
+    watch_s = WATCH_EVERY_S if settings.alone else None
+    watch_at = time.monotonic()
     while True:
-        targets = [running.to_child] if running.backlog else []
-        ready, writable, _ = select.select(sources, targets, [])
+        readable = [*sources, 0] if incoming.has_room else list(sources)
+        targets = [running.to_child] if incoming.waiting else []
+        ready, writable, _ = select.select(readable, targets, [], watch_s)
         if writable:
-            feed(running)
+            incoming.feed(running.to_child)
         for descriptor in (running.from_child, running.log):
-            if descriptor in ready and not forward(running, descriptor, output_bytes):
+            if descriptor in ready and not forward(running, descriptor, settings.output_bytes):
                 sources.remove(descriptor)
         if 0 in ready:
-            for kind, piece in incoming.read():
-                if kind == b"":
-                    return False
-                if kind == b"K":
-                    signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
-                running.backlog += piece
+            kind = incoming.read()
+            if kind == b"":
+                return False
+            if kind == b"K":
+                running.kill()
         if running.pidfd in ready:
             return True
+        if watch_s and time.monotonic() > watch_at:
+            watch_at = time.monotonic() + watch_s
+            if not running.overfull and files_used() > settings.files:
+                running.overfull = True
+                running.kill()
 
 
-def feed(running: Running) -> None:
-    """Hand the candidate what it can take; wipe what it took."""
-    try:
-        count = os.write(running.to_child, memoryview(running.backlog)[:CHUNK])
-    except BlockingIOError:
-        return
-    except BrokenPipeError:
-        count = len(running.backlog)
-    running.backlog[:count] = bytes(count)
-    del running.backlog[:count]
+def files_used() -> int:
+    """Inodes in use in the places a candidate can write to."""
+    places = [os.statvfs(place) for place in SCRATCH if os.path.isdir(place)]
+    return sum(place.f_files - place.f_ffree for place in places)
 
 
 def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
     """Pass one piece from the candidate to the engine; False at the end of its pipe."""
-    try:
-        data = os.read(descriptor, CHUNK)
-    except BlockingIOError:
-        return True
-    if not data:
-        return False
-    if descriptor == running.from_child:
-        send(b"D", data)
-        return True
-    running.log_bytes += len(data)
-    if running.log_bytes <= output_bytes:
-        send(b"L", data)
-    elif not running.flooded:
-        running.flooded = True
-        signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
+    with memoryview(_outgoing) as packet, packet[PACKET.size:] as body:
+        try:
+            count = os.readv(descriptor, [body])
+        except BlockingIOError:
+            return True
+        if not count:
+            return False
+        kind = b"D"
+        if descriptor == running.log:
+            kind = b"L"
+            running.log_bytes += count
+            if running.log_bytes > output_bytes:
+                running.flooded = True
+                running.kill()
+                return True
+        PACKET.pack_into(packet, 0, kind, count)
+        with packet[:PACKET.size + count] as whole:
+            write_all(whole)
     return True
 
 
@@ -305,40 +384,44 @@ def drain(running: Running, output_bytes: int) -> None:
                 break
 
 
-def clean_up(settings: Settings, uid: int, pid: int) -> bool:
+def clean_up(settings: Settings, uid: int, running: Running) -> bool:
     """Kill what the candidate left, remove its files; True when nothing of it remains."""
     if settings.scratch:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(running.pid, signal.SIGKILL)
         shutil.rmtree(os.path.join(settings.scratch, f"candidate-{uid}"), ignore_errors=True)
         return False  # nothing is isolated, so nothing can be proved
     if not uid:
         return False  # same user id as the server: used once, thrown away whole
-    return kill_all(uid) and wipe() and no_ipc()
+    return kill_all(running) and wipe() and no_ipc()
 
 
-def kill_all(uid: int) -> bool:
-    """Kill every process but this one, as the candidate's own user id; True when none is left."""
+def kill_all(running: Running) -> bool:
+    """Kill every process in here but this one; True when none is left.
+
+    One call reaches all of them before any can fork again, and needs no process of its own: a
+    candidate may have taken every one that the sandbox allows.
+    """
+    if os.getpid() != 1:
+        return False  # not the first process of a sandbox: the others are not ours to kill
     deadline = time.monotonic() + KILL_PATIENCE_S
-    while others():
+    while others(running):
         if time.monotonic() > deadline:
             return False
-        killer = os.fork()
-        if killer == 0:
-            os.setresuid(uid, uid, uid)
-            with contextlib.suppress(OSError):  # nobody was left to kill
-                os.kill(-1, signal.SIGKILL)
-            os._exit(0)
-        os.waitpid(killer, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
         time.sleep(0.0005)
     return True
 
 
-def others() -> list[int]:
+def others(running: Running) -> list[int]:
     """Process ids in here besides this process; reaps those that are only zombies."""
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            continue
+        while True:
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                break
+            running.account(usage)
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
