@@ -46,9 +46,10 @@ class Archive(ArchiveReader):
                 connection.execute(insert(parents), rows)
             return self._event(connection, "planned", proposal.id, {"number": proposal.number})
 
-    def propose(self, proposal: str, tree: str, commit: str, note: str) -> int:
-        """The child's tree passed the checks and is in git."""
-        return self._change(proposal, State.PROPOSED, tree=tree, commit=commit, note=note)
+    def propose(self, proposal: str, tree: str, commit: str, note: str,
+                rows: Sequence[Evaluation] = ()) -> int:
+        """The child's tree passed the checks and is in git; `rows` are those of one it replaces."""
+        return self._change(proposal, State.PROPOSED, rows, tree=tree, commit=commit, note=note)
 
     def evaluating(self, proposal: str) -> int:
         """A sandbox is at work on it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,3 +165,33 @@ def parse_dollars(text: str) -> float:
     if not 0 < value < 1e9:
         raise ConfigError(f"{text!r} is no amount of money", "write for example 5usd or 0.50usd")
     return value
+
+
+def parse_prices(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """"MODEL=PROMPT/REPLY" in dollars for a million tokens. Raises `ConfigError`."""
+    prices = {}
+    for text in texts:
+        model, _, numbers = text.rpartition("=")
+        prompt, _, reply = numbers.partition("/")
+        try:
+            prices[model] = (float(prompt), float(reply))
+        except ValueError:
+            prices[""] = (-1.0, -1.0)
+        if "" in prices or min(prices[model]) < 0:
+            raise ConfigError(f"{text!r} is no price",
+                              "write MODEL=PROMPT/REPLY, for example openai/x=0.15/0.60")
+    return prices
+
+
+def parse_weights(texts: Iterable[str]) -> dict[str, float]:
+    """"NAME" or "NAME=WEIGHT". Raises `ConfigError`."""
+    weights = {}
+    for text in texts:
+        name, _, weight = text.partition("=")
+        try:
+            weights[name] = float(weight or 1.0)
+        except ValueError:
+            weights[name] = -1.0
+        if not weights[name] >= 0:
+            raise ConfigError(f"{text!r} is no operator with a weight", "write NAME or NAME=0.5")
+    return weights

@@ -5,14 +5,16 @@ from __future__ import annotations
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from evolve.config import load_keys
 from evolve.errors import EvolveError
 from evolve.evaluation import Evaluator
 from evolve.launch import open_evaluator, score_seed
+from evolve.llm import Client, parse_model
 from evolve.tasks import Task, load_task
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
 from sandbox.inside import wire
@@ -30,7 +32,8 @@ class Finding:
     fix: str = ""
 
 
-async def examine(task_dir: Path | None, sandbox: str, note: Note) -> list[Finding]:
+async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], note: Note
+                  ) -> list[Finding]:
     """All checks, quick ones first."""
     findings = [_python(), _git()]
     names = ("docker", "bubblewrap") if sandbox == "auto" else (sandbox,)
@@ -38,6 +41,8 @@ async def examine(task_dir: Path | None, sandbox: str, note: Note) -> list[Findi
     if sandbox == "auto" and any(finding.state == "ok" for finding in providers):
         providers = [_soften(finding) for finding in providers]
     findings += providers
+    load_keys()
+    findings += [await _model(text) for text in models]
     if task_dir is not None:
         findings += await _task(task_dir, sandbox, note)
     return findings
@@ -73,6 +78,17 @@ async def _provider(name: str, note: Note) -> Finding:
     if not provider.isolates:
         return Finding("warn", f"sandbox {name} runs, but isolates nothing", "use docker")
     return Finding("ok", f"sandbox {name}")
+
+
+async def _model(text: str) -> Finding:
+    """Ask it for one word."""
+    try:
+        name = parse_model(text)
+        client = Client(timeout_s=60.0, temperature=0.0)
+        reply = await client.complete(name, [{"role": "user", "content": "Say hello."}], 16, 1)
+    except EvolveError as error:
+        return Finding("fail", f"model {error.message}", error.hint)
+    return Finding("ok", f"model {text} answers: {reply.text.strip()[:40]!r}")
 
 
 def _soften(finding: Finding) -> Finding:

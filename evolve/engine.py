@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from archive import Proposal, Spend, State, derive_id
+from archive import Proposal, Snapshot, Spend, State, derive_id
 from evolve.config import Settings
-from evolve.errors import RunError
-from evolve.evaluation import Evaluator, EvaluatorBroken, Verdict
-from evolve.operators import Child, Context, Evidence, Operator, Parent, Rejected
-from evolve.operators.checks import check_child
+from evolve.errors import EvolveError, RunError
+from evolve.evaluation import Evaluator, Verdict
+from evolve.llm import OutOfBudget
+from evolve.operators import Rejected
+from evolve.proposer import Proposer, Stored
 from evolve.recorder import Recorder
 from evolve.search import Expand, Policy, Stop
 from evolve.tasks import Task
@@ -23,7 +23,6 @@ from sandbox import ProviderFault
 
 FAULT_PATIENCE_S = 120.0  # how long a machine's fault is waited out, all tries together
 REJECTIONS_IN_A_ROW = 300  # then the operators have nothing new to offer
-FAILURES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,23 @@ class Listener(Protocol):
         """The machine failed; the run waits and tries again."""
 
 
-class OutOfBudget(Exception):
-    """The next model call does not fit into the budget; raised before it is made."""
+class Decider(Protocol):
+    """Decides on a numbered slot."""
+
+    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
+        """None: not yet, something that runs must end first."""
+
+
+@dataclass(frozen=True)
+class PolicyDecider:
+    """A policy with the generator of (run seed, decision number)."""
+
+    policy: Policy
+    seed: int
+
+    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
+        """What the policy says."""
+        return self.policy.decide(snapshot, np.random.default_rng([self.seed, number]))
 
 
 @dataclass
@@ -69,47 +83,47 @@ class Interrupt:
 class Engine:
     """Runs one evolution from where its archive stands."""
 
-    def __init__(self, task: Task, settings: Settings, policy: Policy,
-                 operators: Mapping[str, Operator], recorder: Recorder, evaluator: Evaluator,
-                 listener: Listener, interrupt: Interrupt) -> None:
-        self.task, self.settings, self.policy = task, settings, policy
-        self.operators, self.recorder, self.evaluator = operators, recorder, evaluator
+    def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
+                 recorder: Recorder, evaluator: Evaluator, listener: Listener,
+                 interrupt: Interrupt, model_slots: int = 0) -> None:
+        self.settings, self.decider, self.proposer = settings, decider, proposer
+        self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt = listener, interrupt
+        # Model calls and evaluations overlap; without a model, proposing takes next to no time.
+        self._slots = settings.workers + (model_slots or settings.workers)
         self._started = time.monotonic()
         self._in_flight = 0
         self._next = 1
         self._rejections = 0
         self._halt: str | None = None  # why nothing new is begun
+        self._fault: EvolveError | None = None
         self._changed = asyncio.Event()
         self._evaluations = asyncio.Semaphore(settings.workers)
 
     async def run(self) -> str:
-        """Go on until a limit is reached; returns which. Raises `RunError`, all of it resumable."""
-        proposals = self.recorder.archive.proposals()
-        self._next = max(p.number for p in proposals) + 1
-        try:
-            async with asyncio.TaskGroup() as group:
-                for proposal in self.recorder.unfinished():
-                    self._launch(group, proposal)
-                await self._fill_slots(group)
-        except* (EvaluatorBroken, RunError, ProviderFault) as faults:
-            raise _first(faults) from None
+        """Go on until a limit is reached; returns which.
+
+        Raises `EvolveError` when the run can't go on; what is in flight is finished first, and the
+        run is resumable.
+        """
+        self._next = max(p.number for p in self.recorder.archive.proposals()) + 1
+        async with asyncio.TaskGroup() as group:
+            for proposal in self.recorder.unfinished():
+                self._launch(group, proposal)
+            await self._fill_slots(group)
+        if self._fault is not None:
+            raise self._fault
         return self._halt or self._limit_reached() or "done"
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
-        slots = self.settings.workers + self._slots_for_models()
         while not (self._halted() or self._limit_reached()):
-            if self._in_flight < slots and self._may_begin():
+            if self._in_flight < self._slots and self._may_begin():
                 proposal = await self._decide()
                 if proposal is not None:
                     self._launch(group, proposal)
-                continue
+                    continue
             self._changed.clear()
             await self._wait_for_change()
-
-    def _slots_for_models(self) -> int:
-        asks = any(operator.needs_model for operator in self.operators.values())
-        return self.settings.model_calls if asks else self.settings.workers
 
     async def _wait_for_change(self) -> None:
         try:
@@ -144,13 +158,15 @@ class Engine:
         group.create_task(self._carry_through(proposal), name=f"proposal {proposal.number}")
 
     async def _decide(self) -> Proposal | None:
-        number, self._next = self._next, self._next + 1
         snapshot = self.recorder.snapshot
-        decision = self.policy.decide(snapshot, np.random.default_rng([self.settings.seed, number]))
+        decision = self.decider.decide(self._next, snapshot)
+        if decision is None:
+            return None
         if isinstance(decision, Stop):
             self._halt = decision.reason
             return None
-        proposal = plan_proposal(decision, self.settings.seed, number, snapshot.last_event)
+        proposal = plan_proposal(decision, self.settings.seed, self._next, snapshot.last_event)
+        self._next += 1
         await self.recorder.plan(proposal)
         return proposal
 
@@ -161,6 +177,9 @@ class Engine:
         except OutOfBudget as error:
             self._halt = str(error)
             return
+        except EvolveError as error:  # the run can't go on; the others are let finish
+            self._fault, self._halt = self._fault or error, "a fault"
+            return
         finally:
             self._in_flight -= 1
             self._changed.set()
@@ -170,56 +189,38 @@ class Engine:
     async def _finish(self, proposal: Proposal) -> tuple[Proposal, float | None]:
         if proposal.tree is None:
             try:
-                proposal, files = await self._propose(proposal)
+                stored = await self.proposer.propose(proposal)
             except Rejected as why:
                 return await self.recorder.reject(proposal, why.reason, why.message), None
         else:
-            files = await self.recorder.files(proposal.tree)
-        return await self._evaluate(proposal, files)
+            stored = Stored(proposal, await self.recorder.files(proposal.tree))
+        return await self._evaluate(stored)
 
-    async def _propose(self, proposal: Proposal) -> tuple[Proposal, Mapping[str, bytes]]:
-        parents = tuple([await self.recorder.parent(parent) for parent in proposal.parents])
-        context = Context(
-            self.task, parents, np.random.default_rng([self.settings.seed, proposal.number, 1]),
-            await self._evidence(proposal))
-        child = await self.operators[proposal.operator].propose(context)
-        check_child(self.task, parents, child)
-        return await self._store(proposal, child), child.files
-
-    async def _store(self, proposal: Proposal, child: Child) -> Proposal:
-        tree = await self.recorder.tree_of(child.files)
-        known = self.recorder.duplicate_of(tree)
-        if known is not None:
-            raise Rejected("duplicate", f"the same files as {known}")
-        return await self.recorder.propose(proposal, child.files, tree, child.note)
-
-    async def _evidence(self, proposal: Proposal) -> Evidence:
-        if not self.operators[proposal.operator].needs_model:
-            return Evidence()
-        top = self.recorder.snapshot.top(FAILURES_SHOWN)
-        inspirations: list[Parent] = [await self.recorder.parent(p.id) for p in top
-                                      if p.id not in proposal.parents]
-        failures = await self.recorder.failures_of(proposal.parents[0], FAILURES_SHOWN)
-        return Evidence(tuple(inspirations[:2]), failures)
-
-    async def _evaluate(self, proposal: Proposal, files: Mapping[str, bytes]
-                        ) -> tuple[Proposal, float | None]:
-        async with self._evaluations:
-            await self.recorder.evaluating(proposal)
-            verdict = await self._verdict(proposal, files)
+    async def _evaluate(self, stored: Stored) -> tuple[Proposal, float | None]:
+        """Score it; a model's child that fails is repaired once and scored again."""
+        verdict = await self._verdict(stored)
+        if verdict.failed is not None:
+            repaired = await self.proposer.repair(stored.proposal, verdict)
+            if repaired is not None:
+                stored, verdict = repaired, await self._verdict(repaired)
+        proposal = stored.proposal
         if verdict.failed is not None:
             return await self.recorder.fail(proposal, verdict.failed, verdict.rows), None
-        done = await self.recorder.score(proposal, files, verdict.score, verdict.rows,
+        done = await self.recorder.score(proposal, stored.files, verdict.score, verdict.rows,
                                          above_ceiling(self.task, verdict.score))
         return done, verdict.score
 
-    async def _verdict(self, proposal: Proposal, files: Mapping[str, bytes]) -> Verdict:
+    async def _verdict(self, stored: Stored) -> Verdict:
         """Evaluate; a machine's fault is waited out with back-off, and never a score."""
+        proposal = stored.proposal
+        attempt = await self.recorder.attempts(proposal.id)
         cases = self.task.spec.cases_of("search")
         pause, deadline = 0.5, time.monotonic() + FAULT_PATIENCE_S
         while True:
             try:
-                return await self.evaluator.evaluate(files, cases)
+                async with self._evaluations:
+                    await self.recorder.evaluating(proposal)
+                    return await self.evaluator.evaluate(stored.files, cases, attempt)
             except ProviderFault as fault:
                 await self.recorder.release(proposal)
                 if time.monotonic() + pause > deadline:
@@ -227,8 +228,8 @@ class Engine:
                                    f"{fault.message}", fault.hint or "evolve doctor") from None
                 self.listener.waiting(f"the sandbox failed ({fault.message}); "
                                       f"trying again in {pause:g} s")
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 20.0)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 20.0)
 
     def progress(self) -> Progress:
         """Where the run stands now."""
@@ -254,12 +255,4 @@ def above_ceiling(task: Task, score: float) -> bool:
     if ceiling is None:
         return False
     return score > ceiling if task.spec.maximize else score < ceiling
-
-
-def _first(faults: BaseExceptionGroup[Exception]) -> Exception:
-    found: BaseException = faults
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, Exception)
-    return found if not isinstance(found, ProviderFault) else RunError(found.message, found.hint)
 

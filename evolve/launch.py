@@ -11,13 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from archive import SEED, Archive, CodeStore, Proposal, State, derive_id
-from evolve.config import Resolved, Settings
-from evolve.engine import Engine, Interrupt, Listener, Progress, above_ceiling
+from archive import SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
+from evolve.config import Resolved, Settings, load_keys
+from evolve.engine import (
+    Decider,
+    Engine,
+    Interrupt,
+    Listener,
+    PolicyDecider,
+    Progress,
+    above_ceiling,
+)
 from evolve.errors import ConfigError, RunError, TaskError
 from evolve.evaluation import Evaluator, Verdict
+from evolve.llm import Caller, RecordedCaller, parse_model, price_of
 from evolve.operators import Operator, make_operator
+from evolve.proposer import Asker, Proposer
 from evolve.recorder import Recorder
+from evolve.replay import Record
 from evolve.run import RunFolder, create_run, write_run_toml
 from evolve.search import OperatorMix, make_policy
 from evolve.tasks import Task
@@ -107,6 +118,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_policy(settings.policy, mix)  # a wrong name is found before the sandbox is built
+    await check_models(settings)
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
                                   view.note) as evaluator:
@@ -123,6 +135,7 @@ async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
                      interrupt: Interrupt) -> Outcome:
     """Go on from the archive alone; some settings may change on the way."""
     task = run.task()
+    await check_models(run.settings.model_copy(update=changes))
     with run.lock():
         if changes:
             settings = run.settings.model_copy(update=changes)
@@ -134,8 +147,28 @@ async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
             return await _work(run, evaluator, None, view, interrupt)
 
 
+async def replay_run(source: RunFolder, name: str, settings: Settings, view: View,
+                     interrupt: Interrupt) -> tuple[Outcome, list[str]]:
+    """A new run that follows the record of another; returns what came out differently."""
+    task = source.task()
+    reader = ArchiveReader.open(source.database)
+    record = Record.read(reader)
+    reader.close()
+    async with open_evaluator(task, settings.sandbox, settings.workers, source.scorer_log,
+                              view.note) as evaluator:
+        facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
+        run = create_run(settings.runs_dir, name, task, settings,
+                         lambda new: Recorder.create(new.database, new.code, facts))
+        with run.lock():
+            outcome = await _work(run, evaluator, None, view, interrupt, record)
+    reader = ArchiveReader.open(run.database)
+    differences = record.differences(reader)
+    reader.close()
+    return outcome, differences
+
+
 async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, view: View,
-                interrupt: Interrupt) -> Outcome:
+                interrupt: Interrupt, record: Record | None = None) -> Outcome:
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open(run.code),
@@ -143,9 +176,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     try:
         recorder.archive.expire_calls()
         await _ensure_seed(recorder, evaluator, verdict)
-        operators = make_operators(run.settings)
-        policy = make_policy(run.settings.policy, operator_mix(run.settings, operators))
-        engine = Engine(task, run.settings, policy, operators, recorder, evaluator, view, interrupt)
+        engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record)
         await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
         view.launched(run, task, engine.progress())
         stopped = await engine.run()
@@ -156,6 +187,24 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
         await recorder.close()
     view.done(outcome, task)
     return outcome
+
+
+def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, view: View,
+                 interrupt: Interrupt, record: Record | None) -> Engine:
+    """An engine that decides and asks for itself, or that follows a record."""
+    operators = make_operators(settings)
+    asks = any(operator.needs_model for operator in operators.values())
+    decider: Decider
+    if record is not None:
+        asker: Asker | None = RecordedCaller(record.calls)
+        decider, duplicates = record, record.duplicate
+    else:
+        asker = Caller(settings, recorder, view.waiting) if asks else None
+        policy = make_policy(settings.policy, operator_mix(settings, operators))
+        decider, duplicates = PolicyDecider(policy, settings.seed), recorder.duplicate
+    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, duplicates)
+    return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt,
+                  settings.model_calls if asks else 0)
 
 
 async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None) -> None:
@@ -176,6 +225,13 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
         seed = await recorder.propose(seed, task.seed, tree, "the seed")
     await recorder.score(seed, task.seed, verdict.score, verdict.rows,
                          above_ceiling(task, verdict.score))
+
+
+async def check_models(settings: Settings) -> None:
+    """Names and prices of the models, before anything is spent. Raises `ConfigError`."""
+    load_keys()
+    for text in settings.model:
+        await asyncio.to_thread(price_of, parse_model(text), settings.price)
 
 
 def make_operators(settings: Settings) -> dict[str, Operator]:

@@ -68,8 +68,8 @@ class Recorder:
         states = [state for state in State if not state.finished]
         return self.archive.proposals(states)
 
-    def duplicate_of(self, tree: str) -> str | None:
-        """The proposal that has this very tree."""
+    def duplicate(self, proposal: Proposal, tree: str, round_: int) -> str | None:
+        """The proposal that has, or had, this very tree."""
         return self._trees.get(tree)
 
     async def parent(self, proposal_id: str) -> Parent:
@@ -77,7 +77,8 @@ class Recorder:
         proposal = await self._in_sql(self.archive.proposal, proposal_id)
         assert proposal.tree is not None
         files = await self._in_git(self.code.files, proposal.tree)
-        rows = await self._in_sql(self.archive.evaluations, proposal_id)
+        rows = [row for row in await self._in_sql(self.archive.evaluations, proposal_id)
+                if row.reason is None and row.split == "search"]
         return Parent(proposal, files, self.snapshot.score_of(proposal_id), rows)
 
     async def files(self, tree: str) -> dict[str, bytes]:
@@ -98,15 +99,23 @@ class Recorder:
         self.snapshot.expect(proposal.parents)
         self.snapshot.last_event = await self._in_sql(self.archive.plan, proposal)
 
-    async def propose(self, proposal: Proposal, files: Mapping[str, bytes], tree: str, note: str
-                      ) -> Proposal:
-        """Keep the child's code, then its state. Objects first: an orphan is harmless."""
+    async def attempts(self, proposal: str) -> int:
+        """How many children of this proposal have been evaluated before."""
+        rows = await self._in_sql(self.archive.evaluations, proposal)
+        return max((row.attempt + 1 for row in rows), default=0)
+
+    async def propose(self, proposal: Proposal, files: Mapping[str, bytes], tree: str, note: str,
+                      rows: Sequence[Evaluation] = ()) -> Proposal:
+        """Keep the child's code, then its state. Objects first: an orphan is harmless.
+
+        `rows` are those of a child that failed and is replaced by this one.
+        """
         self._trees[tree] = proposal.id
         parents = [self._commits[parent] for parent in proposal.parents]
         message = f"{proposal.operator} {proposal.id}\n\n{note}"
         stored: Commit = await self._in_git(self.code.commit, files, parents, message)
         self._commits[proposal.id] = stored.commit
-        await self._in_sql(self.archive.propose, proposal.id, stored.tree, stored.commit, note)
+        await self._in_sql(self.archive.propose, proposal.id, stored.tree, stored.commit, note, rows)
         await self._tidy_sometimes()
         return replace(proposal, state=State.PROPOSED, tree=stored.tree, commit=stored.commit,
                        note=note)

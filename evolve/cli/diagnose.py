@@ -20,9 +20,11 @@ def doctor(
     task_dir: Annotated[Path | None, typer.Argument(help="Also check this task.",
                                                     show_default="none")] = None,
     sandbox: Sandbox = None,
+    model: Annotated[list[str] | None, typer.Option("--model", help="Ask it one word; repeatable.")
+                     ] = None,
     json: Json = False,
 ) -> None:
-    """Check this machine, and a task: sandboxes, image, evaluator on the seed."""
+    """Check this machine, and a task: sandboxes, image, models, evaluator on the seed."""
     import json as json_module
 
     from evolve.doctor import examine
@@ -31,7 +33,7 @@ def doctor(
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
 
-    findings = asyncio.run(examine(task_dir, sandbox or "auto", note))
+    findings = asyncio.run(examine(task_dir, sandbox or "auto", model or (), note))
     if json:
         typer.echo(json_module.dumps([vars(finding) for finding in findings]))
     else:

@@ -1,4 +1,4 @@
-"""`evolve run` and `evolve resume`."""
+"""`evolve run`, `evolve resume` and `evolve replay`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,7 +16,7 @@ from evolve.cli.options import Json, RunName, RunsDir, Sandbox, runs_folder
 
 if TYPE_CHECKING:
     from evolve.engine import Interrupt
-    from evolve.launch import Outcome, View
+    from evolve.launch import View
 
 TaskDir = Annotated[Path, typer.Argument(help="A task directory.")]
 Workers = Annotated[int | None, typer.Option(help="Evaluations at the same time.",
@@ -24,6 +24,13 @@ Workers = Annotated[int | None, typer.Option(help="Evaluations at the same time.
 MaxVariants = Annotated[int | None, typer.Option(
     help="Stop after so many scored or failed variants; the seed is not counted.",
     show_default="200")]
+Models = Annotated[list[str] | None, typer.Option(
+    "--model", help="Model that proposes changes: provider/name[@http://address/v1]; repeatable.")]
+Budget = Annotated[str | None, typer.Option(help="Stop before so many dollars: 5usd.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Stop before so many tokens.")]
+MaxCalls = Annotated[int | None, typer.Option(help="Stop before so many model calls.")]
+Prices = Annotated[list[str] | None, typer.Option(
+    "--price", help="Dollars for a million tokens: MODEL=PROMPT/REPLY; repeatable.")]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this long: 90s, 5m, 2h.")]
 
 
@@ -31,6 +38,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     app.command()(run)
     app.command()(resume)
+    app.command()(replay)
 
 
 def run(
@@ -46,17 +54,26 @@ def run(
     max_time: MaxTime = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random draws.",
                                              show_default="0")] = None,
+    model: Models = None,
+    budget: Budget = None,
+    max_tokens: MaxTokens = None,
+    max_calls: MaxCalls = None,
+    price: Prices = None,
+    operator: Annotated[list[str] | None, typer.Option(
+        "--operator", help="NAME or NAME=WEIGHT; repeatable.",
+        show_default="diff=.6 rewrite=.4 with a model, else syntactic=.7 recombine=.3")] = None,
     json: Json = False,
 ) -> None:
     """Evolve a task: sample parents, change them, score the children, keep them all."""
-    from evolve.config import parse_duration, resolve
+    from evolve.config import parse_weights, resolve
     from evolve.launch import start_run
     from evolve.tasks import load_task
 
     task = load_task(task_dir)
-    flags = {"runs_dir": runs_dir, "policy": policy, "sandbox": sandbox, "workers": workers,
-             "max_variants": max_variants, "seed": seed,
-             "max_time_s": None if max_time is None else parse_duration(max_time)}
+    flags = _limits(sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls,
+                    price)
+    flags |= {"runs_dir": runs_dir, "policy": policy, "seed": seed,
+              "operators": parse_weights(operator or ())}
     resolved = resolve(flags, task.spec.run, task.folder / "task.toml")
     view, interrupt = _view(json), _interrupt()
     _carry_out(start_run(task, resolved, name, view, interrupt), view, interrupt)
@@ -69,20 +86,67 @@ def resume(
     workers: Workers = None,
     max_variants: MaxVariants = None,
     max_time: MaxTime = None,
+    model: Models = None,
+    budget: Budget = None,
+    max_tokens: MaxTokens = None,
+    max_calls: MaxCalls = None,
+    price: Prices = None,
     json: Json = False,
 ) -> None:
     """Go on with a run that was stopped or killed, from its archive alone."""
-    from evolve.config import parse_duration
+    from evolve.config import build_settings
     from evolve.launch import resume_run
     from evolve.run import open_run
 
     folder = open_run(runs_folder(runs_dir), run)
-    changes: dict[str, Any] = {
-        "sandbox": sandbox, "workers": workers, "max_variants": max_variants,
-        "max_time_s": None if max_time is None else parse_duration(max_time)}
-    changes = {key: value for key, value in changes.items() if value is not None}
+    changes = {key: value for key, value in _limits(
+        sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls, price).items()
+        if value not in (None, (), {})}
+    build_settings(changes, dict.fromkeys(changes, "flag"))
     view, interrupt = _view(json), _interrupt()
     _carry_out(resume_run(folder, changes, view, interrupt), view, interrupt)
+
+
+def replay(
+    run: RunName = "last",
+    runs_dir: RunsDir = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new run.",
+                                             show_default="RUN-replay")] = None,
+    sandbox: Sandbox = None,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Repeat a run from its recorded replies, at no cost. Exit code 1 when anything differs."""
+    from evolve.launch import replay_run
+    from evolve.run import open_run
+
+    folder = open_run(runs_folder(runs_dir), run)
+    changes = {"sandbox": sandbox, "workers": workers, "max_time_s": None}
+    settings = folder.settings.model_copy(update={
+        "max_time_s": None, **{k: v for k, v in changes.items() if v is not None}})
+    view, interrupt = _view(json), _interrupt()
+    _, differences = _carry_out(
+        replay_run(folder, name or f"{folder.name}-replay", settings, view, interrupt), view,
+        interrupt)
+    for line in differences:
+        view.note(line)
+    view.note(f"replayed: {len(differences)} differences")
+    if differences:
+        raise typer.Exit(1)
+
+
+def _limits(sandbox: str | None, workers: int | None, max_variants: int | None,
+            max_time: str | None, model: list[str] | None, budget: str | None,
+            max_tokens: int | None, max_calls: int | None, price: list[str] | None
+            ) -> dict[str, Any]:
+    """The settings that `run` and `resume` share."""
+    from evolve.config import parse_dollars, parse_duration, parse_prices
+
+    return {"sandbox": sandbox, "workers": workers, "max_variants": max_variants,
+            "max_time_s": None if max_time is None else parse_duration(max_time),
+            "model": tuple(model or ()),
+            "budget_usd": None if budget is None else parse_dollars(budget),
+            "max_tokens": max_tokens, "max_calls": max_calls, "price": parse_prices(price or ())}
 
 
 def _view(json: bool) -> View:
@@ -105,9 +169,12 @@ def _interrupt() -> Interrupt:
     return Interrupt()
 
 
-def _carry_out(work: Coroutine[Any, Any, Outcome], view: View, interrupt: Interrupt) -> None:
+_T = TypeVar("_T")
+
+
+def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) -> _T:
     """Run it: Ctrl-C once drains what is in flight, twice stops at once."""
-    async def attended() -> Outcome:
+    async def attended() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 
@@ -132,5 +199,6 @@ def _carry_out(work: Coroutine[Any, Any, Outcome], view: View, interrupt: Interr
         if close is not None:
             with contextlib.suppress(OSError):  # the terminal may be gone
                 close()
-    if outcome.interrupted:
+    if interrupt.requested:
         raise typer.Exit(130)
+    return outcome

@@ -16,6 +16,8 @@ from evolve.tasks import Task
 OPERATORS = {
     "syntactic": "evolve.operators.syntactic:Syntactic",
     "recombine": "evolve.operators.recombine:Recombine",
+    "diff": "evolve.operators.diff:Diff",
+    "rewrite": "evolve.operators.rewrite:Rewrite",
 }
 
 

@@ -63,7 +63,7 @@ def _call(call: Call) -> list[RenderableType]:
     round_ = "repair" if call.round else "call"
     title = (f"{round_} to {call.model}: {call.state}, {call.prompt_tokens} + "
              f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s")
-    parts: list[RenderableType] = [Rule(title, align="left")]
+    parts: list[RenderableType] = [Rule(), Text(title, style="bold")]
     for message in json.loads(call.request)["messages"]:
         parts += [Text(f"[{message['role']}]", style="bold"), Text(message["content"])]
     if call.reply is not None:

@@ -1,0 +1,29 @@
+"""`evolve scripted-model`: a model server without a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    app.command("scripted-model")(scripted_model)
+
+
+def scripted_model(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds for each reply.")] = 0.0,
+    fail_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of 429 and 500.")] = 0.0,
+    bad_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of unusable replies.")] = 0.0,
+    key: Annotated[str | None, typer.Option(help="The only API key that is let in.")] = None,
+    context: Annotated[int, typer.Option(min=1, help="Longest prompt, in tokens.")] = 128_000,
+) -> None:
+    """Serve a scripted model on loopback: try everything around a model for nothing.
+
+    Prints the name to give to --model.
+    """
+    from evolve.scripted import Script, serve
+
+    serve(Script(latency, fail_rate, bad_rate, key, context), port)

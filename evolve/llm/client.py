@@ -1,0 +1,129 @@
+"""One request to a model through litellm, and what its errors mean.
+
+litellm takes seconds to import, so it is imported when the first model is called.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from evolve.errors import RunError
+from evolve.llm.names import ModelName
+
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+class ModelFault(StrEnum):
+    """What an error means for the call and for the run."""
+
+    TRY_AGAIN = "try again"  # busy or broken for now; nothing was charged
+    UNKNOWN = "unknown"  # it may have been carried out and charged
+    PROMPT = "prompt"  # this prompt is too long or refused; others may pass
+    FINAL = "final"  # wrong key, unknown model: no call will succeed
+
+
+class ModelError(RunError):
+    """A request that gave no reply."""
+
+    def __init__(self, fault: ModelFault, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.fault = fault
+        self.exit_code = 2 if fault is ModelFault.FINAL else 1
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A reply and its usage, as the server reports it."""
+
+    text: str
+    finish_reason: str | None
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks any model that litellm knows."""
+
+    timeout_s: float
+    temperature: float
+
+    async def complete(self, name: ModelName, messages: list[dict[str, str]], max_tokens: int,
+                       seed: int) -> Completion:
+        """One request, no retries. Raises `ModelError`."""
+        litellm = load_litellm()
+        key = {"api_key": "none"} if name.self_hosted and not os.environ.get(
+            "HOSTED_VLLM_API_KEY") else {}
+        try:
+            response = await litellm.acompletion(
+                model=name.model, api_base=name.api_base, messages=messages, max_tokens=max_tokens,
+                temperature=self.temperature, seed=seed, timeout=self.timeout_s, num_retries=0,
+                max_retries=0, drop_params=True, **key)
+        except litellm.exceptions.APIError as error:
+            raise _explain(litellm, name, error) from None
+        except _openai_errors() as error:
+            raise _explain(litellm, name, error) from None
+        return _read(name, response)
+
+
+@functools.cache
+def load_litellm() -> Any:
+    """Import litellm without its network look-ups and its chatter."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import litellm
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    return litellm
+
+
+def _openai_errors() -> tuple[type[Exception], ...]:
+    """litellm's errors are openai's, each with a class of its own."""
+    import openai
+
+    return (openai.OpenAIError,)
+
+
+def _read(name: ModelName, response: Any) -> Completion:
+    usage = getattr(response, "usage", None)
+    if not response.choices or usage is None:
+        raise ModelError(ModelFault.UNKNOWN, f"{name.model} answered without choices or usage")
+    choice = response.choices[0]
+    return Completion(choice.message.content or "", choice.finish_reason,
+                      int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0))
+
+
+def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:
+    """A message for people, with no key in it."""
+    kinds = litellm.exceptions
+    text = redact(str(getattr(error, "message", error)))
+    text = f"{name}: {' '.join(text.split())[:500]}"
+    if isinstance(error, (kinds.ContextWindowExceededError, kinds.ContentPolicyViolationError)):
+        return ModelError(ModelFault.PROMPT, text)
+    if isinstance(error, (kinds.AuthenticationError, kinds.PermissionDeniedError)):
+        return ModelError(ModelFault.FINAL, text, "check the key, in the environment or in .env; "
+                          "then: evolve doctor --model " + str(name))
+    if isinstance(error, (kinds.NotFoundError, kinds.BadRequestError)):
+        return ModelError(ModelFault.FINAL, text,
+                          "check the model's name; then: evolve doctor --model " + str(name))
+    hint = "is the endpoint up? then: evolve resume"
+    if isinstance(error, kinds.Timeout):
+        return ModelError(ModelFault.UNKNOWN, text, hint)
+    if isinstance(error, kinds.APIConnectionError) and "connect" not in str(error).lower():
+        return ModelError(ModelFault.UNKNOWN, text, hint)
+    return ModelError(ModelFault.TRY_AGAIN, text, hint)
+
+
+def redact(text: str) -> str:
+    """Cut every secret of the environment out of a text before it is shown or stored."""
+    for name, value in os.environ.items():
+        if len(value) >= 6 and any(word in name.upper() for word in _SECRET_WORDS):
+            text = text.replace(value, "***")
+    return text

@@ -1,0 +1,35 @@
+"""Names of models: litellm's, with an address where one is needed: hosted_vllm/NAME@http://host/v1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evolve.errors import ConfigError
+
+SELF_HOSTED = ("hosted_vllm/", "ollama/", "ollama_chat/", "llamafile/", "lm_studio/")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """What litellm is asked for, and where."""
+
+    model: str
+    api_base: str | None = None
+
+    @property
+    def self_hosted(self) -> bool:
+        """True for servers of one's own, which send no bill."""
+        return self.model.startswith(SELF_HOSTED)
+
+    def __str__(self) -> str:
+        return self.model if self.api_base is None else f"{self.model}@{self.api_base}"
+
+
+def parse_model(text: str) -> ModelName:
+    """`provider/name` or `provider/name@http://host:port/v1`. Raises `ConfigError`."""
+    model, _, base = text.partition("@http")
+    if "/" not in model or model.endswith("/") or model.startswith("/"):
+        raise ConfigError(f"{text!r} names no model",
+                          "write provider/name, for example openai/gpt-4o-mini or "
+                          "hosted_vllm/NAME@http://localhost:8000/v1")
+    return ModelName(model, f"http{base}" if base else None)

@@ -1,0 +1,123 @@
+"""From a decision to a stored child: parents and evidence, operator, checks, git; and one repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from archive import Evaluation, Proposal
+from evolve.evaluation import Verdict
+from evolve.llm import ModelError, ModelFault
+from evolve.operators import Ask, Child, Context, Evidence, Operator, Rejected, Reply
+from evolve.operators.checks import check_child
+from evolve.recorder import Recorder
+from evolve.tasks import Task
+
+TOP_SHOWN, INSPIRATIONS_SHOWN, FAILURES_SHOWN = 4, 2, 3
+LOG_CHARS = 1500
+
+
+class Answered(Protocol):
+    """A model's answer."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def finish_reason(self) -> str | None: ...
+
+
+class Asker(Protocol):
+    """Who answers for the models: a caller within its budget, or a record."""
+
+    async def ask(self, proposal: Proposal, round_: int, messages: list[dict[str, str]]
+                  ) -> Answered: ...
+
+
+class Duplicates(Protocol):
+    """Says which proposal has this tree already, or None."""
+
+    def __call__(self, proposal: Proposal, tree: str, round_: int) -> str | None: ...
+
+
+class Stored(NamedTuple):
+    """A child that is in git, and its files."""
+
+    proposal: Proposal
+    files: Mapping[str, bytes]
+
+
+class Proposer:
+    """Makes children of planned proposals."""
+
+    def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
+                 recorder: Recorder, asker: Asker | None, duplicates: Duplicates) -> None:
+        self.task, self._seed, self._operators = task, seed, operators
+        self._recorder, self._asker, self._duplicates = recorder, asker, duplicates
+
+    async def propose(self, proposal: Proposal) -> Stored:
+        """Make and store the child; a model's unusable answer is fed back once. Raises `Rejected`."""
+        context = await self._context(proposal)
+        try:
+            return await self._store(proposal, context, 0)
+        except Rejected as why:
+            if not self._operators[proposal.operator].needs_model or why.reason == "prompt":
+                raise
+            return await self._store(proposal, replace(context, repair=why.message), 1)
+
+    async def repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
+        """Feed the failure of a model's child back, once; None when there is nothing new to try."""
+        failed = verdict.failed
+        operator = self._operators.get(proposal.operator)
+        if failed is None or failed.attempt > 0 or operator is None or not operator.needs_model:
+            return None
+        problem = f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
+        context = await self._context(proposal)
+        try:
+            return await self._store(proposal, replace(context, repair=problem), 1, verdict.rows)
+        except Rejected:
+            return None  # the first child stands, and has failed
+
+    async def _store(self, proposal: Proposal, context: Context, round_: int,
+                     rows: tuple[Evaluation, ...] = ()) -> Stored:
+        """`rows` are those of the child that is replaced; they are kept in the same transaction."""
+        child: Child = await self._operators[proposal.operator].propose(context)
+        check_child(self.task, context.parents, child)
+        tree = await self._recorder.tree_of(child.files)
+        if tree == proposal.tree:
+            raise Rejected("unchanged", "the repair gives the same files again")
+        known = self._duplicates(proposal, tree, round_)
+        if known is not None:
+            raise Rejected("duplicate", f"the same files as {known}, which was tried before")
+        return Stored(await self._recorder.propose(proposal, child.files, tree, child.note, rows),
+                      child.files)
+
+    async def _context(self, proposal: Proposal) -> Context:
+        parents = tuple([await self._recorder.parent(parent) for parent in proposal.parents])
+        rng = np.random.default_rng([self._seed, proposal.number, 1])
+        if not self._operators[proposal.operator].needs_model:
+            return Context(self.task, parents, rng)
+        return Context(self.task, parents, rng, await self._evidence(proposal),
+                       self._ask_for(proposal))
+
+    async def _evidence(self, proposal: Proposal) -> Evidence:
+        top = [p.id for p in self._recorder.snapshot.top(TOP_SHOWN) if p.id not in proposal.parents]
+        inspirations = [await self._recorder.parent(found) for found in top[:INSPIRATIONS_SHOWN]]
+        failures = await self._recorder.failures_of(proposal.parents[0], FAILURES_SHOWN)
+        return Evidence(tuple(inspirations), failures)
+
+    def _ask_for(self, proposal: Proposal) -> Ask:
+        async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
+            assert self._asker is not None
+            try:
+                answer = await self._asker.ask(proposal, round_, messages)
+            except ModelError as error:
+                if error.fault is ModelFault.PROMPT:
+                    raise Rejected("prompt", error.message) from None
+                raise
+            return Reply(answer.text, answer.finish_reason)
+
+        return ask
