@@ -27,7 +27,8 @@ class Archive(ArchiveReader):
         """A new, empty archive with facts about its run. Raises `ArchiveError`."""
         archive = cls(create_database(path), path)
         with archive._writing() as connection:
-            connection.execute(insert(meta), [{"key": k, "value": v} for k, v in facts.items()])
+            for key, value in facts.items():
+                connection.execute(insert(meta), {"key": key, "value": value})
         return archive
 
     @classmethod

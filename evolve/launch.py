@@ -22,7 +22,7 @@ from evolve.engine import (
     Progress,
     above_ceiling,
 )
-from evolve.errors import ConfigError, RunError, TaskError
+from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict
 from evolve.llm import Caller, RecordedCaller, parse_model, price_of
 from evolve.operators import Operator, make_operator
@@ -134,6 +134,9 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
 async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
                      interrupt: Interrupt) -> Outcome:
     """Go on from the archive alone; some settings may change on the way."""
+    if run.replay_of is not None:
+        raise UsageError(f"{run.name} is a replay of {run.replay_of}; it can't go its own way",
+                         f"replay it anew: evolve replay {run.replay_of} --name NAME")
     task = run.task()
     await check_models(run.settings.model_copy(update=changes))
     with run.lock():
@@ -158,7 +161,7 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
                               view.note) as evaluator:
         facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
         run = create_run(settings.runs_dir, name, task, settings,
-                         lambda new: Recorder.create(new.database, new.code, facts))
+                         lambda new: Recorder.create(new.database, new.code, facts), source.name)
         with run.lock():
             outcome = await _work(run, evaluator, None, view, interrupt, record)
     reader = ArchiveReader.open(run.database)

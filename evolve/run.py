@@ -37,6 +37,7 @@ class RunFolder:
     task_name: str
     settings: Settings
     evaluator_hash: str
+    replay_of: str | None = None
 
     @property
     def name(self) -> str:
@@ -85,7 +86,7 @@ class RunFolder:
 
 
 def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
-               fill: Callable[[RunFolder], None]) -> RunFolder:
+               fill: Callable[[RunFolder], None], replay_of: str | None = None) -> RunFolder:
     """Make the folder with a copy of the task; `fill` adds its stores. It appears whole or not at all.
 
     Raises `UsageError` (a name that is taken), `RunError` (can't write).
@@ -99,7 +100,7 @@ def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
                             ignore=shutil.ignore_patterns("__pycache__", ".git"))
             (path / "lock").touch()
             facts = {"task": task.spec.name, "evaluator": task.evaluator_hash, "version": __version__}
-            write_run_toml(path, facts, settings)
+            write_run_toml(path, facts | ({"replay_of": replay_of} if replay_of else {}), settings)
             fill(RunFolder(path, task.spec.name, settings, task.evaluator_hash))
             final = _give_name(path, runs_dir, name)
     except OSError as error:
@@ -124,7 +125,8 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
         facts, settings = values["run"], values["settings"]
         none = {"max_variants": None} if "max_variants" not in settings else {}
         return RunFolder(path, facts["task"], build_settings(
-            settings | none | {"runs_dir": path.parent}, {}), facts["evaluator"])
+            settings | none | {"runs_dir": path.parent}, {}), facts["evaluator"],
+            facts.get("replay_of"))
     except (FileNotFoundError, KeyError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is no run folder: {error}", "list the runs: evolve ls") from None
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.cli import ScriptedServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,3 +54,17 @@ def tasks() -> Path:
 def steps_task() -> Path:
     """A tiny task: one number to raise, a candidate that takes 50 ms."""
     return ROOT / "tests" / "tasks" / "steps"
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    """Start scripted model servers; they end with the test."""
+    servers: list[ScriptedServer] = []
+
+    def start(*options: str | float) -> ScriptedServer:
+        servers.append(ScriptedServer(*options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()

@@ -1,0 +1,241 @@
+"""The archive: what is written is what is read, in SQL, in git and in the snapshot."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import inspect
+
+import archive as archive_package
+from archive import (
+    Archive,
+    ArchiveError,
+    ArchiveReader,
+    Call,
+    CallState,
+    CodeStore,
+    Evaluation,
+    Kept,
+    NotFound,
+    NoveltyIndex,
+    Proposal,
+    Snapshot,
+    State,
+    derive_id,
+    embed,
+)
+from archive.schema import metadata
+
+STORED = Path(__file__).parent / "stored"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Archive]:
+    made = Archive.create(tmp_path / "archive.db", {"seed": "1"})
+    yield made
+    made.close()
+
+
+def proposal(number: int, *parents: int) -> Proposal:
+    return Proposal(derive_id(1, number), number, State.PLANNED, "syntactic",
+                    tuple(derive_id(1, p) for p in parents), 0, 1.0)
+
+
+def scored(store: Archive, number: int, score: float, *parents: int) -> Proposal:
+    made = proposal(number, *parents)
+    store.plan(made)
+    store.propose(made.id, f"{number:040x}", f"{number:040x}", "note")
+    store.evaluating(made.id)
+    store.score(made.id, [Evaluation("main", "search", 0, score)], Kept.KEPT, 0.5, None)
+    return made
+
+
+def call(of: Proposal, usd: float = 0.5) -> Call:
+    return Call(0, of.id, 0, 0, "m", '{"messages": []}', CallState.SENT, 100, usd)
+
+
+def test_ids_follow_from_seed_and_number() -> None:
+    assert derive_id(3, 4) == derive_id(3, 4) != derive_id(3, 5)
+    assert len({derive_id(s, n) for s in range(30) for n in range(30)}) == 900
+
+
+def test_a_life_of_a_proposal(store: Archive) -> None:
+    scored(store, 0, 1.0)
+    child = proposal(1, 0)
+    store.plan(child)
+    assert store.proposal(child.id) == child
+    store.propose(child.id, "a" * 40, "b" * 40, "did something")
+    store.fail(child.id, "timeout", "too slow", "log", [
+        Evaluation("main", "search", 0, None, reason="timeout", message="too slow")])
+    read = store.proposal(child.id[:9])
+    assert (read.state, read.reason, read.log, read.parents) == (
+        State.FAILED, "timeout", "log", child.parents)
+    assert [e.kind for e in store.events()] == ["planned", "proposed", "evaluating", "scored",
+                                                "planned", "proposed", "failed"]
+    assert store.counts() == {State.FAILED: 1}
+    assert [p.id for p in store.failed_children(child.parents[0], 3)] == [child.id]
+
+
+def test_scores_are_means_over_cases_of_the_search_split(store: Archive) -> None:
+    made = proposal(0)
+    store.plan(made)
+    rows = [Evaluation("a", "search", 0, 1.0), Evaluation("a", "search", 1, 3.0),
+            Evaluation("b", "search", 0, 8.0), Evaluation("h", "heldout", 0, 100.0)]
+    store.score(made.id, rows, Kept.BEST, 1.0, None)
+    assert store.scores() == {made.id: 5.0}
+    assert store.scores("heldout") == {made.id: 100.0}
+    assert [row.score for row in store.evaluations(made.id)] == [1.0, 3.0, 8.0, 100.0]
+
+
+def test_nothing_is_kept_of_a_transaction_that_fails(store: Archive) -> None:
+    made = scored(store, 0, 1.0)
+    events = store.last_event()
+    with pytest.raises(Exception, match="UNIQUE"):
+        store.fail(made.id, "x", "y", "", [Evaluation("main", "search", 0, 2.0)])
+    assert store.proposal(made.id).state is State.SCORED and store.last_event() == events
+
+
+def test_spend_is_settled_plus_reserved(store: Archive) -> None:
+    made = proposal(0)
+    store.plan(made)
+    first, lost = store.send_call(call(made)), store.send_call(call(made, 0.25))
+    assert (store.spend().usd, store.spend().tokens) == (0.75, 200)
+    store.settle_call(replace(call(made), id=first, state=CallState.REPLIED, reply="ü\ud800",
+                              prompt_tokens=7, completion_tokens=3, cost_usd=0.125))
+    assert store.expire_calls() == 1
+    spend = store.spend()
+    assert (spend.settled_usd, spend.uncertain_usd, spend.usd) == (0.125, 0.25, 0.375)
+    assert (spend.tokens, spend.calls) == (110, 2)
+    states = {c.id: c.state for c in store.calls(made.id)}
+    assert states == {first: CallState.REPLIED, lost: CallState.UNCERTAIN}
+    assert store.calls()[0].reply == "ü\ud800"
+    assert store.proposal(made.id).state is State.REPLIED
+
+
+def test_prefixes(store: Archive) -> None:
+    for number in range(40):
+        scored(store, number, 1.0)
+    with pytest.raises(NotFound, match="fits several"):
+        store.proposal("")
+    with pytest.raises(NotFound, match="there is no"):
+        store.proposal("%")
+
+
+def test_readers_can_not_write_and_see_what_is_committed(store: Archive) -> None:
+    reader = ArchiveReader.open(store.path)
+    scored(store, 0, 4.0)
+    assert [v.score for v in reader.variants()] == [4.0]
+    with pytest.raises(Exception, match="readonly"), reader._engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM events")
+    reader.close()
+    with pytest.raises(ArchiveError, match="does not exist"):
+        ArchiveReader.open(store.path.parent / "nothing.db")
+
+
+def test_migrations_make_what_the_schema_says(store: Archive) -> None:
+    found = inspect(store._engine)
+    assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
+    for name, table in metadata.tables.items():
+        columns = {c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(name)}
+        assert columns == {c.name: (str(c.type), c.nullable) for c in table.columns}
+        indexed = {tuple(i["column_names"]) for i in found.get_indexes(name)}
+        assert {tuple(c.name for c in i.columns) for i in table.indexes} <= indexed
+
+
+@pytest.mark.parametrize("path", sorted(STORED.glob("*.db")), ids=lambda p: p.stem)
+def test_a_stored_database_of_each_version_opens(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    opened = Archive.open_to_write(copy)
+    assert [v.score for v in opened.variants()] == [1.0, 2.0, None]
+    assert opened.spend().settled_usd == 0.125
+    opened.close()
+
+
+def test_code_is_what_git_reads(tmp_path: Path) -> None:
+    code = CodeStore.create(tmp_path / "code.git")
+    files = {"a.py": b"x\n", "d/e/f.txt": b"\x00\xff", "d.py": b"", "run.sh": b"#!/bin/sh\n"}
+    first = code.commit(files, [], "the seed")
+    second = code.commit(files | {"a.py": b"y\n"}, [first.commit], "child")
+    assert code.files(first.tree) == files
+    code.tidy({"one": first.commit, "two": second.commit}, second.commit)
+    assert CodeStore.open(tmp_path / "code.git").files(second.tree)["a.py"] == b"y\n"
+    third = code.commit(files, [second.commit], "after packing")
+    assert third.tree == first.tree
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", f"--git-dir={code.path}", *arguments], check=True, text=True,
+                              capture_output=True).stdout
+
+    assert git("show", "best:a.py") == "y\n"
+    assert git("log", "--format=%s", "best").split("\n")[:2] == ["child", "the seed"]
+    assert "100755" in git("ls-tree", "best", "run.sh")
+    assert git("fsck", "--no-dangling", "--strict") == ""
+    with pytest.raises(ArchiveError, match="no object"):
+        code.files("0" * 40)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.floats(-9, 9), st.integers(0, 10**6), st.sampled_from("sfrp")),
+                max_size=25), st.booleans())
+def test_the_snapshot_is_what_the_database_says(steps: list[tuple[float, int, str]], maximize: bool
+                                                ) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Archive.create(Path(folder) / "a.db", {})
+        live = Snapshot(maximize)
+        scored(store, 0, 0.0)
+        live.add(store.proposal(derive_id(1, 0)), 0.0)
+        for number, (score, draw, fate) in enumerate(steps, start=1):
+            made = replace(proposal(number), parents=(live.proposals[draw % len(live)].id,))
+            store.plan(made)
+            live.expect(made.parents)
+            if fate == "s":
+                store.propose(made.id, f"{number:040x}", f"{number:040x}", "")
+                store.score(made.id, [Evaluation("m", "search", 0, score)], Kept.KEPT, 0.0, 0.0)
+                live.add(store.proposal(made.id), score)
+            elif fate == "f":
+                store.fail(made.id, "crash", "", "")
+            elif fate == "r":
+                store.reject(made.id, "unchanged", "")
+                live.release(made.parents)
+        loaded = Snapshot.load(store, maximize)
+        assert [p.id for p in loaded.proposals] == [p.id for p in live.proposals]
+        assert np.array_equal(loaded.values, live.values)
+        assert np.array_equal(loaded.children, live.children)
+        assert loaded.best() == live.best()
+        best = live.best()
+        assert best is not None and live.value_of(best.id) == live.values.max()
+        store.close()
+
+
+def test_quarantined_is_never_the_best() -> None:
+    seen = Snapshot(True)
+    seen.add(proposal(0), 1.0)
+    seen.add(replace(proposal(1), quarantined=True), 9.0)
+    best = seen.best()
+    assert best is not None and best.number == 0
+    assert [p.number for p in seen.top(5)] == [0]
+
+
+def test_novelty_of_equal_and_other_texts() -> None:
+    index = NoveltyIndex()
+    text = {"a.py": b"def f(x):\n    return x + 1\n"}
+    assert index.add(embed(text)) == 1.0
+    assert index.novelty(embed({"a.py": b"def f(x):  # said\n    return x + 1\n"})) == pytest.approx(0)
+    assert index.novelty(embed({"a.py": b"while True: print('hello', file=out)\n"})) > 0.5
+    for k in range(100):
+        index.add(embed({"a.py": f"v{k} = {k}".encode()}))
+    assert 0 <= index.novelty(embed({"a.py": b"v3 = 3"})) < 1
+
+
+def test_exported_names() -> None:
+    assert all(hasattr(archive_package, name) for name in archive_package.__all__)
+    assert len(archive_package.__all__) == len(set(archive_package.__all__)) == 21

@@ -1,0 +1,40 @@
+"""Rules of the house that can be measured."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+MODULES = [path for package in ("evolve", "archive", "sandbox")
+           for path in (ROOT / package).rglob("*.py")]
+HEAVY = ("litellm", "docker", "numpy", "sqlalchemy", "pydantic", "torch", "git", "uvicorn", "alembic")
+
+
+def test_no_heavy_import_at_start() -> None:
+    code = ("import sys, evolve.cli.main; "
+            f"print([name for name in {HEAVY!r} if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_modules_say_what_they_know_and_stay_short(path: Path) -> None:
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "a module needs a docstring"
+    assert len(text.splitlines()) <= 400
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) < 600
+
+
+def test_ci_runs_the_line_of_the_readme() -> None:
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if "bin/pytest" in line]
+    assert len(lines) == 1
+    assert "grep -m1 'bin/pytest' README.md" in (ROOT / ".ci" / "run").read_text()

@@ -1,0 +1,75 @@
+"""Policies: probabilities computed by hand, and purity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from archive import Proposal, Snapshot, State, derive_id
+from evolve.errors import ConfigError
+from evolve.search import OperatorMix, Stop, make_policy
+from evolve.search.weighted import parent_probabilities
+
+MIX = OperatorMix({"one": 0.5, "two": 0.5}, {"one": 1, "two": 2})
+
+
+def snapshot(scores: list[float], maximize: bool = True) -> Snapshot:
+    made = Snapshot(maximize)
+    for number, score in enumerate(scores):
+        made.add(Proposal(derive_id(0, number), number, State.SCORED, "x", (), 0, 0.0, tree="t"), score)
+    return made
+
+
+def test_weighted_by_hand() -> None:
+    # median 2, deviations (-1, 0, 1), MAD 1: sigmoid(-10), 1/2, sigmoid(10); children divide.
+    found = parent_probabilities(np.array([1.0, 2.0, 3.0]), np.array([0, 0, 3]))
+    weights = np.array([1 / (1 + np.exp(10)), 0.5, 1 / (1 + np.exp(-10)) / 4])
+    assert found == pytest.approx(weights / weights.sum(), rel=1e-6)
+
+
+def test_weighted_with_equal_scores_counts_children_only() -> None:
+    found = parent_probabilities(np.array([5.0, 5.0, 5.0]), np.array([0, 1, 3]))
+    assert found == pytest.approx(np.array([4, 2, 1]) / 7)
+
+
+@pytest.mark.parametrize("name", ["weighted", "best_of_n", "random"])
+def test_deciding_is_pure(name: str) -> None:
+    policy, seen = make_policy(name, MIX), snapshot([1.0, 3.0, 2.0, 2.0])
+    before = (seen.values.copy(), seen.children.copy())
+    decisions = [policy.decide(seen, np.random.default_rng([7, k])) for k in range(20)]
+    again = [policy.decide(seen, np.random.default_rng([7, k])) for k in range(20)]
+    assert decisions == again
+    assert (seen.values == before[0]).all() and (seen.children == before[1]).all()
+    for decision in decisions:
+        assert not isinstance(decision, Stop)
+        assert len(decision.parents) == len(set(decision.parents)) == MIX.parents[decision.operator]
+
+
+def test_best_of_n_uses_the_seed_alone() -> None:
+    policy, seen = make_policy("best_of_n", MIX), snapshot([1.0, 3.0])
+    for k in range(20):
+        decision = policy.decide(seen, np.random.default_rng(k))
+        assert not isinstance(decision, Stop)
+        assert (decision.parents, decision.operator) == ((seen.proposals[0].id,), "one")
+
+
+def test_weighted_prefers_the_better_in_either_direction() -> None:
+    for maximize in (True, False):
+        seen = snapshot([1.0, 2.0, 3.0, 4.0, 5.0], maximize)
+        policy = make_policy("weighted", OperatorMix({"one": 1.0}, {"one": 1}))
+        drawn = [policy.decide(seen, np.random.default_rng(k)) for k in range(200)]
+        best = seen.best()
+        assert best is not None and best.number == (4 if maximize else 0)
+        shares = [sum(seen.proposals[row].id in d.parents for d in drawn if not isinstance(d, Stop))
+                  for row in range(5)]
+        order = shares if maximize else shares[::-1]
+        assert order[0] < order[2] < order[4] + order[3]
+
+
+def test_a_name_or_a_dotted_path() -> None:
+    assert type(make_policy("evolve.search.random:Random", MIX)).__name__ == "Random"
+    with pytest.raises(ConfigError) as error:
+        make_policy("best_of_m", MIX)
+    assert "best_of_n" in error.value.hint
+    with pytest.raises(ConfigError):
+        make_policy("evolve.search.policy:Expand", MIX)
