@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import socket
 import struct
 import tempfile
 import time
@@ -170,7 +171,7 @@ class DockerProvider(Provider):
             raise ProviderFault(f"a sandbox container did not start: {message}") from None
         return box
 
-    def _create(self) -> tuple[Any, Any]:
+    def _create(self) -> tuple[Any, socket.socket]:
         first_uid = _FIRST_UID + next(_boxes) % 1000 * self.uids_per_box
         command = [interpreter(), f"{INSIDE}/server.py",
                    *server_arguments(self.spec, first_uid=first_uid)]
@@ -182,11 +183,11 @@ class DockerProvider(Provider):
         except (docker.errors.DockerException, requests.exceptions.RequestException):
             _removed(partial(container.remove, force=True), container.name)
             raise
-        return container, sock._sock
+        return container, _own_socket(sock)
 
     def _hardening(self) -> dict[str, Any]:
         limits = self.spec.limits
-        scratch = f"size={limits.disk_bytes},nr_inodes={limits.files},mode=1777,nosuid,nodev"
+        scratch = f"size={limits.disk_bytes},nr_inodes={limits.files},mode=1777,nosuid,nodev,exec"
         return {
             "labels": {LABEL: _owner()}, "environment": server_environment(PACKAGES),
             "network_mode": "none", "read_only": True, "user": "0:0", "working_dir": "/tmp",
@@ -262,7 +263,17 @@ class DockerBox(Box):
         return ProviderFault(f"the container is gone{': ' + detail if detail else ''}")
 
 
-async def _attach(sock: Any) -> tuple[_Demultiplexed, asyncio.StreamWriter]:
+def _own_socket(attached: Any) -> socket.socket:
+    """The connection alone, without the SDK's response around it."""
+    theirs = attached._sock
+    own: socket.socket = theirs.dup()
+    attached._response.close()
+    attached.close()
+    theirs.close()
+    return own
+
+
+async def _attach(sock: socket.socket) -> tuple[_Demultiplexed, asyncio.StreamWriter]:
     sock.setblocking(False)
     raw, writer = await asyncio.open_unix_connection(sock=sock)
     return _Demultiplexed(raw), writer

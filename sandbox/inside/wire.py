@@ -16,6 +16,7 @@ import struct
 from typing import Any, Protocol
 
 MAX_DEPTH = 64
+MAX_CONTAINERS = 1_000_000  # in one value: each takes many times its text in memory
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 _DTYPES = frozenset(f"{order}{kind}" for order in "<|" for kind in
@@ -48,6 +49,8 @@ def encode(value: Any) -> bytes:
     except ValueError as error:
         raise Unsendable(str(error)) from None
     data = text.encode()
+    if _containers(data) > MAX_CONTAINERS:
+        raise Unsendable(f"more than {MAX_CONTAINERS:,} lists")
     return b"".join([_LENGTH.pack(len(data)), data, *blobs])
 
 
@@ -102,8 +105,11 @@ def decode(data: bytes) -> Any:
     start = _LENGTH.size + length
     if start > len(data):
         raise Malformed("the text is cut off")
+    text = data[_LENGTH.size:start]
+    if _containers(text) > MAX_CONTAINERS:
+        raise Malformed(f"more than {MAX_CONTAINERS:,} lists")
     try:
-        tree = json.loads(data[_LENGTH.size:start], parse_constant=_refuse_constant)
+        tree = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from None
     reader = _Blobs(data, start)
@@ -111,6 +117,11 @@ def decode(data: bytes) -> Any:
     if reader.position != len(data):
         raise Malformed("bytes are left over")
     return value
+
+
+def _containers(text: bytes) -> int:
+    """How many there are, at most (brackets in strings count, too)."""
+    return text.count(b"[") + text.count(b"{")
 
 
 def _refuse_constant(name: str) -> Any:
@@ -196,7 +207,12 @@ def _unpack_array(dtype: Any, shape: Any, blobs: _Blobs) -> Any:
         import numpy
     except ImportError:
         raise Malformed("an array, but numpy is not installed here") from None
-    array = numpy.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+    try:
+        array = numpy.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+    except ValueError as error:  # empty, with sides that numpy can't count
+        raise Malformed(f"an array shape that is none: {error}") from None
+    if array.dtype.kind == "b" and raw.strip(b"\0\1"):
+        raise Malformed("an array of truth values with another one")
     if array.dtype.kind == "f" and not numpy.isfinite(array).all():
         raise Malformed("an array with numbers that are not finite")
     return array

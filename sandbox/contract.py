@@ -1,0 +1,346 @@
+"""What every sandbox provider promises, as a test class: subclass it, name the provider, run pytest.
+
+    class TestMine(SandboxContract):
+        def make_provider(self, spec):
+            return MyProvider(spec)
+
+What hostile code must not be able to do is a suite of its own (`tests/security`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sandbox.errors import CandidateFault, ProviderFault, Reason
+from sandbox.inside import wire
+from sandbox.limits import MIB, Limits
+from sandbox.pool import Pool
+from sandbox.provider import Provider, SandboxSpec
+from sandbox.rootfs import interpreter
+from sandbox.session import Session
+
+LIMITS = Limits(time_s=10.0, memory_bytes=256 * MIB, output_bytes=MIB, disk_bytes=16 * MIB)
+SPEC = SandboxSpec(LIMITS, packages=("numpy",))
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one candidate: a value, or its fault."""
+
+    value: Any = None
+    fault: CandidateFault | None = None
+    clean: bool = False
+
+    @property
+    def reason(self) -> Reason | None:
+        return self.fault.reason if self.fault else None
+
+
+@asynccontextmanager
+async def opened(provider: Provider, size: int = 1) -> AsyncIterator[Pool]:
+    """A pool on a prepared provider, closed at the end."""
+    pool = Pool(provider, size)
+    try:
+        await provider.prepare(lambda line: None)
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def ask(session: Session, function: str, *args: Any, timeout_s: float | None = None) -> Any:
+    """Call a function of the candidate and decode its answer."""
+    reply = await session.call(function, wire.encode((list(args), {})), timeout_s)
+    return wire.decode(reply.payload)
+
+
+async def attempt(pool: Pool, source: str | Mapping[str, bytes], *args: Any,
+                  timeout_s: float | None = None) -> Outcome:
+    """One candidate's life: load it as `candidate`, call its `answer`."""
+    files = {"candidate.py": source.encode()} if isinstance(source, str) else source
+    value: Any = None
+    fault: CandidateFault | None = None
+    async with pool.session() as session:
+        try:
+            await session.load(files, "candidate", timeout_s)
+            value = await ask(session, "answer", *args, timeout_s=timeout_s)
+        except CandidateFault as error:
+            fault = error
+        await session.end()
+    return Outcome(value, fault, session.clean)
+
+
+class SandboxContract(ABC):
+    """One contract for every provider. Each test starts boxes of its own."""
+
+    @abstractmethod
+    def make_provider(self, spec: SandboxSpec) -> Provider:
+        """The provider under test, not yet prepared."""
+
+    def with_pool(self, work: Callable[[Pool], Awaitable[_T]], spec: SandboxSpec = SPEC,
+                  size: int = 1) -> _T:
+        """Run some work on a pool of this provider."""
+        async def run() -> _T:
+            async with opened(self.make_provider(spec), size) as pool:
+                return await work(pool)
+
+        return asyncio.run(run())
+
+    def with_session(self, source: str, work: Callable[[Session], Awaitable[_T]]) -> _T:
+        """Run some work on one loaded candidate."""
+        async def run(pool: Pool) -> _T:
+            async with pool.session() as session:
+                await session.load({"candidate.py": source.encode()}, "candidate")
+                return await work(session)
+
+        return self.with_pool(run)
+
+    def outcome(self, source: str | Mapping[str, bytes], *args: Any,
+                timeout_s: float | None = None) -> Outcome:
+        """What becomes of one candidate, after which another one must score right in the same pool."""
+        async def run(pool: Pool) -> Outcome:
+            result = await attempt(pool, source, *args, timeout_s=timeout_s)
+            assert (await attempt(pool, "def answer(): return 42")).value == 42
+            return result
+
+        return self.with_pool(run)
+
+    def test_a_function_is_called_with_its_arguments(self) -> None:
+        assert self.outcome("def answer(a, b): return a + b", 40, 2).value == 42
+
+    def test_one_live_candidate_answers_many_calls_and_keeps_its_state(self) -> None:
+        async def work(session: Session) -> list[Any]:
+            return [await ask(session, "answer", step) for step in range(20)]
+
+        source = "seen = []\ndef answer(x):\n    seen.append(x)\n    return sum(seen)"
+        assert self.with_session(source, work) == [sum(range(n + 1)) for n in range(20)]
+
+    def test_values_come_back_as_they_were_sent(self) -> None:
+        value: dict[Any, Any] = {"a": [1, -2.5, True, None, "é\n\0", b"\0\xff"],
+                                 (1, "x"): {"": ()}, 7: [[]]}
+        assert self.outcome("def answer(x): return x", value).value == value
+
+    def test_arrays_cross_both_ways(self) -> None:
+        import numpy
+
+        source = "import numpy\ndef answer(x): return numpy.asarray(x) * 2, x.dtype.str, x.shape"
+        sent = numpy.arange(12, dtype="<f4").reshape(3, 4)
+        spec = SandboxSpec(LIMITS, SPEC.packages, preload=("numpy",))
+        doubled, dtype, shape = self.with_pool(lambda pool: attempt(pool, source, sent), spec).value
+        assert (doubled == sent * 2).all() and doubled.dtype == sent.dtype
+        assert (dtype, shape) == ("<f4", (3, 4))
+
+    def test_a_large_message_crosses_both_ways(self) -> None:
+        data = bytes(range(256)) * (8 * MIB // 256)
+        assert self.outcome("def answer(x): return x[::-1]", data).value == data[::-1]
+
+    def test_files_in_folders_are_there(self) -> None:
+        files = {"candidate.py": b"from pack.deep import word\n"
+                                 b"def answer(): return word + open('data/a b.txt').read()",
+                 "pack/__init__.py": b"", "pack/deep.py": b"word = 'read '",
+                 "data/a b.txt": "äöü".encode()}
+        assert self.outcome(files).value == "read äöü"
+
+    def test_many_files_are_no_matter(self) -> None:
+        files = {f"data/{n:05}.txt": b"x" for n in range(3000)}
+        files["candidate.py"] = b"import os\ndef answer(): return len(os.listdir('data'))"
+        assert self.outcome(files).value == 3000
+
+    def test_a_command_runs_with_input_and_files(self) -> None:
+        async def work(pool: Pool) -> tuple[Any, Any]:
+            async with pool.session() as session:
+                script = f"#!{interpreter()}\nimport sys\nprint(sys.stdin.read()[::-1], end='')\n" \
+                         "print('warned', file=sys.stderr)\nsys.exit(3)"
+                await session.load({"bin/tool": script.encode()}, None)
+                reply = await session.run(["bin/tool"], b"abc")
+                return wire.decode(reply.payload), reply.header["exit"]
+
+        (output, errors), status = self.with_pool(work)
+        assert (output, errors, status) == (b"cba", b"warned\n", 3)
+
+    def test_a_command_that_prints_too_much_is_ended(self) -> None:
+        async def work(pool: Pool) -> Reason:
+            async with pool.session() as session:
+                await session.load({"spam.py": b"while True: print('x' * 1000)"}, None)
+                return await _reason(session.run([interpreter(), "spam.py"]))
+
+        assert self.with_pool(work) is Reason.OUTPUT
+
+    def test_an_exception_is_told_and_the_candidate_lives_on(self) -> None:
+        async def work(session: Session) -> tuple[CandidateFault, Any]:
+            return await _fault(ask(session, "answer", 0)), await ask(session, "answer", 4)
+
+        fault, later = self.with_session("def answer(x): return 8 / x", work)
+        assert fault.reason is Reason.EXCEPTION and "ZeroDivisionError" in fault.message
+        assert "candidate.py" in fault.log and "line 1" in fault.log
+        assert later == 2.0
+
+    def test_a_file_that_does_not_compile_is_an_exception(self) -> None:
+        fault = self.outcome("def answer(:").fault
+        assert fault and fault.reason is Reason.EXCEPTION and "SyntaxError" in fault.message
+
+    def test_a_missing_function_is_an_exception(self) -> None:
+        fault = self.outcome("x = 1").fault
+        assert fault and fault.reason is Reason.EXCEPTION and "answer" in fault.message
+
+    def test_a_time_out_belongs_to_one_call_and_ends_the_candidate(self) -> None:
+        async def work(session: Session) -> list[Reason]:
+            await ask(session, "answer", 0.3, timeout_s=5)
+            first = await _reason(ask(session, "answer", 30, timeout_s=0.3))
+            return [first, await _reason(ask(session, "answer", 0))]
+
+        source = "import time\ndef answer(s):\n    print('asleep', flush=True)\n    time.sleep(s)"
+        assert self.with_session(source, work) == [Reason.TIMEOUT, Reason.TIMEOUT]
+
+    def test_a_time_out_while_loading_is_told(self) -> None:
+        assert self.outcome("while True: pass", timeout_s=0.5).reason is Reason.TIMEOUT
+
+    def test_too_much_memory_is_told(self) -> None:
+        source = "def answer(): return len(bytearray(1 << 30))"
+        assert self.outcome(source).reason is Reason.MEMORY
+
+    def test_too_much_printing_is_told_with_its_tail(self) -> None:
+        fault = self.outcome("def answer():\n    while True: print('spam' * 100)").fault
+        assert fault and fault.reason is Reason.OUTPUT and "spam" in fault.log
+
+    def test_a_crash_is_told_with_the_tail_of_the_log(self) -> None:
+        fault = self.outcome("import os\nprint('last words', flush=True)\n"
+                             "def answer(): os.kill(os.getpid(), 11)").fault
+        assert fault and fault.reason is Reason.CRASH
+        assert "SIGSEGV" in fault.message and "last words" in fault.log
+
+    def test_an_early_exit_is_a_crash(self) -> None:
+        fault = self.outcome("import os\ndef answer(): os._exit(0)").fault
+        assert fault and fault.reason is Reason.CRASH and "status 0" in fault.message
+
+    def test_an_answer_that_may_not_cross_is_refused(self) -> None:
+        async def work(session: Session) -> list[Reason]:
+            return [await _reason(ask(session, "answer", expression)) for expression in
+                    ("object()", "1j", "float('nan')", "{1, 2}", "print", "[[[1e999]]]")]
+
+        source = "def answer(expression): return eval(expression)"
+        assert set(self.with_session(source, work)) == {Reason.REFUSED}
+
+    def test_prints_go_to_the_log_and_never_into_the_protocol(self) -> None:
+        async def work(session: Session) -> tuple[Any, str]:
+            value = await ask(session, "answer")
+            return value, (await session.end()).log
+
+        source = "import os, sys\ndef answer():\n    print('a print')\n    os.write(1, b'raw')\n" \
+                 "    sys.stderr.write('error')\n    os.system('true')\n    return 'answered'"
+        value, log = self.with_session(source, work)
+        assert value == "answered"
+        assert "a print" in log and "raw" in log and "error" in log
+
+    def test_what_was_used_is_measured_outside(self) -> None:
+        async def work(session: Session) -> tuple[float, int]:
+            await ask(session, "answer")
+            usage = await session.end()
+            return usage.cpu_s, usage.peak_memory_bytes
+
+        source = "import time\ndef answer():\n    block = bytearray(100 << 20)\n" \
+                 "    block[::4096] = b'x' * len(block[::4096])\n" \
+                 "    end = time.process_time() + 0.4\n    while time.process_time() < end: pass"
+        cpu_s, peak = self.with_session(source, work)
+        assert 0.3 < cpu_s < 5 and 100 * MIB < peak < 256 * MIB
+
+    def test_each_candidate_starts_in_an_empty_place(self) -> None:
+        async def work(pool: Pool) -> list[Any]:
+            source = "import os, random\nopen('mine', 'w').close()\n" \
+                     "def answer(): return sorted(os.listdir('.')), random.random()"
+            return [(await attempt(pool, source)).value for _ in range(3)]
+
+        seen = self.with_pool(work)
+        assert all(files == ["candidate.py", "mine"] for files, _ in seen)
+        assert len({number for _, number in seen}) == 3
+
+    def test_a_candidate_may_have_the_name_of_a_loaded_module(self) -> None:
+        files = {"candidate.py": b"import wire, child\ndef answer(): return wire.mine + child.mine",
+                 "wire.py": b"mine = 40", "child.py": b"mine = 2"}
+        assert self.outcome(files).value == 42
+
+    def test_names_that_lead_out_of_the_folder_are_refused(self) -> None:
+        async def work(pool: Pool) -> list[Reason]:
+            names = ["../out.py", "/tmp/out.py", "a/../../out.py", "", ".", "a//b", "a/", "a\0b",
+                     "x\ud800", "x" * 300]
+            async with pool.session() as session:
+                return [await _reason(session.load({name: b"x"}, None)) for name in names]
+
+        assert set(self.with_pool(work)) == {Reason.REFUSED}
+
+    def test_two_candidates_live_at_a_time(self) -> None:
+        async def work(pool: Pool) -> list[Any]:
+            source = b"kept = []\ndef answer(x):\n    kept.append(x)\n    return list(kept)"
+            async with pool.session() as one, pool.session() as two:
+                for session in (one, two):
+                    await session.load({"candidate.py": source}, "candidate")
+                await asyncio.gather(ask(one, "answer", 1), ask(two, "answer", 2))
+                return [await ask(one, "answer", 3), await ask(two, "answer", 4)]
+
+        assert self.with_pool(work, size=2) == [[1, 3], [2, 4]]
+
+    def test_the_pool_never_has_more_alive_than_its_size(self) -> None:
+        async def work(pool: Pool) -> int:
+            alive = most = 0
+
+            async def live() -> None:
+                nonlocal alive, most
+                async with pool.session():
+                    alive += 1
+                    most = max(most, alive)
+                    await both.wait()
+                    alive -= 1
+
+            both = asyncio.Barrier(2)
+            await asyncio.gather(*(live() for _ in range(6)))
+            return most
+
+        assert self.with_pool(work, size=2) == 2
+
+    def test_fresh_gives_every_candidate_a_box_of_its_own(self) -> None:
+        async def work(pool: Pool) -> tuple[list[Any], int]:
+            values = [(await attempt(pool, f"def answer(): return {n}")).value for n in range(3)]
+            return values, pool.counts.discarded
+
+        spec = SandboxSpec(LIMITS, SPEC.packages, fresh=True)
+        assert self.with_pool(work, spec) == ([0, 1, 2], 3)
+
+    def test_a_box_that_is_lost_is_the_machines_fault(self) -> None:
+        async def work(pool: Pool) -> ProviderFault:
+            box = await pool.provider.start()
+            session = Session(box, LIMITS)
+            await session.begin()
+            await session.load({"candidate.py": b"import time\nanswer = time.sleep"}, "candidate")
+            call = asyncio.create_task(ask(session, "answer", 30))
+            await asyncio.sleep(0.1)
+            await box.kill()
+            try:
+                await call
+            except ProviderFault as fault:
+                await session.end()
+                return fault
+            raise AssertionError("a lost box gave an answer")
+
+        assert self.with_pool(work).message
+
+    def test_the_interpreter_is_the_engines_own(self) -> None:
+        source = "import sys\ndef answer(): return list(sys.version_info[:3])"
+        assert self.outcome(source).value == list(sys.version_info[:3])
+
+
+async def _fault(work: Awaitable[object]) -> CandidateFault:
+    try:
+        await work
+    except CandidateFault as fault:
+        return fault
+    raise AssertionError("no fault was raised")
+
+
+async def _reason(work: Awaitable[object]) -> Reason:
+    return (await _fault(work)).reason
