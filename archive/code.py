@@ -56,6 +56,14 @@ class CodeStore:
             raise ArchiveError(f"{path} is no git repository", "was the run copied only in part?")
         return cls(path)
 
+    @classmethod
+    def open_to_write(cls, path: Path) -> Self:
+        """For the one writer: locks that a killed git left behind are nobody's. Raises `ArchiveError`."""
+        store = cls.open(path)
+        for lock in (*path.glob("*.lock"), *path.glob("refs/**/*.lock")):
+            lock.unlink()
+        return store
+
     def tree_of(self, files: Files) -> str:
         """Store a tree of files (path -> content); the same files have the same hash."""
         folders: dict[str, dict[str, bytes]] = {}
@@ -106,6 +114,9 @@ class CodeStore:
     def _git(self, *arguments: str, stdin: str = "") -> None:
         done = subprocess.run(["git", f"--git-dir={self.path}", *arguments], input=stdin,
                               capture_output=True, text=True, check=False)
+        if "No space left" in done.stderr or "Read-only" in done.stderr:
+            raise StorageFull(f"{self.path} can't be written: {done.stderr.strip().splitlines()[-1]}",
+                              "make room, then: evolve resume")
         if done.returncode != 0:
             raise ArchiveError(f"git {arguments[0]} failed in {self.path}: {done.stderr.strip()}",
                                f"try: git --git-dir={self.path} fsck")

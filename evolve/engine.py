@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from archive import Proposal, Snapshot, Spend, State, derive_id
+from archive import ArchiveError, Proposal, Snapshot, Spend, State, derive_id
 from evolve.config import Settings
 from evolve.errors import EvolveError, RunError
 from evolve.evaluation import Evaluator, Verdict
@@ -96,21 +96,24 @@ class Engine:
         self._next = 1
         self._rejections = 0
         self._halt: str | None = None  # why nothing new is begun
-        self._fault: EvolveError | None = None
+        self._fault: EvolveError | ArchiveError | None = None
         self._changed = asyncio.Event()
         self._evaluations = asyncio.Semaphore(settings.workers)
 
     async def run(self) -> str:
         """Go on until a limit is reached; returns which.
 
-        Raises `EvolveError` when the run can't go on; what is in flight is finished first, and the
+        Raises `EvolveError` or `ArchiveError` when the run can't go on; what is in flight is finished first, and the
         run is resumable.
         """
         self._next = max(p.number for p in self.recorder.archive.proposals()) + 1
         async with asyncio.TaskGroup() as group:
             for proposal in self.recorder.unfinished():
                 self._launch(group, proposal)
-            await self._fill_slots(group)
+            try:
+                await self._fill_slots(group)
+            except ArchiveError as error:
+                self._fault = self._fault or error
         if self._fault is not None:
             raise self._fault
         return self._halt or self._limit_reached() or "done"
@@ -177,7 +180,7 @@ class Engine:
         except OutOfBudget as error:
             self._halt = str(error)
             return
-        except EvolveError as error:  # the run can't go on; the others are let finish
+        except (EvolveError, ArchiveError) as error:  # the run can't go on; the others may finish
             self._fault, self._halt = self._fault or error, "a fault"
             return
         finally:

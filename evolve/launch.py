@@ -174,7 +174,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
                 interrupt: Interrupt, record: Record | None = None) -> Outcome:
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
-    recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open(run.code),
+    recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
                         task.spec.maximize)
     try:
         recorder.archive.expire_calls()
@@ -186,8 +186,9 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
         await recorder.note("stopped", {"reason": stopped})
         seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
         outcome = Outcome(run, stopped, engine.progress(), seed_score)
+        await recorder.tidy()
     finally:
-        await recorder.close()
+        recorder.close()
     view.done(outcome, task)
     return outcome
 

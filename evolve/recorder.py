@@ -186,9 +186,15 @@ class Recorder:
         """Something about the run itself."""
         await self._in_sql(self.archive.note_event, kind, data)
 
-    async def close(self) -> None:
-        """Write refs, pack, and give everything back."""
-        await self._tidy()
+    async def tidy(self) -> None:
+        """Write refs for people's tools, and pack."""
+        self._since_tidy = 0
+        best = self.snapshot.best()
+        await self._in_git(self.code.tidy, dict(self._commits),
+                           self._commits[best.id] if best else None)
+
+    def close(self) -> None:
+        """Give threads and database back."""
         self._git.shutdown()
         self._sql.shutdown()
         self.archive.close()
@@ -200,13 +206,7 @@ class Recorder:
     async def _tidy_sometimes(self) -> None:
         self._since_tidy += 1
         if self._since_tidy >= TIDY_EVERY:
-            await self._tidy()
-
-    async def _tidy(self) -> None:
-        self._since_tidy = 0
-        best = self.snapshot.best()
-        await self._in_git(self.code.tidy, dict(self._commits),
-                           self._commits[best.id] if best else None)
+            await self.tidy()
 
     async def _in_sql(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._sql, work, *args)

@@ -25,8 +25,6 @@ class LiveView:
     """Best, rate, spend, failures by cause and the latest candidates, redrawn in place."""
 
     def __init__(self) -> None:
-        self._live = Live(console=err, refresh_per_second=4, transient=True,
-                          get_renderable=self._draw)
         self._run: RunFolder | None = None
         self._task: Task | None = None
         self._progress: Progress | None = None
@@ -36,6 +34,8 @@ class LiveView:
         self._causes: Counter[str] = Counter()
         self._recent: deque[str] = deque(maxlen=RECENT)
         self._message = ""
+        self._live = Live(console=err, refresh_per_second=4, transient=True,
+                          get_renderable=self._draw)
 
     def note(self, message: str) -> None:
         """A line that stays."""

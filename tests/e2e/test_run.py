@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -134,3 +137,21 @@ def test_a_run_can_be_moved(tmp_path: Path, tasks: Path) -> None:
 def test_local_must_be_typed_and_says_so(tmp_path: Path, tasks: Path) -> None:
     done = evolve("eval", tasks / "cap_set", "--sandbox", "local", cwd=tmp_path)
     assert done.code == 0 and "isolates NOTHING" in done.err
+
+
+@pytest.mark.docker
+def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
+    """A real terminal: best, rate and failures are drawn in place; the last words stay."""
+    ours, theirs = pty.openpty()
+    command = [EVOLVE, "run", str(tasks / "circle_packing"), "--max-variants", "120"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal whose program has ended
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0
+    text = shown.decode()
+    for words in ("variants", "in flight", "a minute", "improved", "stopped: max_variants", "gap"):
+        assert words in text
