@@ -58,7 +58,7 @@ class CodeStore:
 
     @classmethod
     def open_to_write(cls, path: Path) -> Self:
-        """For the one writer: locks that a killed git left behind are nobody's. Raises `ArchiveError`."""
+        """For the one writer: removes locks that a killed git left behind. Raises `ArchiveError`."""
         store = cls.open(path)
         for lock in (*path.glob("*.lock"), *path.glob("refs/**/*.lock")):
             lock.unlink()

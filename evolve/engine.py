@@ -103,8 +103,8 @@ class Engine:
     async def run(self) -> str:
         """Go on until a limit is reached; returns which.
 
-        Raises `EvolveError` or `ArchiveError` when the run can't go on; what is in flight is finished first, and the
-        run is resumable.
+        Raises `EvolveError` or `ArchiveError` when the run can't go on; what is in flight is
+        finished first, and the run is resumable.
         """
         self._next = max(p.number for p in self.recorder.archive.proposals()) + 1
         async with asyncio.TaskGroup() as group:
