@@ -11,6 +11,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -97,7 +98,9 @@ class BubblewrapBox(ProcessBox):
 
     async def _watch(self, memory_bytes: int, processes: int) -> None:
         while self.process.returncode is None:
-            used, count = _total(self.process.pid)
+            used, count = _total(self.process.pid, _resident)
+            if used > memory_bytes:
+                used, _ = _total(self.process.pid, _own_share)  # slower, so only when in doubt
             if used > memory_bytes:
                 self._exceeded = CandidateFault(Reason.MEMORY, f"used {used:,} bytes of memory")
             elif count > processes:
@@ -118,8 +121,20 @@ class BubblewrapBox(ProcessBox):
         return ProviderFault(f"the sandbox is gone: {await self.last_words()}")
 
 
-def _total(pid: int) -> tuple[int, int]:
-    """Resident bytes and threads of a process and all below it."""
+def _resident(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+def _own_share(process: psutil.Process) -> int:
+    """Pages that several processes share count in parts, where that may be read."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.AccessDenied:
+        return _resident(process)
+
+
+def _total(pid: int, size: Callable[[psutil.Process], int]) -> tuple[int, int]:
+    """Bytes and threads of a process and all below it."""
     used = count = 0
     try:
         root = psutil.Process(pid)
@@ -128,7 +143,7 @@ def _total(pid: int) -> tuple[int, int]:
         return 0, 0
     for process in family:
         try:
-            used += process.memory_info().rss
+            used += size(process)
             count += process.num_threads()
         except psutil.NoSuchProcess:
             continue  # it ended meanwhile

@@ -61,8 +61,8 @@ def connect() -> Any:
 def prune(client: Any, every: bool = False) -> int:
     """Remove our containers whose owner is gone (or every one); returns how many."""
     removed = 0
-    for container in client.containers.list(
-            all=True, ignore_removed=True, filters={"label": LABEL}):
+    ours = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+    for container in ours:
         if every or _abandoned(container):
             removed += _removed(partial(container.remove, force=True), container.name)
     return removed
@@ -133,7 +133,7 @@ class DockerProvider(Provider):
 
     async def prepare(self, progress: Progress) -> None:
         """Connect, remove what dead owners left, and build the image on first use."""
-        await self._in_thread(partial(self._prepare, progress))
+        await asyncio.to_thread(self._prepare, progress)
 
     def _prepare(self, progress: Progress) -> None:
         self._client = connect()

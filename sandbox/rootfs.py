@@ -187,8 +187,8 @@ def write_tar(root: Path, stream: BinaryIO) -> None:
     def own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = "root"
-        if entry.isdir():
-            entry.mode = 0o755
+        if entry.isdir():  # Docker mounts over /tmp with the mode that it finds
+            entry.mode = 0o1777 if entry.name == "./tmp" else 0o755
         else:
             entry.mode = 0o755 if entry.mode & 0o100 else 0o644
         return entry

@@ -79,7 +79,8 @@ class Running:
     peak_kib: int = 0
 
     def kill(self) -> None:
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended; what it left is killed at the end
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def account(self, usage: resource.struct_rusage) -> None:
         """Add what one ended process of the candidate used."""

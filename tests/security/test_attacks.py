@@ -1,0 +1,55 @@
+"""Every attack, in every sandbox that isolates: a typed fault or nothing, and the next one is well."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from sandbox import Pool, Provider, SandboxSpec
+from sandbox.bubblewrap import BubblewrapProvider
+from sandbox.contract import LIMITS, Outcome, attempt, opened
+from sandbox.docker import DockerProvider
+from tests.security.attacks import ATTACKS, Attack
+from tests.security.attacks.attack import MARK, MARK_PREFIX
+from tests.security.attacks.secrets import close_listeners
+from tests.security.probe import PROBE, Traces
+
+SPEC = SandboxSpec(replace(LIMITS, files=4000), packages=("numpy",))
+PROVIDERS: dict[str, Callable[[SandboxSpec], Provider]] = {
+    "docker": DockerProvider, "bubblewrap": BubblewrapProvider}
+
+
+@pytest.fixture(autouse=True)
+def listeners() -> Iterator[None]:
+    yield
+    close_listeners()
+
+
+async def probe(pool: Pool) -> Traces:
+    """What the next candidate in this pool finds of the one before."""
+    digest = hashlib.sha256(MARK.encode()).hexdigest()
+    found = await attempt(pool, PROBE, MARK_PREFIX[::-1], len(MARK), digest, timeout_s=30)
+    assert found.fault is None, found.fault.log or found.fault.message
+    return Traces(**found.value)
+
+
+async def live(provider: Provider, attack: Attack) -> tuple[Outcome, Traces]:
+    """One attack, then an honest candidate in the same pool."""
+    async with opened(provider) as pool:
+        outcome = await attempt(pool, attack.source, *attack.arguments(), timeout_s=attack.timeout_s)
+        return outcome, await probe(pool)
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.slow] if attack.slow else [])
+    for name, attack in ATTACKS.items()])
+@pytest.mark.parametrize("place", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"])
+def test_attack(place: str, name: str) -> None:
+    attack = ATTACKS[name]
+    outcome, traces = asyncio.run(live(PROVIDERS[place](SPEC), attack))
+    assert attack.holds(outcome), (outcome.value, outcome.fault, outcome.fault and outcome.fault.log)
+    assert traces == Traces()
