@@ -32,6 +32,15 @@ def answer():
             break
     return [count]
 ''', at_most(LIMITS.processes)),
+    Attack("process_bomb", '''
+def answer():
+    for count in range(300):
+        try:
+            spawn(lambda: time.sleep(20))
+        except OSError:
+            break
+    return [count]
+''', at_most(LIMITS.processes)),
     Attack("every_signal_to_the_server", '''
 def attack():
     for number in range(1, 65):

@@ -1,0 +1,147 @@
+"""Images that Docker sandboxes start from: this machine's own Python, or an image that a task names.
+
+Building needs no network inside Docker: packages are resolved on the host, for the image's Python,
+and copied in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import docker.errors
+
+from sandbox.errors import SandboxUnavailable
+from sandbox.provider import Progress
+from sandbox.rootfs import (
+    INSIDE,
+    PACKAGES,
+    build_rootfs,
+    copy_inside,
+    install_packages,
+    interpreter,
+    rootfs_key,
+    write_tar,
+)
+
+IMAGE_LABEL = "evolve.sandbox.image"
+REPOSITORY = "evolve-sandbox"
+_ASK_PYTHON = ("import json, platform, sys; print(json.dumps([sys.executable, "
+               "'%d.%d' % sys.version_info[:2], platform.machine(), platform.libc_ver()[0]]))")
+
+
+class SandboxImage(NamedTuple):
+    """What a container is started from, and the interpreter in it."""
+
+    tag: str
+    python: str
+
+
+class ImagePython(NamedTuple):
+    """The Python of an image: its path, "3.12", "x86_64", and "glibc" or ""."""
+
+    path: str
+    version: str
+    machine: str
+    libc: str
+
+
+def own_image(client: Any, packages: tuple[str, ...], progress: Progress) -> SandboxImage:
+    """The image made from this machine's Python, imported on first use."""
+    key = rootfs_key(packages)
+    tag = f"{REPOSITORY}:{key}"
+    if not _exists(client, tag):
+        root = build_rootfs(packages, progress)
+        progress("sandbox: importing the image")
+        with tempfile.TemporaryFile() as tar:
+            write_tar(root, tar)
+            tar.seek(0)
+            client.api.import_image_from_stream(
+                iter(lambda: tar.read(1 << 20), b""), repository=REPOSITORY, tag=key,
+                changes=[f"LABEL {IMAGE_LABEL}=1"])
+    return SandboxImage(tag, interpreter())
+
+
+def derived_image(client: Any, base: str, packages: tuple[str, ...], progress: Progress
+                  ) -> SandboxImage:
+    """A task's image with the fork server and its packages added, built on first use.
+
+    Raises `SandboxUnavailable`: the image can't be had, or has no Python 3.
+    """
+    base_id = _pulled(client, base, progress).id
+    python = _python_of(client, base)
+    key = hashlib.sha256(f"{base_id}:{rootfs_key(packages)}".encode()).hexdigest()[:16]
+    tag = f"{REPOSITORY}:on-{key}"
+    if not _exists(client, tag):
+        progress(f"sandbox: adding the fork server and {len(packages)} packages to {base}")
+        with tempfile.TemporaryDirectory() as folder:
+            context = _write_context(Path(folder), base, packages, python)
+            client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
+    return SandboxImage(tag, python.path)
+
+
+def _exists(client: Any, tag: str) -> bool:
+    try:
+        client.images.get(tag)
+    except docker.errors.ImageNotFound:
+        return False
+    return True
+
+
+def _pulled(client: Any, base: str, progress: Progress) -> Any:
+    if not _exists(client, base):
+        progress(f"sandbox: pulling {base}")
+        try:
+            client.images.pull(*base.rsplit(":", 1) if ":" in base.rsplit("/", 1)[-1] else (base,))
+        except docker.errors.APIError as error:
+            raise SandboxUnavailable(f"the image {base} can't be pulled: {error.explanation}",
+                                     f"docker pull {base}, or name another image") from None
+    return client.images.get(base)
+
+
+def _python_of(client: Any, base: str) -> ImagePython:
+    """Ask the image itself."""
+    try:
+        said = client.containers.run(base, ["python3", "-c", _ASK_PYTHON], remove=True, entrypoint=[],
+                                     network_mode="none")
+        return ImagePython(*json.loads(said))
+    except (docker.errors.ContainerError, docker.errors.APIError, ValueError) as error:
+        raise SandboxUnavailable(f"the image {base} has no python3 that runs: {error}",
+                                 "the fork server needs Python 3.9 or newer in it") from None
+
+
+def _write_context(folder: Path, base: str, packages: Sequence[str], python: ImagePython) -> BytesIO:
+    """A build context of COPY lines only: nothing runs and nothing is fetched while it builds."""
+    (folder / "Dockerfile").write_text(
+        f"FROM {base}\nLABEL {IMAGE_LABEL}=1\nCOPY root/ /\n")
+    root = folder / "root"
+    copy_inside(root / INSIDE.lstrip("/"))
+    target = root / PACKAGES.lstrip("/")
+    target.mkdir(parents=True)
+    if packages:
+        install_packages(packages, target, _pip_target(python))
+    context = BytesIO()
+    write_tar(folder, context)
+    context.seek(0)
+    return context
+
+
+def _pip_target(python: ImagePython) -> list[str]:
+    """pip's options for wheels of another Python; none for one like ours."""
+    if python.version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return []
+    newest = range(40, 16, -1)
+    platforms = [f"manylinux_2_{minor}_{python.machine}" for minor in newest]
+    platforms += [f"manylinux2014_{python.machine}"]
+    if python.libc != "glibc":
+        platforms = [f"musllinux_1_{minor}_{python.machine}" for minor in (2, 1)]
+    options = ["--python-version", python.version, "--implementation", "cp"]
+    for name in platforms:
+        options += ["--platform", name]
+    return options

@@ -1,0 +1,65 @@
+"""Sandboxes with one defence switched off, to see that its attack then succeeds.
+
+They are still limited containers or namespaces: hostile code never runs unprotected on the host.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox import SandboxSpec
+from sandbox import inside as trusted
+from sandbox.bubblewrap import BubblewrapProvider
+from sandbox.docker import DockerProvider
+from sandbox.rootfs import INSIDE
+
+_INSIDE = Path(trusted.__file__).parent
+
+
+def patched_server(old: str, new: str) -> str:
+    """A folder with a fork server that lacks one defence; it must have had it."""
+    folder = Path(tempfile.mkdtemp(prefix="evolve-weaker-"))
+    for path in _INSIDE.glob("*.py"):
+        shutil.copy(path, folder)
+    text = (folder / "server.py").read_text()
+    assert text.count(old) == 1, f"the defence is not where this test thinks: {old!r}"
+    (folder / "server.py").write_text(text.replace(old, new))
+    folder.chmod(0o755)
+    return str(folder)
+
+
+class WeakerDocker(DockerProvider):
+    """One hardening option changed, or one line of the server."""
+
+    def __init__(self, spec: SandboxSpec, options: Mapping[str, Any] | None = None,
+                 server: str = "") -> None:
+        super().__init__(spec)
+        self._options, self._server = dict(options or {}), server
+
+    def _hardening(self) -> dict[str, Any]:
+        weaker = super()._hardening() | self._options
+        if self._server:
+            weaker["volumes"] = {self._server: {"bind": INSIDE, "mode": "ro"}}
+        return weaker
+
+
+class WeakerBubblewrap(BubblewrapProvider):
+    """Some system calls allowed, an option of bwrap left out, or one line of the server changed."""
+
+    def __init__(self, spec: SandboxSpec, allowed: frozenset[str] = frozenset(),
+                 without: tuple[str, ...] = (), server: str = "") -> None:
+        super().__init__(spec)
+        self.allowed_calls = allowed
+        self._without, self._server = without, server
+
+    def _namespaces(self) -> list[str]:
+        text = "\0".join(super()._namespaces())
+        for option in self._without:
+            assert option in text
+            text = text.replace(option, "")
+        command = [word for word in text.split("\0") if word]
+        return [*command, "--ro-bind", self._server, INSIDE] if self._server else command
