@@ -12,7 +12,6 @@ import itertools
 import os
 import socket
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -24,6 +23,7 @@ import docker.errors
 import requests.exceptions
 
 from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError, SandboxUnavailable
+from sandbox.image import IMAGE_LABEL, REPOSITORY, SandboxImage, derived_image, own_image
 from sandbox.packets import PacketStream
 from sandbox.provider import (
     Box,
@@ -33,11 +33,9 @@ from sandbox.provider import (
     server_arguments,
     server_environment,
 )
-from sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter, rootfs_key, write_tar
+from sandbox.rootfs import INSIDE, PACKAGES
 
 LABEL = "evolve.sandbox"  # on containers: who owns it
-IMAGE_LABEL = "evolve.sandbox.image"
-REPOSITORY = "evolve-sandbox"
 START_PATIENCE_S = 60.0
 _CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN", "DAC_OVERRIDE"]
 _STREAM = struct.Struct(">BxxxI")
@@ -129,7 +127,7 @@ class DockerProvider(Provider):
     def __init__(self, spec: SandboxSpec) -> None:
         super().__init__(spec)
         self._client: Any = None
-        self._image = spec.image or f"{REPOSITORY}:{rootfs_key(spec.packages)}"
+        self._image = SandboxImage("", "")
 
     async def prepare(self, progress: Progress) -> None:
         """Connect, remove what dead owners left, and build the image on first use."""
@@ -138,23 +136,10 @@ class DockerProvider(Provider):
     def _prepare(self, progress: Progress) -> None:
         self._client = connect()
         prune(self._client)
-        try:
-            self._client.images.get(self._image)
-        except docker.errors.ImageNotFound:
-            self._make_image(progress)
-
-    def _make_image(self, progress: Progress) -> None:
-        if self.spec.image:
-            raise SandboxUnavailable(f"the image {self.spec.image} is not on this machine",
-                                     f"docker pull {self.spec.image}")
-        root = build_rootfs(self.spec.packages, progress)
-        progress("sandbox: importing the image")
-        with tempfile.TemporaryFile() as tar:
-            write_tar(root, tar)
-            tar.seek(0)
-            self._client.api.import_image_from_stream(
-                iter(lambda: tar.read(1 << 20), b""), repository=REPOSITORY,
-                tag=rootfs_key(self.spec.packages), changes=[f"LABEL {IMAGE_LABEL}=1"])
+        if self.spec.image is None:
+            self._image = own_image(self._client, self.spec.packages, progress)
+        else:
+            self._image = derived_image(self._client, self.spec.image, self.spec.packages, progress)
 
     async def start(self) -> Box:
         """Create, attach, start, and wait until the fork server is ready."""
@@ -174,9 +159,9 @@ class DockerProvider(Provider):
 
     def _create(self) -> tuple[Any, socket.socket]:
         first_uid = _FIRST_UID + next(_boxes) % 1000 * self.uids_per_box
-        command = [interpreter(), f"{INSIDE}/server.py",
+        command = [self._image.python, f"{INSIDE}/server.py",
                    *server_arguments(self.spec, first_uid=first_uid)]
-        container = self._client.containers.create(self._image, command, **self._hardening())
+        container = self._client.containers.create(self._image.tag, command, **self._hardening())
         try:
             sock = self._client.api.attach_socket(
                 container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import socket
 import sys
 import traceback
@@ -175,5 +174,5 @@ def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> N
 
 if __name__ == "__main__":
     sys.modules["scorer"] = sys.modules["__main__"]  # so that evaluate.py can import CandidateError
-    sys.path.extend(path for path in sys.argv[3:] if os.path.isdir(path))
+    sys.path[:0] = sys.argv[3:]  # the task's own packages come before ours
     main(sys.argv[1], int(sys.argv[2]))

@@ -98,7 +98,8 @@ def apply_changes(reply: str, files: Mapping[str, bytes], editable: Sequence[str
     """Apply every SEARCH/REPLACE block, in order. Raises `Rejected` unless each matches once."""
     changes = search_replace_blocks(reply)
     if not changes:
-        raise Rejected("unparsable", f"the reply has no block that begins with {SEARCH}")
+        raise Rejected("unparsable", f"the reply has no SEARCH/REPLACE block: a line {SEARCH}, lines "
+                       f"of the program, a line {DIVIDER}, new lines, a line {REPLACE}")
     texts = {path: files[path].decode() for path in editable}
     for number, change in enumerate(changes, start=1):
         path = _target(change, texts, number)

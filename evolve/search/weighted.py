@@ -28,13 +28,23 @@ def parent_probabilities(values: NDArray[np.float64], children: NDArray[np.int64
     return np.asarray(weight / weight.sum())
 
 
+def elite_rows(snapshot: Snapshot) -> NDArray[np.int64]:
+    """The best rows, one for each score: the one with the fewest children, the newest of these.
+
+    Changes that change nothing would fill the archive with copies otherwise.
+    """
+    order = np.lexsort((-np.arange(len(snapshot)), snapshot.children, -snapshot.values))
+    _, first = np.unique(-snapshot.values[order], return_index=True)
+    return order[first[:ARCHIVE_SIZE]]
+
+
 class Weighted(Policy):
     """Parents by score and offspring; inspirations from the best."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw operator, then parents without repetition."""
-        operator = self.operators.draw(rng, len(snapshot))
-        elite = np.argsort(-snapshot.values, kind="stable")[:ARCHIVE_SIZE]
+        elite = elite_rows(snapshot)
+        operator = self.operators.draw(rng, len(elite))
         probabilities = parent_probabilities(snapshot.values[elite], snapshot.children[elite])
         count = self.operators.parents[operator]
         rows = rng.choice(elite, size=count, replace=False, p=probabilities)
