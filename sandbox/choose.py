@@ -26,7 +26,11 @@ class Choice:
 
 def provider_class(name: str) -> type[Provider]:
     """A built-in name or a dotted path `package.module:Class`. Raises `SandboxUnavailable`."""
-    module, _, attribute = _BUILT_IN.get(name, name).partition(":")
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        built_in: type[Provider] = getattr(importlib.import_module(module), attribute)
+        return built_in
+    module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError):

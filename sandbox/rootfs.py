@@ -18,7 +18,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,10 +95,13 @@ def _fill(root: Path, packages: tuple[str, ...], progress: Progress) -> None:
     binary = _inside_of(root, Path(interpreter()))
     binary.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(interpreter(), binary)
+    (root / "usr/bin").mkdir(parents=True, exist_ok=True)
+    if not (root / "usr/bin/python3").exists():  # for candidates that are commands
+        (root / "usr/bin/python3").symlink_to(interpreter())
     if packages:
         progress(f"sandbox: installing {', '.join(packages)}")
         install_packages(packages, _inside_of(root, Path(PACKAGES)))
-    _copy_inside(root)
+    copy_inside(_inside_of(root, Path(INSIDE)))
     progress("sandbox: collecting shared libraries")
     _copy_shared_libraries(root)
     progress("sandbox: compiling")
@@ -120,10 +123,11 @@ def _copy_library(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
 
 
-def install_packages(packages: Iterable[str], target: Path) -> None:
+def install_packages(packages: Iterable[str], target: Path, options: Sequence[str] = ()) -> None:
     """Install wheels into a folder. Raises `SandboxUnavailable` with pip's last lines."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:",
-               "--no-compile", "--disable-pip-version-check", "--target", str(target), *packages]
+               "--no-compile", "--disable-pip-version-check", "--target", str(target), *options,
+               *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
@@ -152,8 +156,8 @@ def _inside_files() -> list[Path]:
     return sorted((Path(__file__).parent / "inside").glob("*.py"))
 
 
-def _copy_inside(root: Path) -> None:
-    folder = _inside_of(root, Path(INSIDE))
+def copy_inside(folder: Path) -> None:
+    """Put the fork server's files into a folder."""
     folder.mkdir(parents=True)
     for path in _inside_files():
         shutil.copy2(path, folder / path.name)
