@@ -1,4 +1,4 @@
-"""`evolve doctor`: what works on this machine, and the command that mends what does not."""
+"""`evolve doctor`: what works on this machine. `evolve sandbox prune`: what we left on it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from evolve.cli.options import Json, Sandbox
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     app.command()(doctor)
+    sandbox_verbs = typer.Typer(no_args_is_help=True, help="Containers and images of ours.")
+    sandbox_verbs.command()(prune)
+    app.add_typer(sandbox_verbs, name="sandbox")
 
 
 def doctor(
@@ -43,3 +46,17 @@ def doctor(
             out.print(f"{finding.what}{' · ' + finding.fix if finding.fix else ''}", markup=False)
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(3)
+
+
+def prune(
+    images: Annotated[bool, typer.Option("--images", help="Also the images we built.")] = False,
+) -> None:
+    """Remove containers whose engine is gone, and nothing that we did not label."""
+    from evolve.view.console import out
+    from sandbox import docker
+
+    client = docker.connect()
+    out.print(f"{docker.prune(client)} containers removed", markup=False)
+    if images:
+        out.print(f"{docker.prune_images(client)} images removed", markup=False)
+    client.close()
