@@ -1,0 +1,217 @@
+"""What a sandboxed candidate costs: start and one trivial call, numpy loaded, beside the usual ways.
+
+    python -m benchmarks.sandbox_latency [--flat 1000] [--json]
+
+Everything in one run on one machine: trust the ratios, not the times. Prints a table with the targets
+and, with --json, the figures. Exits with 1 when a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from statistics import median, quantiles
+
+import psutil
+
+from sandbox import Limits, Pool, Provider, SandboxSpec
+from sandbox.bubblewrap import BubblewrapProvider
+from sandbox.contract import attempt, opened
+from sandbox.docker import REPOSITORY, DockerProvider
+from sandbox.local import LocalProvider
+from sandbox.rootfs import PACKAGES, interpreter, rootfs_key
+
+WORKERS = 2
+SPEC = SandboxSpec(Limits(), packages=("numpy",), preload=("numpy",))
+FRESH = SandboxSpec(Limits(), packages=("numpy",), preload=("numpy",), fresh=True)
+CANDIDATE = "import numpy\ndef answer(x): return x + 1"
+Way = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to run a candidate: times of one after another, and the rate of two workers."""
+
+    way: str
+    median_ms: float
+    p95_ms: float
+    per_second: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """A ratio between two ways, and what it must be."""
+
+    name: str
+    ratio: float
+    at_least: float
+
+    @property
+    def met(self) -> bool:
+        return self.ratio >= self.at_least
+
+
+@dataclass(frozen=True)
+class Flatness:
+    """One pool over many candidates: what grew from early on to the end."""
+
+    candidates: int
+    latency_ratio: float
+    engine_rss_bytes: int
+    descriptors: int
+    processes: int
+    boxes_started: int
+    server_rss_bytes: int
+
+
+def main() -> int:
+    """Measure, print, and say whether every target is met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--count", type=int, default=40, help="candidates for each slow way")
+    parser.add_argument("--flat", type=int, default=1000, help="candidates of the flatness check")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    rows = asyncio.run(measure_all(given.count))
+    flat = asyncio.run(measure_flatness(given.flat)) if given.flat else None
+    reached = targets({row.way: row for row in rows}, flat)
+    if given.json:
+        sys.stdout.write(json.dumps({
+            "rows": [asdict(row) for row in rows], "flat": asdict(flat) if flat else None,
+            "targets": [asdict(target) | {"met": target.met} for target in reached]}) + "\n")
+    else:
+        sys.stdout.write(table(rows, flat, reached))
+    return 0 if all(target.met for target in reached) else 1
+
+
+async def measure_all(count: int) -> list[Row]:
+    """Every way, one after the other."""
+    rows = []
+    async with opened(DockerProvider(SPEC), WORKERS) as pool:  # builds the image on first use
+        await asyncio.gather(*(attempt(pool, CANDIDATE, 1) for _ in range(WORKERS)))
+        rows.append(await measure("warm Docker", lambda: one(pool), count * 10))
+    rows.append(await measure("python subprocess", lambda: command(*plain()), count))
+    rows.append(await measure("docker run", lambda: command(*docker_run()), count // 2))
+    ways: list[tuple[str, Provider]] = [
+        ("fresh Docker", DockerProvider(FRESH)), ("bubblewrap", BubblewrapProvider(SPEC)),
+        ("local", LocalProvider(SPEC))]
+    for name, provider in ways:
+        async with opened(provider, WORKERS) as other:
+            await one(other)
+            rows.append(await measure(name, lambda pool=other: one(pool), count))
+    return rows
+
+
+async def one(pool: Pool) -> None:
+    """One candidate's whole life. Raises `AssertionError` when it does not answer right."""
+    assert (await attempt(pool, CANDIDATE, 41)).value == 42
+
+
+async def command(*words: str) -> None:
+    """One process from start to end."""
+    process = await asyncio.create_subprocess_exec(*words, stdout=subprocess.DEVNULL)
+    assert await process.wait() == 0
+
+
+def plain() -> list[str]:
+    """What engines without a sandbox do for each candidate."""
+    return [sys.executable, "-c", "import numpy"]
+
+
+def docker_run() -> list[str]:
+    """A hardened container for each candidate, started by the command line."""
+    image = f"{REPOSITORY}:{rootfs_key(SPEC.packages)}"
+    return ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
+            "--tmpfs", "/tmp", "--pids-limit", "64", "--memory", "512m", "--env",
+            f"PYTHONPATH={PACKAGES}", "--entrypoint", interpreter(), image, "-c", "import numpy"]
+
+
+async def measure(name: str, way: Way, count: int) -> Row:
+    """One by one for the latency, then with two workers for the rate."""
+    times = []
+    for _ in range(count):
+        started = time.perf_counter()
+        await way()
+        times.append((time.perf_counter() - started) * 1000)
+    left = list(range(count))
+
+    async def worker() -> None:
+        while left:
+            left.pop()
+            await way()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(WORKERS)))
+    rate = count / (time.perf_counter() - started)
+    return Row(name, median(times), quantiles(times, n=20)[-1], rate)
+
+
+async def measure_flatness(count: int) -> Flatness:
+    """Many candidates through one pool of one box; the last half against the first."""
+    me = psutil.Process(os.getpid())
+    async with opened(DockerProvider(SPEC)) as pool:
+        for _ in range(20):
+            await one(pool)
+        before, server_before = usage(me), server_rss()
+        times = []
+        for _ in range(count):
+            started = time.perf_counter()
+            await one(pool)
+            times.append(time.perf_counter() - started)
+        after, server_after = usage(me), server_rss()
+        part = min(500, count // 2)
+        return Flatness(count, median(times[-part:]) / median(times[:part]), after[0] - before[0],
+                        after[1] - before[1], after[2] - before[2], pool.counts.started,
+                        server_after - server_before)
+
+
+def usage(process: psutil.Process) -> tuple[int, int, int]:
+    """Resident bytes, open descriptors, and processes below this one."""
+    return process.memory_info().rss, process.num_fds(), len(process.children(recursive=True))
+
+
+def server_rss() -> int:
+    """Resident bytes of all fork servers that can be seen from here."""
+    return sum(process.info["memory_info"].rss
+               for process in psutil.process_iter(["cmdline", "memory_info"])
+               if any(word.endswith("/evolve/server.py") for word in process.info["cmdline"] or ()))
+
+
+def targets(rows: dict[str, Row], flat: Flatness | None) -> list[Target]:
+    """The promises, as ratios that must be reached."""
+    warm, plain_row, run = rows["warm Docker"], rows["python subprocess"], rows["docker run"]
+    reached = [
+        Target("python subprocess / warm Docker, median", plain_row.median_ms / warm.median_ms, 8),
+        Target("warm Docker / docker run, rate", warm.per_second / run.per_second, 20),
+        Target("warm Docker / python subprocess, rate", warm.per_second / plain_row.per_second, 8),
+    ]
+    if flat:
+        reached.append(Target("first / last candidates of a long run, median",
+                              1 / flat.latency_ratio, 1 / 1.2))
+    return reached
+
+
+def table(rows: list[Row], flat: Flatness | None, reached: list[Target]) -> str:
+    """The figures for people."""
+    lines = [f"{'start + trivial call, numpy':<28}{'median ms':>10}{'p95 ms':>9}{'2 workers/s':>13}"]
+    lines += [f"{row.way:<28}{row.median_ms:>10.1f}{row.p95_ms:>9.1f}{row.per_second:>13.1f}"
+              for row in sorted(rows, key=lambda row: row.median_ms)]
+    lines += ["", f"{'ratio':<50}{'is':>8}{'target':>9}"]
+    lines += [f"{target.name:<50}{target.ratio:>8.1f}{target.at_least:>9.1f}"
+              f"{'' if target.met else '  missed'}" for target in reached]
+    if flat:
+        lines += ["", f"{flat.candidates} candidates, one box: {flat.boxes_started} started, latency x "
+                  f"{flat.latency_ratio:.2f}, engine {flat.engine_rss_bytes:+,} bytes, server "
+                  f"{flat.server_rss_bytes:+,} bytes, descriptors {flat.descriptors:+}, processes "
+                  f"{flat.processes:+}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
