@@ -73,8 +73,8 @@ def sandbox_spec(task: Task) -> SandboxSpec:
     limits = Limits(
         time_s=given.time_s, memory_bytes=given.memory_mb * _MIB, processes=given.processes,
         cpus=given.cpus, output_bytes=given.output_kb * 1024, disk_bytes=given.disk_mb * _MIB)
-    return SandboxSpec(limits, environment.packages, environment.preload, environment.image,
-                       environment.isolation == "fresh")
+    return SandboxSpec(limits, environment.packages, environment.tools, environment.preload,
+                       environment.image, environment.isolation == "fresh")
 
 
 @asynccontextmanager

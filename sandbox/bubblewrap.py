@@ -48,7 +48,8 @@ class BubblewrapProvider(Provider):
         if self.spec.image:
             raise SandboxUnavailable("bubblewrap can't use a Docker image "
                                      f"({self.spec.image})", "start Docker and use --sandbox docker")
-        self._root = await asyncio.to_thread(build_rootfs, self.spec.packages, progress)
+        self._root = await asyncio.to_thread(build_rootfs, self.spec.packages, progress,
+                                             self.spec.tools)
         box = await self.start()
         await box.kill()
 

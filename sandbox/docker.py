@@ -137,7 +137,7 @@ class DockerProvider(Provider):
         self._client = connect()
         prune(self._client)
         if self.spec.image is None:
-            self._image = own_image(self._client, self.spec.packages, progress)
+            self._image = own_image(self._client, self.spec.packages, self.spec.tools, progress)
         else:
             self._image = derived_image(self._client, self.spec.image, self.spec.packages, progress)
 

@@ -52,12 +52,13 @@ class ImagePython(NamedTuple):
     libc: str
 
 
-def own_image(client: Any, packages: tuple[str, ...], progress: Progress) -> SandboxImage:
+def own_image(client: Any, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress
+              ) -> SandboxImage:
     """The image made from this machine's Python, imported on first use."""
-    key = rootfs_key(packages)
+    key = rootfs_key(packages, tools)
     tag = f"{REPOSITORY}:{key}"
     if not _exists(client, tag):
-        root = build_rootfs(packages, progress)
+        root = build_rootfs(packages, progress, tools)
         progress("sandbox: importing the image")
         with tempfile.TemporaryFile() as tar:
             write_tar(root, tar)

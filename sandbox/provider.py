@@ -23,6 +23,7 @@ class SandboxSpec:
 
     limits: Limits = field(default_factory=Limits)
     packages: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()  # commands of this machine that candidates may run, like gcc
     preload: tuple[str, ...] = ()
     image: str | None = None  # None: the rootfs made from this machine's own Python
     fresh: bool = False  # a box for each candidate instead of a warm one

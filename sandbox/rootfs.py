@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from sandbox.errors import SandboxUnavailable
 from sandbox.provider import Progress
+from sandbox.toolchain import copy_tools
 
 INSIDE = "/evolve"  # the fork server
 PACKAGES = "/opt/packages"  # what the task asked for
@@ -48,28 +49,30 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
-def rootfs_key(packages: Iterable[str]) -> str:
+def rootfs_key(packages: Iterable[str], tools: Iterable[str] = ()) -> str:
     """A hash of everything that goes in."""
     digest = hashlib.sha256()
-    parts = [platform.python_version(), platform.machine(), interpreter(), *sorted(packages)]
+    parts = [platform.python_version(), platform.machine(), interpreter(), *sorted(packages),
+             "tools", *sorted(tools)]
     parts += [path.read_text() for path in (*_inside_files(), Path(__file__))]
     for part in parts:
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def build_rootfs(packages: tuple[str, ...], progress: Progress) -> Path:
+def build_rootfs(packages: tuple[str, ...], progress: Progress, tools: tuple[str, ...] = ()
+                 ) -> Path:
     """The folder of the file system, built on first use.
 
     Raises `SandboxUnavailable` when a package can't be installed or the machine is not supported.
     """
-    target = cache_folder() / "rootfs" / rootfs_key(packages)
+    target = cache_folder() / "rootfs" / rootfs_key(packages, tools)
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix="building-", dir=target.parent))
     try:
-        _fill(staging, packages, progress)
+        _fill(staging, packages, tools, progress)
         staging.chmod(0o755)
         _publish(staging, target)
     finally:
@@ -86,7 +89,7 @@ def _publish(staging: Path, target: Path) -> None:
             raise
 
 
-def _fill(root: Path, packages: tuple[str, ...], progress: Progress) -> None:
+def _fill(root: Path, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress) -> None:
     progress("sandbox: copying this machine's Python")
     stdlib = Path(sysconfig.get_path("stdlib"))
     for folder in {stdlib, Path(sysconfig.get_path("platstdlib", vars={
@@ -102,6 +105,7 @@ def _fill(root: Path, packages: tuple[str, ...], progress: Progress) -> None:
         progress(f"sandbox: installing {', '.join(packages)}")
         install_packages(packages, _inside_of(root, Path(PACKAGES)))
     copy_inside(_inside_of(root, Path(INSIDE)))
+    copy_tools(root, tools, progress)
     progress("sandbox: collecting shared libraries")
     _copy_shared_libraries(root)
     progress("sandbox: compiling")

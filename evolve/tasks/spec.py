@@ -34,6 +34,7 @@ class EnvironmentSpec(_Strict):
     """What candidate and scorer need installed."""
 
     packages: tuple[str, ...] = Field((), description="wheels for the candidate's sandbox")
+    tools: tuple[str, ...] = Field((), description="commands of this machine, like gcc")
     preload: tuple[str, ...] = Field((), description="modules loaded before a candidate starts")
     scorer_packages: tuple[str, ...] = Field((), description="packages for evaluate.py")
     image: str | None = Field(None, description="a Docker image instead of this machine's Python")

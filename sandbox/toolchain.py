@@ -1,0 +1,87 @@
+"""Compilers for candidates that are compiled: copied from this machine into the root file system.
+
+Like the Python beside them they need no registry. Debian's package manager knows which files belong
+to a tool and what it needs; on other systems a task names an image that has its compiler.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from sandbox.errors import SandboxUnavailable
+from sandbox.provider import Progress
+
+# What a tool needs to be of use and does not depend on by name.
+_COMPANIONS = {"gcc": ("libc6-dev",), "cc": ("libc6-dev",)}
+_LEFT_OUT = re.compile(r"^/usr/share/(doc|man|locale|lintian|bug|info|gdb)/|/lto|lto-dump|/share/perl|"
+                       r"lib[atl]san|libubsan|libhwasan|/sanitizer/|\.gox?$")
+_NAME = re.compile(r"[^\s,|(:]+")
+
+
+def copy_tools(root: Path, tools: Iterable[str], progress: Progress) -> None:
+    """Copy each tool with all that it needs. Raises `SandboxUnavailable` when it is not here."""
+    tools = tuple(tools)
+    if not tools:
+        return
+    progress(f"sandbox: copying {', '.join(tools)}")
+    for package in sorted(_closure(package for tool in tools for package in _packages_of(tool))):
+        for name in _ask("dpkg-query", "--listfiles", package).splitlines():
+            _copy(Path(name), root)
+
+
+def _packages_of(tool: str) -> list[str]:
+    path = shutil.which(tool)
+    if path is None:
+        raise SandboxUnavailable(f"the task needs {tool}, which is not on this machine",
+                                 f"apt-get install {tool}, or name an image that has it")
+    if shutil.which("dpkg-query") is None:
+        raise SandboxUnavailable(f"only Debian's {tool} can be copied into a sandbox",
+                                 'name an image in task.toml: [environment] image = "..."')
+    owner = _ask("dpkg-query", "--search", path)
+    return [owner.split(":")[0], *_COMPANIONS.get(tool, ())]
+
+
+def _closure(packages: Iterable[str]) -> set[str]:
+    """These packages and all installed ones that they depend on."""
+    depends = _installed()
+    known: set[str] = set()
+    waiting = list(packages)
+    while waiting:
+        package = waiting.pop()
+        if package in known or package not in depends:  # an alternative that is not installed
+            continue
+        known.add(package)
+        waiting += [match.group() for part in re.split("[,|]", depends[package])
+                    if (match := _NAME.search(part))]
+    return known
+
+
+def _installed() -> dict[str, str]:
+    """What each installed package depends on, as Debian writes it."""
+    listing = _ask("dpkg-query", "--show",
+                   "--showformat=${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\n")
+    rows = [line.split("\t") for line in listing.splitlines()]
+    return {row[0]: row[2] for row in rows if row[1] == "installed"}
+
+
+def _ask(*command: str) -> str:
+    """What a command prints. Raises `SandboxUnavailable` when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SandboxUnavailable(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}",
+                                 'name an image in task.toml: [environment] image = "..."')
+    return done.stdout
+
+
+def _copy(source: Path, root: Path) -> None:
+    """One file or link; folders come with their files."""
+    target = root / str(source).lstrip("/")
+    if source.is_dir() or not source.exists() or target.exists() or _LEFT_OUT.search(str(source)):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_symlink():
+        shutil.copy2(source, target, follow_symlinks=False)
