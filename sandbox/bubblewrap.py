@@ -30,6 +30,7 @@ from sandbox.seccomp import build_filter
 
 WATCH_EVERY_S = 0.05
 _NOBODY = "65534"
+_OWN_PROCESSES = 2  # bwrap and the fork server
 
 
 class BubblewrapProvider(Provider):
@@ -105,7 +106,7 @@ class BubblewrapBox(ProcessBox):
                 used, _ = _total(self.process.pid, _own_share)  # slower, so only when in doubt
             if used > memory_bytes:
                 self._exceeded = CandidateFault(Reason.MEMORY, f"used {used:,} bytes of memory")
-            elif count > processes:
+            elif count > processes + _OWN_PROCESSES:
                 self._exceeded = CandidateFault(Reason.CRASH, f"started {count} processes")
             if self._exceeded:
                 self.kill_tree()

@@ -26,13 +26,18 @@ class ProcessBox(Box):
         self.packets = PacketStream(process.stdout, process.stdin)
 
     def kill_tree(self) -> None:
-        """Kill the process group and every descendant now."""
+        """Kill the process group and every descendant now.
+
+        The server goes first: it must not report the end of its candidate as the candidate's doing.
+        """
+        family: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(self.process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+            family = psutil.Process(self.process.pid).children(recursive=True)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     async def kill(self) -> None:
         self.kill_tree()

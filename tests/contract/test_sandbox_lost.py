@@ -162,7 +162,7 @@ def strangers() -> Any:
         provider = DockerProvider(SPEC)
         await provider.prepare(lambda line: None)
         await provider.close()
-        return provider._image
+        return provider._image.tag
 
     image = asyncio.run(prepare())
     client = connect()
