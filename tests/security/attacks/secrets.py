@@ -8,15 +8,16 @@ from pathlib import Path
 from tests.security.attacks.attack import Attack, nothing_won
 
 SECRET = "planted-" + "5ecret-of-the-host"
+_PLACES = [folder / f".evolve-test-secret-{os.getpid()}"
+           for folder in (Path.home(), Path(tempfile.gettempdir()))]
 
 
 def _planted() -> tuple[object, ...]:
     """The secret, told backwards, and where it lies: home, a folder of runs, the environment."""
     os.environ["EVOLVE_TEST_SECRET"] = SECRET
-    places = [Path.home() / ".evolve-test-secret", Path(tempfile.gettempdir()) / "evolve-test-secret"]
-    for place in places:
+    for place in _PLACES:
         place.write_text(SECRET)
-    return [str(place) for place in places], SECRET[::-1]
+    return [str(place) for place in _PLACES], SECRET[::-1]
 
 
 _listeners: list[socket.socket] = []
@@ -43,6 +44,8 @@ def close_listeners() -> None:
         listener.close()
         if isinstance(name, str) and name.startswith("/"):
             os.unlink(name)
+    for place in _PLACES:
+        place.unlink(missing_ok=True)
 
 
 SECRETS = (
