@@ -1,0 +1,121 @@
+"""The tasks that ship: the seed scores, and no cheat does, in a real sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from evolve.evaluation import Verdict
+from evolve.launch import open_evaluator
+from evolve.tasks import Task, load_task
+
+SEEDS = {"circle_packing": (0.9, 1.1), "cap_set": (64, 64), "bin_packing": (0.87, 0.88),
+         "nearest_c": (0.001, 10)}
+
+PACKINGS = {
+    "too few": "return [(0.5, 0.5, 0.5)]",
+    "empty": "return []",
+    "nothing": "return None",
+    "nan": "return [(float('nan'), 0.5, 1.0)] * 26",
+    "infinite": "return [(0.5, 0.5, float('inf'))] * 26",
+    "complex": "return [(0.5, 0.5, 1 + 0j)] * 26",
+    "strings": "return [('0.5', '0.5', '0.1')] * 26",
+    "booleans": "return [(True, True, True)] * 26",
+    "all the same": "return [(0.5, 0.5, 0.1)] * 26",
+    "negative radii": "return [(0.5, 0.5, -0.1)] * 25 + [(0.5, 0.5, 0.5)]",
+    "outside": "return [(5.0 * k, 0.5, 0.5) for k in range(26)]",
+    "touching beyond the last digit":
+        "return [(0.25, 0.25, 0.25), (0.75, 0.25, 0.25000000000000006)] + [(0.5, 0.9, 0.0)] * 24",
+    "subclassed floats": "class F(float):\n        def __lt__(self, o): return False\n"
+                         "    return [(F(0.5), F(0.5), F(9.0))] * 26",
+    "an array of nan": "import numpy\n    return numpy.full((26, 3), numpy.nan)",
+    "an array of objects": "import numpy\n    return numpy.array([[0.5, 0.5, 'x']] * 26, dtype=object)",
+    "an early exit": "import os\n    os._exit(0)",
+    "sys.exit": "import sys\n    sys.exit(0)",
+    "a forged score": "print('{\"score\": 99}')\n    return {'score': 99.0}",
+}
+CAPS = {
+    "a line": "return [[0] * 6, [1] * 6, [2] * 6]",
+    "twice": "return [[0] * 6, [0] * 6]",
+    "other numbers": "return [[k, 0, 0, 0, 0, 0] for k in range(200)]",
+    "floats": "return [[0.0] * 6]",
+    "booleans": "return [[True] * 6]",
+    "another dimension": "return [[0] * 7]",
+    "too many": "return [[k % 3, k // 3 % 3, 0, 0, 0, 0] for k in range(3000)]",
+}
+BINS = {
+    "one bin": "return [0] * len(items)",
+    "no bins": "return []",
+    "negative": "return [-1] * len(items)",
+    "smaller items": "items[:] = [1] * len(items)\n    return [0] * len(items)",
+    "floats": "return [float(k) for k in range(len(items))]",
+}
+PROGRAMS = {
+    "does not compile": "int main(void) { return",
+    "no answer": "int main(void) { return 0; }",
+    "wrong answers": '#include <stdio.h>\nint main(void){int n;scanf("%d",&n);'
+                     'while(n--)puts("0");return 0;}',
+    "a huge number": '#include <stdio.h>\nint main(void){int n;scanf("%d",&n);'
+                     'while(n--)puts("99999999999999999999");return 0;}',
+    "a failure": "int main(void) { return 3; }",
+}
+
+
+def verdicts(task: Task, programs: list[bytes], sandbox: str, log: Path) -> list[Verdict]:
+    """Each program in the entry's place, one after the other in one pool."""
+    async def score() -> list[Verdict]:
+        async with open_evaluator(task, sandbox, 1, log, lambda _: None) as evaluator:
+            return [await evaluator.evaluate(dict(task.seed) | {task.entry: program},
+                                             task.spec.cases_of("search")) for program in programs]
+
+    return asyncio.run(score())
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", SEEDS)
+def test_the_seed_scores(tasks: Path, tmp_path: Path, name: str) -> None:
+    task = load_task(tasks / name)
+    verdict, = verdicts(task, [task.seed[task.entry]], "docker", tmp_path / "log")
+    assert verdict.failed is None, verdict.failed
+    low, high = SEEDS[name]
+    assert low <= verdict.score <= high
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(("name", "head", "cheats"), [
+    ("circle_packing", "def pack(n):\n    ", PACKINGS),
+    ("cap_set", "def cap_set(n):\n    ", CAPS),
+    ("bin_packing", "def pack(items, capacity):\n    ", BINS),
+    ("nearest_c", "", PROGRAMS),
+])
+def test_no_cheat_scores(tasks: Path, tmp_path: Path, name: str, head: str, cheats: dict[str, str]
+                         ) -> None:
+    task = load_task(tasks / name)
+    programs = [f"{head}{body}\n".encode() for body in cheats.values()]
+    found = verdicts(task, [*programs, task.seed[task.entry]], "docker", tmp_path / "log")
+    scored = [cheat for cheat, verdict in zip(cheats, found, strict=False) if verdict.failed is None]
+    assert scored == []
+    assert all(v.failed is not None and v.failed.reason != "evaluator" for v in found[:-1]), [
+        v.failed for v in found[:-1]]
+    assert found[-1].failed is None, "the seed still scores after all of them"
+
+
+@pytest.mark.docker
+def test_a_score_above_the_ceiling_is_quarantined(tasks: Path, tmp_path: Path) -> None:
+    """An evaluator at fault: what it claims above a proved bound is kept, flagged, and never best."""
+    import shutil
+
+    from tests.cli import evolve
+
+    folder = Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
+    toml = (folder / "task.toml").read_text().replace("ceiling = 112", "ceiling = 64")
+    (folder / "task.toml").write_text(toml)
+    done = evolve("run", folder, "--max-variants", 40, "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    tree = evolve("tree", "--json", cwd=tmp_path).json()
+    above = [v for v in tree if v["score"] is not None and v["score"] > 64]
+    assert above and all(v["quarantined"] for v in above)
+    assert done.events()[-1]["best"]["score"] == 64.0
+    assert "quarantined" in evolve("show", above[0]["id"], cwd=tmp_path).out
