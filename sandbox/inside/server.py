@@ -33,13 +33,12 @@ from typing import NoReturn
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import child
+import traces
 
 PACKET = struct.Struct(">cI")
 CHUNK = 1 << 16
 QUEUE_BYTES = 65 << 20  # one frame of the largest size fits
-SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
-KILL_PATIENCE_S = 2.0
 WATCH_EVERY_S = 0.05
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -226,7 +225,7 @@ def serve_one(settings: Settings, uid: int, incoming: Incoming) -> None:
     _, status, usage = os.wait4(running.pid, 0)
     running.account(usage)
     drain(running, settings.output_bytes)
-    oom = oom_kills() > running.oom_before
+    oom = traces.oom_kills() > running.oom_before
     clean = clean_up(settings, uid, running) and not oom
     incoming.forget()
     for descriptor in (running.pidfd, running.to_child, running.from_child, running.log):
@@ -244,7 +243,7 @@ def start(settings: Settings, uid: int) -> Running:
     request_out, request_in = os.pipe()
     reply_out, reply_in = os.pipe()
     log_out, log_in = os.pipe()
-    oom_before = oom_kills()
+    oom_before = traces.oom_kills()
     pid = os.fork()
     if pid == 0:
         enter_child(settings, uid, request_out, reply_in, log_in)
@@ -341,15 +340,9 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
             return True
         if watch_s and time.monotonic() > watch_at:
             watch_at = time.monotonic() + watch_s
-            if not running.overfull and files_used() > settings.files:
+            if not running.overfull and traces.files_used() > settings.files:
                 running.overfull = True
                 running.kill()
-
-
-def files_used() -> int:
-    """Inodes in use in the places a candidate can write to."""
-    places = [os.statvfs(place) for place in SCRATCH if os.path.isdir(place)]
-    return sum(place.f_files - place.f_ffree for place in places)
 
 
 def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
@@ -394,75 +387,7 @@ def clean_up(settings: Settings, uid: int, running: Running) -> bool:
         return False  # nothing is isolated, so nothing can be proved
     if not uid:
         return False  # same user id as the server: used once, thrown away whole
-    return kill_all(running) and wipe() and no_ipc()
-
-
-def kill_all(running: Running) -> bool:
-    """Kill every process in here but this one; True when none is left.
-
-    One call reaches all of them before any can fork again, and needs no process of its own: a
-    candidate may have taken every one that the sandbox allows.
-    """
-    if os.getpid() != 1:
-        return False  # not the first process of a sandbox: the others are not ours to kill
-    deadline = time.monotonic() + KILL_PATIENCE_S
-    while others(running):
-        if time.monotonic() > deadline:
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
-        time.sleep(0.0005)
-    return True
-
-
-def others(running: Running) -> list[int]:
-    """Process ids in here besides this process; reaps those that are only zombies."""
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, _, usage = os.wait4(-1, os.WNOHANG)
-            if not pid:
-                break
-            running.account(usage)
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
-
-
-def wipe() -> bool:
-    """Empty every place a candidate could write to."""
-    try:
-        for place in SCRATCH:
-            if not os.path.isdir(place):
-                continue
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.path)
-                    else:
-                        os.unlink(entry.path)
-    except (OSError, RecursionError):
-        return False
-    return True
-
-
-def no_ipc() -> bool:
-    """True when no System V object was left behind."""
-    for kind in ("shm", "sem", "msg"):
-        with open(f"/proc/sysvipc/{kind}") as file:
-            if len(file.readlines()) > 1:
-                return False
-    return True
-
-
-def oom_kills() -> int:
-    """How often the kernel killed for memory in this sandbox, so far."""
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
-        try:
-            with open(path) as file:
-                for line in file:
-                    if line.startswith("oom_kill "):
-                        return int(line.split()[1])
-        except OSError:
-            continue
-    return 0
+    return bool(traces.gone(running.account))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ DOCKER = {
                        new="        if False:\n            os.setgroups([])\n"),
     "no new privileges": Off("changes_its_user", {"security_opt": []},
                              "_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)", "pass"),
-    "kill everything": Off("daemon_outlives_the_answer", None, "return kill_all(running) and wipe()",
+    "kill everything": Off("daemon_outlives_the_answer", None, "return kill_all(account) and wipe()",
                            "return wipe()"),
     "wipe": Off("leaves_files_everywhere", None, "and wipe() and", "and"),
     "look for System V objects": Off("leaves_system_v_objects", None, " and no_ipc()", ""),

@@ -25,9 +25,11 @@ def patched_server(old: str, new: str) -> str:
     folder = Path(tempfile.mkdtemp(prefix="evolve-weaker-"))
     for path in _INSIDE.glob("*.py"):
         shutil.copy(path, folder)
-    text = (folder / "server.py").read_text()
-    assert text.count(old) == 1, f"the defence is not where this test thinks: {old!r}"
-    (folder / "server.py").write_text(text.replace(old, new))
+    holders = [path for path in folder.glob("*.py") if old in path.read_text()]
+    assert len(holders) == 1, f"the defence is not where this test thinks: {old!r}"
+    text = holders[0].read_text()
+    assert text.count(old) == 1, f"the defence stands more than once: {old!r}"
+    holders[0].write_text(text.replace(old, new))
     folder.chmod(0o755)
     return str(folder)
 

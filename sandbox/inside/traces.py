@@ -1,0 +1,98 @@
+"""What a candidate may leave behind in a sandbox, and the proof that it is gone.
+
+Used by the fork server, as the first process of its sandbox. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Callable
+
+SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
+KILL_PATIENCE_S = 2.0
+Account = Callable[[resource.struct_rusage], None]
+"""Told what each process used that is reaped."""
+
+
+def gone(account: Account) -> bool:
+    """Kill what the candidate left and remove its files; True when nothing of it remains."""
+    return kill_all(account) and wipe() and no_ipc()
+
+
+def kill_all(account: Account) -> bool:
+    """Kill every process in here but this one; True when none is left.
+
+    One call reaches all of them before any can fork again, and needs no process of its own: a
+    candidate may have taken every one that the sandbox allows.
+    """
+    if os.getpid() != 1:
+        return False  # not the first process of a sandbox: the others are not ours to kill
+    deadline = time.monotonic() + KILL_PATIENCE_S
+    while others(account):
+        if time.monotonic() > deadline:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        time.sleep(0.0005)
+    return True
+
+
+def others(account: Account) -> list[int]:
+    """Process ids in here besides this process; reaps those that are only zombies."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                break
+            account(usage)
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def wipe() -> bool:
+    """Empty every place a candidate could write to."""
+    try:
+        for place in SCRATCH:
+            if not os.path.isdir(place):
+                continue
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+    except (OSError, RecursionError):
+        return False
+    return True
+
+
+def no_ipc() -> bool:
+    """True when no System V object was left behind."""
+    for kind in ("shm", "sem", "msg"):
+        with open(f"/proc/sysvipc/{kind}") as file:
+            if len(file.readlines()) > 1:
+                return False
+    return True
+
+
+def oom_kills() -> int:
+    """How often the kernel killed for memory in this sandbox, so far."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        try:
+            with open(path) as file:
+                for line in file:
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
+        except OSError:
+            continue
+    return 0
+
+
+def files_used() -> int:
+    """Inodes in use in the places a candidate can write to."""
+    places = [os.statvfs(place) for place in SCRATCH if os.path.isdir(place)]
+    return sum(place.f_files - place.f_ffree for place in places)
