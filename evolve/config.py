@@ -108,7 +108,12 @@ def _read_dotenv() -> dict[str, str]:
 
 
 def load_keys() -> None:
-    """Put what `.env` says into the environment where nothing stands: API keys, for model calls."""
+    """Put what `.env` says into the environment where nothing stands: API keys, for model calls.
+
+    A key that is set to nothing is no key.
+    """
+    for name in [name for name, value in os.environ.items() if name.endswith("_KEY") and not value]:
+        del os.environ[name]
     for key, value in _read_dotenv().items():
         os.environ.setdefault(key, value)
 

@@ -14,7 +14,7 @@ from evolve.config import load_keys
 from evolve.errors import EvolveError
 from evolve.evaluation import Evaluator
 from evolve.launch import open_evaluator, score_seed
-from evolve.llm import Client, parse_model
+from evolve.llm import Client, check_key, parse_model
 from evolve.tasks import Task, load_task
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
 from sandbox.inside import wire
@@ -84,6 +84,7 @@ async def _model(text: str) -> Finding:
     """Ask it for one word."""
     try:
         name = parse_model(text)
+        check_key(name)
         client = Client(timeout_s=60.0, temperature=0.0)
         reply = await client.complete(name, [{"role": "user", "content": "Say hello."}], 16, 1)
     except EvolveError as error:

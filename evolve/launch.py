@@ -24,7 +24,7 @@ from evolve.engine import (
 )
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict
-from evolve.llm import Caller, RecordedCaller, parse_model, price_of
+from evolve.llm import Caller, RecordedCaller, check_key, parse_model, price_of
 from evolve.operators import Operator, make_operator
 from evolve.proposer import Asker, Proposer
 from evolve.recorder import Recorder
@@ -232,10 +232,12 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
 
 
 async def check_models(settings: Settings) -> None:
-    """Names and prices of the models, before anything is spent. Raises `ConfigError`."""
+    """Names, prices and keys of the models, before anything is spent. Raises `ConfigError`."""
     load_keys()
     for text in settings.model:
-        await asyncio.to_thread(price_of, parse_model(text), settings.price)
+        name = parse_model(text)
+        await asyncio.to_thread(price_of, name, settings.price)
+        await asyncio.to_thread(check_key, name)
 
 
 def make_operators(settings: Settings) -> dict[str, Operator]:

@@ -1,9 +1,9 @@
 """Models: one client for every model, calls that are reserved before and stored after they are made."""
 
 from evolve.llm.caller import Caller, OutOfBudget, RecordedCaller
-from evolve.llm.client import Client, Completion, ModelError, ModelFault
+from evolve.llm.client import Client, Completion, ModelError, ModelFault, check_key
 from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
 
 __all__ = ["Caller", "Client", "Completion", "ModelError", "ModelFault", "ModelName", "OutOfBudget",
-           "Price", "RecordedCaller", "parse_model", "price_of"]
+           "Price", "RecordedCaller", "check_key", "parse_model", "price_of"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from evolve.errors import RunError
+from evolve.errors import ConfigError, RunError
 from evolve.llm.names import ModelName
 
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -57,6 +57,8 @@ class Client:
                        seed: int) -> Completion:
         """One request, no retries. Raises `ModelError`."""
         litellm = load_litellm()
+        import openai
+
         key = {"api_key": "none"} if name.self_hosted and not os.environ.get(
             "HOSTED_VLLM_API_KEY") else {}
         try:
@@ -64,9 +66,7 @@ class Client:
                 model=name.model, api_base=name.api_base, messages=messages, max_tokens=max_tokens,
                 temperature=self.temperature, seed=seed, timeout=self.timeout_s, num_retries=0,
                 max_retries=0, drop_params=True, **key)
-        except litellm.exceptions.APIError as error:
-            raise _explain(litellm, name, error) from None
-        except _openai_errors() as error:
+        except openai.OpenAIError as error:  # the base of all of litellm's own
             raise _explain(litellm, name, error) from None
         return _read(name, response)
 
@@ -84,11 +84,15 @@ def load_litellm() -> Any:
     return litellm
 
 
-def _openai_errors() -> tuple[type[Exception], ...]:
-    """litellm's errors are openai's, each with a class of its own."""
-    import openai
-
-    return (openai.OpenAIError,)
+def check_key(name: ModelName) -> None:
+    """Raises `ConfigError` when the provider's key is nowhere in the environment."""
+    if name.self_hosted:
+        return
+    found = load_litellm().validate_environment(name.model)
+    wanted = [key for key in found["missing_keys"] if key.endswith("_KEY")]
+    if wanted and not found["keys_in_environment"]:
+        raise ConfigError(f"{name.model} needs a key: {' or '.join(wanted)} is not set",
+                          "set it in the environment or in .env, never in task.toml")
 
 
 def _read(name: ModelName, response: Any) -> Completion:

@@ -125,6 +125,15 @@ def test_a_wrong_key_is_one_message_and_a_right_one_stays_secret(
             assert KEY.encode() not in content and b"sk-wrong-key" not in content, path
 
 
+def test_a_missing_key_is_found_before_anything_is_spent(tmp_path: Path, tasks: Path, scripted: Start
+                                                         ) -> None:
+    server = scripted()
+    done = run(tmp_path, tasks / "cap_set", server.openai, "--price", "openai/scripted=0/0",
+               env={"OPENAI_API_KEY": ""})
+    assert done.code == 2 and "OPENAI_API_KEY is not set" in done.err
+    assert not (tmp_path / "runs").exists() and server.stats()["calls"] == 0
+
+
 def test_an_unknown_model_is_one_message(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     server = scripted()
     done = run(tmp_path, tasks / "cap_set", server.model.replace("scripted", "nothing"),
