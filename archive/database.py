@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
 from archive.errors import ArchiveError, StorageFull
 from archive.schema import REVISION
@@ -71,7 +71,9 @@ def storage_faults(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into an error for people."""
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, DatabaseError) as error:
+        if isinstance(error, IntegrityError):
+            raise  # a fault of ours, not of the disk
         if any(sign in str(error.orig) for sign in _FULL):
             raise StorageFull(f"{path} can't be written: {error.orig}",
                               "make room or mend the rights, then: evolve resume") from None

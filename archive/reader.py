@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Executable, Row, func, select
+from sqlalchemy import Engine, Executable, Row, func, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
@@ -57,8 +57,10 @@ class ArchiveReader:
 
     def proposal(self, prefix: str) -> Proposal:
         """By id or unique prefix. Raises `NotFound`."""
-        found = self._rows(select(proposals).where(proposals.c.id.startswith(prefix, autoescape=True))
-                           .order_by(proposals.c.number).limit(3))
+        found = self._rows(select(proposals).where(proposals.c.id == prefix))  # by the index
+        found = found or self._rows(
+            select(proposals).where(proposals.c.id.startswith(prefix, autoescape=True))
+            .order_by(proposals.c.number).limit(3))
         if not found:
             raise NotFound(f"there is no proposal {prefix!r}", "list them: evolve tree")
         if len(found) > 1:
@@ -75,11 +77,15 @@ class ArchiveReader:
         return self._with_parents(self._rows(query))
 
     def scores(self, split: str = "search") -> dict[str, float]:
-        """Mean score over the cases of a split, by proposal id; only scored variants."""
+        """Mean score over the cases of a split, by proposal id; only scored variants.
+
+        Rows with a reason belong to a child that failed and was replaced by its repair.
+        """
         per_case = (
             select(evaluations.c.proposal, func.avg(evaluations.c.score).label("mean"))
             .join(proposals, proposals.c.id == evaluations.c.proposal)
-            .where(evaluations.c.split == split, proposals.c.state == State.SCORED.value)
+            .where(evaluations.c.split == split, evaluations.c.reason.is_(None),
+                   proposals.c.state == State.SCORED.value)
             .group_by(evaluations.c.proposal, evaluations.c.case_id).subquery())
         query = select(per_case.c.proposal, func.avg(per_case.c.mean).label("mean"))
         return {row.proposal: row.mean
@@ -137,8 +143,7 @@ class ArchiveReader:
 
     def last_event(self) -> int:
         """The archive's clock: the id of the newest event, 0 when there is none."""
-        with self._reading() as connection:
-            return connection.execute(select(func.max(events.c.id))).scalar() or 0
+        return self._rows(select(func.max(events.c.id)))[0][0] or 0
 
     def failed_children(self, parent: str, count: int) -> list[Proposal]:
         """The latest failed children of a variant, newest first."""
@@ -169,12 +174,8 @@ class ArchiveReader:
         return [_proposal(row, tuple(lineage.get(row.id, ()))) for row in rows]
 
     def _rows(self, query: Executable) -> list[Row[Any]]:
-        with self._reading() as connection:
+        with storage_faults(self.path), self._engine.connect() as connection:
             return list(connection.execute(query).all())
-
-    def _reading(self) -> Connection:
-        with storage_faults(self.path):
-            return self._engine.connect()
 
 
 def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:

@@ -26,6 +26,7 @@ class Snapshot:
         self._row: dict[str, int] = {}
         self._value = np.empty(64)
         self._children = np.zeros(64, dtype=np.int64)
+        self._trusted = np.zeros(64, dtype=np.bool_)
 
     @classmethod
     def load(cls, archive: ArchiveReader, maximize: bool) -> Snapshot:
@@ -58,6 +59,12 @@ class Snapshot:
         """Shape (n,): proposals made from each, pending and failed ones included, rejected not."""
         return self._children[:len(self)]
 
+    @property
+    def trusted(self) -> NDArray[np.int64]:
+        """Rows that are not quarantined; all rows where every one is."""
+        rows = np.flatnonzero(self._trusted[:len(self)])
+        return rows if len(rows) else np.arange(len(self))
+
     def value_of(self, proposal: str) -> float:
         """The value of a scored variant. Raises `KeyError`."""
         return float(self._value[self._row[proposal]])
@@ -72,8 +79,10 @@ class Snapshot:
         if row == len(self._value):
             self._value = np.concatenate([self._value, np.empty_like(self._value)])
             self._children = np.concatenate([self._children, np.zeros_like(self._children)])
+            self._trusted = np.concatenate([self._trusted, np.zeros_like(self._trusted)])
         self._value[row] = score * self.sign
         self._children[row] = 0
+        self._trusted[row] = not proposal.quarantined
         self._row[proposal.id] = row
         self.proposals.append(proposal)
         if not proposal.quarantined and (

@@ -107,6 +107,16 @@ class Engine:
         finished first, and the run is resumable.
         """
         self._next = max(p.number for p in self.recorder.archive.proposals()) + 1
+        try:
+            await self._work()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        if self._fault is not None:
+            raise self._fault
+        return self._halt or self._limit_reached() or "done"
+
+    async def _work(self) -> None:
+        """What was begun before, then new decisions, until nothing is in flight any more."""
         async with asyncio.TaskGroup() as group:
             for proposal in self.recorder.unfinished():
                 self._launch(group, proposal)
@@ -114,9 +124,6 @@ class Engine:
                 await self._fill_slots(group)
             except ArchiveError as error:
                 self._fault = self._fault or error
-        if self._fault is not None:
-            raise self._fault
-        return self._halt or self._limit_reached() or "done"
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
         while not (self._halted() or self._limit_reached()):
@@ -125,6 +132,8 @@ class Engine:
                 if proposal is not None:
                     self._launch(group, proposal)
                     continue
+                if self._in_flight == 0 and self._halt is None:
+                    self._halt = "the record can't be followed: a parent was not scored this time"
             self._changed.clear()
             await self._wait_for_change()
 
@@ -218,7 +227,7 @@ class Engine:
         proposal = stored.proposal
         attempt = await self.recorder.attempts(proposal.id)
         cases = self.task.spec.cases_of("search")
-        pause, deadline = 0.5, time.monotonic() + FAULT_PATIENCE_S
+        pause, deadline = 0.5, None
         while True:
             try:
                 async with self._evaluations:
@@ -226,6 +235,7 @@ class Engine:
                     return await self.evaluator.evaluate(stored.files, cases, attempt)
             except ProviderFault as fault:
                 await self.recorder.release(proposal)
+                deadline = deadline or time.monotonic() + FAULT_PATIENCE_S
                 if time.monotonic() + pause > deadline:
                     raise RunError(f"the sandbox failed for {FAULT_PATIENCE_S:g} s: "
                                    f"{fault.message}", fault.hint or "evolve doctor") from None

@@ -197,6 +197,10 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
                  interrupt: Interrupt, record: Record | None) -> Engine:
     """An engine that decides and asks for itself, or that follows a record."""
     operators = make_operators(settings)
+    mix = operator_mix(settings, operators)
+    begun = recorder.unfinished() if record is None else record.proposals.values()
+    for name in {proposal.operator for proposal in begun} - {SEED} - operators.keys():
+        operators[name] = make_operator(name)  # settings that were changed since
     asks = any(operator.needs_model for operator in operators.values())
     decider: Decider
     if record is not None:
@@ -204,7 +208,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         decider, duplicates = record, record.duplicate
     else:
         asker = Caller(settings, recorder, view.waiting) if asks else None
-        policy = make_policy(settings.policy, operator_mix(settings, operators))
+        policy = make_policy(settings.policy, mix)
         decider, duplicates = PolicyDecider(policy, settings.seed), recorder.duplicate
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, duplicates)
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt,

@@ -76,8 +76,9 @@ class Proposer:
             return None
         problem = f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
         context = await self._context(proposal)
+        rows = tuple(replace(row, reason=row.reason or "replaced") for row in verdict.rows)
         try:
-            return await self._store(proposal, replace(context, repair=problem), 1, verdict.rows)
+            return await self._store(proposal, replace(context, repair=problem), 1, rows)
         except Rejected:
             return None  # the first child stands, and has failed
 

@@ -94,7 +94,10 @@ class Evaluator:
         except BaseException:
             await scorer.close()
             raise
-        self._idle.append(scorer)
+        if said.op == "broken":
+            await scorer.close()  # replaced after a fault
+        else:
+            self._idle.append(scorer)
         return self._read(said, row)
 
     def _read(self, said: Said, row: Evaluation) -> Evaluation:

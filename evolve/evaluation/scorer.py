@@ -8,6 +8,7 @@ or a dict with `score` and, if it likes, `metrics` and `feedback`.
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import socket
 import sys
@@ -140,12 +141,33 @@ def score(evaluate: Any, candidate: Candidate, case: Case, path: str
             raise TypeError(f"evaluate returned the keys {sorted(result)}; it may return "
                             f"{', '.join(RESULT_KEYS)}, and must return score")
         check_score(result["score"])
-        return {"op": "result"}, wire.encode(result | {"score": float(result["score"])})
+        return {"op": "result"}, wire.encode({
+            "score": float(result["score"]), "metrics": checked_metrics(result.get("metrics", {})),
+            "feedback": printable(result.get("feedback", ""))})
     except CandidateError as error:
         return {"op": "refused", "reason": error.reason, "message": error.message[:2000],
                 "log": error.log}, b""
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
         return broken(error, path), b""
+
+
+def checked_metrics(metrics: Any) -> dict[str, Any]:
+    """Metrics are a dict of plain data. Raises `TypeError` or `ValueError`."""
+    if not isinstance(metrics, dict):
+        raise TypeError(f"evaluate returned metrics of type {type(metrics).__name__}, not a dict")
+    plain = {str(key): value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0
+             else value for key, value in metrics.items()}
+    try:
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"evaluate returned metrics that are no plain data: {error}; a number that is "
+                        "not finite is none") from None
+    return plain
+
+
+def printable(text: Any) -> str:
+    """Text that can be stored anywhere: what is no Unicode is escaped."""
+    return str(text).encode(errors="backslashreplace").decode()
 
 
 def check_score(value: Any) -> None:

@@ -82,6 +82,8 @@ class ScorerProcess:
             header, payload = wire.frame_lengths(prefix)
             return (wire.parse_header(await self._reader.readexactly(header)),
                     await self._reader.readexactly(payload))
+        except wire.Malformed as error:
+            raise ScorerDied(f"it sent {error}") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             status = await asyncio.to_thread(self._process.wait)
             raise ScorerDied(f"it ended with status {status}") from None
@@ -110,6 +112,7 @@ async def _ask_candidate(session: Session, header: Mapping[str, Any], payload: b
         else:
             reply = await session.run(header["argv"], payload, header["timeout_s"])
     except CandidateFault as fault:
-        return {"ok": False, "reason": fault.reason.value, "message": fault.message,
-                "log": fault.log}, b""
+        # Cut, so that the frame stays within its limit however the text is escaped.
+        return {"ok": False, "reason": fault.reason.value, "message": fault.message[:1000],
+                "log": fault.log[-2000:]}, b""
     return {"ok": True, "seconds": reply.seconds, "exit": reply.header.get("exit")}, reply.payload

@@ -128,8 +128,9 @@ class Caller:
                 if self._out == 0:
                     raise OutOfBudget(f"{limit} would be passed by the next model call")
                 await self._settled.wait()
+            sent = await self._rows.send_call(call)
             self._out += 1
-            return await self._rows.send_call(call)
+            return sent
 
     def _limit(self, call: Call) -> str | None:
         """The budget that this call might pass; None when it fits."""
@@ -158,8 +159,10 @@ class Caller:
     async def _settle(self, call: Call) -> None:
         async with self._settled:
             self._out -= 1
-            await self._rows.settle_call(call)
-            self._settled.notify_all()
+            try:
+                await self._rows.settle_call(call)
+            finally:
+                self._settled.notify_all()
 
 
 class RecordedCaller:

@@ -15,6 +15,8 @@ from typing import Any
 from evolve.errors import ConfigError, RunError
 from evolve.llm.names import ModelName
 
+_NO_CONNECTION = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")
+_LOST = ("connection error", "disconnected", "timed out", "timeout", "connection reset")
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -118,11 +120,24 @@ def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:
         return ModelError(ModelFault.FINAL, text,
                           "check the model's name; then: evolve doctor --model " + str(name))
     hint = "is the endpoint up? then: evolve resume"
-    if isinstance(error, kinds.Timeout):
-        return ModelError(ModelFault.UNKNOWN, text, hint)
-    if isinstance(error, kinds.APIConnectionError) and "connect" not in str(error).lower():
-        return ModelError(ModelFault.UNKNOWN, text, hint)
-    return ModelError(ModelFault.TRY_AGAIN, text, hint)
+    if _never_arrived(error) or not _lost_on_the_way(kinds, error, text):
+        return ModelError(ModelFault.TRY_AGAIN, text, hint)
+    return ModelError(ModelFault.UNKNOWN, text, hint)
+
+
+def _never_arrived(error: BaseException | None) -> bool:
+    """True when no connection was made: nothing was carried out and nothing is charged."""
+    while error is not None:
+        if type(error).__name__ in _NO_CONNECTION:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _lost_on_the_way(kinds: Any, error: Exception, text: str) -> bool:
+    """True when no answer came, rather than an answer that says no: it may have been charged."""
+    return isinstance(error, (kinds.Timeout, kinds.APIConnectionError)) or any(
+        sign in text.lower() for sign in _LOST)
 
 
 def redact(text: str) -> str:

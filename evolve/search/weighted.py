@@ -33,9 +33,11 @@ def elite_rows(snapshot: Snapshot) -> NDArray[np.int64]:
 
     Changes that change nothing would fill the archive with copies otherwise.
     """
-    order = np.lexsort((-np.arange(len(snapshot)), snapshot.children, -snapshot.values))
+    rows = snapshot.trusted
+    values, children = snapshot.values[rows], snapshot.children[rows]
+    order = rows[np.lexsort((-rows, children, -values))]
     _, first = np.unique(-snapshot.values[order], return_index=True)
-    return order[first[:ARCHIVE_SIZE]]
+    return np.asarray(order[first[:ARCHIVE_SIZE]])
 
 
 class Weighted(Policy):

@@ -16,6 +16,7 @@ from tests.crash.test_kill import assert_stores_clean
 from tests.crash.test_machine_faults import OWN_FAULTS
 
 PATIENCE_S = 60.0
+VARIANTS = 700  # more than are done while the daemon takes its time to stop
 
 
 def wait_until(what: Callable[[], bool]) -> None:
@@ -29,10 +30,12 @@ def daemon_answers() -> bool:
     return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
 
 
+def daemon_is_gone() -> bool:
+    return subprocess.run(["pgrep", "-x", "dockerd"], capture_output=True, check=False).returncode != 0
+
+
 def start_daemon(log: Path) -> None:
-    with log.open("ab") as file:
-        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                         start_new_session=True)
+    subprocess.run(["sh", "-c", f"setsid dockerd >>{log} 2>&1 </dev/null &"], check=True)
     wait_until(daemon_answers)
 
 
@@ -41,27 +44,26 @@ def start_daemon(log: Path) -> None:
 @pytest.mark.timeout(280)
 def test_a_run_waits_for_the_daemon(tmp_path: Path, steps_task: Path) -> None:
     assert os.geteuid() == 0, "only root can stop the daemon"
-    command = [EVOLVE, "run", str(steps_task), "--max-variants", "80", "--name", "r", "--json",
+    command = [EVOLVE, "run", str(steps_task), "--max-variants", str(VARIANTS), "--name", "r", "--json",
                "--sandbox", "docker"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          cwd=tmp_path) as process:
-        assert process.stdout is not None
-        events = [json.loads(process.stdout.readline()) for _ in range(12)]
+    printed = tmp_path / "events.jsonl"  # a file, for nobody reads while the daemon is stopped
+    with printed.open("w") as file, subprocess.Popen(
+            command, stdout=file, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        wait_until(lambda: len(printed.read_text().splitlines()) > 10)
         subprocess.run(["pkill", "-TERM", "-x", "dockerd"], check=True)
         try:
-            wait_until(lambda: not daemon_answers())
-            time.sleep(3)
+            wait_until(daemon_is_gone)
+            wait_until(lambda: "waiting" in printed.read_text())
             assert process.poll() is None, "it waits"
         finally:
-            wait_until(lambda: subprocess.run(["pgrep", "-x", "dockerd"], capture_output=True,
-                                              check=False).returncode != 0)
+            wait_until(daemon_is_gone)
             start_daemon(tmp_path / "dockerd.log")
-        rest, errors = process.communicate(timeout=200)
+        _, errors = process.communicate(timeout=200)
         assert process.returncode == 0, errors
-    events += [json.loads(line) for line in rest.splitlines()]
+    events = [json.loads(line) for line in printed.read_text().splitlines()]
     waits = [e["message"] for e in events if e["event"] == "waiting"]
     assert waits and all("trying again" in message for message in waits)
     variants = [e for e in events if e["event"] == "variant" and e["status"] != "rejected"]
-    assert len(variants) == events[-1]["variants"] == 80
+    assert len(variants) == events[-1]["variants"] == VARIANTS
     assert {e["reason"] for e in variants} <= OWN_FAULTS
     assert_stores_clean(tmp_path / "runs" / "r")
