@@ -17,7 +17,7 @@ from evolve.llm import OutOfBudget
 from evolve.operators import Rejected
 from evolve.proposer import Proposer, Stored
 from evolve.recorder import Recorder
-from evolve.search import Expand, Policy, Stop
+from evolve.search import Expand, Policy, Skip, Stop
 from evolve.tasks import Task
 from sandbox import ProviderFault
 
@@ -57,7 +57,7 @@ class Listener(Protocol):
 class Decider(Protocol):
     """Decides on a numbered slot."""
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | Skip | None:
         """None: not yet, something that runs must end first."""
 
 
@@ -172,6 +172,9 @@ class Engine:
     async def _decide(self) -> Proposal | None:
         snapshot = self.recorder.snapshot
         decision = self.decider.decide(self._next, snapshot)
+        while isinstance(decision, Skip):
+            self._next += 1
+            decision = self.decider.decide(self._next, snapshot)
         if decision is None:
             return None
         if isinstance(decision, Stop):
@@ -212,7 +215,7 @@ class Engine:
         """Score it; a model's child that fails is repaired once and scored again."""
         verdict = await self._verdict(stored)
         if verdict.failed is not None:
-            repaired = await self.proposer.repair(stored.proposal, verdict)
+            repaired = await self._repair(stored.proposal, verdict)
             if repaired is not None:
                 stored, verdict = repaired, await self._verdict(repaired)
         proposal = stored.proposal
@@ -221,6 +224,14 @@ class Engine:
         done = await self.recorder.score(proposal, stored.files, verdict.score, verdict.rows,
                                          above_ceiling(self.task, verdict.score))
         return done, verdict.score
+
+    async def _repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
+        """What the budget does not allow is not repaired; the verdict stands."""
+        try:
+            return await self.proposer.repair(proposal, verdict)
+        except OutOfBudget as error:
+            self._halt = str(error)
+            return None
 
     async def _verdict(self, stored: Stored) -> Verdict:
         """Evaluate; a machine's fault is waited out with back-off, and never a score."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archive import SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
+from evolve import __version__
 from evolve.config import Resolved, Settings, load_keys
 from evolve.engine import (
     Decider,
@@ -127,7 +129,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
             run = create_run(settings.runs_dir, name, task, settings,
                              lambda new: Recorder.create(new.database, new.code, facts))
             with run.lock():
-                evaluator.task = run.task()
+                await evaluator.move_to(run.task(), run.scorer_log)
                 return await _work(run, evaluator, verdict, view, interrupt)
 
 
@@ -142,7 +144,7 @@ async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
     with run.lock():
         if changes:
             settings = run.settings.model_copy(update=changes)
-            facts = {"task": run.task_name, "evaluator": run.evaluator_hash}
+            facts = {"task": run.task_name, "evaluator": run.evaluator_hash, "version": __version__}
             write_run_toml(run.path, facts, settings)
             run = RunFolder(run.path, run.task_name, settings, run.evaluator_hash)
         async with open_evaluator(task, run.settings.sandbox, run.settings.workers,
@@ -157,12 +159,13 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
     reader = ArchiveReader.open(source.database)
     record = Record.read(reader)
     reader.close()
-    async with open_evaluator(task, settings.sandbox, settings.workers, source.scorer_log,
+    async with open_evaluator(task, settings.sandbox, settings.workers, Path(os.devnull),
                               view.note) as evaluator:
         facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
         run = create_run(settings.runs_dir, name, task, settings,
                          lambda new: Recorder.create(new.database, new.code, facts), source.name)
         with run.lock():
+            await evaluator.move_to(run.task(), run.scorer_log)
             outcome = await _work(run, evaluator, None, view, interrupt, record)
     reader = ArchiveReader.open(run.database)
     differences = record.differences(reader)
@@ -202,6 +205,8 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
     for name in {proposal.operator for proposal in begun} - {SEED} - operators.keys():
         operators[name] = make_operator(name)  # settings that were changed since
     asks = any(operator.needs_model for operator in operators.values())
+    if asks and record is None and not settings.model:
+        raise ConfigError("the run has begun proposals that need a model", "give one: --model NAME")
     decider: Decider
     if record is not None:
         asker: Asker | None = RecordedCaller(record.calls)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot
-from evolve.errors import UsageError
-from evolve.search import Expand, Stop
+from evolve.search import Expand, Skip, Stop
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished run decided, was answered, and stored."""
+    """What a run decided, was answered, and stored."""
 
     proposals: dict[int, Proposal]  # by decision number
     calls: list[Call]
@@ -20,20 +19,18 @@ class Record:
 
     @classmethod
     def read(cls, archive: ArchiveReader) -> Record:
-        """Raises `UsageError` when the run is not finished."""
-        proposals = {p.number: p for p in archive.proposals()}
-        open_ones = [p.id for p in proposals.values() if not p.state.finished]
-        if open_ones:
-            raise UsageError(f"{len(open_ones)} proposals of the run are unfinished",
-                             "resume it first: evolve resume")
+        """What is not finished (a budget came between) is left out: it has no children."""
+        proposals = {p.number: p for p in archive.proposals() if p.state.finished}
         with_calls = {call.proposal for call in archive.calls() if call.round == 1}
         repaired = {found for found in with_calls if _has_second(archive.evaluations(found))}
         return cls(proposals, archive.calls(), frozenset(repaired), archive.scores())
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | Skip | None:
         """The recorded decision; None until its parents are scored here, too."""
-        if number not in self.proposals:
+        if number > max(self.proposals):
             return Stop("the record has ended")
+        if number not in self.proposals:
+            return Skip()
         recorded = self.proposals[number]
         if any(parent not in snapshot for parent in recorded.parents):
             return None

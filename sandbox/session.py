@@ -52,6 +52,10 @@ class _Inbox:
         return wire.parse_header(whole[:header]), whole[header:]
 
 
+class _Gone(ProviderFault):
+    """The server's stream has ended; whose fault that is must be found out."""
+
+
 class Session:
     """A candidate in a box. After a fault that ended it, every call raises that fault again."""
 
@@ -120,6 +124,8 @@ class Session:
             await self._kill()
             fault = CandidateFault(Reason.TIMEOUT, f"no answer within {limit:g} s", self.log)
             raise self._broken(fault) from None
+        except _Gone:  # asked for the cause outside the candidate's own time limit
+            raise self._broken(await self._box.explain_death()) from None
         except SandboxError as fault:
             raise self._broken(fault) from None
         if answer.get("id") != header["id"]:
@@ -143,7 +149,7 @@ class Session:
 
     async def _take(self, packet: Packet | None) -> None:
         if packet is None:
-            raise await self._box.explain_death()
+            raise _Gone("the sandbox is gone")
         if packet.kind == b"D":
             self._inbox.data += packet.body
         elif packet.kind == b"L":

@@ -51,6 +51,12 @@ class Evaluator:
         self._log, self._packages = log, packages
         self._idle: list[ScorerProcess] = []
 
+    async def move_to(self, task: Task, log: Path) -> None:
+        """Score with another copy of the task from now on; scorers of the old one end."""
+        self.task, self._log = task, log
+        await asyncio.gather(*(scorer.close() for scorer in self._idle))
+        self._idle.clear()
+
     async def evaluate(self, files: Mapping[str, bytes], cases: Sequence[CaseSpec],
                        attempt: int = 0) -> Verdict:
         """Score on every case, in order, until one fails.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -98,8 +100,8 @@ class ScorerProcess:
     async def close(self) -> None:
         """Kill it: a scorer keeps nothing."""
         self._writer.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        with contextlib.suppress(ProcessLookupError):  # with all that evaluate.py started
+            os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.to_thread(self._process.wait)
 
 

@@ -171,10 +171,15 @@ class RecordedCaller:
     def __init__(self, calls: Sequence[Call]) -> None:
         self._replies = {(call.proposal, call.round): call for call in calls
                          if call.state is CallState.REPLIED}
+        self._refused = {(call.proposal, call.round): call.error or "" for call in calls
+                         if call.state is CallState.FAILED}
 
     async def ask(self, proposal: Proposal, round_: int, messages: Messages) -> Answer:
         """The recorded reply of that proposal and round. Raises `RunError` when there is none."""
         call = self._replies.get((proposal.id, round_))
+        if call is None and (round_ > 0 or (proposal.id, round_) in self._refused):
+            # It was refused then, or there was no budget for a repair.
+            raise ModelError(ModelFault.PROMPT, self._refused.get((proposal.id, round_), "not asked"))
         if call is None:
             raise RunError(f"no reply is recorded for {proposal.id}, round {round_}",
                            "the record is not of a finished run; resume it first")

@@ -5,8 +5,9 @@ from evolve.search.policy import (
     Expand,
     OperatorMix,
     Policy,
+    Skip,
     Stop,
     make_policy,
 )
 
-__all__ = ["POLICIES", "Expand", "OperatorMix", "Policy", "Stop", "make_policy"]
+__all__ = ["POLICIES", "Expand", "OperatorMix", "Policy", "Skip", "Stop", "make_policy"]

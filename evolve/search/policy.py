@@ -36,6 +36,11 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """This number was never carried out in the run that is followed."""
+
+
+@dataclass(frozen=True)
 class OperatorMix:
     """Operators with their weights, and how many parents each one takes."""
 

@@ -38,6 +38,8 @@ def assert_refused(done: Result, code: int, *words: str) -> None:
     ("    return True", ("bool", "not a number")),
     ("    return {'value': 1}", ("value", "score")),
     ("    return {'score': 1, 'metrics': {'x': float('nan')}}", ("not finite",)),
+    ("    return {'score': 1, 'metrics': [1]}", ("metrics", "list")),
+    ("    return {'score': 1, 'metrics': {'x': b'1'}}", ("metrics", "plain data")),
     ("    return candidate.call('nothing')", ("exception", "nothing")),
     ("    import time; time.sleep(60)", ("timeout",)),
     ("    import os; os._exit(3)", ("evaluator", "status 3")),

@@ -61,6 +61,25 @@ def test_bad_replies_are_repaired_or_recorded(tmp_path: Path, tasks: Path, scrip
     assert repaired and all("can't be used" in c["request"] for c in repaired)
 
 
+def test_a_repaired_child_keeps_its_own_score(tmp_path: Path, tasks: Path, scripted: Start) -> None:
+    """With several cases: what its failed first version scored on one of them counts for nothing."""
+    server = scripted()
+    done = run(tmp_path, tasks / "bin_packing", server.model, "--max-variants", 30)
+    assert done.code == 0, done.err
+    live = {e["id"]: e["score"] for e in done.events() if e["event"] == "variant" and e["id"]}
+    stored = {v["id"]: v["score"] for v in evolve("tree", "--json", cwd=tmp_path).json()}
+    assert {key: stored[key] for key in live} == pytest.approx(live)
+    repaired = [c for c in calls_of(tmp_path) if c["round"] == 1 and c["state"] == "replied"]
+    assert repaired, "nothing was repaired, so nothing was tested"
+
+
+def test_a_run_out_of_budget_can_be_replayed(tmp_path: Path, tasks: Path, scripted: Start) -> None:
+    server = scripted("--bad-rate", 0.3)
+    assert run(tmp_path, tasks / "cap_set", server.model, "--max-calls", 14).code == 0
+    again = evolve("replay", "r", cwd=tmp_path)
+    assert again.code == 0 and "0 differences" in again.err, again.err
+
+
 def test_replay_gives_the_same_tree_at_no_cost(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     server = scripted("--bad-rate", 0.3, "--latency", 0.02)
     done = run(tmp_path, tasks / "cap_set", server.model, "--max-variants", 25, "--workers", 2)

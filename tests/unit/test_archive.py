@@ -88,11 +88,13 @@ def test_scores_are_means_over_cases_of_the_search_split(store: Archive) -> None
     made = proposal(0)
     store.plan(made)
     rows = [Evaluation("a", "search", 0, 1.0), Evaluation("a", "search", 1, 3.0),
-            Evaluation("b", "search", 0, 8.0), Evaluation("h", "heldout", 0, 100.0)]
+            Evaluation("b", "search", 0, 8.0), Evaluation("h", "heldout", 0, 100.0),
+            Evaluation("b", "search", 2, 50.0, reason="replaced")]
     store.score(made.id, rows, Kept.BEST, 1.0, None)
     assert store.scores() == {made.id: 5.0}
     assert store.scores("heldout") == {made.id: 100.0}
-    assert [row.score for row in store.evaluations(made.id)] == [1.0, 3.0, 8.0, 100.0]
+    assert [row.score for row in store.evaluations(made.id)] == [
+        1.0, 3.0, 8.0, 100.0, 50.0]
 
 
 def test_nothing_is_kept_of_a_transaction_that_fails(store: Archive) -> None:

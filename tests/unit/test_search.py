@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,16 @@ def test_weighted_prefers_the_better_in_either_direction() -> None:
                   for row in range(5)]
         order = shares if maximize else shares[::-1]
         assert order[0] < order[2] < order[4] + order[3]
+
+
+@pytest.mark.parametrize("name", ["weighted", "random"])
+def test_quarantined_variants_are_no_parents(name: str) -> None:
+    seen = snapshot([1.0, 2.0, 3.0])
+    seen.add(replace(seen.proposals[0], id="cheat", quarantined=True), 99.0)
+    policy = make_policy(name, MIX)
+    for k in range(60):
+        decision = policy.decide(seen, np.random.default_rng(k))
+        assert not isinstance(decision, Stop) and "cheat" not in decision.parents
 
 
 def test_a_name_or_a_dotted_path() -> None:
