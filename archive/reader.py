@@ -145,13 +145,6 @@ class ArchiveReader:
         """The archive's clock: the id of the newest event, 0 when there is none."""
         return self._rows(select(func.max(events.c.id)))[0][0] or 0
 
-    def failed_children(self, parent: str, count: int) -> list[Proposal]:
-        """The latest failed children of a variant, newest first."""
-        query = (select(proposals).join(parents, parents.c.child == proposals.c.id)
-                 .where(parents.c.parent == parent, proposals.c.state == State.FAILED.value)
-                 .order_by(proposals.c.number.desc()).limit(count))
-        return [_proposal(row, (parent,)) for row in self._rows(query)]
-
     def path_to(self, proposal: str) -> list[Proposal]:
         """From the seed to a proposal, along first parents."""
         by_id = {p.id: p for p in self.proposals()}
@@ -182,6 +175,7 @@ def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:
     values = dict(row._mapping)
     values["state"] = State(row.state)
     values["kept"] = Kept(row.kept) if row.kept else None
+    values["decision"] = json.loads(row.decision)
     return Proposal(**values, parents=lineage)
 
 

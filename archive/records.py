@@ -74,6 +74,10 @@ class Proposal:
     improvement: float | None = None
     quarantined: bool = False
     finished_at: float | None = None
+    finished_event: int | None = None  # the order in which proposals ended
+    island: int = 0
+    model: str | None = None  # who was chosen to answer
+    decision: Mapping[str, Any] = field(default_factory=dict)  # what else was decided: evidence
 
     @property
     def is_variant(self) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"  # the newest migration
+REVISION = "0002"  # the newest migration
 
 metadata = MetaData()
 
@@ -46,6 +46,10 @@ proposals = Table(
     Column("improvement", Float),
     Column("quarantined", Boolean, nullable=False, default=False),
     Column("finished_at", Float),
+    Column("finished_event", Integer),
+    Column("island", Integer, nullable=False, server_default="0"),
+    Column("model", String(256)),
+    Column("decision", Text, nullable=False, server_default="{}"),  # JSON
 )
 
 parents = Table(

@@ -24,6 +24,7 @@ class Snapshot:
         self.last_event = 0
         self._best: int | None = None
         self._row: dict[str, int] = {}
+        self._failed: dict[str, list[str]] = {}
         self._value = np.empty(64)
         self._children = np.zeros(64, dtype=np.int64)
         self._trusted = np.zeros(64, dtype=np.bool_)
@@ -35,11 +36,14 @@ class Snapshot:
         scores = archive.scores()
         everything = archive.proposals()
         done = [p for p in everything if p.state is State.SCORED]
-        for proposal in sorted(done, key=lambda p: (p.finished_at or 0.0, p.number)):
+        for proposal in sorted(done, key=lambda p: p.finished_event or 0):
             snapshot.add(proposal, scores[proposal.id])
         for proposal in everything:
             if proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
+        failed = [p for p in everything if p.state is State.FAILED]
+        for proposal in sorted(failed, key=lambda p: p.finished_event or 0):
+            snapshot.fail(proposal)
         snapshot.last_event = archive.last_event()
         return snapshot
 
@@ -98,6 +102,15 @@ class Snapshot:
         """That child was rejected: it never became a variant."""
         for parent in set(parents):
             self._children[self._row[parent]] -= 1
+
+    def fail(self, proposal: Proposal) -> None:
+        """It was evaluated and has no score: its first parent's next children may learn from it."""
+        for parent in proposal.parents[:1]:
+            self._failed.setdefault(parent, []).append(proposal.id)
+
+    def failures_of(self, parent: str, count: int) -> list[str]:
+        """The latest failed children of a variant (ids), newest first."""
+        return self._failed.get(parent, [])[:-count - 1:-1]
 
     def best(self) -> Proposal | None:
         """The scored variant of highest value that is not quarantined; the earliest of equals."""

@@ -40,7 +40,8 @@ class Archive(ArchiveReader):
         """A decision was taken; returns the event's id."""
         values = {c.name: getattr(proposal, c.name) for c in proposals.columns}
         with self._writing() as connection:
-            connection.execute(insert(proposals), values | {"state": State.PLANNED.value})
+            connection.execute(insert(proposals), values | {
+                "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision))})
             rows = [{"child": proposal.id, "position": position, "parent": parent}
                     for position, parent in enumerate(proposal.parents)]
             if rows:
@@ -64,19 +65,16 @@ class Archive(ArchiveReader):
               novelty: float, improvement: float | None, quarantined: bool = False) -> int:
         """It was evaluated on every case that counts."""
         return self._change(proposal, State.SCORED, rows, kept=kept.value, novelty=novelty,
-                            improvement=improvement, quarantined=quarantined,
-                            finished_at=self.clock())
+                            improvement=improvement, quarantined=quarantined)
 
     def fail(self, proposal: str, reason: str, message: str, log: str,
              rows: Sequence[Evaluation] = ()) -> int:
         """The candidate's own fault, with the tail of its log."""
-        return self._change(proposal, State.FAILED, rows, reason=reason, message=message, log=log,
-                            finished_at=self.clock())
+        return self._change(proposal, State.FAILED, rows, reason=reason, message=message, log=log)
 
     def reject(self, proposal: str, reason: str, message: str, note: str = "") -> int:
         """It is no variant: unchanged, a duplicate, not parsable, outside the editable region."""
-        return self._change(proposal, State.REJECTED, reason=reason, message=message, note=note,
-                            finished_at=self.clock())
+        return self._change(proposal, State.REJECTED, reason=reason, message=message, note=note)
 
     def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> None:
         """More rows for a finished variant: a second attempt, held-out cases."""
@@ -127,10 +125,13 @@ class Archive(ArchiveReader):
                 **values: Any) -> int:
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
+            data = {key: values[key] for key in ("reason", "note", "kept", "tree") if values.get(key)}
+            event = self._event(connection, state.value, proposal, data)
+            if state.finished:
+                values |= {"finished_at": self.clock(), "finished_event": event}
             connection.execute(update(proposals).where(proposals.c.id == proposal)
                                .values(state=state.value, **values))
-            data = {key: values[key] for key in ("reason", "note", "kept") if values.get(key)}
-            return self._event(connection, state.value, proposal, data)
+            return event
 
     def _insert_evaluations(self, connection: Connection, proposal: str,
                             rows: Sequence[Evaluation]) -> None:

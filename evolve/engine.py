@@ -22,6 +22,7 @@ from evolve.tasks import Task
 from sandbox import ProviderFault
 
 FAULT_PATIENCE_S = 120.0  # how long a machine's fault is waited out, all tries together
+FAILURES_SHOWN = 3
 REJECTIONS_IN_A_ROW = 300  # then the operators have nothing new to offer
 
 
@@ -180,7 +181,7 @@ class Engine:
         if isinstance(decision, Stop):
             self._halt = decision.reason
             return None
-        proposal = plan_proposal(decision, self.settings.seed, self._next, snapshot.last_event)
+        proposal = plan_proposal(decision, self.settings.seed, self._next, snapshot)
         self._next += 1
         await self.recorder.plan(proposal)
         return proposal
@@ -267,10 +268,16 @@ class Engine:
         return time.monotonic() - self._started
 
 
-def plan_proposal(decision: Expand, seed: int, number: int, seen: int) -> Proposal:
-    """The proposal of a decision; its id follows from the run's seed and the number."""
+def plan_proposal(decision: Expand, seed: int, number: int, snapshot: Snapshot) -> Proposal:
+    """The proposal of a decision, with its evidence: what is shown was known when it was decided.
+
+    The id follows from the run's seed and the number.
+    """
+    evidence = {"inspirations": list(decision.inspirations),
+                "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN)}
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
-                    decision.parents, seen, time.time())
+                    decision.parents, snapshot.last_event, time.time(), island=decision.island,
+                    model=decision.model, decision=evidence)
 
 
 def above_ceiling(task: Task, score: float) -> bool:

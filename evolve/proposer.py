@@ -16,7 +16,6 @@ from evolve.operators.checks import check_child
 from evolve.recorder import Recorder
 from evolve.tasks import Task
 
-TOP_SHOWN, INSPIRATIONS_SHOWN, FAILURES_SHOWN = 4, 2, 3
 LOG_CHARS = 1500
 
 
@@ -105,10 +104,11 @@ class Proposer:
                        self._ask_for(proposal))
 
     async def _evidence(self, proposal: Proposal) -> Evidence:
-        top = [p.id for p in self._recorder.snapshot.top(TOP_SHOWN) if p.id not in proposal.parents]
-        inspirations = [await self._recorder.parent(found) for found in top[:INSPIRATIONS_SHOWN]]
-        failures = await self._recorder.failures_of(proposal.parents[0], FAILURES_SHOWN)
-        return Evidence(tuple(inspirations), failures)
+        """What was known when it was decided, whatever has happened since."""
+        decided = proposal.decision
+        inspirations = [await self._recorder.parent(found) for found in decided.get("inspirations", ())]
+        failures = [await self._recorder.proposal(found) for found in decided.get("failures", ())]
+        return Evidence(tuple(inspirations), tuple(failures))
 
     def _ask_for(self, proposal: Proposal) -> Ask:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:

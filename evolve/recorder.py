@@ -85,10 +85,9 @@ class Recorder:
         """The files of a stored tree."""
         return await self._in_git(self.code.files, tree)
 
-    async def failures_of(self, parent: str, count: int) -> tuple[Proposal, ...]:
-        """The latest failed children of a variant, newest first."""
-        failed = await self._in_sql(self.archive.failed_children, parent, count)
-        return tuple(failed)
+    async def proposal(self, proposal_id: str) -> Proposal:
+        """Any proposal as it stands."""
+        return await self._in_sql(self.archive.proposal, proposal_id)
 
     async def tree_of(self, files: Mapping[str, bytes]) -> str:
         """The hash that these files have in git."""
@@ -153,6 +152,7 @@ class Recorder:
         """The candidate's own fault."""
         assert row.reason is not None
         self._count(proposal, State.FAILED)
+        self.snapshot.fail(proposal)
         self.snapshot.last_event = await self._in_sql(
             self.archive.fail, proposal.id, row.reason, row.message, row.log, rows)
         return replace(proposal, state=State.FAILED, reason=row.reason, message=row.message)

@@ -26,6 +26,8 @@ class Expand:
     parents: tuple[str, ...]
     operator: str
     inspirations: tuple[str, ...] = ()
+    island: int = 0
+    model: str | None = None  # who is asked; None: one of the run's models, by the proposal's id
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class OperatorMix:
     weights: Mapping[str, float]
     parents: Mapping[str, int]
 
-    def draw(self, rng: np.random.Generator, available: int) -> str:
+    def draw(self, snapshot: Snapshot, rng: np.random.Generator, available: int) -> str:
         """One operator that `available` scored variants suffice for."""
         names = [n for n in self.weights if self.parents[n] <= available]
         weights = np.array([self.weights[n] for n in names])

@@ -13,6 +13,6 @@ class Random(Policy):
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw an operator, then its parents without repetition."""
-        operator = self.operators.draw(rng, len(snapshot.trusted))
+        operator = self.operators.draw(snapshot, rng, len(snapshot.trusted))
         rows = rng.choice(snapshot.trusted, size=self.operators.parents[operator], replace=False)
         return Expand(tuple(snapshot.proposals[int(row)].id for row in rows), operator)

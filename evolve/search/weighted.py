@@ -46,7 +46,7 @@ class Weighted(Policy):
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw operator, then parents without repetition."""
         elite = elite_rows(snapshot)
-        operator = self.operators.draw(rng, len(elite))
+        operator = self.operators.draw(snapshot, rng, len(elite))
         probabilities = parent_probabilities(snapshot.values[elite], snapshot.children[elite])
         count = self.operators.parents[operator]
         rows = rng.choice(elite, size=count, replace=False, p=probabilities)
