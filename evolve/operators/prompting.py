@@ -26,8 +26,10 @@ def _templates() -> jinja2.Environment:
 def messages_for(context: Context, instruction: str) -> list[dict[str, str]]:
     """The chat for an operator: system, then task, evidence, parent and instruction."""
     task, parent = context.task, context.parents[0]
-    marked = any(b"EVOLVE-BLOCK-START" in parent.files[path] for path in task.editable)
-    common: dict[str, Any] = {"task": task, "marked": marked, "several": len(task.editable) > 1}
+    paths = task.edits.within(parent.files)
+    marked = any(b"EVOLVE-BLOCK-START" in parent.files[path] for path in paths)
+    common: dict[str, Any] = {"task": task, "marked": marked,
+                              "several": len(paths) > 1 or bool(task.edits.patterns)}
     text = "\n".join([
         _render("task.j2", **common),
         _render("evidence.j2", parent=_shown(task, parent),
@@ -48,7 +50,8 @@ def _render(template: str, **values: Any) -> str:
 
 
 def _shown(task: Task, variant: Parent) -> dict[str, Any]:
-    files = [(path, _with_end(variant.files[path].decode())) for path in task.editable]
+    files = [(path, _with_end(variant.files[path].decode()))
+             for path in task.edits.within(variant.files)]
     listing = _render("variant.j2", files=files, language=task.spec.language)
     return {"score": variant.score, "rows": variant.rows, "listing": listing[:LISTING_BYTES]}
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from evolve.operators.edits import rewrite
 from evolve.operators.model_operator import ModelOperator
-from evolve.operators.operator import Context
 
 
 class Rewrite(ModelOperator):
@@ -14,6 +10,3 @@ class Rewrite(ModelOperator):
 
     name = "rewrite"
     instruction = "rewrite.j2"
-
-    def apply(self, reply: str, context: Context) -> Mapping[str, bytes]:
-        return rewrite(reply, context.parents[0].files, context.task.editable)
