@@ -145,7 +145,7 @@ def _trim(reading: Reading) -> Reading:
 def _put(place: Place, text: str) -> str:
     """New lines end as the file's lines do; a file without a last line end stays without one."""
     lines = split_lines(text)
-    end = "\r\n" if lines[place.first].endswith("\r\n") else "\n"
+    end = "\r\n" if lines[0].endswith("\r\n") else "\n"
     new = "".join([*lines[:place.first], *(f"{line}{end}" for line in place.replace),
                    *lines[place.last:]])
     return new if text.endswith("\n") or place.last < len(lines) else new.removesuffix(end)
