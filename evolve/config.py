@@ -30,6 +30,8 @@ class Settings(BaseModel):
         200, ge=1, description="stop after so many scored or failed variants")
     max_time_s: float | None = Field(None, gt=0, description="stop after so long, each time it runs")
     seed: int = Field(0, ge=0, description="all random draws come from it")
+    scorer_seed: int | None = Field(
+        None, ge=0, lt=2**63, description="the scorer's secret randomness; drawn anew for each run")
     runs_dir: Path = Field(Path("runs"), description="where run folders lie")
     model: tuple[str, ...] = Field((), description="models that propose changes")
     operators: dict[str, float] = Field({}, description="operators with their weights")
