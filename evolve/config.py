@@ -42,8 +42,11 @@ class Settings(BaseModel):
     reply_tokens: int = Field(4096, ge=16, description="the longest reply of a model")
     temperature: float = Field(0.8, ge=0, le=2, description="of model calls")
     call_timeout_s: float = Field(300.0, gt=0, description="for one model call")
-    price: dict[str, tuple[float, float]] = Field(
-        {}, description="dollars for a million tokens (prompt, reply), by model")
+    price: dict[str, tuple[float, float] | tuple[float, float, float]] = Field(
+        {}, description="dollars for a million tokens (prompt, reply[, cached prompt]), by model")
+    price_per_second: dict[str, float] = Field(
+        {}, description="dollars for a second of a call, by model: one's own server")
+    requests_per_minute: dict[str, int] = Field({}, description="at most so many, by model")
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _from_variables(variables: Mapping[str, str], origin: str) -> dict[str, Any]
 def _value_of(key: str, text: str, origin: str) -> Any:
     if key == "model":
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if key in ("operators", "price"):
+    if key in ("operators", "price", "price_per_second", "requests_per_minute"):
         try:
             return tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError as error:
@@ -174,19 +177,19 @@ def parse_dollars(text: str) -> float:
     return value
 
 
-def parse_prices(texts: Iterable[str]) -> dict[str, tuple[float, float]]:
-    """"MODEL=PROMPT/REPLY" in dollars for a million tokens. Raises `ConfigError`."""
+def parse_prices(texts: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """"MODEL=PROMPT/REPLY[/CACHED]" in dollars for a million tokens. Raises `ConfigError`."""
     prices = {}
     for text in texts:
         model, _, numbers = text.rpartition("=")
-        prompt, _, reply = numbers.partition("/")
         try:
-            prices[model] = (float(prompt), float(reply))
+            found = tuple(map(float, numbers.split("/")))
         except ValueError:
-            prices[""] = (-1.0, -1.0)
-        if "" in prices or min(prices[model]) < 0:
+            found = ()
+        if not model or len(found) not in (2, 3) or not min(found) >= 0:
             raise ConfigError(f"{text!r} is no price",
                               "write MODEL=PROMPT/REPLY, for example openai/x=0.15/0.60")
+        prices[model] = found
     return prices
 
 

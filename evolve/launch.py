@@ -249,7 +249,7 @@ async def check_models(settings: Settings) -> None:
     load_keys()
     for text in settings.model:
         name = parse_model(text)
-        await asyncio.to_thread(price_of, name, settings.price)
+        await asyncio.to_thread(price_of, name, settings.price, settings.price_per_second)
         await asyncio.to_thread(check_key, name)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from evolve.operators.edits import apply_reply, first_words
-from evolve.operators.operator import Child, Context, Operator, Reply
+from evolve.operators.operator import Child, Context, Operator, Rejected, Reply
 from evolve.operators.prompting import messages_for, repair_message
 
 
@@ -30,5 +30,7 @@ class ModelOperator(Operator):
 
     def apply(self, reply: Reply, context: Context) -> Mapping[str, bytes]:
         """The child's files. Raises `Rejected`."""
+        if reply.finish_reason == "content_filter" and not reply.text.strip():
+            raise Rejected("refused", "the model declined to answer")
         return apply_reply(reply.text, context.parents[0].files, context.task.edits,
                            whole=self.whole, cut_off=reply.finish_reason == "length")
