@@ -1,4 +1,4 @@
-"""The scripted model over a real socket, in a thread of this process, so that its counters can be read."""
+"""The scripted model over a real socket, in a thread: its counters can be read."""
 
 from __future__ import annotations
 

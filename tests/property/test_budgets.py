@@ -1,4 +1,4 @@
-"""Budgets hold whatever arrives when: a real archive, real sockets, calls at the same time, failures."""
+"""Budgets hold whatever arrives when: a real archive, real sockets, concurrent calls, failures."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def test_a_second_of_ones_own_server_can_cost(tmp_path: Path) -> None:
 
 def test_cached_tokens_cost_what_they_cost(tmp_path: Path) -> None:
     with serving(Script(cached_share=0.5)) as server:
-        given_ = Settings(model=(server.model,), price={server.model: (10.0, 0.0, 1.0)}, reply_tokens=64)
+        price = {server.model: (10.0, 0.0, 1.0)}
+        given_ = Settings(model=(server.model,), price=price, reply_tokens=64)
         recorder = make_recorder(tmp_path)
         try:
             asyncio.run(ask_all(given_, recorder, 1))
@@ -144,7 +145,7 @@ def test_retry_after_is_honoured_by_all_calls_of_the_model(tmp_path: Path) -> No
     ("reset", "uncertain"), ("garbage", "uncertain"), ("empty", "uncertain"), ("refusal", "replied"),
     ("no_usage", "replied")])
 def test_what_each_failure_does_to_the_books(tmp_path: Path, failure: str, state: str) -> None:
-    """The server said no: nothing is charged. Nobody knows: the reservation is. An answer: its usage."""
+    """It said no: nothing is charged. Nobody knows: the reservation is. An answer: its usage."""
     with serving(Script(failures={failure: 1.0}, hang_s=3.0)) as server:
         given_ = Settings(model=(server.model,), price={server.model: (1.0, 1.0)}, reply_tokens=64,
                           call_timeout_s=0.5, max_calls=2)
