@@ -6,6 +6,7 @@ This package knows neither the engine nor the sandbox.
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
 from archive.novelty import NoveltyIndex, embed
+from archive.outcomes import Outcome
 from archive.reader import ArchiveReader
 from archive.records import (
     SEED,
@@ -14,6 +15,7 @@ from archive.records import (
     Evaluation,
     Event,
     Kept,
+    Note,
     Proposal,
     Spend,
     State,
@@ -25,6 +27,6 @@ from archive.store import Archive
 
 __all__ = [
     "SEED", "Archive", "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit",
-    "Evaluation", "Event", "Kept", "NotFound", "NoveltyIndex", "Proposal", "Snapshot", "Spend",
-    "State", "StorageFull", "Variant", "derive_id", "embed",
+    "Evaluation", "Event", "Kept", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal",
+    "Snapshot", "Spend", "State", "StorageFull", "Variant", "derive_id", "embed",
 ]

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,12 @@ class Settings(BaseModel):
     runs_dir: Path = Field(Path("runs"), description="where run folders lie")
     model: tuple[str, ...] = Field((), description="models that propose changes")
     operators: dict[str, float] = Field({}, description="operators with their weights")
+    operator_choice: Literal["weights", "bandit"] = Field(
+        "weights", description="operators and models by fixed weights, or by what has paid off")
+    notes: Literal["off", "statistics", "model"] = Field(
+        "statistics", description="what is learned on the way, for later prompts")
+    notes_every: int = Field(50, ge=1, description="notes are taken at every so many decisions")
+    prompt_tokens: int = Field(16_000, ge=500, description="the longest prompt; evidence is cut to it")
     model_calls: int = Field(8, ge=1, description="model calls at the same time")
     budget_usd: float | None = Field(None, gt=0, description="stop before so many dollars")
     max_tokens: int | None = Field(None, ge=1, description="stop before so many tokens")

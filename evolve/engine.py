@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,12 +17,11 @@ from evolve.llm import OutOfBudget
 from evolve.operators import Rejected
 from evolve.proposer import Proposer, Stored
 from evolve.recorder import Recorder
-from evolve.search import Expand, Policy, Skip, Stop
+from evolve.search import Expand, Policy, Skip, Stop, evidence_of
 from evolve.tasks import Task
 from sandbox import ProviderFault
 
 FAULT_PATIENCE_S = 120.0  # how long a machine's fault is waited out, all tries together
-FAILURES_SHOWN = 3
 REJECTIONS_IN_A_ROW = 300  # then the operators have nothing new to offer
 
 
@@ -71,7 +70,18 @@ class PolicyDecider:
 
     def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
         """What the policy says."""
-        return self.policy.decide(snapshot, np.random.default_rng([self.seed, number]))
+        rng = np.random.default_rng([self.seed, number])
+        decision = self.policy.decide(snapshot, rng)
+        if isinstance(decision, Stop) or decision.model is not None:
+            return decision
+        model = self.policy.operators.draw_model(decision.operator, snapshot, rng)
+        return replace(decision, model=model)
+
+
+class Notes(Protocol):
+    """Writes down what was learned, when it is due."""
+
+    async def take(self, number: int, snapshot: Snapshot) -> None: ...
 
 
 @dataclass
@@ -86,7 +96,9 @@ class Engine:
 
     def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
                  recorder: Recorder, evaluator: Evaluator, listener: Listener,
-                 interrupt: Interrupt, model_slots: int = 0) -> None:
+                 interrupt: Interrupt, model_slots: int = 0,
+                 notes: Notes | None = None) -> None:
+        self.notes = notes
         self.settings, self.decider, self.proposer = settings, decider, proposer
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt = listener, interrupt
@@ -172,6 +184,8 @@ class Engine:
 
     async def _decide(self) -> Proposal | None:
         snapshot = self.recorder.snapshot
+        if self.notes is not None:
+            await self.notes.take(self._next, snapshot)
         decision = self.decider.decide(self._next, snapshot)
         while isinstance(decision, Skip):
             self._next += 1
@@ -273,11 +287,10 @@ def plan_proposal(decision: Expand, seed: int, number: int, snapshot: Snapshot) 
 
     The id follows from the run's seed and the number.
     """
-    evidence = {"inspirations": list(decision.inspirations),
-                "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN)}
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
                     decision.parents, snapshot.last_event, time.time(), island=decision.island,
-                    model=decision.model, decision=evidence)
+                    model=decision.model,
+                    decision=evidence_of(decision, snapshot))
 
 
 def above_ceiling(task: Task, score: float) -> bool:

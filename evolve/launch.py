@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from archive import SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
 from evolve import __version__
-from evolve.config import Resolved, Settings, load_keys
+from evolve.config import Resolved, Settings, load_keys, user_file
 from evolve.engine import (
     Decider,
     Engine,
@@ -26,8 +26,10 @@ from evolve.engine import (
 )
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
-from evolve.llm import Caller, RecordedCaller, check_key, parse_model, price_of
+from evolve.llm import Caller, RecordedCaller, check_key, counter_for, parse_model, price_of
+from evolve.notes import NoteTaker
 from evolve.operators import Operator, make_operator
+from evolve.operators.prompting import Prompts
 from evolve.proposer import Asker, Proposer
 from evolve.recorder import Recorder
 from evolve.replay import Record
@@ -219,9 +221,22 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         asker = Caller(settings, recorder, view.waiting) if asks else None
         policy = make_policy(settings.policy, mix)
         decider, duplicates = PolicyDecider(policy, settings.seed), recorder.duplicate
-    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, duplicates)
+    prompts = make_prompts(evaluator.task, settings)
+    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, duplicates, prompts)
+    notes = None
+    if asks and record is None and settings.notes != "off":
+        notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,
+                          asker if settings.notes == "model" else None)
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt,
-                  settings.model_calls if asks else 0)
+                  settings.model_calls if asks else 0, notes)
+
+
+def make_prompts(task: Task, settings: Settings) -> Prompts:
+    """The task's own prompts before the user's before ours. Raises `ConfigError`."""
+    prompts = Prompts((task.folder / "prompts", user_file().parent / "prompts"),
+                      settings.prompt_tokens, counter_for(settings.model))
+    prompts.check()
+    return prompts
 
 
 async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None) -> None:
@@ -270,4 +285,5 @@ def operator_mix(settings: Settings, operators: dict[str, Operator]) -> Operator
     if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
         raise ConfigError("no operator with one parent has a weight above zero",
                           f"for example: {WITHOUT_MODEL}")
-    return OperatorMix(weights, parents)
+    asking = frozenset(name for name, operator in operators.items() if operator.needs_model)
+    return OperatorMix(weights, parents, settings.operator_choice, settings.model, asking)

@@ -97,6 +97,7 @@ def load_litellm() -> Any:
         import litellm
     litellm.suppress_debug_info = True
     litellm.telemetry = False
+    litellm.disable_hf_tokenizer_download = True  # counting tokens must not need a network
     return litellm
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from evolve.operators.model_operator import ModelOperator
+from evolve.operators.operator import Context
+
+VARIANTS = 5  # of the instruction, in rewrite.j2
 
 
 class Rewrite(ModelOperator):
-    """A new program in place of the old one."""
+    """A new program in place of the old one, asked for in one of several ways."""
 
     name = "rewrite"
     instruction = "rewrite.j2"
+
+    def values(self, context: Context) -> dict[str, Any]:
+        return {"variant": int(context.rng.integers(VARIANTS))}

@@ -17,7 +17,7 @@ from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import TaskSpec
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
-_NOT_SCORER = ("initial", "README.md", "__pycache__")
+_NOT_SCORER = ("initial", "prompts", "README.md", "__pycache__")
 _SKIPPED = ("__pycache__", ".git", ".DS_Store")
 
 
