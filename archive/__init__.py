@@ -5,6 +5,7 @@ This package knows neither the engine nor the sandbox.
 
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
+from archive.group_commit import GroupCommit
 from archive.novelty import NoveltyIndex, embed
 from archive.reader import ArchiveReader
 from archive.records import (
@@ -25,6 +26,6 @@ from archive.store import Archive
 
 __all__ = [
     "SEED", "Archive", "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit",
-    "Evaluation", "Event", "Kept", "NotFound", "NoveltyIndex", "Proposal", "Snapshot", "Spend",
-    "State", "StorageFull", "Variant", "derive_id", "embed",
+    "Evaluation", "Event", "GroupCommit", "Kept", "NotFound", "NoveltyIndex", "Proposal", "Snapshot",
+    "Spend", "State", "StorageFull", "Variant", "derive_id", "embed",
 ]

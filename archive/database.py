@@ -14,7 +14,8 @@ from archive.errors import ArchiveError, StorageFull
 from archive.schema import REVISION
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open")
+_FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open",
+         "database is locked")
 
 
 def create_database(path: Path) -> Engine:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Engine, Executable, Row, func, select
+from sqlalchemy import Connection, Engine, Executable, Row, func, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
@@ -41,6 +42,7 @@ class ArchiveReader:
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine, self.path = engine, path
+        self._shared = threading.local()  # the connection of a transaction that this thread has open
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -141,6 +143,20 @@ class ArchiveReader:
         return [Event(row.id, row.at, row.kind, row.proposal, json.loads(row.data))
                 for row in self._rows(query)]
 
+    def awaiting_their_turn(self) -> dict[str, int]:
+        """Unfinished proposals whose evaluation is complete, with its attempt."""
+        query = (select(events.c.proposal, events.c.data)
+                 .join(proposals, proposals.c.id == events.c.proposal)
+                 .where(events.c.kind == "evaluated",
+                        proposals.c.state == State.EVALUATING.value).order_by(events.c.id))
+        return {row.proposal: json.loads(row.data)["attempt"] for row in self._rows(query)}
+
+    def replaced_trees(self) -> list[tuple[str, str]]:
+        """(proposal, tree) of every first child that failed and was replaced by its repair."""
+        query = select(events.c.proposal, events.c.data).where(
+            events.c.kind == State.PROPOSED.value, events.c.data.contains('"replaces"'))
+        return [(row.proposal, json.loads(row.data)["replaces"]) for row in self._rows(query)]
+
     def last_event(self) -> int:
         """The archive's clock: the id of the newest event, 0 when there is none."""
         return self._rows(select(func.max(events.c.id)))[0][0] or 0
@@ -167,8 +183,14 @@ class ArchiveReader:
         return [_proposal(row, tuple(lineage.get(row.id, ()))) for row in rows]
 
     def _rows(self, query: Executable) -> list[Row[Any]]:
+        shared = self._shared_connection()
+        if shared is not None:
+            return list(shared.execute(query).all())
         with storage_faults(self.path), self._engine.connect() as connection:
             return list(connection.execute(query).all())
+
+    def _shared_connection(self) -> Connection | None:
+        return getattr(self._shared, "connection", None)
 
 
 def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:

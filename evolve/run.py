@@ -55,6 +55,11 @@ class RunFolder:
     def scorer_log(self) -> Path:
         return self.path / "logs" / "scorer.log"
 
+    @property
+    def stop_file(self) -> Path:
+        """Where it appears, the run stops."""
+        return self.path / "stop"
+
     def task(self) -> Task:
         """The run's own copy of the task. Raises `TaskError`; refuses a changed evaluator."""
         task = load_task(self.path / "task")

@@ -15,7 +15,7 @@ import typer
 from evolve.cli.options import Json, RunName, RunsDir, Sandbox, runs_folder
 
 if TYPE_CHECKING:
-    from evolve.engine import Interrupt
+    from evolve.interrupt import Interrupt
     from evolve.launch import View
 
 TaskDir = Annotated[Path, typer.Argument(help="A task directory.")]
@@ -164,7 +164,7 @@ def _view(json: bool) -> View:
 
 
 def _interrupt() -> Interrupt:
-    from evolve.engine import Interrupt
+    from evolve.interrupt import Interrupt
 
     return Interrupt()
 
@@ -179,10 +179,10 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
         assert task is not None
 
         def on_signal() -> None:
-            if interrupt.requested:
+            if interrupt.asked:
                 task.cancel()
                 return
-            interrupt.requested = True
+            interrupt.asked = True
             view.note("stopping: what is in flight is finished first; Ctrl-C again stops at once")
 
         for name in (signal.SIGINT, signal.SIGTERM):
