@@ -140,8 +140,24 @@ class ArchiveReader:
     def events(self, after: int = 0) -> list[Event]:
         """What happened after an event, oldest first."""
         query = select(events).where(events.c.id > after).order_by(events.c.id)
-        return [Event(row.id, row.at, row.kind, row.proposal, json.loads(row.data))
-                for row in self._rows(query)]
+        return [_event(row) for row in self._rows(query)]
+
+    def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
+        """The newest event of each kind that there is."""
+        newest = select(func.max(events.c.id)).where(events.c.kind.in_(list(kinds)))
+        rows = self._rows(select(events).where(events.c.id.in_(newest.group_by(events.c.kind))))
+        return {row.kind: _event(row) for row in rows}
+
+    def last_event_at(self) -> float | None:
+        """When something happened last, in seconds since the epoch."""
+        rows = self._rows(select(events.c.at).order_by(events.c.id.desc()).limit(1))
+        return rows[0].at if rows else None
+
+    def finished_since(self, moment: float) -> int:
+        """How many variants were scored or failed since."""
+        states = [State.SCORED.value, State.FAILED.value]
+        return int(self._rows(select(func.count()).select_from(proposals).where(
+            proposals.c.finished_at >= moment, proposals.c.state.in_(states)))[0][0])
 
     def awaiting_their_turn(self) -> dict[str, int]:
         """Unfinished proposals whose evaluation is complete, with its attempt."""
@@ -199,6 +215,10 @@ def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:
     values["kept"] = Kept(row.kept) if row.kept else None
     values["decision"] = json.loads(row.decision)
     return Proposal(**values, parents=lineage)
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(row.id, row.at, row.kind, row.proposal, json.loads(row.data))
 
 
 def _evaluation(row: Row[Any]) -> Evaluation:

@@ -249,10 +249,14 @@ class Engine:
                 if time.monotonic() + pause > deadline:
                     raise RunError(f"the sandbox failed for {patience:g} s: {fault.message}",
                                    fault.hint or "evolve doctor") from None
-                self.listener.waiting(f"the sandbox failed ({fault.message}); "
-                                      f"trying again in {pause:g} s")
+                await self._wait_aloud(f"the sandbox failed ({fault.message}); "
+                                       f"trying again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 20.0)
+
+    async def _wait_aloud(self, message: str) -> None:
+        self.listener.waiting(message)
+        await self.recorder.note("waiting", {"message": message})
 
     async def _attempt(self, stored: Stored) -> Verdict:
         """One evaluation, once a worker is free. Raises `ProviderFault`."""

@@ -69,6 +69,15 @@ class RunFolder:
                              "restore it, or begin a new run with the changed task")
         return task
 
+    def worker(self) -> str | None:
+        """Who is at work on it now, in words; None when nobody is."""
+        with (self.path / "lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return file.read().strip() or "somebody"
+        return None
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """One engine at a time; the lock ends with the process. Raises `RunLocked`."""
