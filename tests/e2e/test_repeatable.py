@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from archive import ArchiveReader, State
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
