@@ -5,6 +5,7 @@ This package knows neither the engine nor the sandbox.
 
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
+from archive.group_commit import GroupCommit
 from archive.novelty import NoveltyIndex, embed
 from archive.outcomes import Outcome
 from archive.reader import ArchiveReader
@@ -27,6 +28,6 @@ from archive.store import Archive
 
 __all__ = [
     "SEED", "Archive", "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit",
-    "Evaluation", "Event", "Kept", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal",
-    "Snapshot", "Spend", "State", "StorageFull", "Variant", "derive_id", "embed",
+    "Evaluation", "Event", "GroupCommit", "Kept", "NotFound", "Note", "NoveltyIndex", "Outcome",
+    "Proposal", "Snapshot", "Spend", "State", "StorageFull", "Variant", "derive_id", "embed",
 ]

@@ -78,6 +78,10 @@ class Snapshot:
         rows = np.flatnonzero(self._trusted[:len(self)])
         return rows if len(rows) else np.arange(len(self))
 
+    def proposal(self, proposal: str) -> Proposal:
+        """The record of a scored variant. Raises `KeyError`."""
+        return self.proposals[self._row[proposal]]
+
     def value_of(self, proposal: str) -> float:
         """The value of a scored variant. Raises `KeyError`."""
         return float(self._value[self._row[proposal]])
@@ -135,10 +139,6 @@ class Snapshot:
         if proposal.number > 0:
             self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
 
-    def variant(self, proposal: str) -> Proposal:
-        """A scored variant by its id. Raises `KeyError`."""
-        return self.proposals[self._row[proposal]]
-
     def children_of(self, parent: str) -> list[Proposal]:
         """Scored variants whose first parent it is, oldest first."""
         return [self.proposals[row] for row in self._scored.get(parent, [])]
@@ -150,6 +150,10 @@ class Snapshot:
     def best(self) -> Proposal | None:
         """The scored variant of highest value that is not quarantined; the earliest of equals."""
         return None if self._best is None else self.proposals[self._best]
+
+    def since_best(self) -> int:
+        """How many variants were scored after the best one."""
+        return 0 if self._best is None else len(self) - 1 - self._best
 
     def top(self, count: int) -> list[Proposal]:
         """The best that are not quarantined, best first."""

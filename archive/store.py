@@ -50,9 +50,13 @@ class Archive(ArchiveReader):
             return self._event(connection, "planned", proposal.id, {"number": proposal.number})
 
     def propose(self, proposal: str, tree: str, commit: str, note: str,
-                rows: Sequence[Evaluation] = ()) -> int:
-        """The child's tree passed the checks and is in git; `rows` are those of one it replaces."""
-        return self._change(proposal, State.PROPOSED, rows, tree=tree, commit=commit, note=note)
+                rows: Sequence[Evaluation] = (), replaces: str | None = None) -> int:
+        """The child's tree passed the checks and is in git.
+
+        `rows` are those of a first child that failed, `replaces` is its tree.
+        """
+        return self._change(proposal, State.PROPOSED, rows, {"replaces": replaces} if replaces else {},
+                            tree=tree, commit=commit, note=note)
 
     def evaluating(self, proposal: str) -> int:
         """A sandbox is at work on it."""
@@ -77,11 +81,12 @@ class Archive(ArchiveReader):
         """It is no variant: unchanged, a duplicate, not parsable, outside the editable region."""
         return self._change(proposal, State.REJECTED, reason=reason, message=message, note=note)
 
-    def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> None:
-        """More rows for a finished variant: a second attempt, held-out cases."""
+    def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> int:
+        """Rows without a change of state: they wait for their turn, or add to a finished variant."""
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
-            self._event(connection, "evaluated", proposal, {"cases": [row.case for row in rows]})
+            return self._event(connection, "evaluated", proposal, {
+                "cases": [row.case for row in rows], "attempt": max(row.attempt for row in rows)})
 
     def send_call(self, call: Call) -> int:
         """Reserve and record a model call before it leaves; returns its id."""
@@ -130,10 +135,11 @@ class Archive(ArchiveReader):
             return self._event(connection, kind, None, data)
 
     def _change(self, proposal: str, state: State, rows: Sequence[Evaluation] = (),
-                **values: Any) -> int:
+                facts: Mapping[str, Any] | None = None, **values: Any) -> int:
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
-            data = {key: values[key] for key in ("reason", "note", "kept", "tree") if values.get(key)}
+            data = {key: values[key] for key in ("reason", "note", "kept") if values.get(key)}
+            data |= facts or {}
             event = self._event(connection, state.value, proposal, data)
             if state.finished:
                 values |= {"finished_at": self.clock(), "finished_event": event}
@@ -160,6 +166,20 @@ class Archive(ArchiveReader):
         return int(key[0])
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Everything that this thread asks inside is one transaction: all of it is kept, or none."""
+        with storage_faults(self.path), self._engine.begin() as connection:
+            self._shared.connection = connection
+            try:
+                yield
+            finally:
+                self._shared.connection = None
+
+    @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        shared = self._shared_connection()
+        if shared is not None:
+            yield shared
+            return
         with storage_faults(self.path), self._engine.begin() as connection:
             yield connection

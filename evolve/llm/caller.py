@@ -17,8 +17,8 @@ from evolve.config import Settings
 from evolve.errors import RunError
 from evolve.llm.client import GRACE_S, Client, Completion, ModelError, ModelFault
 from evolve.llm.names import ModelName, parse_model
-from evolve.llm.pace import Pace
 from evolve.llm.prices import Price, price_of
+from evolve.llm.rate import Rate
 
 ATTEMPTS = 8
 LONGEST_PAUSE_S = 20.0
@@ -64,7 +64,7 @@ class Caller:
         self._models = [parse_model(text) for text in settings.model]
         self._prices = {name: price_of(name, settings.price, settings.price_per_second)
                         for name in self._models}
-        self._paces = {name: Pace(_limit_of(name, settings)) for name in self._models}
+        self._rates = {name: Rate(_limit_of(name, settings)) for name in self._models}
         self._client = Client(settings.call_timeout_s, settings.temperature)
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
@@ -88,7 +88,7 @@ class Caller:
             async for attempt in retrying:
                 with attempt:
                     number = attempt.retry_state.attempt_number - 1
-                    await self._paces[name].turn()
+                    await self._rates[name].turn()
                     return await self._once(name, proposal, round_, number, messages)
         raise AssertionError("tenacity raises or returns")
 
@@ -117,7 +117,7 @@ class Caller:
         except ModelError as error:
             lost = error.fault is ModelFault.UNKNOWN
             if error.retry_after_s is not None:
-                self._paces[name].pause(error.retry_after_s)
+                self._rates[name].pause(error.retry_after_s)
             await self._settle(replace(call, error=error.message,
                                        state=CallState.UNCERTAIN if lost else CallState.FAILED,
                                        seconds=time.perf_counter() - started))
@@ -211,7 +211,7 @@ def _limit_of(name: ModelName, settings: Settings) -> int | None:
 
 
 def _pause_s(state: tenacity.RetryCallState) -> float:
-    """What the server asked for, which its pace keeps; else longer each time."""
+    """What the server asked for, which its rate keeps; else longer each time."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, ModelError) and error.retry_after_s is not None:
         return 0.0

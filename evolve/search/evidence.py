@@ -48,9 +48,9 @@ def _improved(child: Proposal) -> bool:
 
 def _lineage(snapshot: Snapshot, variant: str) -> Iterator[Proposal]:
     """From the variant up to the seed, along first parents."""
-    found = snapshot.variant(variant)
+    found = snapshot.proposal(variant)
     while True:
         yield found
         if not found.parents:
             return
-        found = snapshot.variant(found.parents[0])
+        found = snapshot.proposal(found.parents[0])

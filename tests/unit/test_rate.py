@@ -1,4 +1,4 @@
-"""The pace of requests, on a clock of its own."""
+"""The rate of requests, on a clock of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolve.llm.pace import LONGEST_WAIT_S, WINDOW_S, Pace
+from evolve.llm.rate import LONGEST_WAIT_S, WINDOW_S, Rate
 
 
 class Clock:
@@ -27,13 +27,13 @@ class Clock:
 @given(st.integers(1, 5), st.lists(st.floats(0, 90), min_size=1, max_size=30))
 def test_no_minute_has_more_than_its_share(limit: int, gaps: list[float]) -> None:
     clock = Clock()
-    pace = Pace(limit, clock.read, clock.sleep)
+    rate = Rate(limit, clock.read, clock.sleep)
 
     async def send() -> list[float]:
         sent = []
         for gap in gaps:
             clock.now += gap
-            await pace.turn()
+            await rate.turn()
             sent.append(clock.now)
         return sent
 
@@ -44,11 +44,11 @@ def test_no_minute_has_more_than_its_share(limit: int, gaps: list[float]) -> Non
 
 def test_a_pause_holds_all_but_not_for_ever() -> None:
     clock = Clock()
-    pace = Pace(None, clock.read, clock.sleep)
-    pace.pause(30)
-    pace.pause(10)
-    asyncio.run(pace.turn())
+    rate = Rate(None, clock.read, clock.sleep)
+    rate.pause(30)
+    rate.pause(10)
+    asyncio.run(rate.turn())
     assert clock.now == 1030.0
-    pace.pause(1e9)
-    asyncio.run(pace.turn())
+    rate.pause(1e9)
+    asyncio.run(rate.turn())
     assert clock.now == 1030.0 + LONGEST_WAIT_S

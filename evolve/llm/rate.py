@@ -1,4 +1,4 @@
-"""How fast a model may be asked: so many requests a minute, and not before it says."""
+"""How often a model may be asked: so many requests a minute, and not before it says."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ WINDOW_S = 60.0
 LONGEST_WAIT_S = 600.0  # no server makes a run wait longer at a time
 
 
-class Pace:
-    """One model's pace. The clock and the sleep are given, so that a test needs no minute."""
+class Rate:
+    """One model's rate. The clock and the sleep are given, so that a test needs no minute."""
 
     def __init__(self, per_minute: int | None, clock: Callable[[], float] = time.monotonic,
                  sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
