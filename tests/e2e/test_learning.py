@@ -28,7 +28,7 @@ def test_a_bandit_over_six_operators_and_two_models(tmp_path: Path, tasks: Path,
     models = [scripted().model, scripted("--bad-rate", 1.0).model]
     mix = [part for name in OPERATORS for part in ("--operator", name)]
     both = [part for name in models for part in ("--model", name)]
-    env = {"EVOLVE_OPERATOR_CHOICE": "bandit", "EVOLVE_NOTES_EVERY": "10"}
+    env = {"EVOLVE_OPERATOR_CHOICE": "bandit", "EVOLVE_NOTES_EVERY": "10", "EVOLVE_WINDOW": "4"}
     done = evolve("run", tasks / "circle_packing", *both, *mix, "--name", "r", "--max-variants", 30,
                   "--max-calls", 150, "--json", cwd=tmp_path, env=env)
     assert done.code == 0, done.err
@@ -48,7 +48,7 @@ def test_a_bandit_over_six_operators_and_two_models(tmp_path: Path, tasks: Path,
 
 def test_notes_are_taken_kept_and_shown(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     server = scripted()
-    env = {"EVOLVE_NOTES_EVERY": "8", "EVOLVE_MODEL_CALLS": "2"}
+    env = {"EVOLVE_NOTES_EVERY": "8", "EVOLVE_WINDOW": "4"}
     run = ("--model", server.model, "--name", "r", "--json")
     assert evolve("run", tasks / "cap_set", *run, "--max-variants", 12, cwd=tmp_path, env=env).code == 0
     assert evolve("resume", "r", "--max-variants", 24, cwd=tmp_path).code == 0
@@ -70,7 +70,7 @@ def test_notes_are_taken_kept_and_shown(tmp_path: Path, tasks: Path, scripted: S
 def test_notes_by_a_model_are_calls_in_the_budget(tmp_path: Path, tasks: Path, scripted: Start
                                                   ) -> None:
     server = scripted()
-    env = {"EVOLVE_NOTES_EVERY": "5", "EVOLVE_NOTES": "model"}
+    env = {"EVOLVE_NOTES_EVERY": "5", "EVOLVE_NOTES": "model", "EVOLVE_WINDOW": "4"}
     done = evolve("run", tasks / "cap_set", "--model", server.model, "--name", "r", "--max-calls", 30,
                   "--json", cwd=tmp_path, env=env)
     assert done.code == 0, done.err
