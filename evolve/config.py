@@ -52,9 +52,15 @@ class Settings(BaseModel):
     budget_usd: float | None = Field(None, gt=0, description="stop before so many dollars")
     max_tokens: int | None = Field(None, ge=1, description="stop before so many tokens")
     max_calls: int | None = Field(None, ge=1, description="stop before so many model calls")
+    repairs: int = Field(1, ge=0, le=1, description="how often an unusable answer is fed back")
     reply_tokens: int = Field(4096, ge=16, description="the longest reply of a model")
     temperature: float = Field(0.8, ge=0, le=2, description="of model calls")
     call_timeout_s: float = Field(300.0, gt=0, description="for one model call")
+    vllm_command: str = Field("vllm", description="the command behind --model vllm:NAME")
+    vllm_options: str = Field("", description="more options for vllm serve")
+    vllm_gpu_memory: float | None = Field(
+        None, gt=0, le=1, description="share of the GPU's memory for vllm (its own default)")
+    vllm_start_s: float = Field(900.0, gt=0, description="how long vllm may take to load a model")
     price: dict[str, tuple[float, float] | tuple[float, float, float]] = Field(
         {}, description="dollars for a million tokens (prompt, reply[, cached prompt]), by model")
     price_per_second: dict[str, float] = Field(

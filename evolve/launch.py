@@ -6,7 +6,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,15 @@ from evolve.engine import Decider, Engine, PolicyDecider, above_ceiling
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
 from evolve.interrupt import Interrupt
-from evolve.llm import Caller, RecordedCaller, check_key, counter_for, parse_model, price_of
+from evolve.llm import (
+    Caller,
+    RecordedCaller,
+    check_key,
+    counter_for,
+    local_models,
+    parse_model,
+    price_of,
+)
 from evolve.notes import NoteTaker
 from evolve.operators import Operator, make_operator
 from evolve.operators.prompting import Prompts
@@ -189,10 +197,12 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     try:
         recorder.archive.expire_calls()
         await _ensure_seed(recorder, evaluator, verdict)
-        engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record)
-        await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
-        view.launched(run, task, engine.progress())
-        stopped = await engine.run()
+        served = run.settings if record is None else run.settings.model_copy(update={"model": ()})
+        async with local_models(served, view.note) as addresses:
+            engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record, addresses)
+            await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
+            view.launched(run, task, engine.progress())
+            stopped = await engine.run()
         await recorder.note("stopped", {"reason": stopped})
         seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
         outcome = Outcome(run, stopped, engine.progress(), seed_score)
@@ -204,7 +214,8 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
 
 
 def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, view: View,
-                 interrupt: Interrupt, record: Record | None) -> Engine:
+                 interrupt: Interrupt, record: Record | None,
+                 addresses: Mapping[str, str]) -> Engine:
     """An engine that decides and asks for itself, or that follows a record."""
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
@@ -219,11 +230,12 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         asker: Asker | None = RecordedCaller(record.calls)
         decider, order = record, make_order(settings, recorder, record)
     else:
-        asker = Caller(settings, recorder, view.waiting) if asks else None
+        asker = Caller(settings, recorder, view.waiting, addresses) if asks else None
         decider = PolicyDecider(make_policy(settings.policy, mix), settings.seed)
         order = make_order(settings, recorder, None)
     prompts = make_prompts(evaluator.task, settings)
-    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts)
+    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
+                        settings.repairs)
     notes = None
     if asks and record is None and settings.notes != "off":
         notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,

@@ -60,8 +60,8 @@ class Proposer:
 
     def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
                  recorder: Recorder, asker: Asker | None, order: Order,
-                 prompts: Prompts | None = None) -> None:
-        self._prompts = prompts or Prompts()
+                 prompts: Prompts | None = None, repairs: int = 1) -> None:
+        self._prompts, self._repairs = prompts or Prompts(), repairs
         self.task, self._seed, self._operators = task, seed, operators
         self._recorder, self._asker, self._order = recorder, asker, order
 
@@ -71,7 +71,8 @@ class Proposer:
         try:
             return await self._store(proposal, context, 0)
         except Rejected as why:
-            if not self._operators[proposal.operator].needs_model or why.reason == "prompt":
+            asked = self._operators[proposal.operator].needs_model and self._repairs > 0
+            if not asked or why.reason == "prompt":
                 raise
             again = replace(context, repair=why.message, rng=self._rng(proposal))
             return await self._store(proposal, again, 1)
@@ -81,6 +82,8 @@ class Proposer:
         failed = verdict.failed
         operator = self._operators.get(proposal.operator)
         if failed is None or failed.attempt > 0 or operator is None or not operator.needs_model:
+            return None
+        if self._repairs == 0:
             return None
         problem = f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
         context = await self._context(proposal)

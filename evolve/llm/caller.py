@@ -59,13 +59,14 @@ class Answer:
 class Caller:
     """Asks models within the budget; what is stored is never asked again."""
 
-    def __init__(self, settings: Settings, rows: Rows, waiting: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, rows: Rows, waiting: Callable[[str], None],
+                 addresses: Mapping[str, str] | None = None) -> None:
         self.settings, self._rows, self._waiting = settings, rows, waiting
         self._models = [parse_model(text) for text in settings.model]
         self._prices = {name: price_of(name, settings.price, settings.price_per_second)
                         for name in self._models}
         self._rates = {name: Rate(_limit_of(name, settings)) for name in self._models}
-        self._client = Client(settings.call_timeout_s, settings.temperature)
+        self._client = Client(settings.call_timeout_s, settings.temperature, addresses or {})
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
         self._out = 0  # calls that are on their way

@@ -9,7 +9,8 @@ import asyncio
 import functools
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -63,6 +64,7 @@ class Client:
 
     timeout_s: float
     temperature: float
+    addresses: Mapping[str, str] = field(default_factory=dict)  # of models that we serve ourselves
 
     async def complete(self, name: ModelName, messages: list[dict[str, str]], max_tokens: int,
                        seed: int) -> Completion:
@@ -72,11 +74,12 @@ class Client:
 
         key = {"api_key": "none"} if name.self_hosted and not os.environ.get(
             "HOSTED_VLLM_API_KEY") else {}
+        base = name.api_base or self.addresses.get(str(name))
         try:
             # The library's own time-out is for one read; a server that trickles never reaches it.
             async with asyncio.timeout(self.timeout_s + GRACE_S):
                 response = await litellm.acompletion(
-                    model=name.model, api_base=name.api_base, messages=messages, seed=seed,
+                    model=name.model, api_base=base, messages=messages, seed=seed,
                     max_tokens=max_tokens, temperature=self.temperature, timeout=self.timeout_s,
                     num_retries=0, max_retries=0, drop_params=True, **key)
         except TimeoutError:

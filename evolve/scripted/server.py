@@ -41,6 +41,7 @@ class Script:
     retry_after_s: float = 0.0
     hang_s: float = 3600.0
     cached_share: float = 0.0  # of the prompt's tokens, as the usage reports it
+    name: str = NAME
 
     def rates(self) -> dict[str, float]:
         """The share of each failure."""
@@ -65,7 +66,7 @@ class ScriptedModel:
 
     async def models(self, request: Request) -> Response:
         """The one model that is served."""
-        return JSONResponse({"object": "list", "data": [{"id": NAME, "object": "model"}]})
+        return JSONResponse({"object": "list", "data": [{"id": self.script.name, "object": "model"}]})
 
     async def stats(self, request: Request) -> Response:
         """Requests that arrived, replies that were sent, and failures by name."""
@@ -77,7 +78,7 @@ class ScriptedModel:
         if self.script.key is not None and (
                 request.headers.get("authorization") != f"Bearer {self.script.key}"):
             return error(401, "invalid_api_key", "Incorrect API key provided")
-        if asked.get("model") != NAME:
+        if asked.get("model") != self.script.name:
             return error(404, "model_not_found", f"The model `{asked.get('model')}` does not exist")
         self.calls += 1
         prompt = sum(len(m["content"].encode()) for m in asked["messages"]) // BYTES_PER_TOKEN
