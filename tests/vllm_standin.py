@@ -1,5 +1,5 @@
 """A small program with vLLM's command line: `vllm_standin.py serve MODEL --port N ...` serves the
-scripted model under that name. The model's name says how it fails to start, with the words of the real one.
+scripted model under that name. The model's name says how it fails to start, in the real one's words.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ _SIGNS = (
           "EVOLVE_VLLM_GPU_MEMORY, or EVOLVE_VLLM_OPTIONS='--max-model-len 8192'"),
     _Sign(re.compile(r"(?i)not a local folder and is not a valid model|Repository Not Found"
                      r"|Cannot find any model weights|LocalEntryNotFound|does not appear to have"
-                     r"|OfflineModeIsEnabled|couldn't connect to|Invalid repository ID|Can't load the configuration"),
+                     r"|OfflineModeIsEnabled|couldn't connect to|Invalid repository ID"
+                     r"|Can't load the configuration"),
           "there are no weights for {model}", "give a folder with weights and tokenizer, or a name "
           "that can be downloaded from here"),
     _Sign(re.compile(r"(?i)Failed to infer device type|No CUDA GPUs|libcuda|NVML|no NVIDIA driver"

@@ -170,6 +170,10 @@ def test_indentation_and_line_ends_follow_the_file(found: tuple[list[int], int],
     assert given_back == new
 
 
+def test_half_a_character_is_no_crash() -> None:
+    assert "half of a character" in refused(diff(("def f(x):", "def f(x):  # \ud800"))).message
+
+
 @given(st.text(max_size=400))
 def test_no_reply_breaks_the_parser(reply: str) -> None:
     for parse in (apply_changes, rewrite):

@@ -33,6 +33,8 @@ def apply_reply(reply: str, files: Mapping[str, bytes], editable: Editable, *, w
     if not text.strip():
         raise Rejected("empty", "the reply is empty" if not reply.strip() else
                        "the reply ends before the answer: there are only thoughts")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise Rejected("unparsable", "the reply holds half of a character, which no file can")
     if cut_off:
         _refuse_half(text)
     try:
