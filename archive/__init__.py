@@ -7,6 +7,7 @@ from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
 from archive.group_commit import GroupCommit
 from archive.novelty import NoveltyIndex, embed
+from archive.outcomes import Outcome
 from archive.reader import ArchiveReader
 from archive.records import (
     SEED,
@@ -15,6 +16,7 @@ from archive.records import (
     Evaluation,
     Event,
     Kept,
+    Note,
     Proposal,
     Spend,
     State,
@@ -26,6 +28,6 @@ from archive.store import Archive
 
 __all__ = [
     "SEED", "Archive", "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit",
-    "Evaluation", "Event", "GroupCommit", "Kept", "NotFound", "NoveltyIndex", "Proposal", "Snapshot",
-    "Spend", "State", "StorageFull", "Variant", "derive_id", "embed",
+    "Evaluation", "Event", "GroupCommit", "Kept", "NotFound", "Note", "NoveltyIndex", "Outcome",
+    "Proposal", "Snapshot", "Spend", "State", "StorageFull", "Variant", "derive_id", "embed",
 ]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from archive.reader import ArchiveReader
-from archive.records import Proposal, State
+from archive.records import Call, Proposal, State
 
 
 class Snapshot:
@@ -25,6 +26,10 @@ class Snapshot:
         self._best: int | None = None
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
+        self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
+        self.outcomes: list[Outcome] = []  # of everything that is finished, in that order
+        self._spent: dict[str, Spent] = {}
+        self.notes: int | None = None  # the number of the newest notes
         self._value = np.empty(64)
         self._children = np.zeros(64, dtype=np.int64)
         self._trusted = np.zeros(64, dtype=np.bool_)
@@ -35,15 +40,19 @@ class Snapshot:
         snapshot = cls(maximize)
         scores = archive.scores()
         everything = archive.proposals()
-        done = [p for p in everything if p.state is State.SCORED]
-        for proposal in sorted(done, key=lambda p: p.finished_event or 0):
-            snapshot.add(proposal, scores[proposal.id])
+        snapshot._spent = spent_by_proposal(archive)
+        finished = [p for p in everything if p.state.finished]
+        for proposal in sorted(finished, key=lambda p: p.finished_event or 0):
+            if proposal.state is State.SCORED:
+                snapshot.add(proposal, scores[proposal.id])
+            elif proposal.state is State.FAILED:
+                snapshot.fail(proposal)
+            else:
+                snapshot.turn_away(proposal)
         for proposal in everything:
             if proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
-        failed = [p for p in everything if p.state is State.FAILED]
-        for proposal in sorted(failed, key=lambda p: p.finished_event or 0):
-            snapshot.fail(proposal)
+        snapshot.notes = max((note.number for note in archive.notes()), default=None)
         snapshot.last_event = archive.last_event()
         return snapshot
 
@@ -93,6 +102,9 @@ class Snapshot:
         self._trusted[row] = not proposal.quarantined
         self._row[proposal.id] = row
         self.proposals.append(proposal)
+        for parent in proposal.parents[:1]:
+            self._scored.setdefault(parent, []).append(row)
+        self._ended(proposal)
         if not proposal.quarantined and (
                 self._best is None or self._value[row] > self._value[self._best]):
             self._best = row
@@ -111,6 +123,25 @@ class Snapshot:
         """It was evaluated and has no score: its first parent's next children may learn from it."""
         for parent in proposal.parents[:1]:
             self._failed.setdefault(parent, []).append(proposal.id)
+        self._ended(proposal)
+
+    def turn_away(self, proposal: Proposal) -> None:
+        """It was rejected: no variant, but it has cost something."""
+        self._ended(proposal)
+
+    def charge(self, call: Call) -> None:
+        """A call of a proposal is settled."""
+        self._spent[call.proposal] = self._spent.get(call.proposal, Spent()).and_call(
+            call.model, call.state, (call.prompt_tokens + call.completion_tokens, call.cost_usd),
+            (call.reserved_tokens, call.reserved_usd))
+
+    def _ended(self, proposal: Proposal) -> None:
+        if proposal.number > 0:
+            self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
+
+    def children_of(self, parent: str) -> list[Proposal]:
+        """Scored variants whose first parent it is, oldest first."""
+        return [self.proposals[row] for row in self._scored.get(parent, [])]
 
     def failures_of(self, parent: str, count: int) -> list[str]:
         """The latest failed children of a variant (ids), newest first."""

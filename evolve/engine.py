@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,13 +22,12 @@ from evolve.progress import Listener, Progress
 from evolve.proposer import Proposer, Stored
 from evolve.pulse import Pulse
 from evolve.recorder import Recorder
-from evolve.search import Expand, Policy, Skip, Stop
+from evolve.search import Expand, Policy, Skip, Stop, evidence_of
 from evolve.stopping import Stopping
 from evolve.tasks import Task
 from sandbox import ProviderFault
 
 TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
-FAILURES_SHOWN = 3
 DEAD_END = "the record can't be followed: a parent was not scored this time"
 
 
@@ -48,7 +47,18 @@ class PolicyDecider:
 
     def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
         """What the policy says."""
-        return self.policy.decide(snapshot, np.random.default_rng([self.seed, number]))
+        rng = np.random.default_rng([self.seed, number])
+        decision = self.policy.decide(snapshot, rng)
+        if isinstance(decision, Stop) or decision.model is not None:
+            return decision
+        model = self.policy.operators.draw_model(decision.operator, snapshot, rng)
+        return replace(decision, model=model)
+
+
+class Notes(Protocol):
+    """Writes down what was learned, when it is due."""
+
+    async def take(self, number: int, snapshot: Snapshot) -> None: ...
 
 
 class Ended(NamedTuple):
@@ -66,7 +76,9 @@ class Engine:
 
     def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
                  recorder: Recorder, evaluator: Evaluator, listener: Listener,
-                 interrupt: Interrupt, order: Order, model_slots: int = 0) -> None:
+                 interrupt: Interrupt, order: Order, model_slots: int = 0,
+                 notes: Notes | None = None) -> None:
+        self.notes = notes
         self.settings, self.decider, self.proposer = settings, decider, proposer
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt, self.order = listener, interrupt, order
@@ -172,6 +184,8 @@ class Engine:
         if reason is not None:
             self._halt = reason
             return None
+        if self.notes is not None:
+            await self.notes.take(self._next, snapshot)
         decision = self.decider.decide(self._next, snapshot)
         while isinstance(decision, Skip):
             self._next += 1
@@ -338,9 +352,7 @@ def plan_proposal(decision: Expand, seed: int, number: int, snapshot: Snapshot,
 
     The id follows from the run's seed and the number.
     """
-    evidence: dict[str, Any] = {
-        "inspirations": list(decision.inspirations),
-        "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN)}
+    evidence = evidence_of(decision, snapshot)
     if settled is not None:
         evidence |= {SETTLED: settled}
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,

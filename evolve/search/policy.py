@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from archive import Snapshot
 from evolve.errors import ConfigError, did_you_mean
+from evolve.search.mix import OperatorMix
 
 POLICIES = {
     "weighted": "evolve.search.weighted:Weighted",
@@ -40,20 +40,6 @@ class Stop:
 @dataclass(frozen=True)
 class Skip:
     """This number was never carried out in the run that is followed."""
-
-
-@dataclass(frozen=True)
-class OperatorMix:
-    """Operators with their weights, and how many parents each one takes."""
-
-    weights: Mapping[str, float]
-    parents: Mapping[str, int]
-
-    def draw(self, snapshot: Snapshot, rng: np.random.Generator, available: int) -> str:
-        """One operator that `available` scored variants suffice for."""
-        names = [n for n in self.weights if self.parents[n] <= available]
-        weights = np.array([self.weights[n] for n in names])
-        return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 class Policy(ABC):
