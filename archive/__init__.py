@@ -5,9 +5,13 @@ This package knows neither the engine nor the sandbox.
 
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
-from archive.novelty import NoveltyIndex, embed
+from archive.grid import Grid, GridStats
+from archive.islands import Island, Islands
+from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
+from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
 from archive.reader import ArchiveReader
 from archive.records import (
+    EVALUATE,
     SEED,
     Call,
     CallState,
@@ -20,11 +24,14 @@ from archive.records import (
     Variant,
     derive_id,
 )
-from archive.snapshot import Snapshot
-from archive.store import Archive
+from archive.snapshot import Frame, Snapshot
+from archive.source import fingerprint
+from archive.store import Archive, StoredVector
 
 __all__ = [
-    "SEED", "Archive", "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit",
-    "Evaluation", "Event", "Kept", "NotFound", "NoveltyIndex", "Proposal", "Snapshot", "Spend",
-    "State", "StorageFull", "Variant", "derive_id", "embed",
+    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Archive", "ArchiveError", "ArchiveReader", "Call",
+    "CallState", "CodeStore", "Commit", "Evaluation", "Event", "Frame", "Grid", "GridStats", "Island",
+    "Islands", "Kept", "Measure", "NotFound", "NoveltyIndex", "Proposal", "Snapshot", "Spend", "State",
+    "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed", "fingerprint",
+    "measure_code", "measure_rows", "pack_vector", "unit",
 ]

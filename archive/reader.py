@@ -12,18 +12,20 @@ from sqlalchemy import Engine, Executable, Row, func, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
+from archive.novelty import Vector, unpack_vector
 from archive.records import (
     Call,
     CallState,
     Evaluation,
     Event,
     Kept,
+    Observation,
     Proposal,
     Spend,
     State,
     Variant,
 )
-from archive.schema import calls, evaluations, events, meta, parents, proposals
+from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 
 def pack_text(text: str) -> bytes:
@@ -90,6 +92,21 @@ class ArchiveReader:
         query = select(per_case.c.proposal, func.avg(per_case.c.mean).label("mean"))
         return {row.proposal: row.mean
                 for row in self._rows(query.group_by(per_case.c.proposal)) if row.mean is not None}
+
+    def observations(self) -> dict[str, list[Observation]]:
+        """What the search saw of each proposal, from the covering index alone."""
+        query = select(
+            evaluations.c.proposal, evaluations.c.case_id, evaluations.c.split, evaluations.c.attempt,
+            evaluations.c.score, evaluations.c.reason).where(evaluations.c.split == "search").order_by(
+            evaluations.c.proposal, evaluations.c.case_id, evaluations.c.attempt)
+        found: dict[str, list[Observation]] = {}
+        for row in self._rows(query):
+            found.setdefault(row[0], []).append(Observation._make(row[1:]))
+        return found
+
+    def vectors(self) -> dict[str, Vector]:
+        """The vector of each scored variant."""
+        return {row.proposal: unpack_vector(row.data) for row in self._rows(select(vectors))}
 
     def variants(self) -> list[Variant]:
         """Every proposal with its score, children and cost, in the order of the decisions."""
@@ -176,6 +193,7 @@ def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:
     values["state"] = State(row.state)
     values["kept"] = Kept(row.kept) if row.kept else None
     values["decision"] = json.loads(row.decision)
+    values["measures"] = json.loads(row.measures)
     return Proposal(**values, parents=lineage)
 
 

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +30,14 @@ class Settings(BaseModel):
         200, ge=1, description="stop after so many scored or failed variants")
     max_time_s: float | None = Field(None, gt=0, description="stop after so long, each time it runs")
     seed: int = Field(0, ge=0, description="all random draws come from it")
+    islands: int = Field(1, ge=1, le=1000, description="populations that seldom meet")
+    topology: Literal["ring", "full"] = Field("ring", description="which islands visit which")
+    migration_interval: int = Field(50, ge=1, description="scored variants between migrations")
+    migration_rate: float = Field(0.1, ge=0, le=1, description="share of an island that migrates")
+    island_restart: int = Field(
+        0, ge=0, description="scored variants after which the worse islands begin again; 0: never")
+    repeats: int = Field(
+        1, ge=1, le=1000, description="evaluations of a case that a noisy task needs, at most")
     runs_dir: Path = Field(Path("runs"), description="where run folders lie")
     model: tuple[str, ...] = Field((), description="models that propose changes")
     operators: dict[str, float] = Field({}, description="operators with their weights")

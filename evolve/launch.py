@@ -32,7 +32,7 @@ from evolve.proposer import Asker, Proposer
 from evolve.recorder import Recorder
 from evolve.replay import Record
 from evolve.run import RunFolder, create_run, write_run_toml
-from evolve.search import OperatorMix, make_policy
+from evolve.search import OperatorMix, make_frame, make_policy
 from evolve.tasks import Task
 from sandbox import Limits, Pool, ProviderFault, SandboxSpec, prepare_provider
 from sandbox.rootfs import packages_folder
@@ -178,7 +178,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
-                        task.spec.maximize)
+                        task.spec.maximize, make_frame(task, run.settings))
     try:
         recorder.archive.expire_calls()
         await _ensure_seed(recorder, evaluator, verdict)

@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from archive import (
+    TOKENS,
     Archive,
     Call,
     CallState,
     CodeStore,
     Commit,
     Evaluation,
+    Frame,
     Kept,
     NoveltyIndex,
     Proposal,
     Snapshot,
     Spend,
     State,
+    StoredVector,
     embed,
+    measure_code,
+    measure_rows,
+    pack_vector,
 )
 from evolve.operators import Parent
 
@@ -34,12 +40,12 @@ _T = TypeVar("_T")
 class Recorder:
     """Writes each state with its data, then lets the snapshot know."""
 
-    def __init__(self, archive: Archive, code: CodeStore, maximize: bool) -> None:
+    def __init__(self, archive: Archive, code: CodeStore, maximize: bool,
+                 frame: Frame | None = None) -> None:
         self.archive, self.code = archive, code
-        self.snapshot = Snapshot.load(archive, maximize)
+        self.snapshot = Snapshot.load(archive, maximize, frame)
         self.counts = archive.counts()
         self.spend = archive.spend()
-        self._novelty = NoveltyIndex()
         self._trees: dict[str, str] = {}  # every tree that is or becomes a variant -> proposal
         self._commits: dict[str, str] = {}
         self._since_tidy = 0
@@ -53,9 +59,11 @@ class Recorder:
                 assert proposal.tree is not None and proposal.commit is not None
                 self._trees[proposal.tree] = proposal.id
                 self._commits[proposal.id] = proposal.commit
-        for proposal in self.snapshot.proposals:
-            assert proposal.tree is not None
-            self._novelty.add(embed(self.code.files(proposal.tree)))
+        if len(self.snapshot.space) < len(self.snapshot):  # written before vectors were kept
+            self.snapshot.space = NoveltyIndex()
+            for proposal in self.snapshot.proposals:
+                assert proposal.tree is not None
+                self.snapshot.space.append(embed(self.code.files(proposal.tree)))
 
     @staticmethod
     def create(database: Path, code: Path, facts: Mapping[str, str]) -> None:
@@ -138,13 +146,16 @@ class Recorder:
             kept = Kept.BEST
         else:
             kept = Kept.IMPROVED if improvement is not None and improvement > 0 else Kept.KEPT
-        novelty = self._novelty.add(embed(files))
+        vector = embed(files)
+        novelty = self.snapshot.space.novelty(vector)
+        measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
         done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
-                       improvement=improvement, quarantined=quarantined)
-        self.snapshot.add(done, score)
+                       improvement=improvement, quarantined=quarantined, measures=measures)
+        self.snapshot.add(done, score, rows, vector)
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
-            self.archive.score, proposal.id, rows, kept, novelty, improvement, quarantined)
+            self.archive.score, proposal.id, rows, kept, novelty, improvement, quarantined, measures,
+            StoredVector(TOKENS, pack_vector(vector)))
         return done
 
     async def fail(self, proposal: Proposal, row: Evaluation, rows: Sequence[Evaluation]
