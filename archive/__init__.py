@@ -6,9 +6,10 @@ This package knows neither the engine nor the sandbox.
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
 from archive.grid import Grid, GridStats
-from archive.islands import Island, Islands
+from archive.islands import Advance, Island, Islands
 from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
 from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
+from archive.ranking import Ranking
 from archive.reader import ArchiveReader
 from archive.records import (
     EVALUATE,
@@ -29,9 +30,10 @@ from archive.source import fingerprint
 from archive.store import Archive, StoredVector
 
 __all__ = [
-    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Archive", "ArchiveError", "ArchiveReader", "Call",
-    "CallState", "CodeStore", "Commit", "Evaluation", "Event", "Frame", "Grid", "GridStats", "Island",
-    "Islands", "Kept", "Measure", "NotFound", "NoveltyIndex", "Proposal", "Snapshot", "Spend", "State",
-    "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed", "fingerprint",
-    "measure_code", "measure_rows", "pack_vector", "unit",
+    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError",
+    "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Evaluation", "Event", "Frame",
+    "Grid", "GridStats", "Island", "Islands", "Kept", "Measure", "NotFound", "NoveltyIndex",
+    "Proposal", "Ranking", "Snapshot", "Spend", "State", "StorageFull", "StoredVector", "Variant",
+    "Vector", "derive_id", "embed", "fingerprint", "measure_code", "measure_rows", "pack_vector",
+    "unit",
 ]

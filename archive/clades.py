@@ -19,7 +19,7 @@ class Clades:
     def __init__(self) -> None:
         self._parent: Growing[np.int64] = Growing(np.int64)
         self._size: Growing[np.int64] = Growing(np.int64)
-        self._success: Growing[np.float64] = Growing(np.float64)
+        self._sum: Growing[np.float64] = Growing(np.float64)
         self._count: Growing[np.int64] = Growing(np.int64)
 
     @property
@@ -33,9 +33,9 @@ class Clades:
         return self._size.rows
 
     @property
-    def successes(self) -> NDArray[np.float64]:
-        """Shape (n,): the sum of all scores, each cut to between 0 and 1."""
-        return self._success.rows
+    def sums(self) -> NDArray[np.float64]:
+        """Shape (n,): the sum of all values observed in the clade; of 0/1 cases, its successes."""
+        return self._sum.rows
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -45,14 +45,14 @@ class Clades:
     def append(self, parent: int) -> None:
         """A new row below another one."""
         self._parent.append(parent)
-        for column in (self._size, self._success, self._count):
+        for column in (self._size, self._sum, self._count):
             column.append(0)
         self._size.rows[self.lineage(len(self._parent) - 1)] += 1
 
     def observe(self, row: int, value: float) -> None:
         """One evaluation of a row: it counts for all its ancestors."""
         path = self.lineage(row)
-        self._success.rows[path] += min(max(value, 0.0), 1.0)
+        self._sum.rows[path] += value
         self._count.rows[path] += 1
 
     def lineage(self, row: int) -> list[int]:

@@ -57,7 +57,7 @@ class Snapshot:
         self._children: Growing[np.int64] = Growing(np.int64)
         self._finished: Growing[np.int64] = Growing(np.int64)
         self._trusted: Growing[np.bool_] = Growing(np.bool_)
-        self._doubtful = 0
+        self._doubtful = self._planned = self._ended = 0
         self._measures: Growing[np.float64] = Growing(np.float64, len(self.frame.measures))
 
     @classmethod
@@ -70,7 +70,7 @@ class Snapshot:
         for proposal in everything:
             if proposal.operator == EVALUATE:
                 if not proposal.state.finished:
-                    snapshot.expect_evaluation(proposal.parents[0], str(proposal.decision["case"]))
+                    snapshot.expect_evaluation(proposal)
             elif proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
         snapshot.last_event = archive.last_event()
@@ -114,6 +114,16 @@ class Snapshot:
     def pending(self) -> NDArray[np.int64]:
         """Shape (n,): children that are decided and not yet scored or failed."""
         return np.asarray(np.maximum(self._children.rows - self._finished.rows, 0))
+
+    @property
+    def waiting(self) -> int:
+        """How many children are decided and not yet scored or failed."""
+        return max(self._planned - self._ended, 0)
+
+    @property
+    def made(self) -> int:
+        """Variants that were scored, failed, or are on their way; the seed is not counted."""
+        return self._ended + self.waiting - 1
 
     @property
     def trusted(self) -> NDArray[np.int64]:
@@ -193,10 +203,7 @@ class Snapshot:
         row = self._row[variant]
         rows = list(observed)
         for found in rows:
-            column = self.trials.cases.get(found.case)
-            if column is not None:
-                pending = self.trials.pending
-                pending[row, column] = max(pending[row, column] - 1, 0)
+            self.trials.end(row, found.case)
         self._observe(row, rows)
         self._value.rows[row] = self.trials.mean(row)
         if any(found.reason is not None for found in rows) and self._trusted.rows[row]:
@@ -210,10 +217,12 @@ class Snapshot:
 
     def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
         for found in observed:
-            if found.reason is None and found.score is not None and found.split == "search":
-                case = found.case if self.frame.cases else _WHOLE
-                if case in self.trials.cases:
-                    self._record(row, case, found.score * self.sign)
+            case = found.case if self.frame.cases else _WHOLE
+            if found.split != "search" or case not in self.trials.cases:
+                continue
+            self.trials.number(row, case, found.attempt)
+            if found.reason is None and found.score is not None:
+                self._record(row, case, found.score * self.sign)
 
     def _record(self, row: int, case: str, value: float) -> None:
         self.trials.observe(row, case, value)
@@ -221,15 +230,18 @@ class Snapshot:
 
     def expect(self, parents: Sequence[str]) -> None:
         """A child was planned: it counts for its parents at once, so that slots spread out."""
+        self._planned += 1
         for parent in set(parents):
             self.children[self._row[parent]] += 1
 
-    def expect_evaluation(self, variant: str, case: str) -> None:
-        """A case is going to be evaluated."""
-        self.trials.pending[self._row[variant], self.trials.cases[case]] += 1
+    def expect_evaluation(self, decision: Proposal) -> None:
+        """One more attempt at a case was decided."""
+        self.trials.expect(self._row[decision.parents[0]], str(decision.decision["case"]),
+                           int(decision.decision["attempt"]))
 
     def release(self, parents: Sequence[str]) -> None:
         """That child was rejected: it never became a variant."""
+        self._planned -= 1
         for parent in set(parents):
             self.children[self._row[parent]] -= 1
 
@@ -240,6 +252,7 @@ class Snapshot:
         self._end(proposal.parents)
 
     def _end(self, parents: Sequence[str]) -> None:
+        self._ended += 1
         for parent in set(parents) & self._row.keys():
             self._finished.rows[self._row[parent]] += 1
 

@@ -35,6 +35,7 @@ class Trials:
         self._square: Growing[np.float64] = Growing(np.float64, width)
         self._count: Growing[np.int64] = Growing(np.int64, width)
         self._pending: Growing[np.int64] = Growing(np.int64, width)
+        self._next: Growing[np.int64] = Growing(np.int64, width)
 
     @property
     def sums(self) -> NDArray[np.float64]:
@@ -58,11 +59,30 @@ class Trials:
 
     def append(self) -> None:
         """A new row, of which nothing is known."""
-        for column in (self._sum, self._square, self._count, self._pending):
+        for column in (self._sum, self._square, self._count, self._pending, self._next):
             column.append(0)
 
+    def next_attempt(self, row: int, case: str) -> int:
+        """A number that no attempt at this case has, decided ones included."""
+        return int(self._next.rows[row, self.cases[case]])
+
+    def expect(self, row: int, case: str, attempt: int) -> None:
+        """An attempt was decided."""
+        self.pending[row, self.cases[case]] += 1
+        self.number(row, case, attempt)
+
+    def number(self, row: int, case: str, attempt: int) -> None:
+        """This attempt has a row, or will have one."""
+        column = self.cases[case]
+        self._next.rows[row, column] = max(self._next.rows[row, column], attempt + 1)
+
+    def end(self, row: int, case: str) -> None:
+        """An attempt that was decided has ended."""
+        column = self.cases[case]
+        self.pending[row, column] = max(self.pending[row, column] - 1, 0)
+
     def observe(self, row: int, case: str, value: float) -> None:
-        """One attempt at one case."""
+        """One attempt at one case was scored."""
         column = self.cases[case]
         self.sums[row, column] += value
         self._square.rows[row, column] += value * value

@@ -36,6 +36,8 @@ class Settings(BaseModel):
     migration_rate: float = Field(0.1, ge=0, le=1, description="share of an island that migrates")
     island_restart: int = Field(
         0, ge=0, description="scored variants after which the worse islands begin again; 0: never")
+    mates: str = Field(
+        "drawn", description="second parents: drawn, distant, complementary or preference")
     repeats: int = Field(
         1, ge=1, le=1000, description="evaluations of a case that a noisy task needs, at most")
     runs_dir: Path = Field(Path("runs"), description="where run folders lie")

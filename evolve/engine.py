@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from archive import ArchiveError, Proposal, Snapshot, Spend, State, derive_id
+from archive import EVALUATE, ArchiveError, Proposal, Snapshot, Spend, State, derive_id
 from evolve.config import Settings
 from evolve.errors import EvolveError, RunError
 from evolve.evaluation import Evaluator, Verdict
@@ -17,8 +18,8 @@ from evolve.llm import OutOfBudget
 from evolve.operators import Rejected
 from evolve.proposer import Proposer, Stored
 from evolve.recorder import Recorder
-from evolve.search import Expand, Policy, Skip, Stop
-from evolve.tasks import Task
+from evolve.search import Decision, Evaluate, Expand, Policy, Skip, Stop
+from evolve.tasks import CaseSpec, Task
 from sandbox import ProviderFault
 
 FAULT_PATIENCE_S = 120.0  # how long a machine's fault is waited out, all tries together
@@ -58,7 +59,7 @@ class Listener(Protocol):
 class Decider(Protocol):
     """Decides on a numbered slot."""
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | Skip | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
         """None: not yet, something that runs must end first."""
 
 
@@ -69,7 +70,7 @@ class PolicyDecider:
     policy: Policy
     seed: int
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Decision:
         """What the policy says."""
         return self.policy.decide(snapshot, np.random.default_rng([self.seed, number]))
 
@@ -200,9 +201,12 @@ class Engine:
             self._in_flight -= 1
             self._changed.set()
         self._rejections = self._rejections + 1 if done.state is State.REJECTED else 0
-        self.listener.finished(done, score, self.progress())
+        if done.operator != EVALUATE:
+            self.listener.finished(done, score, self.progress())
 
     async def _finish(self, proposal: Proposal) -> tuple[Proposal, float | None]:
+        if proposal.operator == EVALUATE:
+            return await self._learn(proposal), None
         if proposal.tree is None:
             try:
                 stored = await self.proposer.propose(proposal)
@@ -212,13 +216,23 @@ class Engine:
             stored = Stored(proposal, await self.recorder.files(proposal.tree))
         return await self._evaluate(stored)
 
+    async def _learn(self, decision: Proposal) -> Proposal:
+        """One more attempt at one case of a variant that is scored."""
+        variant = await self.recorder.proposal(decision.parents[0])
+        assert variant.tree is not None
+        files = await self.recorder.files(variant.tree)
+        wanted = decision.decision["case"]
+        cases = [case for case in self.task.spec.cases_of("search") if case.id == wanted]
+        verdict = await self._verdict(Stored(decision, files), cases, decision.decision["attempt"])
+        return await self.recorder.learn(decision, verdict.rows)
+
     async def _evaluate(self, stored: Stored) -> tuple[Proposal, float | None]:
         """Score it; a model's child that fails is repaired once and scored again."""
-        verdict = await self._verdict(stored)
+        verdict = await self._first_verdict(stored)
         if verdict.failed is not None:
             repaired = await self._repair(stored.proposal, verdict)
             if repaired is not None:
-                stored, verdict = repaired, await self._verdict(repaired)
+                stored, verdict = repaired, await self._first_verdict(repaired)
         proposal = stored.proposal
         if verdict.failed is not None:
             return await self.recorder.fail(proposal, verdict.failed, verdict.rows), None
@@ -234,11 +248,14 @@ class Engine:
             self._halt = str(error)
             return None
 
-    async def _verdict(self, stored: Stored) -> Verdict:
+    async def _first_verdict(self, stored: Stored) -> Verdict:
+        """On as many cases as its decision says."""
+        cases = self.task.spec.cases_of("search")[:stored.proposal.decision.get("cases")]
+        return await self._verdict(stored, cases, await self.recorder.attempts(stored.proposal.id))
+
+    async def _verdict(self, stored: Stored, cases: Sequence[CaseSpec], attempt: int) -> Verdict:
         """Evaluate; a machine's fault is waited out with back-off, and never a score."""
         proposal = stored.proposal
-        attempt = await self.recorder.attempts(proposal.id)
-        cases = self.task.spec.cases_of("search")
         pause, deadline = 0.5, None
         while True:
             try:
@@ -268,13 +285,19 @@ class Engine:
         return time.monotonic() - self._started
 
 
-def plan_proposal(decision: Expand, seed: int, number: int, snapshot: Snapshot) -> Proposal:
+def plan_proposal(decision: Expand | Evaluate, seed: int, number: int, snapshot: Snapshot
+                  ) -> Proposal:
     """The proposal of a decision, with its evidence: what is shown was known when it was decided.
 
     The id follows from the run's seed and the number.
     """
+    if isinstance(decision, Evaluate):
+        return Proposal(derive_id(seed, number), number, State.PLANNED, EVALUATE, (decision.variant,),
+                        snapshot.last_event, time.time(),
+                        decision={"case": decision.case, "attempt": decision.attempt})
     evidence = {"inspirations": list(decision.inspirations),
-                "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN)}
+                "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN),
+                **({} if decision.cases is None else {"cases": decision.cases}), **decision.keep}
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
                     decision.parents, snapshot.last_event, time.time(), island=decision.island,
                     model=decision.model, decision=evidence)

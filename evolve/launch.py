@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from archive import SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
+from archive import EVALUATE, SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
 from evolve import __version__
 from evolve.config import Resolved, Settings, load_keys
 from evolve.engine import (
@@ -32,7 +32,7 @@ from evolve.proposer import Asker, Proposer
 from evolve.recorder import Recorder
 from evolve.replay import Record
 from evolve.run import RunFolder, create_run, write_run_toml
-from evolve.search import OperatorMix, make_frame, make_policy
+from evolve.search import OperatorMix, make_frame, make_search
 from evolve.tasks import Task
 from sandbox import Limits, Pool, ProviderFault, SandboxSpec, prepare_provider
 from sandbox.rootfs import packages_folder
@@ -119,7 +119,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     settings = resolved.settings
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
-    make_policy(settings.policy, mix)  # a wrong name is found before the sandbox is built
+    make_search(settings, mix)  # a wrong name is found before the sandbox is built
     await check_models(settings)
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
@@ -202,7 +202,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     begun = recorder.unfinished() if record is None else record.proposals.values()
-    for name in {proposal.operator for proposal in begun} - {SEED} - operators.keys():
+    for name in {proposal.operator for proposal in begun} - {SEED, EVALUATE} - operators.keys():
         operators[name] = make_operator(name)  # settings that were changed since
     asks = any(operator.needs_model for operator in operators.values())
     if asks and record is None and not settings.model:
@@ -213,7 +213,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         decider, duplicates = record, record.duplicate
     else:
         asker = Caller(settings, recorder, view.waiting) if asks else None
-        policy = make_policy(settings.policy, mix)
+        policy = make_search(settings, mix)
         decider, duplicates = PolicyDecider(policy, settings.seed), recorder.duplicate
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, duplicates)
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt,

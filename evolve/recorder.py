@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from archive import (
+    EVALUATE,
     TOKENS,
     Archive,
     Call,
@@ -103,7 +104,10 @@ class Recorder:
 
     async def plan(self, proposal: Proposal) -> None:
         """A decision was taken. Parents count the child at once."""
-        self.snapshot.expect(proposal.parents)
+        if proposal.operator == EVALUATE:
+            self.snapshot.expect_evaluation(proposal)
+        else:
+            self.snapshot.expect(proposal.parents)
         self.snapshot.last_event = await self._in_sql(self.archive.plan, proposal)
 
     async def attempts(self, proposal: str) -> int:
@@ -157,6 +161,13 @@ class Recorder:
             self.archive.score, proposal.id, rows, kept, novelty, improvement, quarantined, measures,
             StoredVector(TOKENS, pack_vector(vector)))
         return done
+
+    async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
+        """More is known about a variant that was scored before."""
+        self.snapshot.observe(decision.parents[0], rows)
+        self.snapshot.last_event = await self._in_sql(
+            self.archive.evaluated, decision.id, decision.parents[0], rows)
+        return replace(decision, state=State.EVALUATED)
 
     async def fail(self, proposal: Proposal, row: Evaluation, rows: Sequence[Evaluation]
                    ) -> Proposal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot
-from evolve.search import Expand, Skip, Stop
+from evolve.search import Decision, Skip, Stop, recorded_decision
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Record:
         repaired = {found for found in with_calls if _has_second(archive.evaluations(found))}
         return cls(proposals, archive.calls(), frozenset(repaired), archive.scores())
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | Skip | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
         """The recorded decision; None until its parents are scored here, too."""
         if number > max(self.proposals):
             return Stop("the record has ended")
@@ -34,7 +34,7 @@ class Record:
         recorded = self.proposals[number]
         if any(parent not in snapshot for parent in recorded.parents):
             return None
-        return Expand(recorded.parents, recorded.operator)
+        return recorded_decision(recorded)
 
     def duplicate(self, proposal: Proposal, tree: str, round_: int) -> str | None:
         """Whether this very child was turned away then; who came first is not decided again."""

@@ -1,15 +1,22 @@
 """Policies: given what the archive knows and a generator, decide what to do with a free slot."""
 
-from evolve.search.framing import make_frame
+from evolve.search.framing import make_frame, make_search
+from evolve.search.mates import make_mates
 from evolve.search.policy import (
     POLICIES,
+    Decision,
+    Evaluate,
     Expand,
+    MateChoice,
     OperatorMix,
     Policy,
     Skip,
     Stop,
     make_policy,
+    recorded_decision,
 )
+from evolve.search.racing import Racing
 
-__all__ = ["POLICIES", "Expand", "OperatorMix", "Policy", "Skip", "Stop", "make_frame",
-           "make_policy"]
+__all__ = ["POLICIES", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix", "Policy",
+           "Racing", "Skip", "Stop", "make_frame", "make_mates", "make_policy",
+           "make_search",            "recorded_decision"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from archive import Frame, Islands, Measure, measure_code
 from evolve.config import Settings
+from evolve.search.mates import make_mates
+from evolve.search.policy import OperatorMix, Policy, make_policy
+from evolve.search.racing import Racing
 from evolve.tasks import Task
 
 ROOM = 3.0  # a grid that no task declares reaches from nothing to so many times the seed
@@ -15,6 +18,12 @@ def make_frame(task: Task, settings: Settings) -> Frame:
                       settings.migration_rate, settings.island_restart)
     cases = tuple(case.id for case in task.spec.cases_of("search"))
     return Frame(cases, settings.repeats, settings.max_variants, islands, measures_of(task))
+
+
+def make_search(settings: Settings, operators: OperatorMix) -> Policy:
+    """The run's policy; on a noisy task, with the race for the best before it."""
+    policy = make_policy(settings.policy, operators, make_mates(settings.mates))
+    return Racing(policy) if settings.repeats > 1 else policy
 
 
 def measures_of(task: Task) -> tuple[Measure, ...]:

@@ -104,7 +104,7 @@ class World:
         attempt = 2 + made.number
         made = replace(made, operator=EVALUATE, decision={"case": case, "attempt": attempt})
         self.store.plan(made)
-        self.live.expect_evaluation(variant, case)
+        self.live.expect_evaluation(made)
         if step.fate == "w":
             return
         score, reason = (None, "crash") if step.fate == "x" else (step.scores[0], None)
@@ -131,9 +131,11 @@ def state_of(seen: Snapshot) -> dict[str, Any]:
         "trusted": seen.trusted.tolist(), "measures": repr(seen.measures.tolist()),
         "best": seen.best(), "top": [p.id for p in seen.top(5)],
         "sums": seen.trials.sums.tolist(), "counts": seen.trials.counts.tolist(),
+        "made": (seen.waiting, seen.made),
+        "next": [seen.trials.next_attempt(row, case) for row in range(len(seen)) for case in CASES],
         "waiting": seen.trials.pending.tolist(), "space": seen.space.vectors.tolist(),
         "clades": (seen.clades.parents.tolist(), seen.clades.sizes.tolist(),
-                   seen.clades.successes.tolist(), seen.clades.counts.tolist()),
+                   seen.clades.sums.tolist(), seen.clades.counts.tolist()),
         "islands": [(island.rows.tolist(), island.ranking.top(99), dict(island.grid.elites),
                      island.natives, island.advances) for island in seen.islands],
         "failures": [seen.failures_of(p.id, 3) for p in seen.proposals]}
@@ -193,5 +195,5 @@ def test_clades_are_sums_over_rows(steps: list[Step], frame: Frame) -> None:
             scores = [score for member in below[proposal.id] for score in rows[member]]
             assert seen.clades.sizes[row] == len(below[proposal.id])
             assert seen.clades.counts[row] == len(scores)
-            assert abs(seen.clades.successes[row] - sum(scores)) < 1e-9
+            assert abs(seen.clades.sums[row] - sum(scores)) < 1e-9
             assert seen.trials.counts[row].sum() == len(rows[proposal.id])
