@@ -40,6 +40,8 @@ class Settings(BaseModel):
         "drawn", description="second parents: drawn, distant, complementary or preference")
     repeats: int = Field(
         1, ge=1, le=1000, description="evaluations of a case that a noisy task needs, at most")
+    scorer_seed: int | None = Field(
+        None, ge=0, lt=2**63, description="the scorer's secret randomness; drawn anew for each run")
     runs_dir: Path = Field(Path("runs"), description="where run folders lie")
     model: tuple[str, ...] = Field((), description="models that propose changes")
     operators: dict[str, float] = Field({}, description="operators with their weights")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from evolve.launch import open_evaluator, score_seed
 from evolve.llm import Client, check_key, parse_model
 from evolve.tasks import Task, load_task
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
+from sandbox.contract import QUICK, broken_promises
 from sandbox.inside import wire
 
 Note = Callable[[str], None]
@@ -41,11 +43,25 @@ async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], no
     if sandbox == "auto" and any(finding.state == "ok" for finding in providers):
         providers = [_soften(finding) for finding in providers]
     findings += providers
+    if sandbox != "auto" and providers[0].state != "fail":
+        findings.append(await keeps_the_contract(sandbox))
     load_keys()
     findings += [await _model(text) for text in models]
     if task_dir is not None:
         findings += await _task(task_dir, sandbox, note)
     return findings
+
+
+async def keeps_the_contract(name: str) -> Finding:
+    """The quick part of what every sandbox promises, tried out on this machine."""
+    try:
+        broken = await asyncio.to_thread(broken_promises, provider_class(name))
+    except SandboxError as error:
+        return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
+    if broken:
+        return Finding("fail", f"sandbox {name} breaks {len(broken)} of {len(QUICK)} promises: "
+                       + "; ".join(broken), "do not trust scores from it")
+    return Finding("ok", f"sandbox {name} keeps {len(QUICK)} promises of its contract")
 
 
 def _python() -> Finding:

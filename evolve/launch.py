@@ -25,7 +25,7 @@ from evolve.engine import (
     above_ceiling,
 )
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
-from evolve.evaluation import Evaluator, Verdict
+from evolve.evaluation import Evaluator, Verdict, draw_secret
 from evolve.llm import Caller, RecordedCaller, check_key, parse_model, price_of
 from evolve.operators import Operator, make_operator
 from evolve.proposer import Asker, Proposer
@@ -81,7 +81,8 @@ def sandbox_spec(task: Task) -> SandboxSpec:
 
 @asynccontextmanager
 async def open_evaluator(task: Task, sandbox: str, workers: int, log: Path,
-                         note: Callable[[str], None]) -> AsyncIterator[Evaluator]:
+                         note: Callable[[str], None], secret: int | None = None
+                         ) -> AsyncIterator[Evaluator]:
     """A prepared sandbox and scorer. Raises `SandboxUnavailable`; nothing falls back in silence."""
     choice = await prepare_provider(sandbox, sandbox_spec(task), note)
     for reason in choice.passed_over:
@@ -90,7 +91,7 @@ async def open_evaluator(task: Task, sandbox: str, workers: int, log: Path,
         note("sandbox: local isolates NOTHING: candidates run as you, with your files and network")
     wanted = task.spec.environment.scorer_packages
     packages = await asyncio.to_thread(packages_folder, wanted, note) if wanted else None
-    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages)
+    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages, secret)
     try:
         yield evaluator
     finally:
@@ -117,13 +118,15 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
                     interrupt: Interrupt) -> Outcome:
     """A new run on a task."""
     settings = resolved.settings
+    if settings.scorer_seed is None:
+        settings = settings.model_copy(update={"scorer_seed": draw_secret()})
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_search(settings, mix)  # a wrong name is found before the sandbox is built
     await check_models(settings)
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
-                                  view.note) as evaluator:
+                                  view.note, settings.scorer_seed) as evaluator:
             verdict = await score_seed(evaluator)
             facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
             run = create_run(settings.runs_dir, name, task, settings,
@@ -148,7 +151,8 @@ async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
             write_run_toml(run.path, facts, settings)
             run = RunFolder(run.path, run.task_name, settings, run.evaluator_hash)
         async with open_evaluator(task, run.settings.sandbox, run.settings.workers,
-                                  run.scorer_log, view.note) as evaluator:
+                                  run.scorer_log, view.note, run.settings.scorer_seed
+                                  ) as evaluator:
             return await _work(run, evaluator, None, view, interrupt)
 
 
@@ -160,7 +164,7 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
     record = Record.read(reader)
     reader.close()
     async with open_evaluator(task, settings.sandbox, settings.workers, Path(os.devnull),
-                              view.note) as evaluator:
+                              view.note, settings.scorer_seed) as evaluator:
         facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
         run = create_run(settings.runs_dir, name, task, settings,
                          lambda new: Recorder.create(new.database, new.code, facts), source.name)

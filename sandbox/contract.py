@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sandbox.errors import CandidateFault, ProviderFault, Reason
+from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
 from sandbox.inside import wire
 from sandbox.limits import MIB, Limits
 from sandbox.pool import Pool
@@ -332,6 +332,35 @@ class SandboxContract(ABC):
     def test_the_interpreter_is_the_engines_own(self) -> None:
         source = "import sys\ndef answer(): return list(sys.version_info[:3])"
         assert self.outcome(source).value == list(sys.version_info[:3])
+
+
+QUICK = (
+    SandboxContract.test_a_function_is_called_with_its_arguments,
+    SandboxContract.test_arrays_cross_both_ways,
+    SandboxContract.test_a_command_runs_with_input_and_files,
+    SandboxContract.test_a_time_out_belongs_to_one_call_and_ends_the_candidate,
+    SandboxContract.test_too_much_memory_is_told,
+    SandboxContract.test_too_much_printing_is_told_with_its_tail,
+    SandboxContract.test_an_answer_that_may_not_cross_is_refused,
+    SandboxContract.test_each_candidate_starts_in_an_empty_place,
+    SandboxContract.test_names_that_lead_out_of_the_folder_are_refused,
+)
+
+
+def broken_promises(make_provider: Callable[[SandboxSpec], Provider]) -> list[str]:
+    """The quick part of the contract: which promises do not hold, in words. Takes seconds."""
+    class Contract(SandboxContract):
+        def make_provider(self, spec: SandboxSpec) -> Provider:
+            return make_provider(spec)
+
+    broken = []
+    for promise in QUICK:
+        try:
+            promise(Contract())
+        except (AssertionError, SandboxError) as error:
+            words = promise.__name__.removeprefix("test_").replace("_", " ")
+            broken.append(f"{words}: {error}" if str(error) else words)
+    return broken
 
 
 async def _fault(work: Awaitable[object]) -> CandidateFault:

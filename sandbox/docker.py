@@ -206,7 +206,7 @@ class DockerProvider(Provider):
             return await asyncio.to_thread(work)
         except docker.errors.NotFound as error:
             raise ProviderFault(f"Docker: {error.explanation}",
-                                "run: evolve doctor --sandbox") from None
+                                "run: evolve doctor --sandbox docker") from None
         except (docker.errors.DockerException, requests.exceptions.RequestException,
                 OSError) as error:
             raise ProviderFault(f"Docker failed: {error}", _START_HINT) from None

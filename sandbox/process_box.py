@@ -65,7 +65,7 @@ class ProcessBox(Box):
             raise ProviderFault(f"a sandbox was not ready in {START_PATIENCE_S:g} s") from None
         if packet is None or packet.kind != b"R":
             words = await self.last_words()
-            raise ProviderFault(f"a sandbox did not start: {words}", "run: evolve doctor --sandbox")
+            raise ProviderFault(f"a sandbox did not start: {words}", "run: evolve doctor")
         return self
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +41,11 @@ class Verdict:
         return "\n".join(row.feedback for row in self.rows if row.feedback)
 
 
+def draw_secret() -> int:
+    """What hidden inputs of a run are drawn from, 0 to 2**63 - 1."""
+    return secrets.randbits(63)
+
+
 class EvaluatorBroken(TaskError):
     """evaluate.py can't be loaded or died: the task's fault, found before anything is spent."""
 
@@ -46,9 +53,11 @@ class EvaluatorBroken(TaskError):
 class Evaluator:
     """Scores trees on cases, as many at a time as the pool has boxes."""
 
-    def __init__(self, task: Task, pool: Pool, log: Path, packages: Path | None = None) -> None:
+    def __init__(self, task: Task, pool: Pool, log: Path, packages: Path | None = None,
+                 secret: int | None = None) -> None:
         self.task, self.pool = task, pool
         self._log, self._packages = log, packages
+        self._secret = draw_secret() if secret is None else secret
         self._idle: list[ScorerProcess] = []
 
     async def move_to(self, task: Task, log: Path) -> None:
@@ -90,7 +99,7 @@ class Evaluator:
         limit = self.task.spec.limits.whole_evaluation_s
         try:
             async with asyncio.timeout(limit):
-                said = await scorer.score(session, files, case)
+                said = await scorer.score(session, files, case, self._seed_of(case))
         except TimeoutError:
             await scorer.close()
             return replace(row, reason="timeout", message=f"the evaluation took over {limit:g} s")
@@ -105,6 +114,11 @@ class Evaluator:
         else:
             self._idle.append(scorer)
         return self._read(said, row)
+
+    def _seed_of(self, case: CaseSpec) -> int:
+        """The case's own secret seed, 0 to 2**63 - 1."""
+        digest = hashlib.blake2b(f"{self._secret}:{case.id}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") >> 1
 
     def _read(self, said: Said, row: Evaluation) -> Evaluation:
         if said.op == "result":

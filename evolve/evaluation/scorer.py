@@ -35,11 +35,16 @@ class CandidateError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """The case to score on, as task.toml gives it."""
+    """The case to score on, as task.toml gives it.
+
+    `seed` is the same for every variant of a run, another one in every run, and known to no
+    candidate: draw hidden inputs from it.
+    """
 
     id: str
     split: str
     params: Mapping[str, Any]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def main(evaluate_path: str, descriptor: int) -> None:
         except EOFError:
             return
         files, params = wire.decode(payload)
-        case = Case(header["case"], header["split"], params)
+        case = Case(header["case"], header["split"], params, header["seed"])
         send(stream, *score(evaluate, Candidate(stream, files), case, evaluate_path))
 
 

@@ -65,12 +65,13 @@ class ScorerProcess:
             raise ScorerDied(f"it was not loaded within {START_PATIENCE_S:g} s") from None
         return None if header["op"] == "ready" else Said("broken", header, payload)
 
-    async def score(self, session: Session, files: Mapping[str, bytes], case: CaseSpec) -> Said:
+    async def score(self, session: Session, files: Mapping[str, bytes], case: CaseSpec,
+                    seed: int) -> Said:
         """Let it score the candidate in the session; relay its questions.
 
         Raises `ScorerDied`; a machine's fault of the sandbox comes through as it is.
         """
-        header = {"op": "evaluate", "case": case.id, "split": case.split}
+        header: dict[str, Any] = {"op": "evaluate", "case": case.id, "split": case.split, "seed": seed}
         await self._write(header, wire.encode((dict(files), dict(case.params))))
         while True:
             header, payload = await self._read()

@@ -45,6 +45,7 @@ _EVALUATE = '''"""The scorer. It is trusted and runs outside the sandbox; the ca
 
 `evaluate(candidate, case)` asks the candidate for data and returns a number, or a dict with `score`
 and, if you like, `metrics` (numbers, kept and shown) and `feedback` (text for the next prompt).
+`case.seed` is secret and another one in every run: draw hidden inputs from it.
 Whatever the candidate returns is a claim: check its type, recompute what you can.
 """
 

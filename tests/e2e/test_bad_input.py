@@ -134,3 +134,8 @@ def test_ids_that_do_not_fit(task: Path) -> None:
     assert run(task, "--name", "r").code == 0
     assert_refused(evolve("show", "zzzz", cwd=task.parent), 2, "zzzz", "evolve tree")
     assert_refused(evolve("show", "", cwd=task.parent), 2, "fits several")
+
+
+def test_the_doctor_tries_the_contract_of_a_sandbox(tmp_path: Path) -> None:
+    done = evolve("doctor", "--sandbox", "bubblewrap", cwd=tmp_path)
+    assert done.code == 0 and "keeps 9 promises of its contract" in done.out

@@ -160,7 +160,7 @@ async def mixed(provider: Provider, count: int, seed: int) -> tuple[dict[int, ob
 @pytest.mark.slow
 @PLACES
 def test_honest_scores_are_right_among_hostile_candidates(place: str) -> None:
-    count = 400 if place == "docker" else 200
+    count = 2000
     answers, pool = asyncio.run(mixed(PROVIDERS[place](SPEC), count, seed=4))
     assert answers == {n: sum(i * n % 7 for i in range(1000)) for n in range(count) if n % 4 != 3}
     if place == "docker":  # only what left something behind, or ran out of memory, costs a container
