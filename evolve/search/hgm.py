@@ -41,7 +41,7 @@ class Hgm(Policy):
     def _evaluation(self, snapshot: Snapshot, rng: np.random.Generator) -> Evaluate | None:
         """The variant of the highest draw of its own counts, on its first case that is free."""
         free = (snapshot.trials.counts == 0) & (snapshot.trials.pending == 0)
-        rows = np.intersect1d(np.flatnonzero(free.any(axis=1)), snapshot.trusted)
+        rows = snapshot.trusted[free.any(axis=1)[snapshot.trusted]]
         if not len(rows):
             return None
         good, bad = beta_counts(snapshot, snapshot.trials.sums.sum(axis=1),
