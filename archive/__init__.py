@@ -7,6 +7,7 @@ from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
 from archive.grid import Grid, GridStats
 from archive.islands import Advance, Island, Islands
+from archive.lineage import Contribution, Lineage
 from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
 from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
 from archive.ranking import Ranking
@@ -31,9 +32,9 @@ from archive.store import Archive, StoredVector
 
 __all__ = [
     "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError",
-    "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Evaluation", "Event", "Frame",
-    "Grid", "GridStats", "Island", "Islands", "Kept", "Measure", "NotFound", "NoveltyIndex",
-    "Proposal", "Ranking", "Snapshot", "Spend", "State", "StorageFull", "StoredVector", "Variant",
-    "Vector", "derive_id", "embed", "fingerprint", "measure_code", "measure_rows", "pack_vector",
-    "unit",
+    "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution", "Evaluation",
+    "Event", "Frame", "Grid", "GridStats", "Island", "Islands", "Kept", "Lineage", "Measure",
+    "NotFound", "NoveltyIndex", "Proposal", "Ranking", "Snapshot", "Spend", "State",
+    "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed", "fingerprint",
+    "measure_code", "measure_rows", "pack_vector", "unit",
 ]

@@ -53,6 +53,10 @@ proposals = Table(
     Column("measures", Text, nullable=False, server_default="{}"),  # JSON, name -> number
 )
 
+# Which are scored, and which of these are trusted, without the texts beside it.
+Index("proposals_standing", proposals.c.state, proposals.c.quarantined, proposals.c.id,
+      proposals.c.number)
+
 vectors = Table(
     "vectors", metadata,
     Column("proposal", String(32), ForeignKey("proposals.id"), primary_key=True),

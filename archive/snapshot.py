@@ -271,6 +271,11 @@ class Snapshot:
         row = surest.row if surest.value > -math.inf else self.ranking.at(0).row
         return self.proposals[row]
 
+    def by_merit(self) -> list[Proposal]:
+        """All that are not quarantined, the surest best first."""
+        best, rest = self.best(), [self.proposals[r.row] for r in self._merit.top(len(self))]
+        return [] if best is None else [best, *(p for p in rest if p.id != best.id)]
+
     def top(self, count: int) -> list[Proposal]:
         """The best by value that are not quarantined, best first."""
         return [self.proposals[ranked.row] for ranked in self.ranking.top(count)]

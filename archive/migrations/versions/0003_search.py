@@ -1,4 +1,4 @@
-"""Schema 3: measures of each variant, its vector for novelty, and an index that covers scores.
+"""Schema 3: measures of each variant, its vector for novelty, and indices that cover scores.
 
 Frozen: later schemas get files of their own.
 """
@@ -23,3 +23,4 @@ def upgrade() -> None:
     op.drop_index("evaluations_scores", "evaluations")
     op.create_index("evaluations_search", "evaluations",
                     ["split", "proposal", "case_id", "attempt", "score", "reason"])
+    op.create_index("proposals_standing", "proposals", ["state", "quarantined", "id", "number"])
