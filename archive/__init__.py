@@ -6,6 +6,7 @@ This package knows neither the engine nor the sandbox.
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
 from archive.grid import Grid, GridStats
+from archive.group_commit import GroupCommit
 from archive.islands import Advance, Island, Islands
 from archive.lineage import Contribution, Lineage
 from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
@@ -33,8 +34,8 @@ from archive.store import Archive, StoredVector
 __all__ = [
     "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError",
     "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution", "Evaluation",
-    "Event", "Frame", "Grid", "GridStats", "Island", "Islands", "Kept", "Lineage", "Measure",
-    "NotFound", "NoveltyIndex", "Proposal", "Ranking", "Snapshot", "Spend", "State",
+    "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island", "Islands", "Kept", "Lineage",
+    "Measure", "NotFound", "NoveltyIndex", "Proposal", "Ranking", "Snapshot", "Spend", "State",
     "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed", "fingerprint",
     "measure_code", "measure_rows", "pack_vector", "unit",
 ]

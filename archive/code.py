@@ -84,7 +84,10 @@ class CodeStore:
 
     def commit(self, files: Files, parents: Sequence[str], message: str) -> Commit:
         """Store a variant. Raises `StorageFull`; what was stored before stays whole."""
-        tree = self.tree_of(files)
+        return self.commit_tree(self.tree_of(files), parents, message)
+
+    def commit_tree(self, tree: str, parents: Sequence[str], message: str) -> Commit:
+        """A commit of a tree that is stored."""
         stamp = f"{_AUTHOR} {int(time.time())} +0000"
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in dict.fromkeys(parents)),
                  f"author {stamp}", f"committer {stamp}", "", message, ""]

@@ -14,7 +14,8 @@ from archive.errors import ArchiveError, StorageFull
 from archive.schema import REVISION
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open")
+_FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open",
+         "database is locked")
 
 
 def create_database(path: Path) -> Engine:
@@ -44,15 +45,17 @@ def open_for_reading(path: Path) -> Engine:
     for mode in ("mode=ro", "immutable=1"):  # the second for a folder that can't be written to
         engine = create_engine(f"sqlite:///file:{path}?{mode}&uri=true")
         try:
-            check_revision(engine, path)
+            if check_revision(engine, path) != REVISION:
+                raise ArchiveError(f"{path} was written by an older version",
+                                   f"bring it up to date: evolve upgrade {path.parent}")
             return engine
         except OperationalError as error:
             failure = error
     raise ArchiveError(f"{path} can't be read: {failure.orig}", "is it a run's archive.db?")
 
 
-def check_revision(engine: Engine, path: Path) -> None:
-    """Raises `ArchiveError` when the database is no archive or newer than this code."""
+def check_revision(engine: Engine, path: Path) -> str:
+    """Its schema. Raises `ArchiveError` when it is no archive or newer than this code."""
     try:
         with engine.connect() as connection:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -64,6 +67,7 @@ def check_revision(engine: Engine, path: Path) -> None:
     if found is None or found > REVISION:
         raise ArchiveError(f"{path} was written by a newer version (schema {found}; this one knows "
                            f"{REVISION})", "pip install --upgrade evolutionary-code-search")
+    return str(found)
 
 
 @contextmanager

@@ -16,4 +16,4 @@ class NotFound(ArchiveError):
 
 
 class StorageFull(ArchiveError):
-    """The disk is full or read-only; nothing that was committed is lost."""
+    """The disk is full, read-only or locked by another; nothing that was committed is lost."""

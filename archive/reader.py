@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 
-from sqlalchemy import Engine, Executable, Row, func, select
+from sqlalchemy import Connection, Engine, Executable, Row, func, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
@@ -46,6 +47,7 @@ class ArchiveReader:
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine, self.path = engine, path
+        self._shared = threading.local()  # the connection of a transaction that this thread has open
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -201,8 +203,38 @@ class ArchiveReader:
     def events(self, after: int = 0) -> list[Event]:
         """What happened after an event, oldest first."""
         query = select(events).where(events.c.id > after).order_by(events.c.id)
-        return [Event(row.id, row.at, row.kind, row.proposal, json.loads(row.data))
-                for row in self.rows(query)]
+        return [_event(row) for row in self.rows(query)]
+
+    def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
+        """The newest event of each kind that there is."""
+        newest = select(func.max(events.c.id)).where(events.c.kind.in_(list(kinds)))
+        rows = self.rows(select(events).where(events.c.id.in_(newest.group_by(events.c.kind))))
+        return {row.kind: _event(row) for row in rows}
+
+    def last_event_at(self) -> float | None:
+        """When something happened last, in seconds since the epoch."""
+        rows = self.rows(select(events.c.at).order_by(events.c.id.desc()).limit(1))
+        return rows[0].at if rows else None
+
+    def finished_since(self, moment: float) -> int:
+        """How many variants were scored or failed since."""
+        states = [State.SCORED.value, State.FAILED.value]
+        return int(self.rows(select(func.count()).select_from(proposals).where(
+            proposals.c.finished_at >= moment, proposals.c.state.in_(states)))[0][0])
+
+    def awaiting_their_turn(self) -> dict[str, int]:
+        """Unfinished proposals whose evaluation is complete, with its attempt."""
+        query = (select(events.c.proposal, events.c.data)
+                 .join(proposals, proposals.c.id == events.c.proposal)
+                 .where(events.c.kind == "evaluated",
+                        proposals.c.state == State.EVALUATING.value).order_by(events.c.id))
+        return {row.proposal: json.loads(row.data)["attempt"] for row in self.rows(query)}
+
+    def replaced_trees(self) -> list[tuple[str, str]]:
+        """(proposal, tree) of every first child that failed and was replaced by its repair."""
+        query = select(events.c.proposal, events.c.data).where(
+            events.c.kind == State.PROPOSED.value, events.c.data.contains('"replaces"'))
+        return [(row.proposal, json.loads(row.data)["replaces"]) for row in self.rows(query)]
 
     def last_event(self) -> int:
         """The archive's clock: the id of the newest event, 0 when there is none."""
@@ -225,8 +257,14 @@ class ArchiveReader:
 
     def rows(self, query: Executable) -> list[Any]:
         """What a query gives."""
+        shared = self._shared_connection()
+        if shared is not None:
+            return list(shared.execute(query).all())
         with storage_faults(self.path), self._engine.connect() as connection:
             return list(connection.execute(query).all())
+
+    def _shared_connection(self) -> Connection | None:
+        return getattr(self._shared, "connection", None)
 
 
 _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
@@ -243,6 +281,10 @@ def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:
         text = row[_PLACE[name]]
         values[_PLACE[name]] = json.loads(text) if text != "{}" else {}
     return Proposal(**dict(zip(_PLACE, values, strict=True)), parents=lineage)
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(row.id, row.at, row.kind, row.proposal, json.loads(row.data))
 
 
 def _evaluation(row: Row[Any]) -> Evaluation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -148,6 +148,23 @@ class Spend:
     usd: float = 0.0
     settled_usd: float = 0.0
     uncertain_usd: float = 0.0
+
+
+    def sent(self, call: Call) -> Spend:
+        """With one more call on its way: all that it may cost is charged."""
+        return replace(self, calls=self.calls + 1, tokens=self.tokens + call.reserved_tokens,
+                       usd=self.usd + call.reserved_usd,
+                       uncertain_usd=self.uncertain_usd + call.reserved_usd)
+
+    def ended(self, call: Call) -> Spend:
+        """A call that was on its way has ended; one whose fate is unknown stays charged."""
+        if call.state is CallState.UNCERTAIN:
+            return self
+        used = call.prompt_tokens + call.completion_tokens
+        return replace(self, tokens=self.tokens + used - call.reserved_tokens,
+                       usd=self.usd + call.cost_usd - call.reserved_usd,
+                       settled_usd=self.settled_usd + call.cost_usd,
+                       uncertain_usd=self.uncertain_usd - call.reserved_usd)
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,10 @@ class Snapshot:
         """Ids of rows."""
         return tuple(self.proposals[int(row)].id for row in rows)
 
+    def proposal(self, proposal: str) -> Proposal:
+        """The record of a scored variant. Raises `KeyError`."""
+        return self.proposals[self._row[proposal]]
+
     def value_of(self, proposal: str) -> float:
         """The value of a scored variant. Raises `KeyError`."""
         return float(self._value.rows[self._row[proposal]])
@@ -275,6 +279,11 @@ class Snapshot:
         """All that are not quarantined, the surest best first."""
         best, rest = self.best(), [self.proposals[r.row] for r in self._merit.top(len(self))]
         return [] if best is None else [best, *(p for p in rest if p.id != best.id)]
+
+    def since_best(self) -> int:
+        """How many variants were scored after the best one."""
+        best = self.best()
+        return 0 if best is None else len(self) - 1 - self._row[best.id]
 
     def top(self, count: int) -> list[Proposal]:
         """The best by value that are not quarantined, best first."""

@@ -57,9 +57,13 @@ class Archive(ArchiveReader):
             return self._event(connection, "planned", proposal.id, {"number": proposal.number})
 
     def propose(self, proposal: str, tree: str, commit: str, note: str,
-                rows: Sequence[Evaluation] = ()) -> int:
-        """The child's tree passed the checks and is in git; `rows` are those of one it replaces."""
-        return self._change(proposal, State.PROPOSED, rows, tree=tree, commit=commit, note=note)
+                rows: Sequence[Evaluation] = (), replaces: str | None = None) -> int:
+        """The child's tree passed the checks and is in git.
+
+        `rows` are those of a first child that failed, `replaces` is its tree.
+        """
+        return self._change(proposal, State.PROPOSED, rows, {"replaces": replaces} if replaces else {},
+                            tree=tree, commit=commit, note=note)
 
     def evaluating(self, proposal: str) -> int:
         """A sandbox is at work on it."""
@@ -73,9 +77,14 @@ class Archive(ArchiveReader):
               novelty: float, improvement: float | None, quarantined: bool = False,
               measures: Mapping[str, float] | None = None, vector: StoredVector | None = None) -> int:
         """It was evaluated on every case that counts."""
-        return self._change(proposal, State.SCORED, rows, vector, kept=kept.value, novelty=novelty,
-                            improvement=improvement, quarantined=quarantined,
-                            measures=json.dumps(dict(measures or {})))
+        with self._writing() as connection:
+            self._insert_evaluations(connection, proposal, rows)
+            if vector is not None:
+                connection.execute(insert(vectors), {
+                    "proposal": proposal, "source": vector.source, "data": vector.data})
+            return self._end(connection, proposal, State.SCORED, {"kept": kept.value}, {
+                "kept": kept.value, "novelty": novelty, "improvement": improvement,
+                "quarantined": quarantined, "measures": json.dumps(dict(measures or {}))})
 
     def evaluated(self, decision: str, variant: str, rows: Sequence[Evaluation]) -> int:
         """More was learned about a scored variant: the rows, and the end of that decision."""
@@ -92,11 +101,12 @@ class Archive(ArchiveReader):
         """It is no variant: unchanged, a duplicate, not parsable, outside the editable region."""
         return self._change(proposal, State.REJECTED, reason=reason, message=message, note=note)
 
-    def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> None:
-        """More rows for a finished variant: a second attempt, held-out cases."""
+    def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> int:
+        """Rows without a change of state: they wait for their turn, or add to a finished variant."""
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
-            self._event(connection, "evaluated", proposal, {"cases": [row.case for row in rows]})
+            return self._event(connection, "evaluated", proposal, {
+                "cases": [row.case for row in rows], "attempt": max(row.attempt for row in rows)})
 
     def send_call(self, call: Call) -> int:
         """Reserve and record a model call before it leaves; returns its id."""
@@ -138,14 +148,11 @@ class Archive(ArchiveReader):
             return self._event(connection, kind, None, data)
 
     def _change(self, proposal: str, state: State, rows: Sequence[Evaluation] = (),
-                vector: StoredVector | None = None, **values: Any) -> int:
+                facts: Mapping[str, Any] | None = None, **values: Any) -> int:
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
-            if vector is not None:
-                connection.execute(insert(vectors), {
-                    "proposal": proposal, "source": vector.source, "data": vector.data})
-            data = {key: values[key] for key in ("reason", "note", "kept", "tree") if values.get(key)}
-            return self._end(connection, proposal, state, data, values)
+            data = {key: values[key] for key in ("reason", "note") if values.get(key)}
+            return self._end(connection, proposal, state, data | dict(facts or {}), values)
 
     def _end(self, connection: Connection, proposal: str, state: State, data: Mapping[str, Any],
              values: Mapping[str, Any]) -> int:
@@ -175,6 +182,20 @@ class Archive(ArchiveReader):
         return int(key[0])
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Everything that this thread asks inside is one transaction: all of it is kept, or none."""
+        with storage_faults(self.path), self._engine.begin() as connection:
+            self._shared.connection = connection
+            try:
+                yield
+            finally:
+                self._shared.connection = None
+
+    @contextmanager
     def _writing(self) -> Iterator[Connection]:
+        shared = self._shared_connection()
+        if shared is not None:
+            yield shared
+            return
         with storage_faults(self.path), self._engine.begin() as connection:
             yield connection

@@ -29,6 +29,13 @@ class Settings(BaseModel):
     max_variants: int | None = Field(
         200, ge=1, description="stop after so many scored or failed variants")
     max_time_s: float | None = Field(None, gt=0, description="stop after so long, each time it runs")
+    target: float | None = Field(None, description="stop at this score")
+    plateau: int | None = Field(
+        None, ge=1, description="stop when so many scored variants brought nothing better")
+    window: int | None = Field(
+        None, ge=0, description="repeatable: a decision sees all results but the last so many; 0: live")
+    patience_s: float = Field(
+        120.0, ge=0, description="how long a fault of machine, disk or model is waited out")
     seed: int = Field(0, ge=0, description="all random draws come from it")
     islands: int = Field(1, ge=1, le=1000, description="populations that seldom meet")
     topology: Literal["ring", "full"] = Field("ring", description="which islands visit which")

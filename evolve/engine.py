@@ -6,54 +6,31 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from archive import EVALUATE, ArchiveError, Proposal, Snapshot, Spend, State, derive_id
+from archive import EVALUATE, ArchiveError, Proposal, Snapshot, State, derive_id
 from evolve.config import Settings
 from evolve.errors import EvolveError, RunError
 from evolve.evaluation import Evaluator, Verdict
+from evolve.interrupt import Interrupt
 from evolve.llm import OutOfBudget
 from evolve.operators import Rejected
+from evolve.order import SETTLED, ByNumber, Order
+from evolve.pace import SMOOTHING, Pace
+from evolve.progress import Listener, Progress
 from evolve.proposer import Proposer, Stored
+from evolve.pulse import Pulse
 from evolve.recorder import Recorder
-from evolve.search import Decision, Evaluate, Expand, Policy, Skip, Stop
+from evolve.search import KEEP, Decision, Evaluate, Expand, Policy, Skip, Stop
+from evolve.stopping import Stopping
 from evolve.tasks import CaseSpec, Task
 from sandbox import ProviderFault
 
-FAULT_PATIENCE_S = 120.0  # how long a machine's fault is waited out, all tries together
+TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
 FAILURES_SHOWN = 3
-REJECTIONS_IN_A_ROW = 300  # then the operators have nothing new to offer
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands."""
-
-    scored: int
-    failed: int
-    rejected: int
-    in_flight: int
-    best: Proposal | None
-    best_score: float | None
-    spend: Spend
-    seconds: float
-
-    @property
-    def variants(self) -> int:
-        """What counts against --max-variants."""
-        return self.scored + self.failed
-
-
-class Listener(Protocol):
-    """Who watches a run."""
-
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
-        """A proposal is scored, failed or rejected."""
-
-    def waiting(self, message: str) -> None:
-        """The machine failed; the run waits and tries again."""
+DEAD_END = "the record can't be followed: a parent was not scored this time"
 
 
 class Decider(Protocol):
@@ -75,11 +52,14 @@ class PolicyDecider:
         return self.policy.decide(snapshot, np.random.default_rng([self.seed, number]))
 
 
-@dataclass
-class Interrupt:
-    """Set by the user: drain what runs, then stop."""
+class Ended(NamedTuple):
+    """What became of a proposal: a child with its verdict, or why there is none."""
 
-    requested: bool = False
+    proposal: Proposal
+    stored: Stored | None = None
+    verdict: Verdict | None = None
+    rejected: Rejected | None = None
+    kept: bool = False  # its rows are in the archive
 
 
 class Engine:
@@ -87,20 +67,22 @@ class Engine:
 
     def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
                  recorder: Recorder, evaluator: Evaluator, listener: Listener,
-                 interrupt: Interrupt, model_slots: int = 0) -> None:
+                 interrupt: Interrupt, order: Order, model_slots: int = 0) -> None:
         self.settings, self.decider, self.proposer = settings, decider, proposer
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
-        self.listener, self.interrupt = listener, interrupt
-        # Model calls and evaluations overlap; without a model, proposing takes next to no time.
-        self._slots = settings.workers + (model_slots or settings.workers)
-        self._started = time.monotonic()
-        self._in_flight = 0
+        self.listener, self.interrupt, self.order = listener, interrupt, order
+        self._stopping = Stopping(settings, recorder.rejections_at_end())
+        self._pace, self._pulse = Pace(settings.workers, model_slots), Pulse()
+        self._waiting: dict[int, Ended] = {}  # ended, but not yet their turn
+        self._running = self._proposing = 0
         self._next = 1
-        self._rejections = 0
         self._halt: str | None = None  # why nothing new is begun
         self._fault: EvolveError | ArchiveError | None = None
         self._changed = asyncio.Event()
         self._evaluations = asyncio.Semaphore(settings.workers)
+        self._turns = asyncio.Lock()
+        self._seen: dict[int, int] = {}  # how many were scored when it was decided
+        self._stalls, self._staleness, self._stalled = 0, 0.0, False
 
     async def run(self) -> str:
         """Go on until a limit is reached; returns which.
@@ -108,14 +90,17 @@ class Engine:
         Raises `EvolveError` or `ArchiveError` when the run can't go on; what is in flight is
         finished first, and the run is resumable.
         """
-        self._next = max(p.number for p in self.recorder.archive.proposals()) + 1
+        self._next = self.recorder.last_number + 1
+        beat = asyncio.create_task(self._pulse.beat())
         try:
             await self._work()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
+        finally:
+            beat.cancel()
         if self._fault is not None:
             raise self._fault
-        return self._halt or self._limit_reached() or "done"
+        return self._halt or "done"
 
     async def _work(self) -> None:
         """What was begun before, then new decisions, until nothing is in flight any more."""
@@ -124,55 +109,70 @@ class Engine:
                 self._launch(group, proposal)
             try:
                 await self._fill_slots(group)
-            except ArchiveError as error:
+            except (EvolveError, ArchiveError) as error:
                 self._fault = self._fault or error
+        if self._fault is None and not (self.order.window and self.interrupt.requested):
+            # Under a window an interrupted run keeps them for their turn, so that it goes on exactly.
+            await self._record_due()
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
-        while not (self._halted() or self._limit_reached()):
-            if self._in_flight < self._slots and self._may_begin():
+        while not self._halted():
+            if self._pace.room(self._proposing, self._running - self._proposing) and (
+                    await self._may_decide()):
                 proposal = await self._decide()
                 if proposal is not None:
                     self._launch(group, proposal)
                     continue
-                if self._in_flight == 0 and self._halt is None:
-                    self._halt = "the record can't be followed: a parent was not scored this time"
+                if self._halt is None and not self._running and self.order.due(self._waiting) is None:
+                    self._halt = DEAD_END
             self._changed.clear()
             await self._wait_for_change()
 
     async def _wait_for_change(self) -> None:
         try:
-            async with asyncio.timeout(0.2):  # an interrupt or the clock may come meanwhile
+            async with asyncio.timeout(TICK_S):
                 await self._changed.wait()
         except TimeoutError:
             return
 
+    @property
+    def _pending(self) -> int:
+        """Decisions without a recorded result."""
+        return self._running + len(self._waiting)
+
     def _halted(self) -> bool:
-        if self._halt is None:
-            if self.interrupt.requested:
-                self._halt = "interrupted"
-            elif self._rejections >= REJECTIONS_IN_A_ROW:
-                self._halt = f"the last {self._rejections} proposals were rejected"
-            elif self.settings.max_time_s is not None and self._seconds() > self.settings.max_time_s:
-                self._halt = f"max_time_s = {self.settings.max_time_s:g} is reached"
+        if self._halt is None and self.interrupt.requested:
+            self._halt = "interrupted"
+        if self._halt is None and self._pending == 0:
+            self._halt = self._stopping.reached(self.recorder.variants, self.recorder.snapshot)
         return self._halt is not None
 
-    def _limit_reached(self) -> str | None:
-        most = self.settings.max_variants
-        if most is not None and self.progress().variants >= most:
-            return f"max_variants = {most} is reached"
-        return None
+    async def _may_decide(self) -> bool:
+        """Record what the next decision must see, and no more; False when that has not ended yet."""
+        while self._full():
+            if not await self._record_one():
+                if not self._stalled:
+                    self._stalls += bool(self.order.window)
+                self._stalled = True
+                return False
+        self._stalled = False
+        return True
 
-    def _may_begin(self) -> bool:
-        """True when one more in flight can't pass --max-variants."""
-        most = self.settings.max_variants
-        return most is None or self.progress().variants + self._in_flight < most
+    def _full(self) -> bool:
+        window, pending = self.order.window, self._pending
+        return (window is not None and pending >= window) or (
+            not self._stopping.room_for(self.recorder.variants + pending))
 
     def _launch(self, group: asyncio.TaskGroup, proposal: Proposal) -> None:
-        self._in_flight += 1
+        self._running += 1
         group.create_task(self._carry_through(proposal), name=f"proposal {proposal.number}")
 
     async def _decide(self) -> Proposal | None:
         snapshot = self.recorder.snapshot
+        reason = self._stopping.reached(self.recorder.variants, snapshot)
+        if reason is not None:
+            self._halt = reason
+            return None
         decision = self.decider.decide(self._next, snapshot)
         while isinstance(decision, Skip):
             self._next += 1
@@ -182,63 +182,55 @@ class Engine:
         if isinstance(decision, Stop):
             self._halt = decision.reason
             return None
-        proposal = plan_proposal(decision, self.settings.seed, self._next, snapshot)
+        settled = self.order.settled if isinstance(self.order, ByNumber) else None
+        proposal = plan_proposal(decision, self.settings.seed, self._next, snapshot, settled)
         self._next += 1
+        self._seen[proposal.number] = len(snapshot)
         await self.recorder.plan(proposal)
         return proposal
 
     async def _carry_through(self, proposal: Proposal) -> None:
         """One proposal from where it stands to its end."""
         try:
-            done, score = await self._finish(proposal)
+            await self._hand_in(await self._finish(proposal))
         except OutOfBudget as error:
             self._halt = str(error)
-            return
         except (EvolveError, ArchiveError) as error:  # the run can't go on; the others may finish
             self._fault, self._halt = self._fault or error, "a fault"
-            return
         finally:
-            self._in_flight -= 1
+            self._running -= 1
             self._changed.set()
-        self._rejections = self._rejections + 1 if done.state is State.REJECTED else 0
-        if done.operator != EVALUATE:
-            self.listener.finished(done, score, self.progress())
 
-    async def _finish(self, proposal: Proposal) -> tuple[Proposal, float | None]:
+    async def _finish(self, proposal: Proposal) -> Ended:
         if proposal.operator == EVALUATE:
-            return await self._learn(proposal), None
-        if proposal.tree is None:
-            try:
-                stored = await self.proposer.propose(proposal)
-            except Rejected as why:
-                return await self.recorder.reject(proposal, why.reason, why.message), None
-        else:
+            stored = Stored(proposal, await self.recorder.files_of(proposal.parents[0]))
+            return Ended(proposal, stored, await self._verdict(stored))
+        if proposal.tree is not None:
             stored = Stored(proposal, await self.recorder.files(proposal.tree))
+            rows = self.recorder.rows_in_waiting(proposal)
+            if rows:
+                return Ended(proposal, stored, Verdict(tuple(rows)), kept=True)
+            return await self._evaluate(stored)
+        self._proposing += 1
+        started = time.monotonic()
+        try:
+            stored = await self.proposer.propose(proposal)
+        except Rejected as why:
+            return Ended(proposal, rejected=why)
+        finally:
+            self._proposing -= 1
+            self._pace.proposed(time.monotonic() - started)
+        self._changed.set()
         return await self._evaluate(stored)
 
-    async def _learn(self, decision: Proposal) -> Proposal:
-        """One more attempt at one case of a variant that is scored."""
-        variant = await self.recorder.proposal(decision.parents[0])
-        assert variant.tree is not None
-        files = await self.recorder.files(variant.tree)
-        wanted = decision.decision["case"]
-        cases = [case for case in self.task.spec.cases_of("search") if case.id == wanted]
-        verdict = await self._verdict(Stored(decision, files), cases, decision.decision["attempt"])
-        return await self.recorder.learn(decision, verdict.rows)
-
-    async def _evaluate(self, stored: Stored) -> tuple[Proposal, float | None]:
+    async def _evaluate(self, stored: Stored) -> Ended:
         """Score it; a model's child that fails is repaired once and scored again."""
-        verdict = await self._first_verdict(stored)
+        verdict = await self._verdict(stored)
         if verdict.failed is not None:
             repaired = await self._repair(stored.proposal, verdict)
             if repaired is not None:
-                stored, verdict = repaired, await self._first_verdict(repaired)
-        proposal = stored.proposal
-        if verdict.failed is not None:
-            return await self.recorder.fail(proposal, verdict.failed, verdict.rows), None
-        done = await self.recorder.score(proposal, stored.files, verdict.score, verdict.rows,
-                                         above_ceiling(self.task, verdict.score))
-        return done, verdict.score
+                stored, verdict = repaired, await self._verdict(repaired)
+        return Ended(stored.proposal, stored, verdict)
 
     async def _repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
         """What the budget does not allow is not repaired; the verdict stands."""
@@ -248,56 +240,129 @@ class Engine:
             self._halt = str(error)
             return None
 
-    async def _first_verdict(self, stored: Stored) -> Verdict:
-        """On as many cases as its decision says."""
-        cases = self.task.spec.cases_of("search")[:stored.proposal.decision.get("cases")]
-        return await self._verdict(stored, cases, await self.recorder.attempts(stored.proposal.id))
-
-    async def _verdict(self, stored: Stored, cases: Sequence[CaseSpec], attempt: int) -> Verdict:
+    async def _verdict(self, stored: Stored) -> Verdict:
         """Evaluate; a machine's fault is waited out with back-off, and never a score."""
-        proposal = stored.proposal
-        pause, deadline = 0.5, None
+        proposal, pause, deadline = stored.proposal, 0.5, None
         while True:
             try:
-                async with self._evaluations:
-                    await self.recorder.evaluating(proposal)
-                    return await self.evaluator.evaluate(stored.files, cases, attempt)
+                return await self._attempt(stored)
             except ProviderFault as fault:
                 await self.recorder.release(proposal)
-                deadline = deadline or time.monotonic() + FAULT_PATIENCE_S
+                patience = self.settings.patience_s
+                deadline = deadline or time.monotonic() + patience
                 if time.monotonic() + pause > deadline:
-                    raise RunError(f"the sandbox failed for {FAULT_PATIENCE_S:g} s: "
-                                   f"{fault.message}", fault.hint or "evolve doctor") from None
-                self.listener.waiting(f"the sandbox failed ({fault.message}); "
-                                      f"trying again in {pause:g} s")
+                    raise RunError(f"the sandbox failed for {patience:g} s: {fault.message}",
+                                   fault.hint or "evolve doctor") from None
+                await self._wait_aloud(f"the sandbox failed ({fault.message}); "
+                                       f"trying again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 20.0)
 
+    async def _wait_aloud(self, message: str) -> None:
+        self.listener.waiting(message)
+        await self.recorder.note("waiting", {"message": message})
+
+    async def _attempt(self, stored: Stored) -> Verdict:
+        """One evaluation, once a worker is free. Raises `ProviderFault`."""
+        proposal, cases = stored.proposal, self._cases_of(stored.proposal)
+        async with self._evaluations:
+            started = time.monotonic()
+            await self.recorder.evaluating(proposal)
+            verdict = await self.evaluator.evaluate(stored.files, cases,
+                                                    self.recorder.attempt_of(proposal))
+        if verdict.failed is not None and self._pulse.stood_still_since(started):
+            raise ProviderFault("this process stood still meanwhile; the result says nothing")
+        self._pace.evaluated(time.monotonic() - started)
+        return verdict
+
+    def _cases_of(self, proposal: Proposal) -> Sequence[CaseSpec]:
+        """What its decision says: one case, the first few, or all."""
+        cases = self.task.spec.cases_of("search")
+        if proposal.operator == EVALUATE:
+            return [case for case in cases if case.id == proposal.decision["case"]]
+        return cases[:proposal.decision.get("cases")]
+
+    async def _hand_in(self, ended: Ended) -> None:
+        """Record it now, or keep what was measured until its turn comes."""
+        if not self.order.holds:
+            await self._record(ended)
+            return
+        learns = ended.proposal.operator == EVALUATE  # its rows belong to another, when its turn comes
+        if ended.verdict is not None and not ended.kept and not learns:
+            await self.recorder.keep(ended.proposal, ended.verdict.rows)
+            ended = ended._replace(kept=True)
+        self._waiting[ended.proposal.number] = ended
+        if self.order.window is None:
+            await self._record_due()
+
+    async def _record_due(self) -> None:
+        """Everything whose turn has come."""
+        async with self._turns:
+            while await self._record_one():
+                continue
+
+    async def _record_one(self) -> bool:
+        number = self.order.due(self._waiting)
+        if number is None:
+            return False
+        await self._record(self._waiting[number])
+        del self._waiting[number]
+        self.order.recorded(number)
+        return True
+
+    async def _record(self, ended: Ended) -> None:
+        done, score = await self._written(ended)
+        rejected = done.state is State.REJECTED
+        self._stopping.rejections = self._stopping.rejections + 1 if rejected else 0
+        age = len(self.recorder.snapshot) - self._seen.pop(done.number, len(self.recorder.snapshot))
+        self._staleness += SMOOTHING * (age - self._staleness)
+        if done.state is not State.EVALUATED:
+            self.listener.finished(done, score, self.progress())
+
+    async def _written(self, ended: Ended) -> tuple[Proposal, float | None]:
+        proposal, verdict = ended.proposal, ended.verdict
+        if ended.rejected is not None:
+            why = ended.rejected
+            return await self.recorder.reject(proposal, why.reason, why.message), None
+        assert verdict is not None and ended.stored is not None
+        if proposal.operator == EVALUATE:
+            return await self.recorder.learn(proposal, verdict.rows), None
+        known = self.order.late(proposal)
+        if known is not None:
+            return await self.recorder.reject(proposal, "duplicate", f"the same files as {known}"), None
+        if verdict.failed is not None:
+            rows = () if ended.kept else verdict.rows
+            return await self.recorder.fail(proposal, verdict.failed, rows), None
+        done = await self.recorder.score(proposal, ended.stored.files, verdict.score, verdict.rows,
+                                         above_ceiling(self.task, verdict.score), ended.kept)
+        return done, verdict.score
+
     def progress(self) -> Progress:
         """Where the run stands now."""
-        counts, best = self.recorder.counts, self.recorder.snapshot.best()
+        counts, snapshot = self.recorder.counts, self.recorder.snapshot
+        best = snapshot.best()
         return Progress(counts.get(State.SCORED, 0), counts.get(State.FAILED, 0),
-                        counts.get(State.REJECTED, 0), self._in_flight, best,
-                        self.recorder.snapshot.score_of(best.id) if best else None,
-                        self.recorder.spend, self._seconds())
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self._started
+                        counts.get(State.REJECTED, 0), self._running, best,
+                        snapshot.score_of(best.id) if best else None, self.recorder.spend,
+                        self._stopping.seconds, self._stalls, self._staleness)
 
 
-def plan_proposal(decision: Expand | Evaluate, seed: int, number: int, snapshot: Snapshot
-                  ) -> Proposal:
+def plan_proposal(decision: Expand | Evaluate, seed: int, number: int, snapshot: Snapshot,
+                  settled: int | None = None) -> Proposal:
     """The proposal of a decision, with its evidence: what is shown was known when it was decided.
 
     The id follows from the run's seed and the number.
     """
+    seen = {} if settled is None else {SETTLED: settled}
     if isinstance(decision, Evaluate):
         return Proposal(derive_id(seed, number), number, State.PLANNED, EVALUATE, (decision.variant,),
                         snapshot.last_event, time.time(),
-                        decision={"case": decision.case, "attempt": decision.attempt})
-    evidence = {"inspirations": list(decision.inspirations),
-                "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN),
-                **({} if decision.cases is None else {"cases": decision.cases}), **decision.keep}
+                        decision=seen | {"case": decision.case, "attempt": decision.attempt})
+    evidence: dict[str, Any] = seen | {
+        "inspirations": list(decision.inspirations),
+        "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN)}
+    evidence |= {} if decision.cases is None else {"cases": decision.cases}
+    evidence |= {KEEP: dict(decision.keep)} if decision.keep else {}
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
                     decision.parents, snapshot.last_event, time.time(), island=decision.island,
                     model=decision.model, decision=evidence)
@@ -309,4 +374,3 @@ def above_ceiling(task: Task, score: float) -> bool:
     if ceiling is None:
         return False
     return score > ceiling if task.spec.maximize else score < ceiling
-

@@ -15,22 +15,17 @@ from typing import Any, Protocol
 from archive import EVALUATE, SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
 from evolve import __version__
 from evolve.config import Resolved, Settings, load_keys
-from evolve.engine import (
-    Decider,
-    Engine,
-    Interrupt,
-    Listener,
-    PolicyDecider,
-    Progress,
-    above_ceiling,
-)
+from evolve.engine import Decider, Engine, PolicyDecider, above_ceiling
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
+from evolve.interrupt import Interrupt
 from evolve.llm import Caller, RecordedCaller, check_key, parse_model, price_of
 from evolve.operators import Operator, make_operator
+from evolve.order import AsFinished, ByNumber, Order
+from evolve.progress import Listener, Progress
 from evolve.proposer import Asker, Proposer
 from evolve.recorder import Recorder
-from evolve.replay import Record
+from evolve.replay import AsRecorded, Record
 from evolve.run import RunFolder, create_run, write_run_toml
 from evolve.search import OperatorMix, make_frame, make_search
 from evolve.tasks import Task
@@ -39,6 +34,7 @@ from sandbox.rootfs import packages_folder
 
 WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
 WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}
+SCRIPTED_MODEL, SCRIPTED_WINDOW = "/scripted", 32
 _MIB = 1024 * 1024
 
 
@@ -120,6 +116,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     settings = resolved.settings
     if settings.scorer_seed is None:
         settings = settings.model_copy(update={"scorer_seed": draw_secret()})
+    settings = settings.model_copy(update={"window": window_of(settings)})
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_search(settings, mix)  # a wrong name is found before the sandbox is built
@@ -160,6 +157,9 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
                      interrupt: Interrupt) -> tuple[Outcome, list[str]]:
     """A new run that follows the record of another; returns what came out differently."""
     task = source.task()
+    # The record says when it ends; what it was told to stop at does not matter again.
+    settings = settings.model_copy(update={"max_variants": None, "max_time_s": None, "target": None,
+                                           "plateau": None})
     reader = ArchiveReader.open(source.database)
     record = Record.read(reader)
     reader.close()
@@ -182,7 +182,9 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
-                        task.spec.maximize, make_frame(task, run.settings))
+                        task.spec.maximize, make_frame(task, run.settings),
+                        run.settings.patience_s, view.waiting)
+    interrupt.watch(run.stop_file)
     try:
         recorder.archive.expire_calls()
         await _ensure_seed(recorder, evaluator, verdict)
@@ -214,14 +216,32 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
     decider: Decider
     if record is not None:
         asker: Asker | None = RecordedCaller(record.calls)
-        decider, duplicates = record, record.duplicate
+        decider, order = record, make_order(settings, recorder, record)
     else:
         asker = Caller(settings, recorder, view.waiting) if asks else None
-        policy = make_search(settings, mix)
-        decider, duplicates = PolicyDecider(policy, settings.seed), recorder.duplicate
-    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, duplicates)
-    return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt,
+        decider = PolicyDecider(make_search(settings, mix), settings.seed)
+        order = make_order(settings, recorder, None)
+    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order)
+    return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt, order,
                   settings.model_calls if asks else 0)
+
+
+def make_order(settings: Settings, recorder: Recorder, record: Record | None) -> Order:
+    """As recorded, by number under a window, or as results come."""
+    if record is not None:
+        return AsRecorded(record)
+    if settings.window:
+        finished = [p.number for p in recorder.archive.proposals() if p.state.finished]
+        return ByNumber(recorder.trees, settings.window, finished)
+    return AsFinished(recorder.trees)
+
+
+def window_of(settings: Settings) -> int:
+    """How many decisions may be open: 0 for a live run. What answers the same can be repeated."""
+    if settings.window is not None:
+        return settings.window
+    scripted = all(parse_model(text).model.endswith(SCRIPTED_MODEL) for text in settings.model)
+    return SCRIPTED_WINDOW if settings.model and scripted else 0
 
 
 async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None) -> None:
@@ -239,7 +259,7 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
         await recorder.plan(seed)
     if seed.tree is None:
         tree = await recorder.tree_of(task.seed)
-        seed = await recorder.propose(seed, task.seed, tree, "the seed")
+        seed = await recorder.propose(seed, tree, "the seed")
     await recorder.score(seed, task.seed, verdict.score, verdict.rows,
                          above_ceiling(task, verdict.score))
 

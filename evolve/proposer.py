@@ -13,6 +13,7 @@ from evolve.evaluation import Verdict
 from evolve.llm import ModelError, ModelFault
 from evolve.operators import Ask, Child, Context, Evidence, Operator, Rejected, Reply
 from evolve.operators.checks import check_child
+from evolve.order import Order
 from evolve.recorder import Recorder
 from evolve.tasks import Task
 
@@ -36,12 +37,6 @@ class Asker(Protocol):
                   ) -> Answered: ...
 
 
-class Duplicates(Protocol):
-    """Says which proposal has this tree already, or None."""
-
-    def __call__(self, proposal: Proposal, tree: str, round_: int) -> str | None: ...
-
-
 class Stored(NamedTuple):
     """A child that is in git, and its files."""
 
@@ -53,9 +48,9 @@ class Proposer:
     """Makes children of planned proposals."""
 
     def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
-                 recorder: Recorder, asker: Asker | None, duplicates: Duplicates) -> None:
+                 recorder: Recorder, asker: Asker | None, order: Order) -> None:
         self.task, self._seed, self._operators = task, seed, operators
-        self._recorder, self._asker, self._duplicates = recorder, asker, duplicates
+        self._recorder, self._asker, self._order = recorder, asker, order
 
     async def propose(self, proposal: Proposal) -> Stored:
         """Make and store the child; a model's unusable answer is fed back once. Raises `Rejected`."""
@@ -89,10 +84,10 @@ class Proposer:
         tree = await self._recorder.tree_of(child.files)
         if tree == proposal.tree:
             raise Rejected("unchanged", "the repair gives the same files again")
-        known = self._duplicates(proposal, tree, round_)
+        known = self._order.early(proposal, tree, round_)
         if known is not None:
             raise Rejected("duplicate", f"the same files as {known}, which was tried before")
-        return Stored(await self._recorder.propose(proposal, child.files, tree, child.note, rows),
+        return Stored(await self._recorder.propose(proposal, tree, child.note, rows),
                       child.files)
 
     async def _context(self, proposal: Proposal) -> Context:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,15 +19,16 @@ from archive import (
     Call,
     CallState,
     CodeStore,
-    Commit,
     Evaluation,
     Frame,
+    GroupCommit,
     Kept,
     NoveltyIndex,
     Proposal,
     Snapshot,
     Spend,
     State,
+    StorageFull,
     StoredVector,
     embed,
     measure_code,
@@ -32,8 +36,10 @@ from archive import (
     pack_vector,
 )
 from evolve.operators import Parent
+from evolve.order import Trees
 
 TIDY_EVERY = 2000
+PARENTS_AT_HAND = 512
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -41,30 +47,47 @@ _T = TypeVar("_T")
 class Recorder:
     """Writes each state with its data, then lets the snapshot know."""
 
-    def __init__(self, archive: Archive, code: CodeStore, maximize: bool,
-                 frame: Frame | None = None) -> None:
+    def __init__(self, archive: Archive, code: CodeStore, maximize: bool, frame: Frame | None = None,
+                 patience_s: float = 0.0, waiting: Callable[[str], None] = lambda message: None
+                 ) -> None:
         self.archive, self.code = archive, code
+        self._patience_s, self._waiting = patience_s, waiting
         self.snapshot = Snapshot.load(archive, maximize, frame)
         self.counts = archive.counts()
         self.spend = archive.spend()
-        self._trees: dict[str, str] = {}  # every tree that is or becomes a variant -> proposal
+        self.trees = Trees()  # every tree that is or becomes a variant
+        self.last_number = -1
         self._commits: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
         self._since_tidy = 0
-        self._sql = ThreadPoolExecutor(1, "archive")
-        self._git = ThreadPoolExecutor(1, "code")
+        self._loop = asyncio.get_running_loop()
         self._load()
+        self._read_files = functools.lru_cache(PARENTS_AT_HAND)(code.files)
+        self._read_rows = functools.lru_cache(PARENTS_AT_HAND)(archive.evaluations)
+        self._sql = GroupCommit(archive, patience_s, self._tell)
+        self._git = ThreadPoolExecutor(1, "code")
 
     def _load(self) -> None:
-        for proposal in self.archive.proposals():
+        by_id = {proposal.id: proposal for proposal in self.archive.proposals()}
+        for proposal in by_id.values():
+            self.last_number = max(self.last_number, proposal.number)
             if proposal.is_variant:
                 assert proposal.tree is not None and proposal.commit is not None
-                self._trees[proposal.tree] = proposal.id
+                self.trees.claim(proposal.tree, proposal)
                 self._commits[proposal.id] = proposal.commit
+            if not proposal.state.finished:
+                self._attempts[proposal.id] = self._attempts_of(proposal)
+        for replaced, tree in self.archive.replaced_trees():
+            self.trees.claim(tree, by_id[replaced])
         if len(self.snapshot.space) < len(self.snapshot):  # written before vectors were kept
             self.snapshot.space = NoveltyIndex()
             for proposal in self.snapshot.proposals:
                 assert proposal.tree is not None
                 self.snapshot.space.append(embed(self.code.files(proposal.tree)))
+
+    def _attempts_of(self, proposal: Proposal) -> int:
+        rows = self.archive.evaluations(proposal.id)
+        return max((row.attempt + 1 for row in rows), default=0)
 
     @staticmethod
     def create(database: Path, code: Path, facts: Mapping[str, str]) -> None:
@@ -77,18 +100,31 @@ class Recorder:
         states = [state for state in State if not state.finished]
         return self.archive.proposals(states)
 
-    def duplicate(self, proposal: Proposal, tree: str, round_: int) -> str | None:
-        """The proposal that has, or had, this very tree."""
-        return self._trees.get(tree)
+    def rejections_at_end(self) -> int:
+        """How many of the latest results, without a break, were rejected."""
+        ended = [p for p in self.archive.proposals() if p.finished_event is not None]
+        ended.sort(key=lambda p: -(p.finished_event or 0))
+        return sum(1 for _ in itertools.takewhile(lambda p: p.state is State.REJECTED, ended))
+
+    @property
+    def variants(self) -> int:
+        """Scored and failed ones, the seed left out."""
+        return self.counts.get(State.SCORED, 0) + self.counts.get(State.FAILED, 0)
 
     async def parent(self, proposal_id: str) -> Parent:
         """A scored variant with its files and rows."""
-        proposal = await self._in_sql(self.archive.proposal, proposal_id)
+        proposal = self.snapshot.proposal(proposal_id)
         assert proposal.tree is not None
-        files = await self._in_git(self.code.files, proposal.tree)
-        rows = [row for row in await self._in_sql(self.archive.evaluations, proposal_id)
+        files = await self._in_git(self._read_files, proposal.tree)
+        rows = [row for row in await self._in_sql(self._read_rows, proposal_id)
                 if row.reason is None and row.split == "search"]
         return Parent(proposal, files, self.snapshot.score_of(proposal_id), rows)
+
+    async def files_of(self, variant: str) -> Mapping[str, bytes]:
+        """The files of a scored variant."""
+        tree = self.snapshot.proposal(variant).tree
+        assert tree is not None
+        return await self._in_git(self._read_files, tree)
 
     async def files(self, tree: str) -> dict[str, bytes]:
         """The files of a stored tree."""
@@ -108,25 +144,44 @@ class Recorder:
             self.snapshot.expect_evaluation(proposal)
         else:
             self.snapshot.expect(proposal.parents)
+        self.last_number = max(self.last_number, proposal.number)
         self.snapshot.last_event = await self._in_sql(self.archive.plan, proposal)
 
-    async def attempts(self, proposal: str) -> int:
-        """How many children of this proposal have been evaluated before."""
-        rows = await self._in_sql(self.archive.evaluations, proposal)
-        return max((row.attempt + 1 for row in rows), default=0)
+    def attempt_of(self, proposal: Proposal) -> int:
+        """How many children of this proposal have been evaluated and replaced before.
 
-    async def propose(self, proposal: Proposal, files: Mapping[str, bytes], tree: str, note: str,
+        An evaluation of another variant has its number from its decision.
+        """
+        if proposal.operator == EVALUATE:
+            return int(proposal.decision["attempt"])
+        return self._attempts.get(proposal.id, 0)
+
+    def rows_in_waiting(self, proposal: Proposal) -> list[Evaluation]:
+        """Rows of a complete evaluation whose turn had not come when the run was stopped."""
+        if proposal.state is not State.EVALUATING:
+            return []
+        attempt = self.archive.awaiting_their_turn().get(proposal.id)
+        return [row for row in self.archive.evaluations(proposal.id) if row.attempt == attempt]
+
+    async def keep(self, proposal: Proposal, rows: Sequence[Evaluation]) -> None:
+        """Its evaluation is complete; what it means is said when its turn comes."""
+        await self._in_sql(self.archive.add_evaluations, proposal.id, rows)
+
+    async def propose(self, proposal: Proposal, tree: str, note: str,
                       rows: Sequence[Evaluation] = ()) -> Proposal:
         """Keep the child's code, then its state. Objects first: an orphan is harmless.
 
         `rows` are those of a child that failed and is replaced by this one.
         """
-        self._trees[tree] = proposal.id
+        self.trees.claim(tree, proposal)
         parents = [self._commits[parent] for parent in proposal.parents]
         message = f"{proposal.operator} {proposal.id}\n\n{note}"
-        stored: Commit = await self._in_git(self.code.commit, files, parents, message)
+        stored = await self._in_git(self.code.commit_tree, tree, parents, message)
         self._commits[proposal.id] = stored.commit
-        await self._in_sql(self.archive.propose, proposal.id, stored.tree, stored.commit, note, rows)
+        if rows:
+            self._attempts[proposal.id] = self.attempt_of(proposal) + 1
+        await self._in_sql(self.archive.propose, proposal.id, stored.tree, stored.commit, note, rows,
+                           proposal.tree)
         await self._tidy_sometimes()
         return replace(proposal, state=State.PROPOSED, tree=stored.tree, commit=stored.commit,
                        note=note)
@@ -140,8 +195,9 @@ class Recorder:
         await self._in_sql(self.archive.release, proposal.id)
 
     async def score(self, proposal: Proposal, files: Mapping[str, bytes], score: float,
-                    rows: Sequence[Evaluation], quarantined: bool) -> Proposal:
-        """It was evaluated: say what adding it meant."""
+                    rows: Sequence[Evaluation], quarantined: bool, kept_rows: bool = False) -> Proposal:
+        """It was evaluated: say what adding it meant. `kept_rows`: the archive has them already."""
+        vector = await self._in_git(embed, files)
         value = score * self.snapshot.sign
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
         improvement = value - max(known) if known else None
@@ -150,7 +206,6 @@ class Recorder:
             kept = Kept.BEST
         else:
             kept = Kept.IMPROVED if improvement is not None and improvement > 0 else Kept.KEPT
-        vector = embed(files)
         novelty = self.snapshot.space.novelty(vector)
         measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
         done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
@@ -158,8 +213,8 @@ class Recorder:
         self.snapshot.add(done, score, rows, vector)
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
-            self.archive.score, proposal.id, rows, kept, novelty, improvement, quarantined, measures,
-            StoredVector(TOKENS, pack_vector(vector)))
+            self.archive.score, proposal.id, () if kept_rows else rows, kept, novelty, improvement,
+            quarantined, measures, StoredVector(TOKENS, pack_vector(vector)))
         return done
 
     async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
@@ -190,13 +245,13 @@ class Recorder:
     async def send_call(self, call: Call) -> Call:
         """Reserve, and record the call before it leaves."""
         call = replace(call, id=await self._in_sql(self.archive.send_call, call))
-        self.spend = await self._in_sql(self.archive.spend)
+        self.spend = self.spend.sent(call)
         return call
 
     async def settle_call(self, call: Call) -> Spend:
         """Keep the reply with what it cost."""
         await self._in_sql(self.archive.settle_call, call)
-        self.spend = await self._in_sql(self.archive.spend)
+        self.spend = self.spend.ended(call)
         return self.spend
 
     async def replies(self, proposal: str) -> list[Call]:
@@ -218,10 +273,11 @@ class Recorder:
     def close(self) -> None:
         """Give threads and database back."""
         self._git.shutdown()
-        self._sql.shutdown()
+        self._sql.close()
         self.archive.close()
 
     def _count(self, proposal: Proposal, state: State) -> None:
+        self._attempts.pop(proposal.id, None)
         if proposal.number > 0:
             self.counts[state] = self.counts.get(state, 0) + 1
 
@@ -230,8 +286,22 @@ class Recorder:
         if self._since_tidy >= TIDY_EVERY:
             await self.tidy()
 
-    async def _in_sql(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._sql, work, *args)
+    async def _in_sql(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.wrap_future(self._sql.submit(work, *args, **kwargs))
 
     async def _in_git(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._git, work, *args)
+        """A full disk is waited out; the row that names the object comes after it anyway."""
+        pause, deadline = 0.25, time.monotonic() + self._patience_s
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._git, work, *args)
+            except StorageFull as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                self._waiting(f"{error.message}; trying again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 10.0)
+
+    def _tell(self, message: str) -> None:
+        """From the archive's thread to the loop's."""
+        self._loop.call_soon_threadsafe(self._waiting, message)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot
+from archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot, State
+from evolve.order import Order
 from evolve.search import Decision, Skip, Stop, recorded_decision
+
+OTHER = "another proposal of the record"
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,6 @@ class Record:
             return None
         return recorded_decision(recorded)
 
-    def duplicate(self, proposal: Proposal, tree: str, round_: int) -> str | None:
-        """Whether this very child was turned away then; who came first is not decided again."""
-        recorded = self.proposals[proposal.number]
-        stood = recorded.tree == tree or (round_ == 0 and proposal.id in self.repaired)
-        return None if stood else "another proposal of the record"
-
     def differences(self, archive: ArchiveReader) -> list[str]:
         """Ids whose tree, state or score came out differently, with what differs."""
         scores = archive.scores()
@@ -58,6 +57,30 @@ class Record:
                 found.append(f"{new.id}: score {self.scores.get(new.id)!r} became "
                              f"{scores.get(new.id)!r}")
         return found
+
+
+class AsRecorded(Order):
+    """Results count in the order of the record, and who came first is not decided again."""
+
+    def __init__(self, record: Record) -> None:
+        ended = sorted(record.proposals.values(), key=lambda p: p.finished_event or 0)
+        self._record = record
+        self._turns = deque(p.number for p in ended if p.number > 0)
+
+    def due(self, waiting: Collection[int]) -> int | None:
+        return self._turns[0] if self._turns and self._turns[0] in waiting else None
+
+    def recorded(self, number: int) -> None:
+        self._turns.popleft()
+
+    def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
+        recorded = self._record.proposals[proposal.number]
+        stood = recorded.tree == tree or (round_ == 0 and proposal.id in self._record.repaired)
+        return None if stood else OTHER
+
+    def late(self, proposal: Proposal) -> str | None:
+        recorded = self._record.proposals[proposal.number]
+        return OTHER if recorded.state is State.REJECTED else None
 
 
 def _has_second(rows: list[Evaluation]) -> bool:

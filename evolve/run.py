@@ -55,6 +55,11 @@ class RunFolder:
     def scorer_log(self) -> Path:
         return self.path / "logs" / "scorer.log"
 
+    @property
+    def stop_file(self) -> Path:
+        """Where it appears, the run stops."""
+        return self.path / "stop"
+
     def task(self) -> Task:
         """The run's own copy of the task. Raises `TaskError`; refuses a changed evaluator."""
         task = load_task(self.path / "task")
@@ -63,6 +68,15 @@ class RunFolder:
                              "began: its scores can't be compared",
                              "restore it, or begin a new run with the changed task")
         return task
+
+    def worker(self) -> str | None:
+        """Who is at work on it now, in words; None when nobody is."""
+        with (self.path / "lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return file.read().strip() or "somebody"
+        return None
 
     @contextmanager
     def lock(self) -> Iterator[None]:

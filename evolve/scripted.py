@@ -11,6 +11,8 @@ import asyncio
 import difflib
 import hashlib
 import json
+import math
+import random
 import re
 import socket
 import sys
@@ -38,6 +40,7 @@ class Script:
     """How the server behaves."""
 
     latency_s: float = 0.0
+    spread: float = 0.0  # latencies are log-normal with this sigma, and other ones every time
     fail_rate: float = 0.0  # answers with 429 or 500
     bad_rate: float = 0.0  # answers that are empty, cut off, without code, or with broken code
     key: str | None = None  # the only key that is let in
@@ -86,7 +89,7 @@ class ScriptedModel:
         if prompt > self.script.context_tokens:
             return _error(400, "context_length_exceeded", "This model's maximum context length is "
                           f"{self.script.context_tokens} tokens, however you requested {prompt}")
-        await asyncio.sleep(self.script.latency_s)
+        await asyncio.sleep(self.script.latency_s * math.exp(self.script.spread * random.gauss(0, 1)))
         rng = _generator(asked)
         if rng.random() < self.script.fail_rate:
             return _error(429, "rate_limit", "busy") if rng.random() < 0.5 else _error(

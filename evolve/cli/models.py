@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
 def scripted_model(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     latency: Annotated[float, typer.Option(min=0, help="Seconds for each reply.")] = 0.0,
+    spread: Annotated[float, typer.Option(min=0, help="Sigma of log-normal latencies.")] = 0.0,
     fail_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of 429 and 500.")] = 0.0,
     bad_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of unusable replies.")] = 0.0,
     key: Annotated[str | None, typer.Option(help="The only API key that is let in.")] = None,
@@ -26,4 +27,4 @@ def scripted_model(
     """
     from evolve.scripted import Script, serve
 
-    serve(Script(latency, fail_rate, bad_rate, key, context), port)
+    serve(Script(latency, spread, fail_rate, bad_rate, key, context), port)

@@ -15,7 +15,7 @@ import typer
 from evolve.cli.options import Json, RunName, RunsDir, Sandbox, runs_folder
 
 if TYPE_CHECKING:
-    from evolve.engine import Interrupt
+    from evolve.interrupt import Interrupt
     from evolve.launch import View
 
 TaskDir = Annotated[Path, typer.Argument(help="A task directory.")]
@@ -31,6 +31,9 @@ MaxTokens = Annotated[int | None, typer.Option(help="Stop before so many tokens.
 MaxCalls = Annotated[int | None, typer.Option(help="Stop before so many model calls.")]
 Prices = Annotated[list[str] | None, typer.Option(
     "--price", help="Dollars for a million tokens: MODEL=PROMPT/REPLY; repeatable.")]
+Target = Annotated[float | None, typer.Option(help="Stop at this score.")]
+Plateau = Annotated[int | None, typer.Option(
+    help="Stop when so many scored variants in a row brought nothing better.")]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this long: 90s, 5m, 2h.")]
 
 
@@ -53,8 +56,14 @@ def run(
     workers: Workers = None,
     max_variants: MaxVariants = None,
     max_time: MaxTime = None,
+    target: Target = None,
+    plateau: Plateau = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random draws.",
                                              show_default="0")] = None,
+    window: Annotated[int | None, typer.Option(
+        min=0, help="Repeatable for any number of workers: decide on all results but those of the "
+                    "last so many decisions. 0: live.",
+        show_default="32 with the scripted model, else 0")] = None,
     model: Models = None,
     budget: Budget = None,
     max_tokens: MaxTokens = None,
@@ -73,7 +82,8 @@ def run(
     task = load_task(task_dir)
     flags = _limits(sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls,
                     price)
-    flags |= {"runs_dir": runs_dir, "policy": policy, "seed": seed,
+    flags |= {"runs_dir": runs_dir, "policy": policy, "seed": seed, "window": window,
+              "target": target, "plateau": plateau,
               "operators": parse_weights(operator or ())}
     resolved = resolve(flags, task.spec.run, task.folder / "task.toml")
     view, interrupt = _view(json), _interrupt()
@@ -87,8 +97,11 @@ def resume(
     workers: Workers = None,
     max_variants: MaxVariants = None,
     max_time: MaxTime = None,
+    target: Target = None,
+    plateau: Plateau = None,
     model: Models = None,
-    budget: Budget = None,
+    budget: Annotated[str | None, typer.Option(
+        help="Stop before so many dollars: 5usd, or +5usd for so many more.")] = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     price: Prices = None,
@@ -100,9 +113,13 @@ def resume(
     from evolve.run import open_run
 
     folder = open_run(runs_folder(runs_dir), run)
+    if budget is not None and budget.startswith("+"):
+        budget = _raised(folder.settings.budget_usd, budget)
     changes = {key: value for key, value in _limits(
         sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls, price).items()
         if value not in (None, (), {})}
+    changes |= {key: value for key, value in {"target": target, "plateau": plateau}.items()
+                if value is not None}
     build_settings(changes, dict.fromkeys(changes, "flag"))
     view, interrupt = _view(json), _interrupt()
     _carry_out(resume_run(folder, changes, view, interrupt), view, interrupt)
@@ -136,6 +153,17 @@ def replay(
         raise typer.Exit(1)
 
 
+def _raised(before: float | None, more: str) -> str:
+    """A budget of so many dollars more than before."""
+    from evolve.config import parse_dollars
+    from evolve.errors import UsageError
+
+    if before is None:
+        raise UsageError("the run has no budget that could be raised",
+                         "give a whole one: --budget 5usd")
+    return f"{before + parse_dollars(more[1:])}usd"
+
+
 def _limits(sandbox: str | None, workers: int | None, max_variants: int | None,
             max_time: str | None, model: list[str] | None, budget: str | None,
             max_tokens: int | None, max_calls: int | None, price: list[str] | None
@@ -165,7 +193,7 @@ def _view(json: bool) -> View:
 
 
 def _interrupt() -> Interrupt:
-    from evolve.engine import Interrupt
+    from evolve.interrupt import Interrupt
 
     return Interrupt()
 
@@ -180,10 +208,10 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
         assert task is not None
 
         def on_signal() -> None:
-            if interrupt.requested:
+            if interrupt.asked:
                 task.cancel()
                 return
-            interrupt.requested = True
+            interrupt.asked = True
             view.note("stopping: what is in flight is finished first; Ctrl-C again stops at once")
 
         for name in (signal.SIGINT, signal.SIGTERM):

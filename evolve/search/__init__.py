@@ -3,6 +3,7 @@
 from evolve.search.framing import make_frame, make_search
 from evolve.search.mates import make_mates
 from evolve.search.policy import (
+    KEEP,
     POLICIES,
     Decision,
     Evaluate,
@@ -17,6 +18,6 @@ from evolve.search.policy import (
 )
 from evolve.search.racing import Racing
 
-__all__ = ["POLICIES", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix", "Policy",
+__all__ = ["KEEP", "POLICIES", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix", "Policy",
            "Racing", "Skip", "Stop", "make_frame", "make_mates", "make_policy",
            "make_search",            "recorded_decision"]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from archive import Snapshot
 from evolve.errors import ConfigError, did_you_mean
 from evolve.search.drawing import elite_rows
-from evolve.search.policy import MateChoice
+from evolve.search.policy import KEEP, MateChoice
 
 ELITE = 16
-PREFERENCE = "mate"  # where a decision keeps the vector
+PREFERENCE = "mate"  # where the vector is among what is inherited
 STEP = 0.1  # standard deviation of an inherited preference
 
 
@@ -58,7 +58,7 @@ class Preference(MateChoice):
     def inherit(self, snapshot: Snapshot, parent: int, rng: np.random.Generator
                 ) -> Mapping[str, Any]:
         """The parent's vector and a normal step; founders prefer the middle and the best."""
-        carried = snapshot.proposals[parent].decision.get(PREFERENCE)
+        carried = snapshot.proposals[parent].decision.get(KEEP, {}).get(PREFERENCE)
         middle = [0.5] * len(snapshot.frame.measures) + [1.0]
         vector = np.array(carried if carried is not None else middle)
         stepped = np.clip(vector + STEP * rng.standard_normal(len(vector)), 0.0, 1.0)

@@ -25,6 +25,7 @@ POLICIES = {
     "dgm": "evolve.search.dgm:Dgm",
     "hgm": "evolve.search.hgm:Hgm",
 }
+KEEP = "keep"  # in a proposal's decision: what its children inherit
 _REDRAWS = 50  # of a second parent, before any other elite will do
 
 
@@ -130,14 +131,12 @@ def _another(snapshot: Snapshot, rng: np.random.Generator, rows: Sequence[int],
 
 
 def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
-    """The decision that a proposal's row keeps."""
-    known = dict(proposal.decision)
+    """The decision that a proposal's row keeps, without what was shown to a model."""
+    known = proposal.decision
     if proposal.operator == EVALUATE:
         return Evaluate(proposal.parents[0], str(known["case"]), int(known["attempt"]))
-    shown, cases = known.pop("inspirations", ()), known.pop("cases", None)
-    known.pop("failures", None)
-    return Expand(proposal.parents, proposal.operator, tuple(shown), proposal.island, proposal.model,
-                  cases, known)
+    return Expand(proposal.parents, proposal.operator, (), proposal.island, proposal.model,
+                  known.get("cases"), known.get(KEEP, {}))
 
 
 def make_policy(name: str, operators: OperatorMix, mates: MateChoice | None = None) -> Policy:

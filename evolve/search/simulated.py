@@ -18,7 +18,7 @@ import numpy as np
 from archive import EVALUATE, Evaluation, Frame, Proposal, Snapshot, State, derive_id
 from evolve.search.ablations import ABLATIONS
 from evolve.search.hgm import ALPHA
-from evolve.search.policy import Evaluate, Expand, OperatorMix, Policy, Stop, make_policy
+from evolve.search.policy import KEEP, Evaluate, Expand, OperatorMix, Policy, Stop, make_policy
 
 _MIX = OperatorMix({"change": 0.8, "cross": 0.2}, {"change": 1, "cross": 2})
 
@@ -100,7 +100,7 @@ class Simulation:
 
     def _expand(self, decision: Expand, number: int) -> None:
         made = replace(self._proposal(number, decision.parents, decision.operator),
-                       decision=decision.keep)
+                       decision={KEEP: decision.keep})
         self.snapshot.expect(made.parents)
         rng = np.random.default_rng([self.seed, number, 2])
         child = self._child([self.beings[parent] for parent in made.parents], rng)

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from archive import Proposal, State
-from evolve.engine import Progress
 from evolve.launch import Outcome
+from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
 from evolve.view.console import err, number

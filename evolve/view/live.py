@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from archive import Proposal
-from evolve.engine import Progress
 from evolve.launch import Outcome
+from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
 from evolve.view.console import err, number

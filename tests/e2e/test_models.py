@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from archive import ArchiveReader
 from tests.cli import Result, ScriptedServer, evolve
 
 Start = Callable[..., ScriptedServer]
@@ -115,8 +116,11 @@ def test_calls_and_tokens_are_limited(tmp_path: Path, tasks: Path, scripted: Sta
     server = scripted()
     done = run(tmp_path, tasks / "cap_set", server.model, flag, value, "--max-variants", 500)
     assert done.code == 0 and "would be passed" in done.events()[-1]["stopped"], done.err
-    calls = server.stats()["calls"]
-    assert 0 < calls <= (value if flag == "--max-calls" else 30)
+    reader = ArchiveReader.open(tmp_path / "runs" / "r" / "archive.db")
+    spend = reader.spend()
+    reader.close()
+    assert 0 < server.stats()["calls"] == spend.calls
+    assert (spend.calls if flag == "--max-calls" else spend.tokens) <= value
 
 
 def test_a_model_without_a_price_is_refused(tmp_path: Path, tasks: Path, scripted: Start) -> None:

@@ -282,7 +282,7 @@ def test_mates() -> None:
     kept = preference.inherit(seen, 0, rng)
     assert len(kept["mate"]) == 2
     assert preference.choose(seen, [0], {"mate": [0.4, 0.2]}) == 1
-    heir = replace(proposal(9), decision={"mate": [0.9, 0.1]})
+    heir = replace(proposal(9), decision={"keep": {"mate": [0.9, 0.1]}})
     seen.add(heir, 0.0)
     inherited = preference.inherit(seen, 3, rng)["mate"]
     assert inherited == pytest.approx([0.9, 0.1], abs=0.4) and inherited != [0.9, 0.1]
@@ -295,8 +295,8 @@ def test_mates() -> None:
 
 def test_a_recorded_decision_is_the_decision() -> None:
     kept = Proposal("x", 4, State.SCORED, "diff", ("p",), 3, 0.0, island=2, model="m", decision={
-        "inspirations": ["q"], "failures": ["r"], "cases": 3, "mate": [0.5]})
-    assert recorded_decision(kept) == Expand(("p",), "diff", ("q",), 2, "m", 3, {"mate": [0.5]})
+        "inspirations": ["q"], "failures": ["r"], "cases": 3, "keep": {"mate": [0.5]}, "settled": 2})
+    assert recorded_decision(kept) == Expand(("p",), "diff", (), 2, "m", 3, {"mate": [0.5]})
     again = replace(kept, operator=EVALUATE, decision={"case": "a", "attempt": 2})
     assert recorded_decision(again) == Evaluate("p", "a", 2)
 

@@ -1,0 +1,68 @@
+"""`evolve status`, `evolve stop` and `evolve upgrade`: a run seen and steered from outside."""
+
+from __future__ import annotations
+
+import json as json_module
+import time
+from typing import Annotated
+
+import typer
+
+from evolve.cli.options import Json, RunName, RunsDir, runs_folder
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    for verb in (status, stop, upgrade):
+        app.command()(verb)
+
+
+def status(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
+    """Where a run stands: at work or not, what is in flight, best, spend, rate."""
+    from evolve.run import open_run
+    from evolve.view.console import out
+    from evolve.view.reading import OpenRun
+    from evolve.view.status import status_data, status_lines
+
+    opened = OpenRun(open_run(runs_folder(runs_dir), run))
+    try:
+        data = status_data(opened)
+    finally:
+        opened.close()
+    if json:
+        typer.echo(json_module.dumps(data))
+        return
+    for line in status_lines(data):
+        out.print(line, markup=False, highlight=False)
+
+
+def stop(
+    run: RunName = "last",
+    runs_dir: RunsDir = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it has stopped.")] = False,
+) -> None:
+    """Ask a run to finish what is in flight and stop, like one Ctrl-C in its terminal."""
+    from evolve.errors import UsageError
+    from evolve.run import open_run
+    from evolve.view.console import err
+
+    folder = open_run(runs_folder(runs_dir), run)
+    if folder.worker() is None:
+        raise UsageError(f"nobody is at work on {folder.name}", f"go on: evolve resume {folder.name}")
+    folder.stop_file.touch()
+    err.print(f"{folder.name} finishes what is in flight and stops; go on: evolve resume "
+              f"{folder.name}", markup=False)
+    while wait and folder.worker() is not None:
+        time.sleep(0.2)
+
+
+def upgrade(run: RunName = "last", runs_dir: RunsDir = None) -> None:
+    """Bring the archive of a run to the newest schema, as resuming it does."""
+    from archive import Archive
+    from evolve.run import open_run
+    from evolve.view.console import err
+
+    folder = open_run(runs_folder(runs_dir), run)
+    with folder.lock():
+        Archive.open_to_write(folder.database).close()
+    err.print(f"{folder.name} has the newest schema", markup=False)

@@ -1,0 +1,82 @@
+"""Repeatable by construction: the same replies make the same run, whoever is fast and whatever dies."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive import ArchiveReader, State
+from tests.cli import EVOLVE, ScriptedServer, evolve
+from tests.crash.test_kill import kill_at_random
+
+pytestmark = pytest.mark.docker
+Start = Callable[..., ScriptedServer]
+VARIANTS = 60
+
+
+def tree(folder: Path, run: str) -> tuple[str, list[tuple[Any, ...]]]:
+    """`evolve tree --json` to the byte, and every proposal with its fate."""
+    done = evolve("tree", run, "--json", "--runs-dir", folder)
+    assert done.code == 0, done.err
+    reader = ArchiveReader.open(folder / run / "archive.db")
+    fates = [(p.number, p.id, p.state, p.reason, p.tree, p.parents) for p in reader.proposals()]
+    reader.close()
+    return done.out, fates
+
+
+def options(server: ScriptedServer, *more: str | int) -> list[str]:
+    return ["--model", server.model, "--max-variants", str(VARIANTS), "--sandbox", "docker",
+            "--seed", "5", "--json", *map(str, more)]
+
+
+def test_a_window_makes_runs_of_any_number_of_workers_equal(tmp_path: Path, tasks: Path,
+                                                            scripted: Start) -> None:
+    server = scripted("--bad-rate", 0.2, "--latency", 0.1, "--spread", 1)
+    trees = []
+    for workers in (1, 2, 8):
+        done = evolve("run", tasks / "cap_set", "--name", f"w{workers}", "--runs-dir", tmp_path,
+                      *options(server, "--window", 8, "--workers", workers))
+        assert done.code == 0, done.err
+        trees.append(tree(tmp_path, f"w{workers}"))
+    assert trees[0] == trees[1] == trees[2]
+    states = [fate[2] for fate in trees[0][1][1:]]
+    assert states.count(State.SCORED) + states.count(State.FAILED) == VARIANTS
+    assert State.REJECTED in states, "rejections are part of it"
+
+
+@pytest.mark.slow
+def test_a_windowed_run_is_the_same_however_often_it_is_killed(tmp_path: Path, tasks: Path,
+                                                               scripted: Start) -> None:
+    server = scripted("--bad-rate", 0.2, "--latency", 0.1, "--spread", 1)
+    wanted = options(server, "--window", 8)
+    done = evolve("run", tasks / "cap_set", "--name", "whole", "--runs-dir", tmp_path, *wanted)
+    assert done.code == 0, done.err
+    first = [EVOLVE, "run", str(tasks / "cap_set"), "--name", "r", "--runs-dir", str(tmp_path), *wanted]
+    again = [EVOLVE, "resume", "r", "--runs-dir", str(tmp_path), "--json"]
+    chance, kills = random.Random(3), 0
+    while kills < 10:
+        kills += kill_at_random(again if (tmp_path / "r").exists() else first, chance)
+        if (tmp_path / "r").exists() and evolve(
+                "status", "r", "--runs-dir", tmp_path, "--json").json()["variants"] == VARIANTS:
+            break
+    assert kills >= 3
+    done = evolve("resume", "r", "--runs-dir", tmp_path, "--json")
+    assert done.code == 0, done.err
+    assert tree(tmp_path, "r") == tree(tmp_path, "whole")
+
+
+def test_a_live_run_is_repeated_by_its_replay(tmp_path: Path, tasks: Path, scripted: Start) -> None:
+    server = scripted("--bad-rate", 0.2, "--latency", 0.2, "--spread", 1)
+    done = evolve("run", tasks / "cap_set", "--name", "live", "--runs-dir", tmp_path,
+                  *options(server, "--window", 0, "--workers", 8))
+    assert done.code == 0, done.err
+    server.stop()
+    for workers in (1, 4):
+        again = evolve("replay", "live", "--name", f"again{workers}", "--workers", workers,
+                       "--runs-dir", tmp_path)
+        assert again.code == 0 and "0 differences" in again.err, again.err
+        assert tree(tmp_path, f"again{workers}") == tree(tmp_path, "live")
