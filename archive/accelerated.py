@@ -16,7 +16,9 @@ def products(matrix: NDArray[np.float32], vector: NDArray[np.float32], mirror: M
     """`matrix @ vector`, shape (n,)."""
     if mirror is not None and len(matrix) >= mirror.pays_from:
         return mirror.products(matrix, vector)
-    return np.asarray(matrix @ vector)
+    # Not `@`: BLAS takes several threads, which wait by spinning on the candidates' cores, and is no
+    # faster here, where memory is the limit.
+    return np.asarray(np.einsum("ij,j->i", matrix, vector))
 
 
 @lru_cache(maxsize=1)

@@ -97,12 +97,12 @@ class NoveltyIndex:
         """The nearest rows by cosine distance, by an exact scan."""
         if self._mirror is None and len(self) == PAYS_FROM and has_gpu():
             self._mirror = Mirror()
-        distances = 1.0 - products(self.vectors, vector, self._mirror)
-        rows = np.arange(len(distances))
-        if len(distances) > count:
-            rows = np.argpartition(distances, count)[:count]
-        rows = rows[np.argsort(distances[rows], kind="stable")]
-        return Neighbours(rows, np.maximum(distances[rows], 0.0))
+        alike = products(self.vectors, vector, self._mirror)
+        rows = np.arange(len(alike))
+        if len(alike) > count:
+            rows = np.sort(np.argpartition(alike, -count)[-count:])
+        rows = rows[np.argsort(-alike[rows], kind="stable")]
+        return Neighbours(rows, np.maximum(1.0 - alike[rows], 0.0))
 
     def novelty(self, vector: Vector) -> float:
         """Mean cosine distance to the ten nearest; 1 when there is none.
