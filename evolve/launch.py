@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from archive import SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
+from archive import EVALUATE, SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
 from evolve import __version__
 from evolve.config import Resolved, Settings, load_keys, user_file
 from evolve.engine import Decider, Engine, PolicyDecider, above_ceiling
@@ -37,7 +37,7 @@ from evolve.proposer import Asker, Proposer
 from evolve.recorder import Recorder
 from evolve.replay import AsRecorded, Record
 from evolve.run import RunFolder, create_run, write_run_toml
-from evolve.search import OperatorMix, make_policy
+from evolve.search import OperatorMix, make_frame, make_search
 from evolve.tasks import Task
 from sandbox import Limits, Pool, ProviderFault, SandboxSpec, prepare_provider
 from sandbox.rootfs import packages_folder
@@ -129,7 +129,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     settings = settings.model_copy(update={"window": window_of(settings)})
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
-    make_policy(settings.policy, mix)  # a wrong name is found before the sandbox is built
+    make_search(settings, mix)  # a wrong name is found before the sandbox is built
     await check_models(settings)
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
@@ -192,7 +192,8 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
-                        task.spec.maximize, run.settings.patience_s, view.waiting)
+                        task.spec.maximize, make_frame(task, run.settings),
+                        run.settings.patience_s, view.waiting)
     interrupt.watch(run.stop_file)
     try:
         recorder.archive.expire_calls()
@@ -220,7 +221,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     begun = recorder.unfinished() if record is None else record.proposals.values()
-    for name in {proposal.operator for proposal in begun} - {SEED} - operators.keys():
+    for name in {proposal.operator for proposal in begun} - {SEED, EVALUATE} - operators.keys():
         operators[name] = make_operator(name)  # settings that were changed since
     asks = any(operator.needs_model for operator in operators.values())
     if asks and record is None and not settings.model:
@@ -231,7 +232,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         decider, order = record, make_order(settings, recorder, record)
     else:
         asker = Caller(settings, recorder, view.waiting, addresses) if asks else None
-        decider = PolicyDecider(make_policy(settings.policy, mix), settings.seed)
+        decider = PolicyDecider(make_search(settings, mix), settings.seed)
         order = make_order(settings, recorder, None)
     prompts = make_prompts(evaluator.task, settings)
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,

@@ -49,7 +49,8 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="made up")] = None,
     runs_dir: RunsDir = None,
     policy: Annotated[str | None, typer.Option(
-        help="weighted, best_of_n, random, or package.module:Class.",
+        help="weighted, greedy, beam, power_law, map_elites, adaevolve, dgm, hgm, random, "
+             "best_of_n, or package.module:Class.",
         show_default="weighted")] = None,
     sandbox: Sandbox = None,
     workers: Workers = None,
