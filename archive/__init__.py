@@ -5,11 +5,17 @@ This package knows neither the engine nor the sandbox.
 
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
+from archive.grid import Grid, GridStats
 from archive.group_commit import GroupCommit
-from archive.novelty import NoveltyIndex, embed
+from archive.islands import Advance, Island, Islands
+from archive.lineage import Contribution, Lineage
+from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
+from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
 from archive.outcomes import Outcome
+from archive.ranking import Ranking
 from archive.reader import ArchiveReader
 from archive.records import (
+    EVALUATE,
     SEED,
     Call,
     CallState,
@@ -23,11 +29,15 @@ from archive.records import (
     Variant,
     derive_id,
 )
-from archive.snapshot import Snapshot
-from archive.store import Archive
+from archive.snapshot import Frame, Snapshot
+from archive.source import fingerprint
+from archive.store import Archive, StoredVector
 
 __all__ = [
-    "SEED", "Archive", "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit",
-    "Evaluation", "Event", "GroupCommit", "Kept", "NotFound", "Note", "NoveltyIndex", "Outcome",
-    "Proposal", "Snapshot", "Spend", "State", "StorageFull", "Variant", "derive_id", "embed",
+    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError",
+    "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution", "Evaluation",
+    "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island", "Islands", "Kept", "Lineage",
+    "Measure", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking", "Snapshot",
+    "Spend", "State", "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed",
+    "fingerprint", "measure_code", "measure_rows", "pack_vector", "unit",
 ]

@@ -1,62 +1,132 @@
-"""Novelty without a model: hashed token n-grams of the source, in numpy."""
+"""Novelty: vectors of programs in one float32 matrix, scanned exactly.
+
+Without a model a vector is hashed token n-grams of the normalised source.
+"""
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archive.accelerated import PAYS_FROM, Mirror, has_gpu, products
+from archive.columns import Growing
+from archive.source import tokens
+
 WIDTH = 256
 NEAREST = 10
-_TOKEN = re.compile(rb"[A-Za-z_]\w*|\d+(?:\.\d+)?|[^\s\w]")
-_COMMENT = re.compile(rb"#[^\n]*|//[^\n]*")
+TOKENS = "tokens"  # the source of vectors that need no model
+_MIX = np.uint32(0x9E3779B1)
 
 Vector = NDArray[np.float32]
 
 
-def embed(files: Mapping[str, bytes]) -> Vector:
-    """A unit vector, shape (256,), of the token 1- to 3-grams of all files, comments left out.
+class Neighbours(NamedTuple):
+    """The nearest rows, nearest first, and their cosine distances (0 to 2)."""
 
-    Signed feature hashing (Weinberger et al. 2009, arXiv 0902.2206).
+    rows: NDArray[np.int64]
+    distances: NDArray[np.float32]
+
+
+def embed(files: Mapping[str, bytes]) -> Vector:
+    """A unit vector, shape (256,), of the token 1- to 3-grams of all files.
+
+    Comments, formatting and bound names are folded. Signed feature hashing (Weinberger et al. 2009,
+    arXiv 0902.2206).
     """
-    vector = np.zeros(WIDTH, dtype=np.float32)
+    vector = np.zeros(WIDTH)
     for path in sorted(files):
-        tokens = _TOKEN.findall(_COMMENT.sub(b"", files[path]))
-        for size in (1, 2, 3):
-            for start in range(len(tokens) - size + 1):
-                code = zlib.crc32(b" ".join(tokens[start:start + size]))
-                vector[code % WIDTH] += 1.0 if code & 0x8000_0000 else -1.0
+        codes = np.array([_code(kind if kind == "bound" else text)
+                          for kind, text in tokens(path, files[path])], dtype=np.uint32)
+        grams = np.zeros_like(codes)
+        for size in range(min(3, len(codes))):
+            grams = _scatter(grams[:len(codes) - size] * _MIX + codes[size:])
+            signs = np.where(grams & np.uint32(0x8000_0000), 1.0, -1.0)
+            vector += np.bincount(grams % np.uint32(WIDTH), signs, WIDTH)
+    return unit(vector)
+
+
+def unit(vector: NDArray[np.floating]) -> Vector:
+    """Length one, and no digit more than is stored: a resumed run sees the same distances."""
     norm = float(np.linalg.norm(vector))
-    return vector / np.float32(norm) if norm else vector
+    return unpack_vector(pack_vector(vector / norm if norm else vector))
+
+
+def pack_vector(vector: NDArray[np.floating]) -> bytes:
+    """As the database keeps it: float16."""
+    return vector.astype("<f2").tobytes()
+
+
+def unpack_vector(data: bytes) -> Vector:
+    """The vector that `pack_vector` packed."""
+    return np.frombuffer(data, dtype="<f2").astype(np.float32)
 
 
 class NoveltyIndex:
-    """Vectors of all variants in one growing float32 matrix."""
+    """Vectors of all variants, in the order in which they were added."""
 
-    def __init__(self) -> None:
-        self._rows = np.zeros((64, WIDTH), dtype=np.float32)
-        self._count = 0
+    def __init__(self, mirror: Mirror | None = None) -> None:
+        self._vectors: Growing[np.float32] | None = None
+        self._mirror = mirror
+
+    def __len__(self) -> int:
+        return 0 if self._vectors is None else len(self._vectors)
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """Shape (n, width); (0, 0) before the first."""
+        return np.zeros((0, 0), np.float32) if self._vectors is None else self._vectors.rows
+
+    def append(self, vector: Vector) -> None:
+        """One more. All have the width of the first."""
+        if self._vectors is None:
+            self._vectors = Growing(np.float32, len(vector))
+        self._vectors.append(vector)
 
     def add(self, vector: Vector) -> float:
-        """Add one; returns its novelty: mean cosine distance (0 to 2) to the ten nearest before it.
-
-        The first one's novelty is 1. Lehman and Stanley 2011, eq. 1.
-        """
+        """Append it; returns the novelty that it had before."""
         novelty = self.novelty(vector)
-        if self._count == len(self._rows):
-            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
-        self._rows[self._count] = vector
-        self._count += 1
+        self.append(vector)
         return novelty
 
+    def nearest(self, vector: Vector, count: int = NEAREST) -> Neighbours:
+        """The nearest rows by cosine distance, by an exact scan."""
+        if self._mirror is None and len(self) == PAYS_FROM and has_gpu():
+            self._mirror = Mirror()
+        alike = products(self.vectors, vector, self._mirror)
+        rows = np.arange(len(alike))
+        if len(alike) > count:
+            rows = np.sort(np.argpartition(alike, -count)[-count:])
+        rows = rows[np.argsort(-alike[rows], kind="stable")]
+        return Neighbours(rows, np.maximum(1.0 - alike[rows], 0.0))
+
     def novelty(self, vector: Vector) -> float:
-        """Mean cosine distance to the ten nearest; 1 when there is none."""
-        if self._count == 0:
+        """Mean cosine distance to the ten nearest; 1 when there is none.
+
+        Lehman and Stanley 2011, eq. 1. To six digits: the last ones depend on the machine.
+        """
+        if not len(self):
             return 1.0
-        distances = 1.0 - self._rows[:self._count] @ vector
-        if self._count > NEAREST:
-            distances = np.partition(distances, NEAREST)[:NEAREST]
-        return float(distances.mean())
+        return round(float(self.nearest(vector).distances.mean()), 6)
+
+    def local_competition(self, vector: Vector, value: float, values: NDArray[np.float64]) -> float:
+        """The share of its neighbours that a value beats (Lehman and Stanley 2011b, GECCO)."""
+        if not len(self):
+            return 1.0
+        return float(np.mean(values[self.nearest(vector).rows] < value))
+
+
+@lru_cache(maxsize=1 << 16)
+def _code(text: str) -> int:
+    return zlib.crc32(text.encode(errors="surrogatepass"))
+
+
+def _scatter(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Spread over all bits (the finish of MurmurHash3, Appleby 2011)."""
+    codes = (codes ^ (codes >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+    codes = (codes ^ (codes >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    return np.asarray(codes ^ (codes >> np.uint32(16)))

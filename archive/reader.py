@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Executable, Row, func, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
+from archive.novelty import Vector, unpack_vector
 from archive.records import (
     Call,
     CallCost,
@@ -21,12 +23,15 @@ from archive.records import (
     Event,
     Kept,
     Note,
+    Observation,
     Proposal,
     Spend,
     State,
     Variant,
 )
-from archive.schema import calls, evaluations, events, meta, parents, proposals
+from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+
+_AT_ONCE = 500  # ids in one query; databases limit how many there may be
 
 NOTES = "notes"  # the kind of event
 
@@ -59,12 +64,12 @@ class ArchiveReader:
 
     def meta(self) -> dict[str, str]:
         """Facts about the run that must agree with its files (run id, seed, evaluator)."""
-        return {row.key: row.value for row in self._rows(select(meta))}
+        return {row.key: row.value for row in self.rows(select(meta))}
 
     def proposal(self, prefix: str) -> Proposal:
         """By id or unique prefix. Raises `NotFound`."""
-        found = self._rows(select(proposals).where(proposals.c.id == prefix))  # by the index
-        found = found or self._rows(
+        found = self.rows(select(proposals).where(proposals.c.id == prefix))  # by the index
+        found = found or self.rows(
             select(proposals).where(proposals.c.id.startswith(prefix, autoescape=True))
             .order_by(proposals.c.number).limit(3))
         if not found:
@@ -74,28 +79,68 @@ class ArchiveReader:
                            "give more letters of the id")
         return self._with_parents(found)[0]
 
+    def first(self) -> Proposal:
+        """The seed. Raises `NotFound`."""
+        found = self.rows(select(proposals).where(proposals.c.number == 0))
+        if not found:
+            raise NotFound("the run has no seed yet", "resume the run: evolve resume")
+        return self._with_parents(found)[0]
+
     def proposals(self, states: Iterable[State] = ()) -> list[Proposal]:
         """All proposals in the order of their decisions, or those in some states."""
         query = select(proposals).order_by(proposals.c.number)
         wanted = [state.value for state in states]
         if wanted:
             query = query.where(proposals.c.state.in_(wanted))
-        return self._with_parents(self._rows(query))
+        return self._with_parents(self.rows(query))
 
-    def scores(self, split: str = "search") -> dict[str, float]:
+    def some(self, wanted: Iterable[str]) -> list[Proposal]:
+        """Proposals by their ids, in the order of their decisions."""
+        ids, found = list(wanted), []
+        for start in range(0, len(ids), _AT_ONCE):
+            query = select(proposals).where(proposals.c.id.in_(ids[start:start + _AT_ONCE]))
+            found += self._with_parents(self.rows(query))
+        return sorted(found, key=lambda proposal: proposal.number)
+
+    def trusted(self) -> dict[str, int]:
+        """Scored variants that are not quarantined, with the numbers of their decisions."""
+        query = select(proposals.c.id, proposals.c.number).where(
+            proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False))
+        return {row[0]: row[1] for row in self.rows(query)}
+
+    def scores(self, split: str = "search", wanted: Sequence[str] | None = None) -> dict[str, float]:
         """Mean score over the cases of a split, by proposal id; only scored variants.
 
         Rows with a reason belong to a child that failed and was replaced by its repair.
         """
-        per_case = (
-            select(evaluations.c.proposal, func.avg(evaluations.c.score).label("mean"))
-            .join(proposals, proposals.c.id == evaluations.c.proposal)
-            .where(evaluations.c.split == split, evaluations.c.reason.is_(None),
-                   proposals.c.state == State.SCORED.value)
-            .group_by(evaluations.c.proposal, evaluations.c.case_id).subquery())
-        query = select(per_case.c.proposal, func.avg(per_case.c.mean).label("mean"))
-        return {row.proposal: row.mean
-                for row in self._rows(query.group_by(per_case.c.proposal)) if row.mean is not None}
+        scored = select(proposals.c.id).where(proposals.c.state == State.SCORED.value)
+        query = (select(evaluations.c.proposal, func.avg(evaluations.c.score))
+                 .where(evaluations.c.split == split, evaluations.c.reason.is_(None))
+                 .group_by(evaluations.c.proposal, evaluations.c.case_id))
+        if wanted is not None:
+            scored = scored.where(proposals.c.id.in_(wanted))
+            query = query.where(evaluations.c.proposal.in_(wanted))
+        known = {row[0] for row in self.rows(scored)}
+        cases: dict[str, list[float]] = {}
+        for proposal, mean in self.rows(query):
+            if mean is not None and proposal in known:
+                cases.setdefault(proposal, []).append(mean)
+        return {proposal: fmean(means) for proposal, means in cases.items()}
+
+    def observations(self) -> dict[str, list[Observation]]:
+        """What the search saw of each proposal, from the covering index alone."""
+        query = select(
+            evaluations.c.proposal, evaluations.c.case_id, evaluations.c.split, evaluations.c.attempt,
+            evaluations.c.score, evaluations.c.reason).where(evaluations.c.split == "search").order_by(
+            evaluations.c.proposal, evaluations.c.case_id, evaluations.c.attempt)
+        found: dict[str, list[Observation]] = {}
+        for row in self.rows(query):
+            found.setdefault(row[0], []).append(Observation._make(row[1:]))
+        return found
+
+    def vectors(self) -> dict[str, Vector]:
+        """The vector of each scored variant."""
+        return {row.proposal: unpack_vector(row.data) for row in self.rows(select(vectors))}
 
     def variants(self) -> list[Variant]:
         """Every proposal with its score, children and cost, in the order of the decisions."""
@@ -108,33 +153,51 @@ class ArchiveReader:
         return [Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
                 for p in everything]
 
+    def variants_of(self, wanted: Iterable[str]) -> list[Variant]:
+        """As `variants`, for some ids; what it costs does not grow with the archive."""
+        found: list[Variant] = []
+        ids = list(wanted)
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start:start + _AT_ONCE]
+            scores, costs, children = self.scores(wanted=some), self._costs(some), self._children(some)
+            found += [Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
+                      for p in self.some(some)]
+        return sorted(found, key=lambda variant: variant.proposal.number)
+
+    def _children(self, wanted: Sequence[str]) -> dict[str, int]:
+        query = (select(parents.c.parent, func.count(parents.c.child.distinct()))
+                 .join(proposals, proposals.c.id == parents.c.child)
+                 .where(parents.c.parent.in_(wanted), proposals.c.tree.is_not(None),
+                        proposals.c.state != State.REJECTED.value).group_by(parents.c.parent))
+        return {row[0]: row[1] for row in self.rows(query)}
+
     def evaluations(self, proposal: str) -> list[Evaluation]:
         """The rows of one proposal, oldest first."""
         query = select(evaluations).where(evaluations.c.proposal == proposal)
-        return [_evaluation(row) for row in self._rows(query.order_by(evaluations.c.id))]
+        return [_evaluation(row) for row in self.rows(query.order_by(evaluations.c.id))]
 
     def calls(self, proposal: str | None = None) -> list[Call]:
         """Model calls of one proposal, or all, oldest first."""
         query = select(calls).order_by(calls.c.id)
         if proposal is not None:
             query = query.where(calls.c.proposal == proposal)
-        return [_call(row) for row in self._rows(query)]
+        return [_call(row) for row in self.rows(query)]
 
     def call_costs(self) -> list[CallCost]:
         """Every call without its texts, oldest first."""
         tokens = (calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
         query = select(calls.c.proposal, calls.c.model, tokens, calls.c.cost_usd).order_by(calls.c.id)
-        return [CallCost(**row._mapping) for row in self._rows(query)]
+        return [CallCost(**row._mapping) for row in self.rows(query)]
 
     def notes(self) -> list[Note]:
         """Notes that were taken, oldest first."""
         query = select(events).where(events.c.kind == NOTES).order_by(events.c.id)
-        return [Note(**json.loads(row.data)) for row in self._rows(query)]
+        return [Note(**json.loads(row.data)) for row in self.rows(query)]
 
     def spend(self) -> Spend:
         """Sums over call rows: settled cost, and reservations of calls that are not settled."""
         settled = calls.c.state.in_([CallState.REPLIED.value, CallState.FAILED.value])
-        rows = self._rows(select(
+        rows = self.rows(select(
             settled.label("settled"), func.count().label("calls"),
             func.sum(calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens"),
             func.sum(calls.c.reserved_tokens).label("reserved_tokens"),
@@ -150,28 +213,28 @@ class ArchiveReader:
         """How many proposals are in each state, the seed left out."""
         query = (select(proposals.c.state, func.count().label("n"))
                  .where(proposals.c.number > 0).group_by(proposals.c.state))
-        return {State(row.state): row.n for row in self._rows(query)}
+        return {State(row.state): row.n for row in self.rows(query)}
 
     def events(self, after: int = 0) -> list[Event]:
         """What happened after an event, oldest first."""
         query = select(events).where(events.c.id > after).order_by(events.c.id)
-        return [_event(row) for row in self._rows(query)]
+        return [_event(row) for row in self.rows(query)]
 
     def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
         """The newest event of each kind that there is."""
         newest = select(func.max(events.c.id)).where(events.c.kind.in_(list(kinds)))
-        rows = self._rows(select(events).where(events.c.id.in_(newest.group_by(events.c.kind))))
+        rows = self.rows(select(events).where(events.c.id.in_(newest.group_by(events.c.kind))))
         return {row.kind: _event(row) for row in rows}
 
     def last_event_at(self) -> float | None:
         """When something happened last, in seconds since the epoch."""
-        rows = self._rows(select(events.c.at).order_by(events.c.id.desc()).limit(1))
+        rows = self.rows(select(events.c.at).order_by(events.c.id.desc()).limit(1))
         return rows[0].at if rows else None
 
     def finished_since(self, moment: float) -> int:
         """How many variants were scored or failed since."""
         states = [State.SCORED.value, State.FAILED.value]
-        return int(self._rows(select(func.count()).select_from(proposals).where(
+        return int(self.rows(select(func.count()).select_from(proposals).where(
             proposals.c.finished_at >= moment, proposals.c.state.in_(states)))[0][0])
 
     def awaiting_their_turn(self) -> dict[str, int]:
@@ -180,40 +243,35 @@ class ArchiveReader:
                  .join(proposals, proposals.c.id == events.c.proposal)
                  .where(events.c.kind == "evaluated",
                         proposals.c.state == State.EVALUATING.value).order_by(events.c.id))
-        return {row.proposal: json.loads(row.data)["attempt"] for row in self._rows(query)}
+        return {row.proposal: json.loads(row.data)["attempt"] for row in self.rows(query)}
 
     def replaced_trees(self) -> list[tuple[str, str]]:
         """(proposal, tree) of every first child that failed and was replaced by its repair."""
         query = select(events.c.proposal, events.c.data).where(
             events.c.kind == State.PROPOSED.value, events.c.data.contains('"replaces"'))
-        return [(row.proposal, json.loads(row.data)["replaces"]) for row in self._rows(query)]
+        return [(row.proposal, json.loads(row.data)["replaces"]) for row in self.rows(query)]
 
     def last_event(self) -> int:
         """The archive's clock: the id of the newest event, 0 when there is none."""
-        return self._rows(select(func.max(events.c.id)))[0][0] or 0
+        return self.rows(select(func.max(events.c.id)))[0][0] or 0
 
-    def path_to(self, proposal: str) -> list[Proposal]:
-        """From the seed to a proposal, along first parents."""
-        by_id = {p.id: p for p in self.proposals()}
-        path = [by_id[self.proposal(proposal).id]]
-        while path[-1].parents:
-            path.append(by_id[path[-1].parents[0]])
-        return path[::-1]
-
-    def _costs(self) -> dict[str, float]:
-        query = select(calls.c.proposal, func.sum(calls.c.cost_usd).label("usd"))
-        return {row.proposal: row.usd for row in self._rows(query.group_by(calls.c.proposal))}
+    def _costs(self, wanted: Sequence[str] | None = None) -> dict[str, float]:
+        query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(calls.c.proposal)
+        if wanted is not None:
+            query = query.where(calls.c.proposal.in_(wanted))
+        return {row[0]: row[1] for row in self.rows(query)}
 
     def _with_parents(self, rows: list[Row[Any]]) -> list[Proposal]:
-        query = select(parents).order_by(parents.c.child, parents.c.position)
-        if len(rows) == 1:
-            query = query.where(parents.c.child == rows[0].id)
-        lineage: dict[str, list[str]] = {}
-        for row in self._rows(query):
-            lineage.setdefault(row.child, []).append(row.parent)
-        return [_proposal(row, tuple(lineage.get(row.id, ()))) for row in rows]
+        query = select(parents.c.child, parents.c.parent).order_by(parents.c.child, parents.c.position)
+        if len(rows) <= _AT_ONCE:
+            query = query.where(parents.c.child.in_([row.id for row in rows]))
+        lineage: dict[str, tuple[str, ...]] = {}
+        for child, parent in self.rows(query):
+            lineage[child] = (*lineage.get(child, ()), parent)
+        return [_proposal(row, lineage.get(row[0], ())) for row in rows]
 
-    def _rows(self, query: Executable) -> list[Row[Any]]:
+    def rows(self, query: Executable) -> list[Any]:
+        """What a query gives."""
         shared = self._shared_connection()
         if shared is not None:
             return list(shared.execute(query).all())
@@ -224,12 +282,20 @@ class ArchiveReader:
         return getattr(self._shared, "connection", None)
 
 
+_PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
+_STATES = {state.value: state for state in State}
+_KEPT: dict[str | None, Kept | None] = {None: None} | {kept.value: kept for kept in Kept}
+
+
 def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:
-    values = dict(row._mapping)
-    values["state"] = State(row.state)
-    values["kept"] = Kept(row.kept) if row.kept else None
-    values["decision"] = json.loads(row.decision)
-    return Proposal(**values, parents=lineage)
+    """By place, not by name: a run is opened with a hundred thousand of them."""
+    values = list(row)
+    values[_PLACE["state"]] = _STATES[row[_PLACE["state"]]]
+    values[_PLACE["kept"]] = _KEPT[row[_PLACE["kept"]]]
+    for name in ("decision", "measures"):
+        text = row[_PLACE[name]]
+        values[_PLACE[name]] = json.loads(text) if text != "{}" else {}
+    return Proposal(**dict(zip(_PLACE, values, strict=True)), parents=lineage)
 
 
 def _event(row: Row[Any]) -> Event:

@@ -7,11 +7,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class State(StrEnum):
-    """How far a proposal has come. The last three are final."""
+    """How far a proposal has come. The last four are final."""
 
     PLANNED = "planned"
     REPLIED = "replied"
@@ -20,10 +20,11 @@ class State(StrEnum):
     SCORED = "scored"
     FAILED = "failed"
     REJECTED = "rejected"
+    EVALUATED = "evaluated"  # the end of a decision to evaluate: it makes no variant
 
     @property
     def finished(self) -> bool:
-        return self in (State.SCORED, State.FAILED, State.REJECTED)
+        return self in (State.SCORED, State.FAILED, State.REJECTED, State.EVALUATED)
 
 
 class Kept(StrEnum):
@@ -44,6 +45,7 @@ class CallState(StrEnum):
 
 
 SEED = "seed"  # the operator of proposal 0
+EVALUATE = "evaluate"  # the operator of a decision to learn more about its parent
 
 
 def derive_id(run_seed: int, number: int) -> str:
@@ -78,6 +80,7 @@ class Proposal:
     island: int = 0
     model: str | None = None  # who was chosen to answer
     decision: Mapping[str, Any] = field(default_factory=dict)  # what else was decided: evidence
+    measures: Mapping[str, float] = field(default_factory=dict)  # what it is, beside its score
 
     @property
     def is_variant(self) -> bool:
@@ -102,6 +105,16 @@ class Evaluation:
     peak_memory_bytes: int = 0
     cost_usd: float = 0.0
     evaluator: str = ""  # hash of the scorer's files
+
+
+class Observation(NamedTuple):
+    """The part of an evaluation that counts for the search."""
+
+    case: str
+    split: str
+    attempt: int
+    score: float | None
+    reason: str | None
 
 
 @dataclass(frozen=True)

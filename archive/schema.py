@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0002"  # the newest migration
+REVISION = "0003"  # the newest migration
 
 metadata = MetaData()
 
@@ -50,6 +50,18 @@ proposals = Table(
     Column("island", Integer, nullable=False, server_default="0"),
     Column("model", String(256)),
     Column("decision", Text, nullable=False, server_default="{}"),  # JSON
+    Column("measures", Text, nullable=False, server_default="{}"),  # JSON, name -> number
+)
+
+# Which are scored, and which of these are trusted, without the texts beside it.
+Index("proposals_standing", proposals.c.state, proposals.c.quarantined, proposals.c.id,
+      proposals.c.number)
+
+vectors = Table(
+    "vectors", metadata,
+    Column("proposal", String(32), ForeignKey("proposals.id"), primary_key=True),
+    Column("source", String(256), nullable=False),  # what made it: "tokens", or a model's name
+    Column("data", LargeBinary, nullable=False),  # float16, little-endian
 )
 
 parents = Table(
@@ -80,7 +92,9 @@ evaluations = Table(
     Column("created_at", Float, nullable=False),
     UniqueConstraint("proposal", "case_id", "attempt", name="one_row_per_attempt"),
 )
-Index("evaluations_scores", evaluations.c.split, evaluations.c.proposal, evaluations.c.score)
+# All that the search asks of a row, so that the texts beside it are never read for it.
+Index("evaluations_search", evaluations.c.split, evaluations.c.proposal, evaluations.c.case_id,
+      evaluations.c.attempt, evaluations.c.score, evaluations.c.reason)
 
 calls = Table(
     "calls", metadata,

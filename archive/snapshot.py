@@ -2,59 +2,106 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archive.clades import ORPHAN, Clades
+from archive.columns import Growing
+from archive.grid import Grid
+from archive.islands import Archipelago, Island, Islands
+from archive.measures import Measure
+from archive.novelty import NoveltyIndex, Vector
 from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
+from archive.ranking import Ranking
 from archive.reader import ArchiveReader
-from archive.records import Call, Proposal, State
+from archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
+from archive.trials import Trials
+
+_WHOLE = ""  # the only case where none is declared
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a snapshot is made for: from the task and the run's settings, the same all along."""
+
+    cases: tuple[str, ...] = ()  # of the search split; none: scores are kept whole
+    repeats: int = 1  # attempts at each case that a noisy task needs at most; 1: no noise
+    budget: int | None = None  # variants that may be made
+    islands: Islands = field(default_factory=Islands)
+    measures: tuple[Measure, ...] = ()
 
 
 class Snapshot:
     """Columns over the scored variants of a run, in the order in which they were scored.
 
-    `value` is the score with its sign turned so that higher is better. Policies only read.
+    A value is a score with its sign turned so that higher is better. Policies only read.
     """
 
-    def __init__(self, maximize: bool) -> None:
+    def __init__(self, maximize: bool, frame: Frame | None = None) -> None:
         self.sign = 1.0 if maximize else -1.0
+        self.frame = frame or Frame()
         self.proposals: list[Proposal] = []
         self.last_event = 0
-        self._best: int | None = None
+        self.clades = Clades()
+        self.space = NoveltyIndex()
+        self.trials = Trials(self.frame.cases or (_WHOLE,))
+        self.ranking = Ranking()  # by value, without the quarantined
+        self.archipelago = Archipelago(self.frame.islands, lambda: Grid(self.frame.measures))
+        self._merit = Ranking()  # by what is sure: the best is first
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
         self.outcomes: list[Outcome] = []  # of everything that is finished, in that order
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # the number of the newest notes
-        self._value = np.empty(64)
-        self._children = np.zeros(64, dtype=np.int64)
-        self._trusted = np.zeros(64, dtype=np.bool_)
+        self._value: Growing[np.float64] = Growing(np.float64)
+        self._children: Growing[np.int64] = Growing(np.int64)
+        self._finished: Growing[np.int64] = Growing(np.int64)
+        self._trusted: Growing[np.bool_] = Growing(np.bool_)
+        self._doubtful = self._planned = self._ended = 0
+        self._measures: Growing[np.float64] = Growing(np.float64, len(self.frame.measures))
 
     @classmethod
-    def load(cls, archive: ArchiveReader, maximize: bool) -> Snapshot:
-        """Everything the database has; equal to a snapshot that saw every write."""
-        snapshot = cls(maximize)
-        scores = archive.scores()
+    def load(cls, archive: ArchiveReader, maximize: bool, frame: Frame | None = None) -> Snapshot:
+        """Everything the database has; equal to a snapshot that saw every write, in its order."""
+        snapshot = cls(maximize, frame)
         everything = archive.proposals()
         snapshot._spent = spent_by_proposal(archive)
-        finished = [p for p in everything if p.state.finished]
-        for proposal in sorted(finished, key=lambda p: p.finished_event or 0):
-            if proposal.state is State.SCORED:
-                snapshot.add(proposal, scores[proposal.id])
-            elif proposal.state is State.FAILED:
-                snapshot.fail(proposal)
-            else:
-                snapshot.turn_away(proposal)
+        ended = [p for p in everything if p.state.finished]
+        snapshot._replay(sorted(ended, key=lambda p: p.finished_event or 0), archive)
         for proposal in everything:
-            if proposal.state is not State.REJECTED:
+            if proposal.operator == EVALUATE:
+                if not proposal.state.finished:
+                    snapshot.expect_evaluation(proposal)
+            elif proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
         snapshot.notes = max((note.number for note in archive.notes()), default=None)
         snapshot.last_event = archive.last_event()
         return snapshot
+
+    def _replay(self, ended: Sequence[Proposal], archive: ArchiveReader) -> None:
+        """What ended, in the order in which it did: each row belongs to the decision it came from."""
+        observations, vectors = archive.observations(), archive.vectors()
+        later = {(p.parents[0], p.decision["case"], p.decision["attempt"])
+                 for p in ended if p.operator == EVALUATE}
+        for proposal in ended:
+            if proposal.operator == EVALUATE:
+                wanted = (proposal.decision["case"], proposal.decision["attempt"])
+                self.observe(proposal.parents[0], [
+                    found for found in observations.get(proposal.parents[0], ())
+                    if (found.case, found.attempt) == wanted])
+            elif proposal.state is State.SCORED:
+                rows = observations.get(proposal.id, ())
+                self.add(proposal, None, [found for found in rows if not later or (
+                    proposal.id, found.case, found.attempt) not in later], vectors.get(proposal.id))
+            elif proposal.state is State.FAILED:
+                self.fail(proposal)
+            else:
+                self.turn_away(proposal)
 
     def __len__(self) -> int:
         return len(self.proposals)
@@ -65,18 +112,53 @@ class Snapshot:
     @property
     def values(self) -> NDArray[np.float64]:
         """Shape (n,): scores, higher is better."""
-        return self._value[:len(self)]
+        return self._value.rows
 
     @property
     def children(self) -> NDArray[np.int64]:
         """Shape (n,): proposals made from each, pending and failed ones included, rejected not."""
-        return self._children[:len(self)]
+        return self._children.rows
+
+    @property
+    def pending(self) -> NDArray[np.int64]:
+        """Shape (n,): children that are decided and not yet scored or failed."""
+        return np.asarray(np.maximum(self._children.rows - self._finished.rows, 0))
+
+    @property
+    def waiting(self) -> int:
+        """How many children are decided and not yet scored or failed."""
+        return max(self._planned - self._ended, 0)
+
+    @property
+    def made(self) -> int:
+        """Variants that were scored, failed, or are on their way; the seed is not counted."""
+        return self._ended + self.waiting - 1
 
     @property
     def trusted(self) -> NDArray[np.int64]:
         """Rows that are not quarantined; all rows where every one is."""
-        rows = np.flatnonzero(self._trusted[:len(self)])
+        if not self._doubtful:
+            return np.arange(len(self))
+        rows = np.flatnonzero(self._trusted.rows)
         return rows if len(rows) else np.arange(len(self))
+
+    @property
+    def measures(self) -> NDArray[np.float64]:
+        """Shape (n, measures): NaN where a variant has no such measure."""
+        return self._measures.rows
+
+    @property
+    def islands(self) -> Sequence[Island]:
+        """The islands with their members, rankings and grids."""
+        return self.archipelago.islands
+
+    def row_of(self, proposal: str) -> int:
+        """Its row. Raises `KeyError`."""
+        return self._row[proposal]
+
+    def ids(self, rows: Iterable[int]) -> tuple[str, ...]:
+        """Ids of rows."""
+        return tuple(self.proposals[int(row)].id for row in rows)
 
     def proposal(self, proposal: str) -> Proposal:
         """The record of a scored variant. Raises `KeyError`."""
@@ -84,50 +166,116 @@ class Snapshot:
 
     def value_of(self, proposal: str) -> float:
         """The value of a scored variant. Raises `KeyError`."""
-        return float(self._value[self._row[proposal]])
+        return float(self._value.rows[self._row[proposal]])
 
     def score_of(self, proposal: str) -> float:
         """The score as the task gives it. Raises `KeyError`."""
         return self.value_of(proposal) * self.sign
 
-    def add(self, proposal: Proposal, score: float) -> None:
-        """A variant was scored. Its own decision was counted with its parents by `expect`."""
+    def merit(self, row: int) -> float:
+        """The value where it is exact, else the lower end of its interval."""
+        if self.frame.repeats == 1 and self.trials.complete(row):
+            return float(self.values[row])
+        return self.trials.interval(row).low
+
+    def add(self, proposal: Proposal, score: float | None = None,
+            observed: Iterable[Evaluation | Observation] = (), vector: Vector | None = None) -> None:
+        """A variant was scored: by its rows, or by a score for the whole of it."""
         row = len(self)
-        if row == len(self._value):
-            self._value = np.concatenate([self._value, np.empty_like(self._value)])
-            self._children = np.concatenate([self._children, np.zeros_like(self._children)])
-            self._trusted = np.concatenate([self._trusted, np.zeros_like(self._trusted)])
-        self._value[row] = score * self.sign
-        self._children[row] = 0
-        self._trusted[row] = not proposal.quarantined
         self._row[proposal.id] = row
         self.proposals.append(proposal)
-        for parent in proposal.parents[:1]:
-            self._scored.setdefault(parent, []).append(row)
-        self._ended(proposal)
-        if not proposal.quarantined and (
-                self._best is None or self._value[row] > self._value[self._best]):
-            self._best = row
+        for first in proposal.parents[:1]:
+            self._scored.setdefault(first, []).append(row)
+        self._count_outcome(proposal)
+        parent = self._row.get(proposal.parents[0], ORPHAN) if proposal.parents else ORPHAN
+        self.clades.append(parent)
+        self.trials.append()
+        self._observe(row, observed)
+        if not self.trials.counts[row].any() and score is not None:
+            for case in self.trials.cases:
+                self._record(row, case, score * self.sign)
+        self._value.append(self.trials.mean(row))
+        self._children.append(0)
+        self._finished.append(0)
+        self._trusted.append(not proposal.quarantined)
+        self._doubtful += proposal.quarantined
+        self._measures.append([proposal.measures.get(m.name, math.nan) for m in self.frame.measures])
+        if vector is not None:
+            self.space.append(vector)
+        self._end(proposal.parents)
+        self._place(row, proposal.island)
+
+    def _place(self, row: int, island: int) -> None:
+        value = float(self.values[row])
+        known = bool(self._trusted.rows[row])
+        if known:
+            self.ranking.add(row, value)
+            self._merit.add(row, self.merit(row))
+        cell = self.islands[0].grid.cell(self.measures[row])
+        self.archipelago.add(island, cell, value if known else None)
+
+    def observe(self, variant: str, observed: Iterable[Evaluation | Observation]) -> None:
+        """More was learned about a scored variant; one that fails now is trusted no longer."""
+        row = self._row[variant]
+        rows = list(observed)
+        for found in rows:
+            self.trials.end(row, found.case)
+        self._observe(row, rows)
+        self._value.rows[row] = self.trials.mean(row)
+        if any(found.reason is not None for found in rows) and self._trusted.rows[row]:
+            self._trusted.rows[row] = False
+            self._doubtful += 1
+        known = bool(self._trusted.rows[row])
+        value = float(self.values[row]) if known else None
+        self.ranking.update(row, value)
+        self._merit.update(row, self.merit(row) if known else None)
+        self.archipelago.update(row, value)
+
+    def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
+        for found in observed:
+            case = found.case if self.frame.cases else _WHOLE
+            if found.split != "search" or case not in self.trials.cases:
+                continue
+            self.trials.number(row, case, found.attempt)
+            if found.reason is None and found.score is not None:
+                self._record(row, case, found.score * self.sign)
+
+    def _record(self, row: int, case: str, value: float) -> None:
+        self.trials.observe(row, case, value)
+        self.clades.observe(row, value)
 
     def expect(self, parents: Sequence[str]) -> None:
         """A child was planned: it counts for its parents at once, so that slots spread out."""
+        self._planned += 1
         for parent in set(parents):
-            self._children[self._row[parent]] += 1
+            self.children[self._row[parent]] += 1
+
+    def expect_evaluation(self, decision: Proposal) -> None:
+        """One more attempt at a case was decided."""
+        self.trials.expect(self._row[decision.parents[0]], str(decision.decision["case"]),
+                           int(decision.decision["attempt"]))
 
     def release(self, parents: Sequence[str]) -> None:
         """That child was rejected: it never became a variant."""
+        self._planned -= 1
         for parent in set(parents):
-            self._children[self._row[parent]] -= 1
+            self.children[self._row[parent]] -= 1
 
     def fail(self, proposal: Proposal) -> None:
         """It was evaluated and has no score: its first parent's next children may learn from it."""
         for parent in proposal.parents[:1]:
             self._failed.setdefault(parent, []).append(proposal.id)
-        self._ended(proposal)
+        self._count_outcome(proposal)
+        self._end(proposal.parents)
+
+    def _end(self, parents: Sequence[str]) -> None:
+        self._ended += 1
+        for parent in set(parents) & self._row.keys():
+            self._finished.rows[self._row[parent]] += 1
 
     def turn_away(self, proposal: Proposal) -> None:
         """It was rejected: no variant, but it has cost something."""
-        self._ended(proposal)
+        self._count_outcome(proposal)
 
     def charge(self, call: Call) -> None:
         """A call of a proposal is settled."""
@@ -135,7 +283,7 @@ class Snapshot:
         self._spent[call.proposal] = spent.and_call(
             call.model, call.prompt_tokens + call.completion_tokens, call.cost_usd)
 
-    def _ended(self, proposal: Proposal) -> None:
+    def _count_outcome(self, proposal: Proposal) -> None:
         if proposal.number > 0:
             self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
 
@@ -148,15 +296,26 @@ class Snapshot:
         return self._failed.get(parent, [])[:-count - 1:-1]
 
     def best(self) -> Proposal | None:
-        """The scored variant of highest value that is not quarantined; the earliest of equals."""
-        return None if self._best is None else self.proposals[self._best]
+        """The one that is surely the best, by the lower end of its interval where there is noise.
+
+        Not quarantined; of equals the earliest. While nothing is sure, the highest value.
+        """
+        if not len(self._merit):
+            return None
+        surest = self._merit.at(0)
+        row = surest.row if surest.value > -math.inf else self.ranking.at(0).row
+        return self.proposals[row]
+
+    def by_merit(self) -> list[Proposal]:
+        """All that are not quarantined, the surest best first."""
+        best, rest = self.best(), [self.proposals[r.row] for r in self._merit.top(len(self))]
+        return [] if best is None else [best, *(p for p in rest if p.id != best.id)]
 
     def since_best(self) -> int:
         """How many variants were scored after the best one."""
-        return 0 if self._best is None else len(self) - 1 - self._best
+        best = self.best()
+        return 0 if best is None else len(self) - 1 - self._row[best.id]
 
     def top(self, count: int) -> list[Proposal]:
-        """The best that are not quarantined, best first."""
-        order = np.argsort(-self.values, kind="stable")
-        trusted = (self.proposals[row] for row in order if not self.proposals[row].quarantined)
-        return list(itertools.islice(trusted, count))
+        """The best by value that are not quarantined, best first."""
+        return [self.proposals[ranked.row] for ranked in self.ranking.top(count)]

@@ -8,14 +8,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, insert, update
 
 from archive.database import create_database, open_for_writing, storage_faults
 from archive.reader import NOTES, ArchiveReader, pack_text
 from archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
-from archive.schema import calls, evaluations, events, meta, parents, proposals
+from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+
+
+class StoredVector(NamedTuple):
+    """A variant's vector and what made it: "tokens", or the name of a model."""
+
+    source: str
+    data: bytes
 
 
 class Archive(ArchiveReader):
@@ -42,7 +49,8 @@ class Archive(ArchiveReader):
         values = {c.name: getattr(proposal, c.name) for c in proposals.columns}
         with self._writing() as connection:
             connection.execute(insert(proposals), values | {
-                "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision))})
+                "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision)),
+                "measures": "{}"})
             rows = [{"child": proposal.id, "position": position, "parent": parent}
                     for position, parent in enumerate(proposal.parents)]
             if rows:
@@ -67,10 +75,23 @@ class Archive(ArchiveReader):
         return self._change(proposal, State.PROPOSED)
 
     def score(self, proposal: str, rows: Sequence[Evaluation], kept: Kept,
-              novelty: float, improvement: float | None, quarantined: bool = False) -> int:
+              novelty: float, improvement: float | None, quarantined: bool = False,
+              measures: Mapping[str, float] | None = None, vector: StoredVector | None = None) -> int:
         """It was evaluated on every case that counts."""
-        return self._change(proposal, State.SCORED, rows, kept=kept.value, novelty=novelty,
-                            improvement=improvement, quarantined=quarantined)
+        with self._writing() as connection:
+            self._insert_evaluations(connection, proposal, rows)
+            if vector is not None:
+                connection.execute(insert(vectors), {
+                    "proposal": proposal, "source": vector.source, "data": vector.data})
+            return self._end(connection, proposal, State.SCORED, {"kept": kept.value}, {
+                "kept": kept.value, "novelty": novelty, "improvement": improvement,
+                "quarantined": quarantined, "measures": json.dumps(dict(measures or {}))})
+
+    def evaluated(self, decision: str, variant: str, rows: Sequence[Evaluation]) -> int:
+        """More was learned about a scored variant: the rows, and the end of that decision."""
+        with self._writing() as connection:
+            self._insert_evaluations(connection, variant, rows)
+            return self._end(connection, decision, State.EVALUATED, {}, {})
 
     def fail(self, proposal: str, reason: str, message: str, log: str,
              rows: Sequence[Evaluation] = ()) -> int:
@@ -138,14 +159,17 @@ class Archive(ArchiveReader):
                 facts: Mapping[str, Any] | None = None, **values: Any) -> int:
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
-            data = {key: values[key] for key in ("reason", "note", "kept") if values.get(key)}
-            data |= facts or {}
-            event = self._event(connection, state.value, proposal, data)
-            if state.finished:
-                values |= {"finished_at": self.clock(), "finished_event": event}
-            connection.execute(update(proposals).where(proposals.c.id == proposal)
-                               .values(state=state.value, **values))
-            return event
+            data = {key: values[key] for key in ("reason", "note") if values.get(key)}
+            return self._end(connection, proposal, state, data | dict(facts or {}), values)
+
+    def _end(self, connection: Connection, proposal: str, state: State, data: Mapping[str, Any],
+             values: Mapping[str, Any]) -> int:
+        """The event of a change, and the proposal's new state; returns the event's id."""
+        event = self._event(connection, state.value, proposal, data)
+        ended = {"finished_at": self.clock(), "finished_event": event} if state.finished else {}
+        connection.execute(update(proposals).where(proposals.c.id == proposal)
+                           .values(state=state.value, **values, **ended))
+        return event
 
     def _insert_evaluations(self, connection: Connection, proposal: str,
                             rows: Sequence[Evaluation]) -> None:

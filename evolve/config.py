@@ -37,6 +37,16 @@ class Settings(BaseModel):
     patience_s: float = Field(
         120.0, ge=0, description="how long a fault of machine, disk or model is waited out")
     seed: int = Field(0, ge=0, description="all random draws come from it")
+    islands: int = Field(1, ge=1, le=1000, description="populations that seldom meet")
+    topology: Literal["ring", "full"] = Field("ring", description="which islands visit which")
+    migration_interval: int = Field(50, ge=1, description="scored variants between migrations")
+    migration_rate: float = Field(0.1, ge=0, le=1, description="share of an island that migrates")
+    island_restart: int = Field(
+        0, ge=0, description="scored variants after which the worse islands begin again; 0: never")
+    mates: str = Field(
+        "drawn", description="second parents: drawn, distant, complementary or preference")
+    repeats: int = Field(
+        1, ge=1, le=1000, description="evaluations of a case that a noisy task needs, at most")
     scorer_seed: int | None = Field(
         None, ge=0, lt=2**63, description="the scorer's secret randomness; drawn anew for each run")
     runs_dir: Path = Field(Path("runs"), description="where run folders lie")

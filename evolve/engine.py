@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from archive import ArchiveError, Proposal, Snapshot, State, derive_id
+from archive import EVALUATE, ArchiveError, Proposal, Snapshot, State, derive_id
 from evolve.config import Settings
 from evolve.errors import EvolveError, RunError
 from evolve.evaluation import Evaluator, Verdict
@@ -22,9 +23,18 @@ from evolve.progress import Listener, Progress
 from evolve.proposer import Proposer, Stored
 from evolve.pulse import Pulse
 from evolve.recorder import Recorder
-from evolve.search import Expand, Policy, Skip, Stop, evidence_of
+from evolve.search import (
+    KEEP,
+    Decision,
+    Evaluate,
+    Expand,
+    Policy,
+    Skip,
+    Stop,
+    evidence_of,
+)
 from evolve.stopping import Stopping
-from evolve.tasks import Task
+from evolve.tasks import CaseSpec, Task
 from sandbox import ProviderFault
 
 TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
@@ -34,7 +44,7 @@ DEAD_END = "the record can't be followed: a parent was not scored this time"
 class Decider(Protocol):
     """Decides on a numbered slot."""
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | Skip | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
         """None: not yet, something that runs must end first."""
 
 
@@ -45,11 +55,11 @@ class PolicyDecider:
     policy: Policy
     seed: int
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Decision:
         """What the policy says."""
         rng = np.random.default_rng([self.seed, number])
         decision = self.policy.decide(snapshot, rng)
-        if isinstance(decision, Stop) or decision.model is not None:
+        if not isinstance(decision, Expand) or decision.model is not None:
             return decision
         model = self.policy.operators.draw_model(decision.operator, snapshot, rng)
         return replace(decision, model=model)
@@ -215,6 +225,9 @@ class Engine:
             self._changed.set()
 
     async def _finish(self, proposal: Proposal) -> Ended:
+        if proposal.operator == EVALUATE:
+            stored = Stored(proposal, await self.recorder.files_of(proposal.parents[0]))
+            return Ended(proposal, stored, await self._verdict(stored))
         if proposal.tree is not None:
             stored = Stored(proposal, await self.recorder.files(proposal.tree))
             rows = self.recorder.rows_in_waiting(proposal)
@@ -274,7 +287,7 @@ class Engine:
 
     async def _attempt(self, stored: Stored) -> Verdict:
         """One evaluation, once a worker is free. Raises `ProviderFault`."""
-        proposal, cases = stored.proposal, self.task.spec.cases_of("search")
+        proposal, cases = stored.proposal, self._cases_of(stored.proposal)
         async with self._evaluations:
             started = time.monotonic()
             await self.recorder.evaluating(proposal)
@@ -285,12 +298,20 @@ class Engine:
         self._pace.evaluated(time.monotonic() - started)
         return verdict
 
+    def _cases_of(self, proposal: Proposal) -> Sequence[CaseSpec]:
+        """What its decision says: one case, the first few, or all."""
+        cases = self.task.spec.cases_of("search")
+        if proposal.operator == EVALUATE:
+            return [case for case in cases if case.id == proposal.decision["case"]]
+        return cases[:proposal.decision.get("cases")]
+
     async def _hand_in(self, ended: Ended) -> None:
         """Record it now, or keep what was measured until its turn comes."""
         if not self.order.holds:
             await self._record(ended)
             return
-        if ended.verdict is not None and not ended.kept:
+        learns = ended.proposal.operator == EVALUATE  # its rows belong to another, when its turn comes
+        if ended.verdict is not None and not ended.kept and not learns:
             await self.recorder.keep(ended.proposal, ended.verdict.rows)
             ended = ended._replace(kept=True)
         self._waiting[ended.proposal.number] = ended
@@ -318,7 +339,8 @@ class Engine:
         self._stopping.rejections = self._stopping.rejections + 1 if rejected else 0
         age = len(self.recorder.snapshot) - self._seen.pop(done.number, len(self.recorder.snapshot))
         self._staleness += SMOOTHING * (age - self._staleness)
-        self.listener.finished(done, score, self.progress())
+        if done.state is not State.EVALUATED:
+            self.listener.finished(done, score, self.progress())
 
     async def _written(self, ended: Ended) -> tuple[Proposal, float | None]:
         proposal, verdict = ended.proposal, ended.verdict
@@ -326,14 +348,16 @@ class Engine:
             why = ended.rejected
             return await self.recorder.reject(proposal, why.reason, why.message), None
         assert verdict is not None and ended.stored is not None
+        if proposal.operator == EVALUATE:
+            return await self.recorder.learn(proposal, verdict.rows), None
         known = self.order.late(proposal)
         if known is not None:
             return await self.recorder.reject(proposal, "duplicate", f"the same files as {known}"), None
-        rows = () if ended.kept else verdict.rows
         if verdict.failed is not None:
+            rows = () if ended.kept else verdict.rows
             return await self.recorder.fail(proposal, verdict.failed, rows), None
-        done = await self.recorder.score(proposal, ended.stored.files, verdict.score, rows,
-                                         above_ceiling(self.task, verdict.score))
+        done = await self.recorder.score(proposal, ended.stored.files, verdict.score, verdict.rows,
+                                         above_ceiling(self.task, verdict.score), ended.kept)
         return done, verdict.score
 
     def progress(self) -> Progress:
@@ -346,15 +370,20 @@ class Engine:
                         self._stopping.seconds, self._stalls, self._staleness)
 
 
-def plan_proposal(decision: Expand, seed: int, number: int, snapshot: Snapshot,
+def plan_proposal(decision: Expand | Evaluate, seed: int, number: int, snapshot: Snapshot,
                   settled: int | None = None) -> Proposal:
     """The proposal of a decision, with its evidence: what is shown was known when it was decided.
 
     The id follows from the run's seed and the number.
     """
-    evidence = evidence_of(decision, snapshot)
-    if settled is not None:
-        evidence |= {SETTLED: settled}
+    seen = {} if settled is None else {SETTLED: settled}
+    if isinstance(decision, Evaluate):
+        return Proposal(derive_id(seed, number), number, State.PLANNED, EVALUATE, (decision.variant,),
+                        snapshot.last_event, time.time(),
+                        decision=seen | {"case": decision.case, "attempt": decision.attempt})
+    evidence: dict[str, Any] = seen | evidence_of(decision, snapshot)
+    evidence |= {} if decision.cases is None else {"cases": decision.cases}
+    evidence |= {KEEP: dict(decision.keep)} if decision.keep else {}
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
                     decision.parents, snapshot.last_event, time.time(), island=decision.island,
                     model=decision.model, decision=evidence)

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from archive import (
+    EVALUATE,
+    TOKENS,
     Archive,
     Call,
     CallState,
     CodeStore,
     Evaluation,
+    Frame,
     GroupCommit,
     Kept,
     Note,
@@ -27,14 +30,17 @@ from archive import (
     Spend,
     State,
     StorageFull,
+    StoredVector,
     embed,
+    measure_code,
+    measure_rows,
+    pack_vector,
 )
 from evolve.operators import Parent
 from evolve.order import Trees
 
 TIDY_EVERY = 2000
 PARENTS_AT_HAND = 512
-NOVELTY_DIGITS = 6  # single precision has no more, and the last bits depend on the machine
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -42,16 +48,16 @@ _T = TypeVar("_T")
 class Recorder:
     """Writes each state with its data, then lets the snapshot know."""
 
-    def __init__(self, archive: Archive, code: CodeStore, maximize: bool, patience_s: float = 0.0,
-                 waiting: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, archive: Archive, code: CodeStore, maximize: bool, frame: Frame | None = None,
+                 patience_s: float = 0.0, waiting: Callable[[str], None] = lambda message: None
+                 ) -> None:
         self.archive, self.code = archive, code
         self._patience_s, self._waiting = patience_s, waiting
-        self.snapshot = Snapshot.load(archive, maximize)
+        self.snapshot = Snapshot.load(archive, maximize, frame)
         self.counts = archive.counts()
         self.spend = archive.spend()
         self.trees = Trees()  # every tree that is or becomes a variant
         self.last_number = -1
-        self._novelty = NoveltyIndex()
         self._commits: dict[str, str] = {}
         self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
         self._since_tidy = 0
@@ -74,9 +80,11 @@ class Recorder:
                 self._attempts[proposal.id] = self._attempts_of(proposal)
         for replaced, tree in self.archive.replaced_trees():
             self.trees.claim(tree, by_id[replaced])
-        for proposal in self.snapshot.proposals:
-            assert proposal.tree is not None
-            self._novelty.add(embed(self.code.files(proposal.tree)))
+        if len(self.snapshot.space) < len(self.snapshot):  # written before vectors were kept
+            self.snapshot.space = NoveltyIndex()
+            for proposal in self.snapshot.proposals:
+                assert proposal.tree is not None
+                self.snapshot.space.append(embed(self.code.files(proposal.tree)))
 
     def _attempts_of(self, proposal: Proposal) -> int:
         rows = self.archive.evaluations(proposal.id)
@@ -113,6 +121,12 @@ class Recorder:
                 if row.reason is None and row.split == "search"]
         return Parent(proposal, files, self.snapshot.score_of(proposal_id), rows)
 
+    async def files_of(self, variant: str) -> Mapping[str, bytes]:
+        """The files of a scored variant."""
+        tree = self.snapshot.proposal(variant).tree
+        assert tree is not None
+        return await self._in_git(self._read_files, tree)
+
     async def files(self, tree: str) -> dict[str, bytes]:
         """The files of a stored tree."""
         return await self._in_git(self.code.files, tree)
@@ -127,12 +141,20 @@ class Recorder:
 
     async def plan(self, proposal: Proposal) -> None:
         """A decision was taken. Parents count the child at once."""
-        self.snapshot.expect(proposal.parents)
+        if proposal.operator == EVALUATE:
+            self.snapshot.expect_evaluation(proposal)
+        else:
+            self.snapshot.expect(proposal.parents)
         self.last_number = max(self.last_number, proposal.number)
         self.snapshot.last_event = await self._in_sql(self.archive.plan, proposal)
 
     def attempt_of(self, proposal: Proposal) -> int:
-        """How many children of this proposal have been evaluated and replaced before."""
+        """How many children of this proposal have been evaluated and replaced before.
+
+        An evaluation of another variant has its number from its decision.
+        """
+        if proposal.operator == EVALUATE:
+            return int(proposal.decision["attempt"])
         return self._attempts.get(proposal.id, 0)
 
     def rows_in_waiting(self, proposal: Proposal) -> list[Evaluation]:
@@ -174,8 +196,8 @@ class Recorder:
         await self._in_sql(self.archive.release, proposal.id)
 
     async def score(self, proposal: Proposal, files: Mapping[str, bytes], score: float,
-                    rows: Sequence[Evaluation], quarantined: bool) -> Proposal:
-        """It was evaluated: say what adding it meant."""
+                    rows: Sequence[Evaluation], quarantined: bool, kept_rows: bool = False) -> Proposal:
+        """It was evaluated: say what adding it meant. `kept_rows`: the archive has them already."""
         vector = await self._in_git(embed, files)
         value = score * self.snapshot.sign
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
@@ -185,14 +207,23 @@ class Recorder:
             kept = Kept.BEST
         else:
             kept = Kept.IMPROVED if improvement is not None and improvement > 0 else Kept.KEPT
-        novelty = round(self._novelty.add(vector), NOVELTY_DIGITS)
+        novelty = self.snapshot.space.novelty(vector)
+        measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
         done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
-                       improvement=improvement, quarantined=quarantined)
-        self.snapshot.add(done, score)
+                       improvement=improvement, quarantined=quarantined, measures=measures)
+        self.snapshot.add(done, score, rows, vector)
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
-            self.archive.score, proposal.id, rows, kept, novelty, improvement, quarantined)
+            self.archive.score, proposal.id, () if kept_rows else rows, kept, novelty, improvement,
+            quarantined, measures, StoredVector(TOKENS, pack_vector(vector)))
         return done
+
+    async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
+        """More is known about a variant that was scored before."""
+        self.snapshot.observe(decision.parents[0], rows)
+        self.snapshot.last_event = await self._in_sql(
+            self.archive.evaluated, decision.id, decision.parents[0], rows)
+        return replace(decision, state=State.EVALUATED)
 
     async def fail(self, proposal: Proposal, row: Evaluation, rows: Sequence[Evaluation]
                    ) -> Proposal:

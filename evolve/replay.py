@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot, State
 from evolve.order import Order
-from evolve.search import Expand, Skip, Stop
+from evolve.search import Decision, Skip, Stop, recorded_decision
 
 OTHER = "another proposal of the record"
 
@@ -30,7 +30,7 @@ class Record:
         repaired = {found for found in with_calls if _has_second(archive.evaluations(found))}
         return cls(proposals, archive.calls(), frozenset(repaired), archive.scores())
 
-    def decide(self, number: int, snapshot: Snapshot) -> Expand | Stop | Skip | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
         """The recorded decision; None until its parents are scored here, too."""
         if number > max(self.proposals):
             return Stop("the record has ended")
@@ -39,8 +39,7 @@ class Record:
         recorded = self.proposals[number]
         if any(parent not in snapshot for parent in recorded.parents):
             return None
-        return Expand(recorded.parents, recorded.operator, island=recorded.island,
-                      model=recorded.model)
+        return recorded_decision(recorded)
 
     def differences(self, archive: ArchiveReader) -> list[str]:
         """Ids whose tree, state or score came out differently, with what differs."""

@@ -21,7 +21,7 @@ InRun = Annotated[str, typer.Option("--run", help="A run: name, prefix, path, or
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
-    for verb in (ls, tree, show, diff, best):
+    for verb in (ls, tree, show, diff, best, checkout):
         app.command()(verb)
 
 
@@ -146,3 +146,22 @@ def best(
             _print_json(data | {"files": [str(path) for path in written]})
         else:
             out.print(render_best(opened, proposal, output))
+
+
+def checkout(
+    id: Id,
+    folder: Annotated[Path, typer.Argument(help="A new or empty directory.")],
+    run: InRun = "last",
+    runs_dir: RunsDir = None,
+    json: Json = False,
+) -> None:
+    """Write the files of any variant into a directory."""
+    from evolve.view.console import err
+
+    with _opened(runs_dir, run) as opened:
+        proposal = opened.proposal(id)
+        written = opened.write_files(proposal, folder)
+        if json:
+            _print_json({"id": proposal.id, "files": [str(path) for path in written]})
+        else:
+            err.print(f"{proposal.id}: {len(written)} files in {folder}")

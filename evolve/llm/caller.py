@@ -83,8 +83,9 @@ class Caller:
         name = self._choose(proposal)
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
-            stop=tenacity.stop_after_attempt(ATTEMPTS), reraise=True,
-            wait=_pause_s, before_sleep=self._say_so)
+            stop=tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
+                                   tenacity.stop_after_delay(self.settings.patience_s)),
+            reraise=True, wait=_pause_s, before_sleep=self._say_so)
         async with self._free:
             async for attempt in retrying:
                 with attempt:

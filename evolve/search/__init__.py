@@ -2,8 +2,24 @@
 
 from evolve.search.bandit import Arm, arms_of
 from evolve.search.evidence import evidence_of
+from evolve.search.framing import make_frame, make_search
+from evolve.search.mates import make_mates
 from evolve.search.mix import OperatorMix
-from evolve.search.policy import POLICIES, Expand, Policy, Skip, Stop, make_policy
+from evolve.search.policy import (
+    KEEP,
+    POLICIES,
+    Decision,
+    Evaluate,
+    Expand,
+    MateChoice,
+    Policy,
+    Skip,
+    Stop,
+    make_policy,
+    recorded_decision,
+)
+from evolve.search.racing import Racing
 
-__all__ = ["POLICIES", "Arm", "Expand", "OperatorMix", "Policy", "Skip", "Stop", "arms_of",
-           "evidence_of", "make_policy"]
+__all__ = ["KEEP", "POLICIES", "Arm", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix",
+           "Policy", "Racing", "Skip", "Stop", "arms_of", "evidence_of", "make_frame", "make_mates",
+           "make_policy", "make_search", "recorded_decision"]

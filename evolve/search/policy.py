@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from archive import Snapshot
+from archive import EVALUATE, Proposal, Snapshot
 from evolve.errors import ConfigError, did_you_mean
 from evolve.search.mix import OperatorMix
 
@@ -16,7 +18,16 @@ POLICIES = {
     "weighted": "evolve.search.weighted:Weighted",
     "best_of_n": "evolve.search.best_of_n:BestOfN",
     "random": "evolve.search.random:Random",
+    "greedy": "evolve.search.greedy:Greedy",
+    "beam": "evolve.search.beam:Beam",
+    "power_law": "evolve.search.power_law:PowerLaw",
+    "map_elites": "evolve.search.map_elites:MapElites",
+    "adaevolve": "evolve.search.adaevolve:AdaEvolve",
+    "dgm": "evolve.search.dgm:Dgm",
+    "hgm": "evolve.search.hgm:Hgm",
 }
+KEEP = "keep"  # in a proposal's decision: what its children inherit
+_REDRAWS = 50  # of a second parent, before any other elite will do
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,17 @@ class Expand:
     inspirations: tuple[str, ...] = ()
     island: int = 0
     model: str | None = None  # who is asked; None: one of the run's models, by the proposal's id
+    cases: int | None = None  # how many of the search cases score it at first; None: all
+    keep: Mapping[str, Any] = field(default_factory=dict)  # what its children inherit
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Learn more about a scored variant (id): one more attempt at one case."""
+
+    variant: str
+    case: str
+    attempt: int
 
 
 @dataclass(frozen=True)
@@ -42,18 +64,69 @@ class Skip:
     """This number was never carried out in the run that is followed."""
 
 
+Decision = Expand | Evaluate | Stop
+
+
 class Policy(ABC):
     """A pure function of (snapshot, generator); it keeps nothing between decisions."""
 
-    def __init__(self, operators: OperatorMix) -> None:
-        self.operators = operators
+    def __init__(self, operators: OperatorMix, mates: MateChoice | None = None) -> None:
+        self.operators, self.mates = operators, mates
 
     @abstractmethod
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand | Stop:
+    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Decision:
         """What to do with a free slot. The snapshot holds at least the seed."""
 
+    def expand(self, snapshot: Snapshot, rng: np.random.Generator, available: int,
+               draw: Callable[[], int], island: int = 0) -> Expand:
+        """A child of parents (rows) that `draw` gives, without repetition.
 
-def make_policy(name: str, operators: OperatorMix) -> Policy:
+        `available` says how many there are to draw. A second parent is the choice of a mate where
+        the run has one.
+        """
+        operator = self.operators.draw(snapshot, rng, available)
+        rows = [draw()]
+        keep = self.mates.inherit(snapshot, rows[0], rng) if self.mates else {}
+        while len(rows) < self.operators.parents[operator]:
+            mate = self.mates.choose(snapshot, rows, keep) if self.mates else None
+            rows.append(_another(snapshot, rng, rows, draw) if mate is None else mate)
+        return Expand(snapshot.ids(rows), operator, island=island, keep=keep)
+
+
+class MateChoice(ABC):
+    """Chooses second parents. Pure, as a policy is."""
+
+    def inherit(self, snapshot: Snapshot, parent: int, rng: np.random.Generator
+                ) -> Mapping[str, Any]:
+        """What a child of this parent (row) carries on."""
+        return {}
+
+    @abstractmethod
+    def choose(self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
+               ) -> int | None:
+        """The row of one more parent; None when this choice has no opinion."""
+
+
+def _another(snapshot: Snapshot, rng: np.random.Generator, rows: Sequence[int],
+             draw: Callable[[], int]) -> int:
+    for _ in range(_REDRAWS):
+        row = draw()
+        if row not in rows:
+            return row
+    others = np.setdiff1d(snapshot.trusted, rows)
+    return int(rng.choice(others))
+
+
+def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
+    """The decision that a proposal's row keeps, without what was shown to a model."""
+    known = proposal.decision
+    if proposal.operator == EVALUATE:
+        return Evaluate(proposal.parents[0], str(known["case"]), int(known["attempt"]))
+    return Expand(proposal.parents, proposal.operator, (), proposal.island, proposal.model,
+                  known.get("cases"), known.get(KEEP, {}))
+
+
+def make_policy(name: str, operators: OperatorMix, mates: MateChoice | None = None) -> Policy:
     """A built-in name or a dotted path `package.module:Class`. Raises `ConfigError`."""
     module, _, attribute = POLICIES.get(name, name).partition(":")
     try:
@@ -62,4 +135,4 @@ def make_policy(name: str, operators: OperatorMix) -> Policy:
         raise ConfigError(f"there is no policy {name!r}", did_you_mean(name, POLICIES)) from None
     if not (isinstance(found, type) and issubclass(found, Policy)):
         raise ConfigError(f"{name} is no policy", "see evolve.search.policy.Policy")
-    return found(operators)
+    return found(operators, mates)

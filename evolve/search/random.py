@@ -13,6 +13,5 @@ class Random(Policy):
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw an operator, then its parents without repetition."""
-        operator = self.operators.draw(snapshot, rng, len(snapshot.trusted))
-        rows = rng.choice(snapshot.trusted, size=self.operators.parents[operator], replace=False)
-        return Expand(tuple(snapshot.proposals[int(row)].id for row in rows), operator)
+        rows = snapshot.trusted
+        return self.expand(snapshot, rng, len(rows), lambda: int(rng.choice(rows)))

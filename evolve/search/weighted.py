@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from archive import Snapshot
+from evolve.search.drawing import any_island, elite_rows, pick
 from evolve.search.policy import Expand, Policy
 
 SELECTION_PRESSURE = 10.0
@@ -28,28 +31,15 @@ def parent_probabilities(values: NDArray[np.float64], children: NDArray[np.int64
     return np.asarray(weight / weight.sum())
 
 
-def elite_rows(snapshot: Snapshot) -> NDArray[np.int64]:
-    """The best rows, one for each score: the one with the fewest children, the newest of these.
-
-    Changes that change nothing would fill the archive with copies otherwise.
-    """
-    rows = snapshot.trusted
-    values, children = snapshot.values[rows], snapshot.children[rows]
-    order = rows[np.lexsort((-rows, children, -values))]
-    _, first = np.unique(-snapshot.values[order], return_index=True)
-    return np.asarray(order[first[:ARCHIVE_SIZE]])
-
-
 class Weighted(Policy):
     """Parents by score and offspring; inspirations from the best."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw operator, then parents without repetition."""
-        elite = elite_rows(snapshot)
-        operator = self.operators.draw(snapshot, rng, len(elite))
-        probabilities = parent_probabilities(snapshot.values[elite], snapshot.children[elite])
-        count = self.operators.parents[operator]
-        rows = rng.choice(elite, size=count, replace=False, p=probabilities)
-        parents = tuple(snapshot.proposals[int(row)].id for row in rows)
-        best = [p.id for p in snapshot.top(INSPIRATIONS + count) if p.id not in parents]
-        return Expand(parents, operator, tuple(best[:INSPIRATIONS]))
+        island = any_island(snapshot, rng)
+        elite = elite_rows(snapshot, snapshot.islands[island].ranking, ARCHIVE_SIZE)
+        weights = parent_probabilities(snapshot.values[elite], snapshot.children[elite])
+        made = self.expand(snapshot, rng, len(elite), lambda: int(elite[pick(weights, rng)]), island)
+        best = [p.id for p in snapshot.top(INSPIRATIONS + len(made.parents))
+                if p.id not in made.parents]
+        return replace(made, inspirations=tuple(best[:INSPIRATIONS]))

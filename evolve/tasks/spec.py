@@ -49,6 +49,21 @@ class CaseSpec(_Strict):
     params: dict[str, Any] = {}
 
 
+class MeasureSpec(_Strict):
+    """One axis of the MAP-Elites grid: built in, or a metric that the scorer returns."""
+
+    name: str = Field(min_length=1, max_length=64)
+    low: float
+    high: float
+    bins: int = Field(10, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _check_range(self) -> MeasureSpec:
+        if not self.low < self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
 class BestKnown(_Strict):
     """The best score known to people, with its source."""
 
@@ -73,6 +88,8 @@ class TaskSpec(_Strict):
     limits: LimitsSpec = LimitsSpec()
     environment: EnvironmentSpec = EnvironmentSpec()
     cases: tuple[CaseSpec, ...] = (CaseSpec(id="main"),)
+    measures: tuple[MeasureSpec, ...] = Field(
+        (), description="axes of the grid: code_length, complexity, runtime, novelty, or any metric")
     run: dict[str, Any] = Field({}, description="defaults for the settings of a run")
 
     @model_validator(mode="after")

@@ -41,14 +41,14 @@ def render_detail(run: OpenRun, proposal: Proposal) -> Group:
 
 
 def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
-    variant = run.by_id.get(proposal.id)
+    variant = run.variant(proposal)
     yield f"{proposal.id}  number {proposal.number}, {proposal.state}, by {proposal.operator}"
     yield f"parents {', '.join(proposal.parents) or 'none: the seed'}"
     if proposal.note:
         yield f"did: {proposal.note}"
     if proposal.state in (State.FAILED, State.REJECTED):
         yield f"{proposal.state}: {proposal.reason}: {proposal.message}"
-    if variant is not None and variant.score is not None:
+    if variant.score is not None:
         gap = gap_to_best_known(run.task, variant.score)
         yield f"score {number(variant.score)}{gap}"
         yield f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, " \

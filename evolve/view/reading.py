@@ -5,12 +5,30 @@ from __future__ import annotations
 import difflib
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from archive import ArchiveReader, Call, CodeStore, NotFound, Proposal, State, Variant
+from archive import (
+    ArchiveReader,
+    Call,
+    CodeStore,
+    Lineage,
+    NotFound,
+    Proposal,
+    Snapshot,
+    State,
+    Variant,
+)
 from evolve.errors import UsageError
 from evolve.run import RunFolder
+from evolve.search import make_frame
 from evolve.tasks import Task, load_task
+
+
+class Ranked(NamedTuple):
+    """A scored variant."""
+
+    id: str
+    score: float
 
 
 class OpenRun:
@@ -36,38 +54,52 @@ class OpenRun:
         return [v for v in self.archive.variants() if v.proposal.is_variant]
 
     @cached_property
-    def by_id(self) -> dict[str, Variant]:
-        return {variant.proposal.id: variant for variant in self.variants}
+    def count(self) -> int:
+        """How many there are, the seed included, without reading them."""
+        counts = self.archive.counts()
+        return 1 + sum(counts.get(state, 0) for state in
+                       (State.PROPOSED, State.EVALUATING, State.SCORED, State.FAILED))
 
     @cached_property
-    def ranked(self) -> list[Variant]:
-        """Scored variants that are not quarantined, the best first."""
-        scored = [v for v in self.variants if v.score is not None and not v.proposal.quarantined]
+    def ranked(self) -> list[Ranked]:
+        """Scored variants that are not quarantined, the best first; of equals the earliest."""
+        if self.archive.counts().get(State.EVALUATED):
+            return self._ranked_by_merit()
+        numbers, scores = self.archive.trusted(), self.archive.scores()
         sign = -1.0 if self.task.spec.maximize else 1.0
-        return sorted(scored, key=lambda v: (sign * (v.score or 0.0), v.proposal.number))
+        found = [Ranked(name, scores[name]) for name in numbers if name in scores]
+        return sorted(found, key=lambda r: (sign * r.score, numbers[r.id]))
+
+    def _ranked_by_merit(self) -> list[Ranked]:
+        """Where some were evaluated more than others, by what is sure."""
+        task = self.task
+        snapshot = Snapshot.load(self.archive, task.spec.maximize,
+                                 make_frame(task, self.folder.settings))
+        return [Ranked(p.id, snapshot.score_of(p.id)) for p in snapshot.by_merit()]
+
+    def variant(self, proposal: Proposal) -> Variant:
+        """A proposal with its score, children and cost."""
+        found = self.archive.variants_of([proposal.id])
+        return found[0]
 
     def proposal(self, which: str) -> Proposal:
         """By id, unique prefix, "best" or "seed". Raises `NotFound`."""
         if which == "best":
             if not self.ranked:
                 raise NotFound("no variant is scored yet", "resume the run: evolve resume")
-            return self.ranked[0].proposal
+            return self.archive.proposal(self.ranked[0].id)
         if which == "seed":
-            return self.variants[0].proposal
+            return self.archive.first()
         return self.archive.proposal(which)
 
     def parent_of(self, proposal: Proposal) -> Proposal | None:
         """The first parent; None for the seed."""
         return self.archive.proposal(proposal.parents[0]) if proposal.parents else None
 
-    def path_to(self, proposal: Proposal) -> list[str]:
-        """Ids from the seed to a proposal, along first parents."""
-        path = [proposal.id]
-        parents = proposal.parents
-        while parents:
-            path.append(parents[0])
-            parents = self.by_id[parents[0]].proposal.parents
-        return path[::-1]
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Who comes from whom."""
+        return Lineage(self.archive)
 
     def files(self, proposal: Proposal | None) -> dict[str, bytes]:
         """The files of a variant. Raises `NotFound` for a proposal without any."""
@@ -108,7 +140,7 @@ class OpenRun:
         return {"run": self.folder.name, "path": str(self.folder.path),
                 "task": self.folder.task_name, "scored": counts.get(State.SCORED, 0),
                 "failed": counts.get(State.FAILED, 0), "rejected": counts.get(State.REJECTED, 0),
-                "best": best.score if best else None, "best_id": best.proposal.id if best else None,
+                "best": best.score if best else None, "best_id": best.id if best else None,
                 "usd": spend.usd}
 
     def variants_data(self) -> list[dict[str, Any]]:
@@ -117,7 +149,7 @@ class OpenRun:
 
     def detail_data(self, proposal: Proposal) -> dict[str, Any]:
         """`evolve show --json`: everything about one proposal."""
-        variant = self.by_id.get(proposal.id) or Variant(proposal, None, 0, 0.0)
+        variant = self.variant(proposal)
         evaluations = [{"case": row.case, "split": row.split, "attempt": row.attempt,
                         "score": row.score, "metrics": dict(row.metrics), "feedback": row.feedback,
                         "reason": row.reason, "message": row.message, "seconds": row.seconds,

@@ -26,15 +26,13 @@ class Selection:
 def render_tree(run: OpenRun, selection: Selection) -> Tree:
     """Variants below their first parents; the way to the best is bold."""
     shown = _chosen(run, selection)
-    best_path = set(run.path_to(run.ranked[0].proposal)) if run.ranked else set()
-    hidden = len(run.variants) - len(shown)
-    title = f"{run.folder.name} · {run.folder.task_name} · {len(run.variants)} variants"
+    best_path = set(run.lineage.path(run.ranked[0].id)) if run.ranked else set()
+    hidden = run.count - len(shown)
+    title = f"{run.folder.name} · {run.folder.task_name} · {run.count} variants"
     root = Tree(Text(title + (f", {hidden} not shown" if hidden else "")))
     places: dict[str, tuple[Tree, int]] = {}
-    for variant in run.variants:
+    for variant in shown:
         proposal = variant.proposal
-        if proposal.id not in shown:
-            continue
         place, depth = places.get(proposal.parents[0], (root, -1)) if proposal.parents else (root, -1)
         if selection.depth is not None and depth + 1 > selection.depth:
             continue
@@ -43,16 +41,14 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
     return root
 
 
-def _chosen(run: OpenRun, selection: Selection) -> set[str]:
-    """Ids to show; with each one all its ancestors."""
+def _chosen(run: OpenRun, selection: Selection) -> list[Variant]:
+    """What to show; with each one all its ancestors."""
     if selection.path is not None:
-        return set(run.path_to(run.archive.proposal(selection.path)))
-    if selection.top is None and len(run.variants) <= SHOWN_WHOLE:
-        return {v.proposal.id for v in run.variants}
-    chosen: set[str] = set()
-    for variant in run.ranked[:selection.top or SHOWN_OF_MANY]:
-        chosen |= set(run.path_to(variant.proposal))
-    return chosen
+        return run.archive.variants_of(run.lineage.path(run.proposal(selection.path).id))
+    if selection.top is None and run.count <= SHOWN_WHOLE:
+        return run.variants
+    best = [ranked.id for ranked in run.ranked[:selection.top or SHOWN_OF_MANY]]
+    return run.archive.variants_of(run.lineage.ancestors(best))
 
 
 def _label(variant: Variant, on_best_path: bool) -> Text:

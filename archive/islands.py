@@ -1,0 +1,147 @@
+"""Islands: which variants count where, as a function of the order in which they were scored.
+
+A variant belongs to the island that its decision was taken for. After every `interval` scored
+variants the best `rate` of each island visit its neighbours, and count there as well from then on.
+Whitley, Rana and Heckendorn 1999, "The Island Model Genetic Algorithm".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archive.columns import Growing
+from archive.grid import Grid
+from archive.ranking import Ranking
+
+Topology = Literal["ring", "full"]
+
+
+@dataclass(frozen=True)
+class Islands:
+    """How many, who visits whom, how often, how many of each; 0 `restart` is never."""
+
+    count: int = 1
+    topology: Topology = "ring"
+    interval: int = 50
+    rate: float = 0.1
+    restart: int = 0  # after so many scored variants the worse half of the islands begin again
+
+    def neighbours(self, island: int) -> tuple[int, ...]:
+        """Where its visitors go: to the next, or to all others."""
+        if self.count == 1:
+            return ()
+        if self.topology == "ring":
+            return ((island + 1) % self.count,)
+        return tuple(other for other in range(self.count) if other != island)
+
+
+class Advance(NamedTuple):
+    """A member was better than all before it."""
+
+    place: int  # how many members there were
+    before: float
+    after: float
+
+
+class Island:
+    """Its members: rows of the snapshot, their ranking, and their elites on the grid."""
+
+    def __init__(self, grid: Callable[[], Grid]) -> None:
+        self._new_grid = grid
+        self.natives = 0  # members that were made for it, since it began
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin again with nobody."""
+        self._rows: Growing[np.int64] = Growing(np.int64)
+        self._present: set[int] = set()
+        self.ranking, self.grid, self.natives = Ranking(), self._new_grid(), 0
+        self.advances: list[Advance] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._present
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Members in the order in which they came."""
+        return self._rows.rows
+
+    def add(self, row: int, cell: int, value: float, native: bool) -> None:
+        """One more member; one that is here already does not count twice."""
+        if row in self._present:
+            return
+        if len(self.ranking) and value > self.ranking.at(0).value:
+            self.advances.append(Advance(len(self), self.ranking.at(0).value, value))
+        self._present.add(row)
+        self._rows.append(row)
+        self.ranking.add(row, value)
+        self.grid.add(row, cell, value)
+        self.natives += native
+
+    def update(self, row: int, cell: int, value: float | None) -> None:
+        """Its value became another; None: it is not to be trusted."""
+        if row not in self._present:
+            return
+        self.ranking.update(row, value)
+        self.grid.update(row, cell, value)
+
+
+class Archipelago:
+    """All islands, kept up to date variant by variant."""
+
+    def __init__(self, plan: Islands, grid: Callable[[], Grid]) -> None:
+        self.plan = plan
+        self.islands = [Island(grid) for _ in range(plan.count)]
+        self._cells: Growing[np.int64] = Growing(np.int64)
+
+    def add(self, island: int, cell: int, value: float | None) -> None:
+        """The next row was scored; None: it is not to be trusted, and so never a member."""
+        row = len(self._cells)
+        self._cells.append(cell)
+        if value is not None:
+            if row == 0:  # every island begins with the seed
+                for each in self.islands:
+                    each.add(row, cell, value, native=True)
+            self.islands[island % self.plan.count].add(row, cell, value, native=True)
+        if self.plan.count > 1:
+            if (row + 1) % self.plan.interval == 0:
+                self._migrate()
+            if self.plan.restart and (row + 1) % self.plan.restart == 0:
+                self._restart()
+
+    def update(self, row: int, value: float | None) -> None:
+        """A row's value became another."""
+        for island in self.islands:
+            island.update(row, int(self._cells.rows[row]), value)
+
+    def _migrate(self) -> None:
+        """All leave at once: who arrives does not travel on in the same move."""
+        moves = []
+        for number, island in enumerate(self.islands):
+            count = math.ceil(self.plan.rate * len(island.ranking))
+            moves += [(target, row, value) for row, value in island.ranking.top(count)
+                      for target in self.plan.neighbours(number)]
+        for target, row, value in moves:
+            self.islands[target].add(row, int(self._cells.rows[row]), value, native=False)
+
+    def _restart(self) -> None:
+        """The worse half begins again from the best of the others, in turn.
+
+        Romera-Paredes et al. 2023 (FunSearch), Methods: "Evolutionary process".
+        """
+        order = sorted(range(self.plan.count), key=lambda n: self.islands[n].ranking.key())
+        alive = order[:self.plan.count - self.plan.count // 2]
+        founders = [self.islands[number].ranking.top(1) for number in alive]
+        for turn, number in enumerate(order[len(alive):]):
+            self.islands[number].clear()
+            for row, value in founders[turn % len(founders)]:
+                self.islands[number].add(row, int(self._cells.rows[row]), value, native=True)

@@ -1,0 +1,146 @@
+"""What was observed of each variant, case by case, and how sure its mean is."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archive.columns import Growing
+
+Z = 1.959964  # two-sided 95 %
+
+
+class Interval(NamedTuple):
+    """Where the mean is, at 95 %."""
+
+    low: float
+    high: float
+
+
+class Trials:
+    """Sums of scores and counts of attempts by row and case, kept up to date row by row.
+
+    Scores are values: higher is better.
+    """
+
+    def __init__(self, cases: tuple[str, ...]) -> None:
+        self.cases = {case: column for column, case in enumerate(cases)}
+        width = len(cases)
+        self._sum: Growing[np.float64] = Growing(np.float64, width)
+        self._square: Growing[np.float64] = Growing(np.float64, width)
+        self._count: Growing[np.int64] = Growing(np.int64, width)
+        self._pending: Growing[np.int64] = Growing(np.int64, width)
+        self._next: Growing[np.int64] = Growing(np.int64, width)
+
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        """Shape (n, cases): the sum over attempts."""
+        return self._sum.rows
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Shape (n, cases): how many attempts were scored."""
+        return self._count.rows
+
+    @property
+    def pending(self) -> NDArray[np.int64]:
+        """Shape (n, cases): how many are decided and not yet scored."""
+        return self._pending.rows
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Shape (n, cases): the mean over attempts, NaN where there is none."""
+        return np.where(self.counts > 0, self.sums / np.maximum(self.counts, 1), np.nan)
+
+    def append(self) -> None:
+        """A new row, of which nothing is known."""
+        for column in (self._sum, self._square, self._count, self._pending, self._next):
+            column.append(0)
+
+    def next_attempt(self, row: int, case: str) -> int:
+        """A number that no attempt at this case has, decided ones included."""
+        return int(self._next.rows[row, self.cases[case]])
+
+    def expect(self, row: int, case: str, attempt: int) -> None:
+        """An attempt was decided."""
+        self.pending[row, self.cases[case]] += 1
+        self.number(row, case, attempt)
+
+    def number(self, row: int, case: str, attempt: int) -> None:
+        """This attempt has a row, or will have one."""
+        column = self.cases[case]
+        self._next.rows[row, column] = max(self._next.rows[row, column], attempt + 1)
+
+    def end(self, row: int, case: str) -> None:
+        """An attempt that was decided has ended."""
+        column = self.cases[case]
+        self.pending[row, column] = max(self.pending[row, column] - 1, 0)
+
+    def observe(self, row: int, case: str, value: float) -> None:
+        """One attempt at one case was scored."""
+        column = self.cases[case]
+        self.sums[row, column] += value
+        self._square.rows[row, column] += value * value
+        self.counts[row, column] += 1
+
+    def mean(self, row: int) -> float:
+        """Over the cases that were tried, of the mean of each; NaN when none was."""
+        pairs = zip(self.sums[row].tolist(), self.counts[row].tolist(), strict=True)
+        means = [total / count for total, count in pairs if count]
+        return fmean(means) if means else math.nan
+
+    def complete(self, row: int) -> bool:
+        """Whether every case was tried."""
+        return bool((self.counts[row] > 0).all())
+
+    def interval(self, row: int) -> Interval:
+        """Wilson's for scores of 0 and 1, Student's for others; the whole line for a single one.
+
+        Cases that were tried stand for those that were not.
+        """
+        count = int(self.counts[row].sum())
+        total, squares = float(self.sums[row].sum()), float(self._square.rows[row].sum())
+        if count and squares == abs(total) and total >= 0 and float(total).is_integer():
+            return wilson(total, count)
+        if count < 2:
+            return Interval(-math.inf, math.inf)
+        return student(self.mean(row), self._error(row, count, total, squares), count)
+
+    def _error(self, row: int, count: int, total: float, squares: float) -> float:
+        """The standard error of the mean.
+
+        With every case tried, what differs between cases is no uncertainty: what differs between
+        the attempts at one case is.
+        """
+        counts = self.counts[row]
+        if (counts > 1).all():
+            spread = self._square.rows[row] - self.sums[row] ** 2 / counts
+            inside = np.maximum(spread, 0.0) / (counts - 1) / counts
+            return float(np.sqrt(inside.sum()) / len(counts))
+        return math.sqrt(max(squares - total * total / count, 0.0) / (count - 1) / count)
+
+
+def wilson(successes: float, count: int) -> Interval:
+    """Wilson 1927: the score interval of a proportion."""
+    share, spread = successes / count, Z * Z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    return Interval(middle - half, middle + half)
+
+
+def student(mean: float, error: float, count: int) -> Interval:
+    """Student 1908: the interval of a mean of reals."""
+    half = _quantile(count - 1) * error
+    return Interval(mean - half, mean + half)
+
+
+@lru_cache(maxsize=1024)
+def _quantile(freedom: int) -> float:
+    from scipy.stats import t  # slow to import, and noise is rare
+
+    return float(t.ppf(0.975, freedom))

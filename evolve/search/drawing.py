@@ -1,0 +1,32 @@
+"""Drawing rows by weight, and the elite that several policies draw from."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archive import Ranking, Snapshot
+
+
+def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:
+    """An index, as likely as its weight; any where all weights are zero."""
+    sums = np.cumsum(weights)
+    if not sums[-1] > 0:
+        return int(rng.integers(len(weights)))
+    return min(int(np.searchsorted(sums, rng.random() * sums[-1], side="right")), len(sums) - 1)
+
+
+def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.int64]:
+    """The best rows, one for each score: the one with the fewest children, the newest of these.
+
+    Changes that change nothing would fill the elite with copies otherwise.
+    """
+    children = snapshot.children
+    chosen = [min(rows, key=lambda row: (children[row], -row)) for rows in ranking.levels(size)]
+    return np.array(chosen or [0], dtype=np.int64)
+
+
+def any_island(snapshot: Snapshot, rng: np.random.Generator) -> int:
+    """Every island as likely as any other; nothing is drawn where there is one."""
+    count = len(snapshot.islands)
+    return int(rng.integers(count)) if count > 1 else 0

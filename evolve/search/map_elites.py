@@ -1,0 +1,52 @@
+"""OpenEvolve's MAP-Elites: a grid for each island, a global archive, a ring of islands.
+
+Sharma 2025, OpenEvolve, after Mouret and Clune 2015 (arXiv 1504.04909) and AlphaEvolve (Novikov et al.
+2025, arXiv 2506.13131). A parent is, with probability .2, any elite of the island; with .7 one of the
+archive of the best; else an elite in proportion to its value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archive import Snapshot
+from evolve.search.drawing import any_island, pick
+from evolve.search.policy import Expand, Policy
+
+EXPLORE, EXPLOIT = 0.2, 0.7
+ARCHIVE_SIZE = 100
+INSPIRATIONS = 2
+LEAST = 1e-4  # the weight of a value that is not positive
+
+
+def parent_probabilities(values: NDArray[np.float64], archived: NDArray[np.bool_]
+                         ) -> NDArray[np.float64]:
+    """Shape (n,), for the elites of an island.
+
+    p_i = .2 / n + .7 [i in archive] / |archive| + .1 max(s_i, 1e-4) / sum. Where no elite of the
+    island is in the archive, its share is spread evenly.
+    """
+    count = len(values)
+    fitness = np.maximum(values, LEAST)
+    inside = archived / archived.sum() if archived.any() else np.full(count, 1.0 / count)
+    return np.asarray(EXPLORE / count + EXPLOIT * inside
+                      + (1.0 - EXPLORE - EXPLOIT) * fitness / fitness.sum())
+
+
+class MapElites(Policy):
+    """Parents and inspirations from the elites of one island."""
+
+    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
+        """Draw island, operator, parents, and inspirations from other cells."""
+        number = any_island(snapshot, rng)
+        elites = np.array([*snapshot.islands[number].grid.elites.values()] or [0], dtype=np.int64)
+        best = np.array([ranked.row for ranked in snapshot.ranking.top(ARCHIVE_SIZE)])
+        weights = parent_probabilities(snapshot.values[elites], np.isin(elites, best))
+        made = self.expand(snapshot, rng, len(elites), lambda: int(elites[pick(weights, rng)]), number)
+        parents = [snapshot.row_of(parent) for parent in made.parents]
+        others = np.setdiff1d(elites, parents)
+        shown = rng.choice(others, min(INSPIRATIONS, len(others)), replace=False)
+        return replace(made, inspirations=snapshot.ids(shown))

@@ -1,0 +1,54 @@
+"""Racing: on a noisy task, who would become the best is evaluated again until it is decided.
+
+Maron and Moore 1997, "The racing algorithm". A task with `repeats` = 1 has no noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from archive import Snapshot
+from evolve.search.policy import Decision, Evaluate, Policy
+
+CONTENDERS = 4  # of the highest means
+
+
+class Racing(Policy):
+    """Another policy, and before it the evaluations that decide who is best."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(policy.operators, policy.mates)
+        self.policy = policy
+
+    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Decision:
+        """A repeat that is due, else what the policy says."""
+        return repeat_due(snapshot) or self.policy.decide(snapshot, rng)
+
+
+def repeat_due(snapshot: Snapshot) -> Evaluate | None:
+    """One more attempt for a contender that may be better than the best, or is it and unsure.
+
+    A contender's upper end must reach the best's lower end; no case has more than `repeats` attempts.
+    """
+    best = snapshot.best()
+    if snapshot.frame.repeats == 1 or best is None:
+        return None
+    floor = snapshot.trials.interval(snapshot.row_of(best.id)).low
+    for ranked in snapshot.ranking.top(CONTENDERS):
+        if snapshot.trials.interval(ranked.row).high >= floor or math.isinf(floor):
+            found = _next_attempt(snapshot, ranked.row)
+            if found is not None:
+                return found
+    return None
+
+
+def _next_attempt(snapshot: Snapshot, row: int) -> Evaluate | None:
+    """At the case with the fewest attempts, pending ones included; None when all have enough."""
+    attempts = snapshot.trials.counts[row] + snapshot.trials.pending[row]
+    column = int(np.argmin(attempts))
+    if attempts[column] >= snapshot.frame.repeats:
+        return None
+    case = list(snapshot.trials.cases)[column]
+    return Evaluate(snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case))

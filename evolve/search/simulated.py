@@ -1,0 +1,172 @@
+"""A simulated world: inheritance, harm, neutral changes and noise, without a model or a sandbox.
+
+Policies run in it over a real snapshot, hundreds of decisions in a tenth of a second, so that they can
+be compared over many seeds. What it says holds for worlds like this one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import numpy as np
+
+from archive import EVALUATE, Evaluation, Frame, Proposal, Snapshot, State, derive_id
+from evolve.search.ablations import ABLATIONS
+from evolve.search.hgm import ALPHA
+from evolve.search.mix import OperatorMix
+from evolve.search.policy import KEEP, Evaluate, Expand, Policy, Stop, make_policy
+
+_MIX = OperatorMix({"change": 0.8, "cross": 0.2}, {"change": 1, "cross": 2})
+
+
+@dataclass(frozen=True)
+class World:
+    """How children come out. Quality is a log-odds: 0 solves half of the middling cases."""
+
+    cases: int = 60  # solved or not; 0: one score, which is the quality itself
+    evaluations: int = 800  # of one case each, in all
+    start: float = -1.5
+    neutral: float = 0.35  # shares of children: as good as the parent,
+    harmful: float = 0.35  # worse than it,
+    broken: float = 0.1  # without a score; the rest is better
+    step: float = 0.5  # mean of a gain
+    harm: float = 1.0  # mean of a loss
+    inherited: float = 0.6  # how much the size of gains differs between lineages
+    spread: float = 1.0  # standard deviation of the cases' difficulties
+    noise: float = 0.0  # standard deviation of one score, where there are no cases
+
+    @cached_property
+    def case_ids(self) -> tuple[str, ...]:
+        return tuple(f"case{number}" for number in range(max(self.cases, 1)))
+
+
+class Being(NamedTuple):
+    """What is hidden from the policy."""
+
+    quality: float
+    reach: float  # the size of its children's gains, which they inherit
+
+
+class Result(NamedTuple):
+    """One run: the true worth of the variant that is picked, and what was made on the way."""
+
+    worth: float
+    variants: int
+    evaluations: int
+
+
+@dataclass
+class Simulation:
+    """One run of one policy in one world."""
+
+    world: World
+    policy: Policy
+    seed: int
+    snapshot: Snapshot = field(init=False)
+    beings: dict[str, Being] = field(default_factory=dict)
+    used: int = 0
+
+    def __post_init__(self) -> None:
+        world = self.world
+        most = round(world.evaluations ** ALPHA) if world.cases else world.evaluations
+        self.snapshot = Snapshot(True, Frame(world.case_ids, budget=most))
+        self._difficulty = np.random.default_rng([self.seed, 0]).normal(0.0, world.spread,
+                                                                        max(world.cases, 1))
+
+    def run(self) -> Result:
+        """Until all evaluations are used."""
+        self._add(self._proposal(0, (), "seed"), Being(self.world.start, 1.0), None)
+        number = 1
+        while self.used < self.world.evaluations:
+            decision = self.policy.decide(self.snapshot, np.random.default_rng([self.seed, number, 1]))
+            if isinstance(decision, Stop):
+                break
+            if isinstance(decision, Evaluate):
+                self._evaluate(decision, number)
+            else:
+                self._expand(decision, number)
+            number += 1
+        best = self.snapshot.best()
+        assert best is not None
+        return Result(self._worth(self.beings[best.id]), len(self.snapshot), self.used)
+
+    def _proposal(self, number: int, parents: tuple[str, ...], operator: str) -> Proposal:
+        return Proposal(derive_id(self.seed, number), number, State.SCORED, operator, parents, 0, 0.0,
+                        tree="simulated")
+
+    def _expand(self, decision: Expand, number: int) -> None:
+        made = replace(self._proposal(number, decision.parents, decision.operator),
+                       decision={KEEP: decision.keep})
+        self.snapshot.expect(made.parents)
+        rng = np.random.default_rng([self.seed, number, 2])
+        child = self._child([self.beings[parent] for parent in made.parents], rng)
+        if child is None:
+            self.used += 1
+            self.snapshot.fail(made)
+        else:
+            self._add(made, child, decision.cases)
+
+    def _child(self, parents: Sequence[Being], rng: np.random.Generator) -> Being | None:
+        """Of two parents it takes the quality of one and the reach of the other."""
+        world = self.world
+        order = rng.permutation(len(parents))
+        quality, reach = parents[order[0]].quality, parents[order[-1]].reach
+        kind = rng.random()
+        if kind < world.broken:
+            return None
+        if kind < world.broken + world.harmful:
+            quality -= float(rng.exponential(world.harm))
+        elif kind >= world.broken + world.harmful + world.neutral:
+            quality += float(rng.exponential(world.step * reach))
+        return Being(quality, reach * math.exp(world.inherited * float(rng.standard_normal()) / 2))
+
+    def _add(self, made: Proposal, being: Being, count: int | None) -> None:
+        self.beings[made.id] = being
+        cases = self.world.case_ids[:count]
+        self.snapshot.add(made, None, [self._row(made.number, being, case, 0) for case in cases])
+        self.used += len(cases)
+
+    def _evaluate(self, decision: Evaluate, number: int) -> None:
+        made = replace(self._proposal(number, (decision.variant,), EVALUATE),
+                       decision={"case": decision.case, "attempt": decision.attempt})
+        self.snapshot.expect_evaluation(made)
+        variant = self.snapshot.proposals[self.snapshot.row_of(decision.variant)]
+        row = self._row(variant.number, self.beings[variant.id], decision.case, decision.attempt)
+        self.snapshot.observe(decision.variant, [row])
+        self.used += 1
+
+    def _row(self, number: int, being: Being, case: str, attempt: int) -> Evaluation:
+        """The same case of the same variant comes out the same, unless the world is noisy."""
+        place = self.world.case_ids.index(case)
+        rng = np.random.default_rng([self.seed, number, 3, place, attempt])
+        if not self.world.cases:
+            score = being.quality + self.world.noise * float(rng.standard_normal())
+        else:
+            score = float(rng.random() < _share(being.quality - float(self._difficulty[place])))
+        return Evaluation(case, "search", attempt, score)
+
+    def _worth(self, being: Being) -> float:
+        """The share of cases it would solve, or its quality."""
+        if not self.world.cases:
+            return being.quality
+        return float(np.mean([_share(being.quality - d) for d in self._difficulty]))
+
+
+def _share(log_odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(log_odds, -50.0), 50.0)))
+
+
+def simulate(name: str, world: World, seeds: int) -> list[Result]:
+    """The same seeds for every policy. Raises `ConfigError` for a name that is none."""
+    make_policy(ABLATIONS.get(name, name), _MIX)  # a wrong name is found here
+    with ProcessPoolExecutor() as pool:
+        return list(pool.map(partial(_one_run, name, world), range(seeds)))
+
+
+def _one_run(name: str, world: World, seed: int) -> Result:
+    return Simulation(world, make_policy(ABLATIONS.get(name, name), _MIX), seed).run()

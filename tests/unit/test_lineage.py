@@ -1,0 +1,93 @@
+"""Descent and contributions, as queries over a small tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from archive import (
+    EVALUATE,
+    SEED,
+    Archive,
+    Evaluation,
+    Kept,
+    Lineage,
+    NotFound,
+    Proposal,
+    State,
+    derive_id,
+)
+
+
+def name(number: int) -> str:
+    return derive_id(1, number)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Archive]:
+    """0 - 1 - 3 - 5 and 0 - 2 - 4; 4 has 3 as its second parent; 6 failed, 7 evaluated 3 again."""
+    made = Archive.create(tmp_path / "a.db", {})
+    for number, parents, operator, gain in [
+            (0, (), SEED, None), (1, (0,), "diff", 1.0), (2, (0,), "rewrite", -0.5),
+            (3, (1,), "diff", 0.25), (4, (2, 3), "cross", 0.5), (5, (3,), "rewrite", 0.0)]:
+        planned = Proposal(name(number), number, State.PLANNED, operator,
+                           tuple(map(name, parents)), 0, 1.0, model="m" if operator == "diff" else None)
+        made.plan(planned)
+        made.propose(planned.id, f"{number:040x}", "c" * 40, "")
+        made.score(planned.id, [Evaluation("a", "search", 0, float(number))],
+                   Kept.BEST if number == 4 else Kept.KEPT, 0.0, gain)
+    failed = Proposal(name(6), 6, State.PLANNED, "diff", (name(3),), 0, 1.0, model="m")
+    made.plan(failed)
+    made.fail(failed.id, "crash", "", "")
+    made.plan(replace(failed, id=name(7), number=7, operator=EVALUATE, model=None,
+                      decision={"case": "a", "attempt": 1}))
+    made.evaluated(name(7), name(3), [Evaluation("a", "search", 1, 5.0)])
+    yield made
+    made.close()
+
+
+def test_paths_and_depths(store: Archive) -> None:
+    lineage = Lineage(store)
+    assert lineage.path(name(5)) == [name(n) for n in (0, 1, 3, 5)]
+    assert lineage.depth(name(0)) == 0 and lineage.depth(name(4)) == 2
+    assert lineage.ancestors([name(4), name(3)]) == {name(n) for n in (0, 1, 2, 3, 4)}
+    assert lineage.path("nobody") == []
+
+
+def test_clades_leave_out_second_parents_and_evaluations(store: Archive) -> None:
+    lineage = Lineage(store)
+    assert lineage.clade(name(1)) == [name(n) for n in (1, 3, 5, 6)]
+    assert lineage.clade(name(2)) == [name(2), name(4)]
+    assert len(lineage.clade(name(0))) == 7
+
+
+def test_the_most_recent_common_ancestor(store: Archive) -> None:
+    lineage = Lineage(store)
+    assert lineage.common_ancestor(name(5), name(6)) == name(3)
+    assert lineage.common_ancestor(name(5), name(4)) == name(0)
+    assert lineage.common_ancestor(name(3), name(5)) == name(3)
+
+
+def test_what_each_operator_gave(store: Archive) -> None:
+    found = Lineage(store).contributions()
+    assert [tuple(row) for row in found] == [
+        ("diff", "m", 3, 2, 2, 0, 1.25), ("cross", None, 1, 1, 1, 1, 0.5),
+        ("rewrite", None, 2, 2, 0, 0, 0.0)]
+
+
+def test_some_variants_are_as_all_of_them(store: Archive) -> None:
+    everything = {v.proposal.id: v for v in store.variants()}
+    wanted = [name(3), name(0), name(6)]
+    assert store.variants_of(wanted) == [everything[name(n)] for n in (0, 3, 6)]
+    assert everything[name(3)].score == 4.0, "the mean of both attempts"
+    assert store.variants_of([]) == [] and store.first().id == name(0)
+
+
+def test_an_archive_without_a_seed(tmp_path: Path) -> None:
+    empty = Archive.create(tmp_path / "b.db", {})
+    with pytest.raises(NotFound, match="no seed"):
+        empty.first()
+    empty.close()
