@@ -11,6 +11,7 @@ from archive.islands import Advance, Island, Islands
 from archive.lineage import Contribution, Lineage
 from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
 from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
+from archive.outcomes import Outcome
 from archive.ranking import Ranking
 from archive.reader import ArchiveReader
 from archive.records import (
@@ -21,6 +22,7 @@ from archive.records import (
     Evaluation,
     Event,
     Kept,
+    Note,
     Proposal,
     Spend,
     State,
@@ -32,10 +34,48 @@ from archive.source import fingerprint
 from archive.store import Archive, StoredVector
 
 __all__ = [
-    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError",
-    "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution", "Evaluation",
-    "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island", "Islands", "Kept", "Lineage",
-    "Measure", "NotFound", "NoveltyIndex", "Proposal", "Ranking", "Snapshot", "Spend", "State",
-    "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed", "fingerprint",
-    "measure_code", "measure_rows", "pack_vector", "unit",
+    "BUILT_IN",
+    "EVALUATE",
+    "SEED",
+    "TOKENS",
+    "Advance",
+    "Archive",
+    "ArchiveError",
+    "ArchiveReader",
+    "Call",
+    "CallState",
+    "CodeStore",
+    "Commit",
+    "Contribution",
+    "Evaluation",
+    "Event",
+    "Frame",
+    "Grid",
+    "GridStats",
+    "GroupCommit",
+    "Island",
+    "Islands",
+    "Kept",
+    "Lineage",
+    "Measure",
+    "NotFound",
+    "Note",
+    "NoveltyIndex",
+    "Outcome",
+    "Proposal",
+    "Ranking",
+    "Snapshot",
+    "Spend",
+    "State",
+    "StorageFull",
+    "StoredVector",
+    "Variant",
+    "Vector",
+    "derive_id",
+    "embed",
+    "fingerprint",
+    "measure_code",
+    "measure_rows",
+    "pack_vector",
+    "unit",
 ]

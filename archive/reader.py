@@ -17,10 +17,12 @@ from archive.errors import NotFound
 from archive.novelty import Vector, unpack_vector
 from archive.records import (
     Call,
+    CallCost,
     CallState,
     Evaluation,
     Event,
     Kept,
+    Note,
     Observation,
     Proposal,
     Spend,
@@ -30,6 +32,8 @@ from archive.records import (
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 _AT_ONCE = 500  # ids in one query; databases limit how many there may be
+
+NOTES = "notes"  # the kind of event
 
 
 def pack_text(text: str) -> bytes:
@@ -178,6 +182,19 @@ class ArchiveReader:
         if proposal is not None:
             query = query.where(calls.c.proposal == proposal)
         return [_call(row) for row in self.rows(query)]
+
+    def call_costs(self) -> list[CallCost]:
+        """Every call without its texts, oldest first."""
+        columns = calls.c.proposal, calls.c.model, calls.c.state, calls.c.cost_usd, (
+            calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
+        query = select(*columns, calls.c.reserved_tokens, calls.c.reserved_usd).order_by(calls.c.id)
+        return [CallCost(row.proposal, row.model, CallState(row.state), row.tokens, row.cost_usd,
+                         row.reserved_tokens, row.reserved_usd) for row in self.rows(query)]
+
+    def notes(self) -> list[Note]:
+        """Notes that were taken, oldest first."""
+        query = select(events).where(events.c.kind == NOTES).order_by(events.c.id)
+        return [Note(**json.loads(row.data)) for row in self.rows(query)]
 
     def spend(self) -> Spend:
         """Sums over call rows: settled cost, and reservations of calls that are not settled."""

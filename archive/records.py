@@ -140,6 +140,28 @@ class Call:
 
 
 @dataclass(frozen=True)
+class CallCost:
+    """What a call is charged with, without its texts."""
+
+    proposal: str
+    model: str
+    state: CallState
+    tokens: int
+    cost_usd: float
+    reserved_tokens: int
+    reserved_usd: float
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was written down about the search when a numbered decision was due."""
+
+    number: int
+    text: str
+    model: str | None = None  # None: from statistics
+
+
+@dataclass(frozen=True)
 class Spend:
     """What a run has used: settled calls, and reservations of calls that are not settled."""
 

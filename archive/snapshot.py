@@ -15,9 +15,10 @@ from archive.grid import Grid
 from archive.islands import Archipelago, Island, Islands
 from archive.measures import Measure
 from archive.novelty import NoveltyIndex, Vector
+from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from archive.ranking import Ranking
 from archive.reader import ArchiveReader
-from archive.records import EVALUATE, Evaluation, Observation, Proposal, State
+from archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
 from archive.trials import Trials
 
 _WHOLE = ""  # the only case where none is declared
@@ -53,11 +54,15 @@ class Snapshot:
         self._merit = Ranking()  # by what is sure: the best is first
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
+        self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
+        self.outcomes: list[Outcome] = []  # of every finished proposal, in the order of their ends
+        self._spent: dict[str, Spent] = {}
+        self.notes: int | None = None  # the number of the newest notes
         self._value: Growing[np.float64] = Growing(np.float64)
         self._children: Growing[np.int64] = Growing(np.int64)
         self._finished: Growing[np.int64] = Growing(np.int64)
         self._trusted: Growing[np.bool_] = Growing(np.bool_)
-        self._doubtful = self._planned = self._ended = 0
+        self._doubtful = self._planned = self._done = 0
         self._measures: Growing[np.float64] = Growing(np.float64, len(self.frame.measures))
 
     @classmethod
@@ -65,6 +70,7 @@ class Snapshot:
         """Everything the database has; equal to a snapshot that saw every write, in its order."""
         snapshot = cls(maximize, frame)
         everything = archive.proposals()
+        snapshot._spent = spent_by_proposal(archive)
         ended = [p for p in everything if p.state.finished]
         snapshot._replay(sorted(ended, key=lambda p: p.finished_event or 0), archive)
         for proposal in everything:
@@ -73,6 +79,7 @@ class Snapshot:
                     snapshot.expect_evaluation(proposal)
             elif proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
+        snapshot.notes = max((note.number for note in archive.notes()), default=None)
         snapshot.last_event = archive.last_event()
         return snapshot
 
@@ -93,6 +100,8 @@ class Snapshot:
                     proposal.id, found.case, found.attempt) not in later], vectors.get(proposal.id))
             elif proposal.state is State.FAILED:
                 self.fail(proposal)
+            else:
+                self.turn_away(proposal)
 
     def __len__(self) -> int:
         return len(self.proposals)
@@ -118,12 +127,12 @@ class Snapshot:
     @property
     def waiting(self) -> int:
         """How many children are decided and not yet scored or failed."""
-        return max(self._planned - self._ended, 0)
+        return max(self._planned - self._done, 0)
 
     @property
     def made(self) -> int:
         """Variants that were scored, failed, or are on their way; the seed is not counted."""
-        return self._ended + self.waiting - 1
+        return self._done + self.waiting - 1
 
     @property
     def trusted(self) -> NDArray[np.int64]:
@@ -190,7 +199,9 @@ class Snapshot:
         self._measures.append([proposal.measures.get(m.name, math.nan) for m in self.frame.measures])
         if vector is not None:
             self.space.append(vector)
-        self._end(proposal.parents)
+        for first in proposal.parents[:1]:
+            self._scored.setdefault(first, []).append(row)
+        self._end(proposal)
         self._place(row, proposal.island)
 
     def _place(self, row: int, island: int) -> None:
@@ -253,12 +264,32 @@ class Snapshot:
         """It was evaluated and has no score: its first parent's next children may learn from it."""
         for parent in proposal.parents[:1]:
             self._failed.setdefault(parent, []).append(proposal.id)
-        self._end(proposal.parents)
+        self._end(proposal)
 
-    def _end(self, parents: Sequence[str]) -> None:
-        self._ended += 1
-        for parent in set(parents) & self._row.keys():
+    def _end(self, proposal: Proposal) -> None:
+        """It is scored or failed: none of its parents waits for it."""
+        self._done += 1
+        for parent in set(proposal.parents) & self._row.keys():
             self._finished.rows[self._row[parent]] += 1
+        self._came_out(proposal)
+
+    def turn_away(self, proposal: Proposal) -> None:
+        """It was rejected: no variant, but it has cost something."""
+        self._came_out(proposal)
+
+    def charge(self, call: Call) -> None:
+        """A call of a proposal is settled."""
+        self._spent[call.proposal] = self._spent.get(call.proposal, Spent()).and_call(
+            call.model, call.state, (call.prompt_tokens + call.completion_tokens, call.cost_usd),
+            (call.reserved_tokens, call.reserved_usd))
+
+    def _came_out(self, proposal: Proposal) -> None:
+        if proposal.number > 0:
+            self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
+
+    def children_of(self, parent: str) -> list[Proposal]:
+        """Scored variants whose first parent it is, oldest first."""
+        return [self.proposals[row] for row in self._scored.get(parent, [])]
 
     def failures_of(self, parent: str, count: int) -> list[str]:
         """The latest failed children of a variant (ids), newest first."""

@@ -6,14 +6,15 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, insert, update
 
 from archive.database import create_database, open_for_writing, storage_faults
-from archive.reader import ArchiveReader, pack_text
-from archive.records import Call, CallState, Evaluation, Kept, Proposal, State
+from archive.reader import NOTES, ArchiveReader, pack_text
+from archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 
@@ -130,7 +131,10 @@ class Archive(ArchiveReader):
                 prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens,
                 cost_usd=call.cost_usd, seconds=call.seconds))
             if call.state is CallState.REPLIED:
-                connection.execute(update(proposals).where(proposals.c.id == call.proposal)
+                # The seed asks, too, for notes, and it has long been scored.
+                connection.execute(update(proposals).where(
+                    proposals.c.id == call.proposal,
+                    proposals.c.state.not_in([s.value for s in State if s.finished]))
                                    .values(state=State.REPLIED.value))
             return self._event(connection, "call", call.proposal, {
                 "state": call.state.value, "model": call.model, "cost_usd": call.cost_usd})
@@ -141,6 +145,10 @@ class Archive(ArchiveReader):
             result = connection.execute(update(calls).where(calls.c.state == CallState.SENT.value)
                                         .values(state=CallState.UNCERTAIN.value))
             return result.rowcount
+
+    def take_notes(self, note: Note) -> int:
+        """Keep notes about the search, for later prompts."""
+        return self.note_event(NOTES, asdict(note))
 
     def note_event(self, kind: str, data: Mapping[str, Any]) -> int:
         """Something about the run itself: started, resumed, stopped."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evolve.config import load_keys
+from evolve.config import load_keys, resolve
 from evolve.errors import EvolveError
 from evolve.evaluation import Evaluator
 from evolve.launch import open_evaluator, score_seed
-from evolve.llm import Client, check_key, parse_model
+from evolve.llm import Client, check_key, local_models, parse_model
 from evolve.tasks import Task, load_task
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
 from sandbox.contract import QUICK, broken_promises
@@ -46,7 +46,7 @@ async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], no
     if sandbox != "auto" and providers[0].state != "fail":
         findings.append(await keeps_the_contract(sandbox))
     load_keys()
-    findings += [await _model(text) for text in models]
+    findings += [await _model(text, note) for text in models]
     if task_dir is not None:
         findings += await _task(task_dir, sandbox, note)
     return findings
@@ -96,13 +96,15 @@ async def _provider(name: str, note: Note) -> Finding:
     return Finding("ok", f"sandbox {name}")
 
 
-async def _model(text: str) -> Finding:
+async def _model(text: str, note: Note) -> Finding:
     """Ask it for one word."""
     try:
         name = parse_model(text)
         check_key(name)
-        client = Client(timeout_s=60.0, temperature=0.0)
-        reply = await client.complete(name, [{"role": "user", "content": "Say hello."}], 16, 1)
+        settings = resolve({"model": (text,)}, {}, Path("task.toml")).settings
+        async with local_models(settings, note) as addresses:
+            client = Client(60.0, 0.0, addresses)
+            reply = await client.complete(name, [{"role": "user", "content": "Say hello."}], 16, 1)
     except EvolveError as error:
         return Finding("fail", f"model {error.message}", error.hint)
     return Finding("ok", f"model {text} answers: {reply.text.strip()[:40]!r}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,13 +23,12 @@ from evolve.progress import Listener, Progress
 from evolve.proposer import Proposer, Stored
 from evolve.pulse import Pulse
 from evolve.recorder import Recorder
-from evolve.search import KEEP, Decision, Evaluate, Expand, Policy, Skip, Stop
+from evolve.search import Decision, Evaluate, Expand, Policy, Skip, Stop, evidence_of
 from evolve.stopping import Stopping
 from evolve.tasks import CaseSpec, Task
 from sandbox import ProviderFault
 
 TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
-FAILURES_SHOWN = 3
 DEAD_END = "the record can't be followed: a parent was not scored this time"
 
 
@@ -49,7 +48,18 @@ class PolicyDecider:
 
     def decide(self, number: int, snapshot: Snapshot) -> Decision:
         """What the policy says."""
-        return self.policy.decide(snapshot, np.random.default_rng([self.seed, number]))
+        rng = np.random.default_rng([self.seed, number])
+        decision = self.policy.decide(snapshot, rng)
+        if not isinstance(decision, Expand) or decision.model is not None:
+            return decision
+        model = self.policy.operators.draw_model(decision.operator, snapshot, rng)
+        return replace(decision, model=model)
+
+
+class Notes(Protocol):
+    """Writes down what was learned, when it is due."""
+
+    async def take(self, number: int, snapshot: Snapshot) -> None: ...
 
 
 class Ended(NamedTuple):
@@ -67,7 +77,9 @@ class Engine:
 
     def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
                  recorder: Recorder, evaluator: Evaluator, listener: Listener,
-                 interrupt: Interrupt, order: Order, model_slots: int = 0) -> None:
+                 interrupt: Interrupt, order: Order, model_slots: int = 0,
+                 notes: Notes | None = None) -> None:
+        self.notes = notes
         self.settings, self.decider, self.proposer = settings, decider, proposer
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt, self.order = listener, interrupt, order
@@ -173,6 +185,8 @@ class Engine:
         if reason is not None:
             self._halt = reason
             return None
+        if self.notes is not None:
+            await self.notes.take(self._next, snapshot)
         decision = self.decider.decide(self._next, snapshot)
         while isinstance(decision, Skip):
             self._next += 1
@@ -358,11 +372,7 @@ def plan_proposal(decision: Expand | Evaluate, seed: int, number: int, snapshot:
         return Proposal(derive_id(seed, number), number, State.PLANNED, EVALUATE, (decision.variant,),
                         snapshot.last_event, time.time(),
                         decision=seen | {"case": decision.case, "attempt": decision.attempt})
-    evidence: dict[str, Any] = seen | {
-        "inspirations": list(decision.inspirations),
-        "failures": snapshot.failures_of(decision.parents[0], FAILURES_SHOWN)}
-    evidence |= {} if decision.cases is None else {"cases": decision.cases}
-    evidence |= {KEEP: dict(decision.keep)} if decision.keep else {}
+    evidence = evidence_of(decision, snapshot) | seen
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
                     decision.parents, snapshot.last_event, time.time(), island=decision.island,
                     model=decision.model, decision=evidence)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,23 @@ from typing import Any, Protocol
 
 from archive import EVALUATE, SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
 from evolve import __version__
-from evolve.config import Resolved, Settings, load_keys
+from evolve.config import Resolved, Settings, load_keys, user_file
 from evolve.engine import Decider, Engine, PolicyDecider, above_ceiling
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
 from evolve.interrupt import Interrupt
-from evolve.llm import Caller, RecordedCaller, check_key, parse_model, price_of
+from evolve.llm import (
+    Caller,
+    RecordedCaller,
+    check_key,
+    counter_for,
+    local_models,
+    parse_model,
+    price_of,
+)
+from evolve.notes import NoteTaker
 from evolve.operators import Operator, make_operator
+from evolve.operators.prompting import Prompts
 from evolve.order import AsFinished, ByNumber, Order
 from evolve.progress import Listener, Progress
 from evolve.proposer import Asker, Proposer
@@ -188,10 +198,12 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     try:
         recorder.archive.expire_calls()
         await _ensure_seed(recorder, evaluator, verdict)
-        engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record)
-        await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
-        view.launched(run, task, engine.progress())
-        stopped = await engine.run()
+        served = run.settings if record is None else run.settings.model_copy(update={"model": ()})
+        async with local_models(served, view.note) as addresses:
+            engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record, addresses)
+            await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
+            view.launched(run, task, engine.progress())
+            stopped = await engine.run()
         await recorder.note("stopped", {"reason": stopped})
         seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
         outcome = Outcome(run, stopped, engine.progress(), seed_score)
@@ -203,7 +215,8 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
 
 
 def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, view: View,
-                 interrupt: Interrupt, record: Record | None) -> Engine:
+                 interrupt: Interrupt, record: Record | None,
+                 addresses: Mapping[str, str]) -> Engine:
     """An engine that decides and asks for itself, or that follows a record."""
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
@@ -218,12 +231,26 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         asker: Asker | None = RecordedCaller(record.calls)
         decider, order = record, make_order(settings, recorder, record)
     else:
-        asker = Caller(settings, recorder, view.waiting) if asks else None
+        asker = Caller(settings, recorder, view.waiting, addresses) if asks else None
         decider = PolicyDecider(make_search(settings, mix), settings.seed)
         order = make_order(settings, recorder, None)
-    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order)
+    prompts = make_prompts(evaluator.task, settings)
+    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
+                        settings.repairs)
+    notes = None
+    if asks and record is None and settings.notes != "off":
+        notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,
+                          asker if settings.notes == "model" else None)
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt, order,
-                  settings.model_calls if asks else 0)
+                  settings.model_calls if asks else 0, notes)
+
+
+def make_prompts(task: Task, settings: Settings) -> Prompts:
+    """The task's own prompts before the user's before ours. Raises `ConfigError`."""
+    prompts = Prompts((task.folder / "prompts", user_file().parent / "prompts"),
+                      settings.prompt_tokens, counter_for(settings.model))
+    prompts.check()
+    return prompts
 
 
 def make_order(settings: Settings, recorder: Recorder, record: Record | None) -> Order:
@@ -269,7 +296,7 @@ async def check_models(settings: Settings) -> None:
     load_keys()
     for text in settings.model:
         name = parse_model(text)
-        await asyncio.to_thread(price_of, name, settings.price)
+        await asyncio.to_thread(price_of, name, settings.price, settings.price_per_second)
         await asyncio.to_thread(check_key, name)
 
 
@@ -290,4 +317,5 @@ def operator_mix(settings: Settings, operators: dict[str, Operator]) -> Operator
     if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
         raise ConfigError("no operator with one parent has a weight above zero",
                           f"for example: {WITHOUT_MODEL}")
-    return OperatorMix(weights, parents)
+    asking = frozenset(name for name, operator in operators.items() if operator.needs_model)
+    return OperatorMix(weights, parents, settings.operator_choice, settings.model, asking)

@@ -11,8 +11,19 @@ import numpy as np
 from archive import Evaluation, Proposal
 from evolve.evaluation import Verdict
 from evolve.llm import ModelError, ModelFault
-from evolve.operators import Ask, Child, Context, Evidence, Operator, Rejected, Reply
+from evolve.operators import (
+    Ask,
+    Child,
+    Context,
+    Evidence,
+    Lesson,
+    Operator,
+    Rejected,
+    Reply,
+    Tried,
+)
 from evolve.operators.checks import check_child
+from evolve.operators.prompting import Prompts
 from evolve.order import Order
 from evolve.recorder import Recorder
 from evolve.tasks import Task
@@ -48,7 +59,9 @@ class Proposer:
     """Makes children of planned proposals."""
 
     def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
-                 recorder: Recorder, asker: Asker | None, order: Order) -> None:
+                 recorder: Recorder, asker: Asker | None, order: Order,
+                 prompts: Prompts | None = None, repairs: int = 1) -> None:
+        self._prompts, self._repairs = prompts or Prompts(), repairs
         self.task, self._seed, self._operators = task, seed, operators
         self._recorder, self._asker, self._order = recorder, asker, order
 
@@ -58,15 +71,19 @@ class Proposer:
         try:
             return await self._store(proposal, context, 0)
         except Rejected as why:
-            if not self._operators[proposal.operator].needs_model or why.reason == "prompt":
+            asked = self._operators[proposal.operator].needs_model and self._repairs > 0
+            if not asked or why.reason == "prompt":
                 raise
-            return await self._store(proposal, replace(context, repair=why.message), 1)
+            again = replace(context, repair=why.message, rng=self._rng(proposal))
+            return await self._store(proposal, again, 1)
 
     async def repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
         """Feed the failure of a model's child back, once; None when there is nothing new to try."""
         failed = verdict.failed
         operator = self._operators.get(proposal.operator)
         if failed is None or failed.attempt > 0 or operator is None or not operator.needs_model:
+            return None
+        if self._repairs == 0:
             return None
         problem = f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
         context = await self._context(proposal)
@@ -92,18 +109,28 @@ class Proposer:
 
     async def _context(self, proposal: Proposal) -> Context:
         parents = tuple([await self._recorder.parent(parent) for parent in proposal.parents])
-        rng = np.random.default_rng([self._seed, proposal.number, 1])
+        rng = self._rng(proposal)
         if not self._operators[proposal.operator].needs_model:
             return Context(self.task, parents, rng)
         return Context(self.task, parents, rng, await self._evidence(proposal),
-                       self._ask_for(proposal))
+                       self._ask_for(proposal), prompts=self._prompts)
+
+    def _rng(self, proposal: Proposal) -> np.random.Generator:
+        """The proposal's own; every question of it begins with the same draws."""
+        return np.random.default_rng([self._seed, proposal.number, 1])
 
     async def _evidence(self, proposal: Proposal) -> Evidence:
         """What was known when it was decided, whatever has happened since."""
         decided = proposal.decision
         inspirations = [await self._recorder.parent(found) for found in decided.get("inspirations", ())]
         failures = [await self._recorder.proposal(found) for found in decided.get("failures", ())]
-        return Evidence(tuple(inspirations), tuple(failures))
+        tried = [await self._recorder.parent(found) for found in decided.get("tried", ())]
+        lessons = [Lesson(await self._recorder.parent(before), await self._recorder.parent(after))
+                   for before, after in decided.get("lessons", ())]
+        notes = decided.get("notes")
+        return Evidence(tuple(inspirations), tuple(failures), tuple(lessons),
+                        tuple(Tried(child.proposal.note, child.score) for child in tried),
+                        "" if notes is None else await self._recorder.notes(notes))
 
     def _ask_for(self, proposal: Proposal) -> Ask:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:

@@ -23,6 +23,7 @@ from archive import (
     Frame,
     GroupCommit,
     Kept,
+    Note,
     NoveltyIndex,
     Proposal,
     Snapshot,
@@ -229,7 +230,7 @@ class Recorder:
         """The candidate's own fault."""
         assert row.reason is not None
         self._count(proposal, State.FAILED)
-        self.snapshot.fail(proposal)
+        self.snapshot.fail(replace(proposal, state=State.FAILED, reason=row.reason))
         self.snapshot.last_event = await self._in_sql(
             self.archive.fail, proposal.id, row.reason, row.message, row.log, rows)
         return replace(proposal, state=State.FAILED, reason=row.reason, message=row.message)
@@ -238,6 +239,7 @@ class Recorder:
         """It is no variant, and its parents have no child."""
         self.snapshot.release(proposal.parents)
         self._count(proposal, State.REJECTED)
+        self.snapshot.turn_away(replace(proposal, state=State.REJECTED, reason=reason))
         self.snapshot.last_event = await self._in_sql(
             self.archive.reject, proposal.id, reason, message)
         return replace(proposal, state=State.REJECTED, reason=reason, message=message)
@@ -251,6 +253,7 @@ class Recorder:
     async def settle_call(self, call: Call) -> Spend:
         """Keep the reply with what it cost."""
         await self._in_sql(self.archive.settle_call, call)
+        self.snapshot.charge(call)
         self.spend = self.spend.ended(call)
         return self.spend
 
@@ -258,6 +261,16 @@ class Recorder:
         """Replies that are stored for a proposal: never asked for again."""
         calls = await self._in_sql(self.archive.calls, proposal)
         return [call for call in calls if call.state is CallState.REPLIED]
+
+    async def take_notes(self, note: Note) -> None:
+        """Keep notes about the search; decisions from now on may show them."""
+        self.snapshot.last_event = await self._in_sql(self.archive.take_notes, note)
+        self.snapshot.notes = note.number
+
+    async def notes(self, number: int) -> str:
+        """The text of notes that a decision was to show."""
+        found = await self._in_sql(self.archive.notes)
+        return next((note.text for note in found if note.number == number), "")
 
     async def note(self, kind: str, data: Mapping[str, object]) -> None:
         """Something about the run itself."""

@@ -215,6 +215,17 @@ class SandboxContract(ABC):
         assert fault and fault.reason is Reason.CRASH
         assert "SIGSEGV" in fault.message and "last words" in fault.log
 
+    def test_two_lives_of_one_candidate_leave_the_same_log(self) -> None:
+        source = "def answer():\n    print(object())\n    raise ValueError(object())"
+
+        async def run(pool: Pool) -> list[Outcome]:
+            return [await attempt(pool, source) for _ in range(2)]
+
+        first, second = self.with_pool(run)
+        assert first.fault and second.fault
+        assert (first.fault.message, first.fault.log) == (second.fault.message, second.fault.log)
+        assert 'File "candidate.py", line 3' in first.fault.log
+
     def test_an_early_exit_is_a_crash(self) -> None:
         fault = self.outcome("import os\ndef answer(): os._exit(0)").fault
         assert fault and fault.reason is Reason.CRASH and "status 0" in fault.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import signal
 import time
@@ -21,6 +22,8 @@ from sandbox.provider import Box
 LOG_TAIL_BYTES = 8 * 1024
 KILL_PATIENCE_S = 5.0
 _PREFIX_BYTES = 8
+_FOLDER = re.compile(r"[\w./-]*/candidate-\d+/")
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Session:
     @property
     def log(self) -> str:
         """The tail of what the candidate printed."""
-        return self._inbox.log.decode(errors="replace")
+        return repeatable(self._inbox.log.decode(errors="replace"))
 
     async def _exchange(self, header: dict[str, Any], payload: bytes,
                         timeout_s: float | None) -> Reply:
@@ -175,7 +178,8 @@ class Session:
             return reply
         error = _text(reply.header, "error")
         reason = Reason(error) if error in set(Reason) else Reason.REFUSED
-        log = f"{self.log}\n{_text(reply.header, 'traceback')}".strip()[-LOG_TAIL_BYTES:]
+        # What it printed comes by another way and may be late: `end` has all of it.
+        log = _text(reply.header, "traceback").strip()[-LOG_TAIL_BYTES:]
         raise CandidateFault(reason, _text(reply.header, "message")[:1000] or "no message", log)
 
     def _fault_of_end(self, facts: dict[str, Any]) -> CandidateFault:
@@ -221,7 +225,17 @@ def _is_inside(path: str) -> bool:
 def _text(header: Mapping[str, Any], key: str) -> str:
     """A text from a claimed header, such that it can be stored and printed; empty when none."""
     value = header.get(key)
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return repeatable(value.encode(errors="backslashreplace").decode())
+
+
+def repeatable(text: str) -> str:
+    """Without what differs from life to life, so that the same candidate says the same twice.
+
+    That is its folder, which is named after its user id, and addresses in memory.
+    """
+    return _ADDRESS.sub("0x...", _FOLDER.sub("", text))
 
 
 def _signal_name(number: int) -> str:

@@ -79,13 +79,27 @@ def tree(
         out.print(render_tree(opened, Selection(top, chosen, depth)))
 
 
-def show(id: Id = "best", run: InRun = "last", runs_dir: RunsDir = None, json: Json = False
-         ) -> None:
+def show(
+    id: Id = "best",
+    run: InRun = "last",
+    runs_dir: RunsDir = None,
+    bandit: Annotated[bool, typer.Option(
+        "--bandit", help="Instead: what each operator and model has brought for its cost.")] = False,
+    json: Json = False,
+) -> None:
     """One proposal: scores per case, what was done, log, cost, why it was kept or not."""
+    from evolve.view.bandit import bandit_of, render_bandit
     from evolve.view.console import out
     from evolve.view.detail import render_detail
 
     with _opened(runs_dir, run) as opened:
+        if bandit:
+            arms = bandit_of(opened)
+            if json:
+                _print_json([arm._asdict() for arm in arms])
+            else:
+                out.print(render_bandit(opened.folder.settings.operator_choice, arms))
+            return
         proposal = opened.proposal(id)
         if json:
             _print_json(opened.detail_data(proposal))

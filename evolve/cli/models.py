@@ -20,6 +20,13 @@ def scripted_model(
     bad_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of unusable replies.")] = 0.0,
     key: Annotated[str | None, typer.Option(help="The only API key that is let in.")] = None,
     context: Annotated[int, typer.Option(min=1, help="Longest prompt, in tokens.")] = 128_000,
+    fail: Annotated[list[str] | None, typer.Option(
+        help="NAME=SHARE of busy, broken, hang, trickle, reset, empty, refusal, garbage, no_usage, "
+        "overcharge; repeatable.")] = None,
+    retry_after: Annotated[float, typer.Option(min=0, help="Seconds that a 429 asks for.")] = 0.0,
+    hang: Annotated[float, typer.Option(min=0, help="Seconds of a hang or trickle.")] = 3600.0,
+    cached: Annotated[float, typer.Option(min=0, max=1, help="Share of prompt tokens said to be cached."
+                                          )] = 0.0,
 ) -> None:
     """Serve a scripted model on loopback: try everything around a model for nothing.
 
@@ -27,4 +34,16 @@ def scripted_model(
     """
     from evolve.scripted import Script, serve
 
-    serve(Script(latency, spread, fail_rate, bad_rate, key, context), port)
+    serve(Script(latency, spread, fail_rate, bad_rate, key, context, _rates(fail or []), retry_after,
+                 hang, cached), port)
+
+
+def _rates(given: list[str]) -> dict[str, float]:
+    from evolve.config import parse_weights
+    from evolve.errors import UsageError, did_you_mean
+    from evolve.scripted import FAILURES
+
+    rates = parse_weights(given)
+    for name in rates.keys() - FAILURES.keys():
+        raise UsageError(f"there is no failure {name!r}", did_you_mean(name, FAILURES))
+    return rates

@@ -41,6 +41,11 @@ class Verdict:
         return "\n".join(row.feedback for row in self.rows if row.feedback)
 
 
+def _whole_log(printed: str, told: str) -> str:
+    """What the candidate printed, then what is told of its end."""
+    return told if printed.strip() in told else f"{printed.rstrip()}\n{told}".strip()
+
+
 def draw_secret() -> int:
     """What hidden inputs of a run are drawn from, 0 to 2**63 - 1."""
     return secrets.randbits(63)
@@ -91,7 +96,7 @@ class Evaluator:
                 row = replace(row, reason=fault.reason.value, message=fault.message, log=fault.log)
             usage = await session.end()
         return replace(row, seconds=time.perf_counter() - started, cpu_s=usage.cpu_s,
-                       peak_memory_bytes=usage.peak_memory_bytes, log=row.log or usage.log)
+                       peak_memory_bytes=usage.peak_memory_bytes, log=_whole_log(usage.log, row.log))
 
     async def _scored(self, session: Session, files: Mapping[str, bytes], case: CaseSpec,
                       row: Evaluation) -> Evaluation:

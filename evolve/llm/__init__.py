@@ -2,8 +2,11 @@
 
 from evolve.llm.caller import Caller, OutOfBudget, RecordedCaller
 from evolve.llm.client import Client, Completion, ModelError, ModelFault, check_key
+from evolve.llm.counting import counter_for
+from evolve.llm.local_server import local_models
 from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
 
 __all__ = ["Caller", "Client", "Completion", "ModelError", "ModelFault", "ModelName", "OutOfBudget",
-           "Price", "RecordedCaller", "check_key", "parse_model", "price_of"]
+           "Price", "RecordedCaller", "check_key", "counter_for", "local_models", "parse_model",
+           "price_of"]

@@ -15,12 +15,14 @@ import tenacity
 from archive import Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
-from evolve.llm.client import Client, Completion, ModelError, ModelFault
+from evolve.llm.client import GRACE_S, Client, Completion, ModelError, ModelFault
 from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
+from evolve.llm.rate import Rate
 
-ATTEMPTS = 6
+ATTEMPTS = 8
 LONGEST_PAUSE_S = 20.0
+SLACK_S = 60.0  # a call is not cut off to the second on a machine that is busy
 _MESSAGE_TOKENS = 16  # what a chat template adds to a message, at most
 Messages = list[dict[str, str]]
 
@@ -57,11 +59,14 @@ class Answer:
 class Caller:
     """Asks models within the budget; what is stored is never asked again."""
 
-    def __init__(self, settings: Settings, rows: Rows, waiting: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, rows: Rows, waiting: Callable[[str], None],
+                 addresses: Mapping[str, str] | None = None) -> None:
         self.settings, self._rows, self._waiting = settings, rows, waiting
         self._models = [parse_model(text) for text in settings.model]
-        self._prices = {name: price_of(name, settings.price) for name in self._models}
-        self._client = Client(settings.call_timeout_s, settings.temperature)
+        self._prices = {name: price_of(name, settings.price, settings.price_per_second)
+                        for name in self._models}
+        self._rates = {name: Rate(_limit_of(name, settings)) for name in self._models}
+        self._client = Client(settings.call_timeout_s, settings.temperature, addresses or {})
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
         self._out = 0  # calls that are on their way
@@ -78,18 +83,22 @@ class Caller:
         name = self._choose(proposal)
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
-            stop=tenacity.stop_after_attempt(ATTEMPTS), reraise=True,
-            wait=tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_S),
-            before_sleep=self._say_so)
+            stop=tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
+                                   tenacity.stop_after_delay(self.settings.patience_s)),
+            reraise=True, wait=_pause_s, before_sleep=self._say_so)
         async with self._free:
             async for attempt in retrying:
                 with attempt:
                     number = attempt.retry_state.attempt_number - 1
+                    await self._rates[name].turn()
                     return await self._once(name, proposal, round_, number, messages)
         raise AssertionError("tenacity raises or returns")
 
     def _choose(self, proposal: Proposal) -> ModelName:
-        """One of the models, by the proposal's id."""
+        """The one that was decided on, while it is there; else one of them, by the proposal's id."""
+        for name in self._models:
+            if proposal.model == str(name):
+                return name
         return self._models[derive_seed(proposal.id, "model") % len(self._models)]
 
     def _say_so(self, state: tenacity.RetryCallState) -> None:
@@ -109,6 +118,8 @@ class Caller:
             reply = await self._client.complete(name, messages, self.settings.reply_tokens, seed)
         except ModelError as error:
             lost = error.fault is ModelFault.UNKNOWN
+            if error.retry_after_s is not None:
+                self._rates[name].pause(error.retry_after_s)
             await self._settle(replace(call, error=error.message,
                                        state=CallState.UNCERTAIN if lost else CallState.FAILED,
                                        seconds=time.perf_counter() - started))
@@ -119,7 +130,8 @@ class Caller:
         """Tokens and dollars that the call can't exceed: a token is at least one byte."""
         prompt = sum(len(m["content"].encode()) + _MESSAGE_TOKENS for m in messages)
         reply = self.settings.reply_tokens
-        return prompt + reply, self._prices[name].cost(prompt, reply)
+        seconds = self.settings.call_timeout_s + GRACE_S + SLACK_S
+        return prompt + reply, self._prices[name].bound(prompt, reply, seconds)
 
     async def _reserve(self, call: Call) -> Call:
         """Commit the call with its reservation; wait while others may give some back."""
@@ -145,12 +157,15 @@ class Caller:
         return None
 
     async def _keep(self, call: Call, reply: Completion, price: Price, seconds: float) -> Answer:
-        cost = price.cost(reply.prompt_tokens, reply.completion_tokens)
+        prompt, completion = reply.prompt_tokens, reply.completion_tokens
+        cost = price.cost(prompt, completion, reply.cached_tokens, seconds)
+        if not reply.believable:  # then the most that it can have been
+            completion = self.settings.reply_tokens
+            prompt, cost = call.reserved_tokens - completion, call.reserved_usd
         await self._settle(replace(
             call, state=CallState.REPLIED, reply=reply.text, finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-            cost_usd=cost, seconds=seconds))
-        used = reply.prompt_tokens + reply.completion_tokens
+            prompt_tokens=prompt, completion_tokens=completion, cost_usd=cost, seconds=seconds))
+        used = prompt + completion
         if used > call.reserved_tokens or cost > call.reserved_usd + 1e-12:
             raise Overrun(f"{call.model} reports {used} tokens for a call that can't exceed "
                           f"{call.reserved_tokens}", "its usage can't be trusted, so no budget holds")
@@ -190,6 +205,22 @@ def derive_seed(proposal: str, purpose: str) -> int:
     """A fresh seed for each attempt, the same when it is repeated."""
     digest = hashlib.blake2b(f"{proposal}:{purpose}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def _limit_of(name: ModelName, settings: Settings) -> int | None:
+    limits = settings.requests_per_minute
+    return limits.get(str(name), limits.get(name.model))
+
+
+def _pause_s(state: tenacity.RetryCallState) -> float:
+    """What the server asked for, which its rate keeps; else longer each time."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, ModelError) and error.retry_after_s is not None:
+        return 0.0
+    return _BACK_OFF(state)
+
+
+_BACK_OFF = tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_S)
 
 
 def _worth_another_try(error: BaseException) -> bool:

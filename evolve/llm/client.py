@@ -5,10 +5,12 @@ litellm takes seconds to import, so it is imported when the first model is calle
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +18,7 @@ from evolve.errors import ConfigError, RunError
 from evolve.llm.names import ModelName
 
 _NO_CONNECTION = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")
-_LOST = ("connection error", "disconnected", "timed out", "timeout", "connection reset")
+GRACE_S = 0.5
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -32,9 +34,10 @@ class ModelFault(StrEnum):
 class ModelError(RunError):
     """A request that gave no reply."""
 
-    def __init__(self, fault: ModelFault, message: str, hint: str = "") -> None:
+    def __init__(self, fault: ModelFault, message: str, hint: str = "",
+                 retry_after_s: float | None = None) -> None:
         super().__init__(message, hint)
-        self.fault = fault
+        self.fault, self.retry_after_s = fault, retry_after_s
         self.exit_code = 2 if fault is ModelFault.FINAL else 1
 
 
@@ -46,6 +49,13 @@ class Completion:
     finish_reason: str | None
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0  # of the prompt's
+
+    @property
+    def believable(self) -> bool:
+        """False when the server reports no tokens for a text that has some, or fewer than none."""
+        return (self.prompt_tokens > 0 and 0 <= self.cached_tokens <= self.prompt_tokens
+                and (self.completion_tokens > 0 or not self.text) and self.completion_tokens >= 0)
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Client:
 
     timeout_s: float
     temperature: float
+    addresses: Mapping[str, str] = field(default_factory=dict)  # of models that we serve ourselves
 
     async def complete(self, name: ModelName, messages: list[dict[str, str]], max_tokens: int,
                        seed: int) -> Completion:
@@ -63,11 +74,17 @@ class Client:
 
         key = {"api_key": "none"} if name.self_hosted and not os.environ.get(
             "HOSTED_VLLM_API_KEY") else {}
+        base = name.api_base or self.addresses.get(str(name))
         try:
-            response = await litellm.acompletion(
-                model=name.model, api_base=name.api_base, messages=messages, max_tokens=max_tokens,
-                temperature=self.temperature, seed=seed, timeout=self.timeout_s, num_retries=0,
-                max_retries=0, drop_params=True, **key)
+            # The library's own time-out is for one read; a server that trickles never reaches it.
+            async with asyncio.timeout(self.timeout_s + GRACE_S):
+                response = await litellm.acompletion(
+                    model=name.model, api_base=base, messages=messages, seed=seed,
+                    max_tokens=max_tokens, temperature=self.temperature, timeout=self.timeout_s,
+                    num_retries=0, max_retries=0, drop_params=True, **key)
+        except TimeoutError:
+            raise ModelError(ModelFault.UNKNOWN, f"{name}: no whole answer in {self.timeout_s:g} s",
+                             "call_timeout_s may be too short") from None
         except openai.OpenAIError as error:  # the base of all of litellm's own
             raise _explain(litellm, name, error) from None
         return _read(name, response)
@@ -83,6 +100,7 @@ def load_litellm() -> Any:
         import litellm
     litellm.suppress_debug_info = True
     litellm.telemetry = False
+    litellm.disable_hf_tokenizer_download = True  # counting tokens must not need a network
     return litellm
 
 
@@ -103,7 +121,9 @@ def _read(name: ModelName, response: Any) -> Completion:
         raise ModelError(ModelFault.UNKNOWN, f"{name.model} answered without choices or usage")
     choice = response.choices[0]
     return Completion(choice.message.content or "", choice.finish_reason,
-                      int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0))
+                      int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0),
+                      int(getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", 0)
+                          or 0))
 
 
 def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:
@@ -120,24 +140,30 @@ def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:
         return ModelError(ModelFault.FINAL, text,
                           "check the model's name; then: evolve doctor --model " + str(name))
     hint = "is the endpoint up? then: evolve resume"
-    if _never_arrived(error) or not _lost_on_the_way(kinds, error, text):
-        return ModelError(ModelFault.TRY_AGAIN, text, hint)
+    if isinstance(error, kinds.RateLimitError) or _turned_away(error):
+        return ModelError(ModelFault.TRY_AGAIN, text, hint, _retry_after_s(error))
     return ModelError(ModelFault.UNKNOWN, text, hint)
 
 
-def _never_arrived(error: BaseException | None) -> bool:
-    """True when no connection was made: nothing was carried out and nothing is charged."""
+def _turned_away(error: BaseException | None) -> bool:
+    """True when no connection was made or the server said no: nothing was carried out or charged.
+
+    Everything else (half an answer, no answer, an answer that can't be read) may have been charged.
+    """
     while error is not None:
-        if type(error).__name__ in _NO_CONNECTION:
+        if type(error).__name__ in (*_NO_CONNECTION, "HTTPStatusError"):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
-def _lost_on_the_way(kinds: Any, error: Exception, text: str) -> bool:
-    """True when no answer came, rather than an answer that says no: it may have been charged."""
-    return isinstance(error, (kinds.Timeout, kinds.APIConnectionError)) or any(
-        sign in text.lower() for sign in _LOST)
+def _retry_after_s(error: Exception) -> float | None:
+    """What the server's Retry-After header says, in seconds."""
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    try:
+        return max(0.0, float(headers.get("retry-after", "")))
+    except ValueError:
+        return None  # no header, or a date: then our own back-off
 
 
 def redact(text: str) -> str:

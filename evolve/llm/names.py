@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from evolve.errors import ConfigError
 
+LOCAL = "vllm:"
 SELF_HOSTED = ("hosted_vllm/", "ollama/", "ollama_chat/", "llamafile/", "lm_studio/")
 
 
@@ -15,6 +16,7 @@ class ModelName:
 
     model: str
     api_base: str | None = None
+    local: str | None = None  # the name or path that we serve ourselves
 
     @property
     def self_hosted(self) -> bool:
@@ -22,14 +24,22 @@ class ModelName:
         return self.model.startswith(SELF_HOSTED)
 
     def __str__(self) -> str:
+        if self.local is not None:
+            return f"{LOCAL}{self.local}"
         return self.model if self.api_base is None else f"{self.model}@{self.api_base}"
 
 
 def parse_model(text: str) -> ModelName:
-    """`provider/name` or `provider/name@http://host:port/v1`. Raises `ConfigError`."""
+    """`provider/name`, `provider/name@http://host:port/v1` or `vllm:NAME_OR_PATH`.
+
+    Raises `ConfigError`.
+    """
+    if text.startswith(LOCAL) and len(text) > len(LOCAL):
+        name = text.removeprefix(LOCAL)
+        return ModelName(f"hosted_vllm/{name}", None, name)
     model, _, base = text.partition("@http")
     if "/" not in model or model.endswith("/") or model.startswith("/"):
         raise ConfigError(f"{text!r} names no model",
                           "write provider/name, for example openai/gpt-4o-mini or "
-                          "hosted_vllm/NAME@http://localhost:8000/v1")
+                          "hosted_vllm/NAME@http://localhost:8000/v1, or vllm:NAME_OR_PATH")
     return ModelName(model, f"http{base}" if base else None)

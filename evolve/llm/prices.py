@@ -13,27 +13,40 @@ MILLION = 1e6
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars for one token."""
+    """Dollars for one token, and for a second of a call where that is what costs."""
 
     prompt_usd: float
     reply_usd: float
+    cached_usd: float | None = None  # for a prompt token that the server had in its cache
+    second_usd: float = 0.0
 
-    def cost(self, prompt_tokens: int, reply_tokens: int) -> float:
+    def cost(self, prompt_tokens: int, reply_tokens: int, cached_tokens: int = 0,
+             seconds: float = 0.0) -> float:
         """Dollars for a call."""
-        return prompt_tokens * self.prompt_usd + reply_tokens * self.reply_usd
+        cached = self.prompt_usd if self.cached_usd is None else self.cached_usd
+        return ((prompt_tokens - cached_tokens) * self.prompt_usd + cached_tokens * cached
+                + reply_tokens * self.reply_usd + seconds * self.second_usd)
+
+    def bound(self, prompt_tokens: int, reply_tokens: int, seconds: float) -> float:
+        """The most that such a call can cost: nothing comes from a cache."""
+        dearest = max(self.prompt_usd, self.cached_usd or 0.0)
+        return (prompt_tokens * dearest + reply_tokens * self.reply_usd + seconds * self.second_usd)
 
 
-def price_of(name: ModelName, given: Mapping[str, tuple[float, float]]) -> Price:
+def price_of(name: ModelName, given: Mapping[str, tuple[float, ...]],
+             per_second: Mapping[str, float] | None = None) -> Price:
     """From the settings, else from litellm's list; one's own server is free unless it has a price.
 
     Raises `ConfigError` naming the setting.
     """
-    for key in (str(name), name.model):
+    keys = (str(name), name.model)
+    second = next((per_second[key] for key in keys if key in per_second), 0.0) if per_second else 0.0
+    for key in keys:
         if key in given:
-            prompt, reply = given[key]
-            return Price(prompt / MILLION, reply / MILLION)
-    if name.self_hosted:
-        return Price(0.0, 0.0)
+            prompt, reply, *cached = (dollars / MILLION for dollars in given[key])
+            return Price(prompt, reply, cached[0] if cached else None, second)
+    if name.self_hosted or second:
+        return Price(0.0, 0.0, None, second)
     known = _listed(name.model)
     if known is None:
         raise ConfigError(
@@ -50,6 +63,8 @@ def _listed(model: str) -> Price | None:
     for key in (model, model.partition("/")[2]):
         row = table.get(key)
         if row and row.get("input_cost_per_token") is not None:
+            cached = row.get("cache_read_input_token_cost")
             return Price(float(row["input_cost_per_token"]),
-                         float(row.get("output_cost_per_token") or 0.0))
+                         float(row.get("output_cost_per_token") or 0.0),
+                         None if cached is None else float(cached))
     return None

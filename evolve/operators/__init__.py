@@ -6,12 +6,14 @@ from evolve.operators.operator import (
     Child,
     Context,
     Evidence,
+    Lesson,
     Operator,
     Parent,
     Rejected,
     Reply,
+    Tried,
     make_operator,
 )
 
-__all__ = ["OPERATORS", "Ask", "Child", "Context", "Evidence", "Operator", "Parent", "Rejected",
-           "Reply", "make_operator"]
+__all__ = ["OPERATORS", "Ask", "Child", "Context", "Evidence", "Lesson", "Operator", "Parent",
+           "Rejected", "Reply", "Tried", "make_operator"]

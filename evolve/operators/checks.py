@@ -10,6 +10,7 @@ from evolve.tasks import Task, editable_region
 from evolve.tasks.region import MarkerError
 
 MAX_FILE_BYTES = 1024 * 1024
+MAX_NEW_FILES = 50
 
 
 def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
@@ -18,16 +19,19 @@ def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
     if any(dict(child.files) == dict(parent.files) for parent in parents):
         raise Rejected("unchanged", "the files are the same as the parent's")
     for path in child.files.keys() ^ base.keys():
-        raise Rejected("region", f"{path} was added or removed")
+        if path == task.entry or not task.edits.admits(path):
+            raise Rejected("region", f"{path} was added or removed; editable: {task.edits}")
+    if len(child.files) > len(task.seed) + MAX_NEW_FILES:
+        raise Rejected("region", f"more than {MAX_NEW_FILES} files were added to those of the seed")
     for path, content in child.files.items():
-        if content == base[path]:
+        if content == base.get(path):
             continue
-        if path not in task.editable:
+        if path not in task.edits.within(child.files):
             raise Rejected("region", f"{path} is not editable")
-        _check_file(path, content, base[path])
+        _check_file(path, content, base.get(path))
 
 
-def _check_file(path: str, content: bytes, before: bytes) -> None:
+def _check_file(path: str, content: bytes, before: bytes | None) -> None:
     if len(content) > MAX_FILE_BYTES:
         raise Rejected("region", f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
     try:
@@ -37,7 +41,7 @@ def _check_file(path: str, content: bytes, before: bytes) -> None:
         raise Rejected("syntax", f"{path} is not UTF-8 text") from None
     except MarkerError as error:
         raise Rejected("region", f"{path}:{error.line}: {error}") from None
-    if region.fixed != editable_region(before.decode()).fixed:
+    if before is not None and region.fixed != editable_region(before.decode()).fixed:
         raise Rejected("region", f"{path} was changed outside its editable region")
     if path.endswith(".py"):
         _check_python(path, text)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from evolve.operators.edits import apply_reply, first_words
 from evolve.operators.operator import Child, Context, Operator, Rejected, Reply
-from evolve.operators.prompting import messages_for, repair_message
-
-NOTE_CHARS = 200
+from evolve.operators.prompting import Prompts, messages_for, repair_message
 
 
 class ModelOperator(Operator):
@@ -16,33 +15,29 @@ class ModelOperator(Operator):
 
     needs_model = True
     instruction: ClassVar[str]  # the prompt file that says how to answer
+    shows: ClassVar[tuple[str, ...]] = ("rows", "inspirations", "failures")  # beside the parents
+    whole: ClassVar[bool] = True  # bare blocks of code are whole new texts
 
     async def propose(self, context: Context) -> Child:
         """Ask and apply the reply to the first parent. Raises `Rejected`."""
         assert context.ask is not None
-        messages = messages_for(context, self.instruction)
+        prompts = context.prompts or Prompts()
+        messages = messages_for(context, prompts, self.instruction, self.shows,
+                                **self.values(context))
         reply = await context.ask(0, messages)
         if context.repair is not None:
             messages += [{"role": "assistant", "content": reply.text or "(nothing)"},
-                         {"role": "user", "content": repair_message(context.repair)}]
+                         {"role": "user", "content": repair_message(prompts, context.repair)}]
             reply = await context.ask(1, messages)
-        self._refuse_broken(reply)
-        return Child(self.apply(reply.text, context), first_words(reply.text))
+        return Child(self.apply(reply, context), first_words(reply.text))
 
-    def _refuse_broken(self, reply: Reply) -> None:
-        if not reply.text.strip():
-            raise Rejected("empty", "the reply is empty")
-        if reply.finish_reason == "length":
-            raise Rejected("truncated", "the reply was cut off at the token limit; answer shorter")
+    def values(self, context: Context) -> dict[str, Any]:
+        """What the instruction needs to know besides the task. Draws from the context's generator."""
+        return {}
 
-    def apply(self, reply: str, context: Context) -> Mapping[str, bytes]:
+    def apply(self, reply: Reply, context: Context) -> Mapping[str, bytes]:
         """The child's files. Raises `Rejected`."""
-        raise NotImplementedError
-
-
-def first_words(reply: str) -> str:
-    """What the model says it did: the first line that is no code."""
-    for line in reply.splitlines():
-        if line.strip() and not line.strip().startswith(("```", "<<<", "#")):
-            return line.strip()[:NOTE_CHARS]
-    return ""
+        if reply.finish_reason == "content_filter" and not reply.text.strip():
+            raise Rejected("refused", "the model declined to answer")
+        return apply_reply(reply.text, context.parents[0].files, context.task.edits,
+                           whole=self.whole, cut_off=reply.finish_reason == "length")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +15,18 @@ from archive import Evaluation, Proposal
 from evolve.errors import ConfigError, did_you_mean
 from evolve.tasks import Task
 
+if TYPE_CHECKING:
+    from evolve.operators.prompting import Prompts
+
 OPERATORS = {
     "syntactic": "evolve.operators.syntactic:Syntactic",
     "recombine": "evolve.operators.recombine:Recombine",
     "diff": "evolve.operators.diff:Diff",
     "rewrite": "evolve.operators.rewrite:Rewrite",
+    "crossover": "evolve.operators.crossover:Crossover",
+    "simplify": "evolve.operators.simplify:Simplify",
+    "explain_then_change": "evolve.operators.explain_then_change:ExplainThenChange",
+    "refine": "evolve.operators.refine:Refine",
 }
 
 
@@ -40,11 +49,40 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """A variant and a child of it that scored better, with what was changed."""
+
+    before: Parent
+    after: Parent
+
+    @property
+    def patch(self) -> str:
+        """The change as a unified diff."""
+        lines: list[str] = []
+        for path in sorted(self.before.files.keys() | self.after.files.keys()):
+            old, new = (side.files.get(path, b"").decode(errors="replace").splitlines()
+                        for side in (self.before, self.after))
+            lines += difflib.unified_diff(old, new, path, path, n=1, lineterm="")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A scored child of the first parent that did not score better."""
+
+    note: str
+    score: float
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """What is shown beside the parents."""
+    """What is shown beside the parents. All of it was known when the proposal was decided."""
 
     inspirations: tuple[Parent, ...] = ()
     failures: tuple[Proposal, ...] = ()  # recent children of the first parent that failed
+    lessons: tuple[Lesson, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +107,7 @@ class Context:
     evidence: Evidence = field(default_factory=Evidence)
     ask: Ask | None = None
     repair: str | None = None  # what was wrong with the first answer, on the second round
+    prompts: Prompts | None = None  # None: ours
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Recombine(Operator):
         """Try until a child differs from both parents. Raises `Rejected`."""
         first, second = (dict(parent.files) for parent in context.parents)
         rng = context.rng
-        path = pick_file(context.task.editable, first, rng)
+        path = pick_file(context.task.edits.within(first), first, rng)
         if path not in second or not path.endswith(".py"):
             raise Rejected("unchanged", f"{path} can't be recombined")
         source, mate = Source(first[path].decode()), Source(second[path].decode())

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
-from evolve.operators.edits import rewrite
 from evolve.operators.model_operator import ModelOperator
 from evolve.operators.operator import Context
 
+VARIANTS = 5  # of the instruction, in rewrite.j2
+
 
 class Rewrite(ModelOperator):
-    """A new program in place of the old one."""
+    """A new program in place of the old one, asked for in one of several ways."""
 
     name = "rewrite"
     instruction = "rewrite.j2"
 
-    def apply(self, reply: str, context: Context) -> Mapping[str, bytes]:
-        return rewrite(reply, context.parents[0].files, context.task.editable)
+    def values(self, context: Context) -> dict[str, Any]:
+        return {"variant": int(context.rng.integers(VARIANTS))}

@@ -28,7 +28,7 @@ class Syntactic(Operator):
     async def propose(self, context: Context) -> Child:
         """Try until an edit gives a file that parses and differs. Raises `Rejected`."""
         files, rng = dict(context.parents[0].files), context.rng
-        path = pick_file(context.task.editable, files, rng)
+        path = pick_file(context.task.edits.within(files), files, rng)
         text, notes = files[path].decode(), []
         for _ in range(TRIES):
             edited = mutate_python(text, rng) if path.endswith(".py") else mutate_numbers(text, rng)

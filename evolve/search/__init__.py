@@ -1,7 +1,10 @@
 """Policies: given what the archive knows and a generator, decide what to do with a free slot."""
 
+from evolve.search.bandit import Arm, arms_of
+from evolve.search.evidence import evidence_of
 from evolve.search.framing import make_frame, make_search
 from evolve.search.mates import make_mates
+from evolve.search.mix import OperatorMix
 from evolve.search.policy import (
     KEEP,
     POLICIES,
@@ -9,7 +12,6 @@ from evolve.search.policy import (
     Evaluate,
     Expand,
     MateChoice,
-    OperatorMix,
     Policy,
     Skip,
     Stop,
@@ -18,6 +20,8 @@ from evolve.search.policy import (
 )
 from evolve.search.racing import Racing
 
-__all__ = ["KEEP", "POLICIES", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix", "Policy",
-           "Racing", "Skip", "Stop", "make_frame", "make_mates", "make_policy",
-           "make_search",            "recorded_decision"]
+__all__ = [
+    "KEEP", "POLICIES", "Arm", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix",
+    "Policy", "Racing", "Skip", "Stop", "arms_of", "evidence_of", "make_frame", "make_mates",
+    "make_policy", "make_search", "recorded_decision",
+]

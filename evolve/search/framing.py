@@ -5,7 +5,8 @@ from __future__ import annotations
 from archive import Frame, Islands, Measure, measure_code
 from evolve.config import Settings
 from evolve.search.mates import make_mates
-from evolve.search.policy import OperatorMix, Policy, make_policy
+from evolve.search.mix import OperatorMix
+from evolve.search.policy import Policy, make_policy
 from evolve.search.racing import Racing
 from evolve.tasks import Task
 

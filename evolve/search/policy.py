@@ -12,6 +12,7 @@ import numpy as np
 
 from archive import EVALUATE, Proposal, Snapshot
 from evolve.errors import ConfigError, did_you_mean
+from evolve.search.mix import OperatorMix
 
 POLICIES = {
     "weighted": "evolve.search.weighted:Weighted",
@@ -64,20 +65,6 @@ class Skip:
 
 
 Decision = Expand | Evaluate | Stop
-
-
-@dataclass(frozen=True)
-class OperatorMix:
-    """Operators with their weights, and how many parents each one takes."""
-
-    weights: Mapping[str, float]
-    parents: Mapping[str, int]
-
-    def draw(self, snapshot: Snapshot, rng: np.random.Generator, available: int) -> str:
-        """One operator that `available` scored variants suffice for."""
-        names = [n for n in self.weights if self.parents[n] <= available]
-        weights = np.array([self.weights[n] for n in names])
-        return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 class Policy(ABC):

@@ -18,7 +18,8 @@ import numpy as np
 from archive import EVALUATE, Evaluation, Frame, Proposal, Snapshot, State, derive_id
 from evolve.search.ablations import ABLATIONS
 from evolve.search.hgm import ALPHA
-from evolve.search.policy import KEEP, Evaluate, Expand, OperatorMix, Policy, Stop, make_policy
+from evolve.search.mix import OperatorMix
+from evolve.search.policy import KEEP, Evaluate, Expand, Policy, Stop, make_policy
 
 _MIX = OperatorMix({"change": 0.8, "cross": 0.2}, {"change": 1, "cross": 2})
 

@@ -39,9 +39,15 @@ class Region:
         return "".join("".join(self.lines[first:last]) for first, last in self.blocks)
 
 
+def split_lines(text: str) -> list[str]:
+    """Lines with their ends. Only a line feed ends one: a form feed or U+2028 is text like any other."""
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+
+
 def editable_region(text: str) -> Region:
     """Find the blocks of a file. Raises `MarkerError`."""
-    lines = tuple(text.splitlines(keepends=True))
+    lines = tuple(split_lines(text))
     blocks: list[tuple[int, int]] = []
     opened: int | None = None
     for number, line in enumerate(lines):

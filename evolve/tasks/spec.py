@@ -80,7 +80,8 @@ class TaskSpec(_Strict):
     language: str = "python"
     direction: Literal["maximize", "minimize"] = "maximize"
     entry: str | None = Field(None, description="file whose functions the scorer calls")
-    editable: tuple[str, ...] = Field((), description="files that may change (all)")
+    editable: tuple[str, ...] = Field((), description=
+        "files that may change (all); files that fit a pattern like lib/*.py may come and go")
     ceiling: float | None = Field(
         None, description="a proved bound: a better score is quarantined, never the best")
     best_known: BestKnown | None = None

@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from evolve.errors import TaskError, did_you_mean
+from evolve.tasks.editable import Editable
 from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import TaskSpec
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
-_NOT_SCORER = ("initial", "README.md", "__pycache__")
+_NOT_SCORER = ("initial", "prompts", "README.md", "__pycache__")
 _SKIPPED = ("__pycache__", ".git", ".DS_Store")
 
 
@@ -38,7 +39,7 @@ class Task:
         """The file whose functions the scorer calls."""
         if self.spec.entry is not None:
             return self.spec.entry
-        return self.editable[0]
+        return self.editable[0] if self.editable else ""
 
     @property
     def module(self) -> str | None:
@@ -48,8 +49,14 @@ class Task:
         return self.entry.removesuffix(".py").replace("/", ".")
 
     @property
+    def edits(self) -> Editable:
+        """What may change, come and go in a child's tree."""
+        return Editable(self.spec.editable or tuple(sorted(self.seed)))
+
+    @property
     def editable(self) -> tuple[str, ...]:
-        return self.spec.editable or tuple(sorted(self.seed))
+        """The files of the seed that may change."""
+        return self.edits.within(self.seed)
 
 
 def load_task(folder: Path) -> Task:
@@ -128,7 +135,7 @@ def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
 
 def _check_paths(task: Task) -> None:
     toml = task.folder / "task.toml"
-    for key, paths in (("editable", task.editable), ("entry", (task.entry,))):
+    for key, paths in (("editable", task.edits.names), ("entry", (task.entry,))):
         for path in paths:
             if path not in task.seed:
                 raise TaskError(f"{toml}: {key}: initial/ has no file {path!r}",

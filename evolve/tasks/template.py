@@ -77,6 +77,7 @@ Approximate sin(x) on [0, 3]; the score is minus the largest error. Replace it b
 - `initial/` the seed program
 - `evaluate.py` the scorer
 - `task.toml` what the model is told, limits, packages, cases
+- `prompts/` if you like: files in place of those in `evolve/operators/prompts/`
 
 Try it: `evolve eval {path}` scores the seed, `evolve run {path}` evolves it.
 """

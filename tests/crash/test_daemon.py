@@ -5,38 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli import EVOLVE
+from tests.crash.daemon import daemon_is_gone, start_daemon, wait_until
 from tests.crash.test_kill import assert_stores_clean
 from tests.crash.test_machine_faults import OWN_FAULTS
 
-PATIENCE_S = 60.0
 VARIANTS = 700  # more than are done while the daemon takes its time to stop
-
-
-def wait_until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline, "the daemon does not do as it is told"
-        time.sleep(0.2)
-
-
-def daemon_answers() -> bool:
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
-
-
-def daemon_is_gone() -> bool:
-    return subprocess.run(["pgrep", "-x", "dockerd"], capture_output=True, check=False).returncode != 0
-
-
-def start_daemon(log: Path) -> None:
-    subprocess.run(["sh", "-c", f"setsid dockerd >>{log} 2>&1 </dev/null &"], check=True)
-    wait_until(daemon_answers)
 
 
 @pytest.mark.daemon

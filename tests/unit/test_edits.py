@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.operators import Rejected
-from evolve.operators.edits import apply_changes, fenced_blocks, rewrite
+from evolve.operators.edits import apply_reply, fenced_blocks
 from evolve.scripted import as_search_replace
+from evolve.tasks import Editable
 
 SEED = """import math
 
@@ -28,6 +31,14 @@ FILES = {"p.py": SEED.encode(), "data.txt": b"1\n"}
 
 def diff(*pairs: tuple[str, str]) -> str:
     return "\n".join(f"<<<<<<< SEARCH\n{a}\n=======\n{b}\n>>>>>>> REPLACE" for a, b in pairs)
+
+
+def apply_changes(reply: str, files: dict[str, bytes], editable: list[str]) -> dict[str, bytes]:
+    return apply_reply(reply, files, Editable(tuple(editable)), whole=False)
+
+
+def rewrite(reply: str, files: dict[str, bytes], editable: list[str]) -> dict[str, bytes]:
+    return apply_reply(reply, files, Editable(tuple(editable)), whole=True)
 
 
 def applied(reply: str) -> str:
@@ -61,7 +72,7 @@ def test_deleting_lines() -> None:
     ("no block here", "unparsable", ("<<<<<<< SEARCH",)),
     (diff(("    return x + 1", "    return 0")), "unparsable", ("stand 2 times",)),
     (diff(("def ff(x):", "")), "unparsable", ("stand 0 times", "closest", "line 4: def f(x):")),
-    (diff(("return x + 1", "return 0")), "unparsable", ("stand 0 times",)),  # inside a line
+    (diff(("x + 1", "x - 1")), "unparsable", ("stand 0 times",)),  # inside a line
     (diff(("", "x = 1")), "unparsable", ("SEARCH is empty",)),
     (diff(("def main():", "def main(a):")), "region", ("editable",)),
     (diff(("import math", "import os")), "region", ("editable",)),
@@ -131,6 +142,36 @@ def test_a_written_diff_gives_what_it_was_made_from(before: list[str], after: li
         return
     reply = as_search_replace(old, new)
     assert apply_changes(reply, {"f": old.encode()}, ["f"])["f"].decode() == new
+
+
+@given(lines, lines)
+def test_a_unified_diff_gives_what_it_was_made_from_or_is_refused(before: list[str], after: list[str]
+                                                                  ) -> None:
+    old, new = ([f"{line}\n" for line in side] for side in (before, after))
+    reply = "```diff\n" + "".join(difflib.unified_diff(old, new, "a/f", "b/f")) + "```\n"
+    try:
+        given_back = apply_changes(reply, {"f": "".join(old).encode()}, ["f"])["f"].decode()
+    except Rejected as why:
+        assert why.reason == "unparsable"
+    else:
+        assert given_back == "".join(new)
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=30, unique=True).flatmap(
+    lambda found: st.tuples(st.just(found), st.integers(0, len(found) - 1))),
+    st.sampled_from(["", " ", "    ", "\t"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_indentation_and_line_ends_follow_the_file(found: tuple[list[int], int], shift: str, end: str,
+                                                   ended: bool) -> None:
+    numbers, at = found
+    text = end.join(f"    x{n} = {n}" for n in numbers) + (end if ended else "")
+    reply = diff((f"{shift}x{numbers[at]} = {numbers[at]}", f"{shift}y = 1\n{shift}z = 2"))
+    given_back = apply_changes(reply, {"f": text.encode()}, ["f"])["f"].decode()
+    new = text.replace(f"    x{numbers[at]} = {numbers[at]}", f"    y = 1{end}    z = 2")
+    assert given_back == new
+
+
+def test_half_a_character_is_no_crash() -> None:
+    assert "half of a character" in refused(diff(("def f(x):", "def f(x):  # \ud800"))).message
 
 
 @given(st.text(max_size=400))

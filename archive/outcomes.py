@@ -1,0 +1,54 @@
+"""What came of each decision: from these columns operators and models are chosen, and notes written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archive.reader import ArchiveReader
+from archive.records import CallState, Proposal, State
+
+
+class Outcome(NamedTuple):
+    """One finished proposal. `gain` is what it scored above its parents, 0 where it did not."""
+
+    number: int
+    operator: str
+    model: str | None
+    state: State
+    gain: float
+    tokens: int
+    cost_usd: float
+    reason: str | None
+    note: str
+
+
+class Spent(NamedTuple):
+    """Calls of one proposal: who answered, and what is charged."""
+
+    model: str | None = None
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+    def and_call(self, model: str, state: CallState, used: tuple[int, float],
+                 reserved: tuple[int, float]) -> Spent:
+        """With one more: what it used once that is settled, else what was reserved."""
+        tokens, usd = reserved if state in (CallState.SENT, CallState.UNCERTAIN) else used
+        return Spent(model, self.tokens + tokens, self.cost_usd + usd)
+
+
+def outcome_of(proposal: Proposal, spent: Spent) -> Outcome:
+    """The row of a finished proposal; a quarantined one has gained nothing."""
+    gain = 0.0 if proposal.quarantined else max(proposal.improvement or 0.0, 0.0)
+    note = "" if proposal.state is State.REJECTED else proposal.note
+    return Outcome(proposal.number, proposal.operator, proposal.model or spent.model, proposal.state,
+                   gain, spent.tokens, spent.cost_usd, proposal.reason, note)
+
+
+def spent_by_proposal(archive: ArchiveReader) -> dict[str, Spent]:
+    """For every proposal that has calls."""
+    found: dict[str, Spent] = {}
+    for call in archive.call_costs():
+        found[call.proposal] = found.get(call.proposal, Spent()).and_call(
+            call.model, call.state, (call.tokens, call.cost_usd),
+            (call.reserved_tokens, call.reserved_usd))
+    return found

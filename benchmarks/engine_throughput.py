@@ -1,0 +1,228 @@
+"""Our engine beside its peers: the same scripted model, the same trivial task, one after another.
+
+    python -m benchmarks.engine_throughput zero --count 500
+    python -m benchmarks.engine_throughput latency lognormal hang
+
+Peers are installed from the package index into virtual environments of their own. Ours runs in full
+Docker isolation; the peers run candidates in or beside their evaluator. CPU seconds are those of the
+whole machine without the model's, so nothing else may run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+HERE = Path(__file__).parent / "throughput"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evolve-benchmarks"
+PACKAGES = {"openevolve": "openevolve", "shinka": "shinka-evolve"}
+WORKERS = 2
+GIVE_UP_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to load an engine. Where there is a spread, latencies are log-normal."""
+
+    count: int
+    calls: int  # model calls in flight
+    latency_s: float = 0.0
+    spread: float = 0.0
+    sleep_s: float = 0.0  # what a candidate takes
+    hang_every: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one engine did."""
+
+    engine: str
+    finished: int
+    seconds: float
+    per_second: float
+    cpu_ms: float  # for each candidate, over all processes
+    peak_mb: float  # resident, the engine's own processes
+
+
+def main() -> int:
+    """Print a table for each scenario."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("scenario", nargs="+", choices=["zero", "latency", "lognormal", "hang"])
+    parser.add_argument("--count", type=int, help="candidates", default=None)
+    parser.add_argument("--engines", nargs="+", default=["evolve", "openevolve", "shinka"],
+                        choices=["evolve", "openevolve", "shinka"])
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    for name in given.scenario:
+        setting = scenario(name, given.count)
+        rows = [measure(engine, setting) for engine in given.engines
+                if engine == "evolve" or name in ("zero", "latency")]
+        sys.stdout.write(json.dumps({"scenario": name, "setting": asdict(setting), "rows":
+                                     [asdict(row) for row in rows]}) + "\n" if given.json
+                         else table(name, setting, rows))
+        sys.stdout.flush()
+    return 0
+
+
+def scenario(name: str, count: int | None) -> Setting:
+    """The loads that the figures are about."""
+    return {
+        "zero": Setting(count or 500, 8),
+        "latency": Setting(count or 1000, 32, latency_s=1.0, sleep_s=0.02),
+        "lognormal": Setting(count or 300, 32, latency_s=5.0, spread=0.5, sleep_s=1.0),
+        "hang": Setting(count or 90, 8, latency_s=0.1, hang_every=3),
+    }[name]
+
+
+def measure(engine: str, setting: Setting) -> Row:
+    """Run one engine to its end and look at the machine meanwhile."""
+    environment = None if engine == "evolve" else installed(engine)
+    with tempfile.TemporaryDirectory() as folder, model(setting) as (address, server):
+        evaluated = Path(folder) / "evaluated"
+        command = COMMANDS[engine](setting, address, Path(folder), environment)
+        before, model_before = busy_seconds(), cpu_of(server)
+        started = time.perf_counter()
+        with (Path(folder) / "log").open("w") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=folder,
+                env=os.environ | {"EVALUATED": str(evaluated), "OPENAI_API_KEY": "none",
+                                  "EVOLVE_MODEL_CALLS": str(setting.calls)})
+            watch = Watch(process.pid)
+            process.wait(timeout=GIVE_UP_S)
+        seconds = time.perf_counter() - started
+        cpu = busy_seconds() - before - (cpu_of(server) - model_before)
+        finished = count_finished(engine, Path(folder), evaluated)
+        if not finished:
+            raise SystemExit(f"{engine} finished nothing: {(Path(folder) / 'log').read_text()[-2000:]}")
+    return Row(engine, finished, seconds, finished / seconds, 1000 * cpu / finished, watch.peak_mb())
+
+
+def evolve_command(setting: Setting, address: str, folder: Path, _: Path | None) -> list[str]:
+    return [str(Path(sys.executable).parent / "evolve"), "run", str(HERE / "native"), "--model",
+            f"hosted_vllm/bench@{address}", "--operator", "rewrite", "--sandbox", "docker", "--workers",
+            str(WORKERS), "--max-variants", str(setting.count), "--name", "r", "--window", "0"]
+
+
+def openevolve_command(setting: Setting, address: str, folder: Path, python: Path | None) -> list[str]:
+    (folder / "config.yaml").write_text(json.dumps({  # JSON is YAML
+        "max_iterations": setting.count, "checkpoint_interval": 10**6, "log_level": "ERROR",
+        "diff_based_evolution": False,
+        "llm": {"api_base": address, "api_key": "none", "primary_model": "scripted", "timeout": 120},
+        "evaluator": {"parallel_evaluations": WORKERS if setting.calls <= 8 else setting.calls,
+                      "cascade_evaluation": False, "timeout": 10}}))
+    assert python is not None
+    return [str(python.parent / "openevolve-run"), str(HERE / "openevolve" / "initial_program.py"),
+            str(HERE / "openevolve" / "evaluator.py"), "--config", str(folder / "config.yaml"),
+            "--output", str(folder / "out"), "--iterations", str(setting.count)]
+
+
+def shinka_command(setting: Setting, address: str, folder: Path, python: Path | None) -> list[str]:
+    assert python is not None
+    settings = [
+        f'evo.llm_models=["local/scripted@{address}"]', 'evo.patch_types=["full"]',
+        "evo.patch_type_probs=[1.0]", "evo.embedding_model=null", "evo.meta_rec_interval=null",
+        "evo.llm_dynamic_selection=null"]
+    return [str(python.parent / "shinka_run"), "--task-dir", str(HERE / "shinka"), "--results_dir",
+            str(folder / "out"), "--num_generations", str(setting.count), "--max-evaluation-jobs",
+            str(WORKERS), "--max-proposal-jobs", str(setting.calls), "--no-verbose",
+            *(word for text in settings for word in ("--set", text))]
+
+
+COMMANDS = {"evolve": evolve_command, "openevolve": openevolve_command, "shinka": shinka_command}
+
+
+def count_finished(engine: str, folder: Path, evaluated: Path) -> int:
+    """Candidates that were evaluated, the seed left out."""
+    if engine != "evolve":
+        return len(evaluated.read_text().splitlines()) - 1 if evaluated.exists() else 0
+    done = subprocess.run([str(Path(sys.executable).parent / "evolve"), "status", "r", "--json"],
+                          cwd=folder, capture_output=True, text=True, check=True)
+    return int(json.loads(done.stdout)["variants"])
+
+
+def installed(engine: str) -> Path:
+    """A virtual environment with the peer, made once; its Python."""
+    python = CACHE / engine / "bin" / "python"
+    if not (python.parent / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(CACHE / engine)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", PACKAGES[engine]], check=True)
+        (python.parent / "installed").touch()
+    return python
+
+
+@contextmanager
+def model(setting: Setting) -> Iterator[tuple[str, psutil.Process]]:
+    """The scripted model's address and process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.throughput.model", "--latency", str(setting.latency_s),
+         "--spread", str(setting.spread), "--sleep", str(setting.sleep_s), "--hang-every",
+         str(setting.hang_every)], stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1])
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip(), psutil.Process(process.pid)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def busy_seconds() -> float:
+    """CPU seconds of the whole machine."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + times.nice + times.irq + times.softirq)
+
+
+def cpu_of(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+class Watch:
+    """The most memory that a process and its children had at once."""
+
+    def __init__(self, pid: int) -> None:
+        self._process, self._peak = psutil.Process(pid), 0
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def peak_mb(self) -> float:
+        self._thread.join(timeout=2)
+        return self._peak / 1e6
+
+    def _look(self) -> None:
+        while self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE:
+            total = 0
+            try:
+                for process in (self._process, *self._process.children(recursive=True)):
+                    total += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue  # it ended while we looked
+            self._peak = max(self._peak, total)
+            time.sleep(0.5)
+
+
+def table(name: str, setting: Setting, rows: list[Row]) -> str:
+    """The figures for people, and each peer as a ratio to ours."""
+    lines = [f"\n{name}: {setting}", f"{'engine':<12}{'finished':>9}{'seconds':>9}{'a second':>10}"
+             f"{'CPU ms':>8}{'peak MB':>9}{'ours is':>10}"]
+    ours = next((row for row in rows if row.engine == "evolve"), None)
+    for row in rows:
+        ratio = f"{ours.per_second / row.per_second:.1f} x" if ours and row is not ours else ""
+        lines.append(f"{row.engine:<12}{row.finished:>9}{row.seconds:>9.1f}{row.per_second:>10.1f}"
+                     f"{row.cpu_ms:>8.1f}{row.peak_mb:>9.0f}{ratio:>10}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""How many tokens a text has, by the tokenizer that litellm knows for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evolve.llm.client import load_litellm
+from evolve.llm.names import parse_model
+
+BYTES_PER_TOKEN = 3
+SMALL_BYTES = 3000  # a text that short is estimated
+
+
+def counter_for(models: Sequence[str]) -> Callable[[str], int]:
+    """A counter for the first model of a run; the others' tokenizers differ by little.
+
+    litellm is imported when the first text is counted that is worth it.
+    """
+    name = parse_model(models[0]).model if models else ""
+
+    def count(text: str) -> int:
+        size = len(text.encode(errors="surrogatepass"))
+        if not name or size <= SMALL_BYTES:
+            return -(-size // BYTES_PER_TOKEN)
+        return int(load_litellm().token_counter(model=name, text=text))
+
+    return count

@@ -1,0 +1,189 @@
+"""`--model vllm:NAME_OR_PATH`: `vllm serve` as a managed child, shared by all runs that use this model.
+
+A user holds a shared lock from before the start to the end of its run (see `keeper`), so the server
+stops after the last one, and a run that finds it running uses it as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from evolve.config import Settings
+from evolve.errors import PrerequisiteError
+from evolve.llm import keeper
+from evolve.llm.names import ModelName, parse_model
+from evolve.llm.server_faults import explain_end
+
+LINGER_S = 5.0
+_TICK_S, _TELL_S = 0.5, 10.0
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that answers."""
+
+    address: str  # for litellm: http://127.0.0.1:PORT/v1
+    log: Path
+    started: bool  # by us; else it ran already
+
+
+@asynccontextmanager
+async def local_models(settings: Settings, note: Note) -> AsyncIterator[Mapping[str, str]]:
+    """Start or find a server for every `vllm:` model; model -> address. Raises `PrerequisiteError`."""
+    names = [name for name in map(parse_model, settings.model) if name.local is not None]
+    addresses: dict[str, str] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        for name in names:
+            served = await stack.enter_async_context(local_server(name, settings, note))
+            addresses[str(name)] = served.address
+        yield addresses
+
+
+@asynccontextmanager
+async def local_server(name: ModelName, settings: Settings, note: Note) -> AsyncIterator[Served]:
+    """One server, for as long as this is open."""
+    assert name.local is not None
+    place = Place.of(name.local, settings)
+    with place.used():
+        with place.starting():
+            served = place.running()
+            if served is None:
+                served = await _start(place, name.local, settings, note)
+            else:
+                note(f"vllm: {name.local} is served already at {served.address}")
+        yield served
+
+
+@dataclass(frozen=True)
+class Place:
+    """Files of one server: its locks, its log, and where it listens."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, model: str, settings: Settings) -> Place:
+        """One for each model and way of serving it."""
+        key = json.dumps([model, settings.vllm_command, settings.vllm_options,
+                          settings.vllm_gpu_memory])
+        folder = _cache() / "vllm" / hashlib.sha256(key.encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "server.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "users.lock"
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """The keeper sees that somebody needs the server."""
+        with _locked(self.lock, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """One at a time starts it."""
+        with _locked(self.folder / "start.lock", fcntl.LOCK_EX):
+            yield
+
+    def running(self) -> Served | None:
+        """The server that is there already, if it answers."""
+        try:
+            address = json.loads(self.state.read_text())["address"]
+            healthy = _healthy(address)
+        except (OSError, ValueError, KeyError):
+            return None
+        return Served(address, self.log, started=False) if healthy else None
+
+
+@contextmanager
+def _locked(path: Path, kind: int) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, kind)
+        yield
+
+
+async def _start(place: Place, model: str, settings: Settings, note: Note) -> Served:
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}/v1"
+    command = [sys.executable, keeper.__file__, str(place.lock), str(LINGER_S), "--",
+               *serve_command(model, port, settings)]
+    note(f"vllm: starting {model}; its log is {place.log}")
+    with place.log.open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   start_new_session=True)  # Ctrl-C is for us, not for the server
+    try:
+        await _wait_until_healthy(process, address, place, model, settings, note)
+    except BaseException:
+        process.terminate()
+        raise
+    place.state.write_text(json.dumps({"address": address, "keeper": process.pid, "model": model}))
+    return Served(address, place.log, started=True)
+
+
+def serve_command(model: str, port: int, settings: Settings) -> Sequence[str]:
+    """What is run: prefix caching on, listening on loopback only."""
+    memory = settings.vllm_gpu_memory
+    return [*shlex.split(settings.vllm_command), "serve", model, "--served-model-name", model,
+            "--host", "127.0.0.1", "--port", str(port), "--enable-prefix-caching",
+            "--enable-prompt-tokens-details",
+            *([] if memory is None else ["--gpu-memory-utilization", f"{memory:g}"]),
+            *shlex.split(settings.vllm_options)]
+
+
+async def _wait_until_healthy(process: subprocess.Popen[bytes], address: str, place: Place, model: str,
+                              settings: Settings, note: Note) -> None:
+    """Say now and then how far it is. Raises `PrerequisiteError` when it ends or takes too long."""
+    began = told = time.monotonic()
+    while not await asyncio.to_thread(_healthy, address):
+        now = time.monotonic()
+        if process.poll() is not None:
+            raise explain_end(model, settings.vllm_command, place.log)
+        if now - began > settings.vllm_start_s:
+            raise PrerequisiteError(f"vllm: {model} does not answer after {settings.vllm_start_s:g} s",
+                                    f"see {place.log}, or wait longer: EVOLVE_VLLM_START_S")
+        if now - told > _TELL_S:
+            told = now
+            note(f"vllm: loading {model}, {now - began:.0f} s")
+        await asyncio.sleep(_TICK_S)
+    note(f"vllm: {model} answers after {time.monotonic() - began:.0f} s")
+
+
+def _healthy(address: str) -> bool:
+    try:
+        return requests.get(address.removesuffix("/v1") + "/health", timeout=2).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("EVOLVE_CACHE_DIR") or Path.home() / ".cache" / "evolve")

@@ -1,0 +1,93 @@
+"""Unified diffs, as models write them: counts are ignored, and context may lack its first blank."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from evolve.operators.edits.change import Change, Reading
+from evolve.operators.edits.fences import fenced_blocks, lines_of, outside_fences
+
+_HUNK = re.compile(r"^@@.*@@|^@@\s*$|^@@ ")
+_OLD, _NEW = re.compile(r"^--- (\S+)"), re.compile(r"^\+\+\+ (\S+)")
+_META = re.compile(r"^(diff --git |index [0-9a-f]|new file|deleted file|similarity|rename )")
+NOWHERE = "/dev/null"
+
+
+def has_hunks(reply: str) -> bool:
+    """True when a diff stands in it: hunks, or a fence that says so."""
+    return any(_HUNK.match(line) for line in lines_of(reply)) or any(
+        block.language in ("diff", "patch") and _signed(block.text) for block in fenced_blocks(reply))
+
+
+def _signed(text: str) -> bool:
+    return any(line.startswith(("+", "-")) for line in text.split("\n"))
+
+
+def unified_changes(reply: str) -> list[Change]:
+    """One change for each hunk; a removed file is a change of `path` to /dev/null."""
+    blocks = [block.text for block in fenced_blocks(reply)
+              if block.language in ("diff", "patch") or any(map(_HUNK.match, lines_of(block.text)))]
+    texts = blocks or ["\n".join(outside_fences(reply))]
+    return [change for text in texts for change in _changes(text)]
+
+
+def removed_files(reply: str) -> list[str]:
+    """Paths whose new side is /dev/null."""
+    found, old = [], ""
+    for line in lines_of(reply):
+        if match := _OLD.match(line):
+            old = _path(match.group(1))
+        elif (match := _NEW.match(line)) and match.group(1) == NOWHERE:
+            found.append(old)
+    return found
+
+
+def _changes(text: str) -> Iterator[Change]:
+    hunk: list[str] = []
+    old, path = "", ""
+    lines = lines_of(text)
+    for number, line in enumerate(lines):
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        if (match := _OLD.match(line)) and _NEW.match(following):
+            yield from _finished(hunk, path)
+            hunk, old = [], _path(match.group(1))
+        elif (match := _NEW.match(line)) and not hunk:
+            path = _path(match.group(1)) if match.group(1) != NOWHERE else old
+            hunk = [] if match.group(1) != NOWHERE else ["\\ removed"]
+        elif _HUNK.match(line):
+            yield from _finished(hunk, path)
+            hunk = []
+        elif not _META.match(line):
+            hunk.append(line)
+    yield from _finished(hunk, path)
+
+
+def _finished(hunk: list[str], path: str) -> Iterator[Change]:
+    while hunk and not hunk[-1].strip():
+        hunk.pop()
+    if "\\ removed" in hunk or not any(line.startswith(("+", "-")) for line in hunk):
+        return
+    body = [line for line in hunk if not line.startswith("\\")]
+    readings = (_reading(body, strip=True), _reading(body, strip=False))
+    yield Change(tuple(dict.fromkeys(readings)), path)
+
+
+def _reading(hunk: list[str], strip: bool) -> Reading:
+    """Context has a blank before it, or, where a model forgot, has not."""
+    search, replace = [], []
+    for line in hunk:
+        sign, rest = line[:1], line[1:]
+        if sign == "-":
+            search.append(rest)
+        elif sign == "+":
+            replace.append(rest)
+        else:
+            context = rest if strip and sign == " " else line
+            search.append(context)
+            replace.append(context)
+    return Reading(tuple(search), tuple(replace))
+
+
+def _path(text: str) -> str:
+    return re.sub(r"^[ab]/", "", text.strip("\"'`"))

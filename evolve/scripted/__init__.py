@@ -1,0 +1,14 @@
+"""The scripted model: an OpenAI-compatible server that answers without a model.
+
+It finds the current program in a prompt, makes a small random change, and answers in the form that
+the prompt asks for. What it does follows from (messages, seed) alone, not from the order in which
+requests arrive. It can be slow, fail in all the ways of servers, and answer badly, so that everything
+around a model can be tried for nothing.
+"""
+
+from evolve.scripted.failures import FAILURES, Failure
+from evolve.scripted.replies import answer, as_search_replace, bad_reply
+from evolve.scripted.server import NAME, Script, ScriptedModel, serve
+
+__all__ = ["FAILURES", "NAME", "Failure", "Script", "ScriptedModel", "answer", "as_search_replace",
+           "bad_reply", "serve"]

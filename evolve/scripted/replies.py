@@ -1,0 +1,73 @@
+"""What the scripted model writes: a small random change, in the form that the prompt asks for."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from evolve.operators.edits import DIVIDER, REPLACE, SEARCH, fenced_blocks
+from evolve.operators.syntactic import mutate_numbers, mutate_python
+
+_TRIES = 30
+_CURRENT = re.compile(r"^# Current program$", re.MULTILINE)
+
+
+class Written(NamedTuple):
+    """A reply's text and why it ended."""
+
+    text: str
+    finish_reason: str
+
+
+def answer(messages: list[dict[str, str]], rng: np.random.Generator) -> str:
+    """A reply in the form that the prompt asks for; one word where there is no program."""
+    prompt = next(m["content"] for m in messages if m["role"] == "user")
+    found = _CURRENT.search(prompt)
+    blocks = fenced_blocks(prompt[found.end():]) if found else []
+    if not blocks:
+        return "Hello."
+    text, note = _changed(blocks[0].text, blocks[0].before, rng)
+    if SEARCH in prompt:
+        return f"I try this: {note}.\n\n{as_search_replace(blocks[0].text, text)}"
+    return f"I try this: {note}.\n\n```\n{text}```\n"
+
+
+def _changed(text: str, path: str, rng: np.random.Generator) -> tuple[str, str]:
+    mutate = mutate_python if path.strip().endswith(".py") else mutate_numbers
+    for _ in range(_TRIES):
+        changed = mutate(text, rng)
+        if changed is not None and changed[0] != text:
+            return changed
+    return text, "nothing comes to mind"
+
+
+def as_search_replace(before: str, after: str) -> str:
+    """One block that turns `before` into `after`, with as much around it as makes it unique."""
+    old, new = before.splitlines(), after.splitlines()
+    changes = [code for code in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+               if code[0] != "equal"]
+    first, last = changes[0][1], changes[-1][2]
+    tail = len(old) - last
+    while first > 0 or last < len(old):
+        wanted = old[first:last]
+        count = sum(old[k:k + len(wanted)] == wanted for k in range(len(old)))
+        if any(line.strip() for line in wanted) and count == 1:
+            break
+        first, last = max(0, first - 1), min(len(old), last + 1)
+        tail = len(old) - last
+    lines = [SEARCH, *old[first:last], DIVIDER, *new[first:len(new) - tail], REPLACE]
+    return "\n".join(lines) + "\n"
+
+
+def bad_reply(rng: np.random.Generator) -> Written:
+    """What models give on a bad day."""
+    return (
+        Written("", "stop"),
+        Written("I would first look at the\n```python\ndef half_a", "length"),
+        Written("The program is fine as it is.", "stop"),
+        Written(f"{SEARCH}\nno such line anywhere\n{DIVIDER}\nx = 1\n{REPLACE}\n", "stop"),
+        Written("```python\n# EVOLVE-BLOCK-START\ndef f(:\n# EVOLVE-BLOCK-END\n```\n", "stop"),
+    )[int(rng.integers(5))]

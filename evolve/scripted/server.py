@@ -1,0 +1,143 @@
+"""The scripted model as a server: chat completions on loopback, and counters for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+import random
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from evolve.scripted.failures import FAILURES, Failure, error
+from evolve.scripted.replies import Written, answer, bad_reply
+
+NAME = "scripted"
+BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Script:
+    """How the server behaves."""
+
+    latency_s: float = 0.0
+    spread: float = 0.0  # latencies are log-normal with this sigma, and other ones every time
+    fail_rate: float = 0.0  # answers with 429 or 500
+    bad_rate: float = 0.0  # answers that are empty, cut off, without code, or with broken code
+    key: str | None = None  # the only key that is let in
+    context_tokens: int = 128_000
+    failures: Mapping[str, float] = field(default_factory=dict)  # name -> share of the requests
+    retry_after_s: float = 0.0
+    hang_s: float = 3600.0
+    cached_share: float = 0.0  # of the prompt's tokens, as the usage reports it
+    name: str = NAME
+
+    def rates(self) -> dict[str, float]:
+        """The share of each failure."""
+        return {"busy": self.fail_rate / 2, "broken": self.fail_rate / 2} | dict(self.failures)
+
+
+class ScriptedModel:
+    """The application: chat completions, models, and counters for tests."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.calls = 0
+        self.replies = 0
+        self.failed: dict[str, int] = {}
+
+    def app(self) -> Starlette:
+        """Routes below /v1, and /stats."""
+        return Starlette(routes=[
+            Route("/v1/chat/completions", self.complete, methods=["POST"]),
+            Route("/v1/models", self.models), Route("/health", self.models),
+            Route("/stats", self.stats)])
+
+    async def models(self, request: Request) -> Response:
+        """The one model that is served."""
+        return JSONResponse({"object": "list", "data": [{"id": self.script.name, "object": "model"}]})
+
+    async def stats(self, request: Request) -> Response:
+        """Requests that arrived, replies that were sent, and failures by name."""
+        return JSONResponse({"calls": self.calls, "replies": self.replies} | self.failed)
+
+    async def complete(self, request: Request) -> Response:
+        """One chat completion, or one of the errors that servers give."""
+        asked = await request.json()
+        if self.script.key is not None and (
+                request.headers.get("authorization") != f"Bearer {self.script.key}"):
+            return error(401, "invalid_api_key", "Incorrect API key provided")
+        if asked.get("model") != self.script.name:
+            return error(404, "model_not_found", f"The model `{asked.get('model')}` does not exist")
+        self.calls += 1
+        prompt = sum(len(m["content"].encode()) for m in asked["messages"]) // BYTES_PER_TOKEN
+        if prompt > self.script.context_tokens:
+            return error(400, "context_length_exceeded", "This model's maximum context length is "
+                         f"{self.script.context_tokens} tokens, however you requested {prompt}")
+        await asyncio.sleep(self.script.latency_s * math.exp(self.script.spread * random.gauss(0, 1)))
+        rng = _generator(asked)
+        fails = _failure(self.script.rates(), rng)
+        body = _response(self._write(asked, rng), prompt, self.script.cached_share)
+        if fails is not None:
+            self.failed[fails] = self.failed.get(fails, 0) + 1
+            return await FAILURES[fails](Failure(body, self.script.retry_after_s, self.script.hang_s))
+        self.replies += 1
+        return JSONResponse(body)
+
+    def _write(self, asked: dict[str, Any], rng: np.random.Generator) -> Written:
+        if rng.random() < self.script.bad_rate:
+            return bad_reply(rng)
+        text = answer(asked["messages"], rng)
+        limit = int(asked.get("max_tokens") or 4096) * BYTES_PER_TOKEN
+        if len(text) > limit:
+            return Written(text[:limit], "length")
+        return Written(text, "stop")
+
+
+def _failure(rates: Mapping[str, float], rng: np.random.Generator) -> str | None:
+    """Which one, if any."""
+    drawn, below = rng.random(), 0.0
+    for name, rate in rates.items():
+        below += rate
+        if drawn < below:
+            return name
+    return None
+
+
+def _generator(asked: dict[str, Any]) -> np.random.Generator:
+    """From the messages and the seed alone: the order of arrival changes nothing."""
+    key = json.dumps([asked["messages"], asked.get("seed")]).encode()
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:8], "big"))
+
+
+def _response(written: Written, prompt_tokens: int, cached_share: float) -> dict[str, Any]:
+    completion = len(written.text.encode()) // BYTES_PER_TOKEN
+    return {
+        "id": "scripted", "object": "chat.completion", "created": 0, "model": NAME,
+        "choices": [{"index": 0, "finish_reason": written.finish_reason,
+                     "message": {"role": "assistant", "content": written.text}}],
+        "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion,
+                  "total_tokens": prompt_tokens + completion,
+                  "prompt_tokens_details": {"cached_tokens": int(cached_share * prompt_tokens)}}}
+
+
+def serve(script: Script, port: int) -> None:
+    """Serve on loopback until interrupted; port 0 takes a free one, which is printed."""
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        sys.stdout.write(f"hosted_vllm/{NAME}@{address}\n")
+        sys.stdout.flush()
+        # Half an answer is a failure that is played, not a fault of this server.
+        config = uvicorn.Config(ScriptedModel(script).app(), log_level="critical")
+        uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,35 @@
+"""The state of the choice between operators and models, computed from the archive's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from archive import Snapshot
+from evolve.launch import make_operators, operator_mix
+from evolve.search import Arm
+from evolve.view.reading import OpenRun
+
+
+def bandit_of(run: OpenRun) -> list[Arm]:
+    """Every (operator, model) of the run, the largest share first."""
+    settings = run.folder.settings
+    mix = operator_mix(settings, make_operators(settings))
+    arms = mix.arms(Snapshot.load(run.archive, run.task.spec.maximize))
+    return sorted(arms, key=lambda arm: -arm.share)
+
+
+def render_bandit(choice: str, arms: Sequence[Arm]) -> Table:
+    """One row for each; plays, gain and cost are discounted."""
+    used = "is used" if choice == "bandit" else f"is NOT used: operator_choice = {choice}"
+    table = Table(title=f"gain for cost; this choice {used}", title_justify="left", box=None,
+                  pad_edge=False)
+    table.add_column("operator", no_wrap=True)
+    table.add_column("model", overflow="fold")
+    for name in ("plays", "gain", "cost", "worth", "bonus", "share"):
+        table.add_column(name, justify="right")
+    for arm in arms:
+        table.add_row(arm.operator, arm.model or "-", f"{arm.plays:.1f}", f"{arm.gain:.3g}",
+                      f"{arm.cost:.3g}", f"{arm.worth:.3f}", f"{arm.bonus:.3f}", f"{arm.share:.1%}")
+    return table
