@@ -51,7 +51,7 @@ class Snapshot:
         self.trials = Trials(self.frame.cases or (_WHOLE,))
         self.ranking = Ranking()  # by value, without the quarantined
         self.archipelago = Archipelago(self.frame.islands, lambda: Grid(self.frame.measures))
-        self._merit = Ranking()  # by what is sure: the best is first
+        self._merit: Ranking | None = None  # by what is sure, once that is not the value itself
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
@@ -66,10 +66,14 @@ class Snapshot:
         self._measures: Growing[np.float64] = Growing(np.float64, len(self.frame.measures))
 
     @classmethod
-    def load(cls, archive: ArchiveReader, maximize: bool, frame: Frame | None = None) -> Snapshot:
-        """Everything the database has; equal to a snapshot that saw every write, in its order."""
+    def load(cls, archive: ArchiveReader, maximize: bool, frame: Frame | None = None,
+             everything: Sequence[Proposal] | None = None) -> Snapshot:
+        """Everything the database has; equal to a snapshot that saw every write, in its order.
+
+        `everything` are all proposals, where they were read before.
+        """
         snapshot = cls(maximize, frame)
-        everything = archive.proposals()
+        everything = archive.proposals() if everything is None else everything
         snapshot._spent = spent_by_proposal(archive)
         ended = [p for p in everything if p.state.finished]
         snapshot._replay(sorted(ended, key=lambda p: p.finished_event or 0), archive)
@@ -209,9 +213,18 @@ class Snapshot:
         known = bool(self._trusted.rows[row])
         if known:
             self.ranking.add(row, value)
-            self._merit.add(row, self.merit(row))
+            self._judge(row, self.merit(row), value)
         cell = self.islands[0].grid.cell(self.measures[row])
         self.archipelago.add(island, cell, value if known else None)
+
+    def _judge(self, row: int, merit: float | None, value: float | None) -> None:
+        """Rank it by what is sure. While that is the value of everyone, one ranking will do."""
+        if self._merit is None and merit != value:
+            self._merit = Ranking()
+            for ranked in self.ranking.top(len(self)):
+                self._merit.add(ranked.row, self.merit(ranked.row))
+        if self._merit is not None:
+            self._merit.update(row, merit)
 
     def observe(self, variant: str, observed: Iterable[Evaluation | Observation]) -> None:
         """More was learned about a scored variant; one that fails now is trusted no longer."""
@@ -227,7 +240,7 @@ class Snapshot:
         known = bool(self._trusted.rows[row])
         value = float(self.values[row]) if known else None
         self.ranking.update(row, value)
-        self._merit.update(row, self.merit(row) if known else None)
+        self._judge(row, self.merit(row) if known else None, value)
         self.archipelago.update(row, value)
 
     def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
@@ -300,15 +313,17 @@ class Snapshot:
 
         Not quarantined; of equals the earliest. While nothing is sure, the highest value.
         """
-        if not len(self._merit):
+        merits = self._merit or self.ranking
+        if not len(merits):
             return None
-        surest = self._merit.at(0)
+        surest = merits.at(0)
         row = surest.row if surest.value > -math.inf else self.ranking.at(0).row
         return self.proposals[row]
 
     def by_merit(self) -> list[Proposal]:
         """All that are not quarantined, the surest best first."""
-        best, rest = self.best(), [self.proposals[r.row] for r in self._merit.top(len(self))]
+        merits = self._merit or self.ranking
+        best, rest = self.best(), [self.proposals[r.row] for r in merits.top(len(self))]
         return [] if best is None else [best, *(p for p in rest if p.id != best.id)]
 
     def since_best(self) -> int:
