@@ -20,7 +20,7 @@ from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
 from evolve.llm.rate import Rate
 
-ATTEMPTS = 8
+ATTEMPTS = 3  # at least; then for as long as `patience_s` allows
 LONGEST_PAUSE_S = 20.0
 SLACK_S = 60.0  # a call is not cut off to the second on a machine that is busy
 _MESSAGE_TOKENS = 16  # what a chat template adds to a message, at most

@@ -31,7 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk(small_disk: Path, steps_task: Path) -> None:
     full = evolve("run", steps_task, "--sandbox", "bubblewrap", "--max-variants", 400, "--name", "r",
-                  "--runs-dir", small_disk, "--workers", 2)
+                  "--runs-dir", small_disk, "--workers", 2, env={"EVOLVE_PATIENCE_S": "1"})
     assert full.code == 1, full.err[-2000:]
     assert full.err.count("error:") == 1 and "Traceback" not in full.err, full.err[-2000:]
     assert "evolve resume" in full.err

@@ -168,7 +168,9 @@ def test_an_unknown_model_is_one_message(tmp_path: Path, tasks: Path, scripted: 
 def test_an_endpoint_that_is_down_stops_the_run_resumable(tmp_path: Path, tasks: Path,
                                                           scripted: Start) -> None:
     server = scripted()
-    assert run(tmp_path, tasks / "cap_set", server.model, "--max-variants", 3).code == 0
+    done = run(tmp_path, tasks / "cap_set", server.model, "--max-variants", 3,
+               env={"EVOLVE_PATIENCE_S": "2"})
+    assert done.code == 0, done.err
     server.stop()
     down = evolve("resume", "r", "--max-variants", 6, cwd=tmp_path)
     assert down.code == 1 and down.err.count("error:") == 1, down.err
