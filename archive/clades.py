@@ -18,6 +18,7 @@ class Clades:
 
     def __init__(self) -> None:
         self._parent: Growing[np.int64] = Growing(np.int64)
+        self._above: list[int] = []  # the same as a list: walks read it one by one
         self._size: Growing[np.int64] = Growing(np.int64)
         self._sum: Growing[np.float64] = Growing(np.float64)
         self._count: Growing[np.int64] = Growing(np.int64)
@@ -45,6 +46,7 @@ class Clades:
     def append(self, parent: int) -> None:
         """A new row below another one."""
         self._parent.append(parent)
+        self._above.append(parent)
         for column in (self._size, self._sum, self._count):
             column.append(0)
         self._size.rows[self.lineage(len(self._parent) - 1)] += 1
@@ -58,7 +60,6 @@ class Clades:
     def lineage(self, row: int) -> list[int]:
         """From a row to its founder, both included."""
         path = [row]
-        parents = self._parent.rows
-        while (above := int(parents[path[-1]])) != ORPHAN:
-            path.append(above)
+        while (row := self._above[row]) != ORPHAN:
+            path.append(row)
         return path

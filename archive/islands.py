@@ -63,6 +63,7 @@ class Island:
         self._present: set[int] = set()
         self.ranking, self.grid, self.natives = Ranking(), self._new_grid(), 0
         self.advances: list[Advance] = []
+        self._best: float | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -79,8 +80,9 @@ class Island:
         """One more member; one that is here already does not count twice."""
         if row in self._present:
             return
-        if len(self.ranking) and value > self.ranking.at(0).value:
-            self.advances.append(Advance(len(self), self.ranking.at(0).value, value))
+        if self._best is not None and value > self._best:
+            self.advances.append(Advance(len(self), self._best, value))
+        self._best = value if self._best is None else max(value, self._best)
         self._present.add(row)
         self._rows.append(row)
         self.ranking.add(row, value)
@@ -93,6 +95,7 @@ class Island:
             return
         self.ranking.update(row, value)
         self.grid.update(row, cell, value)
+        self._best = self.ranking.at(0).value if len(self.ranking) else None
 
 
 class Archipelago:

@@ -51,25 +51,29 @@ class Snapshot:
         self.trials = Trials(self.frame.cases or (_WHOLE,))
         self.ranking = Ranking()  # by value, without the quarantined
         self.archipelago = Archipelago(self.frame.islands, lambda: Grid(self.frame.measures))
-        self._merit = Ranking()  # by what is sure: the best is first
+        self._merit: Ranking | None = None  # by what is sure, once that is not the value itself
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
-        self.outcomes: list[Outcome] = []  # of everything that is finished, in that order
+        self.outcomes: list[Outcome] = []  # of every finished proposal, in the order of their ends
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # the number of the newest notes
         self._value: Growing[np.float64] = Growing(np.float64)
         self._children: Growing[np.int64] = Growing(np.int64)
         self._finished: Growing[np.int64] = Growing(np.int64)
         self._trusted: Growing[np.bool_] = Growing(np.bool_)
-        self._doubtful = self._planned = self._ended = 0
+        self._doubtful = self._planned = self._done = 0
         self._measures: Growing[np.float64] = Growing(np.float64, len(self.frame.measures))
 
     @classmethod
-    def load(cls, archive: ArchiveReader, maximize: bool, frame: Frame | None = None) -> Snapshot:
-        """Everything the database has; equal to a snapshot that saw every write, in its order."""
+    def load(cls, archive: ArchiveReader, maximize: bool, frame: Frame | None = None,
+             everything: Sequence[Proposal] | None = None) -> Snapshot:
+        """Everything the database has; equal to a snapshot that saw every write, in its order.
+
+        `everything` are all proposals, where they were read before.
+        """
         snapshot = cls(maximize, frame)
-        everything = archive.proposals()
+        everything = archive.proposals() if everything is None else everything
         snapshot._spent = spent_by_proposal(archive)
         ended = [p for p in everything if p.state.finished]
         snapshot._replay(sorted(ended, key=lambda p: p.finished_event or 0), archive)
@@ -127,12 +131,12 @@ class Snapshot:
     @property
     def waiting(self) -> int:
         """How many children are decided and not yet scored or failed."""
-        return max(self._planned - self._ended, 0)
+        return max(self._planned - self._done, 0)
 
     @property
     def made(self) -> int:
         """Variants that were scored, failed, or are on their way; the seed is not counted."""
-        return self._ended + self.waiting - 1
+        return self._done + self.waiting - 1
 
     @property
     def trusted(self) -> NDArray[np.int64]:
@@ -184,9 +188,6 @@ class Snapshot:
         row = len(self)
         self._row[proposal.id] = row
         self.proposals.append(proposal)
-        for first in proposal.parents[:1]:
-            self._scored.setdefault(first, []).append(row)
-        self._count_outcome(proposal)
         parent = self._row.get(proposal.parents[0], ORPHAN) if proposal.parents else ORPHAN
         self.clades.append(parent)
         self.trials.append()
@@ -202,7 +203,9 @@ class Snapshot:
         self._measures.append([proposal.measures.get(m.name, math.nan) for m in self.frame.measures])
         if vector is not None:
             self.space.append(vector)
-        self._end(proposal.parents)
+        for first in proposal.parents[:1]:
+            self._scored.setdefault(first, []).append(row)
+        self._end(proposal)
         self._place(row, proposal.island)
 
     def _place(self, row: int, island: int) -> None:
@@ -210,9 +213,18 @@ class Snapshot:
         known = bool(self._trusted.rows[row])
         if known:
             self.ranking.add(row, value)
-            self._merit.add(row, self.merit(row))
+            self._judge(row, self.merit(row), value)
         cell = self.islands[0].grid.cell(self.measures[row])
         self.archipelago.add(island, cell, value if known else None)
+
+    def _judge(self, row: int, merit: float | None, value: float | None) -> None:
+        """Rank it by what is sure. While that is the value of everyone, one ranking will do."""
+        if self._merit is None and merit != value:
+            self._merit = Ranking()
+            for ranked in self.ranking.top(len(self)):
+                self._merit.add(ranked.row, self.merit(ranked.row))
+        if self._merit is not None:
+            self._merit.update(row, merit)
 
     def observe(self, variant: str, observed: Iterable[Evaluation | Observation]) -> None:
         """More was learned about a scored variant; one that fails now is trusted no longer."""
@@ -228,7 +240,7 @@ class Snapshot:
         known = bool(self._trusted.rows[row])
         value = float(self.values[row]) if known else None
         self.ranking.update(row, value)
-        self._merit.update(row, self.merit(row) if known else None)
+        self._judge(row, self.merit(row) if known else None, value)
         self.archipelago.update(row, value)
 
     def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
@@ -265,17 +277,18 @@ class Snapshot:
         """It was evaluated and has no score: its first parent's next children may learn from it."""
         for parent in proposal.parents[:1]:
             self._failed.setdefault(parent, []).append(proposal.id)
-        self._count_outcome(proposal)
-        self._end(proposal.parents)
+        self._end(proposal)
 
-    def _end(self, parents: Sequence[str]) -> None:
-        self._ended += 1
-        for parent in set(parents) & self._row.keys():
+    def _end(self, proposal: Proposal) -> None:
+        """It is scored or failed: none of its parents waits for it."""
+        self._done += 1
+        for parent in set(proposal.parents) & self._row.keys():
             self._finished.rows[self._row[parent]] += 1
+        self._came_out(proposal)
 
     def turn_away(self, proposal: Proposal) -> None:
         """It was rejected: no variant, but it has cost something."""
-        self._count_outcome(proposal)
+        self._came_out(proposal)
 
     def charge(self, call: Call) -> None:
         """A call of a proposal is settled."""
@@ -283,7 +296,7 @@ class Snapshot:
         self._spent[call.proposal] = spent.and_call(
             call.model, call.prompt_tokens + call.completion_tokens, call.cost_usd)
 
-    def _count_outcome(self, proposal: Proposal) -> None:
+    def _came_out(self, proposal: Proposal) -> None:
         if proposal.number > 0:
             self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
 
@@ -300,15 +313,17 @@ class Snapshot:
 
         Not quarantined; of equals the earliest. While nothing is sure, the highest value.
         """
-        if not len(self._merit):
+        merits = self._merit or self.ranking
+        if not len(merits):
             return None
-        surest = self._merit.at(0)
+        surest = merits.at(0)
         row = surest.row if surest.value > -math.inf else self.ranking.at(0).row
         return self.proposals[row]
 
     def by_merit(self) -> list[Proposal]:
         """All that are not quarantined, the surest best first."""
-        best, rest = self.best(), [self.proposals[r.row] for r in self._merit.top(len(self))]
+        merits = self._merit or self.ranking
+        best, rest = self.best(), [self.proposals[r.row] for r in merits.top(len(self))]
         return [] if best is None else [best, *(p for p in rest if p.id != best.id)]
 
     def since_best(self) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,16 +23,7 @@ from evolve.progress import Listener, Progress
 from evolve.proposer import Proposer, Stored
 from evolve.pulse import Pulse
 from evolve.recorder import Recorder
-from evolve.search import (
-    KEEP,
-    Decision,
-    Evaluate,
-    Expand,
-    Policy,
-    Skip,
-    Stop,
-    evidence_of,
-)
+from evolve.search import Decision, Evaluate, Expand, Policy, Skip, Stop, evidence_of
 from evolve.stopping import Stopping
 from evolve.tasks import CaseSpec, Task
 from sandbox import ProviderFault
@@ -381,9 +372,7 @@ def plan_proposal(decision: Expand | Evaluate, seed: int, number: int, snapshot:
         return Proposal(derive_id(seed, number), number, State.PLANNED, EVALUATE, (decision.variant,),
                         snapshot.last_event, time.time(),
                         decision=seen | {"case": decision.case, "attempt": decision.attempt})
-    evidence: dict[str, Any] = seen | evidence_of(decision, snapshot)
-    evidence |= {} if decision.cases is None else {"cases": decision.cases}
-    evidence |= {KEEP: dict(decision.keep)} if decision.keep else {}
+    evidence = evidence_of(decision, snapshot) | seen
     return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
                     decision.parents, snapshot.last_event, time.time(), island=decision.island,
                     model=decision.model, decision=evidence)

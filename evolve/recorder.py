@@ -53,7 +53,8 @@ class Recorder:
                  ) -> None:
         self.archive, self.code = archive, code
         self._patience_s, self._waiting = patience_s, waiting
-        self.snapshot = Snapshot.load(archive, maximize, frame)
+        everything = archive.proposals()
+        self.snapshot = Snapshot.load(archive, maximize, frame, everything)
         self.counts = archive.counts()
         self.spend = archive.spend()
         self.trees = Trees()  # every tree that is or becomes a variant
@@ -62,14 +63,14 @@ class Recorder:
         self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
         self._since_tidy = 0
         self._loop = asyncio.get_running_loop()
-        self._load()
+        self._load(everything)
         self._read_files = functools.lru_cache(PARENTS_AT_HAND)(code.files)
         self._read_rows = functools.lru_cache(PARENTS_AT_HAND)(archive.evaluations)
         self._sql = GroupCommit(archive, patience_s, self._tell)
         self._git = ThreadPoolExecutor(1, "code")
 
-    def _load(self) -> None:
-        by_id = {proposal.id: proposal for proposal in self.archive.proposals()}
+    def _load(self, everything: Sequence[Proposal]) -> None:
+        by_id = {proposal.id: proposal for proposal in everything}
         for proposal in by_id.values():
             self.last_number = max(self.last_number, proposal.number)
             if proposal.is_variant:

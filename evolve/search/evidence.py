@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archive import Proposal, Snapshot
-from evolve.search.policy import Expand
+from evolve.search.policy import KEEP, Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
 _LOOKED_AT = 500  # recent variants, for lessons of others
@@ -24,6 +24,10 @@ def evidence_of(decision: Expand, snapshot: Snapshot) -> dict[str, Any]:
                              "lessons": lessons(snapshot, parent), "tried": tried(snapshot, parent)}
     if snapshot.notes is not None:
         found["notes"] = snapshot.notes
+    if decision.cases is not None:
+        found["cases"] = decision.cases
+    if decision.keep:
+        found[KEEP] = dict(decision.keep)
     return found
 
 

@@ -36,7 +36,7 @@ class World:
     broken: float = 0.1  # without a score; the rest is better
     step: float = 0.5  # mean of a gain
     harm: float = 1.0  # mean of a loss
-    inherited: float = 0.6  # how much the size of gains differs between lineages
+    inherited: float = 1.0  # how much the size of gains differs between lineages
     spread: float = 1.0  # standard deviation of the cases' difficulties
     noise: float = 0.0  # standard deviation of one score, where there are no cases
 

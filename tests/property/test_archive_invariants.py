@@ -81,10 +81,11 @@ class World:
         elif step.fate == "f":
             store.fail(made.id, "crash", "", "", [
                 Evaluation("a", "search", 0, None, reason="crash")])
-            live.fail(made)
+            live.fail(replace(made, state=State.FAILED, reason="crash"))
         elif step.fate == "r":
             store.reject(made.id, "unchanged", "")
             live.release(parents)
+            live.turn_away(replace(made, state=State.REJECTED, reason="unchanged"))
 
     def score(self, made: Proposal, step: Step) -> None:
         rows = [Evaluation("a", "search", 0, 9.0, reason="replaced"),
@@ -96,8 +97,9 @@ class World:
         self.store.propose(made.id, f"{made.number:040x}", "c" * 40, "")
         self.store.score(made.id, rows, Kept.KEPT, 0.0, 0.0, step.quarantined, measures,
                          StoredVector("test", pack_vector(vector)))
-        self.live.add(replace(made, quarantined=step.quarantined, measures=measures), None, rows,
-                      vector)
+        done = replace(made, state=State.SCORED, improvement=0.0, quarantined=step.quarantined,
+                       measures=measures)
+        self.live.add(done, None, rows, vector)
 
     def evaluate(self, made: Proposal, step: Step) -> None:
         variant, case = made.parents[0], CASES[step.draw % 2]
@@ -138,6 +140,8 @@ def state_of(seen: Snapshot) -> dict[str, Any]:
                    seen.clades.sums.tolist(), seen.clades.counts.tolist()),
         "islands": [(island.rows.tolist(), island.ranking.top(99), dict(island.grid.elites),
                      island.natives, island.advances) for island in seen.islands],
+        "outcomes": seen.outcomes, "below": [
+            [child.id for child in seen.children_of(p.id)] for p in seen.proposals],
         "failures": [seen.failures_of(p.id, 3) for p in seen.proposals]}
 
 

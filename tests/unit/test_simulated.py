@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evolve.errors import ConfigError
-from evolve.search.policy import OperatorMix, make_policy
+from evolve.search import OperatorMix, make_policy
 from evolve.search.simulated import Being, Simulation, World, simulate
 from tests.cli import evolve
 
