@@ -44,6 +44,8 @@ def cache_counters(address: str | None) -> dict[str, float]:
 
 async def run_all(model: str, task: Path, folder: Path, calls: int) -> None:
     """Every run that is not there, at one server."""
+    if all((folder / name).exists() for name in RUNS):
+        return
     settings = resolve({"model": (model,)}, {}, Path("task.toml")).settings
     async with local_models(settings, lambda message: None) as addresses:
         for name, (options, env) in RUNS.items():

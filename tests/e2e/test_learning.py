@@ -41,7 +41,7 @@ def test_a_bandit_over_six_operators_and_two_models(tmp_path: Path, tasks: Path,
     asked = [c for c in calls_of(tmp_path) if c.round == 0]
     assert {c.model for c in asked} == set(models)
     chosen = {v["id"]: v for v in evolve("tree", "r", "--json", cwd=tmp_path).json()}
-    assert {v["operator"] for v in chosen.values()} >= {"diff", "rewrite", "crossover"}
+    assert len({v["operator"] for v in chosen.values()} & set(OPERATORS)) >= 4
     again = evolve("replay", "r", cwd=tmp_path)
     assert again.code == 0 and "0 differences" in again.err, again.err
 

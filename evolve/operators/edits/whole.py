@@ -66,18 +66,16 @@ def _complete(text: str) -> bool:
 
 
 def _the_program(blocks: Sequence[Block], before: str) -> Block:
-    """The last block with markers; else the last that defines what the file does; else the longest."""
+    """The last that defines what the file does, of those with markers if any; else the longest."""
     # Models like to quote first what is there already.
     fresh = [block for block in blocks if block.text.strip() not in before] or blocks
     marked = [block for block in fresh if START in block.text]
-    if marked:
-        return marked[-1]
-    code = [block for block in fresh if block.language not in _NO_CODE] or fresh
+    code = marked or [block for block in fresh if block.language not in _NO_CODE] or fresh
     names = defined_names(editable_region(before).text)
     shared = [len(names & defined_names(block.text)) for block in code]
     if max(shared):
         return [block for block, count in zip(code, shared, strict=True) if count == max(shared)][-1]
-    return max(code, key=lambda block: len(block.text))
+    return marked[-1] if marked else max(code, key=lambda block: len(block.text))
 
 
 def block_path(block: Block, files: Mapping[str, bytes], editable: Editable) -> str | None:
@@ -118,14 +116,14 @@ def _joined(path: str, region: Region, text: str) -> str:
     except MarkerError as error:
         raise Rejected("unparsable", f"{path}: line {error.line} of the block: {error}") from None
     if START not in text:
-        piece = _without_fixed(region, text)
-        pieces = [merge_definitions(region.text, piece, "".join(region.fixed))
-                  if path.endswith(".py") and len(region.blocks) == 1 else piece]
+        pieces = [_without_fixed(region, text)]
     else:
         pieces = ["".join(given.lines[first:last]) for first, last in given.blocks]
         if path.endswith(".py") and pieces:
             # What is fixed stays, but the new code may need what the reply imports above it.
             pieces[0] = new_imports(given.fixed[0], "".join(region.lines) + pieces[0]) + pieces[0]
+    if path.endswith(".py") and len(pieces) == len(region.blocks) == 1:
+        pieces = [merge_definitions(region.text, pieces[0], "".join(region.fixed))]
     if len(pieces) != len(region.blocks):
         raise Rejected("unparsable", f"{path} has {len(region.blocks)} editable blocks, the reply "
                        f"{len(pieces)}; keep every {START} and {END} line")
