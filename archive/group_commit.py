@@ -59,11 +59,12 @@ class GroupCommit:
                 return
 
     def _take(self) -> tuple[list[_Job], bool]:
-        """What waits now, at least one; and whether it was the last."""
+        """What waits now and was not taken back; and whether it was the last."""
         jobs: list[_Job] = []
         found = self._jobs.get()
         while found is not None:
-            jobs.append(found)
+            if found.done.set_running_or_notify_cancel():  # from here on nobody can take it back
+                jobs.append(found)
             if len(jobs) == MOST or self._jobs.empty():
                 return jobs, False
             found = self._jobs.get()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archive.reader import ArchiveReader
-from archive.records import CallState, Proposal, State
+from archive.records import Proposal, State
 
 
 class Outcome(NamedTuple):
@@ -23,17 +23,18 @@ class Outcome(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """Calls of one proposal: who answered, and what is charged."""
+    """Calls of one proposal: who answered, and what they used.
+
+    Reservations of lost calls are left out: a run that was killed decides as one that was not.
+    """
 
     model: str | None = None
     tokens: int = 0
     cost_usd: float = 0.0
 
-    def and_call(self, model: str, state: CallState, used: tuple[int, float],
-                 reserved: tuple[int, float]) -> Spent:
-        """With one more: what it used once that is settled, else what was reserved."""
-        tokens, usd = reserved if state in (CallState.SENT, CallState.UNCERTAIN) else used
-        return Spent(model, self.tokens + tokens, self.cost_usd + usd)
+    def and_call(self, model: str, tokens: int, cost_usd: float) -> Spent:
+        """With one more."""
+        return Spent(model, self.tokens + tokens, self.cost_usd + cost_usd)
 
 
 def outcome_of(proposal: Proposal, spent: Spent) -> Outcome:
@@ -48,7 +49,6 @@ def spent_by_proposal(archive: ArchiveReader) -> dict[str, Spent]:
     """For every proposal that has calls."""
     found: dict[str, Spent] = {}
     for call in archive.call_costs():
-        found[call.proposal] = found.get(call.proposal, Spent()).and_call(
-            call.model, call.state, (call.tokens, call.cost_usd),
-            (call.reserved_tokens, call.reserved_usd))
+        spent = found.get(call.proposal, Spent())
+        found[call.proposal] = spent.and_call(call.model, call.tokens, call.cost_usd)
     return found

@@ -185,11 +185,9 @@ class ArchiveReader:
 
     def call_costs(self) -> list[CallCost]:
         """Every call without its texts, oldest first."""
-        columns = calls.c.proposal, calls.c.model, calls.c.state, calls.c.cost_usd, (
-            calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
-        query = select(*columns, calls.c.reserved_tokens, calls.c.reserved_usd).order_by(calls.c.id)
-        return [CallCost(row.proposal, row.model, CallState(row.state), row.tokens, row.cost_usd,
-                         row.reserved_tokens, row.reserved_usd) for row in self.rows(query)]
+        tokens = (calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
+        query = select(calls.c.proposal, calls.c.model, tokens, calls.c.cost_usd).order_by(calls.c.id)
+        return [CallCost(**row._mapping) for row in self.rows(query)]
 
     def notes(self) -> list[Note]:
         """Notes that were taken, oldest first."""

@@ -141,15 +141,12 @@ class Call:
 
 @dataclass(frozen=True)
 class CallCost:
-    """What a call is charged with, without its texts."""
+    """What a call used, without its texts; nothing where that is not known."""
 
     proposal: str
     model: str
-    state: CallState
     tokens: int
     cost_usd: float
-    reserved_tokens: int
-    reserved_usd: float
 
 
 @dataclass(frozen=True)

@@ -292,9 +292,9 @@ class Snapshot:
 
     def charge(self, call: Call) -> None:
         """A call of a proposal is settled."""
-        self._spent[call.proposal] = self._spent.get(call.proposal, Spent()).and_call(
-            call.model, call.state, (call.prompt_tokens + call.completion_tokens, call.cost_usd),
-            (call.reserved_tokens, call.reserved_usd))
+        spent = self._spent.get(call.proposal, Spent())
+        self._spent[call.proposal] = spent.and_call(
+            call.model, call.prompt_tokens + call.completion_tokens, call.cost_usd)
 
     def _came_out(self, proposal: Proposal) -> None:
         if proposal.number > 0:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +121,8 @@ async def score_seed(evaluator: Evaluator) -> Verdict:
 
 
 async def start_run(task: Task, resolved: Resolved, name: str | None, view: View,
-                    interrupt: Interrupt) -> Outcome:
-    """A new run on a task."""
+                    interrupt: Interrupt, asker: Asker | None = None) -> Outcome:
+    """A new run on a task; `asker` answers instead of its models."""
     settings = resolved.settings
     if settings.scorer_seed is None:
         settings = settings.model_copy(update={"scorer_seed": draw_secret()})
@@ -130,7 +130,8 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_search(settings, mix)  # a wrong name is found before the sandbox is built
-    await check_models(settings)
+    if asker is None:
+        await check_models(settings)
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
                                   view.note, settings.scorer_seed) as evaluator:
@@ -140,7 +141,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
                              lambda new: Recorder.create(new.database, new.code, facts))
             with run.lock():
                 await evaluator.move_to(run.task(), run.scorer_log)
-                return await _work(run, evaluator, verdict, view, interrupt)
+                return await _work(run, evaluator, verdict, view, interrupt, asker=asker)
 
 
 async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
@@ -188,7 +189,8 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
 
 
 async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, view: View,
-                interrupt: Interrupt, record: Record | None = None) -> Outcome:
+                interrupt: Interrupt, record: Record | None = None,
+                asker: Asker | None = None) -> Outcome:
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
@@ -198,9 +200,11 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     try:
         recorder.archive.expire_calls()
         await _ensure_seed(recorder, evaluator, verdict)
-        served = run.settings if record is None else run.settings.model_copy(update={"model": ()})
+        asked = record is None and asker is None
+        served = run.settings if asked else run.settings.model_copy(update={"model": ()})
         async with local_models(served, view.note) as addresses:
-            engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record, addresses)
+            asker = asker or Caller(run.settings, recorder, view.waiting, addresses)
+            engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record, asker)
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
             view.launched(run, task, engine.progress())
             stopped = await engine.run()
@@ -215,8 +219,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
 
 
 def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, view: View,
-                 interrupt: Interrupt, record: Record | None,
-                 addresses: Mapping[str, str]) -> Engine:
+                 interrupt: Interrupt, record: Record | None, asker: Asker) -> Engine:
     """An engine that decides and asks for itself, or that follows a record."""
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
@@ -228,10 +231,9 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         raise ConfigError("the run has begun proposals that need a model", "give one: --model NAME")
     decider: Decider
     if record is not None:
-        asker: Asker | None = RecordedCaller(record.calls)
+        asker = RecordedCaller(record.calls)
         decider, order = record, make_order(settings, recorder, record)
     else:
-        asker = Caller(settings, recorder, view.waiting, addresses) if asks else None
         decider = PolicyDecider(make_search(settings, mix), settings.seed)
         order = make_order(settings, recorder, None)
     prompts = make_prompts(evaluator.task, settings)

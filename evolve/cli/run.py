@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json as json_module
 import signal
 import sys
 from collections.abc import Coroutine
@@ -15,8 +16,10 @@ import typer
 from evolve.cli.options import Json, RunName, RunsDir, Sandbox, runs_folder
 
 if TYPE_CHECKING:
+    from evolve.config import Resolved
     from evolve.interrupt import Interrupt
     from evolve.launch import View
+    from evolve.tasks import Task
 
 TaskDir = Annotated[Path, typer.Argument(help="A task directory.")]
 Workers = Annotated[int | None, typer.Option(help="Evaluations at the same time.",
@@ -72,6 +75,9 @@ def run(
     operator: Annotated[list[str] | None, typer.Option(
         "--operator", help="NAME or NAME=WEIGHT; repeatable.",
         show_default="diff=.6 rewrite=.4 with a model, else syntactic=.7 recombine=.3")] = None,
+    dry_run: Annotated[bool, typer.Option(
+        "--dry-run", help="Show the first prompt and the most that the run can cost; ask nobody.")
+        ] = False,
     json: Json = False,
 ) -> None:
     """Evolve a task: sample parents, change them, score the children, keep them all."""
@@ -86,8 +92,26 @@ def run(
               "target": target, "plateau": plateau,
               "operators": parse_weights(operator or ())}
     resolved = resolve(flags, task.spec.run, task.folder / "task.toml")
+    if dry_run:
+        _show_forecast(task, resolved, json)
+        return
     view, interrupt = _view(json), _interrupt()
     _carry_out(start_run(task, resolved, name, view, interrupt), view, interrupt)
+
+
+def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
+    from evolve import forecast
+    from evolve.view.console import err, out
+
+    found = asyncio.run(forecast.dry_run(task, resolved, lambda line: err.print(line, markup=False)))
+    if json:
+        typer.echo(json_module.dumps(forecast.as_data(found)))
+        return
+    out.print(found.text, markup=False, highlight=False)
+    run = "no bound: nothing ends it but Ctrl-C" if found.run_usd is None else (
+        f"at most ${found.run_usd:.4f}, repairs aside")
+    err.print(f"\n{found.operator}: {found.prompt_tokens:,} tokens; a call costs at most "
+              f"${found.call_usd:.6f}, the run {run}", markup=False)
 
 
 def resume(

@@ -35,7 +35,7 @@ class Rate:
 
     def _wait_s(self) -> float:
         now = self._clock()
-        while self._sent and self._sent[0] <= now - WINDOW_S:
+        while self._sent and self._sent[0] + WINDOW_S <= now:
             self._sent.popleft()
         full = self.per_minute is not None and len(self._sent) >= self.per_minute
         return max(self._not_before - now, self._sent[0] + WINDOW_S - now if full else 0.0)

@@ -83,3 +83,23 @@ def test_notes_by_a_model_are_calls_in_the_budget(tmp_path: Path, tasks: Path, s
     assert any("Hello." in c.request for c in calls if c.proposal != seed["id"]), "the words are shown"
     again = evolve("replay", "r", cwd=tmp_path)
     assert again.code == 0 and "0 differences" in again.err, again.err
+
+
+def test_what_is_learned_does_not_depend_on_who_is_fast(tmp_path: Path, tasks: Path, scripted: Start
+                                                        ) -> None:
+    """Choices of the bandit, notes and prompts: the same for any number of workers under a window."""
+    server = scripted("--bad-rate", 0.2, "--latency", 0.05, "--spread", 1)
+    env = {"EVOLVE_OPERATOR_CHOICE": "bandit", "EVOLVE_NOTES": "model", "EVOLVE_NOTES_EVERY": "6",
+           "EVOLVE_WINDOW": "4"}
+    mix = [part for name in OPERATORS for part in ("--operator", name)]
+    seen = []
+    for workers in (1, 4):
+        done = evolve("run", tasks / "cap_set", "--model", server.model, *mix, "--name", f"w{workers}",
+                      "--max-variants", 20, "--workers", workers, "--json", cwd=tmp_path, env=env)
+        assert done.code == 0, done.err
+        archive = ArchiveReader.open(tmp_path / "runs" / f"w{workers}" / "archive.db")
+        decided = [(p.number, p.operator, p.model, p.parents, p.tree, dict(p.decision))
+                   for p in archive.proposals()]
+        seen.append((decided, [(note.number, note.text) for note in archive.notes()]))
+        archive.close()
+    assert seen[0] == seen[1] and seen[0][1]

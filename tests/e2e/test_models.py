@@ -202,3 +202,17 @@ def test_the_doctor_asks_one_word(tmp_path: Path, scripted: Start) -> None:
     assert good.code == 0 and "'Hello.'" in good.out
     bad = evolve("doctor", "--model", server.model.replace("scripted", "nothing"), cwd=tmp_path)
     assert bad.code == 3 and "FAIL" in bad.out
+
+
+def test_a_dry_run_shows_the_first_prompt_and_asks_nobody(tmp_path: Path, tasks: Path,
+                                                          scripted: Start) -> None:
+    server = scripted()
+    done = evolve("run", tasks / "cap_set", "--model", server.model, "--price", f"{server.model}=1/2",
+                  "--budget", "0.5usd", "--dry-run", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    forecast = done.json()
+    assert "# Current program" in forecast["messages"][-1]["content"]
+    assert 0 < forecast["call_usd"] < 0.05 and forecast["run_usd"] == 0.5
+    assert server.stats()["calls"] == 0 and not (tmp_path / "runs").exists()
+    assert "needs a key" not in evolve("run", tasks / "cap_set", "--model", "openai/gpt-4o-mini",
+                                       "--dry-run", cwd=tmp_path).err

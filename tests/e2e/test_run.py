@@ -155,3 +155,38 @@ def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
     text = shown.decode()
     for words in ("variants", "in flight", "a minute", "improved", "stopped: max_variants", "gap"):
         assert words in text
+
+
+@pytest.mark.docker
+def test_a_run_is_seen_and_stopped_from_outside(tmp_path: Path, steps_task: Path) -> None:
+    command = [EVOLVE, "run", str(steps_task), "--max-variants", "500", "--name", "r", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          cwd=tmp_path) as process:
+        assert process.stdout is not None
+        for _ in range(5):
+            process.stdout.readline()
+        seen = evolve("status", "r", "--json", cwd=tmp_path).json()
+        assert seen["state"] == "running" and str(process.pid) in seen["worker"]
+        assert seen["variants"] >= 3 and seen["best"] is not None
+        asked = evolve("stop", "r", cwd=tmp_path)
+        assert asked.code == 0 and "evolve resume r" in asked.err
+        rest, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+    assert json.loads(rest.splitlines()[-1])["stopped"] == "interrupted"
+    after = evolve("status", "r", "--json", cwd=tmp_path).json()
+    assert (after["state"], after["stopped"]) == ("stopped", "interrupted")
+    assert after["in_flight"] == {} and "go on" in evolve("status", cwd=tmp_path).out
+    assert evolve("stop", "r", cwd=tmp_path).code == 2
+    done = evolve("resume", "r", "--max-variants", after["variants"] + 3, "--json", cwd=tmp_path)
+    assert done.code == 0 and done.events()[-1]["variants"] == after["variants"] + 3
+
+
+@pytest.mark.docker
+def test_a_run_stops_at_its_target_and_on_a_plateau(tmp_path: Path, steps_task: Path) -> None:
+    done = evolve("run", steps_task, "--name", "t", "--target", "0.8", "--json", cwd=tmp_path)
+    last = done.events()[-1]
+    assert done.code == 0 and last["stopped"] == "target = 0.8 is reached" and last["variants"] < 200
+    assert last["best"]["score"] >= 0.8
+    done = evolve("run", steps_task, "--name", "p", "--plateau", "4", "--policy", "best_of_n", "--json",
+                  cwd=tmp_path)
+    assert done.code == 0 and done.events()[-1]["stopped"].startswith("plateau: the last ")

@@ -49,6 +49,18 @@ def merge_definitions(old: str, new: str, around: str = "") -> str:
     return _put_into(old, stands, new, body, imports)
 
 
+def new_imports(head: str, known: str) -> str:
+    """The imports of a file's head that do not stand in a text."""
+    tree = parse_python(head)
+    nodes = tree.body if tree is not None else []
+    lines = head.split("\n")
+    found = ["\n".join(lines[node.lineno - 1:node.end_lineno]) for node in nodes
+             if isinstance(node, (ast.Import, ast.ImportFrom))]
+    added = [text for text in dict.fromkeys(found)
+             if f"{text}\n" not in known and "__future__" not in text]
+    return "".join(f"{text}\n" for text in added)
+
+
 def _put_into(old: str, stands: dict[str, _Definition], new: str, body: list[ast.stmt],
               imports: Sequence[ast.stmt]) -> str:
     lines, given = old.split("\n"), new.split("\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from evolve.operators.edits.definitions import defined_names, merge_definitions
+from evolve.operators.edits.definitions import defined_names, merge_definitions, new_imports
 from evolve.operators.edits.fences import Block, fenced_blocks, lines_of
 from evolve.operators.operator import Rejected
 from evolve.tasks import Editable, Region, editable_region
@@ -123,6 +123,9 @@ def _joined(path: str, region: Region, text: str) -> str:
                   if path.endswith(".py") and len(region.blocks) == 1 else piece]
     else:
         pieces = ["".join(given.lines[first:last]) for first, last in given.blocks]
+        if path.endswith(".py") and pieces:
+            # What is fixed stays, but the new code may need what the reply imports above it.
+            pieces[0] = new_imports(given.fixed[0], "".join(region.lines) + pieces[0]) + pieces[0]
     if len(pieces) != len(region.blocks):
         raise Rejected("unparsable", f"{path} has {len(region.blocks)} editable blocks, the reply "
                        f"{len(pieces)}; keep every {START} and {END} line")

@@ -1,0 +1,103 @@
+"""`evolve run --dry-run`: the first prompt and what a run may cost; nothing is sent or kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archive import Proposal
+from evolve.config import Resolved, Settings
+from evolve.errors import UsageError
+from evolve.interrupt import Interrupt
+from evolve.launch import Outcome, start_run
+from evolve.llm import OutOfBudget, counter_for, parse_model, price_of
+from evolve.progress import Progress
+from evolve.proposer import Answered
+from evolve.run import RunFolder
+from evolve.tasks import Task
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The first question to a model, and bounds: every reply as long as it may be."""
+
+    operator: str
+    messages: Messages
+    prompt_tokens: int
+    call_usd: float  # at most, for the dearest model
+    run_usd: float | None  # at most, without repairs; None when nothing ends the run but a budget
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in self.messages)
+
+
+class _Listening:
+    """Takes the first question instead of a model."""
+
+    def __init__(self) -> None:
+        self.asked: tuple[Proposal, Messages] | None = None
+
+    async def ask(self, proposal: Proposal, round_: int, messages: Messages) -> Answered:
+        self.asked = self.asked or (proposal, messages)
+        raise OutOfBudget("nothing is sent in a dry run")
+
+
+class _Quiet:
+    """A view that passes notes on and shows nothing else."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+
+    def note(self, message: str) -> None:
+        self._note(message)
+
+    def waiting(self, message: str) -> None:
+        self._note(message)
+
+    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Nothing to see."""
+
+    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+        """Nothing to see."""
+
+    def done(self, outcome: Outcome, task: Task) -> None:
+        """Nothing to see."""
+
+
+async def dry_run(task: Task, resolved: Resolved, note: Callable[[str], None]) -> Forecast:
+    """Score the seed, take the first decision, and stop at the first question. Raises `UsageError`."""
+    if not resolved.settings.model:
+        raise UsageError("a dry run shows what a model would be asked", "give one: --model NAME")
+    listening = _Listening()
+    with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
+        settings = resolved.settings.model_copy(update={"runs_dir": Path(folder)})
+        await start_run(task, dataclasses.replace(resolved, settings=settings), None, _Quiet(note),
+                        Interrupt(), listening)
+    if listening.asked is None:
+        raise UsageError("the run ended before it asked a model", "look at its operators and limits")
+    proposal, messages = listening.asked
+    return _forecast(resolved.settings, proposal.operator, messages)
+
+
+def _forecast(settings: Settings, operator: str, messages: Messages) -> Forecast:
+    prompt = counter_for(settings.model)("\n".join(m["content"] for m in messages))
+    names = [parse_model(text) for text in settings.model]
+    prices = [price_of(name, settings.price, settings.price_per_second) for name in names]
+    call = max(price.bound(prompt, settings.reply_tokens, settings.call_timeout_s)
+               for price in prices)
+    most = settings.max_variants
+    bounds: list[float] = [call * most] if most is not None else []
+    bounds += [settings.budget_usd] if settings.budget_usd is not None else []
+    return Forecast(operator, messages, prompt, call, min(bounds, default=None))
+
+
+def as_data(forecast: Forecast) -> dict[str, Any]:
+    """For `--json`."""
+    return dataclasses.asdict(forecast)
