@@ -20,6 +20,8 @@ from evolve.search.policy import (
 )
 from evolve.search.racing import Racing
 
-__all__ = ["KEEP", "POLICIES", "Arm", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix",
-           "Policy", "Racing", "Skip", "Stop", "arms_of", "evidence_of", "make_frame", "make_mates",
-           "make_policy", "make_search", "recorded_decision"]
+__all__ = [
+    "KEEP", "POLICIES", "Arm", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix",
+    "Policy", "Racing", "Skip", "Stop", "arms_of", "evidence_of", "make_frame", "make_mates",
+    "make_policy", "make_search", "recorded_decision",
+]

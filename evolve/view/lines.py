@@ -31,8 +31,8 @@ class LinesView:
         mark = "*" if proposal.kept and proposal.kept.value == "best" else " "
         what = number(score) if score is not None else f"{proposal.reason}: {proposal.message}"
         line = (f"{mark} {progress.variants:>5} {proposal.id[:8]} {proposal.state:<8} "
-                f"{proposal.operator:<10} {what.splitlines()[0][:100]}")
-        err.print(line, markup=False)
+                f"{proposal.operator:<10} {what.splitlines()[0][:100]}\n")
+        sys.stderr.write(line)  # no terminal, so nothing for rich to lay out, which takes a millisecond
 
     def waiting(self, message: str) -> None:
         """The machine failed."""
