@@ -242,7 +242,7 @@ def main() -> None:
     """Fill, measure on the way and at the end, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", type=int, default=100_000)
-    parser.add_argument("--policy", default="weighted")
+    parser.add_argument("--policy", default="map_elites")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(policy=given.policy, max_variants=given.variants)
