@@ -10,18 +10,23 @@ from numpy.typing import NDArray
 
 from archive.columns import Growing
 
+MANY = 256  # new observations, from which on one pass is cheaper
 ORPHAN = -1  # the parent of a founder
 
 
 class Clades:
-    """Sums over subtrees, kept up to date on the way from each row to its founder."""
+    """Sums over subtrees. What is new waits until somebody asks.
+
+    A little is then added on the way from each row to its founder; much, as when a run is opened, in
+    one pass from the last row to the first.
+    """
 
     def __init__(self) -> None:
+        self._above: list[int] = []
+        self._own: list[list[float]] = []  # of each row alone: variants, sum, evaluations
+        self._new: list[tuple[int, int, float, int]] = []  # row, variants, value, evaluations
         self._parent: Growing[np.int64] = Growing(np.int64)
-        self._above: list[int] = []  # the same as a list: walks read it one by one
-        self._size: Growing[np.int64] = Growing(np.int64)
-        self._sum: Growing[np.float64] = Growing(np.float64)
-        self._count: Growing[np.int64] = Growing(np.int64)
+        self._sums: Growing[np.float64] = Growing(np.float64, 3)
 
     @property
     def parents(self) -> NDArray[np.int64]:
@@ -31,31 +36,29 @@ class Clades:
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Shape (n,): variants in the clade, itself included."""
-        return self._size.rows
+        return self._settled()[:, 0].astype(np.int64)
 
     @property
     def sums(self) -> NDArray[np.float64]:
         """Shape (n,): the sum of all values observed in the clade; of 0/1 cases, its successes."""
-        return self._sum.rows
+        return self._settled()[:, 1]
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Shape (n,): evaluations in the clade."""
-        return self._count.rows
+        return self._settled()[:, 2].astype(np.int64)
 
     def append(self, parent: int) -> None:
         """A new row below another one."""
         self._parent.append(parent)
+        self._sums.append(0)
         self._above.append(parent)
-        for column in (self._size, self._sum, self._count):
-            column.append(0)
-        self._size.rows[self.lineage(len(self._parent) - 1)] += 1
+        self._own.append([0.0, 0.0, 0.0])
+        self._add(len(self._above) - 1, 1, 0.0, 0)
 
     def observe(self, row: int, value: float) -> None:
         """One evaluation of a row: it counts for all its ancestors."""
-        path = self.lineage(row)
-        self._sum.rows[path] += value
-        self._count.rows[path] += 1
+        self._add(row, 0, value, 1)
 
     def lineage(self, row: int) -> list[int]:
         """From a row to its founder, both included."""
@@ -63,3 +66,32 @@ class Clades:
         while (row := self._above[row]) != ORPHAN:
             path.append(row)
         return path
+
+    def _add(self, row: int, variants: int, value: float, evaluations: int) -> None:
+        own = self._own[row]
+        own[0] += variants
+        own[1] += value
+        own[2] += evaluations
+        self._new.append((row, variants, value, evaluations))
+
+    def _settled(self) -> NDArray[np.float64]:
+        """Shape (n, 3), with everything in it."""
+        if len(self._new) >= MANY:
+            self._sums.rows[:] = self._from_the_last()
+        else:
+            for row, *more in self._new:
+                self._sums.rows[self.lineage(row)] += more
+        self._new.clear()
+        return self._sums.rows
+
+    def _from_the_last(self) -> list[list[float]]:
+        """A child's row comes after its parent's, so one pass is enough."""
+        sums = [own.copy() for own in self._own]
+        for row in range(len(sums) - 1, 0, -1):
+            above = self._above[row]
+            if above != ORPHAN:
+                mine, theirs = sums[row], sums[above]
+                theirs[0] += mine[0]
+                theirs[1] += mine[1]
+                theirs[2] += mine[2]
+        return sums

@@ -93,11 +93,11 @@ class NoveltyIndex:
         self.append(vector)
         return novelty
 
-    def nearest(self, vector: Vector, count: int = NEAREST) -> Neighbours:
-        """The nearest rows by cosine distance, by an exact scan."""
+    def nearest(self, vector: Vector, count: int = NEAREST, among: int | None = None) -> Neighbours:
+        """The nearest rows by cosine distance, by an exact scan; of the first `among`, or of all."""
         if self._mirror is None and len(self) == PAYS_FROM and has_gpu():
             self._mirror = Mirror()
-        alike = products(self.vectors, vector, self._mirror)
+        alike = products(self.vectors, vector, self._mirror)[:among]
         rows = np.arange(len(alike))
         if len(alike) > count:
             rows = np.sort(np.argpartition(alike, -count)[-count:])

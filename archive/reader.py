@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine, Executable, Row, func, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
-from archive.novelty import Vector, unpack_vector
 from archive.records import (
     Call,
     CallCost,
@@ -138,9 +137,22 @@ class ArchiveReader:
             found.setdefault(row[0], []).append(Observation._make(row[1:]))
         return found
 
-    def vectors(self) -> dict[str, Vector]:
-        """The vector of each scored variant."""
-        return {row.proposal: unpack_vector(row.data) for row in self.rows(select(vectors))}
+    def vectors(self) -> dict[str, bytes]:
+        """The packed vector of each scored variant."""
+        return dict(self.rows(select(vectors.c.proposal, vectors.c.data)))
+
+    def best_scored(self, count: int, maximize: bool, split: str = "search") -> list[str]:
+        """Ids of the best scored variants that are not quarantined, by their mean, the best first."""
+        rows = evaluations.c
+        per_case = (select(rows.proposal, func.avg(rows.score).label("mean"))
+                    .where(rows.split == split, rows.reason.is_(None))
+                    .group_by(rows.proposal, rows.case_id).subquery())
+        mean = func.avg(per_case.c.mean)
+        query = (select(per_case.c.proposal).join(proposals, proposals.c.id == per_case.c.proposal)
+                 .where(proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False))
+                 .group_by(per_case.c.proposal).order_by(mean.desc() if maximize else mean)
+                 .limit(count))
+        return [row[0] for row in self.rows(query)]
 
     def variants(self) -> list[Variant]:
         """Every proposal with its score, children and cost, in the order of the decisions."""

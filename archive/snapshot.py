@@ -14,7 +14,7 @@ from archive.columns import Growing
 from archive.grid import Grid
 from archive.islands import Archipelago, Island, Islands
 from archive.measures import Measure
-from archive.novelty import NoveltyIndex, Vector
+from archive.novelty import NoveltyIndex, Vector, unpack_vector
 from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from archive.ranking import Ranking
 from archive.reader import ArchiveReader
@@ -101,7 +101,8 @@ class Snapshot:
             elif proposal.state is State.SCORED:
                 rows = observations.get(proposal.id, ())
                 self.add(proposal, None, [found for found in rows if not later or (
-                    proposal.id, found.case, found.attempt) not in later], vectors.get(proposal.id))
+                    proposal.id, found.case, found.attempt) not in later],
+                    unpack_vector(vectors.pop(proposal.id)) if proposal.id in vectors else None)
             elif proposal.state is State.FAILED:
                 self.fail(proposal)
             else:

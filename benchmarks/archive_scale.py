@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -52,8 +53,7 @@ TASK = Path(__file__).parents[1] / "tasks" / "cap_set"
 NUMBERS, WIDTH, MEASURED, AT_ONCE = 60, 384, 200, 5000
 MIX = OperatorMix({"syntactic": 0.7, "recombine": 0.3}, {"syntactic": 1, "recombine": 2})
 RESUME = """
-import asyncio, resource, sys, time
-started = time.perf_counter()
+import asyncio, resource, sys
 from pathlib import Path
 from archive import Archive, CodeStore
 from evolve.recorder import Recorder
@@ -64,10 +64,9 @@ async def main():
     run = open_run(Path(sys.argv[1]), sys.argv[2])
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code), True,
                         make_frame(run.task(), run.settings))
-    seconds = time.perf_counter() - started
     assert len(recorder.snapshot.space) == len(recorder.snapshot)
     recorder.close()
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(recorder.snapshot))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(recorder.snapshot))
 
 asyncio.run(main())
 """
@@ -211,17 +210,26 @@ class Filler:
         self.code.tidy(self.commits)
 
 
-def allocated_bytes(run: RunFolder) -> int:
-    """Blocks of database and code on the disk."""
-    return sum(path.stat().st_blocks * 512 for place in (run.code, run.database.parent)
-               for path in (place.rglob("*") if place == run.code else place.glob("archive.db*")))
+def allocated_bytes(folder: Path) -> int:
+    """Blocks on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
 
 
-def command(*words: str) -> tuple[float, str]:
-    """Seconds of a whole process, and what it printed."""
-    started = time.perf_counter()
+class Timed(NamedTuple):
+    """A whole process: seconds on the clock and of the processor, and what it printed."""
+
+    wall_s: float
+    cpu_s: float
+    out: str
+
+
+def command(*words: str) -> Timed:
+    """Run it to its end."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(words, check=True, capture_output=True, text=True)
-    return time.perf_counter() - started, done.stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Timed(time.perf_counter() - started, cpu_s, done.stdout)
 
 
 def say(text: str) -> None:
@@ -234,7 +242,7 @@ def main() -> None:
     """Fill, measure on the way and at the end, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", type=int, default=100_000)
-    parser.add_argument("--policy", default="weighted")
+    parser.add_argument("--policy", default="map_elites")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(policy=given.policy, max_variants=given.variants)
@@ -244,7 +252,7 @@ def main() -> None:
         filler.fill(1000)
         few = filler.measure(1000)
         filler.tidy()
-        say(f"database and git, packed: {allocated_bytes(run) / (1000 + MEASURED):.0f} bytes a variant")
+        say(f"git, packed: {allocated_bytes(run.code) / (1000 + MEASURED):.0f} bytes a variant")
         filler.fill_rows(1000 + MEASURED, given.variants)
         many = filler.measure(given.variants)
         filler.tidy()
@@ -277,10 +285,13 @@ def insert_rows(archive: Archive, rows: list[_Row]) -> None:
 def report_opening(run: RunFolder) -> None:
     """`tree --top 20`, and what a resume loads."""
     folder = str(run.path.parent)
-    seconds, _ = command("evolve", "tree", "scale", "--top", "20", "--runs-dir", folder)
-    say(f"evolve tree --top 20: {seconds:.2f} s")
-    seconds, memory, loaded = command(sys.executable, "-c", RESUME, folder, "scale")[1].split()
-    say(f"resume: {float(seconds):.2f} s, {float(memory):.0f} MiB, {loaded} variants")
+    tree = command("evolve", "tree", "scale", "--top", "20", "--runs-dir", folder)
+    say(f"evolve tree --top 20: {tree.wall_s:.2f} s, {tree.cpu_s:.2f} s of the processor")
+    resume = command(sys.executable, "-c", RESUME, folder, "scale")
+    memory, loaded = resume.out.split()
+    say(f"what a resume loads: {resume.wall_s:.2f} s, {resume.cpu_s:.2f} s of the processor, "
+        f"{float(memory):.0f} MiB, {loaded} variants")
+    say(f"database: {run.database.stat().st_size / int(loaded):.0f} bytes a variant")
 
 
 if __name__ == "__main__":

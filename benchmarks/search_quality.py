@@ -1,6 +1,6 @@
 """Compare policies on a task at equal evaluations: best score of each seed, and the median.
 
-    python -m benchmarks.search_quality tasks/circle_packing --policies weighted best_of_n --seeds 5
+    python -m benchmarks.search_quality tasks/circle_packing --policies map_elites best_of_n --seeds 5
 
 Runs `evolve run` itself, in the sandbox it would use. Prints a table and, with --json, the figures.
 """
@@ -15,12 +15,14 @@ import tempfile
 import time
 from statistics import median
 
+from evolve.search import POLICIES
+
 
 def main() -> None:
     """Run every policy with every seed, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task")
-    parser.add_argument("--policies", nargs="+", default=["weighted", "best_of_n", "random"])
+    parser.add_argument("--policies", nargs="+", default=[*POLICIES])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--max-variants", type=int, default=300)
     parser.add_argument("--sandbox", default="auto")

@@ -23,7 +23,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    policy: str = Field("weighted", description="search strategy")
+    policy: str = Field("map_elites", description="search strategy")
     sandbox: str = Field("auto", description="where candidates run")
     workers: int = Field(2, ge=1, le=256, description="evaluations at the same time")
     max_variants: int | None = Field(
@@ -43,6 +43,8 @@ class Settings(BaseModel):
     migration_rate: float = Field(0.1, ge=0, le=1, description="share of an island that migrates")
     island_restart: int = Field(
         0, ge=0, description="scored variants after which the worse islands begin again; 0: never")
+    novelty_gate: float = Field(
+        0.0, ge=0, le=2, description="reject children so near to a variant, by cosine; 0: none")
     mates: str = Field(
         "drawn", description="second parents: drawn, distant, complementary or preference")
     repeats: int = Field(

@@ -238,7 +238,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         order = make_order(settings, recorder, None)
     prompts = make_prompts(evaluator.task, settings)
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
-                        settings.repairs)
+                        settings.repairs, settings.novelty_gate if record is None else 0.0)
     notes = None
     if asks and record is None and settings.notes != "off":
         notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,

@@ -24,7 +24,7 @@ from evolve.operators import (
 )
 from evolve.operators.checks import check_child
 from evolve.operators.prompting import Prompts
-from evolve.order import Order
+from evolve.order import SETTLED, Order
 from evolve.recorder import Recorder
 from evolve.tasks import Task
 
@@ -60,7 +60,8 @@ class Proposer:
 
     def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
                  recorder: Recorder, asker: Asker | None, order: Order,
-                 prompts: Prompts | None = None, repairs: int = 1) -> None:
+                 prompts: Prompts | None = None, repairs: int = 1, novelty_gate: float = 0.0) -> None:
+        self._novelty_gate = novelty_gate
         self._prompts, self._repairs = prompts or Prompts(), repairs
         self.task, self._seed, self._operators = task, seed, operators
         self._recorder, self._asker, self._order = recorder, asker, order
@@ -104,8 +105,18 @@ class Proposer:
         known = self._order.early(proposal, tree, round_)
         if known is not None:
             raise Rejected("duplicate", f"the same files as {known}, which was tried before")
+        await self._check_novelty(proposal, child)
         return Stored(await self._recorder.propose(proposal, tree, child.note, rows),
                       child.files)
+
+    async def _check_novelty(self, proposal: Proposal, child: Child) -> None:
+        """Before it costs an evaluation. Raises `Rejected`."""
+        if not self._novelty_gate:
+            return
+        near = await self._recorder.nearest(child.files, proposal.decision.get(SETTLED))
+        if near is not None and near.distance < self._novelty_gate:
+            raise Rejected("not novel", f"its code is {near.distance:.6f} from {near.proposal}, "
+                                        f"nearer than novelty_gate = {self._novelty_gate:g}")
 
     async def _context(self, proposal: Proposal) -> Context:
         parents = tuple([await self._recorder.parent(parent) for parent in proposal.parents])

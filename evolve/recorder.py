@@ -6,11 +6,12 @@ import asyncio
 import functools
 import itertools
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from archive import (
     EVALUATE,
@@ -43,6 +44,13 @@ TIDY_EVERY = 2000
 PARENTS_AT_HAND = 512
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Near(NamedTuple):
+    """A variant, and how far its code is by cosine."""
+
+    proposal: str
+    distance: float
 
 
 class Recorder:
@@ -135,6 +143,17 @@ class Recorder:
     async def proposal(self, proposal_id: str) -> Proposal:
         """Any proposal as it stands."""
         return await self._in_sql(self.archive.proposal, proposal_id)
+
+    async def nearest(self, files: Mapping[str, bytes], settled: int | None) -> Near | None:
+        """The scored variant whose code is the nearest; of those that the decision could see."""
+        vector = await self._in_git(embed, files)
+        snapshot = self.snapshot
+        known = len(snapshot) if settled is None else bisect_right(
+            snapshot.proposals, settled, key=lambda proposal: proposal.number)
+        found = snapshot.space.nearest(vector, 1, known)
+        if not len(found.rows):
+            return None
+        return Near(snapshot.proposals[int(found.rows[0])].id, float(found.distances[0]))
 
     async def tree_of(self, files: Mapping[str, bytes]) -> str:
         """The hash that these files have in git."""

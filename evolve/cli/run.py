@@ -52,9 +52,9 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="made up")] = None,
     runs_dir: RunsDir = None,
     policy: Annotated[str | None, typer.Option(
-        help="weighted, greedy, beam, power_law, map_elites, adaevolve, dgm, hgm, random, "
+        help="map_elites, weighted, greedy, beam, power_law, adaevolve, dgm, hgm, random, "
              "best_of_n, or package.module:Class.",
-        show_default="weighted")] = None,
+        show_default="map_elites")] = None,
     sandbox: Sandbox = None,
     workers: Workers = None,
     max_variants: MaxVariants = None,

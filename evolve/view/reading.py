@@ -23,6 +23,9 @@ from evolve.run import RunFolder
 from evolve.search import make_frame
 from evolve.tasks import Task, load_task
 
+MANY = 5000  # variants, from which on only the best are ranked
+SPARE = 200  # more than are asked for, as the database does not say which of equals is the earliest
+
 
 class Ranked(NamedTuple):
     """A scored variant."""
@@ -77,6 +80,16 @@ class OpenRun:
                                  make_frame(task, self.folder.settings))
         return [Ranked(p.id, snapshot.score_of(p.id)) for p in snapshot.by_merit()]
 
+    def best(self, count: int) -> list[Ranked]:
+        """The best of `ranked`, without ranking all of a large archive."""
+        if "ranked" in self.__dict__ or self.count < MANY or self.archive.counts().get(State.EVALUATED):
+            return self.ranked[:count]
+        names = self.archive.best_scored(count + SPARE, self.task.spec.maximize)
+        numbers = {p.id: p.number for p in self.archive.some(names)}
+        sign = -1.0 if self.task.spec.maximize else 1.0
+        found = [Ranked(name, score) for name, score in self.archive.scores(wanted=names).items()]
+        return sorted(found, key=lambda r: (sign * r.score, numbers[r.id]))[:count]
+
     def variant(self, proposal: Proposal) -> Variant:
         """A proposal with its score, children and cost."""
         found = self.archive.variants_of([proposal.id])
@@ -85,9 +98,10 @@ class OpenRun:
     def proposal(self, which: str) -> Proposal:
         """By id, unique prefix, "best" or "seed". Raises `NotFound`."""
         if which == "best":
-            if not self.ranked:
+            best = self.best(1)
+            if not best:
                 raise NotFound("no variant is scored yet", "resume the run: evolve resume")
-            return self.archive.proposal(self.ranked[0].id)
+            return self.archive.proposal(best[0].id)
         if which == "seed":
             return self.archive.first()
         return self.archive.proposal(which)

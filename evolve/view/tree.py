@@ -26,7 +26,8 @@ class Selection:
 def render_tree(run: OpenRun, selection: Selection) -> Tree:
     """Variants below their first parents; the way to the best is bold."""
     shown = _chosen(run, selection)
-    best_path = set(run.lineage.path(run.ranked[0].id)) if run.ranked else set()
+    best = run.best(1)
+    best_path = set(run.lineage.path(best[0].id)) if best else set()
     hidden = run.count - len(shown)
     title = f"{run.folder.name} · {run.folder.task_name} · {run.count} variants"
     root = Tree(Text(title + (f", {hidden} not shown" if hidden else "")))
@@ -47,7 +48,7 @@ def _chosen(run: OpenRun, selection: Selection) -> list[Variant]:
         return run.archive.variants_of(run.lineage.path(run.proposal(selection.path).id))
     if selection.top is None and run.count <= SHOWN_WHOLE:
         return run.variants
-    best = [ranked.id for ranked in run.ranked[:selection.top or SHOWN_OF_MANY]]
+    best = [ranked.id for ranked in run.best(selection.top or SHOWN_OF_MANY)]
     return run.archive.variants_of(run.lineage.ancestors(best))
 
 

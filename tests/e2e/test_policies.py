@@ -141,3 +141,17 @@ def test_checkout_writes_any_variant(tmp_path: Path, tasks: Path) -> None:
     assert (tmp_path / "out1/capset.py").read_bytes() != (tmp_path / "out0/capset.py").read_bytes()
     again = evolve("checkout", "seed", tmp_path / "out0", "--run", "r", "--runs-dir", tmp_path)
     assert again.code == 2 and "not empty" in again.err
+
+
+def test_what_is_too_near_is_rejected_before_it_costs_an_evaluation(tmp_path: Path, tasks: Path
+                                                                     ) -> None:
+    for workers in (1, 3):
+        done = evolve("run", tasks / "cap_set", "--name", f"w{workers}", "--runs-dir", tmp_path,
+                      *options("map_elites", 20, "--workers", workers),
+                      env={"EVOLVE_NOVELTY_GATE": "0.004"})
+        assert done.code == 0, done.err
+    assert fates(tmp_path, "w1") == fates(tmp_path, "w3")
+    reader = ArchiveReader.open(tmp_path / "w1" / "archive.db")
+    rejected = [p for p in reader.proposals([State.REJECTED]) if p.reason == "not novel"]
+    assert rejected and all(p.tree is None and not reader.evaluations(p.id) for p in rejected)
+    reader.close()
