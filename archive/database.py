@@ -102,5 +102,15 @@ def _set_pragmas(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+def wait_for_disk(connection: Connection, wanted: bool) -> None:
+    """Whether the next commit waits until the disk has it. Before the transaction begins.
+
+    Without it a commit is in the write-ahead log, in order, where a killed process can't take it back.
+    """
+    level = "FULL" if wanted else "NORMAL"
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA synchronous={level}").close()
+
+
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")

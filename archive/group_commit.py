@@ -21,6 +21,7 @@ _T = TypeVar("_T")
 class _Job(NamedTuple):
     work: Callable[[], Any]
     done: Future[Any]
+    secure: bool
 
 
 class GroupCommit:
@@ -40,8 +41,15 @@ class GroupCommit:
 
     def submit(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Queue a job: methods of the archive, reading or writing."""
+        return self._put(lambda: work(*args, **kwargs), False)
+
+    def secure(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Queue a job that is done when the disk has it: what was paid for."""
+        return self._put(lambda: work(*args, **kwargs), True)
+
+    def _put(self, work: Callable[[], _T], secure: bool) -> Future[_T]:
         done: Future[_T] = Future()
-        self._jobs.put(_Job(lambda: work(*args, **kwargs), done))
+        self._jobs.put(_Job(work, done, secure))
         return done
 
     def close(self) -> None:
@@ -88,7 +96,7 @@ class GroupCommit:
     def _commit(self, jobs: list[_Job]) -> None:
         """All in one transaction; if one of them fails, each in its own. Raises `StorageFull`."""
         try:
-            with self._archive.together():
+            with self._archive.together(secure=any(job.secure for job in jobs)):
                 results = [job.work() for job in jobs]
         except StorageFull:
             raise

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, insert, update
 
-from archive.database import create_database, open_for_writing, storage_faults
+from archive.database import create_database, open_for_writing, storage_faults, wait_for_disk
 from archive.reader import NOTES, ArchiveReader, pack_text
 from archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
@@ -190,14 +190,20 @@ class Archive(ArchiveReader):
         return int(key[0])
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Everything that this thread asks inside is one transaction: all of it is kept, or none."""
-        with storage_faults(self.path), self._engine.begin() as connection:
-            self._shared.connection = connection
-            try:
-                yield
-            finally:
-                self._shared.connection = None
+    def together(self, secure: bool = True) -> Iterator[None]:
+        """Everything that this thread asks inside is one transaction: all of it is kept, or none.
+
+        What is not `secure` survives the end of this process, but may be lost, whole and as the
+        last, when the machine loses its power: the disk is not waited for.
+        """
+        with storage_faults(self.path), self._engine.connect() as connection:
+            wait_for_disk(connection, secure)
+            with connection.begin():
+                self._shared.connection = connection
+                try:
+                    yield
+                finally:
+                    self._shared.connection = None
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

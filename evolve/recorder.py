@@ -266,13 +266,13 @@ class Recorder:
 
     async def send_call(self, call: Call) -> Call:
         """Reserve, and record the call before it leaves."""
-        call = replace(call, id=await self._in_sql(self.archive.send_call, call))
+        call = replace(call, id=await self._paid(call, self.archive.send_call))
         self.spend = self.spend.sent(call)
         return call
 
     async def settle_call(self, call: Call) -> Spend:
         """Keep the reply with what it cost."""
-        await self._in_sql(self.archive.settle_call, call)
+        await self._paid(call, self.archive.settle_call)
         self.snapshot.charge(call)
         self.spend = self.spend.ended(call)
         return self.spend
@@ -321,6 +321,11 @@ class Recorder:
 
     async def _in_sql(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.wrap_future(self._sql.submit(work, *args, **kwargs))
+
+    async def _paid(self, call: Call, work: Callable[[Call], int]) -> int:
+        """Write a call; one that costs something is on the disk before anything follows."""
+        submit = self._sql.secure if call.reserved_usd > 0 else self._sql.submit
+        return await asyncio.wrap_future(submit(work, call))
 
     async def _in_git(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
         """A full disk is waited out; the row that names the object comes after it anyway."""
