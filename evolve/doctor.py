@@ -7,6 +7,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,9 +103,10 @@ async def _model(text: str, note: Note) -> Finding:
         name = parse_model(text)
         check_key(name)
         settings = resolve({"model": (text,)}, {}, Path("task.toml")).settings
-        async with local_models(settings, note) as addresses:
-            client = Client(60.0, 0.0, addresses)
-            reply = await client.complete(name, [{"role": "user", "content": "Say hello."}], 16, 1)
+        question = [{"role": "user", "content": "Say hello."}]
+        async with (local_models(settings, note) as addresses,
+                    aclosing(Client(60.0, 0.0, addresses)) as client):
+            reply = await client.complete(name, question, 16, 1)
     except EvolveError as error:
         return Finding("fail", f"model {error.message}", error.hint)
     return Finding("ok", f"model {text} answers: {reply.text.strip()[:40]!r}")

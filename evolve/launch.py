@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -202,9 +202,10 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
         await _ensure_seed(recorder, evaluator, verdict)
         asked = record is None and asker is None
         served = run.settings if asked else run.settings.model_copy(update={"model": ()})
-        async with local_models(served, view.note) as addresses:
-            asker = asker or Caller(run.settings, recorder, view.waiting, addresses)
-            engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record, asker)
+        async with (local_models(served, view.note) as addresses,
+                    aclosing(Caller(run.settings, recorder, view.waiting, addresses)) as caller):
+            engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record,
+                                  asker or caller)
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
             view.launched(run, task, engine.progress())
             stopped = await engine.run()

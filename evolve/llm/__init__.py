@@ -1,8 +1,9 @@
 """Models: one client for every model, calls that are reserved before and stored after they are made."""
 
 from evolve.llm.caller import Caller, OutOfBudget, RecordedCaller
-from evolve.llm.client import Client, Completion, ModelError, ModelFault, check_key
+from evolve.llm.client import Client, Completion, check_key
 from evolve.llm.counting import counter_for
+from evolve.llm.faults import ModelError, ModelFault
 from evolve.llm.local_server import local_models
 from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of

@@ -15,7 +15,8 @@ import tenacity
 from archive import Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
-from evolve.llm.client import GRACE_S, Client, Completion, ModelError, ModelFault
+from evolve.llm.client import GRACE_S, Client, Completion
+from evolve.llm.faults import ModelError, ModelFault
 from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
 from evolve.llm.rate import Rate
@@ -93,6 +94,10 @@ class Caller:
                     await self._rates[name].turn()
                     return await self._once(name, proposal, round_, number, messages)
         raise AssertionError("tenacity raises or returns")
+
+    async def aclose(self) -> None:
+        """End connections that are kept for the next call."""
+        await self._client.aclose()
 
     def _choose(self, proposal: Proposal) -> ModelName:
         """The one that was decided on, while it is there; else one of them, by the proposal's id."""

@@ -14,9 +14,11 @@ SMALL_BYTES = 3000  # a text that short is estimated
 def counter_for(models: Sequence[str]) -> Callable[[str], int]:
     """A counter for the first model of a run; the others' tokenizers differ by little.
 
-    litellm is imported when the first text is counted that is worth it.
+    litellm is imported when the first text is counted that is worth it. It does not know the
+    tokenizer of a server of one's own, so there it is an estimate, too.
     """
-    name = parse_model(models[0]).model if models else ""
+    first = parse_model(models[0]) if models else None
+    name = first.model if first is not None and not first.self_hosted else ""
 
     def count(text: str) -> int:
         size = len(text.encode(errors="surrogatepass"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -51,10 +52,10 @@ def ask_all(folder: Path, given: Settings, count: int = ASKED) -> Asked:
     async def work() -> Asked:
         recorder = make_recorder(folder)
         try:
-            caller = Caller(given, recorder, lambda message: None)
             proposals = [await plan(recorder, number) for number in range(count)]
-            ended = await asyncio.gather(*(caller.ask(p, 0, MESSAGES) for p in proposals),
-                                         return_exceptions=True)
+            async with aclosing(Caller(given, recorder, lambda message: None)) as caller:
+                ended = await asyncio.gather(*(caller.ask(p, 0, MESSAGES) for p in proposals),
+                                             return_exceptions=True)
             assert recorder.spend.calls == recorder.archive.spend().calls
             return Asked(list(ended), recorder.archive.calls(), recorder.archive.spend())
         finally:
