@@ -98,6 +98,7 @@ def measure(engine: str, setting: Setting) -> Row:
             process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=folder,
                 env=os.environ | {"EVALUATED": str(evaluated), "OPENAI_API_KEY": "none",
+                                  "EVOLVE_REPAIRS": "0",  # as many replies as candidates
                                   "EVOLVE_MODEL_CALLS": str(setting.calls)})
             watch = Watch(process.pid)
             process.wait(timeout=GIVE_UP_S)

@@ -16,7 +16,8 @@ class Pace:
     """
 
     def __init__(self, workers: int, model_calls: int) -> None:
-        self._workers, self._calls = workers, model_calls or workers
+        # More proposals than calls: some are on their way to their call, or from it.
+        self._workers, self._calls = workers, model_calls + max(2, model_calls // 4)
         self._propose_s: float | None = None
         self._evaluate_s: float | None = None
 

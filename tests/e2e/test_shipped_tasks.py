@@ -112,7 +112,8 @@ def test_a_score_above_the_ceiling_is_quarantined(tasks: Path, tmp_path: Path) -
     folder = Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
     toml = (folder / "task.toml").read_text().replace("ceiling = 112", "ceiling = 64")
     (folder / "task.toml").write_text(toml)
-    done = evolve("run", folder, "--max-variants", 40, "--json", cwd=tmp_path)
+    done = evolve("run", folder, "--max-variants", 300, "--window", 8, "--policy", "weighted", "--json",
+                  cwd=tmp_path)
     assert done.code == 0, done.err
     tree = evolve("tree", "--json", cwd=tmp_path).json()
     above = [v for v in tree if v["score"] is not None and v["score"] > 64]

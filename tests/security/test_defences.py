@@ -112,12 +112,12 @@ def test_the_servers_memory_is_closed_to_the_same_user() -> None:
 
 def test_the_server_does_not_hear_an_interrupt_of_the_same_user() -> None:
     server = patched_server("    signal.signal(signal.SIGINT, signal.SIG_IGN)", "    pass")
-    try:
-        holds, outcome, traces = held(WeakerBubblewrap(SPEC, server=server),
-                                      "every_signal_to_the_server")
+    try:  # the signal must meet the server between two system calls: not every one does
+        holds = [held(WeakerBubblewrap(SPEC, server=server), "every_signal_to_the_server")[0]
+                 for _ in range(5)]
     finally:
         shutil.rmtree(server, ignore_errors=True)
-    assert not holds, (outcome, traces)
+    assert not all(holds)
 
 
 @pytest.mark.docker
