@@ -149,7 +149,7 @@ def chaos(folder: Path, disk: Path, task: Path, *, seed: int, variants: int, fau
           daemon: bool) -> dict[str, Any]:
     """A run among faults; asserts what must hold in the end and says what happened."""
     chance = random.Random(seed)
-    server = Server(("--latency", 0.1, "--bad-rate", 0.1))
+    server = Server(("--latency", 0.5, "--bad-rate", 0.1))
     server.start()
     limit = ["--max-variants", str(variants), "--runs-dir", str(disk), "--json"]
     with (folder / "printed").open("a") as printed:
