@@ -17,7 +17,8 @@ class Pace:
 
     def __init__(self, workers: int, model_calls: int) -> None:
         # More proposals than calls: some are on their way to their call, or from it.
-        self._workers, self._calls = workers, model_calls + max(2, model_calls // 4)
+        calls = model_calls or workers
+        self._workers, self._calls = workers, calls + calls // 4
         self._propose_s: float | None = None
         self._evaluate_s: float | None = None
 
