@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from archive.schema import REVISION
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open",
          "database is locked")
+_SHORT_WAIT_MS = 100  # the loop waits for it
 
 
 def create_database(path: Path) -> Engine:
@@ -102,14 +104,27 @@ def _set_pragmas(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def wait_for_disk(connection: Connection, wanted: bool) -> None:
-    """Whether the next commit waits until the disk has it. Before the transaction begins.
+def do_not_wait_for_disk(connection: Connection) -> None:
+    """Its commits are in the write-ahead log, in order, where a killed process can't take them back.
 
-    Without it a commit is in the write-ahead log, in order, where a killed process can't take it back.
+    `sync_log` brings them to the disk. Nor does it wait for a lock: who asks again does.
     """
-    level = "FULL" if wanted else "NORMAL"
     driver: Any = connection.connection.driver_connection
-    driver.execute(f"PRAGMA synchronous={level}").close()
+    driver.execute("PRAGMA synchronous=NORMAL").close()
+    driver.execute(f"PRAGMA busy_timeout={_SHORT_WAIT_MS}").close()
+
+
+def sync_log(path: Path) -> None:
+    """Wait until the disk has the write-ahead log. Raises `StorageFull`."""
+    try:
+        log = os.open(f"{path}-wal", os.O_RDONLY)
+        try:
+            os.fdatasync(log)
+        finally:
+            os.close(log)
+    except OSError as error:
+        raise StorageFull(f"{path} can't be written: {error.strerror}",
+                          "make room or mend the rights, then: evolve resume") from None
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -107,10 +107,10 @@ def test_nothing_is_kept_of_a_transaction_that_fails(store: Archive) -> None:
 def test_spend_is_settled_plus_reserved(store: Archive) -> None:
     made = proposal(0)
     store.plan(made)
-    first, lost = store.send_call(call(made)), store.send_call(call(made, 0.25))
+    first, lost = store.send_calls([call(made), call(made, 0.25)])
     assert (store.spend().usd, store.spend().tokens) == (0.75, 200)
-    store.settle_call(replace(call(made), id=first, state=CallState.REPLIED, reply="ü\ud800",
-                              prompt_tokens=7, completion_tokens=3, cost_usd=0.125))
+    store.settle_calls([replace(call(made), id=first, state=CallState.REPLIED, reply="ü\ud800",
+                                prompt_tokens=7, completion_tokens=3, cost_usd=0.125)])
     assert store.expire_calls() == 1
     spend = store.spend()
     assert (spend.settled_usd, spend.uncertain_usd, spend.usd) == (0.125, 0.25, 0.375)
