@@ -12,31 +12,39 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
 from archive.errors import ArchiveError, StorageFull
-from archive.schema import REVISION
+from archive.schema import REVISION, metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open",
          "database is locked")
+_VERSION_TABLE = """CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,
+                    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"""
 _SHORT_WAIT_MS = 100  # the loop waits for it
 
 
 def create_database(path: Path) -> Engine:
     """A new database at the newest schema. Raises `StorageFull`."""
-    engine = open_for_writing(path, new=True)
+    engine = _writing_engine(path)
     with storage_faults(path), engine.begin() as connection:
-        _migrate(connection)
+        metadata.create_all(connection)  # what all migrations together give, without alembic's second
+        connection.exec_driver_sql(_VERSION_TABLE)
+        connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{REVISION}')")
     return engine
 
 
-def open_for_writing(path: Path, new: bool = False) -> Engine:
+def open_for_writing(path: Path) -> Engine:
     """The one writer's engine, migrated to the newest schema. Raises `ArchiveError`."""
+    engine = _writing_engine(path)
+    if check_revision(engine, path) != REVISION:
+        with storage_faults(path), engine.begin() as connection:
+            _migrate(connection)
+    return engine
+
+
+def _writing_engine(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin_immediate)
-    if not new:
-        check_revision(engine, path)
-        with storage_faults(path), engine.begin() as connection:
-            _migrate(connection)
     return engine
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, CursorResult, insert, update
+from sqlalchemy import Connection, CursorResult, bindparam, insert, update
 
 from archive.database import (
     create_database,
@@ -22,6 +22,16 @@ from archive.database import (
 from archive.reader import NOTES, ArchiveReader, pack_text
 from archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+
+# Built once: what a statement says does not change, only what is bound to it.
+_NEW_PROPOSAL, _NEW_PARENT, _NEW_VECTOR = insert(proposals), insert(parents), insert(vectors)
+_NEW_EVALUATION, _NEW_CALL, _NEW_EVENT = insert(evaluations), insert(calls), insert(events)
+_THE_PROPOSAL = update(proposals).where(proposals.c.id == bindparam("which"))
+_THE_OPEN_PROPOSAL = _THE_PROPOSAL.where(
+    proposals.c.state.not_in([state.value for state in State if state.finished]))
+_THE_CALL = update(calls).where(calls.c.id == bindparam("which"))
+_OF_A_PROPOSAL = [c.name for c in proposals.columns]
+_OF_AN_EVALUATION = [c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")]
 
 
 class StoredVector(NamedTuple):
@@ -57,14 +67,14 @@ class Archive(ArchiveReader):
             return [self._plan(connection, proposal) for proposal in planned][-1]
 
     def _plan(self, connection: Connection, proposal: Proposal) -> int:
-        values = {c.name: getattr(proposal, c.name) for c in proposals.columns}
-        connection.execute(insert(proposals), values | {
+        values = {name: getattr(proposal, name) for name in _OF_A_PROPOSAL}
+        connection.execute(_NEW_PROPOSAL, values | {
             "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision)),
             "measures": "{}"})
         rows = [{"child": proposal.id, "position": position, "parent": parent}
                 for position, parent in enumerate(proposal.parents)]
         if rows:
-            connection.execute(insert(parents), rows)
+            connection.execute(_NEW_PARENT, rows)
         return self._event(connection, "planned", proposal.id, {"number": proposal.number})
 
     def propose(self, proposal: str, tree: str, commit: str, note: str,
@@ -91,7 +101,7 @@ class Archive(ArchiveReader):
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
             if vector is not None:
-                connection.execute(insert(vectors), {
+                connection.execute(_NEW_VECTOR, {
                     "proposal": proposal, "source": vector.source, "data": vector.data})
             return self._end(connection, proposal, State.SCORED, {"kept": kept.value}, {
                 "kept": kept.value, "novelty": novelty, "improvement": improvement,
@@ -125,7 +135,7 @@ class Archive(ArchiveReader):
             return [self._send(connection, call) for call in sent]
 
     def _send(self, connection: Connection, call: Call) -> int:
-        result = connection.execute(insert(calls), {
+        result = connection.execute(_NEW_CALL, {
             "proposal": call.proposal, "round": call.round, "attempt": call.attempt,
             "model": call.model, "state": CallState.SENT.value,
             "request": pack_text(call.request), "reserved_tokens": call.reserved_tokens,
@@ -139,17 +149,15 @@ class Archive(ArchiveReader):
             return [self._settle(connection, call) for call in settled][-1]
 
     def _settle(self, connection: Connection, call: Call) -> int:
-        connection.execute(update(calls).where(calls.c.id == call.id).values(
-            state=call.state.value, finish_reason=call.finish_reason, error=call.error,
-            reply=None if call.reply is None else pack_text(call.reply),
-            prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens,
-            cost_usd=call.cost_usd, seconds=call.seconds))
+        connection.execute(_THE_CALL, {
+            "which": call.id, "state": call.state.value, "finish_reason": call.finish_reason,
+            "error": call.error, "reply": None if call.reply is None else pack_text(call.reply),
+            "prompt_tokens": call.prompt_tokens, "completion_tokens": call.completion_tokens,
+            "cost_usd": call.cost_usd, "seconds": call.seconds})
         if call.state is CallState.REPLIED:
             # The seed asks, too, for notes, and it has long been scored.
-            connection.execute(update(proposals).where(
-                proposals.c.id == call.proposal,
-                proposals.c.state.not_in([s.value for s in State if s.finished]))
-                               .values(state=State.REPLIED.value))
+            connection.execute(_THE_OPEN_PROPOSAL, {
+                "which": call.proposal, "state": State.REPLIED.value})
         return self._event(connection, "call", call.proposal, {
             "state": call.state.value, "model": call.model, "cost_usd": call.cost_usd})
 
@@ -181,23 +189,21 @@ class Archive(ArchiveReader):
         """The event of a change, and the proposal's new state; returns the event's id."""
         event = self._event(connection, state.value, proposal, data)
         ended = {"finished_at": self.clock(), "finished_event": event} if state.finished else {}
-        connection.execute(update(proposals).where(proposals.c.id == proposal)
-                           .values(state=state.value, **values, **ended))
+        connection.execute(_THE_PROPOSAL, {"which": proposal, "state": state.value, **values, **ended})
         return event
 
     def _insert_evaluations(self, connection: Connection, proposal: str,
                             rows: Sequence[Evaluation]) -> None:
         if not rows:
             return
-        names = [c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")]
-        connection.execute(insert(evaluations), [
-            {name: getattr(row, name, None) for name in names} | {
+        connection.execute(_NEW_EVALUATION, [
+            {name: getattr(row, name, None) for name in _OF_AN_EVALUATION} | {
                 "proposal": proposal, "case_id": row.case, "created_at": self.clock(),
                 "metrics": json.dumps(dict(row.metrics))} for row in rows])
 
     def _event(self, connection: Connection, kind: str, proposal: str | None,
                data: Mapping[str, Any]) -> int:
-        result = connection.execute(insert(events), {
+        result = connection.execute(_NEW_EVENT, {
             "at": self.clock(), "kind": kind, "proposal": proposal, "data": json.dumps(dict(data))})
         return _key_of(result)
 
