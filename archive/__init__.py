@@ -15,7 +15,9 @@ from archive.outcomes import Outcome
 from archive.ranking import Ranking
 from archive.reader import ArchiveReader
 from archive.records import (
+    EMBEDDING,
     EVALUATE,
+    JUDGE,
     SEED,
     Call,
     CallState,
@@ -34,10 +36,10 @@ from archive.source import fingerprint
 from archive.store import Archive, StoredVector
 
 __all__ = [
-    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError",
-    "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution", "Evaluation",
-    "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island", "Islands", "Kept", "Lineage",
-    "Measure", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking", "Snapshot",
-    "Spend", "State", "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed",
-    "fingerprint", "measure_code", "measure_rows", "pack_vector", "unit",
+    "BUILT_IN", "EMBEDDING", "EVALUATE", "JUDGE", "SEED", "TOKENS", "Advance", "Archive",
+    "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution",
+    "Evaluation", "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island", "Islands", "Kept",
+    "Lineage", "Measure", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking",
+    "Snapshot", "Spend", "State", "StorageFull", "StoredVector", "Variant", "Vector", "derive_id",
+    "embed", "fingerprint", "measure_code", "measure_rows", "pack_vector", "unit",
 ]

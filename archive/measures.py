@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from archive.records import Evaluation
 from archive.source import Token, tokens
 
-BUILT_IN = ("code_length", "complexity", "runtime", "novelty")
+BUILT_IN = ("code_length", "complexity", "runtime", "novelty", "behaviour")
 _BRANCHES = {"if", "elif", "for", "while", "and", "or", "except", "catch", "case", "&&", "||", "?"}
 
 

@@ -45,6 +45,7 @@ class CallState(StrEnum):
 
 
 SEED = "seed"  # the operator of proposal 0
+EMBEDDING, JUDGE = -1, -2  # rounds of calls that write no code; JUDGE less the round that is judged
 EVALUATE = "evaluate"  # the operator of a decision to learn more about its parent
 
 
@@ -132,7 +133,7 @@ class Call:
 
     id: int
     proposal: str
-    round: int  # 0 the first answer, 1 the repair
+    round: int  # 0 the first answer, 1 the repair; see JUDGE and EMBEDDING
     attempt: int
     model: str
     request: str  # JSON

@@ -244,6 +244,10 @@ class Snapshot:
         self._judge(row, self.merit(row) if known else None, value)
         self.archipelago.update(row, value)
 
+    def behaviour(self, observed: Iterable[Evaluation | Observation]) -> float:
+        """How new the scores of a variant are, case by case, before it is added."""
+        return self.trials.behaviour(self._trials_of(observed))
+
     def _trials_of(self, observed: Iterable[Evaluation | Observation]) -> list[Trial]:
         """What counts for the search, as values."""
         trials, sign, cases = [], self.sign, self.trials.cases

@@ -154,7 +154,7 @@ class Archive(ArchiveReader):
             "error": call.error, "reply": None if call.reply is None else pack_text(call.reply),
             "prompt_tokens": call.prompt_tokens, "completion_tokens": call.completion_tokens,
             "cost_usd": call.cost_usd, "seconds": call.seconds})
-        if call.state is CallState.REPLIED:
+        if call.state is CallState.REPLIED and call.round >= 0:
             # The seed asks, too, for notes, and it has long been scored.
             connection.execute(_THE_OPEN_PROPOSAL, {
                 "which": call.proposal, "state": State.REPLIED.value})

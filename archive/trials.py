@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from archive.columns import Growing
 
 Z = 1.959964  # two-sided 95 %
+NEAREST = 10
 
 
 class Interval(NamedTuple):
@@ -118,6 +119,26 @@ class Trials:
     def mean(self, row: int) -> float:
         """Over the cases that were tried, of the mean of each; NaN when none was."""
         return _mean(self.sums[row].tolist(), self.counts[row].tolist())
+
+    def behaviour(self, seen: Sequence[Trial]) -> float:
+        """How new the scores by case are: the mean distance to the ten nearest; 1 when there is none.
+
+        Euclidean over the cases that both have tried, each in units of its own spread. Lehman and
+        Stanley 2011, eq. 1, with the scores as the behaviour.
+        """
+        means = self.means
+        own = np.full(len(self.cases), np.nan)
+        for trial in seen:
+            if trial.value is not None:
+                own[self.cases[trial.case]] = trial.value
+        both = ~np.isnan(means) & ~np.isnan(own)
+        rows = np.flatnonzero(both.any(axis=1))
+        if not len(rows):
+            return 1.0
+        spread = np.ptp(np.vstack([np.where(both, means, own)[rows], own]), axis=0)
+        apart = np.where(both, (means - own) / np.where(spread > 0, spread, 1.0), 0.0)[rows]
+        distances = np.sqrt((apart ** 2).sum(axis=1) / both[rows].sum(axis=1))
+        return round(float(np.sort(distances)[:NEAREST].mean()), 6)
 
     def complete(self, row: int) -> bool:
         """Whether every case was tried."""

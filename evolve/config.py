@@ -45,6 +45,10 @@ class Settings(BaseModel):
         0, ge=0, description="scored variants after which the worse islands begin again; 0: never")
     novelty_gate: float = Field(
         0.0, ge=0, le=2, description="reject children so near to a variant, by cosine; 0: none")
+    novelty_judge: str | None = Field(
+        None, description="a model that may let such children pass: it says whether they differ")
+    embedding: str | None = Field(
+        None, description="a model of vectors for novelty, or transformer:NAME; none: token n-grams")
     mates: str = Field(
         "drawn", description="second parents: drawn, distant, complementary or preference")
     repeats: int = Field(

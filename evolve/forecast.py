@@ -44,7 +44,11 @@ class _Listening:
     def __init__(self) -> None:
         self.asked: tuple[Proposal, Messages] | None = None
 
-    async def ask(self, proposal: Proposal, round_: int, messages: Messages) -> Answered:
+    async def embed(self, proposal: Proposal, text: str) -> list[float]:
+        raise OutOfBudget("nothing is sent in a dry run")
+
+    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
+                  ) -> Answered:
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
 
@@ -77,7 +81,8 @@ async def dry_run(task: Task, resolved: Resolved, note: Callable[[str], None]) -
         raise UsageError("a dry run shows what a model would be asked", "give one: --model NAME")
     listening = _Listening()
     with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
-        settings = resolved.settings.model_copy(update={"runs_dir": Path(folder)})
+        settings = resolved.settings.model_copy(update={
+            "runs_dir": Path(folder), "embedding": None})
         await start_run(task, dataclasses.replace(resolved, settings=settings), None, _Quiet(note),
                         Interrupt(), listening)
     if listening.asked is None:

@@ -21,8 +21,14 @@ from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
 from evolve.interrupt import Interrupt
 from evolve.llm import (
+    INSIDE,
     Caller,
+    Embedder,
+    ModelEmbedder,
     RecordedCaller,
+    TokenEmbedder,
+    TransformerEmbedder,
+    asked_models,
     check_key,
     counter_for,
     local_models,
@@ -34,7 +40,7 @@ from evolve.operators import Operator, make_operator
 from evolve.operators.prompting import Prompts
 from evolve.order import AsFinished, ByNumber, Order
 from evolve.progress import Listener, Progress
-from evolve.proposer import Asker, Proposer
+from evolve.proposer import Asker, Gate, Proposer
 from evolve.recorder import Recorder
 from evolve.replay import AsRecorded, Record
 from evolve.run import RunFolder, create_run, write_run_toml
@@ -200,13 +206,16 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     interrupt.watch(run.stop_file)
     try:
         recorder.archive.expire_calls()
-        await _ensure_seed(recorder, evaluator, verdict)
         asked = record is None and asker is None
-        served = run.settings if asked else run.settings.model_copy(update={"model": ()})
+        nobody = {"model": (), "embedding": None, "novelty_judge": None}
+        served = run.settings if asked else run.settings.model_copy(update=nobody)
+        recorded = None if record is None else RecordedCaller(record.calls)
         async with (local_models(served, view.note) as addresses,
                     aclosing(Caller(run.settings, recorder, view.waiting, addresses)) as caller):
+            recorder.vectors.embedder = make_embedder(run.settings, recorded or asker or caller)
+            await _ensure_seed(recorder, evaluator, verdict)
             engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record,
-                                  asker or caller)
+                                  recorded or asker or caller)
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
             view.launched(run, task, engine.progress())
             stopped = await engine.run()
@@ -233,20 +242,32 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         raise ConfigError("the run has begun proposals that need a model", "give one: --model NAME")
     decider: Decider
     if record is not None:
-        asker = RecordedCaller(record.calls)
         decider, order = record, make_order(settings, recorder, record)
     else:
         decider = PolicyDecider(make_search(settings, mix), settings.seed, settings.samples)
         order = make_order(settings, recorder, None)
     prompts = make_prompts(evaluator.task, settings)
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
-                        settings.repairs, settings.novelty_gate if record is None else 0.0)
+                        settings.repairs, _gate_of(settings) if record is None else None)
     notes = None
     if asks and record is None and settings.notes != "off":
         notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,
                           asker if settings.notes == "model" else None)
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt, order,
                   settings.model_calls * settings.samples if asks else 0, notes)
+
+
+def make_embedder(settings: Settings, asker: Asker) -> Embedder:
+    """Of vectors for novelty. Raises `ConfigError` or `PrerequisiteError`."""
+    if settings.embedding is None:
+        return TokenEmbedder()
+    if settings.embedding.startswith(INSIDE):
+        return TransformerEmbedder(settings.embedding)
+    return ModelEmbedder(settings.embedding, asker)
+
+
+def _gate_of(settings: Settings) -> Gate:
+    return Gate(settings.novelty_gate, settings.novelty_judge)
 
 
 def make_prompts(task: Task, settings: Settings) -> Prompts:
@@ -298,7 +319,7 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
 async def check_models(settings: Settings) -> None:
     """Names, prices and keys of the models, before anything is spent. Raises `ConfigError`."""
     load_keys()
-    for text in settings.model:
+    for text in asked_models(settings):
         name = parse_model(text)
         await asyncio.to_thread(price_of, name, settings.price, settings.price_per_second)
         await asyncio.to_thread(check_key, name)

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from archive import Evaluation, Proposal
+from archive import JUDGE, Evaluation, Proposal
 from evolve.evaluation import Verdict
-from evolve.llm import SHARED, ModelError, ModelFault
+from evolve.llm import SHARED, ModelError, ModelFault, OutOfBudget, as_text
 from evolve.operators import (
     Ask,
     Child,
@@ -44,8 +44,17 @@ class Answered(Protocol):
 class Asker(Protocol):
     """Who answers for the models: a caller within its budget, or a record."""
 
-    async def ask(self, proposal: Proposal, round_: int, messages: list[dict[str, str]]
-                  ) -> Answered: ...
+    async def ask(self, proposal: Proposal, round_: int, messages: list[dict[str, str]],
+                  model: str | None = None) -> Answered: ...
+
+    async def embed(self, proposal: Proposal, text: str) -> list[float]: ...
+
+
+class Gate(NamedTuple):
+    """Children nearer than `distance` to a variant are turned away, unless the judge lets them pass."""
+
+    distance: float = 0.0
+    judge: str | None = None
 
 
 class Stored(NamedTuple):
@@ -60,8 +69,8 @@ class Proposer:
 
     def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
                  recorder: Recorder, asker: Asker | None, order: Order,
-                 prompts: Prompts | None = None, repairs: int = 1, novelty_gate: float = 0.0) -> None:
-        self._novelty_gate = novelty_gate
+                 prompts: Prompts | None = None, repairs: int = 1, gate: Gate | None = None) -> None:
+        self._gate = gate or Gate()
         self._prompts, self._repairs = prompts or Prompts(), repairs
         self.task, self._seed, self._operators = task, seed, operators
         self._recorder, self._asker, self._order = recorder, asker, order
@@ -105,18 +114,37 @@ class Proposer:
         known = self._order.early(proposal, tree, round_)
         if known is not None:
             raise Rejected("duplicate", f"the same files as {known}, which was tried before")
-        await self._check_novelty(proposal, child)
+        await self._check_novelty(proposal, context, child, round_)
         return Stored(await self._recorder.propose(proposal, tree, child.note, rows),
                       child.files)
 
-    async def _check_novelty(self, proposal: Proposal, child: Child) -> None:
+    async def _check_novelty(self, proposal: Proposal, context: Context, child: Child, round_: int
+                             ) -> None:
         """Before it costs an evaluation. Raises `Rejected`."""
-        if not self._novelty_gate:
+        if not self._gate.distance:
             return
-        near = await self._recorder.nearest(child.files, proposal.decision.get(SETTLED))
-        if near is not None and near.distance < self._novelty_gate:
+        near = await self._recorder.nearest(proposal, child.files, proposal.decision.get(SETTLED))
+        if near is None or near.distance >= self._gate.distance:
+            return
+        first = await self._recorder.files_of(near.proposal)
+        if not await self._differ(proposal, context, (first, child.files), round_):
             raise Rejected("not novel", f"its code is {near.distance:.6f} from {near.proposal}, "
-                                        f"nearer than novelty_gate = {self._novelty_gate:g}")
+                                        f"nearer than novelty_gate = {self._gate.distance:g}")
+
+    async def _differ(self, proposal: Proposal, context: Context,
+                      programs: tuple[Mapping[str, bytes], Mapping[str, bytes]], round_: int) -> bool:
+        """What the judge says of two programs; where there is none to be had, they do not."""
+        if self._gate.judge is None or self._asker is None:
+            return False
+        first, second = map(as_text, programs)
+        question = self._prompts.render("judge.j2", first=first, second=second)
+        messages = [{"role": "system", "content": self._prompts.render("system.j2")},
+                    {"role": "user", "content": question}]
+        try:
+            answer = await self._asker.ask(proposal, JUDGE - round_, messages, self._gate.judge)
+        except (OutOfBudget, ModelError):
+            return False
+        return "DIFFERENT" in answer.text.upper() and "SAME" not in answer.text.upper()
 
     async def _context(self, proposal: Proposal) -> Context:
         parents = tuple([await self._recorder.parent(parent) for parent in proposal.parents])

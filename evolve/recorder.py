@@ -16,7 +16,6 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 from archive import (
     EVALUATE,
-    TOKENS,
     Archive,
     Call,
     CallState,
@@ -33,7 +32,6 @@ from archive import (
     State,
     StorageFull,
     StoredVector,
-    Vector,
     embed,
     measure_code,
     measure_rows,
@@ -41,10 +39,10 @@ from archive import (
 )
 from evolve.operators import Parent
 from evolve.order import Trees
+from evolve.vectors import Vectors
 
 TIDY_EVERY = 2000
 PARENTS_AT_HAND = 512
-SMALL_BYTES = 64 * 1024  # what the loop may read by itself
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -73,6 +71,7 @@ class Recorder:
         self._replied = archive.replied()  # proposals that may be asked again and have a reply
         self._notes: dict[int, str] = {}
         self._at_hand: dict[str, tuple[Mapping[str, bytes], list[Evaluation]]] = {}  # what parents need
+        self.vectors = Vectors()
         self._since_tidy = 0
         with _without_collector():
             everything = archive.proposals(short=True)
@@ -156,9 +155,10 @@ class Recorder:
         """Any proposal as it stands."""
         return await self._in_sql(self.archive.proposal, proposal_id)
 
-    async def nearest(self, files: Mapping[str, bytes], settled: int | None) -> Near | None:
+    async def nearest(self, proposal: Proposal, files: Mapping[str, bytes], settled: int | None
+                      ) -> Near | None:
         """The scored variant whose code is the nearest; of those that the decision could see."""
-        vector = await _embedded(files)
+        vector = await self.vectors.of(proposal, files)
         snapshot = self.snapshot
         known = len(snapshot) if settled is None else bisect_right(
             snapshot.proposals, settled, key=lambda proposal: proposal.number)
@@ -231,7 +231,7 @@ class Recorder:
     async def score(self, proposal: Proposal, files: Mapping[str, bytes], score: float,
                     rows: Sequence[Evaluation], quarantined: bool, kept_rows: bool = False) -> Proposal:
         """It was evaluated: say what adding it meant. `kept_rows`: the archive has them already."""
-        vector = await _embedded(files)
+        vector = await self.vectors.of(proposal, files)
         value = score * self.snapshot.sign
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
         improvement = value - max(known) if known else None
@@ -242,6 +242,8 @@ class Recorder:
             kept = Kept.IMPROVED if improvement is not None and improvement > 0 else Kept.KEPT
         novelty = self.snapshot.space.novelty(vector)
         measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
+        if len(self.snapshot.frame.cases) > 1:
+            measures["behaviour"] = self.snapshot.behaviour(rows)
         done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
                        improvement=improvement, quarantined=quarantined, measures=measures)
         self.snapshot.add(done, score, rows, vector)
@@ -249,7 +251,7 @@ class Recorder:
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
             self.archive.score, proposal.id, () if kept_rows else rows, kept, novelty, improvement,
-            quarantined, measures, StoredVector(TOKENS, pack_vector(vector)))
+            quarantined, measures, StoredVector(self.vectors.embedder.source, pack_vector(vector)))
         return done
 
     async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
@@ -339,6 +341,7 @@ class Recorder:
     def _count(self, proposal: Proposal, state: State) -> None:
         self._attempts.pop(proposal.id, None)
         self._replied.discard(proposal.id)
+        self.vectors.forget(proposal.id)
         if proposal.number > 0:
             self.counts[state] = self.counts.get(state, 0) + 1
 
@@ -386,10 +389,3 @@ def _without_collector() -> Iterator[None]:
         gc.freeze()
     finally:
         gc.enable()
-
-
-async def _embedded(files: Mapping[str, bytes]) -> Vector:
-    """The vector of a tree; a large one is not read on the loop."""
-    if sum(map(len, files.values())) > SMALL_BYTES:
-        return await asyncio.to_thread(embed, files)
-    return embed(files)

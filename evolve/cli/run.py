@@ -71,6 +71,9 @@ def run(
     samples: Annotated[int | None, typer.Option(
         min=1, help="Replies asked for with one prompt: as many children of one decision.",
         show_default="1")] = None,
+    embedding: Annotated[str | None, typer.Option(
+        help="Model of vectors for novelty: as --model, or transformer:NAME.",
+        show_default="token n-grams, no model")] = None,
     budget: Budget = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
@@ -92,7 +95,7 @@ def run(
     flags = _limits(sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls,
                     price)
     flags |= {"runs_dir": runs_dir, "policy": policy, "seed": seed, "window": window,
-              "target": target, "plateau": plateau, "samples": samples,
+              "target": target, "plateau": plateau, "samples": samples, "embedding": embedding,
               "operators": parse_weights(operator or ())}
     resolved = resolve(flags, task.spec.run, task.folder / "task.toml")
     if dry_run:

@@ -6,16 +6,17 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import tenacity
 
-from archive import Call, CallState, Proposal, Spend
+from archive import EMBEDDING, Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
 from evolve.llm.client import GRACE_S, Ask, Client, Completion, Messages
+from evolve.llm.embedding import INSIDE, pack_numbers, unpack_numbers
 from evolve.llm.faults import ModelError, ModelFault
 from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
@@ -26,6 +27,7 @@ ATTEMPTS = 3  # at least; then for as long as `patience_s` allows
 LONGEST_PAUSE_S = 20.0
 SLACK_S = 60.0  # a call is not cut off to the second on a machine that is busy
 _MESSAGE_TOKENS = 16  # what a chat template adds to a message, at most
+_T = TypeVar("_T")
 
 
 class OutOfBudget(Exception):
@@ -64,27 +66,58 @@ class Caller:
                  addresses: Mapping[str, str] | None = None) -> None:
         self.settings, self._rows, self._waiting = settings, rows, waiting
         self._models = [parse_model(text) for text in settings.model]
+        asked = [parse_model(text) for text in asked_models(settings)]
         self._prices = {name: price_of(name, settings.price, settings.price_per_second)
-                        for name in self._models}
-        self._rates = {name: Rate(_limit_of(name, settings)) for name in self._models}
+                        for name in asked}
+        self._rates = {name: Rate(_limit_of(name, settings)) for name in asked}
         self._client = Client(settings.call_timeout_s, addresses or {})
         self._shared: dict[int, asyncio.Task[object]] = {}  # requests for several, by the first number
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
         self._out = 0  # calls that are on their way
 
-    async def ask(self, proposal: Proposal, round_: int, messages: Messages) -> Answer:
+    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
+                  ) -> Answer:
         """The reply to a round of a proposal: the stored one, else a new one.
 
-        Proposals that share a prompt (`SHARED` in their decisions) are answered by one request: who
-        comes first asks for all of them, and the others find their replies stored.
+        `model` is asked, or one of the run's models. Proposals that share a prompt (`SHARED` in their
+        decisions) are answered by one request: who comes first asks for all of them, and the others
+        find their replies stored.
         Raises `OutOfBudget`, `ModelError` (after retries), `Overrun`.
         """
         stored = await self._stored(proposal, round_)
         if stored is None and round_ == 0 and SHARED in proposal.decision:
             await self._ask_for_all(Shared(*proposal.decision[SHARED]), proposal, messages)
             stored = await self._stored(proposal, round_)  # none: the server gave fewer than asked
-        return stored or (await self._ask([proposal], round_, messages))[0]
+        name = parse_model(model) if model else self._choose(proposal)
+        return stored or (await self._ask(name, [proposal], round_, messages))[0]
+
+    async def embed(self, proposal: Proposal, text: str) -> list[float]:
+        """The vector of a text by the run's model of vectors: the stored one, else a new one.
+
+        Raises as `ask` does.
+        """
+        for call in await self._rows.replies(proposal.id):
+            if call.round == EMBEDDING and json.loads(call.request)["input"] == text:
+                return unpack_numbers(call.reply or "")
+        assert self.settings.embedding is not None
+        name = parse_model(self.settings.embedding)
+        return await self._patiently(name, lambda attempt: self._embed_once(
+            name, proposal, attempt, text))
+
+    async def _embed_once(self, name: ModelName, proposal: Proposal, attempt: int, text: str
+                          ) -> list[float]:
+        tokens, usd = self._bound(name, [{"content": text}], 0)
+        sent = await self._reserve([Call(
+            0, proposal.id, EMBEDDING, attempt, str(name), json.dumps({"input": text}),
+            CallState.SENT, tokens, usd)])
+        started = time.perf_counter()
+        found = await self._or_settle(name, sent, self._client.embed(name, [text]))
+        seconds, numbers = time.perf_counter() - started, pack_numbers(found.vectors[0])
+        cost = self._prices[name].cost(found.tokens, 0, 0, seconds)
+        await self._settle([replace(sent[0], state=CallState.REPLIED, reply=numbers, seconds=seconds,
+                                    prompt_tokens=found.tokens, cost_usd=cost)])
+        return unpack_numbers(numbers)
 
     async def _stored(self, proposal: Proposal, round_: int) -> Answer | None:
         for call in await self._rows.replies(proposal.id):
@@ -98,14 +131,20 @@ class Caller:
         if under_way is None:
             asked = [each for each in shared.proposals(proposal, self.settings.seed)
                      if not await self._rows.replies(each.id)]
-            under_way = asyncio.create_task(self._ask(asked, 0, messages))
+            name = self._choose(asked[0])
+            under_way = asyncio.create_task(self._ask(name, asked, 0, messages))
             self._shared[shared.first] = under_way
             under_way.add_done_callback(lambda _: self._shared.pop(shared.first, None))
         await asyncio.shield(under_way)
 
-    async def _ask(self, asking: Sequence[Proposal], round_: int, messages: Messages) -> list[Answer]:
+    async def _ask(self, name: ModelName, asking: Sequence[Proposal], round_: int, messages: Messages
+                   ) -> list[Answer]:
         """New replies, for one proposal or for several that share a prompt."""
-        name = self._choose(asking[0])
+        return await self._patiently(name, lambda attempt: self._once(
+            name, asking, round_, attempt, messages))
+
+    async def _patiently(self, name: ModelName, once: Callable[[int], Awaitable[_T]]) -> _T:
+        """Try again as long as it is worth it, `once` with the number of the attempt."""
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
             stop=tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
@@ -114,9 +153,8 @@ class Caller:
         async with self._free:
             async for attempt in retrying:
                 with attempt:
-                    number = attempt.retry_state.attempt_number - 1
                     await self._rates[name].turn()
-                    return await self._once(name, asking, round_, number, messages)
+                    return await once(attempt.retry_state.attempt_number - 1)
         raise AssertionError("tenacity raises or returns")
 
     async def aclose(self) -> None:
@@ -146,10 +184,17 @@ class Caller:
         request = json.dumps(ask.request(messages))
         calls = await self._reserve([
             Call(0, each.id, round_, attempt, str(name), request, CallState.SENT,
-                 *self._bound(name, () if place else messages)) for place, each in enumerate(asking)])
+                 *self._bound(name, () if place else messages, self.settings.reply_tokens))
+            for place, each in enumerate(asking)])
+        started = time.perf_counter()
+        reply = await self._or_settle(name, calls, self._client.complete(name, messages, ask))
+        return await self._keep(calls, reply, self._prices[name], time.perf_counter() - started)
+
+    async def _or_settle(self, name: ModelName, calls: Sequence[Call], request: Awaitable[_T]) -> _T:
+        """What the request gives; where it fails, its calls have ended, charged or not."""
         started = time.perf_counter()
         try:
-            reply = await self._client.complete(name, messages, ask)
+            return await request
         except ModelError as error:
             lost = error.fault is ModelFault.UNKNOWN
             if error.retry_after_s is not None:
@@ -159,20 +204,19 @@ class Caller:
             await self._settle([replace(call, error=error.message, seconds=seconds, state=state)
                                 for call in calls])
             raise
-        return await self._keep(calls, reply, self._prices[name], time.perf_counter() - started)
 
     def _temperature(self, proposal: Proposal) -> float:
         """From the schedule, by the number of the decision."""
         schedule = self.settings.temperature
         return schedule[proposal.number % len(schedule)]
 
-    def _bound(self, name: ModelName, messages: Sequence[Mapping[str, str]]) -> tuple[int, float]:
+    def _bound(self, name: ModelName, messages: Sequence[Mapping[str, str]], reply: int
+               ) -> tuple[int, float]:
         """Tokens and dollars that a reply can't exceed: a token is at least one byte.
 
         Of several replies to one request the first one bears the prompt and the time.
         """
         prompt = sum(len(m["content"].encode()) + _MESSAGE_TOKENS for m in messages)
-        reply = self.settings.reply_tokens
         seconds = self.settings.call_timeout_s + GRACE_S + SLACK_S if messages else 0.0
         return prompt + reply, self._prices[name].bound(prompt, reply, seconds)
 
@@ -222,16 +266,36 @@ class Caller:
                 self._settled.notify_all()
 
 
+def asked_models(settings: Settings) -> list[str]:
+    """Every model that a run may send something to."""
+    vectors = settings.embedding
+    remote = [vectors] if vectors and not vectors.startswith(INSIDE) else []
+    judge = [settings.novelty_judge] if settings.novelty_judge else []
+    return [*dict.fromkeys([*settings.model, *judge, *remote])]
+
+
 class RecordedCaller:
     """Answers from another run's rows: nothing is sent and nothing is paid."""
 
     def __init__(self, calls: Sequence[Call]) -> None:
-        self._replies = {(call.proposal, call.round): call for call in calls
-                         if call.state is CallState.REPLIED}
+        replied = [call for call in calls if call.state is CallState.REPLIED]
+        self._replies = {(call.proposal, call.round): call for call in replied}
+        self._vectors: dict[str, list[Call]] = {}
+        for call in replied:
+            if call.round == EMBEDDING:
+                self._vectors.setdefault(call.proposal, []).append(call)
         self._refused = {(call.proposal, call.round): call.error or "" for call in calls
                          if call.state is CallState.FAILED}
 
-    async def ask(self, proposal: Proposal, round_: int, messages: Messages) -> Answer:
+    async def embed(self, proposal: Proposal, text: str) -> list[float]:
+        """The recorded vector of that text. Raises `RunError` when there is none."""
+        for call in self._vectors.get(proposal.id, ()):
+            if json.loads(call.request)["input"] == text:
+                return unpack_numbers(call.reply or "")
+        raise RunError(f"no vector is recorded for {proposal.id}", "resume the run first")
+
+    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
+                  ) -> Answer:
         """The recorded reply of that proposal and round. Raises `RunError` when there is none."""
         call = self._replies.get((proposal.id, round_))
         if call is None and (round_ > 0 or (proposal.id, round_) in self._refused):

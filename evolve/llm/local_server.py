@@ -25,7 +25,7 @@ from pathlib import Path
 from evolve.config import Settings
 from evolve.errors import PrerequisiteError
 from evolve.llm import keeper
-from evolve.llm.names import ModelName, parse_model
+from evolve.llm.names import LOCAL, ModelName, parse_model
 from evolve.llm.server_faults import explain_end
 
 LINGER_S = 5.0
@@ -45,7 +45,8 @@ class Served:
 @asynccontextmanager
 async def local_models(settings: Settings, note: Note) -> AsyncIterator[Mapping[str, str]]:
     """Start or find a server for every `vllm:` model; model -> address. Raises `PrerequisiteError`."""
-    names = [name for name in map(parse_model, settings.model) if name.local is not None]
+    models = [*settings.model, *([settings.embedding] if settings.embedding else [])]
+    names = [parse_model(model) for model in models if model.startswith(LOCAL)]
     addresses: dict[str, str] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name in names:

@@ -28,7 +28,8 @@ def answer(messages: list[dict[str, str]], rng: np.random.Generator) -> str:
     found = _CURRENT.search(prompt)
     blocks = fenced_blocks(prompt[found.end():]) if found else []
     if not blocks:
-        return "Hello."
+        judges = "DIFFERENT or SAME" in prompt
+        return ("DIFFERENT", "SAME")[int(rng.integers(2))] if judges else "Hello."
     text, note = _changed(blocks[0].text, blocks[0].before, rng)
     if SEARCH in prompt:
         return f"I try this: {note}.\n\n{as_search_replace(blocks[0].text, text)}"

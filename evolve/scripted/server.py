@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from archive import embed
 from evolve.scripted.failures import FAILURES, Failure, error
 from evolve.scripted.replies import Written, answer, bad_reply
 
@@ -61,6 +62,7 @@ class ScriptedModel:
         """Routes below /v1, and /stats."""
         return Starlette(routes=[
             Route("/v1/chat/completions", self.complete, methods=["POST"]),
+            Route("/v1/embeddings", self.embed, methods=["POST"]),
             Route("/v1/models", self.models), Route("/health", self.models),
             Route("/stats", self.stats)])
 
@@ -94,6 +96,19 @@ class ScriptedModel:
             return await FAILURES[fails](Failure(body, self.script.retry_after_s, self.script.hang_s))
         self.replies += len(body["choices"])
         return JSONResponse(body)
+
+    async def embed(self, request: Request) -> Response:
+        """Vectors of token n-grams, as the archive makes them."""
+        asked = await request.json()
+        texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
+        self.calls += len(texts)
+        self.replies += len(texts)
+        tokens = sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN
+        return JSONResponse({
+            "object": "list", "model": NAME, "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            "data": [{"object": "embedding", "index": place,
+                      "embedding": embed({"text.py": text.encode()}).tolist()}
+                     for place, text in enumerate(texts)]})
 
     def _write_all(self, asked: dict[str, Any], rng: np.random.Generator) -> list[Written]:
         return [self._write(asked, rng) for _ in range(int(asked.get("n") or 1))]

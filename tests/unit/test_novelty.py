@@ -8,6 +8,7 @@ import pytest
 from archive import NoveltyIndex, embed, fingerprint, pack_vector, unit
 from archive.accelerated import Mirror
 from archive.novelty import unpack_vector
+from archive.trials import Trial, Trials
 
 PROGRAM = b'''"""Says what it does."""
 import math
@@ -86,3 +87,19 @@ def test_torch_agrees_with_numpy() -> None:
         query = unit(rng.standard_normal(32))
         assert mirrored.nearest(query).distances == pytest.approx(plain.nearest(query).distances,
                                                                   abs=1e-5)
+
+
+def test_behaviour_is_the_distance_of_scores_by_case() -> None:
+    trials = Trials(("a", "b"))
+
+    def scores(a: float, b: float | None) -> list[Trial]:
+        return [Trial("a", 0, a), Trial("b", 0, b)]
+
+    assert trials.behaviour(scores(1, 1)) == 1.0, "nobody to compare with"
+    trials.append(scores(0, 0))
+    assert trials.behaviour(scores(0, 0)) == 0.0
+    # case a has a spread of 4, case b of 2: (4/4, 2/2) -> 1; the half of each -> .5
+    assert trials.behaviour(scores(4, 2)) == 1.0
+    trials.append(scores(4, 2))
+    assert trials.behaviour(scores(2, 1)) == 0.5
+    assert trials.behaviour(scores(4, None)) == 0.5, "over what both have tried: 1 and 0"
