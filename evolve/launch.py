@@ -97,7 +97,9 @@ async def open_evaluator(task: Task, sandbox: str, workers: int, log: Path,
         note("sandbox: local isolates NOTHING: candidates run as you, with your files and network")
     wanted = task.spec.environment.scorer_packages
     packages = await asyncio.to_thread(packages_folder, wanted, note) if wanted else None
-    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages, secret)
+    for warning in task.warnings:
+        note(f"task: {warning}")
+    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages, secret, note)
     try:
         yield evaluator
     finally:
