@@ -14,7 +14,7 @@ from evolve.checking.attacks import ATTACKS, Attack, programs
 from evolve.checking.hostile import FOUND
 from evolve.engine import above_ceiling
 from evolve.errors import RunError
-from evolve.evaluation import SHARED, Evaluator, Verdict
+from evolve.evaluation import SHARED, Evaluator, Verdict, draw_secret
 from evolve.launch import open_evaluator, score_seed
 from evolve.tasks import Task
 from sandbox import ProviderFault
@@ -64,11 +64,13 @@ class Report:
 async def check(task: Task, sandbox: str, note: Note) -> Report:
     """Attack the task's evaluator. Raises `TaskError` when the seed has no score."""
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
-        async with open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator:
+        secret = draw_secret()  # the same hidden inputs for all
+        async with open_evaluator(task, sandbox, 1, Path(log.name), note, secret) as evaluator:
             first, second = await score_seed(evaluator), await score_seed(evaluator)
         seconds = sum(row.seconds for row in second.rows)
         quick = _hurried(task, max(row.seconds for row in second.rows))
-        async with open_evaluator(quick, sandbox, 1, Path(log.name), lambda _: None) as evaluator:
+        silent: Note = lambda _: None  # noqa: E731 - it was all said
+        async with open_evaluator(quick, sandbox, 1, Path(log.name), silent, secret) as evaluator:
             limit = _limit(task, first.score, second.score)
             tried = [await _try(evaluator, name, program, limit)
                      for name, program in programs(quick).items()]
