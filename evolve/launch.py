@@ -82,8 +82,11 @@ def sandbox_spec(task: Task) -> SandboxSpec:
     limits = Limits(
         time_s=given.time_s, memory_bytes=given.memory_mb * _MIB, processes=given.processes,
         cpus=given.cpus, output_bytes=given.output_kb * 1024, disk_bytes=given.disk_mb * _MIB)
+    image = environment.image
+    if image is not None and Path(image).name == "Dockerfile":  # the task's own, built here
+        image = str(task.folder / image)
     return SandboxSpec(limits, environment.packages, environment.tools, environment.preload,
-                       environment.image, environment.isolation == "fresh")
+                       image, environment.isolation == "fresh")
 
 
 @asynccontextmanager

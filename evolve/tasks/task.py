@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from evolve.errors import TaskError, did_you_mean
 from evolve.tasks.editable import Editable
 from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
-from evolve.tasks.spec import TaskSpec
+from evolve.tasks.spec import PeerSpec, TaskSpec
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
 _NOT_SCORER = ("initial", "prompts", "README.md", "__pycache__")
@@ -69,13 +69,20 @@ def load_task(folder: Path) -> Task:
     if not (folder / "task.toml").exists() and (found := read_peer(folder)) is not None:
         return _of_peer(folder.resolve(), found)
     spec = _read_spec(folder / "task.toml")
-    if not (folder / "evaluate.py").is_file():
-        raise TaskError(f"{folder} has no evaluate.py (the scorer)", "see: evolve init NAME")
+    scorer = spec.peer.evaluator if spec.peer else "evaluate.py"
+    if not (folder / scorer).is_file():
+        raise TaskError(f"{folder} has no {scorer} (the scorer)", "see: evolve init NAME")
     if not (folder / "initial").is_dir():
         raise TaskError(f"{folder} has no folder initial/ (the seed)", "see: evolve init NAME")
     task = Task(folder.resolve(), spec, read_tree(folder / "initial"), _hash_evaluator(folder))
     _check_paths(task)
-    return task
+    return task if spec.peer is None else replace(task, peer=_peer_of(task, spec.peer))
+
+
+def _peer_of(task: Task, given: PeerSpec) -> Peer:
+    """The evaluator that `evolve import` kept."""
+    return Peer(given.format, given.evaluator, task.entry, f"initial/{task.entry}", given.shared,
+                given.thresholds, given.fitness_key)
 
 
 def _of_peer(folder: Path, found: PeerTask) -> Task:
