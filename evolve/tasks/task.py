@@ -118,7 +118,10 @@ def _read_spec(path: Path) -> TaskSpec:
     try:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise TaskError(f"{path.parent} has no task.toml", "see: evolve init NAME") from None
+        raise TaskError(f"{path.parent} has no task.toml" + _container_task(path.parent),
+                        "see: evolve init NAME; also read are tasks of ShinkaEvolve (initial.*, "
+                        "evaluate.py), OpenEvolve and SkyDiscover (initial_program.*, evaluator.py) "
+                        "and CodeEvolve (input/src, input/evaluate.py)") from None
     except UnicodeDecodeError as error:
         raise TaskError(f"{path} is not UTF-8 text: {error}") from None
     except tomllib.TOMLDecodeError as error:
@@ -127,6 +130,15 @@ def _read_spec(path: Path) -> TaskSpec:
         return TaskSpec.model_validate(values)
     except ValidationError as error:
         raise _explain(path, error) from None
+
+
+def _container_task(folder: Path) -> str:
+    """What is known of folders that only a container of their own can score."""
+    if (folder / "evaluator" / "evaluate.sh").is_file():
+        return ": evaluator/evaluate.sh without an evaluator.py needs its own container, not run here"
+    if (folder / "instruction.md").is_file() and (folder / "tests" / "test.sh").is_file():
+        return ": it is a Harbor task, whose test.sh needs its own container, not run here"
+    return ""
 
 
 def _explain(path: Path, error: ValidationError) -> TaskError:

@@ -24,6 +24,7 @@ import wire
 
 _LINE: Any = child  # `child.line` is the way to the engine
 _TRACEBACK_CHARS = 2000
+_ARRAYS = ("jax", "jaxlib", "torch", "tensorflow")  # their arrays arrive as numpy's
 
 
 class _Copy:
@@ -57,6 +58,8 @@ class _Codec(objects.Codec):  # type: ignore[misc]  # imported under another nam
             return self._record(value, kind, depth)
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
             return self._handle(value)
+        if kind.__module__.partition(".")[0] in _ARRAYS and hasattr(value, "__array__"):
+            return self.pack(value.__array__(), depth)
         simple = objects.plain(value)
         return self._handle(value) if simple is value else self.pack(simple, depth)
 

@@ -131,7 +131,8 @@ class Codec:
         if len(body) != 3 or not isinstance(body[0], str) or not isinstance(body[2], bytes):
             raise Malformed("an array that is none")
         text, shape, raw = body
-        if not isinstance(shape, list) or any(type(side) is not int for side in shape):
+        if not isinstance(shape, list) or any(
+                type(side) is not int or side < 0 for side in shape):
             raise Malformed("an array with a shape that is none")
         try:
             import numpy

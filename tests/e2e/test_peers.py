@@ -102,3 +102,16 @@ def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     (task / "initial.py").rename(task / "initial.jl")
     done = evolve("eval", task, "--sandbox", "docker")
     assert done.code == 3 and "julia, which is not on this machine" in done.err
+
+
+@pytest.mark.parametrize(("files", "told"), [
+    (("initial_program.py", "evaluator/evaluate.sh"), "needs its own container"),
+    (("instruction.md", "tests/test.sh"), "it is a Harbor task"),
+    (("something.py",), "also read are tasks of ShinkaEvolve"),
+])
+def test_what_is_not_read_is_said(tmp_path: Path, files: tuple[str, ...], told: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    done = evolve("eval", tmp_path)
+    assert done.code == 2 and told in " ".join(done.err.split())

@@ -27,6 +27,10 @@ from sandbox.inside import objects
 ORDINARY = "exception"  # what a candidate's function raises; evaluators may catch it
 
 
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, ImportError)
+_HANDLED = ("builtins", "collections", "itertools", "functools", "types")
+
+
 class Inseparable(RuntimeError):
     """The evaluator does what can't be done with a candidate in another process."""
 
@@ -74,6 +78,7 @@ class Link(objects.Codec):
         self.candidate, self.notes, self.descriptor = candidate, notes, descriptor
         self._lock_path, self._shared = folder / "lock", frozenset(shared)
         self._lock, self._depth = threading.RLock(), 0
+        self.imported: set[str] = set()  # names that the candidate's module was given
         self._kept: dict[int, Any] = {}  # the evaluator's objects that the candidate may name
 
     def begin(self) -> None:
@@ -137,7 +142,7 @@ class Link(objects.Codec):
     def _read(self, tree: Any) -> Any:
         try:
             return self.unpack(tree)
-        except objects.Malformed as error:
+        except _UNREADABLE as error:
             raise self._refused(str(error)) from None
 
     def _refused(self, message: str) -> CandidateGone:
@@ -219,8 +224,14 @@ class Link(objects.Codec):
         if tag == "h" and len(body) == 4 and type(body[0]) is int:
             if body[1] is True:
                 return RemoteFunction(self, body[0], str(body[3]), str(body[2]))
+            self._check_home(str(body[3]), str(body[2]))
             return RemoteObject(self, body[0], str(body[2]))
         return super().unpack_other(tag, body, depth)
+
+    def _check_home(self, module: str, name: str) -> None:
+        """A handle does for the program's own objects; of a library's, the real one is expected."""
+        if module not in self.imported and module.partition(".")[0] not in _HANDLED:
+            raise self.notes.inseparable(f"the program returns an object of {module}.{name}")
 
     def _class(self, module: str, name: Any) -> Any:
         found: Any = importlib.import_module(module)
@@ -312,6 +323,7 @@ class Stub:
 
     def __init__(self, link: Link, path: str, name: str) -> None:
         self._link = link
+        link.imported.add(name)
         self._number = link.ask("import", path, name)
 
     def attribute(self, name: str) -> Any:
