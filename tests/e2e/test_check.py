@@ -54,13 +54,13 @@ MEASURES = "import time\n" + GOOD.replace(
     "return sum(values)", "return sum(values) + time.perf_counter() % 1e-3")
 
 
-def check(tmp_path: Path, scorer: str, toml: str = TOML) -> Result:
+def check(tmp_path: Path, scorer: str, toml: str = TOML, *options: str) -> Result:
     folder = tmp_path / "task"
     (folder / "initial").mkdir(parents=True)
     (folder / "initial" / "program.py").write_text(PROGRAM)
     (folder / "evaluate.py").write_text(scorer)
     (folder / "task.toml").write_text(toml)
-    return evolve("check", folder, "--sandbox", "bubblewrap", "--json")
+    return evolve("check", folder, "--sandbox", "bubblewrap", *(options or ("--json",)))
 
 
 def paying(done: Result) -> set[str]:
@@ -90,6 +90,7 @@ def test_a_good_evaluator_passes_and_its_tolerance_is_told(tmp_path: Path) -> No
     assert "times (1 + 1e-4) are accepted and gain" in told and "no ceiling" in told
 
 
+@pytest.mark.slow
 def test_what_changes_from_time_to_time_is_told(tmp_path: Path) -> None:
     told = "\n".join(check(tmp_path, MEASURES).json()["notes"])
     assert "not repeatable" in told and "measures time" in told
@@ -113,7 +114,6 @@ def test_peers_are_attacked_too(tmp_path: Path) -> None:
 
 
 def test_the_table(tmp_path: Path) -> None:
-    check(tmp_path, READS_A_CLAIM)
-    done = evolve("check", tmp_path / "task", "--sandbox", "bubblewrap")
+    done = check(tmp_path, READS_A_CLAIM, TOML, "--sandbox", "bubblewrap")
     assert done.code == 1 and "recompute the score" in " ".join(done.out.split())
     assert "attacks pay" in done.out
