@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import itertools
 import time
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -62,8 +64,6 @@ class Recorder:
                  ) -> None:
         self.archive, self.code = archive, code
         self._patience_s, self._waiting = patience_s, waiting
-        everything = archive.proposals()
-        self.snapshot = Snapshot.load(archive, maximize, frame, everything)
         self.counts = archive.counts()
         self.spend = archive.spend()
         self.trees = Trees()  # every tree that is or becomes a variant
@@ -74,7 +74,10 @@ class Recorder:
         self._notes: dict[int, str] = {}
         self._at_hand: dict[str, tuple[Mapping[str, bytes], list[Evaluation]]] = {}  # what parents need
         self._since_tidy = 0
-        self._load(everything)
+        with _without_collector():
+            everything = archive.proposals(short=True)
+            self.snapshot = Snapshot.load(archive, maximize, frame, everything)
+            self._load(everything)
         self._sql = GroupCommit(archive, patience_s, waiting)
         self._git_free = asyncio.Event()  # git's objects are not being packed
         self._git_free.set()
@@ -372,6 +375,17 @@ class Recorder:
                 self._waiting(f"{error.message}; trying again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 10.0)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Nothing of what is read is rubbish, and a collector would look for it, now and for ever."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 async def _embedded(files: Mapping[str, bytes]) -> Vector:
