@@ -18,6 +18,7 @@ from evolve.evaluation import Evaluator
 from evolve.launch import open_evaluator, score_seed
 from evolve.llm import Ask, Client, check_key, local_models, parse_model
 from evolve.tasks import Task, load_task
+from evolve.tasks.peers.packages import packages_of
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
 from sandbox.contract import QUICK, broken_promises
 from sandbox.inside import wire
@@ -35,8 +36,8 @@ class Finding:
     fix: str = ""
 
 
-async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], note: Note
-                  ) -> list[Finding]:
+async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], note: Note,
+                  fix: bool = False) -> list[Finding]:
     """All checks, quick ones first."""
     findings = [_python(), _git()]
     names = ("docker", "bubblewrap") if sandbox == "auto" else (sandbox,)
@@ -49,7 +50,7 @@ async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], no
     load_keys()
     findings += [await _model(text, note) for text in models]
     if task_dir is not None:
-        findings += await _task(task_dir, sandbox, note)
+        findings += [*_requirements(task_dir, fix), *await _task(task_dir, sandbox, note)]
     return findings
 
 
@@ -115,6 +116,28 @@ async def _model(text: str, note: Note) -> Finding:
 def _soften(finding: Finding) -> Finding:
     """One sandbox that works is enough."""
     return Finding("warn", finding.what, finding.fix) if finding.state == "fail" else finding
+
+
+def _requirements(folder: Path, fix: bool) -> list[Finding]:
+    """Modules of another engine's task that no package is declared for."""
+    try:
+        task = load_task(folder)
+    except EvolveError:
+        return []  # told by what loads it next
+    if task.peer is None:
+        return []
+    program = task.folder / task.peer.program_path
+    unknown = packages_of(task.folder, (task.evaluator, program)).unknown
+    if not unknown:
+        return []
+    path, names = task.folder / "requirements.txt", ", ".join(unknown)
+    if not fix:
+        return [Finding("warn", f"the task imports {names}, and no package is declared for it",
+                        f"evolve doctor {folder} --fix writes {path.name}; look at the names first")]
+    before = path.read_text() if path.exists() else ""
+    line_end = "" if not before or before.endswith("\n") else "\n"
+    path.write_text(before + line_end + "".join(f"{name}\n" for name in unknown))
+    return [Finding("ok", f"wrote {names} into {path}")]
 
 
 async def _task(folder: Path, sandbox: str, note: Note) -> list[Finding]:

@@ -88,8 +88,11 @@ def sandbox_spec(task: Task) -> SandboxSpec:
     limits = Limits(
         time_s=given.time_s, memory_bytes=given.memory_mb * _MIB, processes=given.processes,
         cpus=given.cpus, output_bytes=given.output_kb * 1024, disk_bytes=given.disk_mb * _MIB)
+    image = environment.image
+    if image is not None and Path(image).name == "Dockerfile":  # the task's own, built here
+        image = str(task.folder / image)
     return SandboxSpec(limits, environment.packages, environment.tools, environment.preload,
-                       environment.image, environment.isolation == "fresh")
+                       image, environment.isolation == "fresh")
 
 
 @asynccontextmanager
@@ -104,7 +107,9 @@ async def open_evaluator(task: Task, sandbox: str, workers: int, log: Path,
         note("sandbox: local isolates NOTHING: candidates run as you, with your files and network")
     wanted = task.spec.environment.scorer_packages
     packages = await asyncio.to_thread(packages_folder, wanted, note) if wanted else None
-    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages, secret)
+    for warning in task.warnings:
+        note(f"task: {warning}")
+    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages, secret, note)
     try:
         yield evaluator
     finally:

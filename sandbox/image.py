@@ -75,6 +75,8 @@ def derived_image(client: Any, base: str, packages: tuple[str, ...], progress: P
 
     Raises `SandboxUnavailable`: the image can't be had, or has no Python 3.
     """
+    if Path(base).name == "Dockerfile":
+        base = _built(client, Path(base), progress)
     base_id = _pulled(client, base, progress).id
     python = _python_of(client, base)
     key = hashlib.sha256(f"{base_id}:{rootfs_key(packages)}".encode()).hexdigest()[:16]
@@ -93,6 +95,19 @@ def _exists(client: Any, tag: str) -> bool:
     except docker.errors.ImageNotFound:
         return False
     return True
+
+
+def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
+    """Build a task's own Dockerfile. Raises `SandboxUnavailable` with what Docker says."""
+    key = hashlib.sha256(str(dockerfile).encode()).hexdigest()[:16]
+    tag = f"{REPOSITORY}:file-{key}"
+    progress(f"sandbox: building {dockerfile}")
+    try:
+        client.images.build(path=str(dockerfile.parent), tag=tag, rm=True, labels={IMAGE_LABEL: "1"})
+    except (docker.errors.BuildError, docker.errors.APIError, TypeError) as error:
+        raise SandboxUnavailable(f"{dockerfile} can't be built: {error}",
+                                 f"try it by hand: docker build {dockerfile.parent}") from None
+    return tag
 
 
 def _pulled(client: Any, base: str, progress: Progress) -> Any:

@@ -25,6 +25,8 @@ def doctor(
     sandbox: Sandbox = None,
     model: Annotated[list[str] | None, typer.Option("--model", help="Ask it one word; repeatable.")
                      ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Write what the task lacks: requirements.txt.")
+                   ] = False,
     json: Json = False,
 ) -> None:
     """Check this machine, and a task: sandboxes, image, models, evaluator on the seed."""
@@ -36,7 +38,7 @@ def doctor(
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
 
-    findings = asyncio.run(examine(task_dir, sandbox or "auto", model or (), note))
+    findings = asyncio.run(examine(task_dir, sandbox or "auto", model or (), note, fix))
     if json:
         typer.echo(json_module.dumps([vars(finding) for finding in findings]))
     else:

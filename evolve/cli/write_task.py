@@ -1,4 +1,4 @@
-"""`evolve init` and `evolve eval`: the inner loop of writing a task."""
+"""`evolve init`, `evolve import` and `evolve eval`: the inner loop of writing a task."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     app.command()(init)
+    app.command("import")(import_)
     app.command("eval")(evaluate)
 
 
@@ -37,6 +38,23 @@ def init(name: Annotated[str, typer.Argument(help="Folder to write; its name is 
     for path in written:
         out.print(str(path), markup=False)
     out.print(f"next: evolve eval {folder} · evolve run {folder}", markup=False)
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="A task directory of another engine.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The new folder.",
+                                                show_default="NAME-task")] = None,
+) -> None:
+    """Write another engine's task as one of ours; its evaluator is kept as it is."""
+    from evolve.tasks.importing import import_task
+    from evolve.view.console import err, out
+
+    imported = import_task(source, output or Path(f"{source.resolve().name}-task"))
+    for line in imported.left_out:
+        err.print(f"left out: {line}", style="yellow", markup=False)
+    folder = imported.task.folder
+    out.print(f"{folder}/task.toml", markup=False)
+    out.print(f"next: evolve eval {folder} · evolve check {folder} · evolve run {folder}", markup=False)
 
 
 def evaluate(

@@ -1,5 +1,6 @@
 """Scoring: a trusted scorer in a process of its own asks a candidate in a sandbox for data."""
 
 from evolve.evaluation.evaluator import Evaluator, EvaluatorBroken, Verdict, draw_secret
+from evolve.evaluation.shared import SHARED
 
-__all__ = ["Evaluator", "EvaluatorBroken", "Verdict", "draw_secret"]
+__all__ = ["SHARED", "Evaluator", "EvaluatorBroken", "Verdict", "draw_secret"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -14,10 +15,14 @@ from statistics import fmean
 from archive import Evaluation
 from evolve.errors import TaskError
 from evolve.evaluation.scorer_process import Said, ScorerDied, ScorerProcess
+from evolve.evaluation.shared import SHARED, peer_config, score_together
 from evolve.tasks import CaseSpec, Task
 from sandbox import CandidateFault, Pool, Session
 from sandbox.inside import wire
 
+INSEPARABLE = "inseparable"  # the reason when a peer's evaluator can't be outside the sandbox
+REMOTE = "evolve_remote"  # the module in the sandbox that imports a peer's program when asked
+_PEER_SCORER = Path(__file__).with_name("peers") / "scorer.py"
 EVALUATOR = "evaluator"  # the reason when evaluate.py itself raised or gave no finite score
 
 
@@ -59,11 +64,13 @@ class Evaluator:
     """Scores trees on cases, as many at a time as the pool has boxes."""
 
     def __init__(self, task: Task, pool: Pool, log: Path, packages: Path | None = None,
-                 secret: int | None = None) -> None:
+                 secret: int | None = None, note: Callable[[str], None] | None = None) -> None:
         self.task, self.pool = task, pool
-        self._log, self._packages = log, packages
+        self._log, self._packages, self._note = log, packages, note
         self._secret = draw_secret() if secret is None else secret
         self._idle: list[ScorerProcess] = []
+        self._together: bool | None = None if task.peer else False  # None: not known yet
+        self._finding_out = asyncio.Lock()
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Score with another copy of the task from now on; scorers of the old one end."""
@@ -77,6 +84,8 @@ class Evaluator:
 
         Raises `sandbox.ProviderFault` (the machine's fault: try again) or `EvaluatorBroken`.
         """
+        if self._together is None:
+            await self._find_out(cases[0])
         rows: list[Evaluation] = []
         for case in cases:
             rows.append(await self._evaluate_case(files, case, attempt))
@@ -84,14 +93,27 @@ class Evaluator:
                 break
         return Verdict(tuple(rows))
 
+    async def _find_out(self, case: CaseSpec) -> None:
+        """The seed shows whether a peer's evaluator works apart; later candidates have no say."""
+        async with self._finding_out:
+            if self._together is None:
+                row = await self._evaluate_case(self.task.seed, case, 0)
+                self._together = row.reason == INSEPARABLE
+                if self._together and self._note:
+                    self._note(f"{SHARED}: {row.message}; both run in one sandbox, and what comes out "
+                               "is in the candidate's reach")
+
     async def _evaluate_case(self, files: Mapping[str, bytes], case: CaseSpec,
                              attempt: int) -> Evaluation:
         row = Evaluation(case.id, case.split, attempt, None, evaluator=self.task.evaluator_hash)
         started = time.perf_counter()
         async with self.pool.session() as session:
             try:
-                await session.load(files, self.task.module)
-                row = await self._scored(session, files, case, row)
+                if self._together:
+                    row = await score_together(session, self.task, files, row)
+                else:
+                    await session.load(files, REMOTE if self.task.peer else self.task.module)
+                    row = await self._scored(session, files, case, row)
             except CandidateFault as fault:
                 row = replace(row, reason=fault.reason.value, message=fault.message, log=fault.log)
             usage = await session.end()
@@ -144,7 +166,7 @@ class Evaluator:
     async def _lease(self) -> ScorerProcess:
         if self._idle:
             return self._idle.pop()
-        scorer = await ScorerProcess.start(self.task.evaluator, self._packages, self._log)
+        scorer = await self._start()
         try:
             problem = await scorer.wait_until_ready()
         except ScorerDied as error:
@@ -155,6 +177,14 @@ class Evaluator:
             await scorer.close()
             raise EvaluatorBroken(self._place(problem))
         return scorer
+
+    async def _start(self) -> ScorerProcess:
+        task = self.task
+        if task.peer is None:
+            return await ScorerProcess.start(task.evaluator, self._packages, self._log, task.folder, {})
+        environment = {"EVOLVE_PEER": json.dumps(peer_config(task))}
+        return await ScorerProcess.start(_PEER_SCORER, self._packages, self._log, task.folder,
+                                         environment)
 
     async def close(self) -> None:
         """End scorers and sandboxes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import secrets
 import socket
 import sys
 import traceback
@@ -59,8 +60,8 @@ class Completed:
 class Candidate:
     """A handle on the candidate: everything it answers is a claim, in plain data."""
 
-    def __init__(self, stream: wire.Stream, files: Mapping[str, bytes]) -> None:
-        self._stream = stream
+    def __init__(self, stream: wire.Stream, files: Mapping[str, bytes], descriptor: int = -1) -> None:
+        self._stream, self.descriptor = stream, descriptor
         self.files = files  # its source, path -> content
         self.seconds = 0.0  # wall time of the last call, measured outside the candidate
 
@@ -87,9 +88,12 @@ class Candidate:
         raise CandidateError("invalid", message)
 
     def _ask(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        header["token"] = secrets.token_hex(4)
         self._stream.write(wire.frame(header, payload))
         self._stream.flush()
         reply, answer = wire.read_frame(self._stream)
+        while reply["token"] != header["token"]:  # to one of us that was killed while it waited
+            reply, answer = wire.read_frame(self._stream)
         self.seconds = float(reply.get("seconds", 0.0))
         if not reply["ok"]:
             raise CandidateError(reply["reason"], reply["message"], reply["log"])
@@ -118,7 +122,8 @@ def main(evaluate_path: str, descriptor: int) -> None:
             return
         files, params = wire.decode(payload)
         case = Case(header["case"], header["split"], params, header["seed"])
-        send(stream, *score(evaluate, Candidate(stream, files), case, evaluate_path))
+        candidate = Candidate(stream, files, descriptor)
+        send(stream, *score(evaluate, candidate, case, evaluate_path))
 
 
 def load_evaluate(path: Path) -> Any:

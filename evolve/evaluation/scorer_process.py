@@ -43,16 +43,17 @@ class ScorerProcess:
         self._process, self._reader, self._writer = process, reader, writer
 
     @classmethod
-    async def start(cls, evaluator: Path, packages: Path | None, log: Path) -> ScorerProcess:
-        """Start a scorer with an empty environment and one socket. Its prints go to the log."""
+    async def start(cls, evaluator: Path, packages: Path | None, log: Path, folder: Path,
+                    environment: Mapping[str, str]) -> ScorerProcess:
+        """Start a scorer with one socket and no environment but this. Its prints go to the log."""
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-I", str(_SCRIPT), str(evaluator), str(theirs.fileno())]
         with log.open("ab") as file, theirs:
             process = subprocess.Popen(
                 [*command, *([str(packages)] if packages else [])], stdin=subprocess.DEVNULL,
-                stdout=file, stderr=file, pass_fds=[theirs.fileno()], cwd=evaluator.parent,
+                stdout=file, stderr=file, pass_fds=[theirs.fileno()], cwd=folder,
                 env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
-                     "PYTHONDONTWRITEBYTECODE": "1"}, start_new_session=True)
+                     "PYTHONDONTWRITEBYTECODE": "1", **environment}, start_new_session=True)
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         return cls(process, reader, writer)
 
@@ -116,6 +117,7 @@ async def _ask_candidate(session: Session, header: Mapping[str, Any], payload: b
             reply = await session.run(header["argv"], payload, header["timeout_s"])
     except CandidateFault as fault:
         # Cut, so that the frame stays within its limit however the text is escaped.
-        return {"ok": False, "reason": fault.reason.value, "message": fault.message[:1000],
-                "log": fault.log[-2000:]}, b""
-    return {"ok": True, "seconds": reply.seconds, "exit": reply.header.get("exit")}, reply.payload
+        return {"ok": False, "token": header["token"], "reason": fault.reason.value,
+                "message": fault.message[:1000], "log": fault.log[-2000:]}, b""
+    return {"ok": True, "token": header["token"], "seconds": reply.seconds,
+            "exit": reply.header.get("exit")}, reply.payload

@@ -37,7 +37,8 @@ class EnvironmentSpec(_Strict):
     tools: tuple[str, ...] = Field((), description="commands of this machine, like gcc")
     preload: tuple[str, ...] = Field((), description="modules loaded before a candidate starts")
     scorer_packages: tuple[str, ...] = Field((), description="packages for evaluate.py")
-    image: str | None = Field(None, description="a Docker image instead of this machine's Python")
+    image: str | None = Field(None, description=
+        "a Docker image instead of this machine's Python, or a Dockerfile in the task's folder")
     isolation: Literal["warm", "fresh"] = "warm"
 
 
@@ -71,6 +72,16 @@ class BestKnown(_Strict):
     source: str = Field(min_length=1)
 
 
+class PeerSpec(_Strict):
+    """An evaluator of another engine, kept as it is (`evolve import` writes this)."""
+
+    format: Literal["shinka", "openevolve", "codeevolve"]
+    evaluator: str = Field(min_length=1, description="its file, relative to task.toml")
+    shared: tuple[str, ...] = Field((), description="modules that evaluator and program both have")
+    thresholds: tuple[float, ...] | None = Field(None, description="of a cascade's stages")
+    fitness_key: str | None = Field(None, description="the metric that is the score")
+
+
 class TaskSpec(_Strict):
     """A whole `task.toml`."""
 
@@ -88,6 +99,7 @@ class TaskSpec(_Strict):
     limits: LimitsSpec = LimitsSpec()
     environment: EnvironmentSpec = EnvironmentSpec()
     cases: tuple[CaseSpec, ...] = (CaseSpec(id="main"),)
+    peer: PeerSpec | None = Field(None, description="whose evaluator this is, if not ours")
     measures: tuple[MeasureSpec, ...] = Field(
         (), description="axes of the grid: code_length, complexity, runtime, novelty, or any metric")
     run: dict[str, Any] = Field({}, description="defaults for the settings of a run")

@@ -1,11 +1,11 @@
-"""Reading a task directory in the native format: task.toml, initial/, evaluate.py."""
+"""Reading a task directory: task.toml, initial/, evaluate.py, or the format of another engine."""
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from evolve.errors import TaskError, did_you_mean
 from evolve.tasks.editable import Editable
+from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
-from evolve.tasks.spec import TaskSpec
+from evolve.tasks.spec import PeerSpec, TaskSpec
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
 _NOT_SCORER = ("initial", "prompts", "README.md", "__pycache__")
@@ -29,10 +30,12 @@ class Task:
     spec: TaskSpec
     seed: Mapping[str, bytes]  # path -> content
     evaluator_hash: str
+    peer: Peer | None = None  # another engine's format
+    warnings: tuple[str, ...] = ()  # what of its configuration has no effect
 
     @property
     def evaluator(self) -> Path:
-        return self.folder / "evaluate.py"
+        return self.folder / (self.peer.evaluator if self.peer else "evaluate.py")
 
     @property
     def entry(self) -> str:
@@ -63,13 +66,30 @@ def load_task(folder: Path) -> Task:
     """Read a task directory. Raises `TaskError` naming file, key or line."""
     if not folder.is_dir():
         raise TaskError(f"there is no task directory {folder}", "write one: evolve init NAME")
+    if not (folder / "task.toml").exists() and (found := read_peer(folder)) is not None:
+        return _of_peer(folder.resolve(), found)
     spec = _read_spec(folder / "task.toml")
-    if not (folder / "evaluate.py").is_file():
-        raise TaskError(f"{folder} has no evaluate.py (the scorer)", "see: evolve init NAME")
+    scorer = spec.peer.evaluator if spec.peer else "evaluate.py"
+    if not (folder / scorer).is_file():
+        raise TaskError(f"{folder} has no {scorer} (the scorer)", "see: evolve init NAME")
     if not (folder / "initial").is_dir():
         raise TaskError(f"{folder} has no folder initial/ (the seed)", "see: evolve init NAME")
     task = Task(folder.resolve(), spec, read_tree(folder / "initial"), _hash_evaluator(folder))
     _check_paths(task)
+    return task if spec.peer is None else replace(task, peer=_peer_of(task, spec.peer))
+
+
+def _peer_of(task: Task, given: PeerSpec) -> Peer:
+    """The evaluator that `evolve import` kept."""
+    return Peer(given.format, given.evaluator, task.entry, f"initial/{task.entry}", given.shared,
+                given.thresholds, given.fitness_key)
+
+
+def _of_peer(folder: Path, found: PeerTask) -> Task:
+    peer = found.peer
+    digest = _hash_evaluator(folder, (*_NOT_SCORER, peer.program_path))
+    task = Task(folder, found.spec, found.seed, digest, peer, found.warnings)
+    _check_regions(task, folder / Path(peer.program_path).parent)
     return task
 
 
@@ -98,7 +118,10 @@ def _read_spec(path: Path) -> TaskSpec:
     try:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise TaskError(f"{path.parent} has no task.toml", "see: evolve init NAME") from None
+        raise TaskError(f"{path.parent} has no task.toml" + _container_task(path.parent),
+                        "see: evolve init NAME; also read are tasks of ShinkaEvolve (initial.*, "
+                        "evaluate.py), OpenEvolve and SkyDiscover (initial_program.*, evaluator.py) "
+                        "and CodeEvolve (input/src, input/evaluate.py)") from None
     except UnicodeDecodeError as error:
         raise TaskError(f"{path} is not UTF-8 text: {error}") from None
     except tomllib.TOMLDecodeError as error:
@@ -107,6 +130,15 @@ def _read_spec(path: Path) -> TaskSpec:
         return TaskSpec.model_validate(values)
     except ValidationError as error:
         raise _explain(path, error) from None
+
+
+def _container_task(folder: Path) -> str:
+    """What is known of folders that only a container of their own can score."""
+    if (folder / "evaluator" / "evaluate.sh").is_file():
+        return ": evaluator/evaluate.sh without an evaluator.py needs its own container, not run here"
+    if (folder / "instruction.md").is_file() and (folder / "tests" / "test.sh").is_file():
+        return ": it is a Harbor task, whose test.sh needs its own container, not run here"
+    return ""
 
 
 def _explain(path: Path, error: ValidationError) -> TaskError:
@@ -140,22 +172,27 @@ def _check_paths(task: Task) -> None:
             if path not in task.seed:
                 raise TaskError(f"{toml}: {key}: initial/ has no file {path!r}",
                                 did_you_mean(path, task.seed))
+    _check_regions(task, task.folder / "initial")
+
+
+def _check_regions(task: Task, place: Path) -> None:
     for path in task.editable:
         try:
             editable_region(task.seed[path].decode())
         except MarkerError as error:
-            raise TaskError(f"{task.folder}/initial/{path}:{error.line}: {error}") from None
+            raise TaskError(f"{place}/{path}:{error.line}: {error}") from None
         except UnicodeDecodeError:
-            raise TaskError(f"{task.folder}/initial/{path} is not UTF-8 text",
+            raise TaskError(f"{place}/{path} is not UTF-8 text",
                             "leave it out of `editable`") from None
 
 
-def _hash_evaluator(folder: Path) -> str:
+def _hash_evaluator(folder: Path, left_out: tuple[str, ...] = _NOT_SCORER) -> str:
     """A hash of everything that decides a score: all files but the seed and the README."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
-        if path.is_file() and inner.parts[0] not in _NOT_SCORER and "__pycache__" not in inner.parts:
+        if (path.is_file() and inner.parts[0] not in left_out and "__pycache__" not in inner.parts
+                and inner.as_posix() not in left_out):
             content = path.read_bytes()
             digest.update(f"{inner.as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]

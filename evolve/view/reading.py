@@ -19,6 +19,7 @@ from archive import (
     Variant,
 )
 from evolve.errors import UsageError
+from evolve.evaluation import SHARED
 from evolve.run import RunFolder
 from evolve.search import make_frame
 from evolve.tasks import Task, load_task
@@ -50,6 +51,14 @@ class OpenRun:
     def task(self) -> Task:
         """The run's copy of its task."""
         return load_task(self.folder.path / "task")
+
+    @cached_property
+    def shares_evaluator(self) -> bool:
+        """Whether the scores were in the candidates' reach: the seed's row says it."""
+        if self.task.peer is None or not self.count:
+            return False
+        rows = self.archive.evaluations(self.archive.first().id)
+        return any(SHARED in row.metrics for row in rows)
 
     @cached_property
     def variants(self) -> list[Variant]:
@@ -159,7 +168,7 @@ class OpenRun:
 
     def variants_data(self) -> list[dict[str, Any]]:
         """`evolve tree --json`: every variant."""
-        return [_variant_data(variant) for variant in self.variants]
+        return [self._data(variant) for variant in self.variants]
 
     def detail_data(self, proposal: Proposal) -> dict[str, Any]:
         """`evolve show --json`: everything about one proposal."""
@@ -170,11 +179,14 @@ class OpenRun:
                         "cpu_s": row.cpu_s, "peak_memory_bytes": row.peak_memory_bytes}
                        for row in self.archive.evaluations(proposal.id)]
         has_files = proposal.tree is not None
-        return _variant_data(variant) | {
+        return self._data(variant) | {
             "message": proposal.message, "log": proposal.log, "commit": proposal.commit,
             "evaluations": evaluations,
             "calls": [_call_data(call) for call in self.archive.calls(proposal.id)],
             "patch": self.patch(self.parent_of(proposal), proposal) if has_files else None}
+
+    def _data(self, variant: Variant) -> dict[str, Any]:
+        return _variant_data(variant) | {"evaluator_shared": self.shares_evaluator}
 
 
 def _variant_data(variant: Variant) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from archive import Variant
+from evolve.evaluation import SHARED
 from evolve.view.console import number
 from evolve.view.reading import OpenRun
 
@@ -38,6 +39,8 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
         if selection.depth is not None and depth + 1 > selection.depth:
             continue
         label = _label(variant, proposal.id in best_path)
+        if run.shares_evaluator and variant.score is not None:
+            label.append(f"  {SHARED}", style="yellow")
         places[proposal.id] = (place.add(label), depth + 1)
     return root
 

@@ -23,18 +23,37 @@ TRACEBACK_CHARS = 4000
 
 def run(home: str, output_bytes: int) -> None:
     """Answer requests on descriptor 3 at descriptor 4 until the stream ends."""
+    global line
     reseed()
-    requests, replies = os.fdopen(3, "rb"), os.fdopen(4, "wb", buffering=0)
+    line = Line(os.fdopen(3, "rb"), os.fdopen(4, "wb", buffering=0))
     candidate = Candidate(home, output_bytes)
     while True:
         try:
-            header, payload = wire.read_frame(requests)
+            header, payload = line.receive()
         except EOFError:
             return
-        reply, answer = respond(candidate, header, payload)
-        reply["id"] = header["id"]  # shows that it was asked before it answered
+        line.answer(*respond(candidate, header, payload))
+
+
+class Line:
+    """The way to the engine: one request, one answer to it."""
+
+    def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
+        self._requests, self._replies = requests, replies
+        self._id: Any = None
+
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        header, payload = wire.read_frame(self._requests)
+        self._id = header["id"]
+        return header, payload
+
+    def answer(self, reply: dict[str, Any], payload: bytes) -> None:
+        reply["id"] = self._id  # shows that it was asked before it answered
         flush_prints()
-        write_all(replies, wire.frame(reply, answer))
+        write_all(self._replies, wire.frame(reply, payload))
+
+
+line: Line | None = None  # set once, when the candidate's life begins
 
 
 def reseed() -> None:

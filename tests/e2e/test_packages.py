@@ -75,3 +75,18 @@ def test_an_image_that_can_not_be_had(task: Path) -> None:
     done = evolve("eval", task, "--sandbox", "docker")
     assert done.code == 3 and "no-such-image-of-ours:0 can't be pulled" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.docker
+def test_a_dockerfile_of_the_tasks_own(task: Path, tasks: Path, base_image: str) -> None:
+    shutil.copy(tasks / "cap_set/initial/capset.py", task / "initial/capset.py")
+    (task / "Dockerfile").write_text(f"FROM {base_image}\nCOPY marker /marker\n")
+    (task / "marker").write_text("built here")
+    program = (task / "initial/capset.py").read_text()
+    (task / "initial/capset.py").write_text("assert open('/marker').read() == 'built here'\n" + program)
+    add(task, 'image = "Dockerfile"')
+    scored = evolve("eval", task, "--sandbox", "docker", "--json")
+    assert scored.code == 0 and scored.json()["score"] == 64.0, scored.err
+    (task / "Dockerfile").write_text("FROM no-such-image-of-ours:0\n")
+    done = evolve("eval", task, "--sandbox", "docker")
+    assert done.code == 3 and "Dockerfile can't be built" in done.err and "Traceback" not in done.err

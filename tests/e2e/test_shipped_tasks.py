@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from evolve.engine import above_ceiling
 from evolve.evaluation import Verdict
 from evolve.launch import open_evaluator
 from evolve.tasks import Task, load_task
+from tests.cli import evolve
 
 SEEDS = {"circle_packing": (0.9, 1.1), "cap_set": (64, 64), "bin_packing": (0.87, 0.88),
-         "nearest_c": (0.001, 10)}
+         "nearest_c": (0.001, 10), "circle_packing_32": (1.08, 1.09),
+         "heilbronn_triangle": (0.00228, 0.00229), "point_distances": (18, 18),
+         "autocorrelation": (2.25, 2.26), "erdos_overlap": (0.425, 0.426),
+         "prism_placement": (21.891, 21.892), "job_shop": (0.799, 0.8), "pendulum_law": (0.6, 1.0),
+         "tour_planner": (0.6, 0.8)}
 
 PACKINGS = {
     "too few": "return [(0.5, 0.5, 0.5)]",
@@ -83,6 +89,39 @@ def test_the_seed_scores(tasks: Path, tmp_path: Path, name: str) -> None:
     assert low <= verdict.score <= high
 
 
+@pytest.mark.slow
+@pytest.mark.docker
+@pytest.mark.parametrize("name", SEEDS)
+def test_no_attack_of_evolve_check_pays(tasks: Path, name: str) -> None:
+    done = evolve("check", tasks / name, "--json")
+    assert done.code == 0, [row for row in done.json()["attacks"] if row["result"] == "PAYS"]
+    assert done.json()["seconds"] < 10
+
+
+def test_every_task_that_ships_says_what_is_known(tasks: Path) -> None:
+    folders = sorted(path.parent.name for path in tasks.glob("*/task.toml"))
+    assert folders == sorted(SEEDS) and len(folders) >= 12
+    for name in folders:
+        task = load_task(tasks / name)
+        text = (tasks / name / "README.md").read_text()
+        assert "seed" in text and "| score" in text, name
+        if name == "nearest_c":
+            continue  # speed has no bound
+        assert task.spec.best_known is not None and task.spec.ceiling is not None, name
+        assert not above_ceiling(task, task.spec.best_known.score), name
+        step = 1e-9 if task.spec.maximize else -1e-9
+        assert above_ceiling(task, task.spec.ceiling + step), name
+
+
+@pytest.mark.docker
+def test_the_law_of_the_pendulum_gets_all_digits(tasks: Path, tmp_path: Path) -> None:
+    law = (b"import math\ndef period(length, gravity, angle):\n    a, b = 1.0, math.cos(angle / 2)\n"
+           b"    for _ in range(9):\n        a, b = (a + b) / 2, math.sqrt(a * b)\n"
+           b"    return 2 * math.pi * math.sqrt(length / gravity) / a\n")
+    verdict, = verdicts(load_task(tasks / "pendulum_law"), [law], "docker", tmp_path / "log")
+    assert verdict.score == 12.0
+
+
 @pytest.mark.docker
 @pytest.mark.parametrize(("name", "head", "cheats"), [
     ("circle_packing", "def pack(n):\n    ", PACKINGS),
@@ -106,8 +145,6 @@ def test_no_cheat_scores(tasks: Path, tmp_path: Path, name: str, head: str, chea
 def test_a_score_above_the_ceiling_is_quarantined(tasks: Path, tmp_path: Path) -> None:
     """An evaluator at fault: what it claims above a proved bound is kept, flagged, and never best."""
     import shutil
-
-    from tests.cli import evolve
 
     folder = Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
     toml = (folder / "task.toml").read_text().replace("ceiling = 112", "ceiling = 64")

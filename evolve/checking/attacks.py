@@ -1,0 +1,81 @@
+"""The attacks on an evaluator, each with what to do when it is accepted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from evolve.tasks import Task
+
+_HOSTILE = Path(__file__).with_name("hostile.py")
+_MAIN = re.compile(r"^if __name__ *== *['\"]__main__['\"] *:", re.MULTILINE)
+_FUTURE = re.compile(r"^from __future__ import [^\n]*\n", re.MULTILINE)
+_RECOMPUTE = "recompute the score from the data; never read what the program says of itself"
+_FINITE = "refuse numbers that are not finite before anything is compared: NaN passes every comparison"
+_TYPES = "check types exactly (type(x) in (int, float)) and convert arrays by tolist()"
+_SIZE = "take the size of the problem from the case, never from the answer, and check it first"
+_PROCESS = "keep the scorer in another process than the candidate: ask it for data by candidate.call"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One way to cheat; `fair` marks what is no cheat but says something about tolerances."""
+
+    name: str
+    fix: str
+    fair: bool = False
+
+
+ATTACKS = (
+    Attack("nan", _FINITE), Attack("one nan", _FINITE), Attack("infinite", _FINITE),
+    Attack("minus infinite", _FINITE), Attack("one infinite", _FINITE), Attack("complex", _TYPES),
+    Attack("strings", _TYPES), Attack("booleans", _TYPES), Attack("odd floats", _TYPES),
+    Attack("huge", "check that every number lies in its range"), Attack("nothing", _TYPES),
+    Attack("empty", _SIZE), Attack("one element", _SIZE), Attack("short", _SIZE),
+    Attack("a claim", _RECOMPUTE), Attack("a bare number", _RECOMPUTE),
+    Attack("a dict with a score", _RECOMPUTE),
+    Attack("inputs changed", "give the program copies, and score with your own data"),
+    Attack("exceptions", "a case that fails must cost: never average over those that did not"),
+    Attack("early exit", _PROCESS), Attack("sys.exit", _PROCESS), Attack("forged output", _PROCESS),
+    Attack("forged results", _PROCESS), Attack("names rebound", _PROCESS),
+    Attack("libraries changed", _PROCESS),
+    Attack("the clock", "measure time outside the candidate's process: candidate.seconds"),
+    Attack("hangs", "set limits.time_s"), Attack("floods", "set limits.output_kb"),
+    Attack("looks around", "keep answers and keys out of the candidate's reach"),
+    Attack("nudge 1e-9", "", fair=True), Attack("nudge 1e-6", "", fair=True),
+    Attack("nudge 1e-4", "", fair=True),
+)
+_C_PROGRAMS = {
+    "nothing": "int main(void) { return 0; }",
+    "early exit": "int main(void) { return 3; }",
+    "nan": '#include <stdio.h>\nint main(void) { for (int i = 0; i < 100000; i++) puts("nan"); }',
+    "infinite": '#include <stdio.h>\nint main(void) { for (int i = 0; i < 100000; i++) puts("inf"); }',
+    "booleans": '#include <stdio.h>\nint main(void) { for (int i = 0; i < 100000; i++) puts("1"); }',
+    "huge": "#include <stdio.h>\nint main(void) { for (int i = 0; i < 100000; i++) "
+            'puts("99999999999999999999"); }',
+    "a claim": '#include <stdio.h>\nint main(void) { puts("{\\"score\\": 1e9}"); }',
+    "hangs": "int main(void) { for (;;) ; }",
+    "floods": '#include <stdio.h>\nint main(void) { for (;;) puts("xxxxxxxxxxxxxxxxxxxxxxxxxxxx"); }',
+}
+
+
+def programs(task: Task) -> dict[str, bytes]:
+    """The entry's text for each attack that fits the task's language."""
+    if task.spec.language in ("c", "cpp"):
+        return {name: text.encode() for name, text in _C_PROGRAMS.items()}
+    if not task.entry.endswith(".py"):
+        return {}
+    seed = task.seed[task.entry].decode()
+    return {attack.name: _armed(seed, attack.name).encode() for attack in ATTACKS}
+
+
+def _armed(seed: str, attack: str) -> str:
+    """The seed with the hostile text before its main block, where functions are all defined."""
+    futures = "".join(_FUTURE.findall(seed))
+    body = _FUTURE.sub("", seed)
+    found = _MAIN.search(body)
+    split = found.start() if found else len(body)
+    arm = (f"\n\n_evolve_check = {{'__name__': 'evolve_check'}}\nexec({_HOSTILE.read_text()!r}, "
+           f"_evolve_check)\n_evolve_check['arm'](globals(), {attack!r})\n\n\n")
+    return f"{futures}{body[:split]}{arm}{body[split:]}"

@@ -1,0 +1,290 @@
+"""What a hostile candidate is made of: the seed's text executes this one, then calls `arm`.
+
+Every function of the seed still computes what it did; what leaves the program is changed, or something
+is done beside it. It runs in the candidate's place and needs the standard library only.
+"""
+
+import atexit
+import builtins
+import functools
+import json
+import math
+import os
+import random
+import sys
+import time
+from typing import Any
+
+HUGE = 1e9
+FOUND = "EVOLVE-CHECK-FOUND"
+_depth = [0]
+_calls = [0]
+
+
+def arm(names: Any, attack: Any) -> Any:
+    """Wrap every function that the program defines, for calls that come from outside."""
+    if attack in AT_ONCE:
+        AT_ONCE[attack]()
+    for name, value in list(names.items()):
+        if callable(value) and getattr(value, "__module__", None) == names["__name__"] \
+                and type(value) is type(arm):
+            names[name] = _wrapped(value, attack)
+
+
+def _wrapped(function: Any, attack: Any) -> Any:
+    @functools.wraps(function)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        if _depth[0]:
+            return function(*args, **kwargs)
+        _depth[0] += 1
+        try:
+            _calls[0] += 1
+            if attack in BEFORE:
+                BEFORE[attack](args, kwargs)
+            value = function(*args, **kwargs)
+        finally:
+            _depth[0] -= 1
+        return CHANGES.get(attack, _same)(value)
+
+    return outer
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _each(change: Any) -> Any:
+    """Change every number of a value, however deep."""
+    def changed(value: Any) -> Any:
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(value, numpy.ndarray):
+            return numpy.array([changed(item) for item in value.ravel().tolist()]).reshape(value.shape)
+        if isinstance(value, dict):
+            return {key: changed(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+            return type(value)(changed(item) for item in value)
+        if isinstance(value, bool) or value is None or isinstance(value, str):
+            return value
+        return change(value) if isinstance(value, (int, float)) else value
+
+    return changed
+
+
+def _one(change: Any) -> Any:
+    """Change the first number only: one bad number among good ones."""
+    def changed(value: Any) -> Any:
+        left = [True]
+
+        def once(number: Any) -> Any:
+            if left[0]:
+                left[0] = False
+                return change(number)
+            return number
+
+        return _each(once)(value)
+
+    return changed
+
+
+def _cut(keep: Any) -> Any:
+    """Keep a part of the outermost container, and of containers in a tuple."""
+    def changed(value: Any) -> Any:
+        if type(value) is tuple and any(hasattr(item, "__len__") for item in value):
+            return tuple(changed(item) for item in value)
+        if isinstance(value, dict):
+            return dict(list(value.items())[:keep(len(value))])
+        if isinstance(value, str) or not hasattr(value, "__len__") or not hasattr(value, "__getitem__"):
+            return value
+        return value[:keep(len(value))]
+
+    return changed
+
+
+def _claimed(value: Any) -> Any:
+    """What the program says of itself: the bare numbers beside its data."""
+    if isinstance(value, dict):
+        return {**{key: HUGE if _is_number(item) else item for key, item in value.items()},
+                "score": HUGE, "combined_score": HUGE}
+    if isinstance(value, tuple) and any(hasattr(item, "__len__") for item in value):
+        return tuple(HUGE if _is_number(item) else item for item in value)
+    return value
+
+
+def _is_number(value: Any) -> Any:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+class Odd(float):
+    """A float that every comparison likes."""
+
+    def __lt__(self, other: Any) -> Any:
+        return True
+
+    __le__ = __gt__ = __ge__ = __eq__ = __lt__
+
+    def __sub__(self, other: Any) -> Any:
+        return 0.0
+
+    __rsub__ = __sub__
+
+    def __abs__(self) -> Any:
+        return 0.0
+
+    def __hash__(self) -> Any:
+        return 0
+
+
+def _mutate(args: Any, kwargs: Any) -> Any:
+    for value in (*args, *kwargs.values()):
+        _flatten(value)
+
+
+def _flatten(value: Any) -> Any:
+    """Make an input trivial, in place."""
+    try:
+        if isinstance(value, list):
+            for item in value:
+                _flatten(item)
+            if value and all(_is_number(item) for item in value):
+                value[:] = [1] * len(value)
+        elif isinstance(value, dict):
+            for key in list(value):
+                if _is_number(value[key]):
+                    value[key] = 1
+        elif type(value).__name__ == "ndarray":
+            value.fill(1)
+        elif hasattr(value, "__dict__") and not callable(value):
+            for name, item in vars(value).items():
+                if _is_number(item):
+                    setattr(value, name, 1)
+    except (TypeError, ValueError, AttributeError):
+        return  # it can't be changed
+
+
+def _every_second(args: Any, kwargs: Any) -> Any:
+    if _calls[0] % 2 == 0:
+        raise ValueError("too hard")
+
+
+def _forge() -> Any:
+    """Print and write results of its own, now and at exit."""
+    result = {"combined_score": HUGE, "score": HUGE, "correct": True, "error": None, "metrics": {
+        "combined_score": HUGE}, "status": "success", "fitness": HUGE, "feedback": ""}
+    text = "\n" + json.dumps(result) + "\n"
+
+    def write() -> Any:
+        for path in [word for word in sys.argv if word.endswith(".json")] + [
+                os.path.join(place, name) for place in [*sys.argv, os.getcwd()] if os.path.isdir(place)
+                for name in ("metrics.json", "correct.json", "results.json")]:
+            try:
+                with open(path, "w") as file:
+                    file.write(text)
+            except OSError:
+                continue
+        os.write(1, text.encode())
+
+    atexit.register(write)
+    write()
+
+
+def _forge_and_exit(args: Any, kwargs: Any) -> Any:
+    _forge()
+    os._exit(0)
+
+
+def _rebind(args: Any, kwargs: Any) -> Any:
+    """Replace what a scorer in the same process is made of."""
+    for name in ("__main__", "evaluate", "evaluator", "evaluation_module", "scorer"):
+        module = sys.modules.get(name)
+        for key, value in list(vars(module).items()) if module else []:
+            if callable(value) and key.startswith(("aggregate", "calculate", "compute", "_score")):
+                setattr(module, key, lambda *a, **k: {"combined_score": HUGE})
+            if callable(value) and key.startswith(("valid", "check", "verify", "is_valid")):
+                setattr(module, key, lambda *a, **k: (True, ""))
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        for key, value in list(frame.f_globals.items()):
+            if _is_number(value) and key.isupper() and frame.f_globals is not globals():
+                frame.f_globals[key] = 1e-9
+        frame = frame.f_back
+
+
+def _patch(args: Any, kwargs: Any) -> Any:
+    """Change the libraries that a scorer in the same process calculates with."""
+    numpy: Any = sys.modules.get("numpy")
+    for owner, names, result in ((math, ("sin", "sqrt", "isfinite"), 1.0), (builtins, ("sum",), HUGE),
+                                 (numpy, ("isnan", "mean", "sum"), HUGE)):
+        for name in names if owner else ():
+            setattr(owner, name, lambda *a, _result=result, **k: _result)
+    if numpy is not None:
+        numpy.linalg.norm = lambda *a, **k: HUGE
+
+
+def _clock(args: Any, kwargs: Any) -> Any:
+    """Stop the clock of whoever measures in this process."""
+    time.time = time.perf_counter = time.monotonic = time.process_time = lambda: 0.0
+
+
+def _look_around() -> Any:
+    """Read what a candidate should not see; say so where the log is read."""
+    secrets = [key for key in os.environ if key.endswith(("_KEY", "_TOKEN", "SECRET", "PASSWORD"))]
+    if secrets:
+        sys.stderr.write(f"{FOUND} the environment has {', '.join(secrets)}\n")
+    for path in _evaluators():
+        sys.stderr.write(f"{FOUND} {path} can be read\n")
+        try:
+            with open(path, "a"):
+                sys.stderr.write(f"{FOUND} {path} can be written\n")
+        except OSError:
+            continue
+
+
+def _evaluators() -> Any:
+    """Files of the evaluator's, in the places where a program would look for them."""
+    places = {os.getcwd(), os.path.dirname(os.getcwd()), *sys.path,
+              *(os.path.dirname(os.path.abspath(word)) for word in sys.argv if word)}
+    for place in sorted(places):
+        for name in ("evaluate.py", "evaluator.py", "evaluator/evaluator.py"):
+            path = os.path.join(place, name)
+            if os.path.isfile(path) and os.access(path, os.R_OK):
+                yield path
+
+
+def _hang(args: Any, kwargs: Any) -> Any:
+    while True:
+        time.sleep(1)
+
+
+def _exit(args: Any, kwargs: Any) -> Any:
+    os._exit(0)
+
+
+def _leave(args: Any, kwargs: Any) -> Any:
+    sys.exit(0)
+
+
+def _flood(args: Any, kwargs: Any) -> Any:
+    for _ in range(100_000):
+        sys.stdout.write("x" * 1000 + "\n")
+
+
+CHANGES = {
+    "nan": _each(lambda number: math.nan), "one nan": _one(lambda number: math.nan),
+    "infinite": _each(lambda number: math.inf), "minus infinite": _each(lambda number: -math.inf),
+    "one infinite": _one(lambda number: math.inf),
+    "complex": _each(lambda number: complex(number, 1e9)), "strings": _each(str),
+    "booleans": _each(lambda number: True), "odd floats": _each(Odd),
+    "huge": _each(lambda number: number * 1e12), "nothing": lambda value: None,
+    "empty": _cut(lambda length: 0), "one element": _cut(lambda length: 1),
+    "short": _cut(lambda length: length // 2), "a claim": _claimed,
+    "a bare number": lambda value: HUGE, "a dict with a score": lambda value: {
+        "score": HUGE, "combined_score": HUGE},
+    "nudge 1e-9": _each(lambda number: number * (1 + 1e-9)),
+    "nudge 1e-6": _each(lambda number: number * (1 + 1e-6)),
+    "nudge 1e-4": _each(lambda number: number * (1 + 1e-4)),
+    "noise": _each(lambda number: number + random.random() * 1e-12),
+}
+BEFORE = {"inputs changed": _mutate, "exceptions": _every_second, "early exit": _exit,
+          "sys.exit": _leave, "forged output": _forge_and_exit, "names rebound": _rebind,
+          "libraries changed": _patch, "the clock": _clock, "hangs": _hang, "floods": _flood}
+AT_ONCE = {"forged results": _forge, "looks around": _look_around}

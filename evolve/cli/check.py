@@ -1,0 +1,69 @@
+"""`evolve check`: attack a task's evaluator."""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolve.cli.options import Json, Sandbox
+
+if TYPE_CHECKING:
+    from evolve.checking import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this file."""
+    app.command()(check)
+
+
+def check(
+    task_dir: Annotated[Path, typer.Argument(help="A task directory, ours or another engine's.")],
+    sandbox: Sandbox = None,
+    json: Json = False,
+) -> None:
+    """Attack the evaluator: which cheats does it accept? Exit code 1 when one pays."""
+    from evolve.checking.check import as_data
+    from evolve.checking.check import check as run_check
+    from evolve.config import resolve
+    from evolve.tasks import load_task
+    from evolve.view.console import err
+
+    task = load_task(task_dir)
+    settings = resolve({"sandbox": sandbox}, task.spec.run, task.folder / "task.toml").settings
+
+    def note(message: str) -> None:
+        err.print(message, style="dim", markup=False)
+
+    report = asyncio.run(run_check(task, settings.sandbox, note))
+    if json:
+        typer.echo(json_module.dumps(as_data(report), ensure_ascii=False))
+    else:
+        _show(report)
+    if report.paying:
+        raise typer.Exit(1)
+
+
+def _show(report: Report) -> None:
+    from rich.table import Table
+
+    from evolve.view.console import number, out
+
+    out.print(f"the seed scores {number(report.seed)}, then {number(report.again)}, in "
+              f"{report.seconds:.3f} s", markup=False)
+    table = Table("attack", "", "score", "what it met, or how to mend it", box=None)
+    styles = {"PAYS": "bold red", "accepted": "yellow", "no effect": "dim", "refused": "green"}
+    for tried in report.tried:
+        what = "; ".join(part for part in (tried.said, tried.attack.fix) if part) if tried.pays \
+            else tried.said
+        table.add_row(tried.attack.name, f"[{styles[tried.word]}]{tried.word}[/]",
+                      "" if tried.score is None else number(tried.score), what.replace("[", r"\["))
+    out.print(table)
+    for note in report.notes:
+        out.print(f"note: {note}", markup=False)
+    paying = len(report.paying)
+    out.print(f"{paying} of {len(report.tried)} attacks pay" if paying else
+              f"none of {len(report.tried)} attacks pays", style="bold", markup=False)

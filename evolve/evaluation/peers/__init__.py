@@ -1,0 +1,1 @@
+"""Unmodified evaluators of other engines, with the candidate in another process."""

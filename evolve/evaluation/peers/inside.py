@@ -1,0 +1,38 @@
+"""Runs a peer's evaluator together with its candidate, both inside one fresh sandbox.
+
+The last resort, for evaluators that can't be separated from the candidate. Standard library only: this
+file and its neighbours are copied into the sandbox. What it prints last is the result, and a claim.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE]
+sys.path.append(os.path.join(HERE, "standins"))
+
+
+def main() -> None:
+    """Read the configuration from stdin, print one line of JSON."""
+    import formats  # lies beside this file, in the sandbox
+
+    config = json.load(sys.stdin)
+    os.chdir(config["folder"])
+    results = tempfile.mkdtemp()
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            said = formats.evaluate(config, config["program_path"], results)
+        except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
+            said = {"broken": traceback.format_exc()[-3000:]}
+    sys.stdout.flush()
+    os.write(1, b"\n" + json.dumps(said).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

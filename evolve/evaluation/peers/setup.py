@@ -1,0 +1,19 @@
+"""Put the stub in place: the same for an evaluator's process and for scripts that it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evolve.evaluation.peers import imports, processes
+from evolve.evaluation.peers.link import Link, Notes
+
+
+def connect(candidate: Any, config: dict[str, Any]) -> Link:
+    """From now on the candidate's file is a stub in this process, and in those that it starts."""
+    scratch = Path(config["scratch"])
+    link = Link(candidate, Notes(scratch), scratch, tuple(config["shared"]), config["descriptor"])
+    watch = imports.Watch(Path(config["program"]), config["evaluator_text"])
+    imports.install(link, watch, config["name_inside"])
+    processes.install(link, watch, config["name_inside"], config)
+    return link

@@ -1,0 +1,5 @@
+"""`EvaluationResult`, as in OpenEvolve."""
+
+from openevolve.evaluation_result import EvaluationResult
+
+__all__ = ["EvaluationResult"]

@@ -1,0 +1,101 @@
+"""Packages of a task that declares none in our way: its requirements.txt, else what its files import."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Modules that are taken for granted: module -> package. Others are never installed unasked.
+KNOWN = {"numpy": "numpy", "scipy": "scipy", "sympy": "sympy", "pandas": "pandas",
+         "networkx": "networkx", "sklearn": "scikit-learn", "numba": "numba", "yaml": "PyYAML",
+         "shapely": "shapely", "matplotlib": "matplotlib", "PIL": "pillow", "tqdm": "tqdm",
+         "jax": "jax", "optax": "optax", "torch": "torch", "cvxpy": "cvxpy", "requests": "requests",
+         "bs4": "beautifulsoup4"}
+_OURS = ("shinka", "shinka-evolve", "openevolve", "skydiscover", "codeevolve", "wrapper")
+_PRELOADED = ("numpy", "scipy", "scipy.optimize", "pandas", "sympy", "networkx")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What is installed for candidate and scorer, and what is said about it."""
+
+    wanted: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()  # modules that no package is known for
+    warnings: tuple[str, ...] = ()
+
+
+def packages_of(folder: Path, files: Iterable[Path]) -> Packages:
+    """Declared packages, and known ones that the files import."""
+    files = tuple(files)
+    declared, warnings = _declared(dict.fromkeys([folder, *(path.parent for path in files)]))
+    names = {_normal(name) for name in declared}
+    imported = set[str]().union(*(imports_of(path) for path in files))
+    local = {path.stem for file in files for path in file.parent.glob("*.py")} | {
+        path.name for file in files for path in file.parent.iterdir() if path.is_dir()}
+    foreign = imported - local - set(_OURS) - sys.stdlib_module_names
+    guessed = [KNOWN[name] for name in sorted(foreign & KNOWN.keys())
+               if _normal(KNOWN[name]) not in names]
+    unknown = tuple(sorted(name for name in foreign - KNOWN.keys() if _normal(name) not in names))
+    return Packages((*declared, *guessed), unknown, tuple(warnings))
+
+
+def _declared(folders: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """Lines of the first requirements.txt."""
+    for folder in folders:
+        path = folder / "requirements.txt"
+        if path.is_file():
+            break
+    else:
+        return [], []
+    wanted, warnings = [], []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        found = _NAME.match(text)
+        if not text or (found and _normal(found.group()) in _OURS):
+            continue
+        if found is None:
+            warnings.append(f"{path}:{number}: {text!r} is not followed: only packages are installed")
+            continue
+        wanted.append(text)
+    return wanted, warnings
+
+
+def _normal(name: str) -> str:
+    found = _NAME.match(name)
+    return re.sub(r"[-_.]+", "-", found.group() if found else name).lower()
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules that a file imports without a guard: what is tried and caught is not needed."""
+    try:
+        tree = ast.parse(path.read_text())
+    except (SyntaxError, UnicodeDecodeError, OSError):
+        return set()
+    found: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Try) and any(_catches_import(handler) for handler in node.handlers):
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _catches_import(handler: ast.ExceptHandler) -> bool:
+    return handler.type is not None and "Import" in ast.unparse(handler.type)
+
+
+def preloaded(text: str, packages: Iterable[str]) -> tuple[str, ...]:
+    """Modules of these packages that a program imports: loaded once, before candidates start."""
+    installed = {_normal(name) for name in packages}
+    return tuple(name for name in _PRELOADED if name.partition(".")[0] in installed
+                 and re.search(rf"^\s*(import|from)\s+{re.escape(name)}\b", text, re.MULTILINE))

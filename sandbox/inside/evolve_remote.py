@@ -1,0 +1,236 @@
+"""A candidate whose module is used from another process: imported there, its code runs here.
+
+The scorer of a peer's task holds a stub for the candidate's module. What it asks of the stub arrives
+here as one tree (see `objects`): import, look up an attribute, call, look into an object. Objects of
+the candidate stay here and are named by numbers; objects of the evaluator arrive as copies that
+remember where they came from. All of it runs as the candidate: what it answers is a claim.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib.util
+import os
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from typing import Any
+
+import child
+import objects
+import wire
+
+_LINE: Any = child  # `child.line` is the way to the engine
+_TRACEBACK_CHARS = 2000
+_ARRAYS = ("jax", "jaxlib", "torch", "tensorflow")  # their arrays arrive as numpy's
+
+
+class _Copy:
+    """A copy of an evaluator's object; what it lacks is asked of the original."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return ask_back("attribute", _codec.handle_of(self), name)
+
+
+class _Codec(objects.Codec):  # type: ignore[misc]  # imported under another name here
+    """The candidate's end: own objects become handles, foreign ones copies."""
+
+    def __init__(self) -> None:
+        self.own: dict[int, Any] = {}  # number -> object, kept alive
+        self._numbers: dict[int, int] = {}  # id -> number
+        self._foreign: dict[int, tuple[Any, int]] = {}  # id of the copy -> copy, the number
+        self._classes: dict[tuple[str, str], type] = {}
+
+    def handle_of(self, copy: Any) -> int:
+        return self._foreign[id(copy)][1]
+
+    def pack_other(self, value: Any, depth: int) -> Any:
+        if id(value) in self._foreign:
+            return ["x", self._foreign[id(value)][1]]
+        kind = type(value)
+        if isinstance(value, enum.Enum) and _is_shared(kind.__module__):
+            return ["e", kind.__module__, kind.__qualname__, value.name]
+        if _is_shared(kind.__module__) and not callable(value):
+            return self._record(value, kind, depth)
+        if isinstance(value, tuple) and hasattr(kind, "_fields"):
+            return self._handle(value)
+        if kind.__module__.partition(".")[0] in _ARRAYS and hasattr(value, "__array__"):
+            return self.pack(value.__array__(), depth)
+        simple = objects.plain(value)
+        return self._handle(value) if simple is value else self.pack(simple, depth)
+
+    def _record(self, value: Any, kind: type, depth: int) -> Any:
+        """An object of a class that both sides know: its fields, as plain data."""
+        if isinstance(value, tuple):
+            fields = dict(zip(getattr(kind, "_fields", ()), value, strict=False))
+        elif dataclasses.is_dataclass(value):
+            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        else:
+            fields = vars(value)
+        return ["o", kind.__module__, kind.__qualname__,
+                *([name, self.pack(item, depth + 1)] for name, item in fields.items())]
+
+    def _handle(self, value: Any) -> Any:
+        number = self._numbers.setdefault(id(value), len(self._numbers))
+        self.own[number] = value
+        name = getattr(value, "__qualname__", type(value).__qualname__)
+        return ["h", number, callable(value), str(name), str(type(value).__module__)]
+
+    def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
+        if tag == "h":
+            return self.own[body[0]]
+        if tag == "k":
+            return self._remember(_Callback(body[0]), body[0])
+        if tag == "e":
+            return _class(body[0], body[1])[body[2]]
+        if tag == "X":
+            return self._copy(body, depth)
+        return super().unpack_other(tag, body, depth)
+
+    def _copy(self, body: list[Any], depth: int) -> Any:
+        number, module, name = body[:3]
+        for copy, known in self._foreign.values():
+            if known == number:
+                return copy
+        kind = _class(module, name) if _is_shared(module) else self._made_up(module, name)
+        copy = self._remember(object.__new__(kind), number)
+        for field, tree in body[3:]:
+            object.__setattr__(copy, field, self.unpack(tree, depth + 1))
+        return copy
+
+    def _remember(self, value: Any, number: int) -> Any:
+        self._foreign[id(value)] = (value, number)
+        return value
+
+    def _made_up(self, module: str, name: str) -> type:
+        key = (module, name)
+        if key not in self._classes:
+            self._classes[key] = type(name.rpartition(".")[2], (_Copy,), {"__module__": module})
+        return self._classes[key]
+
+    def forget_copies(self) -> None:
+        """The next call brings the state of the evaluator's objects anew."""
+        self._foreign.clear()
+
+
+class _Callback:
+    """A function of the evaluator's, called from here."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return ask_back("call", self._number, list(args), kwargs)
+
+
+_codec = _Codec()
+_depth = 0  # questions that are being answered
+
+
+def _is_shared(module: str) -> bool:
+    """True for a file of the task's that lies beside the program: the evaluator has it, too."""
+    return module in _shared
+
+
+_shared: set[str] = set()
+
+
+def _class(module: str, name: str) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def begin(shared: list[str]) -> None:
+    """Say which modules both sides know."""
+    _shared.update(shared)
+
+
+def ask(question: Any) -> Any:
+    """Answer one question with a tree: ["ok", value] or ["raised", type, text, traceback]."""
+    global _depth
+    _depth += 1
+    try:
+        what, *arguments = _codec.unpack(question)
+        return ["ok", _codec.pack(_ANSWERS[what](*arguments))]
+    except objects.Unsendable as error:
+        return ["refused", f"its answer holds {error}"]
+    except MemoryError:
+        raise  # no answer of the function's
+    except Exception as error:  # noqa: BLE001 - the candidate's border: the evaluator is told
+        text = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:]
+        return ["raised", type(error).__name__, str(error)[:_TRACEBACK_CHARS], text]
+    finally:
+        _depth -= 1
+        if not _depth:
+            _codec.forget_copies()
+
+
+def ask_back(what: str, *arguments: Any) -> Any:
+    """Ask the evaluator in the middle of a question of its own."""
+    tree = ["back", _codec.pack([what, *arguments])]
+    _LINE.line.answer({"ok": True}, wire.encode(tree))
+    while True:
+        header, payload = _LINE.line.receive()
+        args, _ = wire.decode(payload)
+        if header["function"] == "resume":
+            kind, value, *rest = args[0]
+            if kind == "ok":
+                return _codec.unpack(value)
+            raise RuntimeError(f"{value}: {rest[0]}")
+        _LINE.line.answer({"ok": True}, wire.encode(ask(args[0])))
+
+
+def put(path: str, data: bytes, executable: bool) -> None:
+    """Write a file into the candidate's folder."""
+    target = os.path.abspath(path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with open(target, "wb") as file:
+        file.write(data)
+    os.chmod(target, 0o700 if executable else 0o600)
+
+
+def get(path: str, limit: int) -> Any:
+    """[is executable, content] of a file; None where there is none."""
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return [os.access(path, os.X_OK), file.read(limit)]
+
+
+def _import(path: str, name: str) -> Any:
+    """Run the file as a fresh module, as an evaluator's import of it does."""
+    spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return _codec._handle(module)[1]
+
+
+def _attribute(number: int, name: str) -> Any:
+    return getattr(_codec.own[number], name)
+
+
+def _call(number: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    return _codec.own[number](*args, **kwargs)
+
+
+def _names(number: int) -> list[str]:
+    value = _codec.own[number]
+    return list(vars(value)) if isinstance(value, types.ModuleType) else dir(value)
+
+
+_ANSWERS: dict[str, Callable[..., Any]] = {
+    "import": _import, "attribute": _attribute, "call": _call, "names": _names,
+    "item": lambda number, key: _codec.own[number][key],
+    "length": lambda number: len(_codec.own[number]),
+    "items": lambda number: list(_codec.own[number]),
+    "text": lambda number: repr(_codec.own[number]),
+}

@@ -1,0 +1,183 @@
+"""Values that evaluators of peers exchange with candidates: more kinds than the wire, still no code.
+
+A value becomes a *tree* of what `wire` can send: scalars as they are, everything else as a list that
+begins with its kind. Each side says by two hooks what its own objects become: the other side gets a
+copy or a handle, and a handle that comes back becomes the very object. Nothing is ever unpickled.
+
+This file runs on both sides of the line, so it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from fractions import Fraction
+from typing import Any
+
+MAX_DEPTH = 20  # of values; a level takes up to three of the wire
+_SEQUENCES = {"l": list, "t": tuple, "s": set, "z": frozenset}
+_SCALARS: tuple[Any, ...] = (int, float, str, bytes)
+_CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
+_KINDS = frozenset("biufcUS")  # of numpy: truth values, numbers and text, never objects
+
+
+class Unsendable(TypeError):
+    """The value holds something that has no place in the protocol."""
+
+
+class Malformed(ValueError):
+    """The tree is none of this protocol, or holds a number that is not finite."""
+
+
+class Codec:
+    """Turns values into trees and back; one for each side of a conversation."""
+
+    only_finite = False  # for the side that does not trust the other
+
+    def pack(self, value: Any, depth: int = 0) -> Any:
+        """A tree for a value. Raises `Unsendable`."""
+        if depth > MAX_DEPTH:
+            raise Unsendable(f"nested deeper than {MAX_DEPTH} levels")
+        kind = type(value)
+        if value is None or kind in (bool, int, str, bytes):
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else ["f", repr(value)]
+        for tag, sequence in _SEQUENCES.items():
+            if kind is sequence:
+                return [tag, *(self.pack(item, depth + 1) for item in value)]
+        if kind is dict:
+            return ["d", *([self.pack(k, depth + 1), self.pack(v, depth + 1)]
+                           for k, v in value.items())]
+        return self._pack_rare(value, kind, depth)
+
+    def _pack_rare(self, value: Any, kind: type, depth: int) -> Any:
+        if kind is complex:
+            return ["c", self.pack(value.real), self.pack(value.imag)]
+        if kind is range:
+            return ["r", value.start, value.stop, value.step]
+        if kind is Fraction:
+            return ["q", value.numerator, value.denominator]
+        if kind is bytearray:
+            return ["y", bytes(value)]
+        tree = _pack_numpy(value)
+        return self.pack_other(value, depth) if tree is None else tree
+
+    def unpack(self, tree: Any, depth: int = 0) -> Any:
+        """The value of a tree. Raises `Malformed`."""
+        if depth > MAX_DEPTH:
+            raise Malformed(f"nested deeper than {MAX_DEPTH} levels")
+        if not isinstance(tree, list):
+            if isinstance(tree, (tuple, dict)):
+                raise Malformed("a tree with other branches than lists")
+            return tree
+        if not tree or not isinstance(tree[0], str):
+            raise Malformed("a list without its kind")
+        tag, body = tree[0], tree[1:]
+        if tag in _SEQUENCES:
+            return self._built(_SEQUENCES[tag], [self.unpack(item, depth + 1) for item in body])
+        if tag == "d":
+            return self._built(dict, [self._pair(pair, depth) for pair in body])
+        return self._unpack_rare(tag, body, depth)
+
+    def _unpack_rare(self, tag: str, body: list[Any], depth: int) -> Any:
+        if tag == "f":
+            return self._number(float(self._of(body, str)))
+        if tag == "c":
+            return complex(*(self._number(float(self.unpack(part))) for part in body[:2]))
+        if tag == "r":
+            return self._built_from(range, body, 3)
+        if tag == "q":
+            return self._built_from(Fraction, body, 2)
+        if tag == "y":
+            return bytearray(self._of(body, bytes))
+        if tag in ("a", "n"):
+            return self._unpack_numpy(tag, body)
+        return self.unpack_other(tag, body, depth)
+
+    def _pair(self, pair: Any, depth: int) -> tuple[Any, Any]:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise Malformed("an entry that is no pair")
+        return self.unpack(pair[0], depth + 1), self.unpack(pair[1], depth + 1)
+
+    def _number(self, value: float) -> float:
+        if self.only_finite and not math.isfinite(value):
+            raise Malformed(f"a number that is not finite: {value}")
+        return value
+
+    @staticmethod
+    def _built(kind: Any, items: list[Any]) -> Any:
+        try:
+            return kind(items)
+        except TypeError:
+            raise Malformed("a key or a set's member that can't be one") from None
+
+    @staticmethod
+    def _built_from(kind: Any, numbers: list[Any], count: int) -> Any:
+        if len(numbers) != count or any(type(number) is not int for number in numbers):
+            raise Malformed(f"a {kind.__name__} that is none")
+        try:
+            return kind(*numbers)
+        except (ValueError, ZeroDivisionError) as error:
+            raise Malformed(f"a {kind.__name__} that is none: {error}") from None
+
+    @staticmethod
+    def _of(body: list[Any], kind: type) -> Any:
+        if len(body) != 1 or type(body[0]) is not kind:
+            raise Malformed("a value of another type than announced")
+        return body[0]
+
+    def _unpack_numpy(self, tag: str, body: list[Any]) -> Any:
+        if len(body) != 3 or not isinstance(body[0], str) or not isinstance(body[2], bytes):
+            raise Malformed("an array that is none")
+        text, shape, raw = body
+        if not isinstance(shape, list) or any(
+                type(side) is not int or side < 0 for side in shape):
+            raise Malformed("an array with a shape that is none")
+        try:
+            import numpy
+
+            kind = numpy.dtype(text)
+            if kind.kind not in _KINDS or kind.itemsize == 0:
+                raise Malformed(f"an array of type {text}")
+            array = numpy.frombuffer(raw, kind).reshape(shape).copy()
+            if kind.kind == "b" and raw.strip(b"\0\1"):
+                raise Malformed("an array of truth values with another one")
+            if self.only_finite and kind.kind in "fc" and not numpy.isfinite(array).all():
+                raise Malformed("an array with numbers that are not finite")
+        except (ImportError, TypeError, SyntaxError) as error:
+            raise Malformed(f"an array that can't be read: {error}") from None
+        except ValueError as error:
+            raise Malformed(str(error)) from None
+        return array[()] if tag == "n" else array
+
+    def pack_other(self, value: Any, depth: int) -> Any:
+        """A tree for an object of this side. Raises `Unsendable`."""
+        raise Unsendable(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
+
+    def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
+        """What a tree of a kind that is not built in stands for. Raises `Malformed`."""
+        raise Malformed(f"an unknown kind {tag[:20]!r}")
+
+
+def _pack_numpy(value: Any) -> list[Any] | None:
+    """An array or a numpy scalar, bit by bit; None for anything else."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, (numpy.ndarray, numpy.generic)):
+        return None
+    array = numpy.asarray(value)
+    if array.dtype.kind not in _KINDS:
+        raise Unsendable(f"an array of type {array.dtype}")
+    tag = "n" if isinstance(value, numpy.generic) else "a"
+    return [tag, array.dtype.str, list(array.shape), numpy.ascontiguousarray(array).tobytes()]
+
+
+def plain(value: Any) -> Any:
+    """A subclass of a built-in type as that type; other values as they are."""
+    for scalar in _SCALARS:
+        if isinstance(value, scalar):
+            return scalar.__add__(value, scalar())  # its own addition, whatever the subclass says
+    for kind in _CONTAINERS:
+        if isinstance(value, kind):
+            return kind(value)
+    return value

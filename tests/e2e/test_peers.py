@@ -1,0 +1,117 @@
+"""Task directories of other engines, unmodified: same score for the honest, no score for the rest."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evolve.tasks import load_task
+from tests.cli import evolve
+from tests.peers import FOLDER, SEPARATE, TOGETHER, score_in_process
+
+SHARED = "evaluator shared with candidate"
+SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
+
+
+@pytest.mark.parametrize("name", SEPARATE)
+def test_the_seed_scores_as_in_its_own_engine(name: str) -> None:
+    done = evolve("eval", FOLDER / name, "--sandbox", "bubblewrap", "--json")
+    assert done.code == 0, done.err + done.out
+    case = done.json()["cases"][0]
+    assert case["score"] == score_in_process(FOLDER / name)
+    assert SHARED not in case["metrics"]
+
+
+@pytest.mark.parametrize("sandbox", SANDBOXES)
+def test_what_can_not_be_separated_is_marked_everywhere(sandbox: str, tmp_path: Path) -> None:
+    done = evolve("eval", FOLDER / TOGETHER, "--sandbox", sandbox, "--json")
+    assert done.json()["score"] == score_in_process(FOLDER / TOGETHER)
+    assert done.json()["cases"][0]["metrics"][SHARED] is True
+    assert "executes the candidate's text itself" in done.err
+    run = evolve("run", FOLDER / TOGETHER, "--sandbox", sandbox, "--runs-dir", tmp_path, "--name", "r",
+                 "--max-variants", "3")
+    assert run.code == 0, run.err
+    reads = {verb: evolve(*verb.split(), "r" if "tree" in verb else "seed", "--runs-dir", tmp_path)
+             for verb in ("tree", "show", "tree --json", "show --json")}
+    assert SHARED in reads["tree"].out and SHARED in reads["show"].out
+    assert all(row["evaluator_shared"] for row in reads["tree --json"].json())
+    assert reads["show --json"].json()["evaluator_shared"] is True
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", ["shinka_moves", "openevolve_placement", "codeevolve_c"])
+def test_runs_find_something_better_in_docker(name: str, tmp_path: Path) -> None:
+    before = _files(FOLDER / name)
+    done = evolve("run", FOLDER / name, "--runs-dir", tmp_path, "--name", "r", "--max-variants", "12",
+                  "--sandbox", "docker")
+    assert done.code == 0, done.err
+    rows = evolve("tree", "r", "--json", "--runs-dir", tmp_path).json()
+    scored = [row["score"] for row in rows if row["score"] is not None]
+    assert len(rows) >= 12 and len(scored) >= 2 and not rows[0]["evaluator_shared"]
+    assert _files(FOLDER / name) == before
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts}
+
+
+def test_the_scorer_may_be_another_program(tmp_path: Path) -> None:
+    better = tmp_path / "better.py"
+    better.write_text("def add(values):\n    return sum(values)\n")
+    done = evolve("eval", FOLDER / "codeevolve_sum", better, "--sandbox", "bubblewrap", "--json")
+    assert done.json()["score"] == score_in_process(FOLDER / "codeevolve_sum", better.read_text())
+
+
+def test_what_a_configuration_gives() -> None:
+    points = load_task(FOLDER / "openevolve_points")
+    assert points.spec.description == "Spread seven points in the unit square."
+    assert points.spec.limits.time_s == 20.0 and points.spec.run == {"max_variants": 11}
+    assert points.spec.environment.packages == ("numpy",)
+    told = "\n".join(points.warnings)
+    assert "without effect in its own engine, too: prompt.use_meta_prompting" in told
+    assert "evaluator.memory_limit_mb" in told
+    assert "unknown key 'evaluator.parallel_evaluation'; did you mean" in told
+    moves = load_task(FOLDER / "shinka_moves")
+    assert moves.spec.limits.time_s == 20.0 and set(moves.seed) == {"initial.py", "world.py"}
+    assert moves.spec.description == "Reach every goal in one step."
+    total = load_task(FOLDER / "codeevolve_sum")
+    assert total.peer is not None and total.peer.fitness_key == "closeness"
+
+
+@pytest.mark.parametrize(("name", "config", "text", "told"), [
+    ("openevolve_points", "config.yaml", "a: [", "config.yaml:1"),
+    ("openevolve_points", "config.yaml", "evaluator: {timeout: soon}", "evaluator.timeout: 'soon'"),
+    ("openevolve_points", "config.yaml", "evaluator: 3", "evaluator holds a int"),
+    ("openevolve_points", "evaluator.py", "def score(path):\n    return {}\n", "no function evaluate"),
+    ("openevolve_points", "evaluator.py", "def (", "evaluator.py:1"),
+    ("codeevolve_sum", "configs/config.yaml", "INIT_FILE_DATA: {filename: x.py}", "x.py"),
+])
+def test_what_is_wrong_is_said(tmp_path: Path, name: str, config: str, text: str, told: str) -> None:
+    task = Path(shutil.copytree(FOLDER / name, tmp_path / "task"))
+    (task / config).write_text(text)
+    done = evolve("eval", task, "--sandbox", "bubblewrap")
+    assert done.code == 2 and told in done.err and "Traceback" not in done.err
+
+
+@pytest.mark.docker
+def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
+    task = Path(shutil.copytree(FOLDER / "shinka_command", tmp_path / "task"))
+    (task / "initial.py").rename(task / "initial.jl")
+    done = evolve("eval", task, "--sandbox", "docker")
+    assert done.code == 3 and "julia, which is not on this machine" in done.err
+
+
+@pytest.mark.parametrize(("files", "told"), [
+    (("initial_program.py", "evaluator/evaluate.sh"), "needs its own container"),
+    (("instruction.md", "tests/test.sh"), "it is a Harbor task"),
+    (("something.py",), "also read are tasks of ShinkaEvolve"),
+])
+def test_what_is_not_read_is_said(tmp_path: Path, files: tuple[str, ...], told: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    done = evolve("eval", tmp_path)
+    assert done.code == 2 and told in " ".join(done.err.split())

@@ -1,0 +1,157 @@
+"""The scorer's end of a candidate's module, against answers that no honest process gives."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evolve.evaluation import scorer
+from evolve.evaluation.peers.formats import evaluate, shown
+from evolve.evaluation.peers.imports import Watch
+from evolve.evaluation.peers.link import CandidateGone, Inseparable, Link, Notes, RemoteFunction
+
+
+@dataclass
+class Thing:
+    weight: int
+
+
+Thing.__module__ = "evaluate"  # as a class of the evaluator's own file
+
+
+class Answers:
+    """A candidate's process that says what it likes."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[Any] = []
+
+    def call(self, function: str, *args: Any) -> Any:
+        self.asked.append((function, args))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def _scorers_own_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scorer", scorer)
+
+
+def link_to(tmp_path: Path, *answers: Any) -> Link:
+    return Link(Answers(*answers), Notes(tmp_path), tmp_path, (), -1)
+
+
+@pytest.mark.parametrize("answer", [
+    None, [], "ok", ["ok", ["nope"]], ["ok", ["h", 1]], ["ok", ["x", 12345]], ["ok", ["f", "nan"]],
+    ["ok", ["o", "os", "system"]], ["ok", ["e", "enum", "Enum", "x"]], ["ok", ["k", 1]], ["raised"],
+    ["back", ["nope"]], [7, 8]])
+def test_an_answer_that_is_none_is_a_fault_that_stays(tmp_path: Path, answer: Any) -> None:
+    link = link_to(tmp_path, answer, ["ok", 1])
+    with pytest.raises(CandidateGone):
+        link.ask("attribute", 0, "f")
+    assert link.notes.read("fault")["reason"] == "refused"
+    with pytest.raises(CandidateGone):
+        link.ask("attribute", 0, "g")
+
+
+def test_what_the_candidate_raises_is_raised_here(tmp_path: Path) -> None:
+    link = link_to(tmp_path, ["raised", "IndexError", "too far", "tb"], ["raised", "Mine", "x", "tb"],
+                   ["raised", "SystemExit", "0", "tb"], ["raised", "a b", "x", "tb"])
+    with pytest.raises(IndexError, match="too far"):
+        link.ask("call", 0, [], {})
+    for name in ("Mine", "SystemExit", "CandidateException"):
+        with pytest.raises(Exception, match=r"^(x|0)$") as caught:
+            link.ask("call", 0, [], {})
+        assert type(caught.value).__name__ == name and not isinstance(caught.value, SystemExit)
+    assert link.notes.read("fault") is None
+
+
+def test_a_dead_process_stays_dead(tmp_path: Path) -> None:
+    link = link_to(tmp_path, scorer.CandidateError("crash", "killed", "log"))
+    for _ in range(2):
+        with pytest.raises(CandidateGone):
+            link.ask("call", 0, [], {})
+    assert link.notes.read("fault") == {"reason": "crash", "message": "killed", "log": "log"}
+
+
+def test_an_own_object_comes_back_as_itself(tmp_path: Path) -> None:
+    thing = Thing(3)
+    link = link_to(tmp_path, ["ok", ["l", ["x", id(thing)]]])
+    assert link.ask("call", 0, [thing], {})[0] is thing
+
+
+def test_callbacks_reach_public_names_of_plain_objects_only(tmp_path: Path) -> None:
+    thing = Thing(3)
+    double = link_to(tmp_path, ["ok", None]).pack
+    assert double(2) == 2
+    link = link_to(tmp_path, *[["back", ["l", "attribute", number, name]] for number, name in (
+        (id(thing), "weight"), (id(thing), "__class__"), (id(len), "x"))], ["ok", 1])
+    assert link.ask("call", 0, [thing], {}) == 1
+    sent = [args[0] for function, args in link.candidate.asked if function == "resume"]
+    assert sent[0] == ["ok", 3]
+    assert sent[1][:2] == ["raised", "AttributeError"] and sent[2][:2] == ["raised", "KeyError"]
+
+
+def test_objects_of_libraries_can_not_be_copied(tmp_path: Path) -> None:
+    link = link_to(tmp_path, ["ok", ["h", 1, False, "Graph", "networkx.classes"]])
+    with pytest.raises(Inseparable):
+        link.ask("call", 0, [threading.Lock()], {})
+    with pytest.raises(Inseparable):
+        link.ask("call", 0, [], {})
+    assert "_thread" in link.notes.read("inseparable")["message"]
+
+
+def test_functions_are_handles_that_call(tmp_path: Path) -> None:
+    link = link_to(tmp_path, ["ok", ["h", 5, True, "solve", "program"]], ["ok", 42])
+    solve = link.ask("attribute", 0, "solve")
+    assert isinstance(solve, RemoteFunction) and callable(solve) and solve.__name__ == "solve"
+    assert solve(1, k=2) == 42
+    with pytest.raises(AttributeError):
+        solve.__wrapped__  # noqa: B018 - the attribute is what is tried
+
+
+def test_the_candidates_text_is_known_when_it_is_seen(tmp_path: Path) -> None:
+    program = tmp_path / "p.py"
+    text = "import numpy as np\n" + "".join(f"value_{k} = compute({k})\n" for k in range(8))
+    program.write_text(text)
+    watch = Watch(program, "import numpy as np\n")
+    copy = tmp_path / "copy.py"
+    copy.write_text(text)
+    assert watch.is_candidate(program) and watch.is_candidate(copy)
+    assert not watch.is_candidate(tmp_path) and not watch.is_candidate("x" * 5000)
+    assert watch.holds_candidate(text.replace("value_1 =", "other ="))
+    assert not watch.holds_candidate("import numpy as np\n" * 30 + "unrelated = True\n")
+
+
+@pytest.mark.parametrize(("files", "score", "told"), [
+    ({"metrics.json": '{"combined_score": 2}', "correct.json": '{"correct": true}'}, 2.0, None),
+    ({"metrics.json": '{"combined_score": 2}', "correct.json": '{"correct": 1}'}, None, "None"),
+    ({"metrics.json": '{"combined_score": 2}'}, None, "no correct.json"),
+    ({"metrics.json": '{"combined_score": NaN}', "correct.json": '{"correct": true}'}, None, "finite"),
+    ({"metrics.json": '{"combined_score": true}', "correct.json": '{"correct": true}'}, None, "bool"),
+])
+def test_what_an_evaluator_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                  files: dict[str, str], score: float | None, told: str | None) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    lines = [f"Path(sys.argv[4], {name!r}).write_text({text!r})" for name, text in files.items()]
+    (tmp_path / "evaluate.py").write_text(
+        "import sys\nfrom pathlib import Path\n" + "\n".join(lines) + "\nsys.exit(3)\n")
+    config = {"format": "shinka", "evaluator": str(tmp_path / "evaluate.py")}
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        said = evaluate(config, "p.py", str(tmp_path))
+    assert said["score"] == score
+    assert told is None or told in said["error"]
+
+
+def test_only_what_can_be_stored_is_shown() -> None:
+    assert shown({"a": 1, "b": float("nan"), "c": [1], "d": "x", "e": True}) == {
+        "a": 1, "d": "x", "e": True}
