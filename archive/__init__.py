@@ -3,6 +3,7 @@
 This package knows neither the engine nor the sandbox.
 """
 
+from archive.browse import Browser, CaseScore, Cause, EvaluatorUse, ModelUse, Node
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
 from archive.grid import Grid, GridStats
@@ -34,10 +35,11 @@ from archive.source import fingerprint
 from archive.store import Archive, StoredVector
 
 __all__ = [
-    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError",
-    "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution", "Evaluation",
-    "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island", "Islands", "Kept", "Lineage",
-    "Measure", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking", "Snapshot",
-    "Spend", "State", "StorageFull", "StoredVector", "Variant", "Vector", "derive_id", "embed",
-    "fingerprint", "measure_code", "measure_rows", "pack_vector", "unit",
+    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError", "ArchiveReader",
+    "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore", "Commit", "Contribution",
+    "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island",
+    "Islands", "Kept", "Lineage", "Measure", "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex",
+    "Outcome", "Proposal", "Ranking", "Snapshot", "Spend", "State", "StorageFull", "StoredVector",
+    "Variant", "Vector", "derive_id", "embed", "fingerprint", "measure_code", "measure_rows",
+    "pack_vector", "unit",
 ]
