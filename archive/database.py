@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,30 +12,39 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
 from archive.errors import ArchiveError, StorageFull
-from archive.schema import REVISION
+from archive.schema import REVISION, metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open",
          "database is locked")
+_VERSION_TABLE = """CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,
+                    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"""
+_SHORT_WAIT_MS = 100  # the loop waits for it
 
 
 def create_database(path: Path) -> Engine:
     """A new database at the newest schema. Raises `StorageFull`."""
-    engine = open_for_writing(path, new=True)
+    engine = _writing_engine(path)
     with storage_faults(path), engine.begin() as connection:
-        _migrate(connection)
+        metadata.create_all(connection)  # what all migrations together give, without alembic's second
+        connection.exec_driver_sql(_VERSION_TABLE)
+        connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{REVISION}')")
     return engine
 
 
-def open_for_writing(path: Path, new: bool = False) -> Engine:
+def open_for_writing(path: Path) -> Engine:
     """The one writer's engine, migrated to the newest schema. Raises `ArchiveError`."""
+    engine = _writing_engine(path)
+    if check_revision(engine, path) != REVISION:
+        with storage_faults(path), engine.begin() as connection:
+            _migrate(connection)
+    return engine
+
+
+def _writing_engine(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin_immediate)
-    if not new:
-        check_revision(engine, path)
-        with storage_faults(path), engine.begin() as connection:
-            _migrate(connection)
     return engine
 
 
@@ -102,14 +112,27 @@ def _set_pragmas(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def wait_for_disk(connection: Connection, wanted: bool) -> None:
-    """Whether the next commit waits until the disk has it. Before the transaction begins.
+def do_not_wait_for_disk(connection: Connection) -> None:
+    """Its commits are in the write-ahead log, in order, where a killed process can't take them back.
 
-    Without it a commit is in the write-ahead log, in order, where a killed process can't take it back.
+    `sync_log` brings them to the disk. Nor does it wait for a lock: who asks again does.
     """
-    level = "FULL" if wanted else "NORMAL"
     driver: Any = connection.connection.driver_connection
-    driver.execute(f"PRAGMA synchronous={level}").close()
+    driver.execute("PRAGMA synchronous=NORMAL").close()
+    driver.execute(f"PRAGMA busy_timeout={_SHORT_WAIT_MS}").close()
+
+
+def sync_log(path: Path) -> None:
+    """Wait until the disk has the write-ahead log. Raises `StorageFull`."""
+    try:
+        log = os.open(f"{path}-wal", os.O_RDONLY)
+        try:
+            os.fdatasync(log)
+        finally:
+            os.close(log)
+    except OSError as error:
+        raise StorageFull(f"{path} can't be written: {error.strerror}",
+                          "make room or mend the rights, then: evolve resume") from None
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -1,18 +1,21 @@
-"""The one thread that owns the database: what waits together is committed together."""
+"""Writing without waiting for every single row: what is asked for together is committed together.
+
+Everything happens on the event loop. A thread of its own for the database gains nothing: SQLite gives
+the interpreter lock back at each step, and taking it again costs more than the step. Only the disk is
+waited for in a thread.
+"""
 
 from __future__ import annotations
 
-import queue
-import threading
+import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from archive.errors import StorageFull
 from archive.store import Archive
 
-MOST = 64  # jobs of one transaction
+GATHER_S = 0.002  # how long jobs gather before they are carried out
 LONGEST_PAUSE_S = 10.0
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -20,7 +23,7 @@ _T = TypeVar("_T")
 
 class _Job(NamedTuple):
     work: Callable[[], Any]
-    done: Future[Any]
+    done: asyncio.Future[Any]
     secure: bool
 
 
@@ -28,85 +31,106 @@ class GroupCommit:
     """Carries out jobs in the order of their arrival, as many as wait in one transaction.
 
     A job's future is done once its transaction is committed. A full or locked disk is waited out, in
-    order, for `patience_s`; `waiting` is told meanwhile, from this thread.
+    order, for `patience_s`; `waiting` is told meanwhile. Used from one event loop.
     """
 
     def __init__(self, archive: Archive, patience_s: float = 0.0,
                  waiting: Callable[[str], None] = lambda message: None) -> None:
         self._archive, self._patience_s, self._waiting = archive, patience_s, waiting
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="archive", daemon=True)
-        self._thread.start()
+        self._loop = asyncio.get_running_loop()
+        self._jobs: list[_Job] = []
+        self._due: asyncio.TimerHandle | None = None
+        self._pause_s, self._deadline = 0.25, 0.0  # while the disk is full
+        self._syncing: set[asyncio.Task[None]] = set()
 
-    def submit(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+    def submit(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> asyncio.Future[_T]:
         """Queue a job: methods of the archive, reading or writing."""
         return self._put(lambda: work(*args, **kwargs), False)
 
-    def secure(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+    def secure(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> asyncio.Future[_T]:
         """Queue a job that is done when the disk has it: what was paid for."""
         return self._put(lambda: work(*args, **kwargs), True)
 
-    def _put(self, work: Callable[[], _T], secure: bool) -> Future[_T]:
-        done: Future[_T] = Future()
-        self._jobs.put(_Job(work, done, secure))
+    def _put(self, work: Callable[[], _T], secure: bool) -> asyncio.Future[_T]:
+        done: asyncio.Future[_T] = self._loop.create_future()
+        self._jobs.append(_Job(work, done, secure))
+        if self._due is None:
+            self._due = self._loop.call_later(GATHER_S, self._work)
         return done
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Carry out what was queued, then end; a full disk is waited for no longer."""
-        self._closing.set()
-        self._jobs.put(None)
-        self._thread.join()
+        self._patience_s = self._deadline = 0.0
+        if self._due is not None:
+            self._due.cancel()
+            self._work()
+        await asyncio.gather(*self._syncing)
 
     def _work(self) -> None:
-        while True:
-            jobs, last = self._take()
-            if jobs:
-                self._patiently(jobs)
-            if last:
-                return
+        """All that waits and was not taken back, in one transaction."""
+        self._due = None
+        jobs = [job for job in self._jobs if not job.done.cancelled()]
+        self._jobs = []
+        try:
+            self._commit(jobs)
+        except StorageFull as error:
+            self._try_later(jobs, error)
+        else:
+            self._pause_s, self._deadline = 0.25, 0.0
 
-    def _take(self) -> tuple[list[_Job], bool]:
-        """What waits now and was not taken back; and whether it was the last."""
-        jobs: list[_Job] = []
-        found = self._jobs.get()
-        while found is not None:
-            if found.done.set_running_or_notify_cancel():  # from here on nobody can take it back
-                jobs.append(found)
-            if len(jobs) == MOST or self._jobs.empty():
-                return jobs, False
-            found = self._jobs.get()
-        return jobs, True
-
-    def _patiently(self, jobs: list[_Job]) -> None:
-        pause, deadline = 0.25, time.monotonic() + self._patience_s
-        while True:
-            try:
-                self._commit(jobs)
-                return
-            except StorageFull as error:
-                if self._closing.is_set() or time.monotonic() + pause > deadline:
-                    for job in jobs:
-                        job.done.set_exception(error)
-                    return
-                self._waiting(f"{error.message}; trying again in {pause:g} s")
-            self._closing.wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+    def _try_later(self, jobs: list[_Job], error: StorageFull) -> None:
+        """Keep their order, in front of what comes meanwhile; give up when patience ends."""
+        now = time.monotonic()
+        self._deadline = self._deadline or now + self._patience_s
+        if now + self._pause_s > self._deadline:
+            for job in jobs:
+                _fail(job, error)
+            return
+        self._waiting(f"{error.message}; trying again in {self._pause_s:g} s")
+        self._jobs = jobs
+        self._due = self._loop.call_later(self._pause_s, self._work)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _commit(self, jobs: list[_Job]) -> None:
         """All in one transaction; if one of them fails, each in its own. Raises `StorageFull`."""
         try:
-            with self._archive.together(secure=any(job.secure for job in jobs)):
+            with self._archive.together():
                 results = [job.work() for job in jobs]
         except StorageFull:
             raise
         except Exception as error:  # noqa: BLE001 - handed to who asked, as executors do
             if len(jobs) == 1:
-                jobs[0].done.set_exception(error)
+                _fail(jobs[0], error)
                 return
             while jobs:
                 self._commit(jobs[:1])
                 del jobs[:1]
             return
-        for job, result in zip(jobs, results, strict=True):
-            job.done.set_result(result)
+        self._answer(list(zip(jobs, results, strict=True)))
+
+    def _answer(self, done: list[tuple[_Job, Any]]) -> None:
+        """At once, but for those who wait for the disk."""
+        for job, result in done:
+            if not job.secure and not job.done.done():
+                job.done.set_result(result)
+        secure = [(job, result) for job, result in done if job.secure]
+        if secure:
+            task = self._loop.create_task(self._answer_when_safe(secure))
+            self._syncing.add(task)
+            task.add_done_callback(self._syncing.discard)
+
+    async def _answer_when_safe(self, secure: list[tuple[_Job, Any]]) -> None:
+        try:
+            await asyncio.to_thread(self._archive.sync)
+        except StorageFull as error:
+            for job, _ in secure:
+                _fail(job, error)
+            return
+        for job, result in secure:
+            if not job.done.done():
+                job.done.set_result(result)
+
+
+def _fail(job: _Job, error: Exception) -> None:
+    if not job.done.done():
+        job.done.set_exception(error)

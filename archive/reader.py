@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Executable, Row, func, select
+from sqlalchemy import Connection, Engine, Executable, Row, func, or_, select
 
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
@@ -50,7 +49,7 @@ class ArchiveReader:
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine, self.path = engine, path
-        self._shared = threading.local()  # the connection of a transaction that this thread has open
+        self._shared: Connection | None = None  # of a transaction that is open
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -195,6 +194,14 @@ class ArchiveReader:
             query = query.where(calls.c.proposal == proposal)
         return [_call(row) for row in self.rows(query)]
 
+    def replied(self) -> set[str]:
+        """The seed and unfinished proposals that have a stored reply."""
+        open_ = [state.value for state in State if not state.finished]
+        query = (select(calls.c.proposal).join(proposals, proposals.c.id == calls.c.proposal)
+                 .where(or_(proposals.c.state.in_(open_), proposals.c.number == 0),
+                        calls.c.state == CallState.REPLIED.value))
+        return {row[0] for row in self.rows(query)}
+
     def call_costs(self) -> list[CallCost]:
         """Every call without its texts, oldest first."""
         tokens = (calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
@@ -289,14 +296,10 @@ class ArchiveReader:
 
     def rows(self, query: Executable) -> list[Any]:
         """What a query gives."""
-        shared = self._shared_connection()
-        if shared is not None:
-            return list(shared.execute(query).all())
+        if self._shared is not None:
+            return list(self._shared.execute(query).all())
         with storage_faults(self.path), self._engine.connect() as connection:
             return list(connection.execute(query).all())
-
-    def _shared_connection(self) -> Connection | None:
-        return getattr(self._shared, "connection", None)
 
 
 _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}

@@ -10,12 +10,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, CursorResult, bindparam, insert, update
 
-from archive.database import create_database, open_for_writing, storage_faults, wait_for_disk
+from archive.database import (
+    create_database,
+    do_not_wait_for_disk,
+    open_for_writing,
+    storage_faults,
+    sync_log,
+)
 from archive.reader import NOTES, ArchiveReader, pack_text
 from archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+
+# Built once: what a statement says does not change, only what is bound to it.
+_NEW_PROPOSAL, _NEW_PARENT, _NEW_VECTOR = insert(proposals), insert(parents), insert(vectors)
+_NEW_EVALUATION, _NEW_CALL, _NEW_EVENT = insert(evaluations), insert(calls), insert(events)
+_THE_PROPOSAL = update(proposals).where(proposals.c.id == bindparam("which"))
+_THE_OPEN_PROPOSAL = _THE_PROPOSAL.where(
+    proposals.c.state.not_in([state.value for state in State if state.finished]))
+_THE_CALL = update(calls).where(calls.c.id == bindparam("which"))
+_OF_A_PROPOSAL = [c.name for c in proposals.columns]
+_OF_AN_EVALUATION = [c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")]
 
 
 class StoredVector(NamedTuple):
@@ -29,6 +45,7 @@ class Archive(ArchiveReader):
     """The one writer. Each method is one transaction: all of it is kept, or none."""
 
     clock: Callable[[], float] = staticmethod(time.time)
+    _kept: Connection | None = None  # between transactions of `together`
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, str]) -> Self:
@@ -44,18 +61,21 @@ class Archive(ArchiveReader):
         """An existing archive, migrated to the newest schema. Raises `ArchiveError`."""
         return cls(open_for_writing(path), path)
 
-    def plan(self, proposal: Proposal) -> int:
-        """A decision was taken; returns the event's id."""
-        values = {c.name: getattr(proposal, c.name) for c in proposals.columns}
+    def plan(self, *planned: Proposal) -> int:
+        """A decision was taken, for one child or several; returns the last event's id."""
         with self._writing() as connection:
-            connection.execute(insert(proposals), values | {
-                "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision)),
-                "measures": "{}"})
-            rows = [{"child": proposal.id, "position": position, "parent": parent}
-                    for position, parent in enumerate(proposal.parents)]
-            if rows:
-                connection.execute(insert(parents), rows)
-            return self._event(connection, "planned", proposal.id, {"number": proposal.number})
+            return [self._plan(connection, proposal) for proposal in planned][-1]
+
+    def _plan(self, connection: Connection, proposal: Proposal) -> int:
+        values = {name: getattr(proposal, name) for name in _OF_A_PROPOSAL}
+        connection.execute(_NEW_PROPOSAL, values | {
+            "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision)),
+            "measures": "{}"})
+        rows = [{"child": proposal.id, "position": position, "parent": parent}
+                for position, parent in enumerate(proposal.parents)]
+        if rows:
+            connection.execute(_NEW_PARENT, rows)
+        return self._event(connection, "planned", proposal.id, {"number": proposal.number})
 
     def propose(self, proposal: str, tree: str, commit: str, note: str,
                 rows: Sequence[Evaluation] = (), replaces: str | None = None) -> int:
@@ -81,7 +101,7 @@ class Archive(ArchiveReader):
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
             if vector is not None:
-                connection.execute(insert(vectors), {
+                connection.execute(_NEW_VECTOR, {
                     "proposal": proposal, "source": vector.source, "data": vector.data})
             return self._end(connection, proposal, State.SCORED, {"kept": kept.value}, {
                 "kept": kept.value, "novelty": novelty, "improvement": improvement,
@@ -109,35 +129,37 @@ class Archive(ArchiveReader):
             return self._event(connection, "evaluated", proposal, {
                 "cases": [row.case for row in rows], "attempt": max(row.attempt for row in rows)})
 
-    def send_call(self, call: Call) -> int:
-        """Reserve and record a model call before it leaves; returns its id."""
+    def send_calls(self, sent: Sequence[Call]) -> list[int]:
+        """Reserve and record the calls of one request before it leaves; returns their ids."""
         with self._writing() as connection:
-            result = connection.execute(insert(calls), {
-                "proposal": call.proposal, "round": call.round, "attempt": call.attempt,
-                "model": call.model, "state": CallState.SENT.value,
-                "request": pack_text(call.request), "reserved_tokens": call.reserved_tokens,
-                "reserved_usd": call.reserved_usd, "prompt_tokens": 0, "completion_tokens": 0,
-                "cost_usd": 0.0, "sent_at": self.clock(), "seconds": 0.0})
-            key = result.inserted_primary_key
-            assert key is not None
-            return int(key[0])
+            return [self._send(connection, call) for call in sent]
 
-    def settle_call(self, call: Call) -> int:
-        """The reply and what it cost, with the proposal's state, at once: never paid twice."""
+    def _send(self, connection: Connection, call: Call) -> int:
+        result = connection.execute(_NEW_CALL, {
+            "proposal": call.proposal, "round": call.round, "attempt": call.attempt,
+            "model": call.model, "state": CallState.SENT.value,
+            "request": pack_text(call.request), "reserved_tokens": call.reserved_tokens,
+            "reserved_usd": call.reserved_usd, "prompt_tokens": 0, "completion_tokens": 0,
+            "cost_usd": 0.0, "sent_at": self.clock(), "seconds": 0.0})
+        return _key_of(result)
+
+    def settle_calls(self, settled: Sequence[Call]) -> int:
+        """Replies and what they cost, with the proposals' states, at once: never paid twice."""
         with self._writing() as connection:
-            connection.execute(update(calls).where(calls.c.id == call.id).values(
-                state=call.state.value, finish_reason=call.finish_reason, error=call.error,
-                reply=None if call.reply is None else pack_text(call.reply),
-                prompt_tokens=call.prompt_tokens, completion_tokens=call.completion_tokens,
-                cost_usd=call.cost_usd, seconds=call.seconds))
-            if call.state is CallState.REPLIED:
-                # The seed asks, too, for notes, and it has long been scored.
-                connection.execute(update(proposals).where(
-                    proposals.c.id == call.proposal,
-                    proposals.c.state.not_in([s.value for s in State if s.finished]))
-                                   .values(state=State.REPLIED.value))
-            return self._event(connection, "call", call.proposal, {
-                "state": call.state.value, "model": call.model, "cost_usd": call.cost_usd})
+            return [self._settle(connection, call) for call in settled][-1]
+
+    def _settle(self, connection: Connection, call: Call) -> int:
+        connection.execute(_THE_CALL, {
+            "which": call.id, "state": call.state.value, "finish_reason": call.finish_reason,
+            "error": call.error, "reply": None if call.reply is None else pack_text(call.reply),
+            "prompt_tokens": call.prompt_tokens, "completion_tokens": call.completion_tokens,
+            "cost_usd": call.cost_usd, "seconds": call.seconds})
+        if call.state is CallState.REPLIED:
+            # The seed asks, too, for notes, and it has long been scored.
+            connection.execute(_THE_OPEN_PROPOSAL, {
+                "which": call.proposal, "state": State.REPLIED.value})
+        return self._event(connection, "call", call.proposal, {
+            "state": call.state.value, "model": call.model, "cost_usd": call.cost_usd})
 
     def expire_calls(self) -> int:
         """After a crash: calls whose fate is unknown stay charged. Returns how many."""
@@ -167,49 +189,64 @@ class Archive(ArchiveReader):
         """The event of a change, and the proposal's new state; returns the event's id."""
         event = self._event(connection, state.value, proposal, data)
         ended = {"finished_at": self.clock(), "finished_event": event} if state.finished else {}
-        connection.execute(update(proposals).where(proposals.c.id == proposal)
-                           .values(state=state.value, **values, **ended))
+        connection.execute(_THE_PROPOSAL, {"which": proposal, "state": state.value, **values, **ended})
         return event
 
     def _insert_evaluations(self, connection: Connection, proposal: str,
                             rows: Sequence[Evaluation]) -> None:
         if not rows:
             return
-        names = [c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")]
-        connection.execute(insert(evaluations), [
-            {name: getattr(row, name, None) for name in names} | {
+        connection.execute(_NEW_EVALUATION, [
+            {name: getattr(row, name, None) for name in _OF_AN_EVALUATION} | {
                 "proposal": proposal, "case_id": row.case, "created_at": self.clock(),
                 "metrics": json.dumps(dict(row.metrics))} for row in rows])
 
     def _event(self, connection: Connection, kind: str, proposal: str | None,
                data: Mapping[str, Any]) -> int:
-        result = connection.execute(insert(events), {
+        result = connection.execute(_NEW_EVENT, {
             "at": self.clock(), "kind": kind, "proposal": proposal, "data": json.dumps(dict(data))})
-        key = result.inserted_primary_key
-        assert key is not None
-        return int(key[0])
+        return _key_of(result)
 
     @contextmanager
-    def together(self, secure: bool = True) -> Iterator[None]:
-        """Everything that this thread asks inside is one transaction: all of it is kept, or none.
+    def together(self) -> Iterator[None]:
+        """Everything asked inside is one transaction: all of it is kept, or none.
 
-        What is not `secure` survives the end of this process, but may be lost, whole and as the
-        last, when the machine loses its power: the disk is not waited for.
+        It survives the end of this process, but may be lost, whole and as the last, when the machine
+        loses its power before `sync`.
         """
-        with storage_faults(self.path), self._engine.connect() as connection:
-            wait_for_disk(connection, secure)
-            with connection.begin():
-                self._shared.connection = connection
+        with storage_faults(self.path):
+            if self._kept is None:
+                self._kept = self._engine.connect()
+                do_not_wait_for_disk(self._kept)
+            with self._kept.begin():
+                self._shared = self._kept
                 try:
                     yield
                 finally:
-                    self._shared.connection = None
+                    self._shared = None
+
+    def sync(self) -> None:
+        """Wait until the disk has what was committed. Raises `StorageFull`."""
+        sync_log(self.path)
+
+    def close(self) -> None:
+        """Give the database back."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+        super().close()
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        shared = self._shared_connection()
-        if shared is not None:
-            yield shared
+        if self._shared is not None:
+            yield self._shared
             return
         with storage_faults(self.path), self._engine.begin() as connection:
             yield connection
+
+
+def _key_of(result: CursorResult[Any]) -> int:
+    """The id that an insert has given."""
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])

@@ -65,7 +65,7 @@ async def main():
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code), True,
                         make_frame(run.task(), run.settings))
     assert len(recorder.snapshot.space) == len(recorder.snapshot)
-    recorder.close()
+    await recorder.close()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(recorder.snapshot))
 
 asyncio.run(main())

@@ -5,7 +5,7 @@
 
 Peers are installed from the package index into virtual environments of their own. Ours runs in full
 Docker isolation; the peers run candidates in or beside their evaluator. CPU seconds are those of the
-whole machine without the model's, so nothing else may run meanwhile.
+engine, all its children, its containers and Docker's daemons.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+
+from benchmarks.throughput.spent import spent_s
 
 HERE = Path(__file__).parent / "throughput"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evolve-benchmarks"
@@ -89,10 +91,10 @@ def scenario(name: str, count: int | None) -> Setting:
 def measure(engine: str, setting: Setting) -> Row:
     """Run one engine to its end and look at the machine meanwhile."""
     environment = None if engine == "evolve" else installed(engine)
-    with tempfile.TemporaryDirectory() as folder, model(setting) as (address, server):
+    with tempfile.TemporaryDirectory() as folder, model(setting) as address:
         evaluated = Path(folder) / "evaluated"
         command = COMMANDS[engine](setting, address, Path(folder), environment)
-        before, model_before = busy_seconds(), cpu_of(server)
+        before = spent_s()
         started = time.perf_counter()
         with (Path(folder) / "log").open("w") as log:
             process = subprocess.Popen(
@@ -103,7 +105,7 @@ def measure(engine: str, setting: Setting) -> Row:
             watch = Watch(process.pid)
             process.wait(timeout=GIVE_UP_S)
         seconds = time.perf_counter() - started
-        cpu = busy_seconds() - before - (cpu_of(server) - model_before)
+        cpu = spent_s() - before
         finished = count_finished(engine, Path(folder), evaluated)
         if not finished:
             raise SystemExit(f"{engine} finished nothing: {(Path(folder) / 'log').read_text()[-2000:]}")
@@ -164,29 +166,18 @@ def installed(engine: str) -> Path:
 
 
 @contextmanager
-def model(setting: Setting) -> Iterator[tuple[str, psutil.Process]]:
-    """The scripted model's address and process."""
+def model(setting: Setting) -> Iterator[str]:
+    """The scripted model's address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.throughput.model", "--latency", str(setting.latency_s),
          "--spread", str(setting.spread), "--sleep", str(setting.sleep_s), "--hang-every",
          str(setting.hang_every)], stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1])
     assert process.stdout is not None
     try:
-        yield process.stdout.readline().strip(), psutil.Process(process.pid)
+        yield process.stdout.readline().strip()
     finally:
         process.kill()
         process.communicate()
-
-
-def busy_seconds() -> float:
-    """CPU seconds of the whole machine."""
-    times = psutil.cpu_times()
-    return float(times.user + times.system + times.nice + times.irq + times.softirq)
-
-
-def cpu_of(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 class Watch:

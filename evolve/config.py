@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evolve.errors import ConfigError, did_you_mean
 
@@ -66,7 +66,9 @@ class Settings(BaseModel):
     max_calls: int | None = Field(None, ge=1, description="stop before so many model calls")
     repairs: int = Field(1, ge=0, le=1, description="how often an unusable answer is fed back")
     reply_tokens: int = Field(4096, ge=16, description="the longest reply of a model")
-    temperature: float = Field(0.8, ge=0, le=2, description="of model calls")
+    temperature: tuple[Annotated[float, Field(ge=0, le=2)], ...] = Field(
+        (0.8,), min_length=1, description="of model calls; several are taken in turn")
+    samples: int = Field(1, ge=1, le=64, description="replies asked for with one prompt")
     call_timeout_s: float = Field(300.0, gt=0, description="for one model call")
     vllm_command: str = Field("vllm", description="the command behind --model vllm:NAME")
     vllm_options: str = Field("", description="more options for vllm serve")
@@ -78,6 +80,11 @@ class Settings(BaseModel):
     price_per_second: dict[str, float] = Field(
         {}, description="dollars for a second of a call, by model: one's own server")
     requests_per_minute: dict[str, int] = Field({}, description="at most so many, by model")
+
+    @field_validator("temperature", mode="before")
+    @classmethod
+    def _one_is_a_schedule(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, (int, float, str)) else value
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,8 @@ def _from_variables(variables: Mapping[str, str], origin: str) -> dict[str, Any]
 def _value_of(key: str, text: str, origin: str) -> Any:
     if key == "model":
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if key == "temperature":
+        return tuple(part.strip() for part in text.split(","))
     if key in ("operators", "price", "price_per_second", "requests_per_minute"):
         try:
             return tomllib.loads(f"value = {text}")["value"]

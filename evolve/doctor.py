@@ -16,7 +16,7 @@ from evolve.config import load_keys, resolve
 from evolve.errors import EvolveError
 from evolve.evaluation import Evaluator
 from evolve.launch import open_evaluator, score_seed
-from evolve.llm import Client, check_key, local_models, parse_model
+from evolve.llm import Ask, Client, check_key, local_models, parse_model
 from evolve.tasks import Task, load_task
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
 from sandbox.contract import QUICK, broken_promises
@@ -105,11 +105,11 @@ async def _model(text: str, note: Note) -> Finding:
         settings = resolve({"model": (text,)}, {}, Path("task.toml")).settings
         question = [{"role": "user", "content": "Say hello."}]
         async with (local_models(settings, note) as addresses,
-                    aclosing(Client(60.0, 0.0, addresses)) as client):
-            reply = await client.complete(name, question, 16, 1)
+                    aclosing(Client(60.0, addresses)) as client):
+            reply = await client.complete(name, question, Ask(16, 1, 0.0))
     except EvolveError as error:
         return Finding("fail", f"model {error.message}", error.hint)
-    return Finding("ok", f"model {text} answers: {reply.text.strip()[:40]!r}")
+    return Finding("ok", f"model {text} answers: {reply.samples[0].text.strip()[:40]!r}")
 
 
 def _soften(finding: Finding) -> Finding:

@@ -5,55 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
-from archive import EVALUATE, ArchiveError, Proposal, Snapshot, State, derive_id
+from archive import EVALUATE, ArchiveError, Proposal, Snapshot, State
 from evolve.config import Settings
+from evolve.deciding import Decider, plan_proposals
 from evolve.errors import EvolveError, RunError
 from evolve.evaluation import Evaluator, Verdict
 from evolve.interrupt import Interrupt
 from evolve.llm import OutOfBudget
 from evolve.operators import Rejected
-from evolve.order import SETTLED, ByNumber, Order
+from evolve.order import ByNumber, Order
 from evolve.pace import SMOOTHING, Pace
 from evolve.progress import Listener, Progress
 from evolve.proposer import Proposer, Stored
 from evolve.pulse import Pulse
 from evolve.recorder import Recorder
-from evolve.search import Decision, Evaluate, Expand, Policy, Skip, Stop, evidence_of
+from evolve.search import Evaluate, Expand, Skip, Stop
 from evolve.stopping import Stopping
 from evolve.tasks import CaseSpec, Task
 from sandbox import ProviderFault
 
 TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
 DEAD_END = "the record can't be followed: a parent was not scored this time"
-
-
-class Decider(Protocol):
-    """Decides on a numbered slot."""
-
-    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
-        """None: not yet, something that runs must end first."""
-
-
-@dataclass(frozen=True)
-class PolicyDecider:
-    """A policy with the generator of (run seed, decision number)."""
-
-    policy: Policy
-    seed: int
-
-    def decide(self, number: int, snapshot: Snapshot) -> Decision:
-        """What the policy says."""
-        rng = np.random.default_rng([self.seed, number])
-        decision = self.policy.decide(snapshot, rng)
-        if not isinstance(decision, Expand) or decision.model is not None:
-            return decision
-        model = self.policy.operators.draw_model(decision.operator, snapshot, rng)
-        return replace(decision, model=model)
 
 
 class Notes(Protocol):
@@ -131,9 +105,10 @@ class Engine:
         while not self._halted():
             if self._pace.room(self._proposing, self._running - self._proposing) and (
                     await self._may_decide()):
-                proposal = await self._decide()
-                if proposal is not None:
+                proposals = await self._decide()
+                for proposal in proposals:
                     self._launch(group, proposal)
+                if proposals:
                     continue
                 if self._halt is None and not self._running and self.order.due(self._waiting) is None:
                     self._halt = DEAD_END
@@ -179,12 +154,13 @@ class Engine:
         self._running += 1
         group.create_task(self._carry_through(proposal), name=f"proposal {proposal.number}")
 
-    async def _decide(self) -> Proposal | None:
+    async def _decide(self) -> list[Proposal]:
+        """What is begun next; nothing while something must end first, or when nothing is left."""
         snapshot = self.recorder.snapshot
         reason = self._stopping.reached(self.recorder.variants, snapshot)
         if reason is not None:
             self._halt = reason
-            return None
+            return []
         if self.notes is not None:
             await self.notes.take(self._next, snapshot)
         decision = self.decider.decide(self._next, snapshot)
@@ -192,16 +168,23 @@ class Engine:
             self._next += 1
             decision = self.decider.decide(self._next, snapshot)
         if decision is None:
-            return None
+            return []
         if isinstance(decision, Stop):
             self._halt = decision.reason
-            return None
+            return []
         settled = self.order.settled if isinstance(self.order, ByNumber) else None
-        proposal = plan_proposal(decision, self.settings.seed, self._next, snapshot, settled)
-        self._next += 1
-        self._seen[proposal.number] = len(snapshot)
-        await self.recorder.plan(proposal)
-        return proposal
+        count = self._how_many(decision)
+        proposals = plan_proposals(decision, self.settings.seed, self._next, snapshot, settled, count)
+        self._next += len(proposals)
+        self._seen.update((proposal.number, len(snapshot)) for proposal in proposals)
+        await self.recorder.plan(*proposals)
+        return proposals
+
+    def _how_many(self, decision: Expand | Evaluate) -> int:
+        """Children of this decision: as many as it says, within what may still be made."""
+        if isinstance(decision, Evaluate):
+            return 1
+        return self._stopping.at_most(decision.samples, self.recorder.variants + self._pending)
 
     async def _carry_through(self, proposal: Proposal) -> None:
         """One proposal from where it stands to its end."""
@@ -281,7 +264,7 @@ class Engine:
         proposal, cases = stored.proposal, self._cases_of(stored.proposal)
         async with self._evaluations:
             started = time.monotonic()
-            await self.recorder.evaluating(proposal)
+            self.recorder.evaluating(proposal)
             verdict = await self.evaluator.evaluate(stored.files, cases,
                                                     self.recorder.attempt_of(proposal))
         if verdict.failed is not None and self._pulse.stood_still_since(started):
@@ -359,23 +342,6 @@ class Engine:
                         counts.get(State.REJECTED, 0), self._running, best,
                         snapshot.score_of(best.id) if best else None, self.recorder.spend,
                         self._stopping.seconds, self._stalls, self._staleness)
-
-
-def plan_proposal(decision: Expand | Evaluate, seed: int, number: int, snapshot: Snapshot,
-                  settled: int | None = None) -> Proposal:
-    """The proposal of a decision, with its evidence: what is shown was known when it was decided.
-
-    The id follows from the run's seed and the number.
-    """
-    seen = {} if settled is None else {SETTLED: settled}
-    if isinstance(decision, Evaluate):
-        return Proposal(derive_id(seed, number), number, State.PLANNED, EVALUATE, (decision.variant,),
-                        snapshot.last_event, time.time(),
-                        decision=seen | {"case": decision.case, "attempt": decision.attempt})
-    evidence = evidence_of(decision, snapshot) | seen
-    return Proposal(derive_id(seed, number), number, State.PLANNED, decision.operator,
-                    decision.parents, snapshot.last_event, time.time(), island=decision.island,
-                    model=decision.model, decision=evidence)
 
 
 def above_ceiling(task: Task, score: float) -> bool:

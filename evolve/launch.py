@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from archive import EVALUATE, SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
 from evolve import __version__
 from evolve.config import Resolved, Settings, load_keys, user_file
-from evolve.engine import Decider, Engine, PolicyDecider, above_ceiling
+from evolve.deciding import Decider, PolicyDecider
+from evolve.engine import Engine, above_ceiling
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
 from evolve.interrupt import Interrupt
@@ -214,7 +215,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
         outcome = Outcome(run, stopped, engine.progress(), seed_score)
         await recorder.tidy()
     finally:
-        recorder.close()
+        await recorder.close()
     view.done(outcome, task)
     return outcome
 
@@ -235,7 +236,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         asker = RecordedCaller(record.calls)
         decider, order = record, make_order(settings, recorder, record)
     else:
-        decider = PolicyDecider(make_search(settings, mix), settings.seed)
+        decider = PolicyDecider(make_search(settings, mix), settings.seed, settings.samples)
         order = make_order(settings, recorder, None)
     prompts = make_prompts(evaluator.task, settings)
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
@@ -245,7 +246,7 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
         notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,
                           asker if settings.notes == "model" else None)
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt, order,
-                  settings.model_calls if asks else 0, notes)
+                  settings.model_calls * settings.samples if asks else 0, notes)
 
 
 def make_prompts(task: Task, settings: Settings) -> Prompts:

@@ -10,7 +10,7 @@ import numpy as np
 
 from archive import Evaluation, Proposal
 from evolve.evaluation import Verdict
-from evolve.llm import ModelError, ModelFault
+from evolve.llm import SHARED, ModelError, ModelFault
 from evolve.operators import (
     Ask,
     Child,
@@ -127,8 +127,12 @@ class Proposer:
                        self._ask_for(proposal), prompts=self._prompts)
 
     def _rng(self, proposal: Proposal) -> np.random.Generator:
-        """The proposal's own; every question of it begins with the same draws."""
-        return np.random.default_rng([self._seed, proposal.number, 1])
+        """The proposal's own, or that of those who share its prompt.
+
+        Every question of it begins with the same draws.
+        """
+        number = proposal.decision.get(SHARED, [proposal.number])[0]
+        return np.random.default_rng([self._seed, number, 1])
 
     async def _evidence(self, proposal: Proposal) -> Evidence:
         """What was known when it was decided, whatever has happened since."""

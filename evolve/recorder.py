@@ -1,4 +1,4 @@
-"""The one writer of a run: archive and code in threads of their own, and the snapshot beside them."""
+"""The one writer of a run: rows, code, and the snapshot beside them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import functools
 import itertools
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -32,6 +31,7 @@ from archive import (
     State,
     StorageFull,
     StoredVector,
+    Vector,
     embed,
     measure_code,
     measure_rows,
@@ -42,6 +42,7 @@ from evolve.order import Trees
 
 TIDY_EVERY = 2000
 PARENTS_AT_HAND = 512
+SMALL_BYTES = 64 * 1024  # what the loop may read by itself
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -69,13 +70,14 @@ class Recorder:
         self.last_number = -1
         self._commits: dict[str, str] = {}
         self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
+        self._replied = archive.replied()  # proposals that may be asked again and have a reply
+        self._notes: dict[int, str] = {}
+        self._at_hand: dict[str, tuple[Mapping[str, bytes], list[Evaluation]]] = {}  # what parents need
         self._since_tidy = 0
-        self._loop = asyncio.get_running_loop()
         self._load(everything)
-        self._read_files = functools.lru_cache(PARENTS_AT_HAND)(code.files)
-        self._read_rows = functools.lru_cache(PARENTS_AT_HAND)(archive.evaluations)
-        self._sql = GroupCommit(archive, patience_s, self._tell)
-        self._git = ThreadPoolExecutor(1, "code")
+        self._sql = GroupCommit(archive, patience_s, waiting)
+        self._git_free = asyncio.Event()  # git's objects are not being packed
+        self._git_free.set()
 
     def _load(self, everything: Sequence[Proposal]) -> None:
         by_id = {proposal.id: proposal for proposal in everything}
@@ -124,17 +126,21 @@ class Recorder:
     async def parent(self, proposal_id: str) -> Parent:
         """A scored variant with its files and rows."""
         proposal = self.snapshot.proposal(proposal_id)
-        assert proposal.tree is not None
-        files = await self._in_git(self._read_files, proposal.tree)
-        rows = [row for row in await self._in_sql(self._read_rows, proposal_id)
-                if row.reason is None and row.split == "search"]
+        if proposal_id not in self._at_hand:
+            rows = await self._in_sql(self.archive.evaluations, proposal_id)
+            found = await self.files_of(proposal_id), [
+                row for row in rows if row.reason is None and row.split == "search"]
+            while len(self._at_hand) >= PARENTS_AT_HAND:
+                del self._at_hand[next(iter(self._at_hand))]  # the oldest
+            self._at_hand[proposal_id] = found
+        files, rows = self._at_hand[proposal_id]
         return Parent(proposal, files, self.snapshot.score_of(proposal_id), rows)
 
     async def files_of(self, variant: str) -> Mapping[str, bytes]:
         """The files of a scored variant."""
         tree = self.snapshot.proposal(variant).tree
         assert tree is not None
-        return await self._in_git(self._read_files, tree)
+        return await self._in_git(self.code.files, tree)
 
     async def files(self, tree: str) -> dict[str, bytes]:
         """The files of a stored tree."""
@@ -146,7 +152,7 @@ class Recorder:
 
     async def nearest(self, files: Mapping[str, bytes], settled: int | None) -> Near | None:
         """The scored variant whose code is the nearest; of those that the decision could see."""
-        vector = await self._in_git(embed, files)
+        vector = await _embedded(files)
         snapshot = self.snapshot
         known = len(snapshot) if settled is None else bisect_right(
             snapshot.proposals, settled, key=lambda proposal: proposal.number)
@@ -159,14 +165,15 @@ class Recorder:
         """The hash that these files have in git."""
         return await self._in_git(self.code.tree_of, files)
 
-    async def plan(self, proposal: Proposal) -> None:
-        """A decision was taken. Parents count the child at once."""
-        if proposal.operator == EVALUATE:
-            self.snapshot.expect_evaluation(proposal)
-        else:
-            self.snapshot.expect(proposal.parents)
-        self.last_number = max(self.last_number, proposal.number)
-        self.snapshot.last_event = await self._in_sql(self.archive.plan, proposal)
+    async def plan(self, *proposals: Proposal) -> None:
+        """A decision was taken. Parents count the children at once."""
+        for proposal in proposals:
+            if proposal.operator == EVALUATE:
+                self.snapshot.expect_evaluation(proposal)
+            else:
+                self.snapshot.expect(proposal.parents)
+            self.last_number = max(self.last_number, proposal.number)
+        self.snapshot.last_event = await self._in_sql(self.archive.plan, *proposals)
 
     def attempt_of(self, proposal: Proposal) -> int:
         """How many children of this proposal have been evaluated and replaced before.
@@ -207,9 +214,9 @@ class Recorder:
         return replace(proposal, state=State.PROPOSED, tree=stored.tree, commit=stored.commit,
                        note=note)
 
-    async def evaluating(self, proposal: Proposal) -> None:
+    def evaluating(self, proposal: Proposal) -> None:
         """A sandbox is at work on it."""
-        await self._in_sql(self.archive.evaluating, proposal.id)
+        self._sql.submit(self.archive.evaluating, proposal.id)  # nothing follows from it
 
     async def release(self, proposal: Proposal) -> None:
         """The machine failed: back to `proposed`."""
@@ -218,7 +225,7 @@ class Recorder:
     async def score(self, proposal: Proposal, files: Mapping[str, bytes], score: float,
                     rows: Sequence[Evaluation], quarantined: bool, kept_rows: bool = False) -> Proposal:
         """It was evaluated: say what adding it meant. `kept_rows`: the archive has them already."""
-        vector = await self._in_git(embed, files)
+        vector = await _embedded(files)
         value = score * self.snapshot.sign
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
         improvement = value - max(known) if known else None
@@ -241,6 +248,7 @@ class Recorder:
     async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
         """More is known about a variant that was scored before."""
         self.snapshot.observe(decision.parents[0], rows)
+        self._at_hand.pop(decision.parents[0], None)
         self.snapshot.last_event = await self._in_sql(
             self.archive.evaluated, decision.id, decision.parents[0], rows)
         return replace(decision, state=State.EVALUATED)
@@ -264,21 +272,27 @@ class Recorder:
             self.archive.reject, proposal.id, reason, message)
         return replace(proposal, state=State.REJECTED, reason=reason, message=message)
 
-    async def send_call(self, call: Call) -> Call:
-        """Reserve, and record the call before it leaves."""
-        call = replace(call, id=await self._paid(call, self.archive.send_call))
-        self.spend = self.spend.sent(call)
-        return call
+    async def send_calls(self, calls: Sequence[Call]) -> list[Call]:
+        """Reserve, and record the calls of one request before it leaves."""
+        ids = await self._paid(self.archive.send_calls, calls)
+        for call in calls:
+            self.spend = self.spend.sent(call)
+        return [replace(call, id=id_) for call, id_ in zip(calls, ids, strict=True)]
 
-    async def settle_call(self, call: Call) -> Spend:
-        """Keep the reply with what it cost."""
-        await self._paid(call, self.archive.settle_call)
-        self.snapshot.charge(call)
-        self.spend = self.spend.ended(call)
+    async def settle_calls(self, calls: Sequence[Call]) -> Spend:
+        """Keep the replies to one request with what they cost."""
+        await self._paid(self.archive.settle_calls, calls)
+        for call in calls:
+            self.snapshot.charge(call)
+            self.spend = self.spend.ended(call)
+            if call.state is CallState.REPLIED:
+                self._replied.add(call.proposal)
         return self.spend
 
     async def replies(self, proposal: str) -> list[Call]:
         """Replies that are stored for a proposal: never asked for again."""
+        if proposal not in self._replied:
+            return []
         calls = await self._in_sql(self.archive.calls, proposal)
         return [call for call in calls if call.state is CallState.REPLIED]
 
@@ -289,28 +303,35 @@ class Recorder:
 
     async def notes(self, number: int) -> str:
         """The text of notes that a decision was to show."""
-        found = await self._in_sql(self.archive.notes)
-        return next((note.text for note in found if note.number == number), "")
+        if number not in self._notes:
+            self._notes = {note.number: note.text for note in await self._in_sql(self.archive.notes)}
+        return self._notes.get(number, "")
 
     async def note(self, kind: str, data: Mapping[str, object]) -> None:
         """Something about the run itself."""
         await self._in_sql(self.archive.note_event, kind, data)
 
     async def tidy(self) -> None:
-        """Write refs for people's tools, and pack."""
+        """Write refs for people's tools, and pack: in a thread, and nothing else of git meanwhile."""
         self._since_tidy = 0
         best = self.snapshot.best()
-        await self._in_git(self.code.tidy, dict(self._commits),
-                           self._commits[best.id] if best else None)
+        await self._git_free.wait()
+        self._git_free.clear()
+        try:
+            await self._patiently(functools.partial(
+                asyncio.to_thread, self.code.tidy, dict(self._commits),
+                self._commits[best.id] if best else None))
+        finally:
+            self._git_free.set()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give threads and database back."""
-        self._git.shutdown()
-        self._sql.close()
+        await self._sql.close()
         self.archive.close()
 
     def _count(self, proposal: Proposal, state: State) -> None:
         self._attempts.pop(proposal.id, None)
+        self._replied.discard(proposal.id)
         if proposal.number > 0:
             self.counts[state] = self.counts.get(state, 0) + 1
 
@@ -320,19 +341,27 @@ class Recorder:
             await self.tidy()
 
     async def _in_sql(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.wrap_future(self._sql.submit(work, *args, **kwargs))
+        return await self._sql.submit(work, *args, **kwargs)
 
-    async def _paid(self, call: Call, work: Callable[[Call], int]) -> int:
-        """Write a call; one that costs something is on the disk before anything follows."""
-        submit = self._sql.secure if call.reserved_usd > 0 else self._sql.submit
-        return await asyncio.wrap_future(submit(work, call))
+    async def _paid(self, work: Callable[[Sequence[Call]], _T], calls: Sequence[Call]) -> _T:
+        """Write calls; what costs something is on the disk before anything follows."""
+        costs = any(call.reserved_usd > 0 for call in calls)
+        return await (self._sql.secure if costs else self._sql.submit)(work, calls)
 
-    async def _in_git(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
+    async def _in_git(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Objects are small and the disk is not waited for, so the loop writes them itself."""
+        async def try_once() -> _T:
+            await self._git_free.wait()
+            return work(*args, **kwargs)
+
+        return await self._patiently(try_once)
+
+    async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """A full disk is waited out; the row that names the object comes after it anyway."""
         pause, deadline = 0.25, time.monotonic() + self._patience_s
         while True:
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._git, work, *args)
+                return await work()
             except StorageFull as error:
                 if time.monotonic() + pause > deadline:
                     raise
@@ -340,6 +369,9 @@ class Recorder:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 10.0)
 
-    def _tell(self, message: str) -> None:
-        """From the archive's thread to the loop's."""
-        self._loop.call_soon_threadsafe(self._waiting, message)
+
+async def _embedded(files: Mapping[str, bytes]) -> Vector:
+    """The vector of a tree; a large one is not read on the loop."""
+    if sum(map(len, files.values())) > SMALL_BYTES:
+        return await asyncio.to_thread(embed, files)
+    return embed(files)

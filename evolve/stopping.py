@@ -28,6 +28,11 @@ class Stopping:
         most = self._settings.max_variants
         return most is None or variants < most
 
+    def at_most(self, count: int, variants: int) -> int:
+        """How many of `count` children may be begun, one at least, beside so many variants."""
+        most = self._settings.max_variants
+        return count if most is None else max(1, min(count, most - variants))
+
     def reached(self, variants: int, snapshot: Snapshot) -> str | None:
         """Which limit; None to go on."""
         settings = self._settings

@@ -68,6 +68,9 @@ def run(
                     "last so many decisions. 0: live.",
         show_default="32 with the scripted model, else 0")] = None,
     model: Models = None,
+    samples: Annotated[int | None, typer.Option(
+        min=1, help="Replies asked for with one prompt: as many children of one decision.",
+        show_default="1")] = None,
     budget: Budget = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
@@ -89,7 +92,7 @@ def run(
     flags = _limits(sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls,
                     price)
     flags |= {"runs_dir": runs_dir, "policy": policy, "seed": seed, "window": window,
-              "target": target, "plateau": plateau,
+              "target": target, "plateau": plateau, "samples": samples,
               "operators": parse_weights(operator or ())}
     resolved = resolve(flags, task.spec.run, task.folder / "task.toml")
     if dry_run:

@@ -15,17 +15,17 @@ import tenacity
 from archive import Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
-from evolve.llm.client import GRACE_S, Client, Completion
+from evolve.llm.client import GRACE_S, Ask, Client, Completion, Messages
 from evolve.llm.faults import ModelError, ModelFault
 from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
 from evolve.llm.rate import Rate
+from evolve.llm.samples import SHARED, Shared, shares
 
 ATTEMPTS = 3  # at least; then for as long as `patience_s` allows
 LONGEST_PAUSE_S = 20.0
 SLACK_S = 60.0  # a call is not cut off to the second on a machine that is busy
 _MESSAGE_TOKENS = 16  # what a chat template adds to a message, at most
-Messages = list[dict[str, str]]
 
 
 class OutOfBudget(Exception):
@@ -42,9 +42,9 @@ class Rows(Protocol):
     @property
     def spend(self) -> Spend: ...
 
-    async def send_call(self, call: Call) -> Call: ...
+    async def send_calls(self, calls: Sequence[Call]) -> list[Call]: ...
 
-    async def settle_call(self, call: Call) -> Spend: ...
+    async def settle_calls(self, calls: Sequence[Call]) -> Spend: ...
 
     async def replies(self, proposal: str) -> list[Call]: ...
 
@@ -67,7 +67,8 @@ class Caller:
         self._prices = {name: price_of(name, settings.price, settings.price_per_second)
                         for name in self._models}
         self._rates = {name: Rate(_limit_of(name, settings)) for name in self._models}
-        self._client = Client(settings.call_timeout_s, settings.temperature, addresses or {})
+        self._client = Client(settings.call_timeout_s, addresses or {})
+        self._shared: dict[int, asyncio.Task[object]] = {}  # requests for several, by the first number
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
         self._out = 0  # calls that are on their way
@@ -75,13 +76,36 @@ class Caller:
     async def ask(self, proposal: Proposal, round_: int, messages: Messages) -> Answer:
         """The reply to a round of a proposal: the stored one, else a new one.
 
+        Proposals that share a prompt (`SHARED` in their decisions) are answered by one request: who
+        comes first asks for all of them, and the others find their replies stored.
         Raises `OutOfBudget`, `ModelError` (after retries), `Overrun`.
         """
-        stored = await self._rows.replies(proposal.id)
-        for call in stored:
+        stored = await self._stored(proposal, round_)
+        if stored is None and round_ == 0 and SHARED in proposal.decision:
+            await self._ask_for_all(Shared(*proposal.decision[SHARED]), proposal, messages)
+            stored = await self._stored(proposal, round_)  # none: the server gave fewer than asked
+        return stored or (await self._ask([proposal], round_, messages))[0]
+
+    async def _stored(self, proposal: Proposal, round_: int) -> Answer | None:
+        for call in await self._rows.replies(proposal.id):
             if call.round == round_:
                 return Answer(call.reply or "", call.finish_reason)
-        name = self._choose(proposal)
+        return None
+
+    async def _ask_for_all(self, shared: Shared, proposal: Proposal, messages: Messages) -> None:
+        """One request for this proposal and those after it that have the same prompt."""
+        under_way = self._shared.get(shared.first)
+        if under_way is None:
+            asked = [each for each in shared.proposals(proposal, self.settings.seed)
+                     if not await self._rows.replies(each.id)]
+            under_way = asyncio.create_task(self._ask(asked, 0, messages))
+            self._shared[shared.first] = under_way
+            under_way.add_done_callback(lambda _: self._shared.pop(shared.first, None))
+        await asyncio.shield(under_way)
+
+    async def _ask(self, asking: Sequence[Proposal], round_: int, messages: Messages) -> list[Answer]:
+        """New replies, for one proposal or for several that share a prompt."""
+        name = self._choose(asking[0])
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
             stop=tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
@@ -92,11 +116,15 @@ class Caller:
                 with attempt:
                     number = attempt.retry_state.attempt_number - 1
                     await self._rates[name].turn()
-                    return await self._once(name, proposal, round_, number, messages)
+                    return await self._once(name, asking, round_, number, messages)
         raise AssertionError("tenacity raises or returns")
 
     async def aclose(self) -> None:
-        """End connections that are kept for the next call."""
+        """End what is still asked for several, and the connections kept for the next call."""
+        under_way = list(self._shared.values())
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
         await self._client.aclose()
 
     def _choose(self, proposal: Proposal) -> ModelName:
@@ -110,77 +138,86 @@ class Caller:
         error = state.outcome.exception() if state.outcome else None
         self._waiting(f"a model call failed ({error}); trying again")
 
-    async def _once(self, name: ModelName, proposal: Proposal, round_: int, attempt: int,
-                    messages: Messages) -> Answer:
-        seed = derive_seed(proposal.id, f"{round_}:{attempt}")
-        request = {"messages": messages, "max_tokens": self.settings.reply_tokens, "seed": seed,
-                   "temperature": self.settings.temperature}
-        call = await self._reserve(Call(
-            0, proposal.id, round_, attempt, str(name), json.dumps(request), CallState.SENT,
-            *self._bound(name, messages)))
+    async def _once(self, name: ModelName, asking: Sequence[Proposal], round_: int, attempt: int,
+                    messages: Messages) -> list[Answer]:
+        first = asking[0]
+        ask = Ask(self.settings.reply_tokens, derive_seed(first.id, f"{round_}:{attempt}"),
+                  self._temperature(first), len(asking))
+        request = json.dumps(ask.request(messages))
+        calls = await self._reserve([
+            Call(0, each.id, round_, attempt, str(name), request, CallState.SENT,
+                 *self._bound(name, () if place else messages)) for place, each in enumerate(asking)])
         started = time.perf_counter()
         try:
-            reply = await self._client.complete(name, messages, self.settings.reply_tokens, seed)
+            reply = await self._client.complete(name, messages, ask)
         except ModelError as error:
             lost = error.fault is ModelFault.UNKNOWN
             if error.retry_after_s is not None:
                 self._rates[name].pause(error.retry_after_s)
-            await self._settle(replace(call, error=error.message,
-                                       state=CallState.UNCERTAIN if lost else CallState.FAILED,
-                                       seconds=time.perf_counter() - started))
+            state, seconds = (CallState.UNCERTAIN if lost else CallState.FAILED,
+                              time.perf_counter() - started)
+            await self._settle([replace(call, error=error.message, seconds=seconds, state=state)
+                                for call in calls])
             raise
-        return await self._keep(call, reply, self._prices[name], time.perf_counter() - started)
+        return await self._keep(calls, reply, self._prices[name], time.perf_counter() - started)
+
+    def _temperature(self, proposal: Proposal) -> float:
+        """From the schedule, by the number of the decision."""
+        schedule = self.settings.temperature
+        return schedule[proposal.number % len(schedule)]
 
     def _bound(self, name: ModelName, messages: Sequence[Mapping[str, str]]) -> tuple[int, float]:
-        """Tokens and dollars that the call can't exceed: a token is at least one byte."""
+        """Tokens and dollars that a reply can't exceed: a token is at least one byte.
+
+        Of several replies to one request the first one bears the prompt and the time.
+        """
         prompt = sum(len(m["content"].encode()) + _MESSAGE_TOKENS for m in messages)
         reply = self.settings.reply_tokens
-        seconds = self.settings.call_timeout_s + GRACE_S + SLACK_S
+        seconds = self.settings.call_timeout_s + GRACE_S + SLACK_S if messages else 0.0
         return prompt + reply, self._prices[name].bound(prompt, reply, seconds)
 
-    async def _reserve(self, call: Call) -> Call:
-        """Commit the call with its reservation; wait while others may give some back."""
+    async def _reserve(self, calls: Sequence[Call]) -> list[Call]:
+        """Commit the calls with their reservations; wait while others may give some back."""
         async with self._settled:
-            while (limit := self._limit(call)) is not None:
+            while (limit := self._limit(calls)) is not None:
                 if self._out == 0:
                     raise OutOfBudget(f"{limit} would be passed by the next model call")
                 await self._settled.wait()
-            sent = await self._rows.send_call(call)
+            sent = await self._rows.send_calls(calls)
             self._out += 1
             return sent
 
-    def _limit(self, call: Call) -> str | None:
-        """The budget that this call might pass; None when it fits."""
+    def _limit(self, calls: Sequence[Call]) -> str | None:
+        """The budget that these calls might pass; None when they fit."""
         spend, settings = self._rows.spend, self.settings
-        if settings.max_calls is not None and spend.calls + 1 > settings.max_calls:
+        tokens = spend.tokens + sum(call.reserved_tokens for call in calls)
+        usd = spend.usd + sum(call.reserved_usd for call in calls)
+        if settings.max_calls is not None and spend.calls + len(calls) > settings.max_calls:
             return f"max_calls = {settings.max_calls}"
-        if settings.max_tokens is not None and (
-                spend.tokens + call.reserved_tokens > settings.max_tokens):
+        if settings.max_tokens is not None and tokens > settings.max_tokens:
             return f"max_tokens = {settings.max_tokens}"
-        if settings.budget_usd is not None and spend.usd + call.reserved_usd > settings.budget_usd:
+        if settings.budget_usd is not None and usd > settings.budget_usd:
             return f"budget_usd = {settings.budget_usd:g}"
         return None
 
-    async def _keep(self, call: Call, reply: Completion, price: Price, seconds: float) -> Answer:
-        prompt, completion = reply.prompt_tokens, reply.completion_tokens
-        cost = price.cost(prompt, completion, reply.cached_tokens, seconds)
-        if not reply.believable:  # then the most that it can have been
-            completion = self.settings.reply_tokens
-            prompt, cost = call.reserved_tokens - completion, call.reserved_usd
-        await self._settle(replace(
-            call, state=CallState.REPLIED, reply=reply.text, finish_reason=reply.finish_reason,
-            prompt_tokens=prompt, completion_tokens=completion, cost_usd=cost, seconds=seconds))
-        used = prompt + completion
-        if used > call.reserved_tokens or cost > call.reserved_usd + 1e-12:
-            raise Overrun(f"{call.model} reports {used} tokens for a call that can't exceed "
-                          f"{call.reserved_tokens}", "its usage can't be trusted, so no budget holds")
-        return Answer(reply.text, reply.finish_reason)
+    async def _keep(self, calls: Sequence[Call], reply: Completion, price: Price, seconds: float
+                    ) -> list[Answer]:
+        """Settle each reply with its share of the usage: the sum is what the server reports."""
+        kept = shares(calls, reply, price, seconds)
+        await self._settle(kept)
+        for call, reserved in zip(kept, calls, strict=True):
+            used = call.prompt_tokens + call.completion_tokens
+            if used > reserved.reserved_tokens or call.cost_usd > reserved.reserved_usd + 1e-12:
+                raise Overrun(f"{call.model} reports {used} tokens for a call that can't exceed "
+                              f"{reserved.reserved_tokens}",
+                              "its usage can't be trusted, so no budget holds")
+        return [Answer(call.reply or "", call.finish_reason) for call in kept]
 
-    async def _settle(self, call: Call) -> None:
+    async def _settle(self, calls: Sequence[Call]) -> None:
         async with self._settled:
             self._out -= 1
             try:
-                await self._rows.settle_call(call)
+                await self._rows.settle_calls(calls)
             finally:
                 self._settled.notify_all()
 

@@ -9,9 +9,9 @@ import asyncio
 import functools
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from evolve.errors import ConfigError
 from evolve.llm.compatible import SERVER_KEY, CompatibleServer, serves
@@ -27,14 +27,23 @@ from evolve.llm.faults import (
 from evolve.llm.names import ModelName
 
 GRACE_S = 0.5
+Messages = list[dict[str, str]]
+Answer = dict[str, Any]
+_T = TypeVar("_T")
+
+
+class Sample(NamedTuple):
+    """One answer of those that a request asked for."""
+
+    text: str
+    finish_reason: str | None
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A reply and its usage, as the server reports it."""
+    """Replies to one request and their usage together, as the server reports it."""
 
-    text: str
-    finish_reason: str | None
+    samples: tuple[Sample, ...]
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0  # of the prompt's
@@ -42,8 +51,32 @@ class Completion:
     @property
     def believable(self) -> bool:
         """False when the server reports no tokens for a text that has some, or fewer than none."""
+        silent = not any(sample.text for sample in self.samples)
         return (self.prompt_tokens > 0 and 0 <= self.cached_tokens <= self.prompt_tokens
-                and (self.completion_tokens > 0 or not self.text) and self.completion_tokens >= 0)
+                and (self.completion_tokens > 0 or silent) and self.completion_tokens >= 0)
+
+
+class Embedded(NamedTuple):
+    """A vector for each text, as long as the model makes them."""
+
+    vectors: list[list[float]]
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of a model, apart from the messages."""
+
+    max_tokens: int
+    seed: int
+    temperature: float
+    samples: int = 1
+
+    def request(self, messages: Messages) -> dict[str, Any]:
+        """The body of the request, without the model's name."""
+        several = {"n": self.samples} if self.samples > 1 else {}
+        return {"messages": messages, "max_tokens": self.max_tokens, "seed": self.seed,
+                "temperature": self.temperature} | several
 
 
 @dataclass(frozen=True)
@@ -51,44 +84,64 @@ class Client:
     """Asks any model that litellm knows."""
 
     timeout_s: float
-    temperature: float
     addresses: Mapping[str, str] = field(default_factory=dict)  # of models that we serve ourselves
     _servers: dict[str, CompatibleServer] = field(default_factory=dict)
 
-    async def complete(self, name: ModelName, messages: list[dict[str, str]], max_tokens: int,
-                       seed: int) -> Completion:
+    async def complete(self, name: ModelName, messages: Messages, ask: Ask) -> Completion:
         """One request, no retries. Raises `ModelError`."""
-        request = {"messages": messages, "max_tokens": max_tokens, "seed": seed,
-                   "temperature": self.temperature}
-        base = name.api_base or self.addresses.get(str(name))
+        request = ask.request(messages)
+        base = self._base(name)
+        if base is not None and serves(name):
+            answer = await self._in_time(name, self._server(base).ask(name, request))
+        else:
+            answer = await self._in_time(name, self._litellm(name, base, request))
+        return _in_form(name, lambda: _read(name, answer))
+
+    async def embed(self, name: ModelName, texts: list[str]) -> Embedded:
+        """Vectors of texts, one request, no retries. Raises `ModelError`."""
+        base = self._base(name)
+        if base is not None and serves(name):
+            answer = await self._in_time(name, self._server(base).embed(name, texts))
+        else:
+            answer = await self._in_time(name, self._litellm_embed(name, base, texts))
+        return _in_form(name, lambda: _read_vectors(name, answer, len(texts)))
+
+    def _base(self, name: ModelName) -> str | None:
+        return name.api_base or self.addresses.get(str(name))
+
+    async def _in_time(self, name: ModelName, work: Awaitable[Answer]) -> Answer:
+        """A library's own time-out is for one read; a server that trickles never reaches it."""
         try:
-            # A library's own time-out is for one read; a server that trickles never reaches it.
             async with asyncio.timeout(self.timeout_s + GRACE_S):
-                if base is not None and serves(name):
-                    response = await self._server(base).ask(name, request)
-                else:
-                    response = await self._litellm(name, base, request)
+                return await work
         except TimeoutError:
             raise ModelError(ModelFault.UNKNOWN, f"{name}: no whole answer in {self.timeout_s:g} s",
                              "call_timeout_s may be too short") from None
-        return _read(name, response)
 
     def _server(self, base: str) -> CompatibleServer:
         if base not in self._servers:
-            self._servers[base] = CompatibleServer(base, self.timeout_s)
+            self._servers[base] = CompatibleServer(base)
         return self._servers[base]
 
-    async def _litellm(self, name: ModelName, base: str | None, request: dict[str, Any]) -> Any:
+    async def _litellm(self, name: ModelName, base: str | None, request: dict[str, Any]) -> Answer:
+        return await self._through_litellm("acompletion", name, base, request)
+
+    async def _litellm_embed(self, name: ModelName, base: str | None, texts: list[str]) -> Answer:
+        return await self._through_litellm("aembedding", name, base, {"input": texts})
+
+    async def _through_litellm(self, function: str, name: ModelName, base: str | None,
+                               request: dict[str, Any]) -> Answer:
         litellm = load_litellm()
         import openai
 
         key = {"api_key": "none"} if name.self_hosted and not os.environ.get(SERVER_KEY) else {}
         try:
-            return await litellm.acompletion(
+            response = await getattr(litellm, function)(
                 model=name.model, api_base=base, timeout=self.timeout_s, num_retries=0, max_retries=0,
                 drop_params=True, **key, **request)
         except openai.OpenAIError as error:  # the base of all of litellm's own
             raise _explain(litellm, name, error) from None
+        return dict(response.model_dump())
 
     async def aclose(self) -> None:
         """End the connections to one's own servers."""
@@ -122,15 +175,30 @@ def check_key(name: ModelName) -> None:
                           "set it in the environment or in .env, never in task.toml")
 
 
-def _read(name: ModelName, response: Any) -> Completion:
-    usage, choices = getattr(response, "usage", None), getattr(response, "choices", None)
-    if not choices or usage is None or choices[0].message is None:
+def _in_form(name: ModelName, read: Callable[[], _T]) -> _T:
+    """What a server says may have any form; one that can't be read may still have been charged."""
+    try:
+        return read()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(ModelFault.UNKNOWN, f"{name}: its answer can't be read: {error}") from None
+
+
+def _read(name: ModelName, answer: Answer) -> Completion:
+    choices, usage = answer.get("choices"), answer.get("usage")
+    if not choices or not usage or any(not choice.get("message") for choice in choices):
         raise ModelError(ModelFault.UNKNOWN, f"{name.model} answered without choices or usage")
-    choice = choices[0]
-    return Completion(choice.message.content or "", choice.finish_reason,
-                      int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0),
-                      int(getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", 0)
-                          or 0))
+    samples = tuple(Sample(choice["message"].get("content") or "", choice.get("finish_reason"))
+                    for choice in choices)
+    details = usage.get("prompt_tokens_details") or {}
+    return Completion(samples, int(usage.get("prompt_tokens") or 0),
+                      int(usage.get("completion_tokens") or 0), int(details.get("cached_tokens") or 0))
+
+
+def _read_vectors(name: ModelName, answer: Answer, count: int) -> Embedded:
+    rows, usage = answer.get("data") or [], answer.get("usage") or {}
+    if len(rows) != count or any(not row.get("embedding") for row in rows):
+        raise ModelError(ModelFault.UNKNOWN, f"{name.model} gave no embedding of each text")
+    return Embedded([row["embedding"] for row in rows], int(usage.get("prompt_tokens") or 0))
 
 
 def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:

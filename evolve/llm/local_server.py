@@ -22,8 +22,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
 from evolve.config import Settings
 from evolve.errors import PrerequisiteError
 from evolve.llm import keeper
@@ -174,6 +172,8 @@ async def _wait_until_healthy(process: subprocess.Popen[bytes], address: str, pl
 
 
 def _healthy(address: str) -> bool:
+    import requests
+
     try:
         return requests.get(address.removesuffix("/v1") + "/health", timeout=2).status_code == 200
     except requests.RequestException:

@@ -9,7 +9,7 @@ import math
 import random
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,7 @@ class ScriptedModel:
         return JSONResponse({"object": "list", "data": [{"id": self.script.name, "object": "model"}]})
 
     async def stats(self, request: Request) -> Response:
-        """Requests that arrived, replies that were sent, and failures by name."""
+        """Replies that were asked for, replies that were sent, and failures by name."""
         return JSONResponse({"calls": self.calls, "replies": self.replies} | self.failed)
 
     async def complete(self, request: Request) -> Response:
@@ -80,7 +80,7 @@ class ScriptedModel:
             return error(401, "invalid_api_key", "Incorrect API key provided")
         if asked.get("model") != self.script.name:
             return error(404, "model_not_found", f"The model `{asked.get('model')}` does not exist")
-        self.calls += 1
+        self.calls += int(asked.get("n") or 1)
         prompt = sum(len(m["content"].encode()) for m in asked["messages"]) // BYTES_PER_TOKEN
         if prompt > self.script.context_tokens:
             return error(400, "context_length_exceeded", "This model's maximum context length is "
@@ -88,12 +88,15 @@ class ScriptedModel:
         await asyncio.sleep(self.script.latency_s * math.exp(self.script.spread * random.gauss(0, 1)))
         rng = _generator(asked)
         fails = _failure(self.script.rates(), rng)
-        body = _response(self._write(asked, rng), prompt, self.script.cached_share)
+        body = _response(self._write_all(asked, rng), prompt, self.script.cached_share)
         if fails is not None:
             self.failed[fails] = self.failed.get(fails, 0) + 1
             return await FAILURES[fails](Failure(body, self.script.retry_after_s, self.script.hang_s))
-        self.replies += 1
+        self.replies += len(body["choices"])
         return JSONResponse(body)
+
+    def _write_all(self, asked: dict[str, Any], rng: np.random.Generator) -> list[Written]:
+        return [self._write(asked, rng) for _ in range(int(asked.get("n") or 1))]
 
     def _write(self, asked: dict[str, Any], rng: np.random.Generator) -> Written:
         if rng.random() < self.script.bad_rate:
@@ -121,12 +124,13 @@ def _generator(asked: dict[str, Any]) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:8], "big"))
 
 
-def _response(written: Written, prompt_tokens: int, cached_share: float) -> dict[str, Any]:
-    completion = len(written.text.encode()) // BYTES_PER_TOKEN
+def _response(written: Sequence[Written], prompt_tokens: int, cached_share: float) -> dict[str, Any]:
+    completion = sum(len(each.text.encode()) // BYTES_PER_TOKEN for each in written)
     return {
         "id": "scripted", "object": "chat.completion", "created": 0, "model": NAME,
-        "choices": [{"index": 0, "finish_reason": written.finish_reason,
-                     "message": {"role": "assistant", "content": written.text}}],
+        "choices": [{"index": place, "finish_reason": each.finish_reason,
+                     "message": {"role": "assistant", "content": each.text}}
+                    for place, each in enumerate(written)],
         "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion,
                   "total_tokens": prompt_tokens + completion,
                   "prompt_tokens_details": {"cached_tokens": int(cached_share * prompt_tokens)}}}

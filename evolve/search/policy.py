@@ -41,6 +41,7 @@ class Expand:
     model: str | None = None  # who is asked; None: one of the run's models, by the proposal's id
     cases: int | None = None  # how many of the search cases score it at first; None: all
     keep: Mapping[str, Any] = field(default_factory=dict)  # what its children inherit
+    samples: int = 1  # children of one prompt
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def ask_all(folder: Path, given: Settings, count: int = ASKED) -> Asked:
             assert recorder.spend.calls == recorder.archive.spend().calls
             return Asked(list(ended), recorder.archive.calls(), recorder.archive.spend())
         finally:
-            recorder.close()
+            await recorder.close()
 
     return asyncio.run(work())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 import archive as archive_package
 from archive import (
@@ -32,7 +32,7 @@ from archive import (
     derive_id,
     embed,
 )
-from archive.schema import metadata
+from archive.schema import REVISION, metadata
 
 STORED = Path(__file__).parent / "stored"
 
@@ -107,10 +107,10 @@ def test_nothing_is_kept_of_a_transaction_that_fails(store: Archive) -> None:
 def test_spend_is_settled_plus_reserved(store: Archive) -> None:
     made = proposal(0)
     store.plan(made)
-    first, lost = store.send_call(call(made)), store.send_call(call(made, 0.25))
+    first, lost = store.send_calls([call(made), call(made, 0.25)])
     assert (store.spend().usd, store.spend().tokens) == (0.75, 200)
-    store.settle_call(replace(call(made), id=first, state=CallState.REPLIED, reply="ü\ud800",
-                              prompt_tokens=7, completion_tokens=3, cost_usd=0.125))
+    store.settle_calls([replace(call(made), id=first, state=CallState.REPLIED, reply="ü\ud800",
+                                prompt_tokens=7, completion_tokens=3, cost_usd=0.125)])
     assert store.expire_calls() == 1
     spend = store.spend()
     assert (spend.settled_usd, spend.uncertain_usd, spend.usd) == (0.125, 0.25, 0.375)
@@ -141,8 +141,12 @@ def test_readers_can_not_write_and_see_what_is_committed(store: Archive) -> None
         ArchiveReader.open(store.path.parent / "nothing.db")
 
 
-def test_migrations_make_what_the_schema_says(store: Archive) -> None:
-    found = inspect(store._engine)
+def test_a_new_archive_is_what_the_schema_says(store: Archive) -> None:
+    assert_as_the_schema_says(store)
+
+
+def assert_as_the_schema_says(archive: Archive) -> None:
+    found = inspect(archive._engine)
     assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
     for name, table in metadata.tables.items():
         columns = {c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(name)}
@@ -158,6 +162,8 @@ def test_a_stored_database_of_each_version_opens(path: Path, tmp_path: Path) -> 
     opened = Archive.open_to_write(copy)
     assert [v.score for v in opened.variants()] == [1.0, 2.0, None]
     assert opened.spend().settled_usd == 0.125
+    assert_as_the_schema_says(opened)
+    assert opened.rows(text("SELECT version_num FROM alembic_version")) == [(REVISION,)]
     opened.close()
 
 

@@ -131,9 +131,10 @@ def _planned(archive: Archive, live: Snapshot, number: int, parents: tuple[str, 
 
 def _asked(archive: Archive, live: Snapshot, proposal: Proposal, state: CallState) -> None:
     call = Call(0, proposal.id, 0, 0, "m", "{}", CallState.SENT, 500, 0.5)
-    call = Call(archive.send_call(call), proposal.id, 0, 0, "m", "{}", state, 500, 0.5, "hi", "stop",
+    sent = archive.send_calls([call])[0]
+    call = Call(sent, proposal.id, 0, 0, "m", "{}", state, 500, 0.5, "hi", "stop",
                 *((100, 20, 0.25) if state is CallState.REPLIED else (0, 0, 0.0)))
-    archive.settle_call(call)
+    archive.settle_calls([call])
     live.charge(call)
 
 

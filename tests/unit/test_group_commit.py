@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
-from archive import Archive, ArchiveError, GroupCommit, Proposal, State, StorageFull, derive_id
+from archive import (
+    Archive,
+    ArchiveError,
+    GroupCommit,
+    Proposal,
+    State,
+    StorageFull,
+    database,
+    derive_id,
+)
+
+Work = Callable[[GroupCommit], Awaitable[None]]
 
 
 def proposal(number: int) -> Proposal:
     return Proposal(derive_id(1, number), number, State.PLANNED, "x", (), 0, 0.0)
-
-
-class Gate:
-    """Holds the thread until it is opened, so that jobs gather behind it."""
-
-    def __init__(self, queue: GroupCommit) -> None:
-        self._open, self._entered = threading.Event(), threading.Event()
-        self.job = queue.submit(self._wait)
-        assert self._entered.wait(10)
-
-    def _wait(self) -> None:
-        self._entered.set()
-        self._open.wait(10)
-
-    def open(self) -> None:
-        self._open.set()
 
 
 @pytest.fixture
@@ -36,46 +33,54 @@ def archive(tmp_path: Path) -> Archive:
     return Archive.create(tmp_path / "a.db", {})
 
 
-def transactions(archive: Archive) -> list[int]:
-    """Counts the transactions that are begun from now on."""
-    from sqlalchemy import event
+def with_queue(archive: Archive, work: Work, patience_s: float = 0.0,
+               told: Callable[[str], None] = lambda message: None) -> None:
+    async def attended() -> None:
+        queue = GroupCommit(archive, patience_s, told)
+        try:
+            await work(queue)
+        finally:
+            await queue.close()
 
-    begun: list[int] = []
-    event.listen(archive._engine, "begin", lambda connection: begun.append(1))
-    return begun
+    asyncio.run(attended())
+
+
+def numbers(archive: Archive) -> list[int]:
+    return [p.number for p in archive.proposals()]
 
 
 def test_jobs_that_wait_share_a_transaction_and_keep_their_order(archive: Archive) -> None:
-    queue = GroupCommit(archive)
-    gate, begun = Gate(queue), transactions(archive)
-    jobs = [queue.submit(archive.plan, proposal(n)) for n in range(20)]
-    gate.open()
-    assert [job.result(10) for job in jobs] == list(range(1, 21))
+    begun: list[int] = []
+    event.listen(archive._engine, "begin", lambda connection: begun.append(1))
+
+    async def work(queue: GroupCommit) -> None:
+        jobs = [queue.submit(archive.plan, proposal(n)) for n in range(20)]
+        assert await asyncio.gather(*jobs) == list(range(1, 21))
+
+    with_queue(archive, work)
     assert len(begun) == 1
-    queue.close()
 
 
 def test_one_that_fails_takes_nobody_with_it(archive: Archive) -> None:
-    queue = GroupCommit(archive)
-    gate = Gate(queue)
-    good = [queue.submit(archive.plan, proposal(n)) for n in range(3)]
-    bad: Future[int] = queue.submit(archive.plan, proposal(1))  # the number is taken
-    last = queue.submit(archive.plan, proposal(3))
-    gate.open()
-    assert [job.result(10) for job in [*good, last]] and bad.exception(10) is not None
-    assert [p.number for p in archive.proposals()] == [0, 1, 2, 3]
-    queue.close()
+    async def work(queue: GroupCommit) -> None:
+        good = [queue.submit(archive.plan, proposal(n)) for n in range(3)]
+        bad = queue.submit(archive.plan, proposal(1))  # the number is taken
+        last = queue.submit(archive.plan, proposal(3))
+        assert await asyncio.gather(*good, last)
+        with pytest.raises(Exception, match="UNIQUE"):
+            await bad
+
+    with_queue(archive, work)
+    assert numbers(archive) == [0, 1, 2, 3]
 
 
 def test_one_that_is_taken_back_in_time_is_not_done(archive: Archive) -> None:
-    queue = GroupCommit(archive)
-    gate = Gate(queue)
-    first = queue.submit(archive.plan, proposal(0))
-    assert first.cancel()
-    gate.open()
-    assert queue.submit(archive.plan, proposal(1)).result(10)
-    assert [p.number for p in archive.proposals()] == [1]
-    queue.close()
+    async def work(queue: GroupCommit) -> None:
+        assert queue.submit(archive.plan, proposal(0)).cancel()
+        assert await queue.submit(archive.plan, proposal(1))
+
+    with_queue(archive, work)
+    assert numbers(archive) == [1]
 
 
 def test_a_full_disk_is_waited_out_in_order_and_told(archive: Archive) -> None:
@@ -87,17 +92,60 @@ def test_a_full_disk_is_waited_out_in_order_and_told(archive: Archive) -> None:
             raise StorageFull("no room")
         return "done"
 
-    queue = GroupCommit(archive, 10.0, told.append)
-    job, after = queue.submit(full_at_first), queue.submit(archive.plan, proposal(0))
-    assert job.result(10) == "done" and after.result(10) and len(told) == 2
-    queue.close()
+    async def work(queue: GroupCommit) -> None:
+        job, after = queue.submit(full_at_first), queue.submit(archive.plan, proposal(0))
+        await asyncio.sleep(0.1)
+        late = queue.submit(archive.plan, proposal(1))
+        assert await job == "done" and await after < await late and len(told) == 2
+
+    with_queue(archive, work, 10.0, told.append)
+
+
+def test_a_database_that_another_process_holds_is_waited_out(archive: Archive) -> None:
+    told: list[str] = []
+
+    async def work(queue: GroupCommit) -> None:
+        other = sqlite3.connect(archive.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        job = queue.submit(archive.plan, proposal(0))
+        await asyncio.sleep(0.3)
+        assert not job.done() and "locked" in told[0]
+        other.execute("ROLLBACK")
+        assert await job
+        other.close()
+
+    with_queue(archive, work, 10.0, told.append)
 
 
 def test_without_patience_it_is_an_error_at_once(archive: Archive) -> None:
     def full() -> None:
         raise StorageFull("no room")
 
-    queue = GroupCommit(archive)
-    with pytest.raises(ArchiveError, match="no room"):
-        queue.submit(full).result(10)
-    queue.close()
+    async def work(queue: GroupCommit) -> None:
+        with pytest.raises(ArchiveError, match="no room"):
+            await queue.submit(full)
+
+    with_queue(archive, work)
+
+
+def test_what_was_paid_for_waits_for_the_disk(archive: Archive,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[list[int]] = []
+    monkeypatch.setattr(database.os, "fdatasync", lambda _: synced.append(numbers(archive)))
+
+    async def work(queue: GroupCommit) -> None:
+        await queue.submit(archive.plan, proposal(0))
+        assert not synced, "what is free does not wait"
+        await queue.secure(archive.plan, proposal(1))
+        assert synced == [[0, 1]], "committed first, then brought to the disk"
+
+    with_queue(archive, work)
+
+
+def test_closing_carries_out_what_was_queued(archive: Archive) -> None:
+    async def work(queue: GroupCommit) -> None:
+        queue.submit(archive.plan, proposal(0))
+        queue.secure(archive.plan, proposal(1))
+
+    with_queue(archive, work)
+    assert numbers(archive) == [0, 1]
