@@ -1,7 +1,7 @@
 """The one stream of what happens in a run: typed records, read from the archive's events.
 
-Terminal, JSON lines, log and web page all read it. An event's id is the clock: whoever has seen one asks
-for what came after it, whether the run is live or long over.
+Log, watch and web page read it. An event's id is the clock: whoever has seen one asks for what came
+after it, whether the run is live or long over.
 
 RunEvent
 ├── Began, Halted            the run itself

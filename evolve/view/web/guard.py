@@ -107,7 +107,7 @@ class Guard:
             return answer
         if self._rules.knows_token(_cookie(headers)):
             return None
-        return PlainTextResponse("open the address that `evolve serve` printed: it has the token\n", 401)
+        return PlainTextResponse("open the address that was printed: it has the token\n", 401)
 
 
 def split_host(header: str) -> tuple[str, int | None]:

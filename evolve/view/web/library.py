@@ -1,4 +1,4 @@
-"""The runs that a server shows: found by listing their folder, never by joining what an address says."""
+"""The runs that a server shows: found by listing their folder, never by joining names to paths."""
 
 from __future__ import annotations
 

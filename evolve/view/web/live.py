@@ -44,7 +44,7 @@ def _news(library: Library, name: str, event: int) -> dict[str, Any]:
             return {"event": event}
         ended = [e for e in found if isinstance(e, Finished)]
         return {"event": found[-1].id, "status": _figures(shelf.run),
-                "ended": [_row(e) for e in ended[-MOST_ROWS:]], "left_out": max(0, len(ended) - MOST_ROWS)}
+                "ended": [_row(e) for e in ended[-MOST_ROWS:]]}
 
 
 def _row(event: Finished) -> dict[str, Any]:

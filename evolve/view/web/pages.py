@@ -76,8 +76,9 @@ def lineage_of(run: OpenRun, proposal: str) -> list[Step]:
     places = {name: place for place, name in enumerate(path)}
     left_out = max(0, len(path) - FIRST_STEPS - LAST_STEPS)
     shown = path if not left_out else path[:FIRST_STEPS] + path[-LAST_STEPS:]
-    return [Step(places[node.id], node, left_out if left_out and places[node.id] == len(path) - LAST_STEPS
-                 else 0) for node in Browser(run.archive).nodes(shown)]
+    resumes = path[-LAST_STEPS] if left_out else ""
+    return [Step(places[node.id], node, left_out if node.id == resumes else 0)
+            for node in Browser(run.archive).nodes(shown)]
 
 
 def variant(run: OpenRun, proposal: Proposal) -> Page:
