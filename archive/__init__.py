@@ -32,14 +32,16 @@ from archive.records import (
 )
 from archive.snapshot import Frame, Snapshot
 from archive.source import fingerprint
+from archive.steering import PERSON, STEERED, Hint, Steering, hints, messages_taken
 from archive.store import Archive, StoredVector
 
 __all__ = [
-    "BUILT_IN", "EVALUATE", "SEED", "TOKENS", "Advance", "Archive", "ArchiveError", "ArchiveReader",
-    "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore", "Commit", "Contribution",
-    "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island",
-    "Islands", "Kept", "Lineage", "Measure", "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex",
-    "Outcome", "Proposal", "Ranking", "Snapshot", "Spend", "State", "StorageFull", "StoredVector",
-    "Variant", "Vector", "derive_id", "embed", "fingerprint", "measure_code", "measure_rows",
+    "BUILT_IN", "EVALUATE", "PERSON", "SEED", "STEERED", "TOKENS", "Advance", "Archive",
+    "ArchiveError", "ArchiveReader", "Browser", "Call", "CallState", "CaseScore", "Cause",
+    "CodeStore", "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid",
+    "GridStats", "GroupCommit", "Hint", "Island", "Islands", "Kept", "Lineage", "Measure",
+    "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking",
+    "Snapshot", "Spend", "State", "Steering", "StorageFull", "StoredVector", "Variant", "Vector",
+    "derive_id", "embed", "fingerprint", "hints", "measure_code", "measure_rows", "messages_taken",
     "pack_vector", "unit",
 ]

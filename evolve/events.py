@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from archive import ArchiveReader, Event, Proposal, State
+from archive import STEERED, ArchiveReader, Event, Proposal, State
 
-STEERED = "steered"  # the kind of event
 AT_ONCE = 1000
 
 

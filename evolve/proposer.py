@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from archive import Evaluation, Proposal
+from archive import PERSON, Evaluation, Proposal
 from evolve.evaluation import Verdict
 from evolve.llm import SHARED, ModelError, ModelFault
 from evolve.operators import (
@@ -111,7 +111,7 @@ class Proposer:
 
     async def _check_novelty(self, proposal: Proposal, child: Child) -> None:
         """Before it costs an evaluation. Raises `Rejected`."""
-        if not self._novelty_gate:
+        if not self._novelty_gate or proposal.operator == PERSON:
             return
         near = await self._recorder.nearest(child.files, proposal.decision.get(SETTLED))
         if near is not None and near.distance < self._novelty_gate:
@@ -122,7 +122,7 @@ class Proposer:
         parents = tuple([await self._recorder.parent(parent) for parent in proposal.parents])
         rng = self._rng(proposal)
         if not self._operators[proposal.operator].needs_model:
-            return Context(self.task, parents, rng)
+            return Context(self.task, parents, rng, ask=self._ask_for(proposal))
         return Context(self.task, parents, rng, await self._evidence(proposal),
                        self._ask_for(proposal), prompts=self._prompts)
 
@@ -142,10 +142,11 @@ class Proposer:
         tried = [await self._recorder.parent(found) for found in decided.get("tried", ())]
         lessons = [Lesson(await self._recorder.parent(before), await self._recorder.parent(after))
                    for before, after in decided.get("lessons", ())]
-        notes = decided.get("notes")
+        notes, hints = decided.get("notes"), decided.get("hints")
         return Evidence(tuple(inspirations), tuple(failures), tuple(lessons),
                         tuple(Tried(child.proposal.note, child.score) for child in tried),
-                        "" if notes is None else await self._recorder.notes(notes))
+                        "" if notes is None else await self._recorder.notes(notes),
+                        "" if hints is None else await self._recorder.hints(hints))
 
     def _ask_for(self, proposal: Proposal) -> Ask:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:

@@ -33,6 +33,7 @@ from archive import (
     StoredVector,
     Vector,
     embed,
+    hints,
     measure_code,
     measure_rows,
     pack_vector,
@@ -306,6 +307,23 @@ class Recorder:
         if number not in self._notes:
             self._notes = {note.number: note.text for note in await self._in_sql(self.archive.notes)}
         return self._notes.get(number, "")
+
+    async def steer(self, work: Callable[_P, int], *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """What a person said, with its event; decisions from now on may know it."""
+        self.snapshot.last_event = await self._in_sql(work, *args, **kwargs)
+
+    async def adopt(self, proposal: Proposal, work: Callable[_P, int], *args: _P.args,
+                    **kwargs: _P.kwargs) -> None:
+        """A person's program is planned, and its reply stored, by `work`."""
+        self.snapshot.expect(proposal.parents)
+        self.last_number = max(self.last_number, proposal.number)
+        await self.steer(work, *args, **kwargs)
+        self._replied.add(proposal.id)
+        self.spend = replace(self.spend, calls=self.spend.calls + 1)
+
+    async def hints(self, until: int) -> str:
+        """What people have told the run up to an event."""
+        return "\n".join(f"- {hint.text}" for hint in await self._in_sql(hints, self.archive, until))
 
     async def note(self, kind: str, data: Mapping[str, object]) -> None:
         """Something about the run itself."""

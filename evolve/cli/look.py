@@ -62,8 +62,9 @@ def log(
             show(line)
         over = (lambda: found.folder.worker() is None) if follow else (lambda: True)
         for news in followed(found.archive, event, over):
-            for line in filter(None, map(line_of, news)):
-                show(line)
+            for e in news:
+                if (said := line_of(e)) is not None:
+                    show(said)
 
 
 def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:

@@ -53,8 +53,8 @@ def render_stats(data: dict[str, Any]) -> Group:
     parts += [Text(""), *(Text(line) for line in (
         f"spend      ${data['spend']['usd']:.4f} (${data['spend']['uncertain_usd']:.4f} not settled), "
         f"{data['spend']['tokens']:,} tokens, {data['spend']['calls']} calls",
-        f"scorer     {used['rows']} evaluations, {used['seconds']:.1f} s, {used['cpu_s']:.1f} s of CPU, "
-        f"at most {used['peak_memory_bytes'] / 1e6:.0f} MB",
+        f"scorer     {used['rows']} evaluations, {used['seconds']:.1f} s, "
+        f"{used['cpu_s']:.1f} s of CPU, at most {used['peak_memory_bytes'] / 1e6:.0f} MB",
         f"saved      {data['duplicates_caught']} duplicates were caught before they were evaluated",
         _diversity(data)))]
     return Group(*parts)
