@@ -73,7 +73,7 @@ def make_run(runs_dir: Path, name: str, made: Made) -> RunFolder:
     run = create_run(runs_dir, name, task, settings, lambda new: Recorder.create(
         new.database, new.code, {"evaluator": task.evaluator_hash, "seed": str(made.seed)}))
     archive, code = Archive.open_to_write(run.database), CodeStore.open(run.code)
-    with archive.together(secure=False):
+    with archive.together():
         _Filling(archive, code, made).fill()
     archive.clock = lambda: BEGAN + 2.0 * (made.variants + 1)
     archive.note_event("started", {"sandbox": "docker"})

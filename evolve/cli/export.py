@@ -44,8 +44,10 @@ def export(
         _tables(found, csv, jsonl, training, output)
         if html is not None:
             from evolve.export.page import render_page
+            from evolve.view.console import err
 
-            text = render_page(found)
+            with err.status("packing") as status:
+                text = render_page(found, status.update)
             _write(html, lambda file: _put(file, text))
             _say(f"{html}: {len(text.encode()) / 1e6:.1f} MB")
         if git is not None:

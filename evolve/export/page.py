@@ -10,7 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup
 
@@ -18,6 +18,7 @@ from archive import Browser, Node, State
 from evolve.view.reading import OpenRun
 from evolve.view.web import pages, payload
 from evolve.view.web.links import FileLinks
+from evolve.view.web.relatives import AtHand
 from evolve.view.web.templates import render, static_text
 
 MOST_BYTES = 7_500_000  # of packed variants and all else
@@ -27,7 +28,7 @@ SCRIPTS = ("theme.js", "file.js", "vendor/uplot.min.js", "vendor/d3-hierarchy.mi
 STYLES = ("vendor/uplot.min.css", "app.css")
 
 
-def render_page(run: OpenRun) -> str:
+def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) -> str:
     """The whole page. What does not fit is left out, the least important first, and said."""
     nodes = Browser(run.archive).nodes()
     leader = run.leader()
@@ -38,7 +39,7 @@ def render_page(run: OpenRun) -> str:
             "map": payload.map_payload(run) | maximize, "plane": payload.projection_payload(run)}
     packed = {name: _packed(json.dumps(found, separators=(",", ":"))) for name, found in data.items()}
     room = MOST_BYTES - sum(map(len, packed.values())) - 200_000
-    packs, places = _variants(run, nodes, room)
+    packs, places = _variants(run, nodes, room, tell)
     packed["places"] = _packed(json.dumps(places, separators=(",", ":")))
     scripts = [static_text(name) for name in SCRIPTS]
     styles = [static_text(name) for name in STYLES]
@@ -51,13 +52,16 @@ def render_page(run: OpenRun) -> str:
                   **{k: v for k, v in pages.case_matrix(run).items() if k != "task"})
 
 
-def _variants(run: OpenRun, nodes: Sequence[Node], room: int) -> tuple[list[str], dict[str, list[int]]]:
+def _variants(run: OpenRun, nodes: Sequence[Node], room: int, tell: Callable[[str], None]
+              ) -> tuple[list[str], dict[str, list[int]]]:
     """Packs, and for each variant the pack and its place in it."""
     packs: list[str] = []
+    kin = AtHand(nodes)
     places: dict[str, list[int]] = {}
     for group in _in_packs(_by_importance(run, nodes)):
         texts = [render("_variant.html", link=FileLinks(), run_name=run.folder.name, page="variant",
-                        **pages.variant(run, run.proposal(node.id))) for node in group]
+                        **pages.variant(run, run.proposal(node.id), kin)) for node in group]
+        tell(f"{len(places)} of {len(nodes)} variants")
         pack = _packed(json.dumps(texts, separators=(",", ":")))
         room -= len(pack) + 60
         if room < 0:

@@ -15,6 +15,7 @@ from evolve.view.safe import one_line, visible
 from evolve.view.stats import stats_data
 from evolve.view.status import status_data
 from evolve.view.web.pages import case_rows, lineage_of
+from evolve.view.web.relatives import Asked
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
@@ -66,7 +67,7 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
                 f"{settings.islands} islands. The way to the best:", "",
                 "| generation | variant | score | gain | operator | what was done |",
                 "| ---: | --- | ---: | ---: | --- | --- |"]
-    for step in lineage_of(run, winner.id):
+    for step in lineage_of(Asked(run), winner.id):
         if step.skipped:
             yield f"| … | {step.skipped} more | | | | |"
         yield _row(step.generation, step.node)

@@ -43,6 +43,7 @@ def plain_lines(text: str) -> tuple[Markup, ...]:
     return tuple(escape(visible(line)) for line in text.splitlines())
 
 
+@lru_cache(maxsize=64)
 def _lexer(path: str) -> Any:
     from pygments.lexers import get_lexer_for_filename
 

@@ -114,8 +114,8 @@ def split_host(header: str) -> tuple[str, int | None]:
     """"[::1]:80" -> ("::1", 80). The port is -1 when it is none."""
     name, port = header, ""
     if header.startswith("["):
-        name, _, rest = header[1:].partition("]")
-        port = rest.removeprefix(":")
+        name, end, rest = header[1:].partition("]")
+        port = rest.removeprefix(":") if end and rest[:1] in ("", ":") else "none"
     elif header.count(":") == 1:
         name, _, port = header.partition(":")
     if not port:

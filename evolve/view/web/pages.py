@@ -15,6 +15,7 @@ from evolve.view.changes import Change, Line, changes
 from evolve.view.reading import OpenRun
 from evolve.view.status import status_data
 from evolve.view.web.colours import coloured_lines, plain_lines
+from evolve.view.web.relatives import Asked, Relatives
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
 FIRST_STEPS, LAST_STEPS = 8, 24  # of a long lineage
@@ -59,7 +60,7 @@ def overview(run: OpenRun) -> Page:
             "causes": browser.causes()[:8], "operators": run.lineage.contributions(),
             "models": browser.models(), "evaluator": browser.evaluator(), "recent": recent[::-1],
             "last_event": run.archive.last_event(), "settings": run.folder.settings,
-            "elapsed_s": _elapsed(run), "path": lineage_of(run, best.id) if best else []}
+            "elapsed_s": _elapsed(run), "path": lineage_of(Asked(run), best.id) if best else []}
 
 
 class Step(NamedTuple):
@@ -70,35 +71,35 @@ class Step(NamedTuple):
     skipped: int
 
 
-def lineage_of(run: OpenRun, proposal: str) -> list[Step]:
+def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
     """The way from the seed: its beginning and its end, where it is long."""
-    path = run.lineage.path(proposal)
+    path = list(kin.path(proposal))
     places = {name: place for place, name in enumerate(path)}
     left_out = max(0, len(path) - FIRST_STEPS - LAST_STEPS)
     shown = path if not left_out else path[:FIRST_STEPS] + path[-LAST_STEPS:]
     resumes = path[-LAST_STEPS] if left_out else ""
     return [Step(places[node.id], node, left_out if node.id == resumes else 0)
-            for node in Browser(run.archive).nodes(shown)]
+            for node in kin.nodes(shown)]
 
 
-def variant(run: OpenRun, proposal: Proposal) -> Page:
+def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> Page:
     """Everything about one proposal."""
-    browser = Browser(run.archive)
+    kin = kin or Asked(run)
     parent = run.parent_of(proposal)
-    children = browser.children(proposal.id)
+    children = kin.children(proposal.id)
     scores = run.archive.scores(wanted=[proposal.id, *proposal.parents])
     before = run.files(parent) if parent and parent.tree else {}
     after = run.files(proposal) if proposal.tree else {}
-    node = browser.nodes([proposal.id])
+    node = kin.nodes([proposal.id])
     return {"p": proposal, "score": scores.get(proposal.id), "task": run.task.spec,
-            "parents": browser.nodes(proposal.parents), "children": children[:MOST_CHILDREN],
+            "parents": kin.nodes(proposal.parents), "children": children[:MOST_CHILDREN],
             "more_children": max(0, len(children) - MOST_CHILDREN),
             "cost_usd": node[0].cost_usd if node else 0.0,
             "cases": case_rows(run.archive.evaluations(proposal.id)),
             "calls": [_call(call) for call in run.archive.calls(proposal.id)],
             "diff": file_changes(before, after) if proposal.parents and after else [],
             "files": {path: _lines_of(path, content) for path, content in sorted(after.items())},
-            "path": lineage_of(run, proposal.id), "why": _why(proposal), "parent": parent}
+            "path": lineage_of(kin, proposal.id), "why": _why(proposal), "parent": parent}
 
 
 def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
