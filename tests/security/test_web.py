@@ -89,7 +89,8 @@ def test_no_path_leaves_the_folder(address: str, path: str) -> None:
 
 @pytest.mark.parametrize("host", [
     "evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", "127.0.0.1:1",
-    "10.0.0.1:{port}", "[::1]evil.example", "", "localhost:{port}@evil.example", "[::1", "127.0.0.1:{port}:{port}", "localhost:0x50"])
+    "10.0.0.1:{port}", "[::1]evil.example", "", "localhost:{port}@evil.example",
+    "[::1", "127.0.0.1:{port}:{port}", "localhost:0x50"])
 def test_a_host_of_another_name_is_refused(address: str, host: str) -> None:
     port = urlsplit(address).port
     assert ask(address, "/", Host=host.format(port=port)).status in (400, 421)

@@ -1,6 +1,6 @@
 """What commands print, at two widths, with and without colour, letter by letter.
 
-    EVOLVE_SNAPSHOTS=write pytest tests/unit/test_terminal.py      # after a change that was meant
+    WRITE_SNAPSHOTS=1 pytest tests/unit/test_terminal.py      # after a change that was meant
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from rich.console import Console, RenderableType
 
 from archive import derive_id
 from evolve.events import events_after
-from evolve.run import list_runs, open_run
 from evolve.view.changes import changes, stat_lines
 from evolve.view.detail import render_detail, render_patch
 from evolve.view.listing import runs_table
@@ -33,8 +32,7 @@ WIDTHS = (80, 120)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenRun]:
     runs = tmp_path_factory.mktemp("terminal") / "runs"
-    make_run(runs, "made", Made(140, seed=5))
-    opened = OpenRun(open_run(runs, "made"))
+    opened = OpenRun(make_run(runs, "made", Made(140, seed=5)))
     yield opened
     opened.close()
 
@@ -80,8 +78,8 @@ def views(run: OpenRun, width: int) -> dict[str, RenderableType]:
     }
 
 
-NAMES = ("tree", "tree-top", "tree-path", "tree-failed", "tree-filters", "show", "diff", "stat", "stats",
-         "plot", "log", "ls")
+NAMES = ("tree", "tree-top", "tree-path", "tree-failed", "tree-filters", "show", "diff", "stat",
+         "stats", "plot", "log", "ls")
 
 
 @pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
@@ -90,7 +88,7 @@ NAMES = ("tree", "tree-top", "tree-path", "tree-failed", "tree-filters", "show",
 def test_a_view_is_as_it_was(run: OpenRun, name: str, width: int, colour: bool) -> None:
     found = drawn(views(run, width)[name], width, colour)
     path = STORED / f"{name}-{width}-{'colour' if colour else 'plain'}.txt"
-    if os.environ.get("EVOLVE_SNAPSHOTS") == "write":
+    if os.environ.get("WRITE_SNAPSHOTS"):
         STORED.mkdir(exist_ok=True)
         path.write_text(found)
     assert found == path.read_text()
@@ -108,8 +106,7 @@ def test_every_filter_keeps_the_way_to_what_it_finds(run: OpenRun) -> None:
 
 
 def test_hostile_text_commands_no_terminal(tmp_path: Path) -> None:
-    make_run(tmp_path / "runs", "bad", Made(20, hostile=True))
-    opened = OpenRun(open_run(*[(path.parent, str(path)) for path in list_runs(tmp_path / "runs")][0]))
+    opened = OpenRun(make_run(tmp_path / "runs", "bad", Made(20, hostile=True)))
     try:
         parts = [render_detail(opened, opened.proposal(derive_id(0, n))) for n in range(6)]
         lines = [line for event in events_after(opened.archive, 0) if (line := log_line(event, True))]
