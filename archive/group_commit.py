@@ -51,6 +51,10 @@ class GroupCommit:
         """Queue a job that is done when the disk has it: what was paid for."""
         return self._put(lambda: work(*args, **kwargs), True)
 
+    def post(self, work: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """Queue a job that nobody waits for: what comes after it meets the same full disk."""
+        self.submit(work, *args, **kwargs).add_done_callback(_heard)
+
     def _put(self, work: Callable[[], _T], secure: bool) -> asyncio.Future[_T]:
         done: asyncio.Future[_T] = self._loop.create_future()
         self._jobs.append(_Job(work, done, secure))
@@ -129,6 +133,12 @@ class GroupCommit:
         for job, result in secure:
             if not job.done.done():
                 job.done.set_result(result)
+
+
+def _heard(done: asyncio.Future[Any]) -> None:
+    """Look at how it ended, as asyncio asks."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _fail(job: _Job, error: Exception) -> None:

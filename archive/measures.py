@@ -44,5 +44,5 @@ def measure_rows(rows: Sequence[Evaluation]) -> dict[str, float]:
     return means | {"runtime": sum(row.cpu_s for row in rows)}
 
 
-def _branches(found: list[Token]) -> int:
+def _branches(found: Sequence[Token]) -> int:
     return sum(text in _BRANCHES for kind, text in found if kind in ("name", "sign"))

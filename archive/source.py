@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 _HASH_COMMENTS = {".py", ".sh", ".rb", ".pl", ".r", ".jl", ".toml", ".yaml", ".yml"}
@@ -23,7 +24,8 @@ _DEFINES = {"def", "class", "fn", "func", "function", "as", "let", "var"}
 Token = tuple[str, str]  # (kind, text)
 
 
-def tokens(path: str, content: bytes) -> list[Token]:
+@lru_cache(8)  # a new variant is read twice at once: for its vector and for its measures
+def tokens(path: str, content: bytes) -> Sequence[Token]:
     """What the program says: kinds name, bound, number, string, sign, and in Python level."""
     text = content.decode(errors="replace")
     suffix = PurePosixPath(path).suffix.lower()
@@ -35,8 +37,8 @@ def tokens(path: str, content: bytes) -> list[Token]:
     else:
         found = [token for token in found if token[0] != "line"]
     bound = _bound_names(found)
-    return [("bound", text) if kind == "name" and text in bound else (kind, text)
-            for kind, text in found]
+    return tuple([("bound", text) if kind == "name" and text in bound else (kind, text)
+                  for kind, text in found])
 
 
 def fingerprint(files: Mapping[str, bytes]) -> str:

@@ -214,16 +214,12 @@ class Archive(ArchiveReader):
         It survives the end of this process, but may be lost, whole and as the last, when the machine
         loses its power before `sync`.
         """
-        with storage_faults(self.path):
-            if self._kept is None:
-                self._kept = self._engine.connect()
-                do_not_wait_for_disk(self._kept)
-            with self._kept.begin():
-                self._shared = self._kept
-                try:
-                    yield
-                finally:
-                    self._shared = None
+        with storage_faults(self.path), self._connection().begin():
+            self._shared = self._kept
+            try:
+                yield
+            finally:
+                self._shared = None
 
     def sync(self) -> None:
         """Wait until the disk has what was committed. Raises `StorageFull`."""
@@ -241,8 +237,16 @@ class Archive(ArchiveReader):
         if self._shared is not None:
             yield self._shared
             return
-        with storage_faults(self.path), self._engine.begin() as connection:
-            yield connection
+        with self.together():
+            yield self._connection()
+        self.sync()
+
+    def _connection(self) -> Connection:
+        """One for all that is written."""
+        if self._kept is None:
+            self._kept = self._engine.connect()
+            do_not_wait_for_disk(self._kept)
+        return self._kept
 
 
 def _key_of(result: CursorResult[Any]) -> int:

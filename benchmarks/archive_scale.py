@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +130,7 @@ class Filler:
         files, score = self._child(planned, rng)
         with timed("write"):
             self.snapshot.expect(planned.parents)
-            self.archive.plan(planned)
+            self._write(self.archive.plan, planned)
         with timed("git"):
             stored = self._commit(planned, files)
         with timed("embed"):
@@ -163,21 +163,25 @@ class Filler:
         measures = measure_code(files) | {"runtime": 0.01, "novelty": novelty}
         rows = [Evaluation("n6", "search", 0, score, evaluator="0123456789abcdef")]
         with self.clock.timed("write"):
-            self.archive.propose(planned.id, stored.tree, stored.commit, "numbers")
-            self.archive.evaluating(planned.id)
-            self.snapshot.last_event = self.archive.score(
-                planned.id, rows, Kept.KEPT, novelty, 0.0, False, measures,
+            self._write(self.archive.propose, planned.id, stored.tree, stored.commit, "numbers")
+            self._write(self.archive.evaluating, planned.id)
+            self.snapshot.last_event = self._write(
+                self.archive.score, planned.id, rows, Kept.KEPT, novelty, 0.0, False, measures,
                 StoredVector(TOKENS, pack_vector(vector)))
         with self.clock.timed("snapshot"):
             self.snapshot.add(Proposal(**planned.__dict__ | {
                 "state": State.SCORED, "tree": stored.tree, "commit": stored.commit,
                 "measures": measures}), None, rows, vector)
 
-    def fill(self, count: int) -> None:
-        """The first ones, in one transaction: nothing of this is measured."""
+    def _write(self, work: Callable[..., int], *args: object) -> int:
+        """A transaction of its own, as a run's writer makes it."""
         with self.archive.together():
-            for number in range(count):
-                self.add(number, whole=False)
+            return work(*args)
+
+    def fill(self, count: int) -> None:
+        """The first ones: nothing of this is measured."""
+        for number in range(count):
+            self.add(number, whole=False)
 
     def fill_rows(self, first: int, last: int) -> None:
         """Rows alone, as they would be in the end; parents are among the two thousand before."""

@@ -129,13 +129,16 @@ class Recorder:
         proposal = self.snapshot.proposal(proposal_id)
         if proposal_id not in self._at_hand:
             rows = await self._in_sql(self.archive.evaluations, proposal_id)
-            found = await self.files_of(proposal_id), [
-                row for row in rows if row.reason is None and row.split == "search"]
-            while len(self._at_hand) >= PARENTS_AT_HAND:
-                del self._at_hand[next(iter(self._at_hand))]  # the oldest
-            self._at_hand[proposal_id] = found
-        files, rows = self._at_hand[proposal_id]
-        return Parent(proposal, files, self.snapshot.score_of(proposal_id), rows)
+            self._have_at_hand(proposal_id, await self.files_of(proposal_id), rows)
+        files, seen = self._at_hand[proposal_id]
+        return Parent(proposal, files, self.snapshot.score_of(proposal_id), seen)
+
+    def _have_at_hand(self, proposal_id: str, files: Mapping[str, bytes], rows: Sequence[Evaluation]
+                      ) -> None:
+        while len(self._at_hand) >= PARENTS_AT_HAND:
+            del self._at_hand[next(iter(self._at_hand))]  # the oldest
+        self._at_hand[proposal_id] = files, [row for row in rows
+                                             if row.reason is None and row.split == "search"]
 
     async def files_of(self, variant: str) -> Mapping[str, bytes]:
         """The files of a scored variant."""
@@ -217,7 +220,7 @@ class Recorder:
 
     def evaluating(self, proposal: Proposal) -> None:
         """A sandbox is at work on it."""
-        self._sql.submit(self.archive.evaluating, proposal.id)  # nothing follows from it
+        self._sql.post(self.archive.evaluating, proposal.id)
 
     async def release(self, proposal: Proposal) -> None:
         """The machine failed: back to `proposed`."""
@@ -240,6 +243,7 @@ class Recorder:
         done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
                        improvement=improvement, quarantined=quarantined, measures=measures)
         self.snapshot.add(done, score, rows, vector)
+        self._have_at_hand(proposal.id, files, rows)
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
             self.archive.score, proposal.id, () if kept_rows else rows, kept, novelty, improvement,

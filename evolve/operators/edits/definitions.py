@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 
 from evolve.operators.operator import Rejected
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
+@lru_cache(16)  # several steps of one edit look at the same texts
 def parse_python(text: str) -> ast.Module | None:
-    """The syntax tree; None where it is no Python."""
+    """The syntax tree, to be read only; None where it is no Python."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
