@@ -74,6 +74,7 @@ def browsing() -> Iterator[Browser]:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         chrome = webdriver.Chrome(options=options, service=Service(driver))
         try:
+            chrome.get("about:blank")
             yield Browser(chrome)
         finally:
             chrome.quit()

@@ -15,7 +15,7 @@ from evolve.errors import EvolveError
 from evolve.run import list_runs, open_run
 from evolve.view.reading import OpenRun
 from evolve.view.status import status_data
-from evolve.view.web import payload
+from evolve.view.web import pages, payload
 
 MOST_OPEN, MOST_LISTED = 16, 500
 
@@ -28,6 +28,15 @@ class Shelf:
     guard: threading.RLock = field(default_factory=threading.RLock)
     made: dict[str, tuple[int, payload.Payload]] = field(default_factory=dict)
     event: int = -1  # the last that was seen
+    overview: tuple[int, dict[str, Any]] = (-2, {})
+
+    def first_page(self) -> dict[str, Any]:
+        """What the overview says; of a run that nobody works on it is kept until something happens."""
+        event, known = self.overview
+        if event != self.event or self.run.folder.worker() is not None:
+            known = pages.overview(self.run)
+            self.overview = self.event, known
+        return known
 
     def refresh(self) -> None:
         """Forget what was computed when something has happened since."""

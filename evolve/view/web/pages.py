@@ -54,13 +54,21 @@ def overview(run: OpenRun) -> Page:
     browser = Browser(run.archive)
     best = run.leader()
     recent = browser.finished_after(max(0, run.archive.last_event() - 60))[-MOST_RECENT:]
-    seed = run.archive.scores(wanted=[run.archive.first().id]) if run.count else {}
     return {"status": status_data(run), "task": run.task.spec, "best": best,
-            "seed": next(iter(seed.values()), None),
+            "seed": _seed_score(run),
             "causes": browser.causes()[:8], "operators": run.lineage.contributions(),
             "models": browser.models(), "evaluator": browser.evaluator(), "recent": recent[::-1],
             "last_event": run.archive.last_event(), "settings": run.folder.settings,
             "elapsed_s": _elapsed(run), "path": lineage_of(Asked(run), best.id) if best else []}
+
+
+def _seed_score(run: OpenRun) -> float | None:
+    """None while a run that was just made has none."""
+    try:
+        seed = run.archive.first()
+    except NotFound:
+        return None
+    return run.archive.scores(wanted=[seed.id]).get(seed.id)
 
 
 class Step(NamedTuple):

@@ -47,7 +47,7 @@ class Site:
 
     def overview(self, request: Request) -> Response:
         """Where a run stands."""
-        return self._of_run(request, "overview", lambda shelf: pages.overview(shelf.run))
+        return self._of_run(request, "overview", lambda shelf: shelf.first_page())
 
     def tree(self, request: Request) -> Response:
         """The archive as a tree."""

@@ -186,7 +186,7 @@
   function labels(context, seen) {
     context.font = "11.5px ui-monospace, Menlo, Consolas, monospace";
     context.textBaseline = "middle";
-    const taken = [], roomy = seen.length < 400 && (by("tree-layout").value !== "tree" || view.ky > 12);
+    const taken = [], roomy = seen.length < 400 && (by("tree-layout").value !== "tree" || (view.ky > 12 && view.kx > 60));
     const order = [...new Set([data.top, picked, ...[...spine], ...(roomy ? seen : [])])].filter((i) => i >= 0 && place[i]);
     for (const i of order) {
       const word = data.score[i] === null ? data.states[data.state[i]] : Evolve.text(data.score[i]);
