@@ -32,7 +32,7 @@ from archive.records import (
 )
 from archive.snapshot import Frame, Snapshot
 from archive.source import fingerprint
-from archive.steering import PERSON, STEERED, Hint, Steering, hints, messages_taken
+from archive.steering import PERSON, STEERED, Hint, Steering, hint_text, hints, messages_taken
 from archive.store import Archive, StoredVector
 
 __all__ = [
@@ -42,6 +42,6 @@ __all__ = [
     "GridStats", "GroupCommit", "Hint", "Island", "Islands", "Kept", "Lineage", "Measure",
     "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking",
     "Snapshot", "Spend", "State", "Steering", "StorageFull", "StoredVector", "Variant", "Vector",
-    "derive_id", "embed", "fingerprint", "hints", "measure_code", "measure_rows", "messages_taken",
-    "pack_vector", "unit",
+    "derive_id", "embed", "fingerprint", "hint_text", "hints", "measure_code", "measure_rows",
+    "messages_taken", "pack_vector", "unit",
 ]

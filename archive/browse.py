@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, select
 
 from archive.reader import ArchiveReader
 from archive.records import EVALUATE, CallState, Kept, State
-from archive.schema import calls, evaluations, parents, proposals
+from archive.schema import calls, evaluations, parents, proposals, vectors
 
 _AT_ONCE = 500  # ids in one query; databases limit how many there may be
 
@@ -168,6 +168,11 @@ class Browser:
             proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False)
         ).order_by(proposals.c.number)
         return {row[0]: json.loads(row[1]) for row in self._archive.rows(query)}
+
+    def vectors(self) -> dict[str, bytes]:
+        """The packed vector of each scored variant."""
+        query = select(vectors.c.proposal, vectors.c.data)
+        return {row[0]: row[1] for row in self._archive.rows(query)}
 
     def started_at(self) -> float | None:
         """When the first decision was taken, in seconds since the epoch."""

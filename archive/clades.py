@@ -23,7 +23,6 @@ class Clades:
 
     def __init__(self) -> None:
         self._above: list[int] = []
-        self._own: list[list[float]] = []  # of each row alone: variants, sum, evaluations
         self._new: list[tuple[int, int, float, int]] = []  # row, variants, value, evaluations
         self._parent: Growing[np.int64] = Growing(np.int64)
         self._sums: Growing[np.float64] = Growing(np.float64, 3)
@@ -51,14 +50,13 @@ class Clades:
     def append(self, parent: int) -> None:
         """A new row below another one."""
         self._parent.append(parent)
-        self._sums.append(0)
+        self._sums.append((0.0, 0.0, 0.0))
         self._above.append(parent)
-        self._own.append([0.0, 0.0, 0.0])
-        self._add(len(self._above) - 1, 1, 0.0, 0)
+        self._new.append((len(self._above) - 1, 1, 0.0, 0))
 
     def observe(self, row: int, value: float) -> None:
         """One evaluation of a row: it counts for all its ancestors."""
-        self._add(row, 0, value, 1)
+        self._new.append((row, 0, value, 1))
 
     def lineage(self, row: int) -> list[int]:
         """From a row to its founder, both included."""
@@ -67,26 +65,23 @@ class Clades:
             path.append(row)
         return path
 
-    def _add(self, row: int, variants: int, value: float, evaluations: int) -> None:
-        own = self._own[row]
-        own[0] += variants
-        own[1] += value
-        own[2] += evaluations
-        self._new.append((row, variants, value, evaluations))
-
     def _settled(self) -> NDArray[np.float64]:
         """Shape (n, 3), with everything in it."""
+        sums = self._sums.rows
         if len(self._new) >= MANY:
-            self._sums.rows[:] = self._from_the_last()
+            sums += self._from_the_last()
         else:
             for row, *more in self._new:
-                self._sums.rows[self.lineage(row)] += more
+                sums[self.lineage(row)] += more
         self._new.clear()
-        return self._sums.rows
+        return sums
 
     def _from_the_last(self) -> list[list[float]]:
-        """A child's row comes after its parent's, so one pass is enough."""
-        sums = [own.copy() for own in self._own]
+        """What is new of each clade. A child's row comes after its parent's, so one pass is enough."""
+        own = np.zeros((len(self._above), 3))
+        new = np.array(self._new)
+        np.add.at(own, new[:, 0].astype(np.int64), new[:, 1:])
+        sums: list[list[float]] = own.tolist()
         for row in range(len(sums) - 1, 0, -1):
             above = self._above[row]
             if above != ORPHAN:

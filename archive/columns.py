@@ -12,28 +12,47 @@ _S = TypeVar("_S", bound=np.generic)
 
 
 class Growing(Generic[_S]):
-    """Appending costs the same at a hundred and at a million rows; rows may have a width."""
+    """Appending costs the same at a hundred and at a million rows; rows may have a width.
+
+    New rows wait in a list until somebody asks: a run is opened with a hundred thousand of them, and
+    numpy takes many at once in the time of a few.
+    """
 
     def __init__(self, dtype: type[_S], width: int | None = None) -> None:
         shape = (_FIRST,) if width is None else (_FIRST, width)
         self._data: NDArray[_S] = np.zeros(shape, dtype=dtype)
         self._count = 0
+        self._new: list[Any] = []
 
     def __len__(self) -> int:
-        return self._count
+        return self._count + len(self._new)
 
     @property
     def rows(self) -> NDArray[_S]:
         """What was appended, shape (n,) or (n, width): a view, valid until the next append."""
+        if self._new:
+            self._settle()
         return self._data[:self._count]
 
     def append(self, value: Any) -> None:
         """One more row."""
-        if self._count == len(self._data):
-            # By half and not by two: at 100,000 vectors the copy is what memory is needed for.
-            larger = np.zeros((self._count + self._count // 2, *self._data.shape[1:]),
+        self._new.append(value)
+
+    def bump(self, row: int, by: int = 1) -> None:
+        """Add to a number, in its place."""
+        waiting = row - self._count
+        if waiting >= 0:
+            self._new[waiting] += by
+        else:
+            self._data[row] += by
+
+    def _settle(self) -> None:
+        count = len(self)
+        if count > len(self._data):
+            larger = np.zeros((max(count, self._count * 3 // 2), *self._data.shape[1:]),
                               dtype=self._data.dtype)
-            larger[:self._count] = self._data
+            larger[:self._count] = self._data[:self._count]
             self._data = larger
-        self._data[self._count] = value
-        self._count += 1
+        self._data[self._count:count] = self._new
+        self._count = count
+        self._new.clear()

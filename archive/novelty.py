@@ -6,15 +6,14 @@ Without a model a vector is hashed token n-grams of the normalised source.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archive.accelerated import PAYS_FROM, Mirror, has_gpu, products
-from archive.columns import Growing
+from archive.accelerated import PAYS_FROM, Blocks, Mirror, has_gpu, products
 from archive.source import tokens
 
 WIDTH = 256
@@ -70,22 +69,29 @@ class NoveltyIndex:
     """Vectors of all variants, in the order in which they were added."""
 
     def __init__(self, mirror: Mirror | None = None) -> None:
-        self._vectors: Growing[np.float32] | None = None
+        self._matrix: Blocks | None = None
         self._mirror = mirror
 
     def __len__(self) -> int:
-        return 0 if self._vectors is None else len(self._vectors)
+        return 0 if self._matrix is None else len(self._matrix)
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """Shape (n, width); (0, 0) before the first."""
-        return np.zeros((0, 0), np.float32) if self._vectors is None else self._vectors.rows
+        """Shape (n, width), a copy; (0, 0) before the first."""
+        return np.zeros((0, 0), np.float32) if self._matrix is None else self._matrix.rows()
 
     def append(self, vector: Vector) -> None:
         """One more. All have the width of the first."""
-        if self._vectors is None:
-            self._vectors = Growing(np.float32, len(vector))
-        self._vectors.append(vector)
+        self._extend(vector[np.newaxis])
+
+    def extend(self, packed: Sequence[bytes]) -> None:
+        """Many more, as the database keeps them."""
+        self._extend(np.frombuffer(b"".join(packed), dtype="<f2").reshape(len(packed), -1))
+
+    def _extend(self, rows: NDArray[np.floating]) -> None:
+        if self._matrix is None:
+            self._matrix = Blocks(rows.shape[1])
+        self._matrix.extend(rows)
 
     def add(self, vector: Vector) -> float:
         """Append it; returns the novelty that it had before."""
@@ -97,7 +103,9 @@ class NoveltyIndex:
         """The nearest rows by cosine distance, by an exact scan; of the first `among`, or of all."""
         if self._mirror is None and len(self) == PAYS_FROM and has_gpu():
             self._mirror = Mirror()
-        alike = products(self.vectors, vector, self._mirror)[:among]
+        if self._matrix is None:
+            return Neighbours(np.zeros(0, np.int64), np.zeros(0, np.float32))
+        alike = products(self._matrix, vector, self._mirror)[:among]
         rows = np.arange(len(alike))
         if len(alike) > count:
             rows = np.sort(np.argpartition(alike, -count)[-count:])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from itertools import islice
-from typing import NamedTuple, TypeVar
+import math
+from bisect import bisect_left, bisect_right, insort
+from typing import NamedTuple
 
 MANY = 64  # new rows, from which on sorting is cheaper
 GROUP = 64  # so many of the newest rows of equal value are looked at
@@ -26,34 +26,24 @@ class Ranking:
 
     def __init__(self) -> None:
         self._order: list[tuple[float, int]] = []  # (-value, row)
-        self._levels: list[float] = []  # distinct values, negated, best first
         self._new: list[tuple[float, int]] = []
-        self._new_levels: list[float] = []
-        self._value: dict[int, float] = {}
-        self._equal: dict[float, list[int]] = {}  # -value -> rows, the oldest first
+        self._negated: dict[int, float] = {}
 
     def __len__(self) -> int:
-        return len(self._value)
+        return len(self._negated)
 
     def add(self, row: int, value: float) -> None:
         """A row that is not there yet."""
-        self._new.append((-value, row))
-        self._value[row] = value
-        if -value not in self._equal:
-            self._new_levels.append(-value)
-            self._equal[-value] = []
-        insort(self._equal[-value], row)
+        negated = -value
+        self._new.append((negated, row))
+        self._negated[row] = negated
 
     def update(self, row: int, value: float | None) -> None:
         """Another value; None takes it out."""
         self._settle()
-        old = self._value.pop(row, None)
+        old = self._negated.pop(row, None)
         if old is not None:
-            del self._order[bisect_left(self._order, (-old, row))]
-            self._equal[-old].remove(row)
-            if not self._equal[-old]:
-                del self._equal[-old]
-                del self._levels[bisect_left(self._levels, -old)]
+            del self._order[bisect_left(self._order, (old, row))]
         if value is not None:
             self.add(row, value)
 
@@ -71,7 +61,13 @@ class Ranking:
     def levels(self, count: int) -> list[list[int]]:
         """For each of the best distinct values the newest rows that have it, oldest first."""
         self._settle()
-        return [self._equal[level][-GROUP:] for level in islice(self._levels, count)]
+        order, start = self._order, 0
+        found: list[list[int]] = []
+        while start < len(order) and len(found) < count:
+            end = bisect_right(order, (order[start][0], math.inf), start)
+            found.append([row for _, row in order[max(start, end - GROUP):end]])
+            start = end
+        return found
 
     def key(self) -> tuple[float, int]:
         """Sorts rankings by their best; empty ones last."""
@@ -81,13 +77,9 @@ class Ranking:
     def _settle(self) -> None:
         if self._new:
             _merge(self._order, self._new)
-            _merge(self._levels, self._new_levels)
 
 
-_T = TypeVar("_T", float, tuple[float, int])
-
-
-def _merge(ordered: list[_T], new: list[_T]) -> None:
+def _merge(ordered: list[tuple[float, int]], new: list[tuple[float, int]]) -> None:
     """Put new items in their places, and empty the list that they came in."""
     if len(new) < MANY:
         for item in new:

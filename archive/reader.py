@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine, Executable, Row, func, or_, select
 from archive.database import open_for_reading, storage_faults
 from archive.errors import NotFound
 from archive.records import (
+    EVIDENCE,
     Call,
     CallCost,
     CallState,
@@ -84,13 +86,16 @@ class ArchiveReader:
             raise NotFound("the run has no seed yet", "resume the run: evolve resume")
         return self._with_parents(found)[0]
 
-    def proposals(self, states: Iterable[State] = ()) -> list[Proposal]:
-        """All proposals in the order of their decisions, or those in some states."""
+    def proposals(self, states: Iterable[State] = (), short: bool = False) -> list[Proposal]:
+        """All proposals in the order of their decisions, or those in some states.
+
+        `short`: without the evidence of their decisions and their texts: to open a large run.
+        """
         query = select(proposals).order_by(proposals.c.number)
         wanted = [state.value for state in states]
         if wanted:
             query = query.where(proposals.c.state.in_(wanted))
-        return self._with_parents(self.rows(query))
+        return self._with_parents(self.rows(query), short)
 
     def some(self, wanted: Iterable[str]) -> list[Proposal]:
         """Proposals by their ids, in the order of their decisions."""
@@ -136,9 +141,15 @@ class ArchiveReader:
             found.setdefault(row[0], []).append(Observation._make(row[1:]))
         return found
 
-    def vectors(self) -> dict[str, bytes]:
-        """The packed vector of each scored variant."""
-        return dict(self.rows(select(vectors.c.proposal, vectors.c.data)))
+    def vectors(self, wanted: Sequence[str]) -> Iterator[list[bytes]]:
+        """The packed vectors of variants, in their order, some at a time; none where one has none."""
+        if self.rows(select(func.count()).select_from(vectors))[0][0] < len(wanted):
+            return  # a part of it was written before vectors were kept
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start:start + _AT_ONCE]
+            query = select(vectors.c.proposal, vectors.c.data).where(vectors.c.proposal.in_(some))
+            found = dict(self.rows(query))
+            yield [found[proposal] for proposal in some]
 
     def best_scored(self, count: int, maximize: bool, split: str = "search") -> list[str]:
         """Ids of the best scored variants that are not quarantined, by their mean, the best first."""
@@ -285,14 +296,17 @@ class ArchiveReader:
             query = query.where(calls.c.proposal.in_(wanted))
         return {row[0]: row[1] for row in self.rows(query)}
 
-    def _with_parents(self, rows: list[Row[Any]]) -> list[Proposal]:
+    def _with_parents(self, rows: list[Row[Any]], short: bool = False) -> list[Proposal]:
         query = select(parents.c.child, parents.c.parent).order_by(parents.c.child, parents.c.position)
         if len(rows) <= _AT_ONCE:
             query = query.where(parents.c.child.in_([row.id for row in rows]))
+        ids = {row[0]: row[0] for row in rows}  # one string for each, however many children it has
         lineage: dict[str, tuple[str, ...]] = {}
         for child, parent in self.rows(query):
-            lineage[child] = (*lineage.get(child, ()), parent)
-        return [_proposal(row, lineage.get(row[0], ())) for row in rows]
+            lineage[child] = (*lineage.get(child, ()), ids.get(parent, parent))
+        read = zip(rows, _all_of(rows, "decision"), _all_of(rows, "measures"), strict=True)
+        return [_proposal(row, lineage.get(row[0], ()), decision, measures, short)
+                for row, decision, measures in read]
 
     def rows(self, query: Executable) -> list[Any]:
         """What a query gives."""
@@ -303,19 +317,29 @@ class ArchiveReader:
 
 
 _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
+_PARENTS = [f.name for f in fields(Proposal)].index("parents")  # the only one that is no column
 _STATES = {state.value: state for state in State}
 _KEPT: dict[str | None, Kept | None] = {None: None} | {kept.value: kept for kept in Kept}
 
 
-def _proposal(row: Row[Any], lineage: tuple[str, ...]) -> Proposal:
-    """By place, not by name: a run is opened with a hundred thousand of them."""
+def _all_of(rows: Sequence[Row[Any]], column: str) -> list[dict[str, Any]]:
+    """A column of JSON, read at once: a run is opened with a hundred thousand of them."""
+    found: list[dict[str, Any]] = json.loads(f"[{','.join([row[_PLACE[column]] for row in rows])}]")
+    return found
+
+
+def _proposal(row: Row[Any], lineage: tuple[str, ...], decision: dict[str, Any],
+              measures: dict[str, float], short: bool) -> Proposal:
+    """By place, not by name, for the same reason."""
     values = list(row)
     values[_PLACE["state"]] = _STATES[row[_PLACE["state"]]]
     values[_PLACE["kept"]] = _KEPT[row[_PLACE["kept"]]]
-    for name in ("decision", "measures"):
-        text = row[_PLACE[name]]
-        values[_PLACE[name]] = json.loads(text) if text != "{}" else {}
-    return Proposal(**dict(zip(_PLACE, values, strict=True)), parents=lineage)
+    if short:
+        decision = {key: decision[key] for key in decision.keys() - EVIDENCE}
+        values[_PLACE["message"]] = values[_PLACE["log"]] = ""
+    values[_PLACE["decision"]], values[_PLACE["measures"]] = decision, measures
+    values.insert(_PARENTS, lineage)
+    return Proposal(*values)
 
 
 def _event(row: Row[Any]) -> Event:

@@ -54,7 +54,11 @@ def derive_id(run_seed: int, number: int) -> str:
     return base64.b32encode(digest).decode().lower()
 
 
-@dataclass(frozen=True)
+EVIDENCE = frozenset({"inspirations", "failures", "lessons", "tried", "notes", "shared", "settled"})
+"""Keys of a decision that say what a model was shown: of no use once the proposal has ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """One decision to expand, and what became of it. It is a variant once it has a tree."""
 
@@ -85,6 +89,11 @@ class Proposal:
     @property
     def is_variant(self) -> bool:
         return self.tree is not None and self.state is not State.REJECTED
+
+    def in_short(self) -> Proposal:
+        """Without evidence and measures, as a snapshot keeps it: it has many of them."""
+        kept = {key: self.decision[key] for key in self.decision.keys() - EVIDENCE}
+        return replace(self, decision=kept, measures={})
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from archive.columns import Growing
 from archive.grid import Grid
 from archive.islands import Archipelago, Island, Islands
 from archive.measures import Measure
-from archive.novelty import NoveltyIndex, Vector, unpack_vector
+from archive.novelty import NoveltyIndex, Vector
 from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from archive.ranking import Ranking
 from archive.reader import ArchiveReader
 from archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
 from archive.steering import hints
-from archive.trials import Trials
+from archive.trials import Trial, Trials
 
 _WHOLE = ""  # the only case where none is declared
 
@@ -75,7 +75,7 @@ class Snapshot:
         `everything` are all proposals, where they were read before.
         """
         snapshot = cls(maximize, frame)
-        everything = archive.proposals() if everything is None else everything
+        everything = archive.proposals(short=True) if everything is None else everything
         snapshot._spent = spent_by_proposal(archive)
         ended = [p for p in everything if p.state.finished]
         snapshot._replay(sorted(ended, key=lambda p: p.finished_event or 0), archive)
@@ -92,7 +92,7 @@ class Snapshot:
 
     def _replay(self, ended: Sequence[Proposal], archive: ArchiveReader) -> None:
         """What ended, in the order in which it did: each row belongs to the decision it came from."""
-        observations, vectors = archive.observations(), archive.vectors()
+        observations = archive.observations()
         later = {(p.parents[0], p.decision["case"], p.decision["attempt"])
                  for p in ended if p.operator == EVALUATE}
         for proposal in ended:
@@ -102,14 +102,15 @@ class Snapshot:
                     found for found in observations.get(proposal.parents[0], ())
                     if (found.case, found.attempt) == wanted])
             elif proposal.state is State.SCORED:
-                rows = observations.get(proposal.id, ())
+                rows = observations.get(proposal.id, ()) if later else observations.pop(proposal.id, ())
                 self.add(proposal, None, [found for found in rows if not later or (
-                    proposal.id, found.case, found.attempt) not in later],
-                    unpack_vector(vectors.pop(proposal.id)) if proposal.id in vectors else None)
+                    proposal.id, found.case, found.attempt) not in later])
             elif proposal.state is State.FAILED:
                 self.fail(proposal)
             else:
                 self.turn_away(proposal)
+        for packed in archive.vectors([proposal.id for proposal in self.proposals]):
+            self.space.extend(packed)
 
     def __len__(self) -> int:
         return len(self.proposals)
@@ -191,35 +192,34 @@ class Snapshot:
         """A variant was scored: by its rows, or by a score for the whole of it."""
         row = len(self)
         self._row[proposal.id] = row
-        self.proposals.append(proposal)
         parent = self._row.get(proposal.parents[0], ORPHAN) if proposal.parents else ORPHAN
         self.clades.append(parent)
-        self.trials.append()
-        self._observe(row, observed)
-        if not self.trials.counts[row].any() and score is not None:
-            for case in self.trials.cases:
-                self._record(row, case, score * self.sign)
-        self._value.append(self.trials.mean(row))
+        seen = self._trials_of(observed)
+        if score is not None and not any(trial.value is not None for trial in seen):
+            seen += [Trial(case, -1, score * self.sign) for case in self.trials.cases]
+        known = self.trials.append(seen)
+        for trial in seen:
+            if trial.value is not None:
+                self.clades.observe(row, trial.value)
+        measures = [proposal.measures.get(m.name, math.nan) for m in self.frame.measures]
+        self._value.append(known.mean)
         self._children.append(0)
         self._finished.append(0)
         self._trusted.append(not proposal.quarantined)
         self._doubtful += proposal.quarantined
-        self._measures.append([proposal.measures.get(m.name, math.nan) for m in self.frame.measures])
+        self._measures.append(measures)
+        self.proposals.append(proposal.in_short())
         if vector is not None:
             self.space.append(vector)
         for first in proposal.parents[:1]:
             self._scored.setdefault(first, []).append(row)
         self._end(proposal)
-        self._place(row, proposal.island)
-
-    def _place(self, row: int, island: int) -> None:
-        value = float(self.values[row])
-        known = bool(self._trusted.rows[row])
-        if known:
+        value = None if proposal.quarantined else known.mean
+        if value is not None:
             self.ranking.add(row, value)
-            self._judge(row, self.merit(row), value)
-        cell = self.islands[0].grid.cell(self.measures[row])
-        self.archipelago.add(island, cell, value if known else None)
+            sure = self.frame.repeats == 1 and known.complete
+            self._judge(row, value if sure else self.trials.interval(row).low, value)
+        self.archipelago.add(proposal.island, self.islands[0].grid.cell(measures), value)
 
     def _judge(self, row: int, merit: float | None, value: float | None) -> None:
         """Rank it by what is sure. While that is the value of everyone, one ranking will do."""
@@ -258,24 +258,28 @@ class Snapshot:
             self._judge(row, None, None)
             self.archipelago.update(row, None)
 
-    def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
+    def _trials_of(self, observed: Iterable[Evaluation | Observation]) -> list[Trial]:
+        """What counts for the search, as values."""
+        trials, sign, cases = [], self.sign, self.trials.cases
         for found in observed:
             case = found.case if self.frame.cases else _WHOLE
-            if found.split != "search" or case not in self.trials.cases:
-                continue
-            self.trials.number(row, case, found.attempt)
-            if found.reason is None and found.score is not None:
-                self._record(row, case, found.score * self.sign)
+            if found.split == "search" and case in cases:
+                score = found.score if found.reason is None else None
+                trials.append(Trial(case, found.attempt, None if score is None else score * sign))
+        return trials
 
-    def _record(self, row: int, case: str, value: float) -> None:
-        self.trials.observe(row, case, value)
-        self.clades.observe(row, value)
+    def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
+        for trial in self._trials_of(observed):
+            self.trials.number(row, trial.case, trial.attempt)
+            if trial.value is not None:
+                self.trials.observe(row, trial.case, trial.value)
+                self.clades.observe(row, trial.value)
 
     def expect(self, parents: Sequence[str]) -> None:
         """A child was planned: it counts for its parents at once, so that slots spread out."""
         self._planned += 1
         for parent in set(parents):
-            self.children[self._row[parent]] += 1
+            self._children.bump(self._row[parent])
 
     def expect_evaluation(self, decision: Proposal) -> None:
         """One more attempt at a case was decided."""
@@ -286,7 +290,7 @@ class Snapshot:
         """That child was rejected: it never became a variant."""
         self._planned -= 1
         for parent in set(parents):
-            self.children[self._row[parent]] -= 1
+            self._children.bump(self._row[parent], -1)
 
     def fail(self, proposal: Proposal) -> None:
         """It was evaluated and has no score: its first parent's next children may learn from it."""
@@ -297,8 +301,9 @@ class Snapshot:
     def _end(self, proposal: Proposal) -> None:
         """It is scored or failed: none of its parents waits for it."""
         self._done += 1
-        for parent in set(proposal.parents) & self._row.keys():
-            self._finished.rows[self._row[parent]] += 1
+        for parent in set(proposal.parents):
+            if parent in self._row:
+                self._finished.bump(self._row[parent])
         self._came_out(proposal)
 
     def turn_away(self, proposal: Proposal) -> None:

@@ -75,6 +75,11 @@ def hints(archive: ArchiveReader, until: int | None = None) -> list[Hint]:
             if data.get("verb") == "tell" and (until is None or event <= until)]
 
 
+def hint_text(archive: ArchiveReader, until: int) -> str:
+    """What people have told the run up to an event, a line each."""
+    return "\n".join(f"- {hint.text}" for hint in hints(archive, until))
+
+
 def _steered(archive: ArchiveReader) -> list[tuple[int, dict[str, Any]]]:
     query = select(events.c.id, events.c.data).where(events.c.kind == STEERED).order_by(events.c.id)
     return [(row[0], json.loads(row[1])) for row in archive.rows(query)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from statistics import fmean
 from typing import NamedTuple
@@ -20,6 +21,21 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+class Trial(NamedTuple):
+    """One attempt at one case; no value where it failed."""
+
+    case: str
+    attempt: int
+    value: float | None
+
+
+class Known(NamedTuple):
+    """What a new row's trials say: their mean (NaN for none), and whether every case was tried."""
+
+    mean: float
+    complete: bool
 
 
 class Trials:
@@ -57,10 +73,21 @@ class Trials:
         """Shape (n, cases): the mean over attempts, NaN where there is none."""
         return np.where(self.counts > 0, self.sums / np.maximum(self.counts, 1), np.nan)
 
-    def append(self) -> None:
-        """A new row, of which nothing is known."""
-        for column in (self._sum, self._square, self._count, self._pending, self._next):
-            column.append(0)
+    def append(self, seen: Sequence[Trial]) -> Known:
+        """A new row with what was observed of it; returns what that says."""
+        width = len(self.cases)
+        sums, squares, counts, numbers = [0.0] * width, [0.0] * width, [0] * width, [0] * width
+        for case, attempt, value in seen:
+            column = self.cases[case]
+            numbers[column] = max(numbers[column], attempt + 1)
+            if value is not None:
+                sums[column] += value
+                squares[column] += value * value
+                counts[column] += 1
+        for grown, values in ((self._sum, sums), (self._square, squares), (self._count, counts),
+                              (self._pending, [0] * width), (self._next, numbers)):
+            grown.append(values)
+        return Known(_mean(sums, counts), all(counts))
 
     def next_attempt(self, row: int, case: str) -> int:
         """A number that no attempt at this case has, decided ones included."""
@@ -90,9 +117,7 @@ class Trials:
 
     def mean(self, row: int) -> float:
         """Over the cases that were tried, of the mean of each; NaN when none was."""
-        pairs = zip(self.sums[row].tolist(), self.counts[row].tolist(), strict=True)
-        means = [total / count for total, count in pairs if count]
-        return fmean(means) if means else math.nan
+        return _mean(self.sums[row].tolist(), self.counts[row].tolist())
 
     def complete(self, row: int) -> bool:
         """Whether every case was tried."""
@@ -123,6 +148,11 @@ class Trials:
             inside = np.maximum(spread, 0.0) / (counts - 1) / counts
             return float(np.sqrt(inside.sum()) / len(counts))
         return math.sqrt(max(squares - total * total / count, 0.0) / (count - 1) / count)
+
+
+def _mean(sums: Sequence[float], counts: Sequence[int]) -> float:
+    means = [total / count for total, count in zip(sums, counts, strict=True) if count]
+    return fmean(means) if means else math.nan
 
 
 def wilson(successes: float, count: int) -> Interval:

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -169,9 +169,8 @@ class Filler:
                 self.archive.score, planned.id, rows, Kept.KEPT, novelty, 0.0, False, measures,
                 StoredVector(TOKENS, pack_vector(vector)))
         with self.clock.timed("snapshot"):
-            self.snapshot.add(Proposal(**planned.__dict__ | {
-                "state": State.SCORED, "tree": stored.tree, "commit": stored.commit,
-                "measures": measures}), None, rows, vector)
+            self.snapshot.add(replace(planned, state=State.SCORED, tree=stored.tree,
+                                      commit=stored.commit, measures=measures), None, rows, vector)
 
     def _write(self, work: Callable[..., int], *args: object) -> int:
         """A transaction of its own, as a run's writer makes it."""
@@ -254,10 +253,12 @@ def main() -> None:
             Archive.create(new.database, {"seed": "1"}).close(), CodeStore.create(new.code)))
         filler = Filler(run)
         filler.fill(1000)
+        filler.tidy()  # before each measurement: a packed repository has no folders for new objects
         few = filler.measure(1000)
         filler.tidy()
         say(f"git, packed: {allocated_bytes(run.code) / (1000 + MEASURED):.0f} bytes a variant")
         filler.fill_rows(1000 + MEASURED, given.variants)
+        filler.tidy()
         many = filler.measure(given.variants)
         filler.tidy()
         filler.archive.close()
@@ -289,7 +290,8 @@ def insert_rows(archive: Archive, rows: list[_Row]) -> None:
 def report_opening(run: RunFolder) -> None:
     """`tree --top 20`, and what a resume loads."""
     folder = str(run.path.parent)
-    tree = command("evolve", "tree", "scale", "--top", "20", "--runs-dir", folder)
+    evolve = str(Path(sys.executable).parent / "evolve")
+    tree = command(evolve, "tree", "scale", "--top", "20", "--runs-dir", folder)
     say(f"evolve tree --top 20: {tree.wall_s:.2f} s, {tree.cpu_s:.2f} s of the processor")
     resume = command(sys.executable, "-c", RESUME, folder, "scale")
     memory, loaded = resume.out.split()

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from archive import PERSON, Evaluation, Proposal
+from archive import PERSON, Evaluation, Proposal, hint_text
 from evolve.evaluation import Verdict
 from evolve.llm import SHARED, ModelError, ModelFault
 from evolve.operators import (
@@ -146,7 +146,7 @@ class Proposer:
         return Evidence(tuple(inspirations), tuple(failures), tuple(lessons),
                         tuple(Tried(child.proposal.note, child.score) for child in tried),
                         "" if notes is None else await self._recorder.notes(notes),
-                        "" if hints is None else await self._recorder.hints(hints))
+                        "" if hints is None else hint_text(self._recorder.archive, hints))
 
     def _ask_for(self, proposal: Proposal) -> Ask:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:

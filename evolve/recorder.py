@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import itertools
 import time
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -33,7 +35,6 @@ from archive import (
     StoredVector,
     Vector,
     embed,
-    hints,
     measure_code,
     measure_rows,
     pack_vector,
@@ -63,19 +64,20 @@ class Recorder:
                  ) -> None:
         self.archive, self.code = archive, code
         self._patience_s, self._waiting = patience_s, waiting
-        everything = archive.proposals()
-        self.snapshot = Snapshot.load(archive, maximize, frame, everything)
         self.counts = archive.counts()
         self.spend = archive.spend()
         self.trees = Trees()  # every tree that is or becomes a variant
         self.last_number = -1
         self._commits: dict[str, str] = {}
         self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
-        self._replied = archive.replied()  # proposals that may be asked again and have a reply
+        self.replied = archive.replied()  # proposals that may be asked again and have a reply
         self._notes: dict[int, str] = {}
         self._at_hand: dict[str, tuple[Mapping[str, bytes], list[Evaluation]]] = {}  # what parents need
         self._since_tidy = 0
-        self._load(everything)
+        with _without_collector():
+            everything = archive.proposals(short=True)
+            self.snapshot = Snapshot.load(archive, maximize, frame, everything)
+            self._load(everything)
         self._sql = GroupCommit(archive, patience_s, waiting)
         self._git_free = asyncio.Event()  # git's objects are not being packed
         self._git_free.set()
@@ -291,12 +293,12 @@ class Recorder:
             self.snapshot.charge(call)
             self.spend = self.spend.ended(call)
             if call.state is CallState.REPLIED:
-                self._replied.add(call.proposal)
+                self.replied.add(call.proposal)
         return self.spend
 
     async def replies(self, proposal: str) -> list[Call]:
         """Replies that are stored for a proposal: never asked for again."""
-        if proposal not in self._replied:
+        if proposal not in self.replied:
             return []
         calls = await self._in_sql(self.archive.calls, proposal)
         return [call for call in calls if call.state is CallState.REPLIED]
@@ -312,22 +314,9 @@ class Recorder:
             self._notes = {note.number: note.text for note in await self._in_sql(self.archive.notes)}
         return self._notes.get(number, "")
 
-    async def steer(self, work: Callable[_P, int], *args: _P.args, **kwargs: _P.kwargs) -> None:
+    async def steer(self, work: Callable[[], int]) -> None:
         """What a person said, with its event; decisions from now on may know it."""
-        self.snapshot.last_event = await self._in_sql(work, *args, **kwargs)
-
-    async def adopt(self, proposal: Proposal, work: Callable[_P, int], *args: _P.args,
-                    **kwargs: _P.kwargs) -> None:
-        """A person's program is planned, and its reply stored, by `work`."""
-        self.snapshot.expect(proposal.parents)
-        self.last_number = max(self.last_number, proposal.number)
-        await self.steer(work, *args, **kwargs)
-        self._replied.add(proposal.id)
-        self.spend = replace(self.spend, calls=self.spend.calls + 1)
-
-    async def hints(self, until: int) -> str:
-        """What people have told the run up to an event."""
-        return "\n".join(f"- {hint.text}" for hint in await self._in_sql(hints, self.archive, until))
+        self.snapshot.last_event = await self._in_sql(work)
 
     async def note(self, kind: str, data: Mapping[str, object]) -> None:
         """Something about the run itself."""
@@ -353,7 +342,7 @@ class Recorder:
 
     def _count(self, proposal: Proposal, state: State) -> None:
         self._attempts.pop(proposal.id, None)
-        self._replied.discard(proposal.id)
+        self.replied.discard(proposal.id)
         if proposal.number > 0:
             self.counts[state] = self.counts.get(state, 0) + 1
 
@@ -390,6 +379,17 @@ class Recorder:
                 self._waiting(f"{error.message}; trying again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 10.0)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Nothing of what is read is rubbish, and a collector would look for it, now and for ever."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 async def _embedded(files: Mapping[str, bytes]) -> Vector:

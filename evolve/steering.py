@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from archive import PERSON, Proposal, Snapshot, Steering, messages_taken
 from evolve.deciding import plan_proposals
 from evolve.inbox import Inbox, Message
@@ -34,21 +37,26 @@ class Steward:
         about = str(data.get("variant") or data.get("parent") or "")
         text = str(data.get("text", ""))
         if message.verb == "tell":
-            await recorder.steer(self._steering.tell, message.id, text)
+            await recorder.steer(partial(self._steering.tell, message.id, text))
             snapshot.hints = snapshot.last_event
         elif about not in snapshot:
-            await recorder.steer(self._steering.refuse, message.id,
-                                 f"{message.verb} {about}: it is not scored")
+            await recorder.steer(partial(self._steering.refuse, message.id,
+                                         f"{message.verb} {about}: it is not scored"))
         elif message.verb == "ban":
             snapshot.distrust(about)
-            await recorder.steer(self._steering.ban, message.id, about, text)
+            await recorder.steer(partial(self._steering.ban, message.id, about, text))
         elif message.verb == "add":
             return await self._add(message, _planned(about, self._seed, number, snapshot, settled))
         return None
 
     async def _add(self, message: Message, proposal: Proposal) -> Proposal:
-        await self._recorder.adopt(proposal, self._steering.add, message.id, proposal,
-                                   str(message.data["reply"]), str(message.data.get("text", "")))
+        recorder = self._recorder
+        recorder.snapshot.expect(proposal.parents)
+        recorder.last_number = max(recorder.last_number, proposal.number)
+        await recorder.steer(partial(self._steering.add, message.id, proposal,
+                                     str(message.data["reply"]), str(message.data.get("text", ""))))
+        recorder.replied.add(proposal.id)
+        recorder.spend = replace(recorder.spend, calls=recorder.spend.calls + 1)
         return proposal
 
 

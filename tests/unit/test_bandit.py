@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +142,8 @@ def _asked(archive: Archive, live: Snapshot, proposal: Proposal, state: CallStat
 def _scored(archive: Archive, live: Snapshot, proposal: Proposal, score: float, gain: float | None
             ) -> None:
     archive.score(proposal.id, [Evaluation("main", "search", 0, score)], Kept.KEPT, 0.0, gain)
-    live.add(Proposal(**{**vars(proposal), "state": State.SCORED, "improvement": gain}), score)
+    live.add(replace(proposal, state=State.SCORED, improvement=gain), score)
 
 
 def _with(proposal: Proposal, state: State, reason: str) -> Proposal:
-    return Proposal(**{**vars(proposal), "state": state, "reason": reason})
+    return replace(proposal, state=state, reason=reason)

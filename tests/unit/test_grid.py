@@ -15,7 +15,7 @@ from archive import Evaluation, Grid, Islands, Measure, measure_code, measure_ro
 from archive.grid import Status
 from archive.islands import Archipelago
 from archive.ranking import Ranking
-from archive.trials import Trials, wilson
+from archive.trials import Trial, Trials, wilson
 
 MEASURES = (Measure("code_length", 0.0, 4.0, 5), Measure("novelty", -1.0, 1.0, 4))
 POINTS = st.lists(st.tuples(st.floats(-3, 9, width=32), st.floats(-1, 5, width=32),
@@ -103,7 +103,9 @@ def test_intervals() -> None:
     assert wilson(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-5)
     trials = Trials(("a", "b"))
     for _ in range(3):
-        trials.append()
+        trials.append(())
+    assert trials.append([Trial("a", 0, 1.0), Trial("b", 2, None)]) == (1.0, False)
+    assert trials.next_attempt(3, "b") == 3 and trials.mean(3) == 1.0
     assert trials.interval(0) == (-math.inf, math.inf) and not trials.complete(0)
     for value in (1.0, 2.0, 3.0):
         trials.observe(0, "a", value)

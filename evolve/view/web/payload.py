@@ -89,7 +89,7 @@ def projection_payload(run: OpenRun) -> Payload:
 
     from archive.novelty import unpack_vector
 
-    packed = run.archive.vectors()
+    packed = Browser(run.archive).vectors()
     scores, numbers = run.archive.scores(), run.archive.trusted()
     names = sorted((name for name in packed if name in numbers), key=lambda name: numbers[name])
     if len(names) < 3:
