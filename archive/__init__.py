@@ -3,6 +3,7 @@
 This package knows neither the engine nor the sandbox.
 """
 
+from archive.browse import Browser, CaseScore, Cause, EvaluatorUse, ModelUse, Node
 from archive.code import CodeStore, Commit
 from archive.errors import ArchiveError, NotFound, StorageFull
 from archive.grid import Grid, GridStats
@@ -33,13 +34,16 @@ from archive.records import (
 )
 from archive.snapshot import Frame, Snapshot
 from archive.source import fingerprint
+from archive.steering import PERSON, STEERED, Hint, Steering, hint_text, hints, messages_taken
 from archive.store import Archive, StoredVector
 
 __all__ = [
-    "BUILT_IN", "EMBEDDING", "EVALUATE", "JUDGE", "SEED", "TOKENS", "Advance", "Archive",
-    "ArchiveError", "ArchiveReader", "Call", "CallState", "CodeStore", "Commit", "Contribution",
-    "Evaluation", "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Island", "Islands", "Kept",
-    "Lineage", "Measure", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking",
-    "Snapshot", "Spend", "State", "StorageFull", "StoredVector", "Variant", "Vector", "derive_id",
-    "embed", "fingerprint", "measure_code", "measure_rows", "pack_vector", "unit",
+    "BUILT_IN", "EMBEDDING", "EVALUATE", "JUDGE", "PERSON", "SEED", "STEERED", "TOKENS", "Advance",
+    "Archive", "ArchiveError", "ArchiveReader", "Browser", "Call", "CallState", "CaseScore",
+    "Cause", "CodeStore", "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Frame",
+    "Grid", "GridStats", "GroupCommit", "Hint", "Island", "Islands", "Kept", "Lineage", "Measure",
+    "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome", "Proposal", "Ranking",
+    "Snapshot", "Spend", "State", "Steering", "StorageFull", "StoredVector", "Variant", "Vector",
+    "derive_id", "embed", "fingerprint", "hint_text", "hints", "measure_code", "measure_rows",
+    "messages_taken", "pack_vector", "unit",
 ]

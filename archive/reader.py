@@ -250,6 +250,11 @@ class ArchiveReader:
         query = select(events).where(events.c.id > after).order_by(events.c.id)
         return [_event(row) for row in self.rows(query)]
 
+    def events_between(self, after: int, limit: int) -> list[Event]:
+        """At most so many of the events after one, the oldest first."""
+        query = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
+        return [_event(row) for row in self.rows(query)]
+
     def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
         """The newest event of each kind that there is."""
         newest = select(func.max(events.c.id)).where(events.c.kind.in_(list(kinds)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from archive.ranking import Ranking
 from archive.reader import ArchiveReader
 from archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
+from archive.steering import hints
 from archive.trials import Trial, Trials
 
 _WHOLE = ""  # the only case where none is declared
@@ -58,6 +59,7 @@ class Snapshot:
         self.outcomes: list[Outcome] = []  # of every finished proposal, in the order of their ends
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # the number of the newest notes
+        self.hints: int | None = None  # the event of the newest hint of a person
         self._value: Growing[np.float64] = Growing(np.float64)
         self._children: Growing[np.int64] = Growing(np.int64)
         self._finished: Growing[np.int64] = Growing(np.int64)
@@ -84,6 +86,7 @@ class Snapshot:
             elif proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
         snapshot.notes = max((note.number for note in archive.notes()), default=None)
+        snapshot.hints = max((hint.event for hint in hints(archive)), default=None)
         snapshot.last_event = archive.last_event()
         return snapshot
 
@@ -247,6 +250,17 @@ class Snapshot:
     def behaviour(self, observed: Iterable[Evaluation | Observation]) -> float:
         """How new the scores of a variant are, case by case, before it is added."""
         return self.trials.behaviour(self._trials_of(observed))
+
+    def distrust(self, variant: str) -> None:
+        """A person banned a scored variant: it counts for nothing from now on."""
+        row = self._row[variant]
+        self.proposals[row] = replace(self.proposals[row], quarantined=True)
+        if self._trusted.rows[row]:
+            self._trusted.rows[row] = False
+            self._doubtful += 1
+            self.ranking.update(row, None)
+            self._judge(row, None, None)
+            self.archipelago.update(row, None)
 
     def _trials_of(self, observed: Iterable[Evaluation | Observation]) -> list[Trial]:
         """What counts for the search, as values."""

@@ -22,6 +22,7 @@ from evolve.proposer import Proposer, Stored
 from evolve.pulse import Pulse
 from evolve.recorder import Recorder
 from evolve.search import Evaluate, Expand, Skip, Stop
+from evolve.steering import Steward
 from evolve.stopping import Stopping
 from evolve.tasks import CaseSpec, Task
 from sandbox import ProviderFault
@@ -52,8 +53,8 @@ class Engine:
     def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
                  recorder: Recorder, evaluator: Evaluator, listener: Listener,
                  interrupt: Interrupt, order: Order, model_slots: int = 0,
-                 notes: Notes | None = None) -> None:
-        self.notes = notes
+                 notes: Notes | None = None, steward: Steward | None = None) -> None:
+        self.notes, self.steward = notes, steward
         self.settings, self.decider, self.proposer = settings, decider, proposer
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt, self.order = listener, interrupt, order
@@ -161,6 +162,12 @@ class Engine:
         if reason is not None:
             self._halt = reason
             return []
+        settled = self.order.settled if isinstance(self.order, ByNumber) else None
+        given = await self.steward.take(self._next, settled) if self.steward else None
+        if given is not None:
+            self._next += 1
+            self._seen[given.number] = len(snapshot)
+            return [given]
         if self.notes is not None:
             await self.notes.take(self._next, snapshot)
         decision = self.decider.decide(self._next, snapshot)
@@ -172,7 +179,6 @@ class Engine:
         if isinstance(decision, Stop):
             self._halt = decision.reason
             return []
-        settled = self.order.settled if isinstance(self.order, ByNumber) else None
         count = self._how_many(decision)
         proposals = plan_proposals(decision, self.settings.seed, self._next, snapshot, settled, count)
         self._next += len(proposals)

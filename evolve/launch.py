@@ -12,13 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from archive import EVALUATE, SEED, Archive, ArchiveReader, CodeStore, Proposal, State, derive_id
+from archive import (
+    EVALUATE,
+    PERSON,
+    SEED,
+    Archive,
+    ArchiveReader,
+    CodeStore,
+    Proposal,
+    State,
+    derive_id,
+)
 from evolve import __version__
 from evolve.config import Resolved, Settings, load_keys, user_file
 from evolve.deciding import Decider, PolicyDecider
 from evolve.engine import Engine, above_ceiling
 from evolve.errors import ConfigError, RunError, TaskError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
+from evolve.inbox import Inbox
 from evolve.interrupt import Interrupt
 from evolve.llm import (
     INSIDE,
@@ -37,6 +48,7 @@ from evolve.llm import (
 )
 from evolve.notes import NoteTaker
 from evolve.operators import Operator, make_operator
+from evolve.operators.person import Person
 from evolve.operators.prompting import Prompts
 from evolve.order import AsFinished, ByNumber, Order
 from evolve.progress import Listener, Progress
@@ -45,6 +57,7 @@ from evolve.recorder import Recorder
 from evolve.replay import AsRecorded, Record
 from evolve.run import RunFolder, create_run, write_run_toml
 from evolve.search import OperatorMix, make_frame, make_search
+from evolve.steering import Steward
 from evolve.tasks import Task
 from sandbox import Limits, Pool, ProviderFault, SandboxSpec, prepare_provider
 from sandbox.rootfs import packages_folder
@@ -219,8 +232,8 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
                     aclosing(Caller(run.settings, recorder, view.waiting, addresses)) as caller):
             recorder.vectors.embedder = make_embedder(run.settings, recorded or asker or caller)
             await _ensure_seed(recorder, evaluator, verdict)
-            engine = _make_engine(run.settings, recorder, evaluator, view, interrupt, record,
-                                  recorded or asker or caller)
+            engine = _make_engine(run.settings, Inbox(run.inbox), recorder, evaluator, view,
+                                  interrupt, record, recorded or asker or caller)
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
             view.launched(run, task, engine.progress())
             stopped = await engine.run()
@@ -234,12 +247,13 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     return outcome
 
 
-def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, view: View,
+def _make_engine(settings: Settings, inbox: Inbox, recorder: Recorder, evaluator: Evaluator, view: View,
                  interrupt: Interrupt, record: Record | None, asker: Asker) -> Engine:
     """An engine that decides and asks for itself, or that follows a record."""
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     begun = recorder.unfinished() if record is None else record.proposals.values()
+    operators[PERSON] = Person()
     for name in {proposal.operator for proposal in begun} - {SEED, EVALUATE} - operators.keys():
         operators[name] = make_operator(name)  # settings that were changed since
     asks = any(operator.needs_model for operator in operators.values())
@@ -258,8 +272,9 @@ def _make_engine(settings: Settings, recorder: Recorder, evaluator: Evaluator, v
     if asks and record is None and settings.notes != "off":
         notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,
                           asker if settings.notes == "model" else None)
+    steward = Steward(inbox, recorder, settings.seed) if record is None else None
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt, order,
-                  settings.model_calls * settings.samples if asks else 0, notes)
+                  settings.model_calls * settings.samples if asks else 0, notes, steward)
 
 
 def make_embedder(settings: Settings, asker: Asker) -> Embedder:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from archive import JUDGE, Evaluation, Proposal
+from archive import JUDGE, PERSON, Evaluation, Proposal, hint_text
 from evolve.evaluation import Verdict
 from evolve.llm import SHARED, ModelError, ModelFault, OutOfBudget, as_text
 from evolve.operators import (
@@ -121,7 +121,7 @@ class Proposer:
     async def _check_novelty(self, proposal: Proposal, context: Context, child: Child, round_: int
                              ) -> None:
         """Before it costs an evaluation. Raises `Rejected`."""
-        if not self._gate.distance:
+        if not self._gate.distance or proposal.operator == PERSON:
             return
         near = await self._recorder.nearest(proposal, child.files, proposal.decision.get(SETTLED))
         if near is None or near.distance >= self._gate.distance:
@@ -150,7 +150,7 @@ class Proposer:
         parents = tuple([await self._recorder.parent(parent) for parent in proposal.parents])
         rng = self._rng(proposal)
         if not self._operators[proposal.operator].needs_model:
-            return Context(self.task, parents, rng)
+            return Context(self.task, parents, rng, ask=self._ask_for(proposal))
         return Context(self.task, parents, rng, await self._evidence(proposal),
                        self._ask_for(proposal), prompts=self._prompts)
 
@@ -170,10 +170,11 @@ class Proposer:
         tried = [await self._recorder.parent(found) for found in decided.get("tried", ())]
         lessons = [Lesson(await self._recorder.parent(before), await self._recorder.parent(after))
                    for before, after in decided.get("lessons", ())]
-        notes = decided.get("notes")
+        notes, hints = decided.get("notes"), decided.get("hints")
         return Evidence(tuple(inspirations), tuple(failures), tuple(lessons),
                         tuple(Tried(child.proposal.note, child.score) for child in tried),
-                        "" if notes is None else await self._recorder.notes(notes))
+                        "" if notes is None else await self._recorder.notes(notes),
+                        "" if hints is None else hint_text(self._recorder.archive, hints))
 
     def _ask_for(self, proposal: Proposal) -> Ask:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:

@@ -68,7 +68,7 @@ class Recorder:
         self.last_number = -1
         self._commits: dict[str, str] = {}
         self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
-        self._replied = archive.replied()  # proposals that may be asked again and have a reply
+        self.replied = archive.replied()  # proposals that may be asked again and have a reply
         self._notes: dict[int, str] = {}
         self._at_hand: dict[str, tuple[Mapping[str, bytes], list[Evaluation]]] = {}  # what parents need
         self.vectors = Vectors()
@@ -295,12 +295,12 @@ class Recorder:
             self.snapshot.charge(call)
             self.spend = self.spend.ended(call)
             if call.state is CallState.REPLIED:
-                self._replied.add(call.proposal)
+                self.replied.add(call.proposal)
         return self.spend
 
     async def replies(self, proposal: str) -> list[Call]:
         """Replies that are stored for a proposal: never asked for again."""
-        if proposal not in self._replied:
+        if proposal not in self.replied:
             return []
         calls = await self._in_sql(self.archive.calls, proposal)
         return [call for call in calls if call.state is CallState.REPLIED]
@@ -315,6 +315,10 @@ class Recorder:
         if number not in self._notes:
             self._notes = {note.number: note.text for note in await self._in_sql(self.archive.notes)}
         return self._notes.get(number, "")
+
+    async def steer(self, work: Callable[[], int]) -> None:
+        """What a person said, with its event; decisions from now on may know it."""
+        self.snapshot.last_event = await self._in_sql(work)
 
     async def note(self, kind: str, data: Mapping[str, object]) -> None:
         """Something about the run itself."""
@@ -340,7 +344,7 @@ class Recorder:
 
     def _count(self, proposal: Proposal, state: State) -> None:
         self._attempts.pop(proposal.id, None)
-        self._replied.discard(proposal.id)
+        self.replied.discard(proposal.id)
         self.vectors.forget(proposal.id)
         if proposal.number > 0:
             self.counts[state] = self.counts.get(state, 0) + 1

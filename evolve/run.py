@@ -60,6 +60,11 @@ class RunFolder:
         """Where it appears, the run stops."""
         return self.path / "stop"
 
+    @property
+    def inbox(self) -> Path:
+        """What people leave for the engine."""
+        return self.path / "inbox"
+
     def task(self) -> Task:
         """The run's own copy of the task. Raises `TaskError`; refuses a changed evaluator."""
         task = load_task(self.path / "task")

@@ -26,15 +26,15 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
+def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
     from evolve.run import open_run
     from evolve.view.reading import OpenRun
 
-    opened = OpenRun(open_run(runs_folder(runs_dir), run))
+    found = OpenRun(open_run(runs_folder(runs_dir), run))
     try:
-        yield opened
+        yield found
     finally:
-        opened.close()
+        found.close()
 
 
 def _print_json(data: Any) -> None:
@@ -49,7 +49,7 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
 
     rows = []
     for path in list_runs(runs_folder(runs_dir)):
-        with _opened(path.parent, str(path)) as run:
+        with opened(path.parent, str(path)) as run:
             rows.append(run.summary())
     if json:
         _print_json(rows)
@@ -65,18 +65,28 @@ def tree(
         show_default="all up to 100 variants, else 30")] = None,
     path: Annotated[str | None, typer.Option(help="Only the way from the seed to this id.")] = None,
     depth: Annotated[int | None, typer.Option(min=0, help="Only so many generations.")] = None,
+    since: Annotated[str | None, typer.Option(
+        help="Only what was made in the last 90s, 5m or 2h of the run.")] = None,
+    island: Annotated[list[int] | None, typer.Option(help="Only this island; repeatable.")] = None,
+    status: Annotated[list[str] | None, typer.Option(
+        help="scored, failed, best, improved, quarantined, or a reason; repeatable.")] = None,
+    operator: Annotated[list[str] | None, typer.Option(help="Only of this operator; repeatable.")
+                        ] = None,
     json: Json = False,
 ) -> None:
     """The archive as a tree; the way to the best is bold."""
+    from evolve.config import parse_duration
     from evolve.view.console import out
     from evolve.view.tree import Selection, render_tree
 
-    with _opened(runs_dir, run) as opened:
+    with opened(runs_dir, run) as found:
         if json:
-            _print_json(opened.variants_data())
+            _print_json(found.variants_data())
             return
-        chosen = None if path is None else opened.proposal(path).id
-        out.print(render_tree(opened, Selection(top, chosen, depth)))
+        chosen = None if path is None else found.proposal(path).id
+        since_s = None if since is None else parse_duration(since)
+        out.print(render_tree(found, Selection(top, chosen, depth, since_s, tuple(island or ()),
+                                               tuple(status or ()), tuple(operator or ()))))
 
 
 def show(
@@ -92,40 +102,50 @@ def show(
     from evolve.view.console import out
     from evolve.view.detail import render_detail
 
-    with _opened(runs_dir, run) as opened:
+    with opened(runs_dir, run) as found:
         if bandit:
-            arms = bandit_of(opened)
+            arms = bandit_of(found)
             if json:
                 _print_json([arm._asdict() for arm in arms])
             else:
-                out.print(render_bandit(opened.folder.settings.operator_choice, arms))
+                out.print(render_bandit(found.folder.settings.operator_choice, arms))
             return
-        proposal = opened.proposal(id)
+        proposal = found.proposal(id)
         if json:
-            _print_json(opened.detail_data(proposal))
+            _print_json(found.detail_data(proposal))
         else:
-            out.print(render_detail(opened, proposal))
+            out.print(render_detail(found, proposal))
 
 
 def diff(
     a: Id = "best",
-    b: Annotated[str | None, typer.Argument(help="Compared with A.", show_default="its parent")] = None,
+    b: Annotated[str | None, typer.Argument(help="Compared with A: an id, 'seed' or 'best'.",
+                                            show_default="its parent")] = None,
     run: InRun = "last",
     runs_dir: RunsDir = None,
+    stat: Annotated[bool, typer.Option("--stat", help="Only how much changed in which file.")] = False,
+    pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page a long one.")] = True,
     json: Json = False,
 ) -> None:
     """What changed from B (default: the first parent) to A."""
-    from evolve.view.console import out
+    from evolve.view.changes import changes, stat_lines
+    from evolve.view.console import out, paged
     from evolve.view.detail import render_patch
 
-    with _opened(runs_dir, run) as opened:
-        new = opened.proposal(a)
-        old = opened.proposal(b) if b is not None else opened.parent_of(new)
-        patch = opened.patch(old, new)
+    with opened(runs_dir, run) as found:
+        new = found.proposal(a)
+        old = found.proposal(b) if b is not None else found.parent_of(new)
+        differing = changes(found.files(old), found.files(new))
         if json:
-            _print_json({"old": old.id if old else None, "new": new.id, "patch": patch})
+            _print_json({"old": old.id if old else None, "new": new.id,
+                         "patch": found.patch(old, new), "files": [
+                             {"path": c.path, "status": c.status, "added": c.added,
+                              "removed": c.removed} for c in differing]})
+        elif stat:
+            for line in stat_lines(differing):
+                out.print(line, markup=False)
         else:
-            out.print(render_patch(patch))
+            paged(render_patch(found.patch(old, new)), pager)
 
 
 def best(
@@ -138,14 +158,14 @@ def best(
     from evolve.view.console import out
     from evolve.view.detail import render_best
 
-    with _opened(runs_dir, run) as opened:
-        proposal = opened.proposal("best")
-        written = opened.write_files(proposal, output) if output is not None else []
+    with opened(runs_dir, run) as found:
+        proposal = found.proposal("best")
+        written = found.write_files(proposal, output) if output is not None else []
         if json:
-            data = opened.detail_data(proposal)
+            data = found.detail_data(proposal)
             _print_json(data | {"files": [str(path) for path in written]})
         else:
-            out.print(render_best(opened, proposal, output))
+            out.print(render_best(found, proposal, output))
 
 
 def checkout(
@@ -158,9 +178,9 @@ def checkout(
     """Write the files of any variant into a directory."""
     from evolve.view.console import err
 
-    with _opened(runs_dir, run) as opened:
-        proposal = opened.proposal(id)
-        written = opened.write_files(proposal, folder)
+    with opened(runs_dir, run) as found:
+        proposal = found.proposal(id)
+        written = found.write_files(proposal, folder)
         if json:
             _print_json({"id": proposal.id, "files": [str(path) for path in written]})
         else:

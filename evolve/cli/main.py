@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from evolve import __version__
-from evolve.cli import browse, check, control, diagnose, models, run, simulate, write_task
+from evolve.cli import (
+    browse,
+    check,
+    control,
+    diagnose,
+    export,
+    look,
+    models,
+    run,
+    serve,
+    simulate,
+    steer,
+    write_task,
+)
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 usage, 3 prerequisite missing, 130 interrupted."
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG,
@@ -34,7 +47,8 @@ def evolve(
     """Evolve programs against a scorer that no candidate can cheat."""
 
 
-for group in (run, control, write_task, check, browse, diagnose, models, simulate):
+for group in (run, control, write_task, check, browse, look, steer, serve, export, diagnose, models,
+              simulate):
     group.register(app)
 
 

@@ -88,7 +88,6 @@ def run(
 ) -> None:
     """Evolve a task: sample parents, change them, score the children, keep them all."""
     from evolve.config import parse_weights, resolve
-    from evolve.launch import start_run
     from evolve.tasks import load_task
 
     task = load_task(task_dir)
@@ -101,6 +100,13 @@ def run(
     if dry_run:
         _show_forecast(task, resolved, json)
         return
+    begin(task, resolved, name, json)
+
+
+def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
+    """Start a run and see it to its end."""
+    from evolve.launch import start_run
+
     view, interrupt = _view(json), _interrupt()
     _carry_out(start_run(task, resolved, name, view, interrupt), view, interrupt)
 

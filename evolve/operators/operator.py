@@ -83,6 +83,7 @@ class Evidence:
     lessons: tuple[Lesson, ...] = ()
     tried: tuple[Tried, ...] = ()
     notes: str = ""
+    hints: str = ""  # what people told the run
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,11 @@ def messages_for(context: Context, prompts: Prompts, instruction: str,
     common: dict[str, Any] = {
         "task": task, "several": len(paths) > 1 or bool(task.edits.patterns),
         "marked": any(START.encode() in parent.files[path] for path in paths)} | values
-    notes = cut_to(context.evidence.notes, int(prompts.tokens * NOTES_SHARE), prompts.count)
+    notes, hints = (cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
+                    for text in (context.evidence.notes, context.evidence.hints))
     head = prompts.render("system.j2")
-    first = prompts.render("task.j2", **common) + "\n" + prompts.render("notes.j2", notes=notes)
+    first = prompts.render("task.j2", **common) + "\n" + prompts.render(
+        "notes.j2", notes=notes, hints=hints)
     last = prompts.render(instruction, **common)
     mates = [_shown(task, prompts, mate) for mate in context.parents[1:]]
     fixed = {"parent": _shown(task, prompts, parent), "mates": mates}

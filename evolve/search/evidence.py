@@ -25,6 +25,8 @@ def evidence_of(decision: Expand, snapshot: Snapshot) -> dict[str, Any]:
                              "lessons": lessons(snapshot, parent), "tried": tried(snapshot, parent)}
     if snapshot.notes is not None:
         found["notes"] = snapshot.notes
+    if snapshot.hints is not None:
+        found["hints"] = snapshot.hints
     if decision.cases is not None:
         found["cases"] = decision.cases
     if decision.keep:

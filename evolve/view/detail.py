@@ -16,6 +16,7 @@ from evolve.evaluation import SHARED
 from evolve.view.console import number
 from evolve.view.lines import gap_to_best_known
 from evolve.view.reading import OpenRun
+from evolve.view.safe import one_line, visible
 
 _WHY_KEPT = {Kept.BEST: "kept: better than every variant before it",
              Kept.IMPROVED: "kept: better than its parents",
@@ -24,20 +25,21 @@ _WHY_KEPT = {Kept.BEST: "kept: better than every variant before it",
 
 def render_detail(run: OpenRun, proposal: Proposal) -> Group:
     """Everything that is known about a proposal."""
-    parts: list[RenderableType] = [Text(line) for line in _facts(run, proposal)]
+    parts: list[RenderableType] = [Text(visible(line)) for line in _facts(run, proposal)]
     for row in run.archive.evaluations(proposal.id):
-        what = number(row.score) if row.reason is None else f"{row.reason}: {row.message}"
+        what = number(row.score) if row.reason is None else f"{row.reason}: {visible(row.message)}"
         parts.append(Text(f"case {row.case} ({row.split}): {what}  [{row.seconds:.3f} s]"))
-        parts += [Text(f"  {key} = {value}", style="dim") for key, value in row.metrics.items()]
+        parts += [Text(f"  {one_line(key)} = {one_line(value, 300)}", style="dim")
+                  for key, value in row.metrics.items()]
         if row.feedback:
-            parts.append(Text(f"  {row.feedback}", style="dim"))
+            parts.append(Text(f"  {visible(row.feedback)}", style="dim"))
     for call in run.archive.calls(proposal.id):
         parts += _call(call)
     if proposal.tree is not None and proposal.parents:
         parts += [Rule("patch", align="left"),
                   render_patch(run.patch(run.parent_of(proposal), proposal))]
     if proposal.log.strip():
-        parts += [Rule("log", align="left"), Text(proposal.log.strip())]
+        parts += [Rule("log", align="left"), Text(visible(proposal.log.strip()))]
     return Group(*parts)
 
 
@@ -68,11 +70,11 @@ def _call(call: Call) -> list[RenderableType]:
              f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s")
     parts: list[RenderableType] = [Rule(), Text(title, style="bold")]
     for message in json.loads(call.request)["messages"]:
-        parts += [Text(f"[{message['role']}]", style="bold"), Text(message["content"])]
+        parts += [Text(f"[{message['role']}]", style="bold"), Text(visible(message["content"]))]
     if call.reply is not None:
-        parts += [Text("[reply]", style="bold"), Text(call.reply)]
+        parts += [Text("[reply]", style="bold"), Text(visible(call.reply))]
     if call.error:
-        parts.append(Text(f"error: {call.error}", style="red"))
+        parts.append(Text(f"error: {visible(call.error)}", style="red"))
     return parts
 
 
@@ -80,12 +82,12 @@ def render_patch(patch: str) -> RenderableType:
     """A unified diff with colours."""
     if not patch:
         return Text("no difference")
-    return Syntax(patch, "diff", background_color="default", word_wrap=False)
+    return Syntax(visible(patch), "diff", background_color="default", word_wrap=False)
 
 
 def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
     """The winner, and the command that reproduces its score."""
-    parts: list[RenderableType] = [Text(line) for line in _facts(run, proposal)]
+    parts: list[RenderableType] = [Text(visible(line)) for line in _facts(run, proposal)]
     if output is None:
         parts.append(Text(f"write its files: evolve best {run.folder.name} -o DIR"))
     else:

@@ -6,16 +6,24 @@ import json
 import sys
 from typing import Any
 
-from archive import Proposal, State
+from archive import State
+from evolve.events import Finished
 from evolve.launch import Outcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
 from evolve.view.console import err, number
+from evolve.view.safe import one_line
+from evolve.view.stream import Streaming
 
 
-class LinesView:
+class LinesView(Streaming):
     """One line for each candidate, on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._variants = 0
+        self._best: float | None = None
 
     def note(self, message: str) -> None:
         """A line before or beside the run."""
@@ -23,15 +31,28 @@ class LinesView:
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """Where it begins."""
+        self.begin(run, task, progress)
+        self._variants, self._best = progress.variants, progress.best_score
+        super().launched(run, task, progress)
+
+    def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Say where it begins."""
         err.print(f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}",
                   markup=False)
 
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+    def ended(self, event: Finished) -> None:
         """One candidate."""
-        mark = "*" if proposal.kept and proposal.kept.value == "best" else " "
-        what = number(score) if score is not None else f"{proposal.reason}: {proposal.message}"
-        line = (f"{mark} {progress.variants:>5} {proposal.id[:8]} {proposal.state:<8} "
-                f"{proposal.operator:<10} {what.splitlines()[0][:100]}\n")
+        self._variants += event.state != State.REJECTED.value
+        if event.best and not event.quarantined:
+            self._best = event.score
+        self.tell(event)
+
+    def tell(self, event: Finished) -> None:
+        """Write the line."""
+        mark = "*" if event.best else " "
+        what = number(event.score) if event.score is not None else f"{event.reason}: {event.message}"
+        line = (f"{mark} {self._variants:>5} {event.proposal[:8]} {event.state:<8} "
+                f"{event.operator:<10} {one_line(what)}\n")
         sys.stderr.write(line)  # no terminal, so nothing for rich to lay out, which takes a millisecond
 
     def waiting(self, message: str) -> None:
@@ -40,6 +61,7 @@ class LinesView:
 
     def done(self, outcome: Outcome, task: Task) -> None:
         """How it ended and what to do next."""
+        super().done(outcome, task)
         for line in closing_lines(outcome, task):
             self.note(line)
 
@@ -47,22 +69,23 @@ class LinesView:
 class JsonView(LinesView):
     """JSON lines on stdout; what is no data goes to stderr."""
 
-    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
+    def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
         assert progress.best is not None or progress.best_score is None
         _write({"event": "launch", "run": str(run.path), "task": task.spec.name,
                 "best": _best(progress)})
 
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
-        rejected = proposal.state is State.REJECTED
-        _write({"event": "variant", "proposal": proposal.id, "number": proposal.number,
-                "id": None if rejected else proposal.id, "parents": list(proposal.parents),
-                "operator": proposal.operator, "status": proposal.state.value, "score": score,
-                "reason": proposal.reason, "best": progress.best_score})
+    def tell(self, event: Finished) -> None:
+        rejected = event.state == State.REJECTED.value
+        _write({"event": "variant", "proposal": event.proposal, "number": event.number,
+                "id": None if rejected else event.proposal, "parents": list(event.parents),
+                "operator": event.operator, "status": event.state, "score": event.score,
+                "reason": event.reason, "best": self._best})
 
     def waiting(self, message: str) -> None:
         _write({"event": "waiting", "message": message})
 
     def done(self, outcome: Outcome, task: Task) -> None:
+        Streaming.done(self, outcome, task)
         progress = outcome.progress
         _write({"event": "done", "best": _best(progress), "variants": progress.variants,
                 "seconds": round(progress.seconds, 3), "stopped": outcome.stopped,

@@ -10,24 +10,26 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from archive import Proposal
+from evolve.events import Finished
 from evolve.launch import Outcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
 from evolve.view.console import err, number
 from evolve.view.lines import closing_lines, gap_to_best_known
+from evolve.view.safe import one_line
+from evolve.view.stream import Streaming
 
 RECENT = 8
 
 
-class LiveView:
+class LiveView(Streaming):
     """Best, rate, spend, failures by cause and the latest candidates, redrawn in place."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._run: RunFolder | None = None
         self._task: Task | None = None
-        self._progress: Progress | None = None
         self._began = time.monotonic()
         self._improved = time.monotonic()
         self._begun_with = 0
@@ -43,22 +45,22 @@ class LiveView:
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """Begin to draw."""
-        self._run, self._task, self._progress = run, task, progress
+        self._run, self._task = run, task
         self._began = self._improved = time.monotonic()
         self._begun_with = progress.variants
         self._live.start()
+        super().launched(run, task, progress)
 
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+    def ended(self, event: Finished) -> None:
         """One more candidate."""
-        self._progress, self._message = progress, ""
-        best = proposal.kept is not None and proposal.kept.value == "best"
-        if best:
+        self._message = ""
+        if event.best:
             self._improved = time.monotonic()
-        if proposal.reason:
-            self._causes[proposal.reason] += 1
-        what = number(score) if score is not None else f"{proposal.reason}: {proposal.message}"
-        self._recent.append(f"{'*' if best else ' '} {proposal.id[:8]} {proposal.operator:<10} "
-                            f"{' '.join(what.split())[:80]}")
+        if event.reason:
+            self._causes[event.reason] += 1
+        what = number(event.score) if event.score is not None else f"{event.reason}: {event.message}"
+        self._recent.append(f"{'*' if event.best else ' '} {event.proposal[:8]} {event.operator:<10} "
+                            f"{one_line(what, 80)}")
 
     def waiting(self, message: str) -> None:
         """The machine failed."""
@@ -66,19 +68,20 @@ class LiveView:
 
     def done(self, outcome: Outcome, task: Task) -> None:
         """Stop drawing; the last words stay."""
-        self.close()
+        super().done(outcome, task)
         for line in closing_lines(outcome, task):
             err.print(line, markup=False)
 
     def close(self) -> None:
         """Give the terminal back."""
+        super().close()
         self._live.stop()
 
     def _draw(self) -> RenderableType:
-        if self._progress is None or self._run is None or self._task is None:
+        if self.progress is None or self._run is None or self._task is None:
             return Text("")
         table = Table.grid(padding=(0, 2))
-        for name, value in self._rows(self._progress, self._task):
+        for name, value in self._rows(self.progress, self._task):
             table.add_row(Text(name, style="dim"), Text(value))
         title = Text(f"{self._run.name} · {self._task.spec.name}", style="bold")
         recent = Text("\n".join(self._recent), style="dim", no_wrap=True, overflow="ellipsis")

@@ -47,6 +47,11 @@ class OpenRun:
         """Give the database back."""
         self.archive.close()
 
+    def forget(self) -> None:
+        """What was read of a live run may be old: read it again."""
+        for name in ("variants", "count", "ranked", "_leader"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def task(self) -> Task:
         """The run's copy of its task."""
@@ -88,6 +93,14 @@ class OpenRun:
         snapshot = Snapshot.load(self.archive, task.spec.maximize,
                                  make_frame(task, self.folder.settings))
         return [Ranked(p.id, snapshot.score_of(p.id)) for p in snapshot.by_merit()]
+
+    @cached_property
+    def _leader(self) -> list[Ranked]:
+        return self.best(2)[:1]
+
+    def leader(self) -> Ranked | None:
+        """The best of all, read once; None while nothing is scored."""
+        return next(iter(self._leader), None)
 
     def best(self, count: int) -> list[Ranked]:
         """The best of `ranked`, without ranking all of a large archive."""
@@ -159,7 +172,7 @@ class OpenRun:
     def summary(self) -> dict[str, Any]:
         """A line of `evolve ls`."""
         counts, spend = self.archive.counts(), self.archive.spend()
-        best = self.ranked[0] if self.ranked else None
+        best = self.leader()
         return {"run": self.folder.name, "path": str(self.folder.path),
                 "task": self.folder.task_name, "scored": counts.get(State.SCORED, 0),
                 "failed": counts.get(State.FAILED, 0), "rejected": counts.get(State.REJECTED, 0),

@@ -85,7 +85,7 @@ def test_interrupt_drains_and_resume_goes_on(tmp_path: Path, steps_task: Path) -
 @pytest.mark.docker
 def test_two_engines_on_one_run_are_refused_and_two_runs_are_not(tmp_path: Path, steps_task: Path
                                                                  ) -> None:
-    command = [EVOLVE, "run", str(steps_task), "--max-variants", "150", "--name", "r", "--json"]
+    command = [EVOLVE, "run", str(steps_task), "--max-variants", "5000", "--name", "r", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                           cwd=tmp_path) as process:
         assert process.stdout is not None

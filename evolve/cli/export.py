@@ -1,0 +1,102 @@
+"""`evolve export`: a run as files for others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from evolve.cli.browse import opened
+from evolve.cli.options import RunName, RunsDir
+
+if TYPE_CHECKING:
+    from evolve.view.reading import OpenRun
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this file."""
+    app.command()(export)
+
+
+def export(
+    run: RunName = "last",
+    runs_dir: RunsDir = None,
+    html: Annotated[Path | None, typer.Option(help="One page with everything, no server.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="A table; '-' is stdout.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="JSON lines, all texts; '-' is stdout.")] = None,
+    git: Annotated[Path | None, typer.Option(
+        help="A new repository: the way to the best as a branch, and best.patch.")] = None,
+    training: Annotated[str | None, typer.Option(
+        help="sft or dpo: prompts with better children, as JSON lines (to --output).")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where --training goes.")] = Path("-"),
+    report: Annotated[Path | None, typer.Option(help="A new folder: markdown with plots.")] = None,
+) -> None:
+    """Write a run out: --html, --csv, --jsonl, --git, --training, --report; several at once."""
+    from evolve.errors import UsageError
+
+    if not any((html, csv, jsonl, git, training, report)):
+        raise UsageError("nothing to export", "say what: --html FILE, --csv FILE, --jsonl FILE, "
+                                              "--git DIR, --training sft, --report DIR")
+    with opened(runs_dir, run) as found:
+        _tables(found, csv, jsonl, training, output)
+        if html is not None:
+            from evolve.export.page import render_page
+            from evolve.view.console import err
+
+            with err.status("packing") as status:
+                text = render_page(found, status.update)
+            _write(html, lambda file: _put(file, text))
+            _say(f"{html}: {len(text.encode()) / 1e6:.1f} MB")
+        if git is not None:
+            from evolve.export.lineage import write_lineage
+
+            count = write_lineage(found, found.proposal("best"), git)
+            _say(f"{git}: branch best with {count} commits, and best.patch")
+        if report is not None:
+            from evolve.export.report import write_report
+
+            for path in write_report(found, report):
+                _say(str(path))
+
+
+def _tables(run: OpenRun, csv: Path | None, jsonl: Path | None, training: str | None, output: Path
+            ) -> None:
+    from evolve.export.tables import write_csv, write_jsonl
+    from evolve.export.training import write_training
+
+    if csv is not None:
+        _say(f"{csv}: {_write(csv, lambda file: write_csv(run, file))} rows")
+    if jsonl is not None:
+        _say(f"{jsonl}: {_write(jsonl, lambda file: write_jsonl(run, file))} proposals")
+    if training is not None:
+        _say(f"{output}: {_write(output, lambda file: write_training(run, training, file))} examples")
+
+
+def _write(path: Path, fill: Callable[[TextIO], int]) -> int:
+    """Into a file, whole or not at all; '-' is stdout."""
+    from evolve.errors import UsageError
+
+    if str(path) == "-":
+        return fill(sys.stdout)
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with fresh.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            count = fill(file)
+        fresh.replace(path)
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror}", "choose another place") from None
+    return count
+
+
+def _put(file: TextIO, text: str) -> int:
+    file.write(text)
+    return len(text)
+
+
+def _say(message: str) -> None:
+    from evolve.view.console import err
+
+    err.print(message, markup=False)

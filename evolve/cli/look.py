@@ -1,0 +1,172 @@
+"""More ways to look at runs: `log`, `watch`, `stats`, `plot`, `rm`, and `config show`."""
+
+from __future__ import annotations
+
+import json as json_module
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolve.cli.browse import opened
+from evolve.cli.options import Json, RunName, RunsDir, runs_folder
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from evolve.events import RunEvent
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    for verb in (log, watch, stats, plot, rm):
+        app.command()(verb)
+    settings = typer.Typer(no_args_is_help=True, help="Settings of runs and where they come from.")
+    settings.command("show")(config_show)
+    app.add_typer(settings, name="config")
+
+
+def log(
+    run: RunName = "last",
+    runs_dir: RunsDir = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is over.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Every state and every call, too.")] = False,
+    last: Annotated[int | None, typer.Option("--last", "-n", min=0, help="Only the last N lines.",
+                                             show_default="all")] = None,
+    json: Json = False,
+) -> None:
+    """What happened, one line each; with -f what happens."""
+    from collections import deque
+
+    from evolve.events import events_after
+    from evolve.events import follow as followed
+    from evolve.view.console import out
+    from evolve.view.log import log_line
+
+    def line_of(event: RunEvent) -> Text | str | None:
+        return json_module.dumps(event.data()) if json else log_line(event, all)
+
+    def show(line: Text | str) -> None:
+        if isinstance(line, str):
+            typer.echo(line)
+        else:
+            out.print(line)
+
+    with opened(runs_dir, run) as found:
+        event, kept = 0, deque["Text | str"](maxlen=last)
+        while batch := events_after(found.archive, event):
+            event = batch[-1].id
+            kept.extend(line for e in batch if (line := line_of(e)) is not None)
+        for line in kept:
+            show(line)
+        over = (lambda: found.folder.worker() is None) if follow else (lambda: True)
+        for news in followed(found.archive, event, over):
+            for e in news:
+                if (said := line_of(e)) is not None:
+                    show(said)
+
+
+def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
+    """The live view of a run that is carried out elsewhere; Ctrl-C leaves it alone."""
+    from rich.live import Live
+
+    from evolve.events import follow
+    from evolve.view.console import out
+    from evolve.view.log import Watched
+
+    with opened(runs_dir, run) as found:
+        view = Watched(found)
+        since = max(0, found.archive.last_event() - 60)
+        with Live(console=out, get_renderable=view.draw, refresh_per_second=2) as live:
+            for batch in follow(found.archive, since, lambda: found.folder.worker() is None):
+                view.take(batch)
+            live.refresh()
+
+
+def stats(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
+    """Operators, models, rejections by reason, spend, the scorer's use, diversity."""
+    from evolve.view.console import out
+    from evolve.view.stats import render_stats, stats_data
+
+    with opened(runs_dir, run) as found:
+        data = stats_data(found)
+    if json:
+        typer.echo(json_module.dumps(data))
+    else:
+        out.print(render_stats(data))
+
+
+def plot(
+    run: RunName = "last",
+    runs_dir: RunsDir = None,
+    over: Annotated[str, typer.Option(help="variants, cost or time.")] = "variants",
+    output: Annotated[Path | None, typer.Option(
+        "--output", "-o", help="Write a picture instead: .png, .svg or .pdf.")] = None,
+    height: Annotated[int, typer.Option(min=6, max=200, help="Lines, in the terminal.")] = 20,
+    json: Json = False,
+) -> None:
+    """Scores and the best so far: in the terminal, or as a picture."""
+    from evolve.errors import UsageError, did_you_mean
+    from evolve.view.console import err, out
+    from evolve.view.plot import AXES, curves, picture_plot, text_plot
+
+    if over not in AXES:
+        raise UsageError(f"there is no axis {over!r}", did_you_mean(over, AXES))
+    with opened(runs_dir, run) as found:
+        data, maximize = curves(found), found.task.spec.maximize
+        title = f"{found.folder.name} · {found.folder.task_name}"
+    if json:
+        typer.echo(json_module.dumps(data))
+    elif output is not None:
+        picture_plot(data, over, maximize, title, output)
+        err.print(f"written: {output}", markup=False)
+    else:
+        out.print(title, style="bold", markup=False)
+        out.print(text_plot(data, over, maximize, out.width, height))
+
+
+def rm(
+    run: Annotated[str, typer.Argument(help="A run: its name, a prefix or a path.")],
+    runs_dir: RunsDir = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run with everything in it. Refuses one that is at work."""
+    from evolve.errors import UsageError
+    from evolve.run import open_run
+    from evolve.view.console import err
+
+    if run == "last":
+        raise UsageError("which run? `last` may be another than you think", "name it: evolve ls")
+    folder = open_run(runs_folder(runs_dir), run)
+    if not yes:
+        typer.confirm(f"delete {folder.path} and all its variants?", abort=True, err=True)
+    with folder.lock():
+        shutil.rmtree(folder.path)
+    err.print(f"{folder.name} is deleted", markup=False)
+
+
+def config_show(
+    task_dir: Annotated[Path | None, typer.Argument(
+        help="A task, for what its task.toml says.", show_default="none")] = None,
+    origin: Annotated[bool, typer.Option("--origin", help="Where each value comes from.")] = False,
+    json: Json = False,
+) -> None:
+    """The settings that a run begun now would have."""
+    from evolve.config import Settings, resolve
+    from evolve.tasks import load_task
+    from evolve.view.console import out
+
+    task = load_task(task_dir) if task_dir is not None else None
+    resolved = resolve({}, task.spec.run if task else {},
+                       (task.folder if task else Path()) / "task.toml")
+    values = resolved.settings.model_dump(mode="json")
+    if json:
+        typer.echo(json_module.dumps({key: {"value": value, "origin": resolved.origins[key]}
+                                      for key, value in values.items()}))
+        return
+    for key, value in values.items():
+        where = f"  ({resolved.origins[key]})" if origin else ""
+        out.print(f"{key} = {json_module.dumps(value)}{where}", markup=False)
+        if origin:
+            out.print(f"    {Settings.model_fields[key].description}", style="dim", markup=False)

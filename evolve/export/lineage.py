@@ -1,0 +1,43 @@
+"""The way to the best as a git branch that can be pushed, and the patch against the seed."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from archive import CodeStore, Proposal
+from evolve.errors import PrerequisiteError, UsageError
+from evolve.view.reading import OpenRun
+from evolve.view.safe import one_line
+
+BRANCH = "best"
+
+
+def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
+    """A new repository with a commit for each generation, and best.patch beside it; how many."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty", "choose a new folder")
+    path = [run.proposal(name) for name in run.lineage.path(which.id)]
+    scores = run.archive.scores(wanted=[p.id for p in path])
+    folder.mkdir(parents=True, exist_ok=True)
+    _git(folder, "init", "--quiet", f"--initial-branch={BRANCH}")
+    store, parent = CodeStore.open(folder / ".git"), ""
+    for step in path:
+        message = (f"{step.operator}: {one_line(step.note, 60) or step.id}\n\n"
+                   f"score {scores.get(step.id)!r}\nvariant {step.id}")
+        parent = store.commit(run.files(step), [parent] if parent else [], message).commit
+    _git(folder, "update-ref", f"refs/heads/{BRANCH}", parent)
+    _git(folder, "reset", "--quiet", "--hard", BRANCH)
+    (folder / ".git" / "info" / "exclude").write_text("/best.patch\n")
+    (folder / "best.patch").write_text(run.patch(path[0], path[-1]))
+    return len(path)
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    try:
+        subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=True)
+    except FileNotFoundError:
+        raise PrerequisiteError("git is not installed", "apt-get install git") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip()
+        raise UsageError(f"git {arguments[0]}: {said}") from None

@@ -1,0 +1,117 @@
+"""One page that needs no server: the same views, with the data of the run inside, packed.
+
+Each page of a variant is rendered by the server's own template. They are packed many together, in the
+order of the lineage, where neighbours are nearly the same; the browser unpacks what is looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+from markupsafe import Markup
+
+from archive import Browser, Node, State
+from evolve.view.reading import OpenRun
+from evolve.view.web import pages, payload
+from evolve.view.web.links import FileLinks
+from evolve.view.web.relatives import AtHand
+from evolve.view.web.templates import render, static_text
+
+MOST_BYTES = 7_500_000  # of packed variants and all else
+TOGETHER = 40  # variants in one pack
+SCRIPTS = ("theme.js", "file.js", "vendor/uplot.min.js", "vendor/d3-hierarchy.min.js", "page.js",
+           "charts.js", "tree.js", "map.js", "start.js")
+STYLES = ("vendor/uplot.min.css", "app.css")
+
+
+def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) -> str:
+    """The whole page. What does not fit is left out, the least important first, and said."""
+    nodes = Browser(run.archive).nodes()
+    leader = run.leader()
+    link, best = FileLinks(), leader.id if leader else None
+    maximize = {"maximize": run.task.spec.maximize}
+    data = {"tree": payload.tree_payload(nodes, best) | maximize,
+            "curves": payload.curve_payload(nodes, run.task.spec.maximize) | maximize,
+            "map": payload.map_payload(run) | maximize, "plane": payload.projection_payload(run)}
+    packed = {name: _packed(json.dumps(found, separators=(",", ":"))) for name, found in data.items()}
+    room = MOST_BYTES - sum(map(len, packed.values())) - 200_000
+    packs, places = _variants(run, nodes, room, tell)
+    packed["places"] = _packed(json.dumps(places, separators=(",", ":")))
+    scripts = [static_text(name) for name in SCRIPTS]
+    styles = [static_text(name) for name in STYLES]
+    shown = pages.overview(run)
+    shown["status"] |= {"state": "an export" if shown["status"]["state"] != "running" else "so far"}
+    return render("file.html", title=run.folder.name, page="overview", run_name=run.folder.name,
+                  crumb="", best_id=best, link=link, scripts=[Markup(text) for text in scripts],
+                  styles=[Markup(text) for text in styles], policy=_policy(scripts, styles),
+                  packed=packed, packs=packs, left_out=len(nodes) - len(places), **shown,
+                  **{k: v for k, v in pages.case_matrix(run).items() if k != "task"})
+
+
+def _variants(run: OpenRun, nodes: Sequence[Node], room: int, tell: Callable[[str], None]
+              ) -> tuple[list[str], dict[str, list[int]]]:
+    """Packs, and for each variant the pack and its place in it."""
+    packs: list[str] = []
+    kin = AtHand(nodes)
+    places: dict[str, list[int]] = {}
+    for group in _in_packs(_by_importance(run, nodes)):
+        texts = [render("_variant.html", link=FileLinks(), run_name=run.folder.name, page="variant",
+                        **pages.variant(run, run.proposal(node.id), kin)) for node in group]
+        tell(f"{len(places)} of {len(nodes)} variants")
+        pack = _packed(json.dumps(texts, separators=(",", ":")))
+        room -= len(pack) + 60
+        if room < 0:
+            break
+        places |= {node.id: [len(packs), place] for place, node in enumerate(group)}
+        packs.append(pack)
+    return packs, places
+
+
+def _by_importance(run: OpenRun, nodes: Sequence[Node]) -> list[list[Node]]:
+    """The way to the best and the best, then the scored, then the others; each by descent."""
+    top = [ranked.id for ranked in run.best(200)]
+    first = run.lineage.ancestors(top)
+    order = _by_descent(nodes)
+    return [[n for n in order if n.id in first],
+            [n for n in order if n.id not in first and n.state == State.SCORED.value],
+            [n for n in order if n.id not in first and n.state != State.SCORED.value]]
+
+
+def _by_descent(nodes: Sequence[Node]) -> list[Node]:
+    """Parents before children, siblings together."""
+    known = {node.id for node in nodes}
+    below: dict[str, list[Node]] = {}
+    for node in nodes:
+        parent = node.parent if node.parent in known else None
+        below.setdefault(parent or "", []).append(node)
+    order, waiting = [], list(reversed(below.get("", [])))
+    while waiting:
+        node = waiting.pop()
+        order.append(node)
+        waiting += reversed(below.get(node.id, []))
+    return order
+
+
+def _in_packs(groups: Sequence[Sequence[Node]]) -> Iterator[Sequence[Node]]:
+    for group in groups:
+        for start in range(0, len(group), TOGETHER):
+            yield group[start:start + TOGETHER]
+
+
+def _packed(text: str) -> str:
+    """gzip, which every browser can undo, as letters."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """Nothing runs but these very scripts, and nothing is fetched."""
+    def hashes(texts: Sequence[str]) -> str:
+        return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+                        for text in texts)
+
+    return (f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; "
+            "img-src data:; base-uri 'none'; form-action 'none'")

@@ -1,0 +1,125 @@
+"""A report in markdown: what was found, how, at what cost, and how it was verified."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from archive import Node, Proposal
+from evolve.errors import UsageError
+from evolve.view.lines import gap_to_best_known
+from evolve.view.plot import curves, picture_plot
+from evolve.view.reading import OpenRun
+from evolve.view.safe import one_line, visible
+from evolve.view.stats import stats_data
+from evolve.view.status import status_data
+from evolve.view.web.pages import case_rows, lineage_of
+from evolve.view.web.relatives import Asked
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+
+
+def write_report(run: OpenRun, folder: Path) -> list[Path]:
+    """report.md with its plots in a new folder. Raises `UsageError`."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty", "choose a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    written, data, maximize = [], curves(run), run.task.spec.maximize
+    for over in ("variants", "cost", "time"):
+        path = folder / f"{over}.svg"
+        picture_plot(data, over, maximize, run.folder.name, path)
+        written.append(path)
+    report = folder / "report.md"
+    report.write_text("\n".join(_lines(run)) + "\n", encoding="utf-8")
+    return [report, *written]
+
+
+def _lines(run: OpenRun) -> Iterator[str]:
+    best = run.leader()
+    yield from [f"# {_plain(run.folder.name)}: {_plain(run.folder.task_name)}", "",
+                _plain(run.task.spec.description, 2000), ""]
+    if best is None:
+        yield "No variant is scored yet."
+        return
+    winner = run.proposal(best.id)
+    yield from _found(run, winner, best.score)
+    yield from _how(run, winner)
+    yield from _cost(run)
+    yield from _verified(run, winner)
+
+
+def _found(run: OpenRun, winner: Proposal, score: float) -> Iterator[str]:
+    seed = run.archive.first()
+    before = run.archive.scores(wanted=[seed.id]).get(seed.id)
+    yield from ["## What was found", "",
+                f"The best of {run.count} variants scores **{score!r}**; the seed {before!r}"
+                f"{gap_to_best_known(run.task, score)}. It is `{winner.id}`: "
+                f"{_plain(winner.note, 300)}", "", "![best so far](variants.svg)", ""]
+    patch = visible(run.patch(seed, winner))
+    yield from ["The change against the seed:", "", *_fenced(patch, "diff"), ""]
+
+
+def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
+    settings = run.folder.settings
+    models = ", ".join(settings.model) or "no model"
+    yield from ["## How", "", f"Policy {settings.policy}, {_plain(models)}, seed {settings.seed}, "
+                f"{settings.islands} islands. The way to the best:", "",
+                "| generation | variant | score | gain | operator | what was done |",
+                "| ---: | --- | ---: | ---: | --- | --- |"]
+    for step in lineage_of(Asked(run), winner.id):
+        if step.skipped:
+            yield f"| … | {step.skipped} more | | | | |"
+        yield _row(step.generation, step.node)
+    yield from ["", "| operator | model | made | scored | improved | new best | gain |",
+                "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    for c in run.lineage.contributions():
+        yield (f"| {_plain(c.operator)} | {_plain(c.model or '-')} | {c.made} | {c.scored} | "
+               f"{c.improved} | {c.best} | {c.gain:.6g} |")
+    yield ""
+
+
+def _row(generation: int, node: Node) -> str:
+    gain = "" if node.improvement is None else f"{node.improvement:+.6g}"
+    return (f"| {generation} | `{node.id[:8]}` | {node.score!r} | {gain} | {_plain(node.operator)} | "
+            f"{_plain(node.note, 120)} |")
+
+
+def _cost(run: OpenRun) -> Iterator[str]:
+    data, status = stats_data(run), status_data(run)
+    used = data["evaluator"]
+    yield from ["## At what cost", "",
+                f"- ${status['usd']:.4f} for {status['calls']} model calls and "
+                f"{status['tokens']:,} tokens (${status['uncertain_usd']:.4f} not settled)",
+                f"- {used['rows']} evaluations, {used['seconds']:.0f} s, {used['cpu_s']:.0f} s of CPU",
+                f"- {status['failed']} variants failed, {status['rejected']} proposals were rejected",
+                *(f"    - {_plain(c['reason'])} ({c['state']}): {c['times']}" for c in data["causes"]),
+                "", "![over dollars](cost.svg)", "", "![over time](time.svg)", ""]
+
+
+def _verified(run: OpenRun, winner: Proposal) -> Iterator[str]:
+    yield from ["## How it was verified", "",
+                f"Each variant was scored by the task's `evaluate.py` (hash "
+                f"`{run.folder.evaluator_hash}`) outside the candidate's sandbox. Rows of the best:",
+                "", "| case | split | score | attempts | 95 % interval |",
+                "| --- | --- | ---: | ---: | --- |"]
+    for case in case_rows(run.archive.evaluations(winner.id)):
+        interval = f"{case.interval.low:.6g} … {case.interval.high:.6g}" if case.interval else "-"
+        yield f"| {_plain(case.case)} | {case.split} | {case.score!r} | {case.attempts} | {interval} |"
+    held = any(case.split == "heldout" for case in case_rows(run.archive.evaluations(winner.id)))
+    yield from ["", "" if held else "No held-out case was scored in this run.", "",
+                "Score it again:", "", *_fenced(
+                    f"evolve best {run.folder.name} -o best\n"
+                    f"evolve eval {run.folder.path / 'task'} best --split all", "sh")]
+
+
+def _fenced(text: str, language: str) -> list[str]:
+    """A fence that is longer than any in the text."""
+    longest = max((len(found) for found in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}{language}", text.rstrip("\n"), fence]
+
+
+def _plain(text: object, most: int = 100) -> str:
+    """Text of a model as text: no mark of it is one of ours."""
+    return _MARKS.sub(r"\\\1", one_line(text, most))

@@ -1,0 +1,56 @@
+"""Variants as CSV and JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from archive import Browser
+from evolve.view.reading import OpenRun
+
+COLUMNS = ("number", "id", "parent", "state", "operator", "model", "island", "score", "improvement",
+           "novelty", "kept", "quarantined", "reason", "cost_usd", "created_at", "finished_at", "note")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def rows(run: OpenRun) -> Iterator[dict[str, Any]]:
+    """One for each proposal, in the order of the decisions, with its measures."""
+    measures = Browser(run.archive).measures()
+    for node in Browser(run.archive).nodes():
+        found = node._asdict()
+        yield {name: found[name] for name in COLUMNS} | {"measures": measures.get(node.id, {})}
+
+
+def write_csv(run: OpenRun, file: TextIO) -> int:
+    """A line for each, measures in columns of their own; returns how many."""
+    found = list(rows(run))
+    names = sorted({name for row in found for name in row["measures"]})
+    writer = csv.writer(file)
+    writer.writerow([*COLUMNS, *(f"measure.{name}" for name in names)])
+    for row in found:
+        writer.writerow([_harmless(row[name]) for name in COLUMNS]
+                        + [row["measures"].get(name, "") for name in names])
+    return len(found)
+
+
+def write_jsonl(run: OpenRun, file: TextIO) -> int:
+    """Everything of each proposal, texts included; returns how many."""
+    count = 0
+    for row in rows(run):
+        count += 1
+        proposal = run.archive.proposal(row["id"])
+        detail = run.detail_data(proposal)
+        files = {path: content.decode(errors="replace") for path, content in run.files(proposal).items()
+                 } if proposal.tree else {}
+        file.write(json.dumps(detail | {"measures": row["measures"], "files": files},
+                              ensure_ascii=False) + "\n")
+    return count
+
+
+def _harmless(value: Any) -> Any:
+    """A table program must not take a model's text for a formula."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return "" if value is None else value

@@ -1,0 +1,74 @@
+"""Pairs for people who train a model that changes programs: prompts with what came of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TextIO
+
+from archive import PERSON, Browser, CallState, Node
+from evolve.errors import UsageError
+from evolve.view.reading import OpenRun
+
+FORMS = ("sft", "dpo")
+
+
+class Answered(NamedTuple):
+    """A reply that was used, the prompt it answered, and what it gained."""
+
+    node: Node
+    messages: list[dict[str, str]]
+    reply: str
+    gain: float | None  # None: it failed or was rejected
+
+
+def write_training(run: OpenRun, form: str, file: TextIO) -> int:
+    """JSON lines of chat messages. Raises `UsageError` for a form that is not known.
+
+    sft: every reply that made a better child than its parents. dpo (Rafailov et al. 2023, arXiv
+    2305.18290): of two replies to prompts with the same parent the better against the worse.
+    """
+    if form not in FORMS:
+        raise UsageError(f"there is no form {form!r}", "choose sft or dpo")
+    found = _sft(run) if form == "sft" else _dpo(run)
+    count = 0
+    for row in found:
+        count += 1
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return count
+
+
+def _sft(run: OpenRun) -> Iterator[dict[str, Any]]:
+    for one in answered(run):
+        if one.gain is not None and one.gain > 0:
+            yield {"messages": [*one.messages, {"role": "assistant", "content": one.reply}],
+                   "gain": one.gain, "score": one.node.score, "id": one.node.id,
+                   "parent": one.node.parent, "operator": one.node.operator, "model": one.node.model}
+
+
+def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
+    """Each better child with the worst of its siblings by the same operator, failures the worst."""
+    families: dict[tuple[str | None, str], list[Answered]] = {}
+    for one in answered(run):
+        families.setdefault((one.node.parent, one.node.operator), []).append(one)
+    for members in families.values():
+        worst = min(members, key=lambda one: (one.gain is not None, one.gain or 0.0))
+        for one in members:
+            better = one.gain is not None and one.gain > 0 and one is not worst
+            if better and (worst.gain is None or (one.gain or 0.0) > worst.gain):
+                yield {"prompt": one.messages, "id": one.node.id, "parent": one.node.parent,
+                       "chosen": [{"role": "assistant", "content": one.reply}],
+                       "rejected": [{"role": "assistant", "content": worst.reply}],
+                       "gain": one.gain, "rejected_gain": worst.gain, "rejected_id": worst.node.id}
+
+
+def answered(run: OpenRun) -> Iterator[Answered]:
+    """Proposals that a model answered; of a repaired one the repair. Quarantined ones are left out."""
+    for node in Browser(run.archive).nodes():
+        if node.quarantined or node.operator == PERSON:
+            continue
+        calls = [c for c in run.archive.calls(node.id) if c.state is CallState.REPLIED and c.reply]
+        if calls:
+            last = max(calls, key=lambda call: (call.round, call.id))
+            yield Answered(node, json.loads(last.request)["messages"], last.reply or "",
+                           node.improvement if node.score is not None else None)

@@ -1,0 +1,74 @@
+"""What differs between two trees of files: per file, in hunks of lines with their numbers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+CONTEXT = 3
+MOST_LINES = 20_000  # of a file; longer ones are only counted
+
+
+class Line(NamedTuple):
+    """A line of a hunk; numbers count from 1, None where the side has no such line."""
+
+    kind: str  # "same", "add" or "del"
+    old: int | None
+    new: int | None
+    text: str
+
+
+class Change(NamedTuple):
+    """What became of one file."""
+
+    path: str
+    status: str  # "added", "removed" or "changed"
+    added: int
+    removed: int
+    hunks: tuple[tuple[Line, ...], ...]
+    too_long: bool = False
+
+
+def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Change]:
+    """Files that differ, by path."""
+    return [_change(path, before.get(path), after.get(path))
+            for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
+
+
+def stat_lines(found: list[Change], width: int = 40) -> list[str]:
+    """One line for each file and one for all, as `git diff --stat` has them."""
+    if not found:
+        return ["no difference"]
+    longest = max(len(change.path) for change in found)
+    most = max(max(change.added + change.removed for change in found), 1)
+    share = min(1.0, width / most)
+    lines = [f" {c.path:<{longest}} | {c.added + c.removed:>4} "
+             f"{'+' * round(c.added * share)}{'-' * round(c.removed * share)}" for c in found]
+    return [*lines, f" {len(found)} file{'s' * (len(found) > 1)} changed, "
+                    f"{sum(c.added for c in found)} insertions(+), "
+                    f"{sum(c.removed for c in found)} deletions(-)"]
+
+
+def _change(path: str, old: bytes | None, new: bytes | None) -> Change:
+    status = "added" if old is None else "removed" if new is None else "changed"
+    left, right = ((side or b"").decode(errors="replace").splitlines() for side in (old, new))
+    if len(left) > MOST_LINES or len(right) > MOST_LINES:
+        return Change(path, status, len(right), len(left), (), True)
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    hunks = tuple(tuple(_lines(group, left, right)) for group in matcher.get_grouped_opcodes(CONTEXT))
+    kinds = [line.kind for hunk in hunks for line in hunk]
+    return Change(path, status, kinds.count("add"), kinds.count("del"), hunks)
+
+
+def _lines(group: list[tuple[str, int, int, int, int]], left: list[str], right: list[str]
+           ) -> Iterator[Line]:
+    for tag, old, old_end, new, new_end in group:
+        if tag == "equal":
+            for step in range(old_end - old):
+                yield Line("same", old + step + 1, new + step + 1, left[old + step])
+            continue
+        for place in range(old, old_end):
+            yield Line("del", place + 1, None, left[place])
+        for place in range(new, new_end):
+            yield Line("add", None, place + 1, right[place])

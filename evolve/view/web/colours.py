@@ -1,0 +1,50 @@
+"""Code with its words marked, line by line, as HTML that is safe to insert."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from evolve.view.safe import visible
+
+MOST_CHARS = 400_000  # more is shown plain
+
+
+@lru_cache(maxsize=256)
+def coloured_lines(path: str, text: str) -> tuple[Markup, ...]:
+    """One piece of HTML for each line of a file; every letter of it escaped."""
+    from pygments.token import STANDARD_TYPES
+    from pygments.util import ClassNotFound
+
+    if len(text) > MOST_CHARS:
+        return plain_lines(text)
+    try:
+        lexer = _lexer(path)
+    except ClassNotFound:
+        return plain_lines(text)
+    lines: list[list[str]] = [[]]
+    for kind, piece in lexer.get_tokens(text):
+        name = STANDARD_TYPES.get(kind, "")
+        for number, part in enumerate(piece.split("\n")):
+            if number:
+                lines.append([])
+            if part:
+                word = escape(visible(part))
+                lines[-1].append(f'<i class="{name}">{word}</i>' if name else str(word))
+    made = [Markup("".join(line)) for line in lines]  # every part of it is escaped above
+    wanted = len(text.splitlines())
+    return tuple(made[:wanted]) if len(made) >= wanted else plain_lines(text)
+
+
+def plain_lines(text: str) -> tuple[Markup, ...]:
+    """The same without colours."""
+    return tuple(escape(visible(line)) for line in text.splitlines())
+
+
+@lru_cache(maxsize=64)
+def _lexer(path: str) -> Any:
+    from pygments.lexers import get_lexer_for_filename
+
+    return get_lexer_for_filename(path, stripnl=False, ensurenl=False)

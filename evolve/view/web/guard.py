@@ -1,0 +1,148 @@
+"""Who may ask: hosts, origins, the token, and what every answer forbids the browser."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import socket
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "evolve-token"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_PATH = 2000
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+          "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+FORBIDS = {
+    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a server was bound to."""
+
+    host: str
+    port: int
+    token: str | None = None  # must be shown when others than this machine can ask
+    names: tuple[str, ...] = ()  # more names under which it is asked
+
+    def knows_host(self, header: str) -> bool:
+        """A page of somewhere else whose name points to us is refused (DNS rebinding)."""
+        name, port = split_host(header)
+        if port not in (None, self.port):
+            return False
+        known = {*LOOPBACK, *self.names}
+        if not is_loopback(self.host):
+            known |= {self.host, socket.gethostname(), socket.getfqdn()}
+        return name in known or (not is_loopback(self.host) and _is_address(name))
+
+    def knows_token(self, shown: str) -> bool:
+        """In constant time."""
+        return self.token is None or hmac.compare_digest(shown.encode(), self.token.encode())
+
+
+class Guard:
+    """The first to see a request and the last to see an answer."""
+
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        self._app, self._rules = app, rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in FORBIDS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("this server only shows\n", 405)
+        if len(scope.get("raw_path") or b"") > MOST_PATH or len(scope["query_string"]) > MOST_PATH:
+            return PlainTextResponse("too long\n", 414)
+        if len(headers.getlist("host")) != 1 or not self._rules.knows_host(headers["host"]):
+            return PlainTextResponse("this server does not go by that name\n", 421)
+        if _from_elsewhere(headers):
+            return PlainTextResponse("asked from another page\n", 403)
+        return self._ask_for_token(scope, headers)
+
+    def _ask_for_token(self, scope: Scope, headers: Headers) -> Response | None:
+        """A token in the address becomes a cookie, and leaves the address."""
+        if self._rules.token is None:
+            return None
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"))
+        shown = dict(pairs).get("token")
+        if shown is not None and self._rules.knows_token(shown):
+            rest = urlencode([pair for pair in pairs if pair[0] != "token"])
+            path = "/" + scope["path"].lstrip("/\\")
+            answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
+            answer.set_cookie(COOKIE, shown, httponly=True, samesite="strict", path="/")
+            return answer
+        if self._rules.knows_token(_cookie(headers)):
+            return None
+        return PlainTextResponse("open the address that was printed: it has the token\n", 401)
+
+
+def split_host(header: str) -> tuple[str, int | None]:
+    """"[::1]:80" -> ("::1", 80). The port is -1 when it is none."""
+    name, port = header, ""
+    if header.startswith("["):
+        name, end, rest = header[1:].partition("]")
+        port = rest.removeprefix(":") if end and rest[:1] in ("", ":") else "none"
+    elif header.count(":") == 1:
+        name, _, port = header.partition(":")
+    if not port:
+        return name.lower(), None
+    return name.lower(), int(port) if port.isdigit() and len(port) < 6 else -1
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    """Another site's page may link here, and no more."""
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != headers["host"]:
+        return True
+    site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
+    return site in ("cross-site", "same-site") and mode != "navigate"
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""

@@ -1,0 +1,118 @@
+"""The runs that a server shows: found by listing their folder, never by joining names to paths."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archive import ArchiveError, Browser, NotFound
+from evolve.errors import EvolveError
+from evolve.run import list_runs, open_run
+from evolve.view.reading import OpenRun
+from evolve.view.status import status_data
+from evolve.view.web import pages, payload
+
+MOST_OPEN, MOST_LISTED = 16, 500
+
+
+@dataclass
+class Shelf:
+    """An open run, one reader at a time, and what was computed of it at some event."""
+
+    run: OpenRun
+    guard: threading.RLock = field(default_factory=threading.RLock)
+    made: dict[str, tuple[int, payload.Payload]] = field(default_factory=dict)
+    event: int = -1  # the last that was seen
+    overview: tuple[int, dict[str, Any]] = (-2, {})
+
+    def first_page(self) -> dict[str, Any]:
+        """What the overview says; of a run that nobody works on it is kept until something happens."""
+        event, known = self.overview
+        if event != self.event or self.run.folder.worker() is not None:
+            known = pages.overview(self.run)
+            self.overview = self.event, known
+        return known
+
+    def refresh(self) -> None:
+        """Forget what was computed when something has happened since."""
+        event = self.run.archive.last_event()
+        if event != self.event:
+            self.event = event
+            self.run.forget()
+
+    def payload(self, name: str) -> payload.Payload:
+        """Columns for the scripts; made anew when something has happened since."""
+        known = self.made.get(name)
+        if known is None or known[0] != self.event:
+            known = self.made[name] = (self.event, _MAKERS[name](self.run))
+        return known[1]
+
+
+class Library:
+    """All runs of a folder, or one."""
+
+    def __init__(self, runs_dir: Path, only: str | None = None) -> None:
+        self.runs_dir, self.only = runs_dir, only
+        self._open: OrderedDict[str, Shelf] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def paths(self) -> dict[str, Path]:
+        """Names with their folders, the last used first."""
+        found = {path.name: path for path in list_runs(self.runs_dir)}
+        return found if self.only is None else {n: p for n, p in found.items() if n == self.only}
+
+    @contextmanager
+    def run(self, name: str) -> Iterator[Shelf]:
+        """An open run, for one reader. Raises `NotFound`."""
+        path = self.paths().get(name)
+        if path is None:
+            raise NotFound("there is no such run", "look at the list of runs")
+        with self._guard:
+            shelf = self._open.pop(name, None) or Shelf(OpenRun(open_run(self.runs_dir, str(path))))
+            self._open[name] = shelf
+            while len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)[1].run.close()
+        with shelf.guard:
+            shelf.refresh()
+            yield shelf
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A line for each run; one that can't be read says why."""
+        found = []
+        for name in list(self.paths())[:MOST_LISTED]:
+            try:
+                with self.run(name) as shelf:
+                    found.append(status_data(shelf.run) | {"error": None})
+            except (ArchiveError, EvolveError) as error:
+                found.append({"run": name, "error": error.message})
+        return found
+
+    def close(self) -> None:
+        """Give all databases back."""
+        for shelf in self._open.values():
+            shelf.run.close()
+        self._open.clear()
+
+
+def _tree(run: OpenRun) -> payload.Payload:
+    best = run.leader()
+    return payload.tree_payload(Browser(run.archive).nodes(), best.id if best else None) | {
+        "maximize": run.task.spec.maximize}
+
+
+def _curves(run: OpenRun) -> payload.Payload:
+    maximize = run.task.spec.maximize
+    return payload.curve_payload(Browser(run.archive).nodes(), maximize) | {"maximize": maximize}
+
+
+def _map(run: OpenRun) -> payload.Payload:
+    return payload.map_payload(run) | {"maximize": run.task.spec.maximize}
+
+
+_MAKERS = {"tree": _tree, "curves": _curves, "map": _map,
+           "plane": payload.projection_payload}

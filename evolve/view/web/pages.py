@@ -1,0 +1,261 @@
+"""What each page says, as plain data for its template."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
+from archive.trials import Interval, student, wilson
+from evolve.view.changes import Change, Line, changes
+from evolve.view.reading import OpenRun
+from evolve.view.status import status_data
+from evolve.view.web.colours import coloured_lines, plain_lines
+from evolve.view.web.relatives import Asked, Relatives
+
+MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
+FIRST_STEPS, LAST_STEPS = 8, 24  # of a long lineage
+Page = dict[str, Any]
+
+
+class CaseRow(NamedTuple):
+    """A case of a variant: the mean of its attempts, and where the true mean is at 95 %."""
+
+    case: str
+    split: str
+    score: float | None
+    attempts: int
+    interval: Interval | None
+    rows: tuple[Evaluation, ...]
+
+
+class Shown(NamedTuple):
+    """A line of a diff, ready to be inserted."""
+
+    kind: str
+    old: int | None
+    new: int | None
+    html: Markup
+
+
+class FileChange(NamedTuple):
+    """A file of a diff with its lines in colour."""
+
+    change: Change
+    hunks: tuple[tuple[Shown, ...], ...]
+
+
+def overview(run: OpenRun) -> Page:
+    """The first page of a run: where it stands, and what came of what."""
+    browser = Browser(run.archive)
+    best = run.leader()
+    recent = browser.finished_after(max(0, run.archive.last_event() - 60))[-MOST_RECENT:]
+    return {"status": status_data(run), "task": run.task.spec, "best": best,
+            "seed": _seed_score(run),
+            "causes": browser.causes()[:8], "operators": run.lineage.contributions(),
+            "models": browser.models(), "evaluator": browser.evaluator(), "recent": recent[::-1],
+            "last_event": run.archive.last_event(), "settings": run.folder.settings,
+            "elapsed_s": _elapsed(run), "path": lineage_of(Asked(run), best.id) if best else []}
+
+
+def _seed_score(run: OpenRun) -> float | None:
+    """None while a run that was just made has none."""
+    try:
+        seed = run.archive.first()
+    except NotFound:
+        return None
+    return run.archive.scores(wanted=[seed.id]).get(seed.id)
+
+
+class Step(NamedTuple):
+    """A generation on the way to a variant; `skipped` are those before it that are left out."""
+
+    generation: int
+    node: Node
+    skipped: int
+
+
+def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
+    """The way from the seed: its beginning and its end, where it is long."""
+    path = list(kin.path(proposal))
+    places = {name: place for place, name in enumerate(path)}
+    left_out = max(0, len(path) - FIRST_STEPS - LAST_STEPS)
+    shown = path if not left_out else path[:FIRST_STEPS] + path[-LAST_STEPS:]
+    resumes = path[-LAST_STEPS] if left_out else ""
+    return [Step(places[node.id], node, left_out if node.id == resumes else 0)
+            for node in kin.nodes(shown)]
+
+
+def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> Page:
+    """Everything about one proposal."""
+    kin = kin or Asked(run)
+    parent = run.parent_of(proposal)
+    children = kin.children(proposal.id)
+    scores = run.archive.scores(wanted=[proposal.id, *proposal.parents])
+    before = run.files(parent) if parent and parent.tree else {}
+    after = run.files(proposal) if proposal.tree else {}
+    node = kin.nodes([proposal.id])
+    return {"p": proposal, "score": scores.get(proposal.id), "task": run.task.spec,
+            "parents": kin.nodes(proposal.parents), "children": children[:MOST_CHILDREN],
+            "more_children": max(0, len(children) - MOST_CHILDREN),
+            "cost_usd": node[0].cost_usd if node else 0.0,
+            "cases": case_rows(run.archive.evaluations(proposal.id)),
+            "calls": [_call(call) for call in run.archive.calls(proposal.id)],
+            "diff": file_changes(before, after) if proposal.parents and after else [],
+            "files": {path: _lines_of(path, content) for path, content in sorted(after.items())},
+            "path": lineage_of(kin, proposal.id), "why": _why(proposal), "parent": parent}
+
+
+def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
+    """Two variants beside each other."""
+    scores = run.archive.scores(wanted=[old.id, new.id])
+    return {"old": old, "new": new, "old_score": scores.get(old.id), "new_score": scores.get(new.id),
+            "diff": file_changes(run.files(old), run.files(new))}
+
+
+def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[FileChange]:
+    """The diff of two trees with the colours of their languages."""
+    found = []
+    for change in changes(before, after):
+        left = _lines_of(change.path, before.get(change.path, b""))
+        right = _lines_of(change.path, after.get(change.path, b""))
+        found.append(FileChange(change, tuple(
+            tuple(_shown(line, left, right) for line in hunk) for hunk in change.hunks)))
+    return found
+
+
+def _shown(line: Line, left: Sequence[Markup], right: Sequence[Markup]) -> Shown:
+    side, number = (left, line.old) if line.new is None else (right, line.new)
+    assert number is not None
+    html = side[number - 1] if number <= len(side) else plain_lines(line.text or " ")[0]
+    return Shown(line.kind, line.old, line.new, html)
+
+
+def case_rows(rows: Iterable[Evaluation]) -> list[CaseRow]:
+    """Attempts by case, in the order in which they were tried."""
+    found: dict[tuple[str, str], list[Evaluation]] = {}
+    for row in rows:
+        found.setdefault((row.case, row.split), []).append(row)
+    return [_case_row(case, split, tuple(tries)) for (case, split), tries in found.items()]
+
+
+def _case_row(case: str, split: str, tries: tuple[Evaluation, ...]) -> CaseRow:
+    scores = [row.score for row in tries if row.score is not None and row.reason is None]
+    mean = sum(scores) / len(scores) if scores else None
+    return CaseRow(case, split, mean, len(tries), interval_of(scores), tries)
+
+
+def interval_of(scores: Sequence[float]) -> Interval | None:
+    """At 95 %: Wilson's for scores of 0 and 1, Student's for others; None for less than two."""
+    count = len(scores)
+    if count < 2:
+        return None
+    if all(score in (0.0, 1.0) for score in scores):
+        return wilson(sum(scores), count)
+    mean = sum(scores) / count
+    error = (sum((score - mean) ** 2 for score in scores) / (count - 1) / count) ** 0.5
+    return student(mean, error, count)
+
+
+def case_matrix(run: OpenRun) -> Page:
+    """The best variants against the cases, and the clades of the seed's children."""
+    browser = Browser(run.archive)
+    ranked = run.best(MATRIX_ROWS)
+    found = browser.case_scores(r.id for r in ranked)
+    cases = sorted({row.case for row in found}, key=_natural)[:MOST_CASES]
+    cells = {(row.proposal, row.case): row for row in found}
+    known = [row.score for row in found if row.score is not None]
+    return {"ranked": ranked, "cases": cases, "cells": cells, "task": run.task.spec,
+            "low": min(known, default=0.0), "high": max(known, default=1.0),
+            "clades": clades(run), "nodes": {n.id: n for n in browser.nodes(r.id for r in ranked)},
+            "flags": [n for n in run.archive.proposals([State.SCORED]) if n.quarantined]}
+
+
+class Clade(NamedTuple):
+    """A variant with everything below it."""
+
+    root: Any
+    size: int
+    scored: int
+    failed: int
+    mean: float | None
+    best: float | None
+    cost_usd: float
+
+
+def clades(run: OpenRun) -> list[Clade]:
+    """The largest families below the seed, cut where the way to the best divides them."""
+    nodes = [n for n in Browser(run.archive).nodes() if n.state != State.REJECTED.value]
+    best = run.leader()
+    spine = set(run.lineage.path(best.id)) if best else set()
+    roots: dict[str, str] = {}
+    members: dict[str, list[Any]] = {}
+    for node in nodes:
+        parent_root = roots.get(node.parent or "")
+        heads = node.parent is None or (node.parent in spine and node.id not in spine)
+        root = node.id if heads or parent_root is None else parent_root
+        if node.id in spine:
+            root = nodes[0].id
+        roots[node.id] = root
+        members.setdefault(root, []).append(node)
+    found = [_clade(group, run.task.spec.maximize) for group in members.values()]
+    return sorted(found, key=lambda clade: -clade.size)[:MOST_CLADES]
+
+
+def _clade(group: list[Any], maximize: bool) -> Clade:
+    scores = [n.score for n in group if n.score is not None and not n.quarantined]
+    return Clade(group[0], len(group), len(scores),
+                 sum(n.state == State.FAILED.value for n in group),
+                 sum(scores) / len(scores) if scores else None,
+                 (max if maximize else min)(scores, default=None),
+                 sum(n.cost_usd for n in group))
+
+
+def _natural(case: str) -> tuple[str, int, str]:
+    """case-2 before case-10."""
+    head = case.rstrip("0123456789")
+    digits = case[len(head):]
+    return head, int(digits[:18] or 0), case
+
+
+def _elapsed(run: OpenRun) -> float:
+    started, last = Browser(run.archive).started_at(), run.archive.last_event_at()
+    if started is None:
+        return 0.0
+    return max(0.0, (time.time() if run.folder.worker() else last or started) - started)
+
+
+def _lines_of(path: str, content: bytes) -> tuple[Markup, ...]:
+    return coloured_lines(path, content.decode(errors="replace"))
+
+
+def _call(call: Call) -> dict[str, Any]:
+    try:
+        messages = json.loads(call.request).get("messages", [])
+    except (ValueError, AttributeError):
+        messages = []
+    return {"call": call, "messages": messages}
+
+
+def _why(proposal: Proposal) -> str:
+    if proposal.quarantined:
+        return "Quarantined, so it counts for nothing: above a proved bound, or banned by a person."
+    if proposal.state in (State.FAILED, State.REJECTED):
+        return f"Not kept: {proposal.reason}. {proposal.message}"
+    if proposal.kept is None:
+        return "Not finished."
+    return {"best": "Kept: better than every variant before it.",
+            "improved": "Kept: better than its parents.",
+            "kept": "Kept: every scored variant is; it is not better than its parents."
+            }[proposal.kept.value]
+
+
+def find(run: OpenRun, which: str) -> Proposal:
+    """A proposal by id or prefix, from an address. Raises `NotFound`."""
+    if not which.isalnum() or len(which) > 40:
+        raise NotFound("there is no such variant", "look at the tree")
+    return run.proposal(which)

@@ -1,0 +1,149 @@
+"""What the page's scripts draw: columns of numbers, the same for the server and for the export."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from archive import Browser, Grid, Node, State
+from evolve.search.framing import measures_of
+from evolve.view.reading import OpenRun
+from evolve.view.safe import one_line
+
+MOST_POINTS = 1500  # in a curve: more can't be told apart
+NOTE_CHARS = 80
+Payload = dict[str, Any]
+
+
+def tree_payload(nodes: Sequence[Node], best: str | None) -> Payload:
+    """Every variant: columns in the order of the decisions, parents by their place."""
+    kept = [node for node in nodes if node.state != State.REJECTED.value]
+    place = {node.id: number for number, node in enumerate(kept)}
+    start = kept[0].created_at if kept else 0.0
+    operators, models, states = (_Words() for _ in range(3))
+    return {
+        "id": [node.id for node in kept],
+        "number": [node.number for node in kept],
+        "parent": [place.get(node.parent or "", -1) for node in kept],
+        "score": [_rounded(node.score) for node in kept],
+        "gain": [_rounded(node.improvement) for node in kept],
+        "operator": [operators.place(node.operator) for node in kept],
+        "model": [models.place(node.model or "none") for node in kept],
+        "state": [states.place(node.reason or node.state if node.score is None else node.state)
+                  for node in kept],
+        "island": [node.island for node in kept],
+        "at": [round((node.finished_at or node.created_at) - start, 1) for node in kept],
+        "cost": [round(node.cost_usd, 6) for node in kept],
+        "best": [int(node.is_best) for node in kept],
+        "doubt": [number for number, node in enumerate(kept) if node.quarantined],
+        "note": [one_line(node.note, NOTE_CHARS) for node in kept],
+        "top": place.get(best or "", -1),
+        "operators": operators.words, "models": models.words, "states": states.words,
+    }
+
+
+def curve_payload(nodes: Sequence[Node], maximize: bool) -> Payload:
+    """Scores and the best so far over variants, dollars and seconds; and how fast it went."""
+    ended = sorted((n for n in nodes if n.finished_at is not None), key=lambda n: n.finished_at or 0.0)
+    if not ended:
+        return {name: [] for name in ("n", "t", "usd", "score", "best", "rate_t", "rate", "spend")}
+    start = ended[0].created_at
+    rows: list[list[float | None]] = []
+    best, usd, count = None, 0.0, -1
+    for node in ended:
+        usd += node.cost_usd
+        count += node.state in (State.SCORED.value, State.FAILED.value)
+        score = None if node.quarantined else node.score
+        leads = score is not None and (best is None or (score > best if maximize else score < best))
+        best = score if leads else best
+        seconds = round((node.finished_at or start) - start, 2)
+        rows.append([max(count, 0), seconds, round(usd, 6), _rounded(score), _rounded(best), leads])
+    shown = _thinned(rows)
+    columns = dict(zip(("n", "t", "usd", "score", "best"), map(list, zip(*shown, strict=True)),
+                       strict=False))
+    return columns | _rates([row[1] or 0.0 for row in rows], [row[2] or 0.0 for row in rows])
+
+
+def map_payload(run: OpenRun) -> Payload:
+    """The MAP-Elites grid of the run's measures: the best variant of each cell."""
+    axes = measures_of(run.task)
+    measured, scores = Browser(run.archive).measures(), run.archive.scores()
+    sign = 1.0 if run.task.spec.maximize else -1.0
+    grid, names = Grid(axes), list(measured)
+    for row, name in enumerate(names):
+        if name in scores:
+            cell = grid.cell([measured[name].get(axis.name, math.nan) for axis in axes])
+            grid.add(row, cell, sign * scores[name])
+    stats = grid.stats()
+    return {"axes": [{"name": a.name, "low": a.low, "high": a.high, "bins": a.bins} for a in axes],
+            "cells": [{"cell": cell, "id": names[row], "score": scores[names[row]]}
+                      for cell, row in grid.elites.items()],
+            "coverage": stats.coverage, "elites": stats.num_elites, "total": grid.cells,
+            "qd_score": stats.qd_score, "norm_qd_score": stats.norm_qd_score}
+
+
+def projection_payload(run: OpenRun) -> Payload:
+    """Variants in the plane of the two directions in which their code differs most."""
+    import numpy as np
+
+    from archive.novelty import unpack_vector
+
+    packed = Browser(run.archive).vectors()
+    scores, numbers = run.archive.scores(), run.archive.trusted()
+    names = sorted((name for name in packed if name in numbers), key=lambda name: numbers[name])
+    if len(names) < 3:
+        return {"id": [], "x": [], "y": [], "score": [], "explained": 0.0}
+    matrix = np.stack([unpack_vector(packed[name]) for name in names])
+    matrix = matrix - matrix.mean(axis=0)
+    spread, directions = np.linalg.eigh(matrix.T @ matrix)  # as wide as a vector, however many rows
+    plane = matrix @ directions[:, [-1, -2]]
+    explained = float(spread[-2:].sum() / max(float(spread.sum()), 1e-12))
+    return {"id": names, "x": [round(float(v), 4) for v in plane[:, 0]],
+            "y": [round(float(v), 4) for v in plane[:, 1]],
+            "score": [_rounded(scores.get(name)) for name in names], "explained": explained}
+
+
+class _Words:
+    """Words by their place, so that a column holds small numbers."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, word: str) -> int:
+        if word not in self._places:
+            self._places[word] = len(self.words)
+            self.words.append(one_line(word, 60))
+        return self._places[word]
+
+
+def _rounded(value: float | None) -> float | None:
+    """Nine digits: a curve shows no more. No number that JSON does not have."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.9g}")
+
+
+def _thinned(rows: list[list[float | None]]) -> list[list[float | None]]:
+    """Every improvement, the last row, and as many of the others as can be seen, evenly."""
+    step = max(1, len(rows) // MOST_POINTS)
+    last = len(rows) - 1
+    return [row[:5] for number, row in enumerate(rows)
+            if number % step == 0 or number == last or row[5]]
+
+
+def _rates(seconds: list[float], dollars: list[float], buckets: int = 60) -> Payload:
+    """Ended proposals a minute and dollars spent, in equal stretches of time."""
+    if not seconds:
+        return {"rate_t": [], "rate": [], "spend": []}
+    width = max(seconds[-1] / buckets, 1e-9)
+    count, spent = [0] * buckets, [0.0] * buckets
+    for at, usd in zip(seconds, dollars, strict=True):
+        bucket = min(int(at / width), buckets - 1)
+        count[bucket] += 1
+        spent[bucket] = usd
+    for bucket in range(1, buckets):
+        spent[bucket] = max(spent[bucket], spent[bucket - 1])
+    return {"rate_t": [round((b + 1) * width, 2) for b in range(buckets)],
+            "rate": [round(60.0 * n / width, 3) for n in count], "spend": spent}

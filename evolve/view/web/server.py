@@ -1,0 +1,201 @@
+"""`evolve serve`: pages of runs for a browser. It reads; nothing can be changed through it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from archive import ArchiveError, NotFound
+from evolve.errors import EvolveError, PrerequisiteError
+from evolve.view.web import comparison, pages
+from evolve.view.web.guard import Guard, Rules, is_loopback
+from evolve.view.web.library import Library, Shelf
+from evolve.view.web.links import ServedLinks
+from evolve.view.web.live import stream
+from evolve.view.web.templates import STATIC, render
+
+SCRIPTS = {"overview": ("vendor/uplot.min.js", "page.js", "charts.js"),
+           "tree": ("vendor/d3-hierarchy.min.js", "page.js", "tree.js"),
+           "map": ("page.js", "map.js"), "compare": ("vendor/uplot.min.js", "page.js", "compare.js")}
+MOST_COMPARED = 24
+DATA = ("tree", "curves", "map", "plane")
+
+
+class Site:
+    """The pages over one library."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def runs(self, request: Request) -> Response:
+        """All runs."""
+        return _page("runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir))
+
+    def overview(self, request: Request) -> Response:
+        """Where a run stands."""
+        return self._of_run(request, "overview", lambda shelf: shelf.first_page())
+
+    def tree(self, request: Request) -> Response:
+        """The archive as a tree."""
+        return self._of_run(request, "tree", lambda shelf: {})
+
+    def map(self, request: Request) -> Response:
+        """The diversity of a run."""
+        return self._of_run(request, "map", lambda shelf: {})
+
+    def cases(self, request: Request) -> Response:
+        """Variants against cases."""
+        return self._of_run(request, "cases", lambda shelf: pages.case_matrix(shelf.run))
+
+    def variant(self, request: Request) -> Response:
+        """One proposal."""
+        which = request.path_params["id"]
+        return self._of_run(request, "variant", lambda shelf: pages.variant(
+            shelf.run, pages.find(shelf.run, which)), which[:8])
+
+    def diff(self, request: Request) -> Response:
+        """Two proposals."""
+        old, new = (request.query_params.get(side, "") for side in ("old", "new"))
+        return self._of_run(request, "diff", lambda shelf: pages.difference(
+            shelf.run, pages.find(shelf.run, old), pages.find(shelf.run, new)), "diff")
+
+    def data(self, request: Request) -> Response:
+        """Columns for the scripts."""
+        name = request.path_params["name"]
+        if name not in DATA:
+            raise NotFound("there is no such data")
+        with self.library.run(request.path_params["run"]) as shelf:
+            body = json.dumps(shelf.payload(name), separators=(",", ":"), allow_nan=False)
+        return Response(body, media_type="application/json")
+
+    async def live(self, request: Request) -> Response:
+        """News of a run, as they come."""
+        said = request.headers.get("last-event-id") or request.query_params.get("after", "0")
+        if not (said.isdigit() and len(said) < 16):
+            raise NotFound("that is no event")
+        name = request.path_params["run"]
+        if name not in self.library.paths():
+            raise NotFound("there is no such run")
+        return StreamingResponse(stream(self.library, name, int(said)),
+                                 media_type="text/event-stream")
+
+    def compare(self, request: Request) -> Response:
+        """Runs beside each other."""
+        wanted = list(dict.fromkeys(request.query_params.getlist("run")))[:MOST_COMPARED]
+        by = request.query_params.get("by", "variants")
+        by = by if by in comparison.BY else "variants"
+        courses = []
+        for name in wanted or list(self.library.paths())[:2]:
+            with self.library.run(name) as shelf:
+                courses.append(comparison.course_of(shelf.run, by))
+        rows, curves = comparison.compare(courses)
+        return _page("compare", "compare", rows=rows, curves=json.dumps(curves), by=by,
+                     names=[course.run for course in courses], all=list(self.library.paths()),
+                     ways=comparison.BY, tasks=len({c.group.partition(" · ")[0] for c in courses}))
+
+    def _of_run(self, request: Request, page: str, fill: Callable[[Shelf], dict[str, Any]],
+                crumb: str = "") -> Response:
+        with self.library.run(request.path_params["run"]) as shelf:
+            best = shelf.run.leader()
+            return _page(page, shelf.run.folder.name, ServedLinks(shelf.run.folder.name),
+                         run_name=shelf.run.folder.name, crumb=crumb,
+                         best_id=best.id if best else None, **fill(shelf))
+
+
+def make_app(library: Library, rules: Rules) -> Starlette:
+    """The whole site."""
+    site = Site(library)
+
+    @asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        yield
+        library.close()
+
+    run = "/run/{run}"
+    routes = [
+        Route("/", site.runs), Route("/compare", site.compare), Route(run, site.overview),
+        Route(f"{run}/tree", site.tree), Route(f"{run}/map", site.map),
+        Route(f"{run}/cases", site.cases), Route(f"{run}/diff", site.diff),
+        Route(f"{run}/variant/{{id}}", site.variant), Route(f"{run}/live", site.live),
+        Route(f"{run}/{{name}}.json", site.data), Mount("/static", _Unchanging(directory=STATIC))]
+    return Starlette(routes=routes, lifespan=life, exception_handlers={
+        NotFound: _not_found, 404: _not_found, ArchiveError: _failed, EvolveError: _failed},
+        middleware=[Middleware(Guard, rules=rules), Middleware(GZipMiddleware, minimum_size=1000)])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """An open port. Raises `PrerequisiteError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise PrerequisiteError(f"can't listen on {host}:{port}: {error.strerror}",
+                                "choose another: --port 0 takes any") from None
+
+
+def serve(library: Library, listening: socket.socket, rules: Rules) -> None:
+    """Until it is interrupted."""
+    config = uvicorn.Config(make_app(library, rules), log_level="warning", server_header=False,
+                            timeout_graceful_shutdown=1, timeout_keep_alive=30)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def rules_for(host: str, port: int, names: tuple[str, ...] = ()) -> Rules:
+    """Anybody else than this machine needs a token."""
+    return Rules(host, port, None if is_loopback(host) else secrets.token_urlsafe(24), names)
+
+
+class _Unchanging(StaticFiles):
+    """Shipped files: their addresses change when they do."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+def _page(page: str, title: str, link: ServedLinks | None = None, status_code: int = 200,
+          **values: Any) -> Response:
+    known = {"run_name": None, "crumb": "", "best_id": None} | values
+    return HTMLResponse(render(f"{page}.html", page=page, title=title, link=link or ServedLinks(),
+                               scripts=SCRIPTS.get(page, ("page.js",)), **known), status_code)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    message = getattr(error, "message", "there is no such page")
+    return _error(request, 404, message, getattr(error, "hint", ""))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _error(request, 500, getattr(error, "message", "it failed"), getattr(error, "hint", ""))
+
+
+def _error(request: Request, code: int, message: str, hint: str) -> Response:
+    if request.url.path.endswith((".json", "/live")):
+        return JSONResponse({"error": message, "hint": hint}, code)
+    return _page("error", "error", None, code, message=message, hint=hint)
+
+
+def serve_folder(runs_dir: Path, only: str | None, host: str, port: int, names: tuple[str, ...],
+                 say: Callable[[str], None]) -> None:
+    """Open the port, say where, and serve until interrupted."""
+    with listen(host, port) as listening:
+        rules = rules_for(host, listening.getsockname()[1], names)
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{rules.port}/" + (f"run/{only}" if only else "")
+        say(address + (f"?token={rules.token}" if rules.token else ""))
+        serve(Library(runs_dir, only), listening, rules)

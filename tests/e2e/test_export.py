@@ -1,0 +1,149 @@
+"""Runs as files for others, and the verbs that look at them, through the real command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from archive import derive_id
+from tests.cli import evolve
+from tests.made_runs import HOSTILE, Made, make_run, make_task
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "runs"
+    make_run(folder, "made", Made(60, seed=2, hostile=True, cases=3))
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b",
+                           *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_tables(runs: Path, tmp_path: Path) -> None:
+    done = evolve("export", "made", "--runs-dir", runs, "--csv", tmp_path / "a.csv", "--jsonl",
+                  tmp_path / "a.jsonl")
+    assert done.code == 0, done.err
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert len(rows) == len(lines) == 61
+    assert [row["id"] for row in rows] == [line["id"] for line in lines]
+    assert HOSTILE in lines[5]["calls"][0]["reply"]
+    assert float(rows[0]["score"]) == lines[0]["score"]
+
+
+def test_the_way_to_the_best_is_a_branch(runs: Path, tmp_path: Path) -> None:
+    done = evolve("export", "made", "--runs-dir", runs, "--git", tmp_path / "out")
+    assert done.code == 0, done.err
+    path = evolve("tree", "made", "--runs-dir", runs, "--path", "best", "--json").json()
+    assert path
+    count = int(git(tmp_path / "out", "rev-list", "--count", "best"))
+    assert count >= 2 and not git(tmp_path / "out", "status", "--porcelain")
+    seed = git(tmp_path / "out", "rev-list", "--max-parents=0", "best").strip()
+    git(tmp_path / "out", "checkout", "-q", seed)
+    git(tmp_path / "out", "apply", "best.patch")
+    assert git(tmp_path / "out", "diff", "best") == ""
+    again = evolve("export", "made", "--runs-dir", runs, "--git", tmp_path / "out")
+    assert again.code == 2 and "not empty" in again.err
+
+
+def test_pairs_for_training(runs: Path, tmp_path: Path) -> None:
+    sft = evolve("export", "made", "--runs-dir", runs, "--training", "sft")
+    rows = [json.loads(line) for line in sft.out.splitlines()]
+    assert rows and all(row["gain"] > 0 for row in rows)
+    assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
+    dpo = evolve("export", "made", "--runs-dir", runs, "--training", "dpo", "-o", tmp_path / "dpo")
+    assert dpo.code == 0
+    for line in (tmp_path / "dpo").read_text().splitlines():
+        pair = json.loads(line)
+        assert pair["gain"] > 0 and pair["id"] != pair["rejected_id"]
+        assert pair["rejected_gain"] is None or pair["gain"] > pair["rejected_gain"]
+    assert evolve("export", "made", "--runs-dir", runs, "--training", "x").code == 2
+
+
+def test_a_report(runs: Path, tmp_path: Path) -> None:
+    done = evolve("export", "made", "--runs-dir", runs, "--report", tmp_path / "r")
+    assert done.code == 0, done.err
+    text = (tmp_path / "r" / "report.md").read_text()
+    best = evolve("best", "made", "--runs-dir", runs, "--json").json()
+    assert repr(best["score"]) in text and best["id"] in text
+    outside = text.split("```")[::2]
+    assert not any("<script>" in part for part in outside)
+    for name in ("variants.svg", "cost.svg", "time.svg"):
+        assert (tmp_path / "r" / name).read_text().startswith("<?xml")
+
+
+def test_plots(runs: Path, tmp_path: Path) -> None:
+    shown = evolve("plot", "made", "--runs-dir", runs, "--over", "cost")
+    assert shown.code == 0 and "dollars" in shown.out and any("⠀" < c <= "⣿" for c in shown.out)
+    for name, start in (("p.png", b"\x89PNG"), ("p.svg", b"<?xml"), ("p.pdf", b"%PDF")):
+        assert evolve("plot", "made", "--runs-dir", runs, "-o", tmp_path / name).code == 0
+        assert (tmp_path / name).read_bytes().startswith(start)
+    assert evolve("plot", "made", "--runs-dir", runs, "-o", tmp_path / "p.gif").code == 2
+    assert evolve("plot", "made", "--runs-dir", runs, "--over", "moon").code == 2
+
+
+def test_log_stats_and_settings(runs: Path, tmp_path: Path) -> None:
+    log = evolve("log", "made", "--runs-dir", runs, "--json").events()
+    assert sum(event["event"] == "finished" for event in log) == 61
+    assert [e["id"] for e in log] == sorted(e["id"] for e in log)
+    assert len(evolve("log", "made", "--runs-dir", runs, "-n", 4).out.splitlines()) == 4
+    stats = evolve("stats", "made", "--runs-dir", runs, "--json").json()
+    assert stats["spend"]["calls"] == 60 and 0 < stats["grid"]["coverage"] <= 1
+    shown = evolve("config", "show", "--json", env={"EVOLVE_WORKERS": "7"}, cwd=tmp_path).json()
+    assert shown["workers"] == {"value": 7, "origin": "environment"}
+    assert shown["policy"]["origin"] == "default"
+    assert "(environment)" in evolve("config", "show", "--origin", env={"EVOLVE_WORKERS": "7"}).out
+
+
+def test_rm_deletes_what_is_named_and_no_more(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_run(tmp_path / "runs", name, Made(3))
+    assert evolve("rm", "last", "--yes", cwd=tmp_path).code == 2
+    refused = evolve("rm", "nobody", "--yes", cwd=tmp_path)
+    assert refused.code == 2
+    assert evolve("rm", "one", "--yes", cwd=tmp_path).code == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["two"]
+
+
+def test_apply_makes_a_branch_and_touches_nothing(runs: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    make_task(mine / "work" / "task")
+    (mine / "note.txt").write_text("mine\n")
+    git(mine, "init", "-q")
+    git(mine, "add", ".")
+    git(mine, "commit", "-qm", "first")
+    (mine / "note.txt").write_text("changed and not committed\n")
+    seed = evolve("checkout", "seed", tmp_path / "seed", "--run", "made", "--runs-dir", runs)
+    assert seed.code == 0, seed.err
+    (mine / "work" / "task" / "initial" / "program.py").write_bytes(
+        (tmp_path / "seed" / "program.py").read_bytes())
+    git(mine, "commit", "-qm", "the seed", "work")
+    done = evolve("apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine, "--json")
+    assert done.code == 0, done.err
+    assert done.json()["folder"] == "work/task/initial"
+    branch = done.json()["branch"]
+    evolve("checkout", "best", tmp_path / "best", "--run", "made", "--runs-dir", runs)
+    shown = git(mine, "show", f"{branch}:work/task/initial/program.py")
+    assert shown == (tmp_path / "best" / "program.py").read_text()
+    assert git(mine, "diff", "--stat", "HEAD", branch).count("|") == 1
+    assert (mine / "note.txt").read_text() == "changed and not committed\n"
+    again = evolve("apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine)
+    assert again.code == 2 and "already" in again.err
+    for wrong in ("../x", ".git/hooks"):
+        assert evolve("apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine, "--to", wrong,
+                      "--branch", "b").code == 2
+
+
+def test_diff_stat_and_any_two(runs: Path) -> None:
+    stat = evolve("diff", "best", "seed", "--run", "made", "--runs-dir", runs, "--stat")
+    assert stat.code == 0 and "1 file changed" in stat.out
+    data = evolve("diff", "seed", "best", "--run", "made", "--runs-dir", runs, "--json").json()
+    assert data["new"] == derive_id(2, 0) and data["files"][0]["path"] == "program.py"

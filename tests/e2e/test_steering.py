@@ -1,0 +1,152 @@
+"""A person steers a live run: hints, bans and programs take effect once, kills or not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive import ArchiveReader
+from tests.cli import EVOLVE, ScriptedServer, evolve
+
+
+class Live:
+    """A run that goes on in the background; its JSON lines are read as they come."""
+
+    def __init__(self, cwd: Path, *arguments: str | Path) -> None:
+        self.process = subprocess.Popen([EVOLVE, *map(str, arguments), "--json"], cwd=cwd,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def after(self, variants: int) -> None:
+        """Until so many variants are told of."""
+        assert self.process.stdout is not None
+        seen = 0
+        for line in self.process.stdout:
+            seen += json.loads(line)["event"] == "variant"
+            if seen >= variants:
+                return
+        raise AssertionError("the run ended too early")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def finish(self) -> list[dict[str, Any]]:
+        out, _ = self.process.communicate(timeout=120)
+        return [json.loads(line) for line in out.splitlines()]
+
+
+def steered(run: Path) -> list[dict[str, Any]]:
+    rows = sqlite3.connect(run / "archive.db").execute(
+        "SELECT data FROM events WHERE kind = 'steered' ORDER BY id").fetchall()
+    return [json.loads(row[0]) for row in rows]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def live(steps_task: Path, tmp_path: Path) -> Live:
+    run = Live(tmp_path, "run", steps_task, "--sandbox", "bubblewrap", "--name", "r",
+               "--max-variants", "400")
+    run.after(4)
+    return run
+
+
+def test_a_ban_takes_effect_and_survives_a_kill(live: Live, tmp_path: Path) -> None:
+    best = evolve("best", "r", "--json", cwd=tmp_path).json()["id"]
+    done = evolve("ban", best, "--run", "r", "--why", "it cheats", cwd=tmp_path)
+    assert done.code == 0, done.err
+    wait_for(lambda: steered(tmp_path / "runs" / "r"))
+    live.kill()
+    shown = evolve("show", best, "--run", "r", "--json", cwd=tmp_path).json()
+    assert shown["quarantined"]
+    assert evolve("best", "r", "--json", cwd=tmp_path).json()["id"] != best
+    count = len(evolve("tree", "r", "--json", cwd=tmp_path).json())
+    resumed = evolve("resume", "r", "--max-variants", count + 6, "--json", cwd=tmp_path)
+    assert resumed.code == 0, resumed.err
+    seen = {row["id"]: row for row in evolve("tree", "r", "--json", cwd=tmp_path).json()}
+    later = [row for row in seen.values() if row["number"] > max(
+        r["number"] for r in list(seen.values())[:count])]
+    assert later and all(best not in row["parents"] for row in later)
+    assert [m["verb"] for m in steered(tmp_path / "runs" / "r")] == ["ban"]
+
+
+def test_a_program_left_for_a_killed_run_is_scored_once(live: Live, tmp_path: Path) -> None:
+    live.kill()
+    source = tmp_path / "mine.py"
+    first = evolve("show", "seed", "--run", "r", "--json", cwd=tmp_path).json()
+    files = evolve("checkout", first["id"], "seed", "--run", "r", cwd=tmp_path)
+    assert files.code == 0
+    (found,) = (tmp_path / "seed").glob("*.py")
+    source.write_text(found.read_text().replace("scale = 1.5", "scale = 1.75"))
+    for _ in range(2):  # the second is a duplicate of the first
+        done = evolve("add", "r", source, "--parent", "seed", "--note", "by hand", cwd=tmp_path)
+        assert done.code == 0 and "evolve resume r" in done.err
+    inbox = tmp_path / "runs" / "r" / "inbox"
+    kept = {path.name: path.read_bytes() for path in inbox.iterdir()}
+    count = evolve("status", "r", "--json", cwd=tmp_path).json()["variants"]
+    assert evolve("resume", "r", "--max-variants", count + 12, cwd=tmp_path).code == 0
+    assert not list(inbox.iterdir())
+    for name, content in kept.items():  # as after a kill between the transaction and the removal
+        (inbox / name).write_bytes(content)
+    assert evolve("resume", "r", "--max-variants", count + 20, cwd=tmp_path).code == 0
+    reader = ArchiveReader.open(tmp_path / "runs" / "r" / "archive.db")
+    given = [p for p in reader.proposals() if p.operator == "person"]
+    reader.close()
+    assert [(p.state.value, p.reason) for p in given] == [("scored", None), ("rejected", "duplicate")]
+    assert given[0].note == "by hand" and given[0].parents == (first["id"],)
+    replayed = evolve("replay", "r", "--sandbox", "bubblewrap", cwd=tmp_path)
+    assert "0 differences" in replayed.err, replayed.err
+
+
+def test_a_hint_stands_in_the_prompts_that_come_after_it(
+        scripted: Callable[..., ScriptedServer], steps_task: Path, tmp_path: Path) -> None:
+    server = scripted("--latency", 0.05)
+    live = Live(tmp_path, "run", steps_task, "--sandbox", "bubblewrap", "--name", "r",
+                "--max-variants", "400", "--window", "0", "--model", server.model)
+    live.after(2)
+    assert evolve("tell", "r", "Use the golden ratio", cwd=tmp_path).code == 0
+    wait_for(lambda: steered(tmp_path / "runs" / "r"))
+    live.after(8)
+    assert evolve("stop", "r", cwd=tmp_path).code == 0
+    live.finish()
+    reader = ArchiveReader.open(tmp_path / "runs" / "r" / "archive.db")
+    asked = [call for call in reader.calls() if call.round == 0]
+    reader.close()
+    told = ["golden ratio" in call.request for call in asked]
+    assert any(told) and not told[0]
+    assert told == sorted(told), "once told, always told"
+
+
+def test_what_can_not_be_done_says_why(live: Live, tmp_path: Path) -> None:
+    live.kill()
+    for arguments, word in ((("ban", "seed", "--run", "r"), "the seed"),
+                            (("ban", "nobody", "--run", "r"), "no proposal"),
+                            (("add", "r", tmp_path / "none.py"), "no file"),
+                            (("tell", "r", " "), "1 to 4000")):
+        done = evolve(*arguments, cwd=tmp_path)
+        assert done.code == 2 and word in done.err, done
+    assert os.listdir(tmp_path / "runs" / "r").count("inbox") == 0
+
+
+def test_a_fork_begins_with_a_variant(live: Live, tmp_path: Path) -> None:
+    live.kill()
+    best = evolve("best", "r", "--json", cwd=tmp_path).json()
+    done = evolve("fork", "r", "--from", best["id"], "--name", "f", "--max-variants", 3,
+                  cwd=tmp_path)
+    assert done.code == 0, done.err
+    seed = evolve("show", "seed", "--run", "f", "--json", cwd=tmp_path).json()
+    assert seed["score"] == best["score"]

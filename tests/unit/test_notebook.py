@@ -1,0 +1,62 @@
+"""`from evolve import open_run`: runs in Python and in notebooks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from archive import derive_id
+from evolve import open_run
+from evolve.errors import UsageError
+from tests.made_runs import Made, make_run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("notebook") / "runs"
+    make_run(folder, "made", Made(40, seed=2, hostile=True))
+    return folder
+
+
+def test_a_run_in_python(runs: Path) -> None:
+    with open_run("made", runs) as run:
+        assert len(run.variants) == 41
+        scored = [v for v in run.variants if v.score is not None]
+        assert run.best.score == max(v.score for v in scored)
+        assert "def answer" in run.best.files["program.py"]
+        assert run["seed"].id == derive_id(2, 0) and run["seed"].number == 0
+        assert run.variants[-1].number == 40 and [v.number for v in run.variants[3:5]] == [3, 4]
+        assert run.best.evaluations[0].score == run.best.score
+        assert "+" in run.best.patch and run.best.id[:8] in run.tree()
+        assert "41 variants" not in repr(run) and "made" in repr(run)
+        with pytest.raises(AttributeError, match="it has files"):
+            _ = run.best.nothing
+
+
+def test_variants_become_a_frame(runs: Path) -> None:
+    with open_run(runs / "made") as run:
+        frame = run.variants.to_pandas()
+        assert len(frame) == 41 and frame.index.name == "id"
+        assert frame.score.max() == run.best.score
+        assert frame["measure.code_length"].notna().sum() == frame.score.notna().sum()
+        assert frame.created_at.is_monotonic_increasing
+
+
+def test_a_notebook_shows_text_as_text(runs: Path) -> None:
+    with open_run("last", runs) as run:
+        for html in (run._repr_html_(), run.variants._repr_html_()):
+            assert "<table>" in html and "<script" not in html and "&lt;script&gt;" in html
+
+
+def test_no_run_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run"):
+        open_run("last", tmp_path)
+
+
+def test_the_door_costs_nothing_until_it_is_opened() -> None:
+    code = "import sys, evolve; print([n for n in ('sqlalchemy', 'numpy', 'rich') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
