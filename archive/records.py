@@ -55,7 +55,8 @@ def derive_id(run_seed: int, number: int) -> str:
     return base64.b32encode(digest).decode().lower()
 
 
-EVIDENCE = frozenset({"inspirations", "failures", "lessons", "tried", "notes", "shared", "settled"})
+EVIDENCE = frozenset({"inspirations", "failures", "lessons", "tried", "notes", "hints", "shared",
+                      "settled"})
 """Keys of a decision that say what a model was shown: of no use once the proposal has ended."""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from archive import Proposal, Snapshot, State, derive_id
+from evolve.deciding import plan_proposals
 from evolve.errors import ConfigError
 from evolve.search import Expand, OperatorMix, make_policy
 from evolve.search.weighted import parent_probabilities
@@ -72,3 +73,13 @@ def test_a_name_or_a_dotted_path() -> None:
     assert "best_of_n" in error.value.hint
     with pytest.raises(ConfigError):
         make_policy("evolve.search.policy:Expand", MIX)
+
+
+def test_a_snapshot_keeps_what_children_inherit_and_no_evidence() -> None:
+    seen = snapshot([1.0])
+    seen.notes = seen.hints = 1
+    decision = Expand((seen.proposals[0].id,), "one", (seen.proposals[0].id,), cases=2,
+                      keep={"mate": [0.5]})
+    planned = plan_proposals(decision, 0, 1, seen, settled=0, count=2)[0]
+    assert set(planned.decision) > {"notes", "hints", "settled", "shared", "inspirations"}
+    assert planned.in_short().decision == {"cases": 2, "keep": {"mate": [0.5]}}
