@@ -164,7 +164,7 @@ class CallCost:
 class Note:
     """What was written down about the search when a numbered decision was due."""
 
-    number: int
+    number: int  # negated: a model's words for the notes of that number
     text: str
     model: str | None = None  # None: from statistics
 
@@ -185,6 +185,12 @@ class Spend:
         return replace(self, calls=self.calls + 1, tokens=self.tokens + call.reserved_tokens,
                        usd=self.usd + call.reserved_usd,
                        uncertain_usd=self.uncertain_usd + call.reserved_usd)
+
+    def taken_back(self, call: Call) -> Spend:
+        """A call that was never sent after all."""
+        return replace(self, calls=self.calls - 1, tokens=self.tokens - call.reserved_tokens,
+                       usd=self.usd - call.reserved_usd,
+                       uncertain_usd=self.uncertain_usd - call.reserved_usd)
 
     def ended(self, call: Call) -> Spend:
         """A call that was on its way has ended; one whose fate is unknown stays charged."""

@@ -85,7 +85,7 @@ class Snapshot:
                     snapshot.expect_evaluation(proposal)
             elif proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
-        snapshot.notes = max((note.number for note in archive.notes()), default=None)
+        snapshot.notes = next((note.number for note in reversed(archive.notes())), None)
         snapshot.hints = max((hint.event for hint in hints(archive)), default=None)
         snapshot.last_event = archive.last_event()
         return snapshot

@@ -36,6 +36,8 @@ class Notes(Protocol):
 
     async def take(self, number: int, snapshot: Snapshot) -> None: ...
 
+    async def finish(self) -> None: ...
+
 
 class Ended(NamedTuple):
     """What became of a proposal: a child with its verdict, or why there is none."""
@@ -98,6 +100,8 @@ class Engine:
                 await self._fill_slots(group)
             except (EvolveError, ArchiveError) as error:
                 self._fault = self._fault or error
+        if self.notes is not None:
+            await self.notes.finish()
         if self._fault is None and not (self.order.window and self.interrupt.requested):
             # Under a window an interrupted run keeps them for their turn, so that it goes on exactly.
             await self._record_due()

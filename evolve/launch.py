@@ -270,8 +270,8 @@ def _make_engine(settings: Settings, inbox: Inbox, recorder: Recorder, evaluator
                         settings.repairs, _gate_of(settings) if record is None else None)
     notes = None
     if asks and record is None and settings.notes != "off":
-        notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, recorder, prompts,
-                          asker if settings.notes == "model" else None)
+        notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, settings.window or 0,
+                          recorder, prompts, asker if settings.notes == "model" else None)
     steward = Steward(inbox, recorder, settings.seed) if record is None else None
     return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt, order,
                   settings.model_calls * settings.samples if asks else 0, notes, steward)

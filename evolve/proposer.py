@@ -123,7 +123,8 @@ class Proposer:
         """Before it costs an evaluation. Raises `Rejected`."""
         if not self._gate.distance or proposal.operator == PERSON:
             return
-        near = await self._recorder.nearest(proposal, child.files, proposal.decision.get(SETTLED))
+        recorder, settled = self._recorder, proposal.decision.get(SETTLED)
+        near = await recorder.vectors.nearest(recorder.snapshot, proposal, child.files, settled)
         if near is None or near.distance >= self._gate.distance:
             return
         first = await self._recorder.files_of(near.proposal)

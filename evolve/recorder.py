@@ -7,12 +7,11 @@ import functools
 import gc
 import itertools
 import time
-from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from archive import (
     EVALUATE,
@@ -45,13 +44,6 @@ TIDY_EVERY = 2000
 PARENTS_AT_HAND = 512
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-class Near(NamedTuple):
-    """A variant, and how far its code is by cosine."""
-
-    proposal: str
-    distance: float
 
 
 class Recorder:
@@ -154,18 +146,6 @@ class Recorder:
     async def proposal(self, proposal_id: str) -> Proposal:
         """Any proposal as it stands."""
         return await self._in_sql(self.archive.proposal, proposal_id)
-
-    async def nearest(self, proposal: Proposal, files: Mapping[str, bytes], settled: int | None
-                      ) -> Near | None:
-        """The scored variant whose code is the nearest; of those that the decision could see."""
-        vector = await self.vectors.of(proposal, files)
-        snapshot = self.snapshot
-        known = len(snapshot) if settled is None else bisect_right(
-            snapshot.proposals, settled, key=lambda proposal: proposal.number)
-        found = snapshot.space.nearest(vector, 1, known)
-        if not len(found.rows):
-            return None
-        return Near(snapshot.proposals[int(found.rows[0])].id, float(found.distances[0]))
 
     async def tree_of(self, files: Mapping[str, bytes]) -> str:
         """The hash that these files have in git."""
@@ -281,11 +261,19 @@ class Recorder:
             self.archive.reject, proposal.id, reason, message)
         return replace(proposal, state=State.REJECTED, reason=reason, message=message)
 
-    async def send_calls(self, calls: Sequence[Call]) -> list[Call]:
-        """Reserve, and record the calls of one request before it leaves."""
-        ids = await self._paid(self.archive.send_calls, calls)
+    def reserve(self, calls: Sequence[Call]) -> None:
+        """All that the calls of a request may cost is spent, as far as others are concerned."""
         for call in calls:
             self.spend = self.spend.sent(call)
+
+    async def send_calls(self, calls: Sequence[Call]) -> list[Call]:
+        """Record calls that are reserved before their request leaves."""
+        try:
+            ids = await self._paid(self.archive.send_calls, calls)
+        except BaseException:
+            for call in calls:
+                self.spend = self.spend.taken_back(call)
+            raise
         return [replace(call, id=id_) for call, id_ in zip(calls, ids, strict=True)]
 
     async def settle_calls(self, calls: Sequence[Call]) -> Spend:

@@ -44,6 +44,8 @@ class Rows(Protocol):
     @property
     def spend(self) -> Spend: ...
 
+    def reserve(self, calls: Sequence[Call]) -> None: ...
+
     async def send_calls(self, calls: Sequence[Call]) -> list[Call]: ...
 
     async def settle_calls(self, calls: Sequence[Call]) -> Spend: ...
@@ -227,9 +229,13 @@ class Caller:
                 if self._out == 0:
                     raise OutOfBudget(f"{limit} would be passed by the next model call")
                 await self._settled.wait()
-            sent = await self._rows.send_calls(calls)
+            self._rows.reserve(calls)
             self._out += 1
-            return sent
+        try:
+            return await self._rows.send_calls(calls)  # many at once: they share a transaction
+        except BaseException:
+            await self._came_back()
+            raise
 
     def _limit(self, calls: Sequence[Call]) -> str | None:
         """The budget that these calls might pass; None when they fit."""
@@ -258,12 +264,16 @@ class Caller:
         return [Answer(call.reply or "", call.finish_reason) for call in kept]
 
     async def _settle(self, calls: Sequence[Call]) -> None:
+        try:
+            await self._rows.settle_calls(calls)
+        finally:
+            await self._came_back()
+
+    async def _came_back(self) -> None:
+        """Who waits for budget may look again."""
         async with self._settled:
             self._out -= 1
-            try:
-                await self._rows.settle_calls(calls)
-            finally:
-                self._settled.notify_all()
+            self._settled.notify_all()
 
 
 def asked_models(settings: Settings) -> list[str]:

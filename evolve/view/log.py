@@ -50,7 +50,7 @@ def _words(event: RunEvent) -> Text | None:
     if isinstance(event, Waited):
         return Text(f"waiting: {one_line(event.message, 200)}", style="yellow")
     if isinstance(event, Noted):
-        return Text(f"notes for decision {event.number}: {one_line(event.text, 120)}", style="dim")
+        return Text(f"notes for decision {abs(event.number)}: {one_line(event.text, 120)}", style="dim")
     if isinstance(event, Steered):
         about = f" {event.proposal[:8]}" if event.proposal else ""
         return Text(f"{event.verb}{about} {one_line(event.text, 160)}", style="magenta")
