@@ -42,6 +42,7 @@ class OpenRun:
         self.folder = folder
         self.archive = ArchiveReader.open(folder.database)
         self.code = CodeStore.open(folder.code)
+        self._first: list[Ranked] = []  # of many, as far as somebody asked
 
     def close(self) -> None:
         """Give the database back."""
@@ -51,6 +52,7 @@ class OpenRun:
         """What was read of a live run may be old: read it again."""
         for name in ("variants", "count", "ranked", "_leader"):
             self.__dict__.pop(name, None)
+        self._first = []
 
     @cached_property
     def task(self) -> Task:
@@ -106,6 +108,12 @@ class OpenRun:
         """The best of `ranked`, without ranking all of a large archive."""
         if "ranked" in self.__dict__ or self.count < MANY or self.archive.counts().get(State.EVALUATED):
             return self.ranked[:count]
+        if count > len(self._first):
+            self._first = self._best_of_many(max(count, SPARE))
+        return self._first[:count]
+
+    def _best_of_many(self, count: int) -> list[Ranked]:
+        """A few more are read: of equals the earliest come first."""
         names = self.archive.best_scored(count + SPARE, self.task.spec.maximize)
         numbers = {p.id: p.number for p in self.archive.some(names)}
         sign = -1.0 if self.task.spec.maximize else 1.0

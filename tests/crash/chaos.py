@@ -34,6 +34,7 @@ from tests.crash.test_machine_faults import OWN_FAULTS, containers_of
 
 CONCURRENCY = 8
 LONGEST_S = 1200.0
+LONGEST_PAUSE_S = 4.0  # between faults
 
 
 @dataclass
@@ -132,7 +133,8 @@ class Chaos:
         assert self.engine is not None
         while True:
             with suppress(subprocess.TimeoutExpired):
-                self.engine.wait(timeout=chance.uniform(0.2, 4.0) if self.done.total() < count else 60)
+                pause_s = chance.uniform(0.2, LONGEST_PAUSE_S) if self.done.total() < count else 60.0
+                self.engine.wait(timeout=pause_s)
             assert time.monotonic() < deadline, "it takes too long"
             if self.engine.poll() == 0:
                 return
@@ -149,7 +151,9 @@ def chaos(folder: Path, disk: Path, task: Path, *, seed: int, variants: int, fau
           daemon: bool) -> dict[str, Any]:
     """A run among faults; asserts what must hold in the end and says what happened."""
     chance = random.Random(seed)
-    server = Server(("--latency", 0.5, "--bad-rate", 0.1))
+    # Slow enough that the run lasts longer than its faults, though they cost it nothing.
+    latency_s = LONGEST_PAUSE_S * faults * CONCURRENCY / variants
+    server = Server(("--latency", latency_s, "--bad-rate", 0.1))
     server.start()
     limit = ["--max-variants", str(variants), "--runs-dir", str(disk), "--json"]
     with (folder / "printed").open("a") as printed:
@@ -162,6 +166,7 @@ def chaos(folder: Path, disk: Path, task: Path, *, seed: int, variants: int, fau
                 run.engine.kill()
                 run.engine.wait()
             server.stop()
+    assert run.done.total() == faults, f"the run ended before its faults: {dict(run.done)}"
     assert_whole(disk / "r", variants)
     lost = assert_accounts(disk / "r", server, run.done)
     return {"seed": seed, "seconds": round(time.monotonic() - started), "faults": dict(run.done),
