@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
@@ -31,6 +32,7 @@ from archive.records import (
 )
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
+_ROWS_AT_ONCE = 4096
 _AT_ONCE = 500  # ids in one query; databases limit how many there may be
 
 NOTES = "notes"  # the kind of event
@@ -89,13 +91,18 @@ class ArchiveReader:
     def proposals(self, states: Iterable[State] = (), short: bool = False) -> list[Proposal]:
         """All proposals in the order of their decisions, or those in some states.
 
-        `short`: without the evidence of their decisions and their texts: to open a large run.
+        `short`: without the evidence of their decisions, measures and texts: to open a large run.
         """
-        query = select(proposals).order_by(proposals.c.number)
+        query, number = select(proposals).order_by(proposals.c.number), proposals.c.number
         wanted = [state.value for state in states]
         if wanted:
-            query = query.where(proposals.c.state.in_(wanted))
-        return self._with_parents(self.rows(query), short)
+            return self._with_parents(self.rows(query.where(proposals.c.state.in_(wanted))), short)
+        last = self.rows(select(func.max(number)))[0][0]
+        lineage, found = self._lineage(), list[Proposal]()
+        for start in range(0, 0 if last is None else last + 1, _ROWS_AT_ONCE):
+            rows = self.rows(query.where(number >= start, number < start + _ROWS_AT_ONCE))
+            found += _proposals(rows, lineage, short)
+        return found
 
     def some(self, wanted: Iterable[str]) -> list[Proposal]:
         """Proposals by their ids, in the order of their decisions."""
@@ -140,6 +147,14 @@ class ArchiveReader:
         for row in self.rows(query):
             found.setdefault(row[0], []).append(Observation._make(row[1:]))
         return found
+
+    def measures(self) -> dict[str, dict[str, float]]:
+        """The measures of every scored variant."""
+        query = select(proposals.c.id, proposals.c.measures).where(
+            proposals.c.state == State.SCORED.value)
+        rows = self.rows(query)
+        read: list[dict[str, float]] = json.loads(f"[{','.join([row[1] for row in rows])}]")
+        return {row[0]: measures for row, measures in zip(rows, read, strict=True)}
 
     def vectors(self, wanted: Sequence[str]) -> Iterator[list[bytes]]:
         """The packed vectors of variants, in their order, some at a time; none where one has none."""
@@ -297,16 +312,19 @@ class ArchiveReader:
         return {row[0]: row[1] for row in self.rows(query)}
 
     def _with_parents(self, rows: list[Row[Any]], short: bool = False) -> list[Proposal]:
+        few = len(rows) <= _AT_ONCE
+        return _proposals(rows, self._lineage([row.id for row in rows] if few else None), short)
+
+    def _lineage(self, children: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
+        """The parents of these, or of all."""
         query = select(parents.c.child, parents.c.parent).order_by(parents.c.child, parents.c.position)
-        if len(rows) <= _AT_ONCE:
-            query = query.where(parents.c.child.in_([row.id for row in rows]))
-        ids = {row[0]: row[0] for row in rows}  # one string for each, however many children it has
+        if children is not None:
+            query = query.where(parents.c.child.in_(children))
         lineage: dict[str, tuple[str, ...]] = {}
+        one: dict[str, str] = {}  # string for each id, however many children it has
         for child, parent in self.rows(query):
-            lineage[child] = (*lineage.get(child, ()), ids.get(parent, parent))
-        read = zip(rows, _all_of(rows, "decision"), _all_of(rows, "measures"), strict=True)
-        return [_proposal(row, lineage.get(row[0], ()), decision, measures, short)
-                for row, decision, measures in read]
+            lineage[child] = (*lineage.get(child, ()), one.setdefault(parent, parent))
+        return lineage
 
     def rows(self, query: Executable) -> list[Any]:
         """What a query gives."""
@@ -320,6 +338,14 @@ _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
 _PARENTS = [f.name for f in fields(Proposal)].index("parents")  # the only one that is no column
 _STATES = {state.value: state for state in State}
 _KEPT: dict[str | None, Kept | None] = {None: None} | {kept.value: kept for kept in Kept}
+
+
+def _proposals(rows: Sequence[Row[Any]], lineage: Mapping[str, tuple[str, ...]], short: bool
+               ) -> list[Proposal]:
+    measures = [dict[str, float]()] * len(rows) if short else _all_of(rows, "measures")
+    read = zip(rows, _all_of(rows, "decision"), measures, strict=True)
+    return [_proposal(row, lineage.get(row[0], ()), decision, measures, short)
+            for row, decision, measures in read]
 
 
 def _all_of(rows: Sequence[Row[Any]], column: str) -> list[dict[str, Any]]:
@@ -337,6 +363,7 @@ def _proposal(row: Row[Any], lineage: tuple[str, ...], decision: dict[str, Any],
     if short:
         decision = {key: decision[key] for key in decision.keys() - EVIDENCE}
         values[_PLACE["message"]] = values[_PLACE["log"]] = ""
+        values[_PLACE["operator"]] = sys.intern(values[_PLACE["operator"]])
     values[_PLACE["decision"]], values[_PLACE["measures"]] = decision, measures
     values.insert(_PARENTS, lineage)
     return Proposal(*values)

@@ -94,6 +94,8 @@ class Proposal:
 
     def in_short(self) -> Proposal:
         """Without evidence and measures, as a snapshot keeps it: it has many of them."""
+        if not self.measures and not self.decision:
+            return self
         kept = {key: self.decision[key] for key in self.decision.keys() - EVIDENCE}
         return replace(self, decision=kept, measures={})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -93,6 +93,7 @@ class Snapshot:
     def _replay(self, ended: Sequence[Proposal], archive: ArchiveReader) -> None:
         """What ended, in the order in which it did: each row belongs to the decision it came from."""
         observations = archive.observations()
+        measured = archive.measures() if self.frame.measures else {}
         later = {(p.parents[0], p.decision["case"], p.decision["attempt"])
                  for p in ended if p.operator == EVALUATE}
         for proposal in ended:
@@ -104,7 +105,8 @@ class Snapshot:
             elif proposal.state is State.SCORED:
                 rows = observations.get(proposal.id, ()) if later else observations.pop(proposal.id, ())
                 self.add(proposal, None, [found for found in rows if not later or (
-                    proposal.id, found.case, found.attempt) not in later])
+                    proposal.id, found.case, found.attempt) not in later],
+                    measured=measured.pop(proposal.id, {}))
             elif proposal.state is State.FAILED:
                 self.fail(proposal)
             else:
@@ -188,8 +190,12 @@ class Snapshot:
         return self.trials.interval(row).low
 
     def add(self, proposal: Proposal, score: float | None = None,
-            observed: Iterable[Evaluation | Observation] = (), vector: Vector | None = None) -> None:
-        """A variant was scored: by its rows, or by a score for the whole of it."""
+            observed: Iterable[Evaluation | Observation] = (), vector: Vector | None = None,
+            measured: Mapping[str, float] | None = None) -> None:
+        """A variant was scored: by its rows, or by a score for the whole of it.
+
+        `measured` are its measures, where the proposal was read without them.
+        """
         row = len(self)
         self._row[proposal.id] = row
         parent = self._row.get(proposal.parents[0], ORPHAN) if proposal.parents else ORPHAN
@@ -201,7 +207,8 @@ class Snapshot:
         for trial in seen:
             if trial.value is not None:
                 self.clades.observe(row, trial.value)
-        measures = [proposal.measures.get(m.name, math.nan) for m in self.frame.measures]
+        known_measures = proposal.measures if measured is None else measured
+        measures = [known_measures.get(m.name, math.nan) for m in self.frame.measures]
         self._value.append(known.mean)
         self._children.append(0)
         self._finished.append(0)
