@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -29,6 +30,7 @@ json.dump(getattr(result, "metrics", result), open(sys.argv[3] + "/metrics.json"
 """
 
 
+@functools.cache
 def score_in_process(folder: Path, program: str | None = None) -> float | None:
     """The score of the seed or another program as the peer's engine takes it: no sandbox, no stub."""
     task = load_task(folder)

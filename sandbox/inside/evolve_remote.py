@@ -222,6 +222,22 @@ def _call(number: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
     return _codec.own[number](*args, **kwargs)
 
 
+def _shape(number: int) -> Any:
+    """("list", items) or ("mapping", keys) of what is indexed as one; else None."""
+    value = _codec.own[number]
+    kind = type(value)
+    if isinstance(value, (types.ModuleType, type)) or not hasattr(kind, "__getitem__"):
+        return None
+    if hasattr(kind, "keys"):
+        return "mapping", list(value.keys())
+    return ("list", list(value)) if hasattr(kind, "__iter__") else None
+
+
+def _fields(number: int) -> Any:
+    fields = getattr(_codec.own[number], "_fields", None)
+    return list(fields) if isinstance(fields, tuple) else None
+
+
 def _names(number: int) -> list[str]:
     value = _codec.own[number]
     return list(vars(value)) if isinstance(value, types.ModuleType) else dir(value)
@@ -229,6 +245,7 @@ def _names(number: int) -> list[str]:
 
 _ANSWERS: dict[str, Callable[..., Any]] = {
     "import": _import, "attribute": _attribute, "call": _call, "names": _names,
+    "shape": _shape, "fields": _fields,
     "item": lambda number, key: _codec.own[number][key],
     "length": lambda number: len(_codec.own[number]),
     "items": lambda number: list(_codec.own[number]),

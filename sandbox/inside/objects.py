@@ -10,15 +10,18 @@ This file runs on both sides of the line, so it imports the standard library onl
 from __future__ import annotations
 
 import math
+import re
 import sys
 from fractions import Fraction
 from typing import Any
 
 MAX_DEPTH = 20  # of values; a level takes up to three of the wire
+MAX_RANGE = 1_000_000  # a few bytes here, a list of any length where it is used
 _SEQUENCES = {"l": list, "t": tuple, "s": set, "z": frozenset}
 _SCALARS: tuple[Any, ...] = (int, float, str, bytes)
 _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
 _KINDS = frozenset("biufcUS")  # of numpy: truth values, numbers and text, never objects
+_DTYPE = re.compile(r"[<>|][biufcUS]\d{1,7}")
 
 
 class Unsendable(TypeError):
@@ -70,6 +73,8 @@ class Codec:
         if not isinstance(tree, list):
             if isinstance(tree, (tuple, dict)):
                 raise Malformed("a tree with other branches than lists")
+            if isinstance(tree, (str, bytes)):
+                self.note_text(tree)
             return tree
         if not tree or not isinstance(tree[0], str):
             raise Malformed("a list without its kind")
@@ -90,7 +95,8 @@ class Codec:
         if tag == "q":
             return self._built_from(Fraction, body, 2)
         if tag == "y":
-            return bytearray(self._of(body, bytes))
+            self.note_text(self._of(body, bytes))
+            return bytearray(body[0])
         if tag in ("a", "n"):
             return self._unpack_numpy(tag, body)
         return self.unpack_other(tag, body, depth)
@@ -117,8 +123,11 @@ class Codec:
         if len(numbers) != count or any(type(number) is not int for number in numbers):
             raise Malformed(f"a {kind.__name__} that is none")
         try:
-            return kind(*numbers)
-        except (ValueError, ZeroDivisionError) as error:
+            value = kind(*numbers)
+            if kind is range and len(value) > MAX_RANGE:
+                raise Malformed(f"a range of more than {MAX_RANGE:,} numbers")
+            return value
+        except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise Malformed(f"a {kind.__name__} that is none: {error}") from None
 
     @staticmethod
@@ -137,8 +146,10 @@ class Codec:
         try:
             import numpy
 
+            if not _DTYPE.fullmatch(text):
+                raise Malformed(f"an array of type {text:.20}")
             kind = numpy.dtype(text)
-            if kind.kind not in _KINDS or kind.itemsize == 0:
+            if kind.itemsize == 0:
                 raise Malformed(f"an array of type {text}")
             array = numpy.frombuffer(raw, kind).reshape(shape).copy()
             if kind.kind == "b" and raw.strip(b"\0\1"):
@@ -149,7 +160,12 @@ class Codec:
             raise Malformed(f"an array that can't be read: {error}") from None
         except ValueError as error:
             raise Malformed(str(error)) from None
+        if kind.kind in "US":
+            self.note_text(raw.decode("utf-32-le" if kind.kind == "U" else "latin-1", "replace"))
         return array[()] if tag == "n" else array
+
+    def note_text(self, text: str | bytes) -> None:
+        """A text arrived; for the side that does not trust the other."""
 
     def pack_other(self, value: Any, depth: int) -> Any:
         """A tree for an object of this side. Raises `Unsendable`."""

@@ -68,8 +68,9 @@ def paying(done: Result) -> set[str]:
 
 
 @pytest.mark.parametrize(("scorer", "attacks"), [
-    (READS_A_CLAIM, {"a claim", "huge"}), (FORGETS_THE_SIZE, {"short", "one element", "empty"}),
-    (FORGIVES, {"exceptions"}),
+    (READS_A_CLAIM, {"a claim", "huge"}),
+    pytest.param(FORGETS_THE_SIZE, {"short", "one element", "empty"}, marks=pytest.mark.slow),
+    pytest.param(FORGIVES, {"exceptions"}, marks=pytest.mark.slow),
 ])
 def test_what_a_bad_evaluator_accepts(tmp_path: Path, scorer: str, attacks: set[str]) -> None:
     done = check(tmp_path, scorer)
@@ -96,6 +97,7 @@ def test_what_changes_from_time_to_time_is_told(tmp_path: Path) -> None:
     assert "not repeatable" in told and "measures time" in told
 
 
+@pytest.mark.slow
 def test_above_a_proved_bound_does_not_pay(tmp_path: Path) -> None:
     done = check(tmp_path, READS_A_CLAIM, 'ceiling = 0.6\n' + TOML)
     assert done.code == 0, done.out
@@ -113,6 +115,7 @@ def test_peers_are_attacked_too(tmp_path: Path) -> None:
     assert done.json()["evaluator_shared"] is True
 
 
+@pytest.mark.slow
 def test_the_table(tmp_path: Path) -> None:
     done = check(tmp_path, READS_A_CLAIM, TOML, "--sandbox", "bubblewrap")
     assert done.code == 1 and "recompute the score" in " ".join(done.out.split())

@@ -5,25 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
 from evolve.tasks import load_task
 from tests.cli import evolve
+from tests.judging import Judge
 from tests.peers import FOLDER, score_in_process
 
 
-@pytest.mark.parametrize("name", ["shinka_moves", "openevolve_placement", "codeevolve_sum"])
-def test_an_imported_task_is_ours_and_scores_the_same(name: str, tmp_path: Path) -> None:
-    done = evolve("import", FOLDER / name, "-o", tmp_path / "new")
-    assert done.code == 0, done.err
-    task, before = load_task(tmp_path / "new"), load_task(FOLDER / name)
-    assert task.spec.peer is not None and task.peer is not None and task.warnings == ()
-    assert dict(task.seed) == dict(before.seed) and task.spec.limits == before.spec.limits
-    assert task.spec.description.strip() == before.spec.description
-    assert all(line in " ".join(done.err.split()) for line in (
-        "left out: " if before.warnings else "",))
-    scored = evolve("eval", tmp_path / "new", "--sandbox", "bubblewrap", "--json")
-    assert scored.json()["score"] == score_in_process(FOLDER / name), scored.err
+def test_an_imported_task_is_ours_and_scores_the_same(tmp_path: Path) -> None:
+    with Judge("bubblewrap", tmp_path / "log") as judge:
+        for name in ("shinka_moves", "openevolve_placement", "codeevolve_sum"):
+            done = evolve("import", FOLDER / name, "-o", tmp_path / name)
+            assert done.code == 0, done.err
+            task, before = load_task(tmp_path / name), load_task(FOLDER / name)
+            assert task.spec.peer is not None and task.peer is not None and task.warnings == ()
+            assert dict(task.seed) == dict(before.seed) and task.spec.limits == before.spec.limits
+            assert task.spec.description.strip() == before.spec.description
+            assert ("left out: " if before.warnings else "") in " ".join(done.err.split())
+            row = judge(tmp_path / name)
+            assert row.score == score_in_process(FOLDER / name), row
 
 
 def test_an_imported_task_can_have_a_ceiling(tmp_path: Path) -> None:

@@ -9,19 +9,28 @@ import pytest
 
 from evolve.tasks import load_task
 from tests.cli import evolve
+from tests.judging import Judge
 from tests.peers import FOLDER, SEPARATE, TOGETHER, score_in_process
 
 SHARED = "evaluator shared with candidate"
-SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
+SANDBOXES = [pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow]), "bubblewrap"]
 
 
-@pytest.mark.parametrize("name", SEPARATE)
+@pytest.mark.parametrize("name", ["shinka_curve", "openevolve_points", "codeevolve_sum"])
 def test_the_seed_scores_as_in_its_own_engine(name: str) -> None:
     done = evolve("eval", FOLDER / name, "--sandbox", "bubblewrap", "--json")
     assert done.code == 0, done.err + done.out
     case = done.json()["cases"][0]
     assert case["score"] == score_in_process(FOLDER / name)
     assert SHARED not in case["metrics"]
+
+
+def test_every_way_to_use_a_program_scores_as_in_its_own_engine(tmp_path: Path) -> None:
+    with Judge("bubblewrap", tmp_path / "log") as judge:
+        for name in SEPARATE:
+            row = judge(FOLDER / name)
+            assert row.score == score_in_process(FOLDER / name), (name, row)
+            assert SHARED not in row.metrics
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
@@ -41,7 +50,9 @@ def test_what_can_not_be_separated_is_marked_everywhere(sandbox: str, tmp_path: 
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["shinka_moves", "openevolve_placement", "codeevolve_c"])
+@pytest.mark.parametrize("name", [
+    pytest.param("shinka_moves", marks=pytest.mark.slow), "openevolve_placement",
+    pytest.param("codeevolve_c", marks=pytest.mark.slow)])
 def test_runs_find_something_better_in_docker(name: str, tmp_path: Path) -> None:
     before = _files(FOLDER / name)
     done = evolve("run", FOLDER / name, "--runs-dir", tmp_path, "--name", "r", "--max-variants", "12",

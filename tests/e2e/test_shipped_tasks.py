@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from evolve.engine import above_ceiling
-from evolve.evaluation import Verdict
-from evolve.launch import open_evaluator
-from evolve.tasks import Task, load_task
+from evolve.tasks import load_task
 from tests.cli import evolve
+from tests.judging import verdicts
 
 SEEDS = {"circle_packing": (0.9, 1.1), "cap_set": (64, 64), "bin_packing": (0.87, 0.88),
          "nearest_c": (0.001, 10), "circle_packing_32": (1.08, 1.09),
@@ -67,16 +65,6 @@ PROGRAMS = {
                      'while(n--)puts("99999999999999999999");return 0;}',
     "a failure": "int main(void) { return 3; }",
 }
-
-
-def verdicts(task: Task, programs: list[bytes], sandbox: str, log: Path) -> list[Verdict]:
-    """Each program in the entry's place, one after the other in one pool."""
-    async def score() -> list[Verdict]:
-        async with open_evaluator(task, sandbox, 1, log, lambda _: None) as evaluator:
-            return [await evaluator.evaluate(dict(task.seed) | {task.entry: program},
-                                             task.spec.cases_of("search")) for program in programs]
-
-    return asyncio.run(score())
 
 
 @pytest.mark.docker

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import enum
+import functools
+import subprocess
 import sys
 import threading
+import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from evolve.evaluation import scorer
+from evolve.evaluation.peers.answers import Answers as Saying
+from evolve.evaluation.peers.answers import may_name
 from evolve.evaluation.peers.formats import evaluate, shown
 from evolve.evaluation.peers.imports import Watch
-from evolve.evaluation.peers.link import CandidateGone, Inseparable, Link, Notes, RemoteFunction
+from evolve.evaluation.peers.link import CandidateGone, Inseparable, Link, Notes
+from evolve.evaluation.peers.remote import RemoteFunction
 
 
 @dataclass
@@ -49,7 +57,8 @@ def link_to(tmp_path: Path, *answers: Any) -> Link:
 
 
 @pytest.mark.parametrize("answer", [
-    None, [], "ok", ["ok", ["nope"]], ["ok", ["h", 1]], ["ok", ["x", 12345]], ["ok", ["f", "nan"]],
+    None, [], "ok", ["ok"], ["back"], ["ok", 1, 2], ["ok", ["r", 0, 10**9, 1]],
+    ["ok", ["nope"]], ["ok", ["h", 1]], ["ok", ["x", 12345]], ["ok", ["f", "nan"]],
     ["ok", ["o", "os", "system"]], ["ok", ["e", "enum", "Enum", "x"]], ["ok", ["k", 1]], ["raised"],
     ["back", ["nope"]], [7, 8]])
 def test_an_answer_that_is_none_is_a_fault_that_stays(tmp_path: Path, answer: Any) -> None:
@@ -85,6 +94,94 @@ def test_an_own_object_comes_back_as_itself(tmp_path: Path) -> None:
     thing = Thing(3)
     link = link_to(tmp_path, ["ok", ["l", ["x", id(thing)]]])
     assert link.ask("call", 0, [thing], {})[0] is thing
+
+
+class Move(enum.Enum):
+    UP = 1
+
+
+class Bin:
+    """A class of a file that both sides have."""
+
+    limit = 3
+    items: list[int]
+
+    def fits(self) -> bool:
+        return sum(self.items) <= self.limit
+
+    @functools.cached_property
+    def load(self) -> int:
+        return sum(self.items)
+
+
+def both_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> Link:
+    world: Any = types.ModuleType("world")
+    world.Move, world.Bin, world.Popen = Move, Bin, subprocess.Popen
+    monkeypatch.setattr(Bin, "__module__", "world")
+    monkeypatch.setattr(Move, "__module__", "world")
+    monkeypatch.setitem(sys.modules, "world", world)
+    return Link(Answers(answer), Notes(tmp_path), tmp_path, ("world",), -1)
+
+
+def test_a_record_brings_data_and_computes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                 ) -> None:
+    link = both_know(tmp_path, monkeypatch, ["ok", ["o", "world", "Bin", ["items", ["l", 1, 2]],
+                                                    ["limit", 9], ["load", 0]]])
+    found = link.ask("call", 0, [], {})
+    assert type(found) is Bin and found.items == [1, 2] and found.limit == 9 and found.load == 3
+
+
+@pytest.mark.parametrize("answer", [
+    ["o", "world", "Bin", ["fits", ["h", 1, True, "yes", "function"]]],
+    ["o", "world", "Bin", ["__class__", 1]], ["o", "world", "Bin", ["__dict__", ["d"]]],
+    ["o", "world", "Move", ["_value_", 99], ["_name_", "UP"]], ["e", "world", "Move", "DOWN"],
+    ["e", "world", "Bin", "x"], ["o", "world", "Popen", ["pid", 1]], ["o", "world", "Bin.fits"]])
+def test_no_record_replaces_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    link = both_know(tmp_path, monkeypatch, ["ok", answer])
+    with pytest.raises(CandidateGone):
+        link.ask("call", 0, [], {})
+    assert link.notes.read("fault")["reason"] == "refused"
+
+
+def test_what_was_seen_stays_until_something_is_called(tmp_path: Path) -> None:
+    link = link_to(tmp_path, ["ok", ["h", 4, False, "Radii", "builtins"]],
+                   ["ok", ["t", "list", ["l", 1, 2, 3]]], ["ok", None], ["ok", 5], ["ok", None],
+                   ["ok", 999])
+    radii = link.ask("call", 0, [], {})
+    assert list(radii) == [1, 2, 3] and radii[1] == 2 and radii[1:] == [2, 3] and len(radii) == 3
+    assert radii.sum() == 6 and numpy.sum(radii) == 6 and radii.shape == (3,)
+    assert link.ask("call", 0, [], {}) == 5
+    with pytest.raises(AttributeError):  # it is no list any more: numpy may not ask it for a sum
+        eval("radii.sum", {"__name__": "numpy.core", "radii": radii})
+    assert radii.sum == 999
+
+
+def test_what_is_no_list_is_indexed_or_iterated(tmp_path: Path) -> None:
+    link = link_to(tmp_path, ["ok", ["h", 4, False, "Radii", "builtins"]], ["ok", None], ["ok", 0.5])
+    radii = link.ask("call", 0, [], {})
+    assert radii[0] == 0.5
+    with pytest.raises(TypeError, match="indexed"):
+        iter(radii)
+
+
+@pytest.mark.parametrize(("module", "name", "allowed"), [
+    ("numpy", "dtype", True), ("builtins", "set", True), ("builtins", "ValueError", True),
+    ("world", "Bin", True), ("builtins", "eval", False), ("os", "system", False),
+    ("world", "Bin.fits", False), ("world", "Popen", False), ("builtins", "SystemExit", False)])
+def test_what_a_pickle_may_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str,
+                                allowed: bool) -> None:
+    both_know(tmp_path, monkeypatch, None)
+    assert may_name(module, name, frozenset({"world"})) is allowed
+
+
+def test_words_of_the_candidate_are_known(tmp_path: Path) -> None:
+    said = Saying(tmp_path)
+    assert not said.any() and not said.share_words("sin(x)") and not said.are_in("x" * 99)
+    said.note("open('/etc/passwd')")
+    assert Saying(tmp_path).share_words("f(open)") and said.are_in("print(open('/etc/passwd'))")
+    assert not said.share_words("1 + 2") and not said.share_words("opens") and not said.are_in("open")
+    said.note(b"a" * (1 << 20))
+    assert said.share_words("1 + 2"), "too much to look through"
 
 
 def test_callbacks_reach_public_names_of_plain_objects_only(tmp_path: Path) -> None:

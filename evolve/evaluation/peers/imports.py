@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import sys
+import tempfile
 import types
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
-from evolve.evaluation.peers.link import Link, Stub
+from evolve.evaluation.peers.link import Link
+from evolve.evaluation.peers.remote import Stub
 
+_LIBRARY = (os.path.dirname(os.__file__) + os.sep, str(Path(__file__).parent) + os.sep)
 _LONG_LINE, _SHARE, _FEW, _SHORT_TEXT = 12, 0.5, 3, 20
 _STUB = "import sys as _sys\n__getattr__, __dir__ = _sys._evolve_stub(__name__, {path!r})\n"
 
@@ -39,6 +43,11 @@ class Watch:
         except (OSError, ValueError):
             return False
 
+    def is_made(self, path: str) -> bool:
+        """True for a file that was written during this evaluation."""
+        scratch = self.program.parent.parent
+        return any(Path(path).is_relative_to(place) for place in (scratch, tempfile.gettempdir()))
+
     def holds_candidate(self, text: str) -> bool:
         """True for a text that has much of the candidate's in it."""
         if len(self._text) >= _SHORT_TEXT and self._text in text:
@@ -57,6 +66,9 @@ def install(link: Link, watch: Watch, name_inside: str) -> None:
 
     def get_code(loader: SourceFileLoader, fullname: str) -> types.CodeType | None:
         if not watch.is_candidate(loader.path):
+            if watch.is_made(loader.path) and link.answers.are_in(Path(loader.path).read_text(
+                    errors="replace")):
+                raise link.notes.inseparable("the evaluator imports what the candidate wrote")
             return real(loader, fullname)
         return compile_(_STUB.format(path=name_inside), loader.path, "exec")
 
@@ -70,6 +82,11 @@ def install(link: Link, watch: Watch, name_inside: str) -> None:
     _guard(link, watch)
 
 
+def _is_library(path: str) -> bool:
+    """True for the standard library and for us: they make the code that they execute."""
+    return "site-packages" not in path and path.startswith((*_LIBRARY, "<frozen"))
+
+
 def _guard(link: Link, watch: Watch) -> None:
     """Refuse to run the candidate's text here."""
     real_exec, real_eval, real_compile = builtins.exec, builtins.eval, builtins.compile
@@ -78,8 +95,13 @@ def _guard(link: Link, watch: Watch) -> None:
         text = source.decode(errors="replace") if isinstance(source, (bytes, bytearray)) else source
         if isinstance(text, ast.AST):
             text = ast.unparse(text)
-        if isinstance(text, str) and watch.holds_candidate(text):
+        if not isinstance(text, str):
+            return
+        if watch.holds_candidate(text):
             raise link.notes.inseparable("the evaluator executes the candidate's text itself")
+        library = _is_library(sys._getframe(2).f_code.co_filename)
+        if link.answers.are_in(text) if library else link.answers.share_words(text):
+            raise link.notes.inseparable("the evaluator executes what the candidate said")
 
     def scopes(given: Any, local: Any) -> tuple[Any, Any]:
         if given is not None:

@@ -13,15 +13,18 @@ import builtins
 import dataclasses
 import enum
 import fcntl
+import functools
 import importlib
 import json
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from evolve.evaluation.peers.answers import Answers
+from evolve.evaluation.peers.remote import RemoteFunction, RemoteObject
 from sandbox.inside import objects
 
 ORDINARY = "exception"  # what a candidate's function raises; evaluators may catch it
@@ -29,6 +32,7 @@ ORDINARY = "exception"  # what a candidate's function raises; evaluators may cat
 
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, ImportError)
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
+_CHANGES = ("call", "import")  # questions that run what may change anything
 
 
 class Inseparable(RuntimeError):
@@ -80,6 +84,8 @@ class Link(objects.Codec):
         self._lock, self._depth = threading.RLock(), 0
         self.imported: set[str] = set()  # names that the candidate's module was given
         self._kept: dict[int, Any] = {}  # the evaluator's objects that the candidate may name
+        self._looked: dict[tuple[Hashable, ...], Any] = {}  # what was seen since the last call
+        self.answers = Answers(folder)
 
     def begin(self) -> None:
         self.candidate.call("begin", sorted(self._shared))
@@ -88,6 +94,8 @@ class Link(objects.Codec):
         """Run a command in the candidate's folder."""
         with self._turn():
             done = self._guarded(self.candidate.run, argv, stdin, timeout_s)
+        self.answers.note(done.stdout)
+        self.answers.note(done.stderr)
         return done.exit, done.stdout, done.stderr
 
     def put(self, path: str, data: bytes, executable: bool) -> None:
@@ -99,20 +107,43 @@ class Link(objects.Codec):
         with self._turn():
             found = self._guarded(self.candidate.call, "get", path, limit)
         if isinstance(found, list) and len(found) == 2 and isinstance(found[1], bytes):
+            if not found[0]:
+                self.answers.note(found[1])
             return bool(found[0]), found[1]
         return None
 
+    def note_text(self, text: str | bytes) -> None:
+        self.answers.note(text)
+
+    def look(self, what: str, number: int, *arguments: Hashable) -> Any:
+        """Ask about an object: the same answer until something is called, as of an array that is there.
+
+        Else a candidate could show one value to the check and another one to the score.
+        """
+        key = (what, number, *((type(argument), argument) for argument in arguments))
+        if key not in self._looked:
+            found = self.ask(what, number, *arguments)
+            self._looked[key] = found
+        return self._looked[key]
+
+    def use(self, number: int, this: str, other: str) -> bool:
+        """Note how an object is used; False if it was used in the other way since the last call."""
+        self._looked[this, number] = True
+        return (other, number) not in self._looked
+
     def ask(self, what: str, *arguments: Any) -> Any:
         """One question; raises what the candidate raised."""
+        if what in _CHANGES:
+            self._looked.clear()
         try:
             question = self.pack([what, *arguments])
         except objects.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None
         with self._turn():
             reply = self._call("ask", question)
-            while self._kind(reply) == "back":
+            while self._kind(reply) == "back" and len(reply) == 2:
                 reply = self._call("resume", self._answer(reply[1]))
-        if reply[0] == "ok":
+        if reply[0] == "ok" and len(reply) == 2:
             return self._read(reply[1])
         if reply[0] == "raised" and len(reply) == 4:
             self.notes.raised(f"{reply[1]}: {reply[2]}", str(reply[3]))
@@ -237,7 +268,7 @@ class Link(objects.Codec):
         found: Any = importlib.import_module(module)
         for part in str(name).split("."):
             found = getattr(found, part, None)
-        if not isinstance(found, type):
+        if not isinstance(found, type) or found.__module__ != module:
             raise objects.Malformed(f"a class that is none: {name!r:.100}")
         return found
 
@@ -248,8 +279,10 @@ class Link(objects.Codec):
         return kind.__members__[member]
 
     def _record(self, body: list[Any], depth: int) -> Any:
-        """A fresh object with these fields; none of its code runs."""
+        """A fresh object with these fields; none of its code runs, and none is replaced."""
         kind = self._class(body[0], body[1])
+        if issubclass(kind, enum.Enum):
+            raise objects.Malformed("a member that is made up")
         fields = {str(name): value for name, value in (self._pair(pair, depth) for pair in body[2:])}
         names = getattr(kind, "_fields", None)
         if issubclass(kind, tuple):
@@ -258,8 +291,20 @@ class Link(objects.Codec):
             return tuple.__new__(kind, [fields[name] for name in names])
         value = object.__new__(kind)
         for name, item in fields.items():
-            object.__setattr__(value, name, item)
+            if not _is_computed(kind, name):
+                object.__setattr__(value, name, item)
         return value
+
+
+def _is_computed(kind: type, name: str) -> bool:
+    """True for a value that its class computes again; raises for what would replace its code."""
+    there = getattr(kind, name, None)
+    if isinstance(there, functools.cached_property):
+        return True
+    code = hasattr(there, "__get__") and not isinstance(there, types.MemberDescriptorType)
+    if name.startswith("__") or code or callable(there):
+        raise objects.Malformed(f"an object with another {name:.100}")
+    return False
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -268,71 +313,6 @@ def _fields(value: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return dict(vars(value))
-
-
-class RemoteObject:
-    """An object that stays in the candidate's process; what is asked of it is asked there."""
-
-    def __init__(self, link: Link, number: int, name: str) -> None:
-        object.__setattr__(self, "_link", link)
-        object.__setattr__(self, "_number", number)
-        object.__setattr__(self, "__name__", name)
-
-    def _ask(self, what: str, *arguments: Any) -> Any:
-        link: Link = object.__getattribute__(self, "_link")
-        return link.ask(what, object.__getattribute__(self, "_number"), *arguments)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self._ask("attribute", name)
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._ask("item", key)
-
-    def __len__(self) -> int:
-        return int(self._ask("length"))
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._ask("items"))
-
-    def __dir__(self) -> list[str]:
-        return [str(name) for name in self._ask("names")]
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __repr__(self) -> str:
-        return str(self._ask("text"))
-
-
-class RemoteFunction(RemoteObject):
-    """A function or class of the candidate's; calling it asks its process."""
-
-    def __init__(self, link: Link, number: int, module: str, name: str) -> None:
-        super().__init__(link, number, name)
-        object.__setattr__(self, "__qualname__", name)
-        object.__setattr__(self, "__module__", module)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._ask("call", list(args), kwargs)
-
-
-class Stub:
-    """What a module that stands for the candidate's has: PEP 562's `__getattr__` and `__dir__`."""
-
-    def __init__(self, link: Link, path: str, name: str) -> None:
-        self._link = link
-        link.imported.add(name)
-        self._number = link.ask("import", path, name)
-
-    def attribute(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self._link.ask("attribute", self._number, name)
-
-    def names(self) -> list[str]:
-        return [str(name) for name in self._link.ask("names", self._number)]
 
 
 def _exception(name: str, text: str) -> Exception:

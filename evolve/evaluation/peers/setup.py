@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve.evaluation.peers import imports, processes
+from evolve.evaluation.peers.answers import guard_pickles
 from evolve.evaluation.peers.link import Link, Notes
 
 
@@ -13,6 +14,7 @@ def connect(candidate: Any, config: dict[str, Any]) -> Link:
     """From now on the candidate's file is a stub in this process, and in those that it starts."""
     scratch = Path(config["scratch"])
     link = Link(candidate, Notes(scratch), scratch, tuple(config["shared"]), config["descriptor"])
+    guard_pickles(link, frozenset(config["shared"]))
     watch = imports.Watch(Path(config["program"]), config["evaluator_text"])
     imports.install(link, watch, config["name_inside"])
     processes.install(link, watch, config["name_inside"], config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ _COMPILERS = {"c": ("gcc",), "cpp": ("g++",), "rust": ("rustc", "cargo"), "go": 
               "fortran": ("gfortran",), "julia": ("julia",), "r": ("Rscript",),
               "javascript": ("node",), "java": ("java", "javac")}
 _MEMORY_MB, _DISK_MB, _GRACE_S, _MAX_DATA = 2048, 256, 30.0, 8 << 20
+_LARGE_MEMORY_MB = 8192  # its own engine sets no limit, and what jax compiles stays
+_LARGE = ("jax", "torch", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def build(folder: Path, program: Path, evaluator: Path, config: Config, peer: di
     spec = TaskSpec(
         name=_name(folder), language=language, entry=program.name, editable=(program.name,),
         description=config.text or f"Improve {program.name}, so that its score becomes higher.",
-        limits=LimitsSpec(time_s=config.timeout_s, memory_mb=_MEMORY_MB, disk_mb=_DISK_MB,
+        limits=LimitsSpec(time_s=config.timeout_s, memory_mb=_memory_mb(text), disk_mb=_DISK_MB,
                           evaluation_s=stages * config.timeout_s + _GRACE_S),
         environment=EnvironmentSpec(
             packages=packages.wanted, scorer_packages=packages.wanted,
@@ -77,6 +80,12 @@ def build(folder: Path, program: Path, evaluator: Path, config: Config, peer: di
         Peer(evaluator=evaluator.relative_to(folder).as_posix(), program=program.name,
              program_path=program.relative_to(folder).as_posix(), shared=shared, **peer),
         (*config.warnings, *packages.warnings))
+
+
+def _memory_mb(text: str) -> int:
+    imported = "|".join(_LARGE)
+    large = re.search(rf"^\s*(import|from)\s+({imported})\b", text, re.MULTILINE)
+    return _LARGE_MEMORY_MB if large else _MEMORY_MB
 
 
 def _text(path: Path) -> str:

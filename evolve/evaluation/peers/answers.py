@@ -1,0 +1,99 @@
+"""What a candidate said as text, so that none of it runs as code in the evaluator's process.
+
+Evaluators evaluate what a program printed, or unpickle it: harmless where both share a process, a way
+out of the sandbox here. Texts are kept in a file, because scripts that an evaluator starts, and its
+forks, ask the same candidate.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_MAX_CHARS = 1 << 20  # past it every text counts as the candidate's
+_LONG_TEXT = 12
+_OURS = ("__main__", "evaluation_module", "evaluator", "evaluate")
+
+# What a pickle may name: what builds plain data, and nothing that does anything else.
+_PLAIN = {
+    "builtins": {"set", "frozenset", "complex", "bytearray", "range", "slice", "int", "float", "str",
+                 "bool", "list", "tuple", "dict", "bytes"},
+    "collections": {"OrderedDict", "defaultdict", "deque", "Counter"},
+    "fractions": {"Fraction"}, "decimal": {"Decimal"}, "_codecs": {"encode"},
+    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
+    "numpy": {"ndarray", "dtype"},
+    **{f"numpy.{core}.multiarray": {"_reconstruct", "scalar"} for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric": {"_frombuffer"} for core in ("core", "_core")},
+}
+
+
+class Answers:
+    """The texts of one evaluation; the same for all processes that take part."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "answers"
+        self._seen: set[str] = set()
+        self._chars = 0
+        self._read = (0, "", frozenset[str]())  # the file's size, its text, its words
+
+    def note(self, said: str | bytes | bytearray) -> None:
+        """Remember a text, or bytes that may be one."""
+        text = said if isinstance(said, str) else bytes(said).decode("latin-1")
+        if not text or text in self._seen or self._chars >= _MAX_CHARS:
+            return
+        self._seen.add(text)
+        self._chars += len(text)
+        with self._path.open("a", errors="backslashreplace") as file:
+            file.write(text[:_MAX_CHARS] + "\0")
+
+    def any(self) -> bool:
+        """True when the candidate said any text at all."""
+        return self._path.exists()
+
+    def share_words(self, text: str) -> bool:
+        """True for a text with a name or a word in it that the candidate said, too."""
+        size, _, words = self._said()
+        return size >= _MAX_CHARS or not words.isdisjoint(_WORD.findall(text))
+
+    def are_in(self, text: str) -> bool:
+        """True for a text that holds a longer one of the candidate's."""
+        size, said, _ = self._said()
+        return size >= _MAX_CHARS or any(
+            len(part.strip()) >= _LONG_TEXT and part.strip() in text for part in said.split("\0"))
+
+    def _said(self) -> tuple[int, str, frozenset[str]]:
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size != self._read[0]:
+            text = self._path.read_text(errors="replace")
+            self._read = size, text, frozenset(_WORD.findall(text))
+        return self._read
+
+
+def guard_pickles(link: Any, shared: frozenset[str]) -> None:
+    """From the first text of the candidate's on, a pickle can hold plain data only.
+
+    An audit hook sees every unpickler, however it was imported.
+    """
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "pickle.find_class" or not link.answers.any():
+            return
+        module, name = map(str, arguments[:2])
+        if not may_name(module, name, shared):
+            raise link.notes.inseparable(f"the evaluator unpickles {module}.{name}, and a candidate "
+                                         "may have written it")
+
+    sys.addaudithook(hook)
+
+
+def may_name(module: str, name: str, shared: frozenset[str]) -> bool:
+    """True for what builds plain data, for exceptions, and for classes of the task's own files."""
+    if name in _PLAIN.get(module, ()):
+        return True
+    found = getattr(sys.modules.get(module), name, None) if "." not in name else None
+    if not isinstance(found, type) or found.__module__ != module:
+        return False
+    return module in shared or module in _OURS or (
+        module == "builtins" and issubclass(found, Exception))
