@@ -91,8 +91,10 @@ class Caller:
         if stored is None and round_ == 0 and SHARED in proposal.decision:
             await self._ask_for_all(Shared(*proposal.decision[SHARED]), proposal, messages)
             stored = await self._stored(proposal, round_)  # none: the server gave fewer than asked
+        if stored is not None:
+            return stored
         name = parse_model(model) if model else self._choose(proposal)
-        return stored or (await self._ask(name, [proposal], round_, messages))[0]
+        return (await self._ask(name, [proposal], round_, messages))[0]
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
         """The vector of a text by the run's model of vectors: the stored one, else a new one.

@@ -54,6 +54,7 @@ def assert_one_tree(variants: list[dict[str, object]]) -> None:
         known.add(variant["id"])
 
 
+@pytest.mark.slow
 @pytest.mark.docker
 @pytest.mark.timeout(280)
 def test_killed_twenty_times(tmp_path: Path, steps_task: Path) -> None:

@@ -23,6 +23,7 @@ def calls_of(cwd: Path, run: str = "r") -> list[Call]:
     return found
 
 
+@pytest.mark.slow
 def test_a_bandit_over_six_operators_and_two_models(tmp_path: Path, tasks: Path, scripted: Start
                                                     ) -> None:
     models = [scripted().model, scripted("--bad-rate", 1.0).model]

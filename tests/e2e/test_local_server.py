@@ -66,6 +66,7 @@ def test_it_is_started_used_and_stopped(tmp_path: Path, steps_task: Path, env: d
     assert_all_gone(env)
 
 
+@pytest.mark.slow
 def test_two_runs_share_one_server(tmp_path: Path, steps_task: Path, env: dict[str, str]) -> None:
     first = subprocess.Popen([EVOLVE, "run", str(steps_task), "--model", "vllm:small", "--name", "a",
                               "--max-variants", "30"], cwd=tmp_path, env=os.environ | env,

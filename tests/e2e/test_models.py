@@ -62,6 +62,7 @@ def test_bad_replies_are_repaired_or_recorded(tmp_path: Path, tasks: Path, scrip
     assert repaired and all("can't be used" in c["request"] for c in repaired)
 
 
+@pytest.mark.slow
 def test_a_repaired_child_keeps_its_own_score(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     """With several cases: what its failed first version scored on one of them counts for nothing."""
     server = scripted()
@@ -96,6 +97,7 @@ def test_replay_gives_the_same_tree_at_no_cost(tmp_path: Path, tasks: Path, scri
     assert evolve("resume", "r-replay", "--max-variants", 30, cwd=tmp_path).code == 2
 
 
+@pytest.mark.slow
 def test_budgets_stop_before_they_are_passed(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     server = scripted()
     price = f"{server.model}=1.0/2.0"

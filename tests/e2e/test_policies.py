@@ -50,6 +50,7 @@ def check_run(folder: Path, name: str, variants: int) -> Snapshot:
     return snapshot
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["hgm", "map_elites"])
 def test_a_seeded_run_is_the_same_with_any_number_of_workers(tmp_path: Path, tasks: Path, policy: str
                                                              ) -> None:
@@ -68,6 +69,7 @@ def test_a_seeded_run_is_the_same_with_any_number_of_workers(tmp_path: Path, tas
     assert [fate[:6] for fate in fates(tmp_path, "w1-replay")] == [fate[:6] for fate in one]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_evaluations_that_were_decided_survive_kills(tmp_path: Path, tasks: Path) -> None:
     wanted = options("hgm", 50)
@@ -143,6 +145,7 @@ def test_checkout_writes_any_variant(tmp_path: Path, tasks: Path) -> None:
     assert again.code == 2 and "not empty" in again.err
 
 
+@pytest.mark.slow
 def test_what_is_too_near_is_rejected_before_it_costs_an_evaluation(tmp_path: Path, tasks: Path
                                                                      ) -> None:
     for workers in (1, 3):

@@ -33,6 +33,7 @@ def options(server: ScriptedServer, *more: str | int) -> list[str]:
             "--seed", "5", "--json", *map(str, more)]
 
 
+@pytest.mark.slow
 def test_a_window_makes_runs_of_any_number_of_workers_equal(tmp_path: Path, tasks: Path,
                                                             scripted: Start) -> None:
     server = scripted("--bad-rate", 0.2, "--latency", 0.1, "--spread", 1)

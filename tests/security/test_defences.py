@@ -17,6 +17,8 @@ from tests.security.probe import Traces
 from tests.security.test_attacks import SPEC, live
 from tests.security.weaker import WeakerBubblewrap, WeakerDocker, patched_server
 
+TRIES = 40  # until luck has it
+
 
 @dataclass(frozen=True)
 class Off:
@@ -113,11 +115,11 @@ def test_the_servers_memory_is_closed_to_the_same_user() -> None:
 def test_the_server_does_not_hear_an_interrupt_of_the_same_user() -> None:
     server = patched_server("    signal.signal(signal.SIGINT, signal.SIG_IGN)", "    pass")
     try:  # the signal must meet the server between two system calls: not every one does
-        holds = [held(WeakerBubblewrap(SPEC, server=server), "every_signal_to_the_server")[0]
-                 for _ in range(5)]
+        heard = any(not held(WeakerBubblewrap(SPEC, server=server), "every_signal_to_the_server")[0]
+                    for _ in range(TRIES))
     finally:
         shutil.rmtree(server, ignore_errors=True)
-    assert not all(holds)
+    assert heard
 
 
 @pytest.mark.docker
