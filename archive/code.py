@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, Self
 import git
 from git.objects.fun import tree_to_stream
 from gitdb import GitDB, IStream
+from gitdb.db import PackedDB
 from gitdb.exc import BadObject
-from gitdb.util import bin_to_hex, hex_to_bin
+from gitdb.util import bin_to_hex, hex_to_bin, mman
 
 from archive.errors import ArchiveError, StorageFull
 
@@ -111,8 +112,18 @@ class CodeStore:
             lines.append(f"update refs/heads/best {best}\n")
         self._git("update-ref", "--stdin", stdin="".join(lines))
         self._git("pack-refs", "--all")
-        self._git("repack", "-d", "-q")
-        self._db.update_cache(force=True)
+        # Packs in which each has twice the objects of the next: a long run ends with a handful.
+        self._git("repack", "--geometric=2", "-d", "-q")
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Look at the packs that are there now. Maps of the old ones end, each with a descriptor."""
+        for part in self._db.databases():
+            if isinstance(part, PackedDB):
+                for pack in part.entities():
+                    pack.close()
+        self._db = GitDB(str(self.path / "objects"))
+        mman.collect()
 
     def _git(self, *arguments: str, stdin: str = "") -> None:
         done = subprocess.run(["git", f"--git-dir={self.path}", *arguments], input=stdin,

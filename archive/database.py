@@ -76,7 +76,7 @@ def check_revision(engine: Engine, path: Path) -> str:
         raise
     if found is None or found > REVISION:
         raise ArchiveError(f"{path} was written by a newer version (schema {found}; this one knows "
-                           f"{REVISION})", "pip install --upgrade evolutionary-code-search")
+                           f"{REVISION})", "open it with that version of evolve")
     return str(found)
 
 

@@ -75,7 +75,8 @@ class ArchiveReader:
             select(proposals).where(proposals.c.id.startswith(prefix, autoescape=True))
             .order_by(proposals.c.number).limit(3))
         if not found:
-            raise NotFound(f"there is no proposal {prefix!r}", "list them: evolve tree")
+            raise NotFound(f"there is no proposal {prefix!r} in {self.path.parent.name}",
+                           "list them: evolve tree; those of another run: --run NAME")
         if len(found) > 1:
             raise NotFound(f"{prefix!r} fits several: " + ", ".join(row.id for row in found),
                            "give more letters of the id")
@@ -265,10 +266,11 @@ class ArchiveReader:
         query = select(events).where(events.c.id > after).order_by(events.c.id)
         return [_event(row) for row in self.rows(query)]
 
-    def events_between(self, after: int, limit: int) -> list[Event]:
-        """At most so many of the events after one, the oldest first."""
+    def events_between(self, after: int, limit: int, kinds: Sequence[str] = ()) -> list[Event]:
+        """At most so many of the events after one, the oldest first; of these kinds, or of all."""
         query = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
-        return [_event(row) for row in self.rows(query)]
+        wanted = query.where(events.c.kind.in_(kinds)) if kinds else query
+        return [_event(row) for row in self.rows(wanted)]
 
     def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
         """The newest event of each kind that there is."""

@@ -46,6 +46,7 @@ class CallState(StrEnum):
 
 SEED = "seed"  # the operator of proposal 0
 EMBEDDING, JUDGE = -1, -2  # rounds of calls that write no code; JUDGE less the round that is judged
+EPISODE = -1000  # less the number of the step: rounds of what agents ask while they work
 EVALUATE = "evaluate"  # the operator of a decision to learn more about its parent
 
 
@@ -55,8 +56,8 @@ def derive_id(run_seed: int, number: int) -> str:
     return base64.b32encode(digest).decode().lower()
 
 
-EVIDENCE = frozenset({"inspirations", "failures", "lessons", "tried", "notes", "hints", "shared",
-                      "settled"})
+EVIDENCE = frozenset({"inspirations", "failures", "lessons", "tried", "attempts", "notes", "hints",
+                      "shared", "settled"})
 """Keys of a decision that say what a model was shown: of no use once the proposal has ended."""
 
 

@@ -55,6 +55,7 @@ class Snapshot:
         self._merit: Ranking | None = None  # by what is sure, once that is not the value itself
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
+        self._turned: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
         self.outcomes: list[Outcome] = []  # of every finished proposal, in the order of their ends
         self._spent: dict[str, Spent] = {}
@@ -182,6 +183,10 @@ class Snapshot:
     def score_of(self, proposal: str) -> float:
         """The score as the task gives it. Raises `KeyError`."""
         return self.value_of(proposal) * self.sign
+
+    def score_by(self, rows: Iterable[Evaluation]) -> float:
+        """The score that these rows of a variant give it, and no others; NaN when none counts."""
+        return self.trials.mean_of(self._trials_of(rows)) * self.sign
 
     def merit(self, row: int) -> float:
         """The value where it is exact, else the lower end of its interval."""
@@ -319,6 +324,8 @@ class Snapshot:
 
     def turn_away(self, proposal: Proposal) -> None:
         """It was rejected: no variant, but it has cost something."""
+        for parent in proposal.parents[:1]:
+            self._turned.setdefault(parent, []).append(proposal.id)
         self._came_out(proposal)
 
     def charge(self, call: Call) -> None:
@@ -338,6 +345,10 @@ class Snapshot:
     def failures_of(self, parent: str, count: int) -> list[str]:
         """The latest failed children of a variant (ids), newest first."""
         return self._failed.get(parent, [])[:-count - 1:-1]
+
+    def turned_away_of(self, parent: str, count: int) -> list[str]:
+        """The latest rejected children of a variant (ids), newest first."""
+        return self._turned.get(parent, [])[:-count - 1:-1]
 
     def best(self) -> Proposal | None:
         """The one that is surely the best, by the lower end of its interval where there is noise.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from statistics import fmean
 from typing import NamedTuple
@@ -30,6 +30,15 @@ class Trial(NamedTuple):
     case: str
     attempt: int
     value: float | None
+
+
+class _Tally(NamedTuple):
+    """Of each case: the sum of the values, of their squares, their count, and the next attempt."""
+
+    sums: list[float]
+    squares: list[float]
+    counts: list[int]
+    numbers: list[int]
 
 
 class Known(NamedTuple):
@@ -76,6 +85,19 @@ class Trials:
 
     def append(self, seen: Sequence[Trial]) -> Known:
         """A new row with what was observed of it; returns what that says."""
+        tally = self._tally(seen)
+        for grown, values in ((self._sum, tally.sums), (self._square, tally.squares),
+                              (self._count, tally.counts), (self._pending, [0] * len(self.cases)),
+                              (self._next, tally.numbers)):
+            grown.append(values)
+        return Known(_mean(tally.sums, tally.counts), all(tally.counts))
+
+    def mean_of(self, seen: Iterable[Trial]) -> float:
+        """What `mean` says of a row that has these trials and no others, to the last digit."""
+        tally = self._tally(seen)
+        return _mean(tally.sums, tally.counts)
+
+    def _tally(self, seen: Iterable[Trial]) -> _Tally:
         width = len(self.cases)
         sums, squares, counts, numbers = [0.0] * width, [0.0] * width, [0] * width, [0] * width
         for case, attempt, value in seen:
@@ -85,10 +107,7 @@ class Trials:
                 sums[column] += value
                 squares[column] += value * value
                 counts[column] += 1
-        for grown, values in ((self._sum, sums), (self._square, squares), (self._count, counts),
-                              (self._pending, [0] * width), (self._next, numbers)):
-            grown.append(values)
-        return Known(_mean(sums, counts), all(counts))
+        return _Tally(sums, squares, counts, numbers)
 
     def next_attempt(self, row: int, case: str) -> int:
         """A number that no attempt at this case has, decided ones included."""

@@ -44,6 +44,7 @@ from archive import (
     schema,
     unit,
 )
+from benchmarks import markdown
 from evolve.config import Settings
 from evolve.run import RunFolder, create_run
 from evolve.search import Expand, OperatorMix, Policy, make_frame, make_policy
@@ -241,6 +242,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def empty(run: RunFolder) -> None:
+    """An archive and a repository with nothing in them."""
+    Archive.create(run.database, {"seed": "1"}).close()
+    CodeStore.create(run.code)
+
+
 def main() -> None:
     """Fill, measure on the way and at the end, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -249,22 +256,23 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(policy=given.policy, max_variants=given.variants)
-        run = create_run(Path(folder), "scale", load_task(TASK), settings, lambda new: (
-            Archive.create(new.database, {"seed": "1"}).close(), CodeStore.create(new.code)))
+        run = create_run(Path(folder), "scale", load_task(TASK), settings, empty)
         filler = Filler(run)
         filler.fill(1000)
         filler.tidy()  # before each measurement: a packed repository has no folders for new objects
         few = filler.measure(1000)
         filler.tidy()
-        say(f"git, packed: {allocated_bytes(run.code) / (1000 + MEASURED):.0f} bytes a variant")
+        packed = allocated_bytes(run.code) / (1000 + MEASURED)
         filler.fill_rows(1000 + MEASURED, given.variants)
         filler.tidy()
         many = filler.measure(given.variants)
         filler.tidy()
         filler.archive.close()
-        say(f"{'ms of processor time':<24}{'1,000':>10}{given.variants:>10,}{'ratio':>8}")
-        for step, spent in few.items():
-            say(f"{step:<24}{spent:>10.2f}{many[step]:>10.2f}{many[step] / spent:>8.2f}")
+        say(markdown.table(
+            ["processor ms for a candidate", "1,000", f"{given.variants:,}", "ratio"],
+            ([step, f"{spent:.2f}", f"{many[step]:.2f}", f"{many[step] / spent:.2f}"]
+             for step, spent in few.items())))
+        say(f"- git, packed: {packed:.0f} bytes a variant")
         report_opening(run)
 
 
@@ -292,12 +300,12 @@ def report_opening(run: RunFolder) -> None:
     folder = str(run.path.parent)
     evolve = str(Path(sys.executable).parent / "evolve")
     tree = command(evolve, "tree", "scale", "--top", "20", "--runs-dir", folder)
-    say(f"evolve tree --top 20: {tree.wall_s:.2f} s, {tree.cpu_s:.2f} s of the processor")
+    say(f"- evolve tree --top 20: {tree.wall_s:.2f} s, {tree.cpu_s:.2f} s of the processor")
     resume = command(sys.executable, "-c", RESUME, folder, "scale")
     memory, loaded = resume.out.split()
-    say(f"what a resume loads: {resume.wall_s:.2f} s, {resume.cpu_s:.2f} s of the processor, "
+    say(f"- what a resume loads: {resume.wall_s:.2f} s, {resume.cpu_s:.2f} s of the processor, "
         f"{float(memory):.0f} MiB, {loaded} variants")
-    say(f"database: {run.database.stat().st_size / int(loaded):.0f} bytes a variant")
+    say(f"- database: {run.database.stat().st_size / int(loaded):.0f} bytes a variant")
 
 
 if __name__ == "__main__":

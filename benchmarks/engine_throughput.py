@@ -25,7 +25,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.throughput.spent import spent_s
+from benchmarks import markdown
+from benchmarks.throughput.spent import spent
 
 HERE = Path(__file__).parent / "throughput"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evolve-benchmarks"
@@ -55,6 +56,8 @@ class Row:
     seconds: float
     per_second: float
     cpu_ms: float  # for each candidate, over all processes
+    inside_ms: float  # of it in containers: the fork server and the candidates
+    daemons_ms: float  # of it in Docker's daemons
     peak_mb: float  # resident, the engine's own processes
 
 
@@ -94,7 +97,7 @@ def measure(engine: str, setting: Setting) -> Row:
     with tempfile.TemporaryDirectory() as folder, model(setting) as address:
         evaluated = Path(folder) / "evaluated"
         command = COMMANDS[engine](setting, address, Path(folder), environment)
-        before = spent_s()
+        before = spent()
         started = time.perf_counter()
         with (Path(folder) / "log").open("w") as log:
             process = subprocess.Popen(
@@ -105,11 +108,13 @@ def measure(engine: str, setting: Setting) -> Row:
             watch = Watch(process.pid)
             process.wait(timeout=GIVE_UP_S)
         seconds = time.perf_counter() - started
-        cpu = spent_s() - before
+        cpu = spent().since(before)
         finished = count_finished(engine, Path(folder), evaluated)
         if not finished:
             raise SystemExit(f"{engine} finished nothing: {(Path(folder) / 'log').read_text()[-2000:]}")
-    return Row(engine, finished, seconds, finished / seconds, 1000 * cpu / finished, watch.peak_mb())
+    each = 1000.0 / finished
+    return Row(engine, finished, seconds, finished / seconds, each * cpu.total,
+               each * cpu.containers, each * cpu.daemons, watch.peak_mb())
 
 
 def evolve_command(setting: Setting, address: str, folder: Path, _: Path | None) -> list[str]:
@@ -206,14 +211,26 @@ class Watch:
 
 def table(name: str, setting: Setting, rows: list[Row]) -> str:
     """The figures for people, and each peer as a ratio to ours."""
-    lines = [f"\n{name}: {setting}", f"{'engine':<12}{'finished':>9}{'seconds':>9}{'a second':>10}"
-             f"{'CPU ms':>8}{'peak MB':>9}{'ours is':>10}"]
     ours = next((row for row in rows if row.engine == "evolve"), None)
-    for row in rows:
-        ratio = f"{ours.per_second / row.per_second:.1f} x" if ours and row is not ours else ""
-        lines.append(f"{row.engine:<12}{row.finished:>9}{row.seconds:>9.1f}{row.per_second:>10.1f}"
-                     f"{row.cpu_ms:>8.1f}{row.peak_mb:>9.0f}{ratio:>10}")
-    return "\n".join(lines) + "\n"
+
+    def ratio(row: Row) -> str:
+        return f"{ours.per_second / row.per_second:.1f} x" if ours and row is not ours else ""
+
+    return f"{name}: {described(setting)}\n\n" + markdown.table(
+        ["engine", "finished", "seconds", "a second", "CPU ms each", "in containers", "in daemons",
+         "peak MB", "ours is"],
+        ([row.engine, row.finished, f"{row.seconds:.1f}", f"{row.per_second:.1f}", f"{row.cpu_ms:.1f}",
+          f"{row.inside_ms:.1f}", f"{row.daemons_ms:.1f}", f"{row.peak_mb:.0f}", ratio(row)]
+         for row in rows)) + "\n"
+
+
+def described(setting: Setting) -> str:
+    """The load in words."""
+    spread = f" (log-normal, {setting.spread:g})" if setting.spread else ""
+    hang = f", one in {setting.hang_every} hangs (limit 3 s)" if setting.hang_every else ""
+    return (f"{setting.count:,} candidates of {1000 * setting.sleep_s:.0f} ms{hang}, "
+            f"{setting.calls} calls in flight, latency {setting.latency_s:g} s{spread}, "
+            f"{WORKERS} evaluations at a time")
 
 
 if __name__ == "__main__":

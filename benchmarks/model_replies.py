@@ -1,9 +1,11 @@
-"""What becomes of a real model's replies: forms of answer, repair, search, at equal model calls.
+"""What becomes of a real model's replies: forms of answer, repair, search.
 
-    python -m benchmarks.model_replies --model vllm:PATH --calls 20 --folder DIR [TASK]
+    python -m benchmarks.model_replies --model vllm:PATH --variants 20 --folder DIR [TASK]
 
-Each row is a run of its own; one that is there already is only read. The last column is the share of
-prompt tokens that a vLLM server had in its prefix cache during the run, by its own /metrics.
+Each row is a run of its own, until it has so many new, evaluated variants; one that is there already is
+only read. "Best at equal calls" looks at the first replies of each run, as many as the shortest one
+has. The cache column is the share of prompt tokens that a vLLM server found in its prefix cache during
+the run, by its own /metrics.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 
-from archive import ArchiveReader, CallState, State
+from archive import ArchiveReader, Call, CallState, Proposal, State
+from benchmarks import markdown
 from evolve.config import resolve
 from evolve.llm import local_models
 
@@ -42,7 +46,7 @@ def cache_counters(address: str | None) -> dict[str, float]:
     return {name: float(value) for name, value in _COUNTER.findall(text)}
 
 
-async def run_all(model: str, task: Path, folder: Path, calls: int) -> None:
+async def run_all(model: str, task: Path, folder: Path, variants: int) -> None:
     """Every run that is not there, at one server."""
     if all((folder / name).exists() for name in RUNS):
         return
@@ -53,32 +57,53 @@ async def run_all(model: str, task: Path, folder: Path, calls: int) -> None:
                 continue
             before = cache_counters(addresses.get(model))
             command = [str(Path(sys.executable).parent / "evolve"), "run", str(task), "--model", model,
-                       "--name", name, "--runs-dir", str(folder), "--max-calls", str(calls),
-                       "--max-variants", "100000", *options]
+                       "--name", name, "--runs-dir", str(folder), "--max-variants", str(variants),
+                       "--max-calls", str(5 * variants), *options]
             await asyncio.to_thread(subprocess.run, command, env=os.environ | env, check=True)
             after = cache_counters(addresses.get(model))
             found = {key: after[key] - before.get(key, 0.0) for key in after}
             (folder / f"{name}.cache.json").write_text(json.dumps(found))
 
 
-def row(folder: Path, name: str) -> str:
-    """One line of the table."""
+class Run(NamedTuple):
+    """What one run came to."""
+
+    name: str
+    calls: list[Call]  # with a reply, in the order in which they were sent
+    proposals: list[Proposal]  # that ended
+    scores: dict[str, float]
+    cached: str  # share of the prompt tokens
+
+
+def read(folder: Path, name: str) -> Run:
+    """A run that has ended."""
     archive = ArchiveReader.open(folder / name / "archive.db")
-    calls, proposals, scores = archive.calls(), archive.proposals(), archive.scores()
+    calls = [call for call in archive.calls() if call.state is CallState.REPLIED]
+    ended = [p for p in archive.proposals() if p.number > 0 and p.state.finished]
+    scores = archive.scores()
     archive.close()
-    replies = sum(call.state is CallState.REPLIED for call in calls)
-    ended = [p for p in proposals if p.number > 0 and p.state.finished]
-    scored = sum(p.state is State.SCORED for p in ended)
-    failed = sum(p.state is State.FAILED for p in ended)
-    reasons = Counter(p.reason for p in ended if p.reason).most_common()
-    tokens = sum(call.completion_tokens for call in calls)
     cache = folder / f"{name}.cache.json"
     found = json.loads(cache.read_text()) if cache.exists() else {}
     hits = f"{found['hits'] / found['queries']:.0%}" if found.get("queries") else "-"
-    share = (scored + failed) / replies if replies else 0.0
-    return (f"| {name} | {replies} | {len(ended)} | {scored + failed} ({share:.0%}) | {scored} | "
-            f"{max(scores.values()):g} | {tokens:,} | {hits} | "
-            f"{', '.join(f'{reason} {count}' for reason, count in reasons) or '-'} |")
+    return Run(name, sorted(calls, key=lambda call: call.id), ended, scores, hits)
+
+
+def best_within(run: Run, calls: int) -> float:
+    """The best score of what the first so many replies made; higher is better in these tasks."""
+    later = {call.proposal for call in run.calls[calls:]}
+    return max(score for proposal, score in run.scores.items() if proposal not in later)
+
+
+def row(run: Run, equal: int) -> list[str]:
+    """One line of the table."""
+    scored = sum(p.state is State.SCORED for p in run.proposals)
+    new = scored + sum(p.state is State.FAILED for p in run.proposals)
+    reasons = Counter(p.reason for p in run.proposals if p.reason).most_common()
+    tokens = sum(call.completion_tokens for call in run.calls)
+    return [run.name, str(len(run.calls)), str(len(run.proposals)),
+            f"{new} ({new / max(len(run.calls), 1):.0%})", str(scored), f"{max(run.scores.values()):g}",
+            f"{best_within(run, equal):g}", f"{tokens:,}", run.cached,
+            ", ".join(f"{reason} {count}" for reason, count in reasons) or "-"]
 
 
 def main() -> None:
@@ -86,15 +111,17 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", nargs="?", type=Path, default=Path("tasks/cap_set"))
     parser.add_argument("--model", required=True)
-    parser.add_argument("--calls", type=int, default=20)
+    parser.add_argument("--variants", type=int, default=20)
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(run_all(given.model, given.task, given.folder, given.calls))
-    lines = ["| run | replies | candidates | new and evaluated (of replies) | scored | best "
-             "| reply tokens | prefix cache | not scored because |", "| --- " * 9 + "|",
-             *(row(given.folder, name) for name in RUNS)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    asyncio.run(run_all(given.model, given.task, given.folder, given.variants))
+    runs = [read(given.folder, name) for name in RUNS]
+    equal = min(len(run.calls) for run in runs)
+    sys.stdout.write(markdown.table(
+        ["run", "replies", "candidates", "new and evaluated (of replies)", "scored", "best",
+         f"best of {equal} calls", "reply tokens", "prefix cache", "not scored because"],
+        (row(run, equal) for run in runs)))
 
 
 if __name__ == "__main__":

@@ -17,14 +17,17 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median, quantiles
 
 import psutil
 
+from benchmarks import markdown
 from sandbox import Limits, Pool, Provider, SandboxSpec
 from sandbox.bubblewrap import BubblewrapProvider
 from sandbox.contract import attempt, opened
-from sandbox.docker import REPOSITORY, DockerProvider
+from sandbox.docker import DockerProvider
+from sandbox.image import REPOSITORY
 from sandbox.local import LocalProvider
 from sandbox.rootfs import PACKAGES, interpreter, rootfs_key
 
@@ -104,7 +107,7 @@ async def measure_all(count: int) -> list[Row]:
     for name, provider in ways:
         async with opened(provider, WORKERS) as other:
             await one(other)
-            rows.append(await measure(name, lambda pool=other: one(pool), count))
+            rows.append(await measure(name, partial(one, other), count))
     return rows
 
 
@@ -199,18 +202,23 @@ def targets(rows: dict[str, Row], flat: Flatness | None) -> list[Target]:
 
 def table(rows: list[Row], flat: Flatness | None, reached: list[Target]) -> str:
     """The figures for people."""
-    lines = [f"{'start + trivial call, numpy':<28}{'median ms':>10}{'p95 ms':>9}{'2 workers/s':>13}"]
-    lines += [f"{row.way:<28}{row.median_ms:>10.1f}{row.p95_ms:>9.1f}{row.per_second:>13.1f}"
-              for row in sorted(rows, key=lambda row: row.median_ms)]
-    lines += ["", f"{'ratio':<50}{'is':>8}{'target':>9}"]
-    lines += [f"{target.name:<50}{target.ratio:>8.1f}{target.at_least:>9.1f}"
-              f"{'' if target.met else '  missed'}" for target in reached]
-    if flat:
-        lines += ["", f"{flat.candidates} candidates, one box: {flat.boxes_started} started, latency x "
-                  f"{flat.latency_ratio:.2f}, engine {flat.engine_rss_bytes:+,} bytes, server "
-                  f"{flat.server_rss_bytes:+,} bytes, descriptors {flat.descriptors:+}, processes "
-                  f"{flat.processes:+}"]
-    return "\n".join(lines) + "\n"
+    shown = markdown.table(
+        ["start + trivial call, numpy", "median ms", "p95 ms", "2 workers, candidates/s"],
+        ([row.way, f"{row.median_ms:.1f}", f"{row.p95_ms:.1f}", f"{row.per_second:.1f}"]
+         for row in sorted(rows, key=lambda row: row.median_ms)))
+    ratios = markdown.table(
+        ["ratio", "is", "target", "met"],
+        ([target.name, f"{target.ratio:.1f}", f"{target.at_least:.1f}", "yes" if target.met else "no"]
+         for target in reached))
+    return "\n".join([shown, ratios, *([told(flat)] if flat else [])])
+
+
+def told(flat: Flatness) -> str:
+    """What grew, in a sentence."""
+    return (f"{flat.candidates:,} candidates, one box: {flat.boxes_started} started, latency x "
+            f"{flat.latency_ratio:.2f}, engine {flat.engine_rss_bytes:+,} bytes, server "
+            f"{flat.server_rss_bytes:+,} bytes, descriptors {flat.descriptors:+}, processes "
+            f"{flat.processes:+}\n")
 
 
 if __name__ == "__main__":

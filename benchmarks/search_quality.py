@@ -13,9 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
+from benchmarks import markdown
 from evolve.search import POLICIES
+from evolve.tasks import load_task
 
 
 def main() -> None:
@@ -33,29 +36,37 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as runs:
         for policy in given.policies:
             table[policy] = [one_run(given, policy, seed, runs) for seed in range(given.seeds)]
-            if not given.json:
-                print_row(policy, table[policy])
+            sys.stderr.write(f"{policy}: {given.seeds} runs done\n")
     if given.json:
         sys.stdout.write(json.dumps(table) + "\n")
+        return
+    maximize = load_task(Path(given.task)).spec.maximize
+    ranked = sorted(table, key=lambda policy: middle(table[policy]), reverse=maximize)
+    sys.stdout.write(markdown.table(
+        ["policy", "median best", "times the seed", "best of each seed", "seconds"],
+        (shown(policy, table[policy]) for policy in ranked)))
 
 
-def print_row(policy: str, rows: list[dict[str, float]]) -> None:
-    """The best of each seed, and what lies between."""
+def middle(rows: list[dict[str, float]]) -> float:
+    """The median over seeds of a run's best score."""
+    return median(row["best"] for row in rows)
+
+
+def shown(name: str, rows: list[dict[str, float]]) -> list[str]:
+    """A row: the best of each seed, and what lies between."""
     scores = [row["best"] for row in rows]
-    sys.stdout.write(
-        f"{policy:<12} median {median(scores):.6f}  x seed {median(scores) / rows[0]['seed']:.3f}"
-        f"  each {' '.join(f'{score:.4f}' for score in scores)}"
-        f"  seconds {median(row['seconds'] for row in rows):.1f}\n")
-    sys.stdout.flush()
+    return [name, f"{middle(rows):.4f}", f"{middle(rows) / rows[0]['seed']:.3f}",
+            " ".join(f"{score:.4f}" for score in scores),
+            f"{median(row['seconds'] for row in rows):.1f}"]
 
 
 def one_run(given: argparse.Namespace, policy: str, seed: int, runs: str) -> dict[str, float]:
     """One `evolve run`; its seed's score, best score and whole wall time."""
     started = time.perf_counter()
     done = subprocess.run(
-        ["evolve", "run", given.task, "--policy", policy, "--seed", str(seed), "--runs-dir", runs,
-         "--max-variants", str(given.max_variants), "--sandbox", given.sandbox, "--window",
-         str(given.window), "--json"],
+        [str(Path(sys.executable).parent / "evolve"), "run", given.task, "--policy", policy, "--seed",
+         str(seed), "--runs-dir", runs, "--max-variants", str(given.max_variants), "--sandbox",
+         given.sandbox, "--window", str(given.window), "--json"],
         capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"evolve run failed: {done.stderr}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -215,8 +216,10 @@ def parse_dollars(text: str) -> float:
     try:
         value = float(text.lower().removesuffix("usd").removeprefix("$").strip())
     except ValueError:
-        value = -1.0
-    if not 0 < value < 1e9:
+        value = math.nan
+    if value <= 0:
+        raise ConfigError(f"{text!r}: an amount of money must be over 0", "write for example 5usd")
+    if not value < 1e9:
         raise ConfigError(f"{text!r} is no amount of money", "write for example 5usd or 0.50usd")
     return value
 

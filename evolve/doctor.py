@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from evolve.alone import alone
 from evolve.config import load_keys, resolve
 from evolve.errors import EvolveError
-from evolve.evaluation import Evaluator
-from evolve.launch import open_evaluator, score_seed
+from evolve.evaluation import Evaluator, Verdict, confined
 from evolve.llm import Ask, Client, check_key, local_models, parse_model
-from evolve.tasks import Task, load_task
+from evolve.opening import open_evaluator, score_seed
+from evolve.tasks import SPLITS, Task, load_task
 from evolve.tasks.peers.packages import packages_of
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
 from sandbox.contract import QUICK, broken_promises
@@ -44,13 +45,14 @@ async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], no
     providers = [await _provider(name, note) for name in names]
     if sandbox == "auto" and any(finding.state == "ok" for finding in providers):
         providers = [_soften(finding) for finding in providers]
-    findings += providers
+    findings += [*providers, _scorers()]
     if sandbox != "auto" and providers[0].state != "fail":
         findings.append(await keeps_the_contract(sandbox))
     load_keys()
     findings += [await _model(text, note) for text in models]
     if task_dir is not None:
-        findings += [*_requirements(task_dir, fix), *await _task(task_dir, sandbox, note)]
+        findings += [*_requirements(task_dir, fix),
+                     *await _task(task_dir, sandbox, note, models)]
     return findings
 
 
@@ -64,6 +66,13 @@ async def keeps_the_contract(name: str) -> Finding:
         return Finding("fail", f"sandbox {name} breaks {len(broken)} of {len(QUICK)} promises: "
                        + "; ".join(broken), "do not trust scores from it")
     return Finding("ok", f"sandbox {name} keeps {len(QUICK)} promises of its contract")
+
+
+def _scorers() -> Finding:
+    if confined.works():
+        return Finding("ok", "scorers have no network and change no file of this machine")
+    return Finding("warn", "scorers run as you, with your files and network, where bubblewrap does not "
+                           "work", "apt-get install bubblewrap")
 
 
 def _python() -> Finding:
@@ -140,14 +149,32 @@ def _requirements(folder: Path, fix: bool) -> list[Finding]:
     return [Finding("ok", f"wrote {names} into {path}")]
 
 
-async def _task(folder: Path, sandbox: str, note: Note) -> list[Finding]:
+async def _task(folder: Path, sandbox: str, note: Note, models: Sequence[str]) -> list[Finding]:
     try:
         task = load_task(folder)
+        settings = resolve({"model": tuple(models)}, task.spec.run, folder / "task.toml").settings
         with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
-            async with open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator:
-                return [Finding("ok", f"task {task.spec.name}"), *await _seed(task, evaluator)]
+            async with (open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator,
+                        alone(evaluator, settings, note) as proposal):
+                found = _agent(evaluator.task, await score_seed(evaluator, proposal)) \
+                    if proposal is not None else await _seed(task, evaluator)
+                return [Finding("ok", f"task {task.spec.name}"), *found]
     except (EvolveError, SandboxError) as error:
         return [Finding("fail", error.message, error.hint)]
+
+
+def _agent(task: Task, verdict: Verdict) -> list[Finding]:
+    """The seed is an agent, so its score may differ from time to time."""
+    counts = {split: len(task.spec.cases_of(split)) for split in SPLITS}
+    seconds = sum(row.seconds for row in verdict.rows) / len(verdict.rows)
+    findings = [
+        Finding("ok", "cases: " + ", ".join(f"{count} {split}" for split, count in counts.items())),
+        Finding("ok", f"the seed can still change a repository, and scores {verdict.score:.3f} on "
+                f"{len(verdict.rows)} cases, {seconds:.1f} s each")]
+    if not counts["select"] or not counts["heldout"]:
+        findings.append(Finding("warn", "no case is kept for the choice of the best, or for the end",
+                                'give some cases split = "select" and some "heldout"'))
+    return findings
 
 
 async def _seed(task: Task, evaluator: Evaluator) -> list[Finding]:

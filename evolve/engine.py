@@ -12,13 +12,14 @@ from evolve.config import Settings
 from evolve.deciding import Decider, plan_proposals
 from evolve.errors import EvolveError, RunError
 from evolve.evaluation import Evaluator, Verdict
+from evolve.events import SIGNS
 from evolve.interrupt import Interrupt
 from evolve.llm import OutOfBudget
 from evolve.operators import Rejected
 from evolve.order import ByNumber, Order
 from evolve.pace import SMOOTHING, Pace
 from evolve.progress import Listener, Progress
-from evolve.proposer import Proposer, Stored
+from evolve.proposer import DUPLICATE, Proposer, Stored
 from evolve.pulse import Pulse
 from evolve.recorder import Recorder
 from evolve.search import Evaluate, Expand, Skip, Stop
@@ -61,7 +62,8 @@ class Engine:
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt, self.order = listener, interrupt, order
         self._stopping = Stopping(settings, recorder.rejections_at_end())
-        self._pace, self._pulse = Pace(settings.workers, model_slots), Pulse()
+        self._pace, self._pulse = Pace(
+            settings.workers, model_slots, self.task.spec.agent is not None), Pulse()
         self._waiting: dict[int, Ended] = {}  # ended, but not yet their turn
         self._running = self._proposing = 0
         self._next = 1
@@ -71,6 +73,7 @@ class Engine:
         self._evaluations = asyncio.Semaphore(settings.workers)
         self._turns = asyncio.Lock()
         self._seen: dict[int, int] = {}  # how many were scored when it was decided
+        self._told: set[tuple[str, str]] = set()  # signs of agents
         self._stalls, self._staleness, self._stalled = 0, 0.0, False
 
     async def run(self) -> str:
@@ -276,7 +279,7 @@ class Engine:
             started = time.monotonic()
             self.recorder.evaluating(proposal)
             verdict = await self.evaluator.evaluate(stored.files, cases,
-                                                    self.recorder.attempt_of(proposal))
+                                                    self.recorder.attempt_of(proposal), proposal)
         if verdict.failed is not None and self._pulse.stood_still_since(started):
             raise ProviderFault("this process stood still meanwhile; the result says nothing")
         self._pace.evaluated(time.monotonic() - started)
@@ -323,20 +326,33 @@ class Engine:
         self._stopping.rejections = self._stopping.rejections + 1 if rejected else 0
         age = len(self.recorder.snapshot) - self._seen.pop(done.number, len(self.recorder.snapshot))
         self._staleness += SMOOTHING * (age - self._staleness)
+        await self._tell_signs(ended)
         if done.state is not State.EVALUATED:
             self.listener.finished(done, score, self.progress())
+
+    async def _tell_signs(self, ended: Ended) -> None:
+        """An agent that reached for what it must not have is told of at once, once for each sign."""
+        rows = ended.verdict.rows if ended.verdict is not None else ()
+        one = ended.proposal
+        variant = one.parents[0] if one.operator == EVALUATE else one.id
+        found = {(variant, str(row.metrics[SIGNS])) for row in rows if SIGNS in row.metrics}
+        for _, signs in sorted(found - self._told):
+            await self.recorder.note(SIGNS, {"variant": variant, "signs": signs})
+            self.listener.waiting(f"{variant[:8]}: a sign that a person should look at: {signs}")
+        self._told |= found
 
     async def _written(self, ended: Ended) -> tuple[Proposal, float | None]:
         proposal, verdict = ended.proposal, ended.verdict
         if ended.rejected is not None:
             why = ended.rejected
-            return await self.recorder.reject(proposal, why.reason, why.message), None
+            return await self.recorder.reject(proposal, why.reason, why.message, why.note), None
         assert verdict is not None and ended.stored is not None
         if proposal.operator == EVALUATE:
             return await self.recorder.learn(proposal, verdict.rows), None
         known = self.order.late(proposal)
         if known is not None:
-            return await self.recorder.reject(proposal, "duplicate", f"the same files as {known}"), None
+            return await self.recorder.reject(proposal, DUPLICATE, f"the same files as {known}",
+                                              ended.stored.proposal.note), None
         if verdict.failed is not None:
             rows = () if ended.kept else verdict.rows
             return await self.recorder.fail(proposal, verdict.failed, rows), None

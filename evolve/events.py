@@ -9,6 +9,7 @@ RunEvent
 ├── Asked                    a model call ended
 ├── Learned                  a decision to evaluate ended
 ├── Waited, Noted, Steered   the machine failed; notes were taken; a person stepped in
+├── Signs                    an agent did what a person should look at
 └── Other                    a kind that this version does not know
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 from archive import STEERED, ArchiveReader, Event, Proposal, State
 
 AT_ONCE = 1000
+SIGNS = "signs"  # an event, and in the metrics of a row
 
 
 @dataclass(frozen=True)
@@ -132,27 +134,36 @@ class Steered(RunEvent):
 
 
 @dataclass(frozen=True)
+class Signs(RunEvent):
+    """An agent reached for what it must not have, as it seems."""
+
+    variant: str
+    signs: str
+
+
+@dataclass(frozen=True)
 class Other(RunEvent):
     """A kind that this version does not know."""
 
     name: str
 
 
-def events_after(archive: ArchiveReader, event: int, limit: int = AT_ONCE) -> list[RunEvent]:
-    """What happened after an event, the oldest first, at most `limit`."""
-    rows = archive.events_between(event, limit)
-    ended = [row.proposal for row in rows if row.proposal and row.kind in _ENDS]
+def events_after(archive: ArchiveReader, event: int, limit: int = AT_ONCE,
+                 kinds: Sequence[str] = ()) -> list[RunEvent]:
+    """What happened after an event, the oldest first, at most `limit`; of some kinds or of all."""
+    rows = archive.events_between(event, limit, kinds)
+    ended = [row.proposal for row in rows if row.proposal and row.kind in ENDS]
     known = {proposal.id: proposal for proposal in archive.some(ended)} if ended else {}
     scores = archive.scores(wanted=ended) if ended else {}
     return [_typed(row, known, scores) for row in rows]
 
 
-def follow(archive: ArchiveReader, event: int, over: Callable[[], bool], pause_s: float = 0.25
-           ) -> Iterator[Sequence[RunEvent]]:
+def follow(archive: ArchiveReader, event: int, over: Callable[[], bool], pause_s: float = 0.25,
+           kinds: Sequence[str] = ()) -> Iterator[Sequence[RunEvent]]:
     """What happens from here on, batch by batch; ends once `over` and everything was given."""
     while True:
         ending = over()  # asked first: what is written before it is still given
-        found = events_after(archive, event)
+        found = events_after(archive, event, kinds=kinds)
         if found:
             event = found[-1].id
             yield found
@@ -162,7 +173,7 @@ def follow(archive: ArchiveReader, event: int, over: Callable[[], bool], pause_s
             time.sleep(pause_s)
 
 
-_ENDS = (State.SCORED.value, State.FAILED.value, State.REJECTED.value)
+ENDS = (State.SCORED.value, State.FAILED.value, State.REJECTED.value)
 _MOVES = (State.PROPOSED.value, State.EVALUATING.value)
 
 
@@ -170,7 +181,7 @@ def _typed(row: Event, known: Mapping[str, Proposal], scores: Mapping[str, float
     data, proposal = row.data, row.proposal
     if proposal is None:
         return _of_the_run(row)
-    if row.kind in _ENDS and proposal in known:
+    if row.kind in ENDS and proposal in known:
         return _finished(row, known[proposal], scores.get(proposal))
     if row.kind == "planned":
         return Planned(row.id, row.at, proposal, int(data.get("number", 0)))
@@ -198,6 +209,8 @@ def _of_the_run(row: Event) -> RunEvent:
         return Noted(row.id, row.at, int(data["number"]), str(data["text"]))
     if row.kind == STEERED:
         return _steered(row)
+    if row.kind == SIGNS:
+        return Signs(row.id, row.at, str(data["variant"]), str(data["signs"]))
     return Other(row.id, row.at, row.kind)
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archive import Proposal
+from archive import Call, Proposal
 from evolve.config import Resolved, Settings
-from evolve.errors import UsageError
+from evolve.errors import RunError, UsageError
 from evolve.interrupt import Interrupt
 from evolve.launch import Outcome, start_run
-from evolve.llm import OutOfBudget, counter_for, parse_model, price_of
+from evolve.llm import Episode, OutOfBudget, counter_for, parse_model, price_of
 from evolve.progress import Progress
 from evolve.proposer import Answered
 from evolve.run import RunFolder
@@ -52,6 +52,18 @@ class _Listening:
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
 
+    async def stored_steps(self, proposal: Proposal, episode: Episode) -> dict[int, Call]:
+        return {}
+
+    def step_bound(self, proposal: Proposal, messages: Messages, reply_tokens: int
+                   ) -> tuple[int, float]:
+        return 0, 0.0
+
+    async def step(self, proposal: Proposal, episode: Episode, number: int, messages: Messages,
+                   reply_tokens: int, temperature: float | None) -> Call:
+        self.asked = self.asked or (proposal, messages)
+        raise OutOfBudget("nothing is sent in a dry run")
+
 
 class _Quiet:
     """A view that passes notes on and shows nothing else."""
@@ -83,8 +95,12 @@ async def dry_run(task: Task, resolved: Resolved, note: Callable[[str], None]) -
     with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
         settings = resolved.settings.model_copy(update={
             "runs_dir": Path(folder), "embedding": None})
-        await start_run(task, dataclasses.replace(resolved, settings=settings), None, _Quiet(note),
-                        Interrupt(), listening)
+        try:
+            await start_run(task, dataclasses.replace(resolved, settings=settings), None, _Quiet(note),
+                            Interrupt(), listening)
+        except RunError:
+            if listening.asked is None:  # else it is the seed of agents that asked, and got nothing
+                raise
     if listening.asked is None:
         raise UsageError("the run ended before it asked a model", "look at its operators and limits")
     proposal, messages = listening.asked

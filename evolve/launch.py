@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import aclosing, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,17 +18,18 @@ from archive import (
     PERSON,
     SEED,
     Archive,
+    ArchiveError,
     ArchiveReader,
     CodeStore,
     Proposal,
     State,
     derive_id,
 )
-from evolve import __version__
+from evolve.agents import AgentEvaluator
 from evolve.config import Resolved, Settings, load_keys, user_file
 from evolve.deciding import Decider, PolicyDecider
 from evolve.engine import Engine, above_ceiling
-from evolve.errors import ConfigError, RunError, TaskError, UsageError
+from evolve.errors import ConfigError, EvolveError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
 from evolve.inbox import Inbox
 from evolve.interrupt import Interrupt
@@ -47,9 +49,10 @@ from evolve.llm import (
     price_of,
 )
 from evolve.notes import NoteTaker
+from evolve.opening import open_evaluator, score_seed
 from evolve.operators import Operator, make_operator
 from evolve.operators.person import Person
-from evolve.operators.prompting import Prompts
+from evolve.operators.templates import Prompts
 from evolve.order import AsFinished, ByNumber, Order
 from evolve.progress import Listener, Progress
 from evolve.proposer import Asker, Gate, Proposer
@@ -59,13 +62,11 @@ from evolve.run import RunFolder, create_run, write_run_toml
 from evolve.search import OperatorMix, make_frame, make_search
 from evolve.steering import Steward
 from evolve.tasks import Task
-from sandbox import Limits, Pool, ProviderFault, SandboxSpec, prepare_provider
-from sandbox.rootfs import packages_folder
+from sandbox import SandboxError
 
 WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
 WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}
 SCRIPTED_MODEL, SCRIPTED_WINDOW = "/scripted", 32
-_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -95,56 +96,6 @@ class View(Listener, Protocol):
         """It has stopped."""
 
 
-def sandbox_spec(task: Task) -> SandboxSpec:
-    """What the task asks of its sandbox."""
-    given, environment = task.spec.limits, task.spec.environment
-    limits = Limits(
-        time_s=given.time_s, memory_bytes=given.memory_mb * _MIB, processes=given.processes,
-        cpus=given.cpus, output_bytes=given.output_kb * 1024, disk_bytes=given.disk_mb * _MIB)
-    image = environment.image
-    if image is not None and Path(image).name == "Dockerfile":  # the task's own, built here
-        image = str(task.folder / image)
-    return SandboxSpec(limits, environment.packages, environment.tools, environment.preload,
-                       image, environment.isolation == "fresh")
-
-
-@asynccontextmanager
-async def open_evaluator(task: Task, sandbox: str, workers: int, log: Path,
-                         note: Callable[[str], None], secret: int | None = None
-                         ) -> AsyncIterator[Evaluator]:
-    """A prepared sandbox and scorer. Raises `SandboxUnavailable`; nothing falls back in silence."""
-    choice = await prepare_provider(sandbox, sandbox_spec(task), note)
-    for reason in choice.passed_over:
-        note(f"sandbox: {choice.provider.name} is used ({reason})")
-    if not choice.provider.isolates:
-        note("sandbox: local isolates NOTHING: candidates run as you, with your files and network")
-    wanted = task.spec.environment.scorer_packages
-    packages = await asyncio.to_thread(packages_folder, wanted, note) if wanted else None
-    for warning in task.warnings:
-        note(f"task: {warning}")
-    evaluator = Evaluator(task, Pool(choice.provider, workers), log, packages, secret, note)
-    try:
-        yield evaluator
-    finally:
-        await evaluator.close()
-
-
-async def score_seed(evaluator: Evaluator) -> Verdict:
-    """Score the seed before anything is spent. Raises `TaskError` when it has no score."""
-    task = evaluator.task
-    try:
-        verdict = await evaluator.evaluate(task.seed, task.spec.cases_of("search"))
-    except ProviderFault as fault:
-        raise RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor"
-                       ) from None
-    if verdict.failed is not None:
-        row = verdict.failed
-        log = f"\n{row.log.strip()}" if row.log.strip() else ""
-        raise TaskError(f"the seed fails on case {row.case} ({row.reason}): {row.message}{log}",
-                        f"mend the task, then: evolve eval {task.folder}")
-    return verdict
-
-
 async def start_run(task: Task, resolved: Resolved, name: str | None, view: View,
                     interrupt: Interrupt, asker: Asker | None = None) -> Outcome:
     """A new run on a task; `asker` answers instead of its models."""
@@ -152,6 +103,8 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     if settings.scorer_seed is None:
         settings = settings.model_copy(update={"scorer_seed": draw_secret()})
     settings = settings.model_copy(update={"window": window_of(settings)})
+    if asker is None:
+        require_model(task, settings)
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_search(settings, mix)  # a wrong name is found before the sandbox is built
@@ -160,11 +113,13 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
                                   view.note, settings.scorer_seed) as evaluator:
-            verdict = await score_seed(evaluator)
+            task = evaluator.task
+            # What an agent asks on the way belongs to a run, so it is scored when there is one.
+            verdict = None if task.spec.agent else await score_seed(evaluator)
             facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
             run = create_run(settings.runs_dir, name, task, settings,
                              lambda new: Recorder.create(new.database, new.code, facts))
-            with run.lock():
+            with run.lock(), _gone_unless_begun(run):
                 await evaluator.move_to(run.task(), run.scorer_log)
                 return await _work(run, evaluator, verdict, view, interrupt, asker=asker)
 
@@ -176,13 +131,14 @@ async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
         raise UsageError(f"{run.name} is a replay of {run.replay_of}; it can't go its own way",
                          f"replay it anew: evolve replay {run.replay_of} --name NAME")
     task = run.task()
+    if run.task_changed(task):
+        view.note(f"the task at {run.source} has changed since: this run keeps its own copy; a new "
+                  "run takes the new one")
     await check_models(run.settings.model_copy(update=changes))
     with run.lock():
         if changes:
-            settings = run.settings.model_copy(update=changes)
-            facts = {"task": run.task_name, "evaluator": run.evaluator_hash, "version": __version__}
-            write_run_toml(run.path, facts, settings)
-            run = RunFolder(run.path, run.task_name, settings, run.evaluator_hash)
+            run = replace(run, settings=run.settings.model_copy(update=changes))
+            write_run_toml(run)
         async with open_evaluator(task, run.settings.sandbox, run.settings.workers,
                                   run.scorer_log, view.note, run.settings.scorer_seed
                                   ) as evaluator:
@@ -204,13 +160,27 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
         facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
         run = create_run(settings.runs_dir, name, task, settings,
                          lambda new: Recorder.create(new.database, new.code, facts), source.name)
-        with run.lock():
+        with run.lock(), _gone_unless_begun(run):
             await evaluator.move_to(run.task(), run.scorer_log)
             outcome = await _work(run, evaluator, None, view, interrupt, record)
     reader = ArchiveReader.open(run.database)
     differences = record.differences(reader)
     reader.close()
     return outcome, differences
+
+
+@contextmanager
+def _gone_unless_begun(run: RunFolder) -> Iterator[None]:
+    """A new run that fails before it has a proposal leaves no folder: there is nothing to resume."""
+    try:
+        yield
+    except Exception:
+        with suppress(ArchiveError, OSError):  # the machine may have failed: the first error counts
+            with closing(ArchiveReader.open(run.database)) as reader:
+                begun = bool(reader.proposals(short=True))
+            if not begun:
+                shutil.rmtree(run.path)
+        raise
 
 
 async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, view: View,
@@ -222,6 +192,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
                         task.spec.maximize, make_frame(task, run.settings),
                         run.settings.patience_s, view.waiting)
     interrupt.watch(run.stop_file)
+    failed: str | None = None
     try:
         recorder.archive.expire_calls()
         asked = record is None and asker is None
@@ -229,11 +200,15 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
         served = run.settings if asked else run.settings.model_copy(update=nobody)
         recorded = None if record is None else RecordedCaller(record.calls)
         async with (local_models(served, view.note) as addresses,
-                    aclosing(Caller(run.settings, recorder, view.waiting, addresses)) as caller):
-            recorder.vectors.embedder = make_embedder(run.settings, recorded or asker or caller)
+                    aclosing(Caller(run.settings, recorder, view.waiting, addresses,
+                                    lambda: interrupt.requested)) as caller):
+            answering = recorded or asker or caller
+            recorder.vectors.embedder = make_embedder(run.settings, answering)
+            if isinstance(evaluator, AgentEvaluator):
+                evaluator.connect(answering, run.settings.reply_tokens, run.settings.patience_s)
             await _ensure_seed(recorder, evaluator, verdict)
             engine = _make_engine(run.settings, Inbox(run.inbox), recorder, evaluator, view,
-                                  interrupt, record, recorded or asker or caller)
+                                  interrupt, record, answering)
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
             view.launched(run, task, engine.progress())
             stopped = await engine.run()
@@ -241,8 +216,11 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
         seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
         outcome = Outcome(run, stopped, engine.progress(), seed_score)
         await recorder.tidy()
+    except (EvolveError, SandboxError, ArchiveError) as error:
+        failed = error.message
+        raise
     finally:
-        await recorder.close()
+        await recorder.close(failed)
     view.done(outcome, task)
     return outcome
 
@@ -267,7 +245,8 @@ def _make_engine(settings: Settings, inbox: Inbox, recorder: Recorder, evaluator
         order = make_order(settings, recorder, None)
     prompts = make_prompts(evaluator.task, settings)
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
-                        settings.repairs, _gate_of(settings) if record is None else None)
+                        settings.repairs, _gate_of(settings) if record is None else None,
+                        evaluator.workshop.edit if isinstance(evaluator, AgentEvaluator) else None)
     notes = None
     if asks and record is None and settings.notes != "off":
         notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, settings.window or 0,
@@ -321,7 +300,8 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
     if len(recorder.snapshot):
         return
     task = evaluator.task
-    verdict = verdict or await score_seed(evaluator)
+    if verdict is None and task.spec.agent is None:
+        verdict = await score_seed(evaluator)
     begun = recorder.unfinished()
     if begun:
         seed = begun[0]
@@ -332,8 +312,15 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
     if seed.tree is None:
         tree = await recorder.tree_of(task.seed)
         seed = await recorder.propose(seed, tree, "the seed")
+    verdict = verdict or await score_seed(evaluator, seed)
     await recorder.score(seed, task.seed, verdict.score, verdict.rows,
                          above_ceiling(task, verdict.score))
+
+
+def require_model(task: Task, settings: Settings) -> None:
+    """Raises `ConfigError` for agents without a model to ask."""
+    if task.spec.agent is not None and not settings.model:
+        raise ConfigError(f"the agents of {task.spec.name} need a model", "give one: --model NAME")
 
 
 async def check_models(settings: Settings) -> None:

@@ -87,8 +87,7 @@ class Variants(Sequence[Variant]):
         try:
             import pandas
         except ImportError:
-            raise PrerequisiteError("pandas is not installed",
-                                    "pip install 'evolutionary-code-search[pandas]'") from None
+            raise PrerequisiteError("pandas is not installed", "pip install pandas") from None
         measures = Browser(self._run.archive).measures()
         rows = [node._asdict() | {f"measure.{name}": value for name, value
                                   in measures.get(node.id, {}).items()} for node in self._nodes]

@@ -12,7 +12,7 @@ import asyncio
 
 from archive import Note, Snapshot, derive_id
 from evolve.llm import ModelError, OutOfBudget
-from evolve.operators.prompting import Prompts
+from evolve.operators.templates import Prompts
 from evolve.proposer import Asker
 from evolve.recorder import Recorder
 from evolve.search.statistics import statistics

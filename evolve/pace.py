@@ -13,12 +13,16 @@ class Pace:
 
     With evaluations of e seconds on w workers and replies after m seconds, w/e are evaluated a second,
     so w/e * m calls must be on their way. Until both are known, all that is allowed.
+
+    `dear`: a proposal is itself work in a box, as an agent's is. Then there are no more under way than
+    workers: what is decided ahead does not know what came of the same parent meanwhile, and is often
+    the same once more.
     """
 
-    def __init__(self, workers: int, model_calls: int) -> None:
+    def __init__(self, workers: int, model_calls: int, dear: bool = False) -> None:
         # More proposals than calls: some are on their way to their call, or from it.
         calls = model_calls or workers
-        self._workers, self._calls = workers, calls + calls // 4
+        self._workers, self._calls, self._dear = workers, calls + calls // 4, dear
         self._propose_s: float | None = None
         self._evaluate_s: float | None = None
 
@@ -43,6 +47,8 @@ class Pace:
 
         Each worker may have one more child ready than it runs: it never waits, and the queue is short.
         """
+        if self._dear:
+            return proposing + proposed < self._workers
         if proposing >= self._calls:
             return False
         return proposing + proposed < 2 * self._workers + self.feeding

@@ -36,4 +36,4 @@ class Listener(Protocol):
         """A proposal is scored, failed or rejected."""
 
     def waiting(self, message: str) -> None:
-        """The machine failed; the run waits and tries again."""
+        """The machine failed; the run waits and tries again. Or something else to know at once."""

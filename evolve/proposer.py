@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from archive import JUDGE, PERSON, Evaluation, Proposal, hint_text
+from archive import JUDGE, PERSON, Evaluation, Proposal, State, hint_text
 from evolve.evaluation import Verdict
-from evolve.llm import SHARED, ModelError, ModelFault, OutOfBudget, as_text
+from evolve.llm import SHARED, ModelError, ModelFault, OutOfBudget, StepAsker, as_text
 from evolve.operators import (
     Ask,
+    Attempt,
     Child,
     Context,
     Evidence,
     Lesson,
+    LetWork,
     Operator,
+    Parent,
     Rejected,
     Reply,
     Tried,
 )
 from evolve.operators.checks import check_child
-from evolve.operators.prompting import Prompts
+from evolve.operators.templates import Prompts
 from evolve.order import SETTLED, Order
 from evolve.recorder import Recorder
-from evolve.tasks import Task
+from evolve.tasks import Produced, Task, Work
+from evolve.turns import Turns
 
 LOG_CHARS = 1500
+DUPLICATE = "duplicate"
 
 
 class Answered(Protocol):
@@ -41,13 +46,17 @@ class Answered(Protocol):
     def finish_reason(self) -> str | None: ...
 
 
-class Asker(Protocol):
+class Asker(StepAsker, Protocol):
     """Who answers for the models: a caller within its budget, or a record."""
 
     async def ask(self, proposal: Proposal, round_: int, messages: list[dict[str, str]],
                   model: str | None = None) -> Answered: ...
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]: ...
+
+
+Editor = Callable[[Proposal, int, Mapping[str, bytes], Work], Awaitable[Produced]]
+"""(proposal, attempt, agent, work) -> what the agent left behind. Waits out a machine's faults."""
 
 
 class Gate(NamedTuple):
@@ -69,11 +78,13 @@ class Proposer:
 
     def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
                  recorder: Recorder, asker: Asker | None, order: Order,
-                 prompts: Prompts | None = None, repairs: int = 1, gate: Gate | None = None) -> None:
-        self._gate = gate or Gate()
+                 prompts: Prompts | None = None, repairs: int = 1, gate: Gate | None = None,
+                 editor: Editor | None = None) -> None:
+        self._gate, self._editor = gate or Gate(), editor
         self._prompts, self._repairs = prompts or Prompts(), repairs
         self.task, self._seed, self._operators = task, seed, operators
         self._recorder, self._asker, self._order = recorder, asker, order
+        self._turns = Turns()
 
     async def propose(self, proposal: Proposal) -> Stored:
         """Make and store the child; a model's unusable answer is fed back once. Raises `Rejected`."""
@@ -84,7 +95,10 @@ class Proposer:
             asked = self._operators[proposal.operator].needs_model and self._repairs > 0
             if not asked or why.reason == "prompt":
                 raise
-            again = replace(context, repair=why.message, rng=self._rng(proposal))
+            known = Attempt(why.note, f"{why.reason}: {why.message}")
+            evidence = replace(context.evidence, attempts=(known, *context.evidence.attempts))
+            again = replace(context, repair=why.message, rng=self._rng(proposal), evidence=evidence,
+                            known=why.reason == DUPLICATE)
             return await self._store(proposal, again, 1)
 
     async def repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
@@ -99,7 +113,8 @@ class Proposer:
         context = await self._context(proposal)
         rows = tuple(replace(row, reason=row.reason or "replaced") for row in verdict.rows)
         try:
-            return await self._store(proposal, replace(context, repair=problem), 1, rows)
+            return await self._store(proposal, replace(context, repair=problem, note=proposal.note),
+                                     1, rows)
         except Rejected:
             return None  # the first child stands, and has failed
 
@@ -107,16 +122,24 @@ class Proposer:
                      rows: tuple[Evaluation, ...] = ()) -> Stored:
         """`rows` are those of the child that is replaced; they are kept in the same transaction."""
         child: Child = await self._operators[proposal.operator].propose(context)
+        try:
+            tree = await self._checked(proposal, context, child, round_)
+        except Rejected as why:
+            raise Rejected(why.reason, why.message, child.note) from None
+        return Stored(await self._recorder.propose(proposal, tree, child.note, rows),
+                      child.files)
+
+    async def _checked(self, proposal: Proposal, context: Context, child: Child, round_: int) -> str:
+        """The child's tree: changed, new and within bounds. Raises `Rejected`."""
         check_child(self.task, context.parents, child)
         tree = await self._recorder.tree_of(child.files)
         if tree == proposal.tree:
             raise Rejected("unchanged", "the repair gives the same files again")
         known = self._order.early(proposal, tree, round_)
         if known is not None:
-            raise Rejected("duplicate", f"the same files as {known}, which was tried before")
+            raise Rejected(DUPLICATE, f"the same files as {known}, which was tried before")
         await self._check_novelty(proposal, context, child, round_)
-        return Stored(await self._recorder.propose(proposal, tree, child.note, rows),
-                      child.files)
+        return tree
 
     async def _check_novelty(self, proposal: Proposal, context: Context, child: Child, round_: int
                              ) -> None:
@@ -148,12 +171,17 @@ class Proposer:
         return "DIFFERENT" in answer.text.upper() and "SAME" not in answer.text.upper()
 
     async def _context(self, proposal: Proposal) -> Context:
-        parents = tuple([await self._recorder.parent(parent) for parent in proposal.parents])
+        parents = tuple([await self._known(proposal, parent) for parent in proposal.parents])
         rng = self._rng(proposal)
         if not self._operators[proposal.operator].needs_model:
             return Context(self.task, parents, rng, ask=self._ask_for(proposal))
         return Context(self.task, parents, rng, await self._evidence(proposal),
-                       self._ask_for(proposal), prompts=self._prompts)
+                       self._ask_for(proposal), prompts=self._prompts,
+                       let_work=self._work_for(proposal))
+
+    async def _known(self, proposal: Proposal, variant: str) -> Parent:
+        """A variant as the decision knew it."""
+        return await self._recorder.parent(variant, proposal.seen)
 
     def _rng(self, proposal: Proposal) -> np.random.Generator:
         """The proposal's own, or that of those who share its prompt.
@@ -166,16 +194,29 @@ class Proposer:
     async def _evidence(self, proposal: Proposal) -> Evidence:
         """What was known when it was decided, whatever has happened since."""
         decided = proposal.decision
-        inspirations = [await self._recorder.parent(found) for found in decided.get("inspirations", ())]
+        inspirations = [await self._known(proposal, found) for found in decided.get("inspirations", ())]
         failures = [await self._recorder.proposal(found) for found in decided.get("failures", ())]
-        tried = [await self._recorder.parent(found) for found in decided.get("tried", ())]
-        lessons = [Lesson(await self._recorder.parent(before), await self._recorder.parent(after))
+        tried = [await self._known(proposal, found) for found in decided.get("tried", ())]
+        lessons = [Lesson(await self._known(proposal, before), await self._known(proposal, after))
                    for before, after in decided.get("lessons", ())]
+        attempts = [_attempt(await self._recorder.proposal(found))
+                    for found in decided.get("attempts", ())]
         notes, hints = decided.get("notes"), decided.get("hints")
         return Evidence(tuple(inspirations), tuple(failures), tuple(lessons),
                         tuple(Tried(child.proposal.note, child.score) for child in tried),
                         "" if notes is None else await self._recorder.notes(notes),
-                        "" if hints is None else hint_text(self._recorder.archive, hints))
+                        "" if hints is None else hint_text(self._recorder.archive, hints),
+                        tuple(attempts))
+
+    def _work_for(self, proposal: Proposal) -> LetWork | None:
+        editor = self._editor
+        if editor is None:
+            return None
+
+        async def let_work(attempt: int, agent: Mapping[str, bytes], work: Work) -> Produced:
+            return await editor(proposal, attempt, agent, work)
+
+        return let_work
 
     def _ask_for(self, proposal: Proposal) -> Ask:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
@@ -186,6 +227,14 @@ class Proposer:
                 if error.fault is ModelFault.PROMPT:
                     raise Rejected("prompt", error.message) from None
                 raise
+            await self._turns.turn()
             return Reply(answer.text, answer.finish_reason)
 
         return ask
+
+
+def _attempt(child: Proposal) -> Attempt:
+    """In words, without its score, which may be known better later on."""
+    if child.state is State.SCORED:
+        return Attempt(child.note, "better" if (child.improvement or 0.0) > 0.0 else "not better")
+    return Attempt(child.note, f"{child.reason}: {child.message}")

@@ -8,7 +8,7 @@ import gc
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 from archive import (
     EVALUATE,
     Archive,
+    ArchiveError,
     Call,
     CallState,
     CodeStore,
@@ -32,16 +33,17 @@ from archive import (
     StorageFull,
     StoredVector,
     embed,
+    learned_of,
     measure_code,
     measure_rows,
     pack_vector,
 )
 from evolve.operators import Parent
 from evolve.order import Trees
+from evolve.parents import Held, Parents
 from evolve.vectors import Vectors
 
 TIDY_EVERY = 2000
-PARENTS_AT_HAND = 512
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -62,14 +64,15 @@ class Recorder:
         self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
         self.replied = archive.replied()  # proposals that may be asked again and have a reply
         self._notes: dict[int, str] = {}
-        self._at_hand: dict[str, tuple[Mapping[str, bytes], list[Evaluation]]] = {}  # what parents need
         self.vectors = Vectors()
         self._since_tidy = 0
         with _without_collector():
             everything = archive.proposals(short=True)
             self.snapshot = Snapshot.load(archive, maximize, frame, everything)
             self._load(everything)
+        self._parents = Parents(self.snapshot, self._read_parent)
         self._sql = GroupCommit(archive, patience_s, waiting)
+        self._without_ref = dict(self._commits)  # as far as is known: those that have one get it again
         self._git_free = asyncio.Event()  # git's objects are not being packed
         self._git_free.set()
 
@@ -117,21 +120,16 @@ class Recorder:
         """Scored and failed ones, the seed left out."""
         return self.counts.get(State.SCORED, 0) + self.counts.get(State.FAILED, 0)
 
-    async def parent(self, proposal_id: str) -> Parent:
-        """A scored variant with its files and rows."""
-        proposal = self.snapshot.proposal(proposal_id)
-        if proposal_id not in self._at_hand:
-            rows = await self._in_sql(self.archive.evaluations, proposal_id)
-            self._have_at_hand(proposal_id, await self.files_of(proposal_id), rows)
-        files, seen = self._at_hand[proposal_id]
-        return Parent(proposal, files, self.snapshot.score_of(proposal_id), seen)
+    async def parent(self, proposal_id: str, seen: int) -> Parent:
+        """A scored variant with its files, and with the rows that a decision knew.
 
-    def _have_at_hand(self, proposal_id: str, files: Mapping[str, bytes], rows: Sequence[Evaluation]
-                      ) -> None:
-        while len(self._at_hand) >= PARENTS_AT_HAND:
-            del self._at_hand[next(iter(self._at_hand))]  # the oldest
-        self._at_hand[proposal_id] = files, [row for row in rows
-                                             if row.reason is None and row.split == "search"]
+        `seen` is the last event of the archive that the decision saw.
+        """
+        return await self._parents.known(proposal_id, seen)
+
+    async def _read_parent(self, variant: str) -> Held:
+        rows = await self._in_sql(learned_of, self.archive, variant)
+        return Held(await self.files_of(variant), rows)
 
     async def files_of(self, variant: str) -> Mapping[str, bytes]:
         """The files of a scored variant."""
@@ -191,7 +189,7 @@ class Recorder:
         parents = [self._commits[parent] for parent in proposal.parents]
         message = f"{proposal.operator} {proposal.id}\n\n{note}"
         stored = await self._in_git(self.code.commit_tree, tree, parents, message)
-        self._commits[proposal.id] = stored.commit
+        self._commits[proposal.id] = self._without_ref[proposal.id] = stored.commit
         if rows:
             self._attempts[proposal.id] = self.attempt_of(proposal) + 1
         await self._in_sql(self.archive.propose, proposal.id, stored.tree, stored.commit, note, rows,
@@ -227,7 +225,7 @@ class Recorder:
         done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
                        improvement=improvement, quarantined=quarantined, measures=measures)
         self.snapshot.add(done, score, rows, vector)
-        self._have_at_hand(proposal.id, files, rows)
+        self._parents.scored(proposal.id, files, rows)
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
             self.archive.score, proposal.id, () if kept_rows else rows, kept, novelty, improvement,
@@ -237,7 +235,7 @@ class Recorder:
     async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
         """More is known about a variant that was scored before."""
         self.snapshot.observe(decision.parents[0], rows)
-        self._at_hand.pop(decision.parents[0], None)
+        self._parents.learned(decision.parents[0])
         self.snapshot.last_event = await self._in_sql(
             self.archive.evaluated, decision.id, decision.parents[0], rows)
         return replace(decision, state=State.EVALUATED)
@@ -252,13 +250,14 @@ class Recorder:
             self.archive.fail, proposal.id, row.reason, row.message, row.log, rows)
         return replace(proposal, state=State.FAILED, reason=row.reason, message=row.message)
 
-    async def reject(self, proposal: Proposal, reason: str, message: str) -> Proposal:
+    async def reject(self, proposal: Proposal, reason: str, message: str, note: str = ""
+                     ) -> Proposal:
         """It is no variant, and its parents have no child."""
         self.snapshot.release(proposal.parents)
         self._count(proposal, State.REJECTED)
         self.snapshot.turn_away(replace(proposal, state=State.REJECTED, reason=reason))
         self.snapshot.last_event = await self._in_sql(
-            self.archive.reject, proposal.id, reason, message)
+            self.archive.reject, proposal.id, reason, message, note)
         return replace(proposal, state=State.REJECTED, reason=reason, message=message)
 
     def reserve(self, calls: Sequence[Call]) -> None:
@@ -318,16 +317,22 @@ class Recorder:
         best = self.snapshot.best()
         await self._git_free.wait()
         self._git_free.clear()
+        refs = dict(self._without_ref)
         try:
             await self._patiently(functools.partial(
-                asyncio.to_thread, self.code.tidy, dict(self._commits),
-                self._commits[best.id] if best else None))
+                asyncio.to_thread, self.code.tidy, refs, self._commits[best.id] if best else None))
+            self._without_ref = {name: commit for name, commit in self._without_ref.items()
+                                 if refs.get(name) != commit}
         finally:
             self._git_free.set()
 
-    async def close(self) -> None:
-        """Give threads and database back."""
+    async def close(self, failed: str | None = None) -> None:
+        """Give threads and database back; `failed` is the error that ended the run, put down for
+        `evolve status`. A machine that fails may not take it."""
         await self._sql.close()
+        if failed is not None:
+            with suppress(ArchiveError):
+                self.archive.note_event("stopped", {"reason": failed, "failed": True})
         self.archive.close()
 
     def _count(self, proposal: Proposal, state: State) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ import tomli_w
 
 from evolve import __version__
 from evolve.config import Settings, build_settings
-from evolve.errors import RunError, RunLocked, UsageError, did_you_mean
-from evolve.tasks import Task, load_task
+from evolve.errors import RunError, RunLocked, TaskError, UsageError, did_you_mean
+from evolve.tasks import CASES, NOT_COPIED, Task, load_task, with_cases
 
 _FRESH_NAMES = 100
 
@@ -38,6 +38,7 @@ class RunFolder:
     settings: Settings
     evaluator_hash: str
     replay_of: str | None = None
+    source: str | None = None  # the task's folder when the run began
 
     @property
     def name(self) -> str:
@@ -73,6 +74,29 @@ class RunFolder:
                              "began: its scores can't be compared",
                              "restore it, or begin a new run with the changed task")
         return task
+
+    def task_changed(self, task: Task) -> bool:
+        """Whether the folder that `task`, the run's copy, was made of scores otherwise by now.
+
+        One that is gone says nothing; one that can't be read as a task any more was changed.
+        """
+        try:
+            if self.source is None or not Path(self.source).is_dir():
+                return False
+            now = load_task(Path(self.source))
+            if task.made_cases is not None:  # they count in the hash, and only the copy has them
+                now = with_cases(now, task.made_cases)
+        except OSError:
+            return False
+        except TaskError:
+            return True
+        return now.evaluator_hash != self.evaluator_hash
+
+    def facts(self) -> dict[str, Any]:
+        """What run.toml says beside the settings."""
+        named = {"replay_of": self.replay_of, "source": self.source}
+        return {"task": self.task_name, "evaluator": self.evaluator_hash, "version": __version__} | {
+            key: value for key, value in named.items() if value is not None}
 
     def worker(self) -> str | None:
         """Who is at work on it now, in words; None when nobody is."""
@@ -116,24 +140,38 @@ def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
             path = Path(staging) / "run"
             (path / "logs").mkdir(parents=True)
             shutil.copytree(task.folder, path / "task",
-                            ignore=shutil.ignore_patterns("__pycache__", ".git"))
+                            ignore=shutil.ignore_patterns(*NOT_COPIED))
+            _complete_task(path / "task", task)
             (path / "lock").touch()
-            facts = {"task": task.spec.name, "evaluator": task.evaluator_hash, "version": __version__}
-            write_run_toml(path, facts | ({"replay_of": replay_of} if replay_of else {}), settings)
-            fill(RunFolder(path, task.spec.name, settings, task.evaluator_hash))
+            run = RunFolder(path, task.spec.name, settings, task.evaluator_hash, replay_of,
+                            str(task.folder))
+            write_run_toml(run)
+            fill(run)
             final = _give_name(path, runs_dir, name)
     except OSError as error:
         raise RunError(f"can't write to {runs_dir}: {error.strerror}",
                        "choose another place: --runs-dir DIR") from None
-    return RunFolder(final.resolve(), task.spec.name, settings, task.evaluator_hash)
+    return replace(run, path=final.resolve())
 
 
-def write_run_toml(path: Path, facts: dict[str, Any], settings: Settings) -> None:
+def _complete_task(copy: Path, task: Task) -> None:
+    """What the task does not hold itself: the agent that ships with us, and cases that were made."""
+    if task.made_cases is not None:
+        (copy / CASES).write_text(task.made_cases)
+    if task.peer is not None or (copy / "initial").exists():
+        return
+    for name, content in task.seed.items():
+        target = copy / "initial" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def write_run_toml(run: RunFolder) -> None:
     """Write run.toml whole or not at all."""
-    values = settings.model_dump(mode="json", exclude_none=True, exclude={"runs_dir"})
-    fresh = path / "run.toml.new"
-    fresh.write_text(tomli_w.dumps({"run": facts, "settings": values}))
-    fresh.replace(path / "run.toml")
+    values = run.settings.model_dump(mode="json", exclude_none=True, exclude={"runs_dir"})
+    fresh = run.path / "run.toml.new"
+    fresh.write_text(tomli_w.dumps({"run": run.facts(), "settings": values}))
+    fresh.replace(run.path / "run.toml")
 
 
 def open_run(runs_dir: Path, which: str) -> RunFolder:
@@ -145,7 +183,7 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
         none = {"max_variants": None} if "max_variants" not in settings else {}
         return RunFolder(path, facts["task"], build_settings(
             settings | none | {"runs_dir": path.parent}, {}), facts["evaluator"],
-            facts.get("replay_of"))
+            facts.get("replay_of"), facts.get("source"))
     except (FileNotFoundError, KeyError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is no run folder: {error}", "list the runs: evolve ls") from None
 

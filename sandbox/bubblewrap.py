@@ -11,12 +11,11 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError, SandboxUnavailable
+from sandbox.family import used
+from sandbox.folder import MOUNT, SharedFolder, remove_abandoned
 from sandbox.process_box import ProcessBox, spawn_box
 from sandbox.provider import (
     Box,
@@ -49,6 +48,8 @@ class BubblewrapProvider(Provider):
         if self.spec.image:
             raise SandboxUnavailable("bubblewrap can't use a Docker image "
                                      f"({self.spec.image})", "start Docker and use --sandbox docker")
+        if self.spec.shares_folder:
+            remove_abandoned()
         self._root = await asyncio.to_thread(build_rootfs, self.spec.packages, progress,
                                              self.spec.tools)
         box = await self.start()
@@ -56,17 +57,28 @@ class BubblewrapProvider(Provider):
 
     async def start(self) -> Box:
         """Start one box and wait until its fork server is ready."""
-        with tempfile.TemporaryFile() as calls:
-            calls.write(build_filter(self.allowed_calls))
-            calls.seek(0)
-            command = [*_drop_root(), *self._namespaces(), "--seccomp", str(calls.fileno()), "--",
-                       interpreter(), f"{INSIDE}/server.py",
-                       *server_arguments(self.spec, first_uid=0)]
-            box = await spawn_box(BubblewrapBox, command, {"PATH": os.environ.get("PATH", "")},
-                                  (calls.fileno(),))
+        folder = SharedFolder.make() if self.spec.shares_folder else None
+        try:
+            box = await self._spawn(folder)
+        except ProviderFault:
+            if folder is not None:
+                folder.remove()
+            raise
+        box.folder = folder
         box.watch(self.spec.limits.memory_bytes + self.spec.limits.disk_bytes,
                   self.spec.limits.processes)
         return box
+
+    async def _spawn(self, folder: SharedFolder | None) -> BubblewrapBox:
+        shared = ["--ro-bind", str(folder.path), MOUNT] if folder else []
+        with tempfile.TemporaryFile() as calls:
+            calls.write(build_filter(self.allowed_calls))
+            calls.seek(0)
+            command = [*_drop_root(), *self._namespaces(), *shared,
+                       "--seccomp", str(calls.fileno()), "--", interpreter(), f"{INSIDE}/server.py",
+                       *server_arguments(self.spec, first_uid=0)]
+            return await spawn_box(BubblewrapBox, command, {"PATH": os.environ.get("PATH", "")},
+                                   (calls.fileno(),))
 
     async def close(self) -> None:
         """Nothing is held: the root stays for the next time."""
@@ -101,13 +113,11 @@ class BubblewrapBox(ProcessBox):
 
     async def _watch(self, memory_bytes: int, processes: int) -> None:
         while self.process.returncode is None:
-            used, count = _total(self.process.pid, _resident)
-            if used > memory_bytes:
-                used, _ = _total(self.process.pid, _own_share)  # slower, so only when in doubt
-            if used > memory_bytes:
-                self._exceeded = CandidateFault(Reason.MEMORY, f"used {used:,} bytes of memory")
-            elif count > processes + _OWN_PROCESSES:
-                self._exceeded = CandidateFault(Reason.CRASH, f"started {count} processes")
+            memory, threads = used(self.process.pid, memory_bytes)
+            if memory > memory_bytes:
+                self._exceeded = CandidateFault(Reason.MEMORY, f"used {memory:,} bytes of memory")
+            elif threads > processes + _OWN_PROCESSES:
+                self._exceeded = CandidateFault(Reason.CRASH, f"started {threads} processes")
             if self._exceeded:
                 self.kill_tree()
                 return
@@ -117,37 +127,10 @@ class BubblewrapBox(ProcessBox):
         if self._watcher:
             self._watcher.cancel()
         await super().kill()
+        if self.folder is not None:
+            self.folder.remove()
 
     async def explain_death(self) -> SandboxError:
         if self._exceeded:
             return self._exceeded
         return ProviderFault(f"the sandbox is gone: {await self.last_words()}")
-
-
-def _resident(process: psutil.Process) -> int:
-    return int(process.memory_info().rss)
-
-
-def _own_share(process: psutil.Process) -> int:
-    """Pages that several processes share count in parts, where that may be read."""
-    try:
-        return int(process.memory_full_info().pss)
-    except psutil.AccessDenied:
-        return _resident(process)
-
-
-def _total(pid: int, size: Callable[[psutil.Process], int]) -> tuple[int, int]:
-    """Bytes and threads of a process and all below it."""
-    used = count = 0
-    try:
-        root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0, 0
-    for process in family:
-        try:
-            used += size(process)
-            count += process.num_threads()
-        except psutil.NoSuchProcess:
-            continue  # it ended meanwhile
-    return used, count

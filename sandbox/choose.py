@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 
-from sandbox.errors import SandboxUnavailable
+from sandbox.errors import PackagesUnavailable, SandboxUnavailable
 from sandbox.provider import Progress, Provider, SandboxSpec
 
 _BUILT_IN = {
@@ -33,7 +33,10 @@ def provider_class(name: str) -> type[Provider]:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError):
+    except (ImportError, AttributeError, ValueError) as error:
+        if attribute:
+            raise SandboxUnavailable(f"the sandbox {name} can't be imported: {error}",
+                                     "is its folder on the path? PYTHONPATH=. evolve ...") from None
         raise SandboxUnavailable(f"there is no sandbox {name!r}",
                                  f"choose one of: auto, {', '.join(_BUILT_IN)}") from None
     if not (isinstance(found, type) and issubclass(found, Provider)):
@@ -55,6 +58,8 @@ async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> 
         provider = provider_class(candidate)(spec)
         try:
             await provider.prepare(progress)
+        except PackagesUnavailable:
+            raise
         except SandboxUnavailable as error:
             passed_over.append(f"{candidate}: {error.message}")
             continue

@@ -23,7 +23,9 @@ import docker.errors
 import requests.exceptions
 
 from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError, SandboxUnavailable
+from sandbox.folder import MOUNT, SharedFolder, remove_abandoned
 from sandbox.image import IMAGE_LABEL, REPOSITORY, SandboxImage, derived_image, own_image
+from sandbox.owner import start_time
 from sandbox.packets import PacketStream
 from sandbox.provider import (
     Box,
@@ -52,8 +54,17 @@ def connect() -> Any:
         client = docker.from_env(timeout=60)
         client.ping()
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        raise SandboxUnavailable(f"Docker does not answer: {error}", _START_HINT) from None
+        raise SandboxUnavailable(_no_answer(error), _START_HINT) from None
     return client
+
+
+def _no_answer(error: BaseException) -> str:
+    """Where no engine answers, and why: what the system said, without the layers around it."""
+    where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
+        cause = cause.__cause__ or cause.__context__
+    return f"no Docker engine answers at {where} ({cause.strerror if cause else error})"
 
 
 def prune(client: Any, every: bool = False) -> int:
@@ -92,7 +103,7 @@ def _removed(remove: Callable[[], object], name: str) -> bool:
 
 def _owner() -> str:
     """This process, as a label: where it runs, its id, and its start time, for ids are used again."""
-    return f"{_place()}/{os.getpid()}/{_start_time(os.getpid())}"
+    return f"{_place()}/{os.getpid()}/{start_time(os.getpid())}"
 
 
 def _place() -> str:
@@ -101,20 +112,13 @@ def _place() -> str:
     return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
 
 
-def _start_time(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except OSError:
-        return "gone"
-
-
 def _abandoned(container: Any) -> bool:
     """True when its owner is gone; of an owner elsewhere only what does not run any more."""
     place, _, process = container.labels[LABEL].partition("/")
     pid, _, started = process.partition("/")
     if place != _place():
         return bool(container.status not in ("running", "created"))
-    return not pid.isdigit() or _start_time(int(pid)) != started
+    return not pid.isdigit() or start_time(int(pid)) != started
 
 
 class DockerProvider(Provider):
@@ -136,6 +140,8 @@ class DockerProvider(Provider):
     def _prepare(self, progress: Progress) -> None:
         self._client = connect()
         prune(self._client)
+        if self.spec.shares_folder:
+            remove_abandoned()
         if self.spec.image is None:
             self._image = own_image(self._client, self.spec.packages, self.spec.tools, progress)
         else:
@@ -143,8 +149,15 @@ class DockerProvider(Provider):
 
     async def start(self) -> Box:
         """Create, attach, start, and wait until the fork server is ready."""
-        container, sock = await self._in_thread(self._create)
+        folder = SharedFolder.make() if self.spec.shares_folder else None
+        try:
+            container, sock = await self._in_thread(partial(self._create, folder))
+        except ProviderFault:
+            if folder is not None:
+                folder.remove()
+            raise
         box = DockerBox(self, container, *await _attach(sock))
+        box.folder = folder
         box.lives = 1 if self.spec.fresh else self.uids_per_box - 1
         try:
             async with asyncio.timeout(START_PATIENCE_S):
@@ -157,11 +170,13 @@ class DockerProvider(Provider):
             raise ProviderFault(f"a sandbox container did not start: {message}") from None
         return box
 
-    def _create(self) -> tuple[Any, socket.socket]:
+    def _create(self, folder: SharedFolder | None) -> tuple[Any, socket.socket]:
         first_uid = _FIRST_UID + next(_boxes) % 1000 * self.uids_per_box
         command = [self._image.python, f"{INSIDE}/server.py",
                    *server_arguments(self.spec, first_uid=first_uid)]
-        container = self._client.containers.create(self._image.tag, command, **self._hardening())
+        shared = {"volumes": {str(folder.path): {"bind": MOUNT, "mode": "ro"}}} if folder else {}
+        container = self._client.containers.create(self._image.tag, command, **self._hardening(),
+                                                   **shared)
         try:
             sock = self._client.api.attach_socket(
                 container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
@@ -241,6 +256,8 @@ class DockerBox(Box):
     async def kill(self) -> None:
         self.packets.close()
         await self._provider.remove(self._container)
+        if self.folder is not None:
+            self.folder.remove()
 
     async def explain_death(self) -> SandboxError:
         if await self._provider.was_out_of_memory(self._container):

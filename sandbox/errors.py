@@ -2,6 +2,7 @@
 
 SandboxError
 ├── SandboxUnavailable   a prerequisite is missing: nothing was started
+│   └── PackagesUnavailable  what the task wants installed: no other sandbox will have it
 ├── ProviderFault        the machine's fault: try again elsewhere, never a score
 └── CandidateFault       the candidate's fault: a failed variant with a typed reason
 """
@@ -32,6 +33,10 @@ class SandboxError(Exception):
 
 class SandboxUnavailable(SandboxError):
     """The sandbox can't be used on this machine as it is."""
+
+
+class PackagesUnavailable(SandboxUnavailable):
+    """Packages of the task can't be installed: they would be missing in every sandbox."""
 
 
 class ProviderFault(SandboxError):

@@ -27,6 +27,10 @@ class LocalProvider(Provider):
         if self.spec.image:
             raise SandboxUnavailable("the local sandbox can't use a Docker image",
                                      "start Docker and use --sandbox docker")
+        if self.spec.shares_folder:
+            raise SandboxUnavailable("the local sandbox runs no agents: it can't keep them from the "
+                                     "network and the keys",
+                                     "start Docker and use --sandbox docker, or bubblewrap")
         if self.spec.packages:
             self._packages = str(await asyncio.to_thread(
                 packages_folder, self.spec.packages, progress))

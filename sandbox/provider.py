@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.errors import SandboxError
+from sandbox.folder import SharedFolder
 from sandbox.limits import Limits
 from sandbox.packets import PacketStream
 
@@ -27,6 +28,7 @@ class SandboxSpec:
     preload: tuple[str, ...] = ()
     image: str | None = None  # None: the rootfs made from this machine's own Python
     fresh: bool = False  # a box for each candidate instead of a warm one
+    shares_folder: bool = False  # each box sees a folder of the host's, its own one, read-only
 
 
 class Box(ABC):
@@ -34,6 +36,7 @@ class Box(ABC):
 
     packets: PacketStream
     lives: int = 1  # how many candidates it may serve, each after a clean end of the one before
+    folder: SharedFolder | None = None  # what the host shows to this box alone
 
     @abstractmethod
     async def kill(self) -> None:

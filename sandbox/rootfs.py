@@ -22,12 +22,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from sandbox.errors import SandboxUnavailable
+from sandbox.errors import PackagesUnavailable, SandboxUnavailable
+from sandbox.folder import MOUNT
 from sandbox.provider import Progress
 from sandbox.toolchain import copy_tools
 
 INSIDE = "/evolve"  # the fork server
 PACKAGES = "/opt/packages"  # what the task asked for
+SOURCES = "sdists"  # in a folder of packages: the distributions that are not installed
 _LEFT_OUT = ("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3",
              "site-packages", "dist-packages", "__pycache__")
 _STUBS = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6",
@@ -111,7 +113,7 @@ def _fill(root: Path, packages: tuple[str, ...], tools: tuple[str, ...], progres
     progress("sandbox: compiling")
     compileall.compile_dir(root, quiet=2, workers=os.cpu_count() or 1, stripdir=str(root),
                            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    for name in ("tmp", "proc", "dev", "sys", "etc"):
+    for name in ("tmp", "proc", "dev", "sys", "etc", MOUNT.lstrip("/")):
         (root / name).mkdir(exist_ok=True)
     (root / "etc/passwd").write_text("root:x:0:0:root:/tmp:/bin/false\n")
 
@@ -128,32 +130,49 @@ def _copy_library(source: Path, target: Path) -> None:
 
 
 def install_packages(packages: Iterable[str], target: Path, options: Sequence[str] = ()) -> None:
-    """Install wheels into a folder. Raises `SandboxUnavailable` with pip's last lines."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:",
-               "--no-compile", "--disable-pip-version-check", "--target", str(target), *options,
-               *packages]
+    """Install wheels into a folder. Raises `PackagesUnavailable` with pip's last lines."""
+    _pip("install", "--only-binary=:all:", "--no-compile", "--target", str(target), *options, *packages)
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check",
+               *arguments[1:]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
-        raise SandboxUnavailable(
-            "the packages " + ", ".join(packages) + " can't be installed: " + " ".join(lines[-3:]),
-            f"try it by hand: {' '.join(command)}")
+        raise PackagesUnavailable(
+            f"the packages of the task can't be installed: pip says: {' '.join(lines[-3:])}",
+            f"look at [environment] in task.toml; by hand: {' '.join(command)}")
 
 
-def packages_folder(packages: tuple[str, ...], progress: Progress) -> Path:
+def packages_folder(packages: tuple[str, ...], progress: Progress, sources: tuple[str, ...] = ()
+                    ) -> Path:
     """A cached folder with these packages, beside this Python and not in it.
 
-    Raises `SandboxUnavailable` when they can't be installed.
+    `sources` are distributions that are not installed: their archives lie in its folder `sdists`.
+    Raises `SandboxUnavailable` when they can't be had.
     """
-    target = cache_folder() / "packages" / rootfs_key(packages)
+    named = (*packages, *(f"source {one}" for one in sources))
+    target = cache_folder() / "packages" / rootfs_key(named)
     if target.exists():
         return target
-    progress(f"installing {', '.join(packages)}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as staging:
-        install_packages(packages, Path(staging) / "site")
-        _publish(Path(staging) / "site", target)
+        site = Path(staging) / "site"
+        site.mkdir()
+        if packages:
+            progress(f"installing {', '.join(packages)}")
+            install_packages(packages, site)
+        for source in sources:
+            progress(f"fetching the source of {source}")
+            _fetch_source(source, site / SOURCES)
+        _publish(site, target)
     return target
+
+
+def _fetch_source(source: str, target: Path) -> None:
+    """Fetch one source distribution, as it was published. Raises `SandboxUnavailable`."""
+    _pip("download", "--no-deps", "--no-binary=:all:", "--dest", str(target), source)
 
 
 def _inside_files() -> list[Path]:

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
+from sandbox.folder import SharedFolder
 from sandbox.inside import wire
 from sandbox.limits import Limits, Usage
 from sandbox.packets import Packet
@@ -67,6 +68,16 @@ class Session:
         self._inbox = _Inbox()
         self._end: dict[str, Any] | None = None  # the server's facts about the end
         self._fault: SandboxError | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What the candidate may use."""
+        return self._limits
+
+    @property
+    def folder(self) -> SharedFolder | None:
+        """What the host shows to this box, where the provider was asked for it."""
+        return self._box.folder
 
     async def begin(self) -> None:
         """Have the server fork a candidate."""

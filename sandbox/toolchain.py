@@ -41,8 +41,23 @@ def _packages_of(tool: str) -> list[str]:
     if shutil.which("dpkg-query") is None:
         raise SandboxUnavailable(f"only Debian's {tool} can be copied into a sandbox",
                                  'name an image in task.toml: [environment] image = "..."')
-    owner = _ask("dpkg-query", "--search", path)
-    return [owner.split(":")[0], *_COMPANIONS.get(tool, ())]
+    return [_owner_of(path), *_COMPANIONS.get(tool, ())]
+
+
+def _owner_of(path: str) -> str:
+    """The package that a command came with. Raises `SandboxUnavailable`.
+
+    Where /bin is a link to /usr/bin, packages may still know their files by the shorter name.
+    """
+    for name in dict.fromkeys((path, path.removeprefix("/usr"), str(Path(path).resolve()))):
+        done = subprocess.run(("dpkg-query", "--search", name), capture_output=True, text=True,
+                              check=False)
+        owners = [line.split(":")[0] for line in done.stdout.splitlines()
+                  if not line.startswith("diversion ")]
+        if done.returncode == 0 and owners:
+            return owners[0]
+    raise SandboxUnavailable(f"no package of this machine has {path}",
+                             'name an image in task.toml: [environment] image = "..."')
 
 
 def _closure(packages: Iterable[str]) -> set[str]:

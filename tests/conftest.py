@@ -7,11 +7,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.cli import ScriptedServer
 
 ROOT = Path(__file__).parents[1]
+hypothesis.settings.register_profile("house", deadline=None)  # no test depends on a machine's speed
+hypothesis.settings.load_profile("house")
 
 
 def _docker_answers() -> bool:
@@ -36,9 +39,23 @@ def _docker_for_marked(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("docker_engine")
 
 
+def _process() -> dict[str, str]:
+    """What a test could leave to those after it in the same process."""
+    return {**os.environ, "the working directory": os.getcwd(), "PYTEST_CURRENT_TEST": ""}
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-                              ) -> None:
+def _leaves_nothing_behind() -> Iterator[None]:
+    before = _process()
+    yield
+    after = _process()
+    changed = [name for name in before | after if before.get(name) != after.get(name)]
+    assert changed == [], "a test changed the process of those after it"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(_leaves_nothing_behind: None, monkeypatch: pytest.MonkeyPatch,
+                              tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in [n for n in os.environ if n.startswith("EVOLVE_") and n != "EVOLVE_CACHE_DIR"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
@@ -54,6 +71,12 @@ def tasks() -> Path:
 def steps_task() -> Path:
     """A tiny task: one number to raise, a candidate that takes 50 ms."""
     return ROOT / "tests" / "tasks" / "steps"
+
+
+@pytest.fixture
+def noisy_task() -> Path:
+    """The same number, measured with noise that belongs to the attempt."""
+    return ROOT / "tests" / "tasks" / "noisy"
 
 
 @pytest.fixture

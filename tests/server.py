@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 import uvicorn
 
+from evolve.listening import listen
 from evolve.scripted import NAME, Script, ScriptedModel
 
 
@@ -24,7 +24,7 @@ class Served(NamedTuple):
 @contextmanager
 def serving(script: Script) -> Iterator[Served]:
     app = ScriptedModel(script)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listen() as listening:
         server = uvicorn.Server(uvicorn.Config(app.app(), log_level="critical",
                                                timeout_graceful_shutdown=0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import math
 import random
-import socket
 import sys
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from evolve.listening import listen
 
 PROGRAM = (Path(__file__).parent / "native" / "initial" / "program.py").read_text()
 
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--hang-every", type=int, default=0)
     given = parser.parse_args()
     app = make_app(given.latency, given.spread, given.sleep, given.hang_every)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listen() as listening:
         sys.stdout.write(f"http://127.0.0.1:{listening.getsockname()[1]}/v1\n")
         sys.stdout.flush()
         uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -11,13 +12,27 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _DAEMONS = ("dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-proxy")
 
 
-def spent_s() -> float:
-    """Seconds so far: children of this process that have ended, all containers, and the daemons.
+class Spent(NamedTuple):
+    """Seconds so far, by who spent them."""
 
-    What else the machine does meanwhile does not count, as long as it is in no container.
-    """
+    children: float  # of this process, that have ended: an engine with all of its own
+    containers: float
+    daemons: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return sum(self)
+
+    def since(self, before: Spent) -> Spent:
+        """What was spent after another look."""
+        return Spent(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+def spent() -> Spent:
+    """What else the machine does meanwhile does not count, as long as it is in no container."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return children.ru_utime + children.ru_stime + _containers_s() + _daemons_s()
+    return Spent(children.ru_utime + children.ru_stime, _containers_s(), _daemons_s())
 
 
 def _containers_s() -> float:

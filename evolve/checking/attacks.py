@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evolve.checking.hostile import SIZES
 from evolve.tasks import Task
 
 _HOSTILE = Path(__file__).with_name("hostile.py")
@@ -16,6 +18,12 @@ _FINITE = "refuse numbers that are not finite before anything is compared: NaN p
 _TYPES = "check types exactly (type(x) in (int, float)) and convert arrays by tolist()"
 _SIZE = "take the size of the problem from the case, never from the answer, and check it first"
 _PROCESS = "keep the scorer in another process than the candidate: ask it for data by candidate.call"
+_DATA = ("never execute, unpickle or query by what a program says: it can set its score then; "
+         "json.loads and ast.literal_eval read data")
+
+
+NOT_EXECUTED = ("a text in place of an answer scores more, though nothing executed it: an answer "
+                "of another type must cost")
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,9 @@ ATTACKS = (
     Attack("strings", _TYPES), Attack("booleans", _TYPES), Attack("odd floats", _TYPES),
     Attack("huge", "check that every number lies in its range"), Attack("nothing", _TYPES),
     Attack("empty", _SIZE), Attack("one element", _SIZE), Attack("short", _SIZE),
-    Attack("a claim", _RECOMPUTE), Attack("a bare number", _RECOMPUTE),
-    Attack("a dict with a score", _RECOMPUTE),
+    Attack("a claim", _RECOMPUTE), Attack("a negative claim", _RECOMPUTE),
+    Attack("a claimed float", _RECOMPUTE), Attack("a claimed count", _SIZE),
+    Attack("a bare number", _RECOMPUTE), Attack("a dict with a score", _RECOMPUTE),
     Attack("inputs changed", "give the program copies, and score with your own data"),
     Attack("exceptions", "a case that fails must cost: never average over those that did not"),
     Attack("early exit", _PROCESS), Attack("sys.exit", _PROCESS), Attack("forged output", _PROCESS),
@@ -43,9 +52,14 @@ ATTACKS = (
     Attack("the clock", "measure time outside the candidate's process: candidate.seconds"),
     Attack("hangs", "set limits.time_s"), Attack("floods", "set limits.output_kb"),
     Attack("looks around", "keep answers and keys out of the candidate's reach"),
-    Attack("nudge 1e-9", "", fair=True), Attack("nudge 1e-6", "", fair=True),
-    Attack("nudge 1e-4", "", fair=True),
+    Attack("code", _DATA), Attack("code in base64", _DATA), Attack("code in JSON", _DATA),
+    Attack("code in YAML", _DATA), Attack("code in a query", _DATA), Attack("a pickle", _DATA),
+    Attack("a pickle in base64", _DATA), Attack("marshalled code", _DATA),
+    Attack("marshalled code in base64", _DATA),
+    *(Attack(f"claims off by {size}", _RECOMPUTE) for size in SIZES),
+    *(Attack(f"nudge {size}", "", fair=True) for size in SIZES),
 )
+CONTROLS = {"booleans": "ones"}  # the same values without the cheat
 _C_PROGRAMS = {
     "nothing": "int main(void) { return 0; }",
     "early exit": "int main(void) { return 3; }",
@@ -60,22 +74,25 @@ _C_PROGRAMS = {
 }
 
 
-def programs(task: Task) -> dict[str, bytes]:
-    """The entry's text for each attack that fits the task's language."""
+def programs(task: Task, recorded: Sequence[str] = ()) -> dict[str, bytes]:
+    """The entry's text for each attack that fits the task's language.
+
+    What was `recorded` of the seed is answered, not computed again.
+    """
     if task.spec.language in ("c", "cpp"):
         return {name: text.encode() for name, text in _C_PROGRAMS.items()}
     if not task.entry.endswith(".py"):
         return {}
-    seed = task.seed[task.entry].decode()
-    return {attack.name: _armed(seed, attack.name).encode() for attack in ATTACKS}
+    return {attack.name: armed(task, attack.name, recorded) for attack in ATTACKS}
 
 
-def _armed(seed: str, attack: str) -> str:
+def armed(task: Task, attack: str, recorded: Sequence[str] = ()) -> bytes:
     """The seed with the hostile text before its main block, where functions are all defined."""
+    seed = task.seed[task.entry].decode()
     futures = "".join(_FUTURE.findall(seed))
     body = _FUTURE.sub("", seed)
     found = _MAIN.search(body)
     split = found.start() if found else len(body)
     arm = (f"\n\n_evolve_check = {{'__name__': 'evolve_check'}}\nexec({_HOSTILE.read_text()!r}, "
-           f"_evolve_check)\n_evolve_check['arm'](globals(), {attack!r})\n\n\n")
-    return f"{futures}{body[:split]}{arm}{body[split:]}"
+           f"_evolve_check)\n_evolve_check['arm'](globals(), {attack!r}, {tuple(recorded)!r})\n\n\n")
+    return f"{futures}{body[:split]}{arm}{body[split:]}".encode()

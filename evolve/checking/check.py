@@ -5,23 +5,23 @@ from __future__ import annotations
 import ast
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evolve.checking.attacks import ATTACKS, Attack, programs
-from evolve.checking.hostile import FOUND
+from evolve.checking.attacks import ATTACKS, CONTROLS, NOT_EXECUTED, Attack, armed, programs
+from evolve.checking.baseline import Baseline, Note, measure, scored
+from evolve.checking.hostile import CODE, EXECUTED, FOUND
 from evolve.engine import above_ceiling
-from evolve.errors import RunError
+from evolve.errors import UsageError
 from evolve.evaluation import SHARED, Evaluator, Verdict, draw_secret
-from evolve.launch import open_evaluator, score_seed
+from evolve.opening import open_evaluator
 from evolve.tasks import Task
-from sandbox import ProviderFault
 
-Note = Callable[[str], None]
-_SLOWER, _SHORTEST_S = 20.0, 3.0  # what an attack may take of the seed's time
+_SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0  # what an attack may take of the seed's time
+_AGAIN = 2  # so often what pays is fired again where the seed's score varies
 _TIMED = re.compile(r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.seconds)\b")
+_NAMED = {attack.name: attack for attack in ATTACKS}
 _CONSTANT_SEED = re.compile(r"(seed|default_rng|RandomState|Random)\s*\(\s*\d+\s*\)|\bseed\s*=\s*\d+")
 
 
@@ -33,7 +33,7 @@ class Tried:
     score: float | None  # None: refused
     said: str  # why it was refused, or what it found
     pays: bool  # it got more than the seed, or found what it should not
-    changed: bool = True  # its score is another than the seed's
+    against: int = 0  # 1 better, 0 as good, -1 worse than the seed
 
     @property
     def word(self) -> str:
@@ -41,7 +41,7 @@ class Tried:
             return "PAYS"
         if self.score is None:
             return "refused"
-        return "accepted" if self.changed else "no effect"
+        return ("no effect", "accepted", "worse")[self.against]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Report:
     shared: bool
     tried: tuple[Tried, ...]
     notes: tuple[str, ...]
+    repeated: bool  # attacks repeated the seed's answers instead of computing them again
 
     @property
     def paying(self) -> tuple[Tried, ...]:
@@ -63,62 +64,103 @@ class Report:
 
 async def check(task: Task, sandbox: str, note: Note) -> Report:
     """Attack the task's evaluator. Raises `TaskError` when the seed has no score."""
-    with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
+    if task.spec.agent is not None:
+        raise UsageError("the attacks are programs, and an agent task scores what agents leave behind",
+                         "try its grading on a folder of files of your own in a test of the task")
+    with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as file:
+        log = Path(file.name)
         secret = draw_secret()  # the same hidden inputs for all
-        async with open_evaluator(task, sandbox, 1, Path(log.name), note, secret) as evaluator:
-            first, second = await score_seed(evaluator), await score_seed(evaluator)
-        seconds = sum(row.seconds for row in second.rows)
-        quick = _hurried(task, max(row.seconds for row in second.rows))
-        silent: Note = lambda _: None  # noqa: E731 - it was all said
-        async with open_evaluator(quick, sandbox, 1, Path(log.name), silent, secret) as evaluator:
-            limit = _limit(task, first.score, second.score)
-            tried = [await _try(evaluator, name, program, limit)
-                     for name, program in programs(quick).items()]
-        tried = [replace(t, changed=t.score not in (first.score, second.score)) for t in tried]
-    shared = any(SHARED in row.metrics for row in first.rows)
-    return Report(task, first.score, second.score, seconds, shared, tuple(tried),
-                  tuple(_notes(task, first, second, tried, shared)))
+        async with open_evaluator(task, sandbox, 1, log, note, secret) as evaluator:
+            seeds, together = await measure(evaluator, note), evaluator.together
+        quick, silent = _hurried(task, seeds.attack_s), lambda _: None  # it was all said
+        async with open_evaluator(quick, sandbox, 1, log, silent, secret) as evaluator:
+            evaluator.together = together
+            firing, tried = _Firing(evaluator, seeds, log), []
+            for name, program in programs(quick, seeds.answers).items():
+                if seeds.slow:
+                    note(f"attack: {name}")
+                tried.append(await firing.surely(_NAMED[name], program))
+            hidden = await firing.hidden(tried)
+    shared = any(SHARED in row.metrics for row in seeds.first.rows)
+    return Report(task, seeds.first.score, seeds.second.score, seeds.seconds, shared, tuple(tried),
+                  (*_notes(task, seeds, tried, shared), *hidden), bool(seeds.answers))
 
 
 def _hurried(task: Task, seconds: float) -> Task:
     """The same task with less patience, so that an attack that hangs is known for it soon."""
     limits = task.spec.limits
-    limit = min(limits.time_s, max(_SHORTEST_S, _SLOWER * seconds))
+    patience = max(_SHORTEST_S, min(_SLOWER * seconds, seconds + _LONGER_S))
+    limit = min(limits.time_s, patience)
     whole = min(limits.whole_evaluation_s, 3 * limit + 5)
     fewer = limits.model_copy(update={"time_s": limit, "evaluation_s": whole})
     return replace(task, spec=task.spec.model_copy(update={"limits": fewer}))
 
 
-def _limit(task: Task, first: float, second: float) -> float:
-    """From where on a score is better than the seed's: noise of twice what was seen is allowed."""
-    noise = 2 * abs(first - second) + 1e-12 * abs(first)
-    return max(first, second) + noise if task.spec.maximize else min(first, second) - noise
+@dataclass(frozen=True)
+class _Firing:
+    """Attacks on one evaluator, against what its seed scores."""
+
+    evaluator: Evaluator
+    seeds: Baseline
+    log: Path
+
+    async def surely(self, attack: Attack, program: bytes) -> Tried:
+        """Luck does not pay, nor what an honest answer gets as well."""
+        tried = await self.once(attack, program)
+        for _ in range(_AGAIN if self.seeds.spread else 0):
+            if tried.pays and not tried.said:
+                tried = await self.once(attack, program)
+        control = CONTROLS.get(attack.name)
+        if control and tried.pays and self._is_python:
+            honest = armed(self.evaluator.task, control, self.seeds.answers)
+            if (await self.once(Attack(control, attack.fix), honest)).pays:
+                return replace(tried, pays=False, said=f"{control} get more than the seed, too")
+        return tried
+
+    async def hidden(self, tried: list[Tried]) -> list[str]:
+        """A note where the seed scores what an evaluator gives to a program that fails."""
+        kept = any(t.attack.name == "nothing" and t.word == "no effect" for t in tried)
+        if not kept or not self._is_python:
+            return []
+        broken = await self.once(Attack("raises", ""), armed(self.evaluator.task, "raises"))
+        return [] if broken.word != "no effect" else [
+            "a program that only raises scores as much as the seed: attacks that are refused with that "
+            "score look as if they had no effect; begin with a better program"]
+
+    @property
+    def _is_python(self) -> bool:
+        return self.evaluator.task.entry.endswith(".py")
+
+    async def once(self, attack: Attack, program: bytes) -> Tried:
+        before = self.log.stat().st_size
+        verdict, task = await scored(self.evaluator, program), self.evaluator.task
+        found = _found(verdict, self.log.read_bytes()[before:].decode(errors="replace"))
+        if found:
+            return Tried(attack, None if verdict.failed else verdict.score, found, True)
+        if verdict.failed is not None:
+            row = verdict.failed
+            return Tried(attack, None, f"{row.reason}: {row.message}"[:200], False)
+        score, maximize = verdict.score, task.spec.maximize
+        if above_ceiling(task, score):
+            return Tried(attack, score, "quarantined: above the proved bound", False, 1)
+        if self.seeds.worse(score, maximize):
+            return Tried(attack, score, verdict.feedback[:200], False, -1)
+        better = self.seeds.better(score, maximize)
+        if better and attack.name in CODE:
+            attack = replace(attack, fix=NOT_EXECUTED)
+        return Tried(attack, score, "", better and not attack.fair, int(better))
 
 
-async def _try(evaluator: Evaluator, name: str, program: bytes, limit: float) -> Tried:
-    task = evaluator.task
-    attack = next(attack for attack in ATTACKS if attack.name == name)
-    try:
-        verdict = await evaluator.evaluate(dict(task.seed) | {task.entry: program},
-                                           task.spec.cases_of("search"))
-    except ProviderFault as fault:
-        raise RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor"
-                       ) from None
-    found = [line for row in verdict.rows for line in row.log.splitlines() if line.startswith(FOUND)]
-    if found:
-        return Tried(attack, None if verdict.failed else verdict.score,
-                     found[0].removeprefix(FOUND).strip(), True)
-    if verdict.failed is not None:
-        row = verdict.failed
-        return Tried(attack, None, f"{row.reason}: {row.message}"[:200], False)
-    score = verdict.score
-    if above_ceiling(task, score):
-        return Tried(attack, score, "quarantined: above the proved bound", False)
-    better = score > limit if task.spec.maximize else score < limit
-    return Tried(attack, score, "", better and not attack.fair)
+def _found(verdict: Verdict, printed: str) -> str:
+    """What the program found that it should not, or that the scorer ran what it answered."""
+    shared = [row.log for row in verdict.rows if SHARED in row.metrics]
+    if EXECUTED in "\n".join((printed, *shared)).splitlines():
+        return "the scorer executed what the program answered"
+    logs = "\n".join(row.log for row in verdict.rows).splitlines()
+    return next((line.removeprefix(FOUND).strip() for line in logs if line.startswith(FOUND)), "")
 
 
-def _notes(task: Task, first: Verdict, second: Verdict, tried: list[Tried], shared: bool) -> list[str]:
+def _notes(task: Task, seeds: Baseline, tried: list[Tried], shared: bool) -> list[str]:
     """What is worth knowing beside the attacks."""
     notes = []
     if shared:
@@ -126,10 +168,9 @@ def _notes(task: Task, first: Verdict, second: Verdict, tried: list[Tried], shar
                      "program instead of executing its text")
     text = task.evaluator.read_text(errors="replace")
     timed = _TIMED.search(text) is not None
-    if first.score != second.score:
-        why = "it measures time" if timed else "it draws random numbers without a seed"
-        notes.append(f"not repeatable: {first.score!r}, then {second.score!r}; "
-                     + (why if timed or _draws(text) else "the program is random"))
+    if seeds.varies:
+        notes.append(f"not repeatable: {seeds.first.score!r}, then {seeds.second.score!r}; "
+                     + _why_it_varies(seeds, timed, _draws(text)))
     elif timed:
         notes.append("the evaluator reads a clock: make sure that the score does not depend on it")
     if _CONSTANT_SEED.search(text) or any("seed" in case.params for case in task.spec.cases):
@@ -137,7 +178,15 @@ def _notes(task: Task, first: Verdict, second: Verdict, tried: list[Tried], shar
                      "draw them from case.seed, which no candidate knows")
     if task.spec.ceiling is None:
         notes.append("no ceiling: a proved bound in task.toml catches faults of the scorer")
-    return [*notes, *_tolerances(task, second.score, tried)]
+    return [*notes, *_tolerances(task, seeds, tried)]
+
+
+def _why_it_varies(seeds: Baseline, timed: bool, draws: bool) -> str:
+    if seeds.is_luck:
+        return "the program is random: its answers, repeated, score the same"
+    if timed:
+        return "it measures time, or the program is random"
+    return "it draws random numbers without a seed" if draws else "the program is random"
 
 
 def _draws(text: str) -> bool:
@@ -148,11 +197,11 @@ def _draws(text: str) -> bool:
     return bool(names & {"random", "randint", "uniform", "shuffle", "normal", "rand"})
 
 
-def _tolerances(task: Task, seed: float, tried: list[Tried]) -> list[str]:
+def _tolerances(task: Task, seeds: Baseline, tried: list[Tried]) -> list[str]:
     """How far numbers may be off before it shows, beside what is left to gain."""
-    gains = {t.attack.name: t.score - seed for t in tried if t.attack.fair and t.score is not None}
-    sign = 1.0 if task.spec.maximize else -1.0
-    paying = {name: sign * gain for name, gain in gains.items() if sign * gain > 0}
+    seed = max(seeds.scores) if task.spec.maximize else min(seeds.scores)
+    paying = {t.attack.name: abs(t.score - seed) for t in tried
+              if t.attack.fair and t.score is not None and t.against > 0}
     if not paying:
         return []
     name = max(paying, key=lambda key: paying[key])
@@ -165,7 +214,8 @@ def _tolerances(task: Task, seed: float, tried: list[Tried]) -> list[str]:
 def as_data(report: Report) -> dict[str, Any]:
     """The report as JSON."""
     return {"task": report.task.spec.name, "seed": report.seed, "again": report.again,
-            "seconds": report.seconds, "evaluator_shared": report.shared, "notes": list(report.notes),
+            "seconds": report.seconds, "repeated": report.repeated, "evaluator_shared": report.shared,
+            "notes": list(report.notes),
             "paying": len(report.paying),
             "attacks": [{"attack": t.attack.name, "result": t.word, "score": t.score, "said": t.said,
                          "fix": t.attack.fix if t.pays else ""} for t in report.tried]}

@@ -5,11 +5,14 @@ is done beside it. It runs in the candidate's place and needs the standard libra
 """
 
 import atexit
+import base64
 import builtins
 import functools
 import json
+import marshal
 import math
 import os
+import pickle
 import random
 import sys
 import time
@@ -17,14 +20,24 @@ from typing import Any
 
 HUGE = 1e9
 FOUND = "EVOLVE-CHECK-FOUND"
+EXECUTED = "EVOLVE-CHECK-EXECUTED"  # what the text of an answer writes where it is run
+RECORD = "evolve-check-record"  # a line for each call that came from outside
+SIZES = ("1e-9", "-1e-9", "1e-6", "-1e-6", "1e-4", "-1e-4")
 _depth = [0]
 _calls = [0]
+_recorded: list[str] = []
 
 
-def arm(names: Any, attack: Any) -> Any:
-    """Wrap every function that the program defines, for calls that come from outside."""
+def arm(names: Any, attack: Any, recorded: Any = ()) -> Any:
+    """Wrap every function that the program defines, for calls that come from outside.
+
+    What was `recorded` is answered instead of computed again.
+    """
+    _recorded.extend(recorded)
     if attack in AT_ONCE:
         AT_ONCE[attack]()
+    if attack in CODE:
+        names["print"] = lambda *values, **options: sys.stdout.write(f"{CODE[attack]}\n")
     for name, value in list(names.items()):
         if callable(value) and getattr(value, "__module__", None) == names["__name__"] \
                 and type(value) is type(arm):
@@ -41,12 +54,33 @@ def _wrapped(function: Any, attack: Any) -> Any:
             _calls[0] += 1
             if attack in BEFORE:
                 BEFORE[attack](args, kwargs)
-            value = function(*args, **kwargs)
+            value = _answer(function, args, kwargs)
+            if attack == "recorded":
+                _take_down(function.__name__, value)
         finally:
             _depth[0] -= 1
         return CHANGES.get(attack, _same)(value)
 
     return outer
+
+
+def _answer(function: Any, args: Any, kwargs: Any) -> Any:
+    """What was recorded of this call, else what the function computes."""
+    if _calls[0] <= len(_recorded):
+        name, value = pickle.loads(base64.b64decode(_recorded[_calls[0] - 1]))
+        if name == function.__name__:
+            return value
+    return function(*args, **kwargs)
+
+
+def _take_down(name: Any, value: Any) -> Any:
+    """A pickle in base64, or a dash for what makes none."""
+    try:
+        line = base64.b64encode(pickle.dumps((name, value))).decode()
+    except Exception:  # noqa: BLE001 - of the program's own objects
+        line = "-"
+    with open(RECORD, "a") as file:
+        file.write(line + "\n")
 
 
 def _same(value: Any) -> Any:
@@ -57,8 +91,11 @@ def _each(change: Any) -> Any:
     """Change every number of a value, however deep."""
     def changed(value: Any) -> Any:
         numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(value, numpy.generic):
+            value = value.item()
         if numpy is not None and isinstance(value, numpy.ndarray):
-            return numpy.array([changed(item) for item in value.ravel().tolist()]).reshape(value.shape)
+            new = numpy.array([changed(item) for item in value.ravel().tolist()]).reshape(value.shape)
+            return new.astype(value.dtype) if new.dtype.kind == value.dtype.kind == "f" else new
         if isinstance(value, dict):
             return {key: changed(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
@@ -70,27 +107,33 @@ def _each(change: Any) -> Any:
     return changed
 
 
-def _one(change: Any) -> Any:
-    """Change the first number only: one bad number among good ones."""
+def _measured(change: Any) -> Any:
+    """Change the numbers that are no counts: the floats, or all where there are none."""
     def changed(value: Any) -> Any:
-        left = [True]
+        floats: list[Any] = []
+        _each(lambda number: floats.append(number) if isinstance(number, float) else None)(value)
+        return _each(lambda number: change(number) if isinstance(number, float) or not floats
+                     else number)(value)
 
-        def once(number: Any) -> Any:
-            if left[0]:
-                left[0] = False
-                return change(number)
-            return number
+    return changed
 
-        return _each(once)(value)
+
+def _one(change: Any) -> Any:
+    """Change the first of them only: one bad number among good ones."""
+    def changed(value: Any) -> Any:
+        left = [change]
+        return _measured(lambda number: left.pop()(number) if left else number)(value)
 
     return changed
 
 
 def _cut(keep: Any) -> Any:
-    """Keep a part of the outermost container, and of containers in a tuple."""
+    """Keep a part of the outermost container, and of containers in a tuple, which tells their sizes."""
     def changed(value: Any) -> Any:
         if type(value) is tuple and any(hasattr(item, "__len__") for item in value):
-            return tuple(changed(item) for item in value)
+            sizes = {len(item) for item in value if hasattr(item, "__len__")}
+            return tuple(keep(item) if type(item) is int and item in sizes else changed(item)
+                         for item in value)
         if isinstance(value, dict):
             return dict(list(value.items())[:keep(len(value))])
         if isinstance(value, str) or not hasattr(value, "__len__") or not hasattr(value, "__getitem__"):
@@ -100,14 +143,48 @@ def _cut(keep: Any) -> Any:
     return changed
 
 
+def _texts(text: Any) -> Any:
+    """Every text of a value becomes this one; a value without any becomes it as a whole."""
+    def changed(value: Any) -> Any:
+        if isinstance(value, (str, bytes)):
+            return text
+        if isinstance(value, dict):
+            return {key: changed(item) for key, item in value.items()}
+        return type(value)(map(changed, value)) if type(value) in (list, tuple) else value
+
+    def swapped(value: Any) -> Any:
+        new = changed(value)
+        return text if repr(new) == repr(value) else new
+
+    return swapped
+
+
+def _claims(claim: Any, kinds: Any, alone: Any = False) -> Any:
+    """Change what the program says of itself: the bare numbers of these kinds beside its data.
+
+    Of numbers `alone` the last is what may be said of the others.
+    """
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: once(item) for key, item in value.items()}
+        if isinstance(value, tuple) and any(hasattr(item, "__len__") for item in value):
+            return tuple(once(item) for item in value)
+        if type(value) is tuple and alone and len(value) > 1:  # (x, y, what it says f(x, y) is)
+            return (*value[:-1], once(value[-1]))
+        return value
+
+    def once(item: Any) -> Any:
+        numpy = sys.modules.get("numpy")
+        plain = item.item() if numpy is not None and isinstance(item, numpy.generic) else item
+        return claim(plain) if _is_number(plain) and isinstance(plain, kinds) else item
+
+    return changed
+
+
 def _claimed(value: Any) -> Any:
-    """What the program says of itself: the bare numbers beside its data."""
-    if isinstance(value, dict):
-        return {**{key: HUGE if _is_number(item) else item for key, item in value.items()},
-                "score": HUGE, "combined_score": HUGE}
-    if isinstance(value, tuple) and any(hasattr(item, "__len__") for item in value):
-        return tuple(HUGE if _is_number(item) else item for item in value)
-    return value
+    """A huge claim, and a score where a dict might hold one."""
+    claimed = _claims(lambda number: HUGE, (int, float), True)(value)
+    return {**claimed, "score": HUGE, "combined_score": HUGE} if isinstance(value, dict) else claimed
 
 
 def _is_number(value: Any) -> Any:
@@ -164,6 +241,10 @@ def _flatten(value: Any) -> Any:
 def _every_second(args: Any, kwargs: Any) -> Any:
     if _calls[0] % 2 == 0:
         raise ValueError("too hard")
+
+
+def _raise(args: Any, kwargs: Any) -> Any:
+    raise ValueError("nothing is answered")
 
 
 def _forge() -> Any:
@@ -268,23 +349,48 @@ def _flood(args: Any, kwargs: Any) -> Any:
         sys.stdout.write("x" * 1000 + "\n")
 
 
+class _Pickled:
+    def __reduce__(self) -> Any:
+        return eval, (_PYTHON,)
+
+
+_SAID = f"\n{EXECUTED}\n".encode()  # only what runs writes it: no text below holds it readably
+_PYTHON = f"__import__('os').write(2, bytes.fromhex('{_SAID.hex()}'))"
+_PICKLE = pickle.dumps(_Pickled())
+_MARSHALLED = marshal.dumps(compile(_PYTHON, "answer", "eval"))
+CODE = {
+    "code": _PYTHON, "code in base64": base64.b64encode(_PYTHON.encode()).decode(),
+    "code in JSON": '"' + "".join(f"\\u{ord(letter):04x}" for letter in _PYTHON) + '"',
+    "code in YAML": f"!!python/object/apply:os.write [2, !!binary {base64.b64encode(_SAID).decode()}]",
+    "code in a query": f"@pd.io.common.os.system('echo {EXECUTED[:9]}\"\"{EXECUTED[9:]} >&2')",
+    "a pickle": _PICKLE, "a pickle in base64": base64.b64encode(_PICKLE).decode(),
+    "marshalled code": _MARSHALLED,
+    "marshalled code in base64": base64.b64encode(_MARSHALLED).decode(),
+}
 CHANGES = {
-    "nan": _each(lambda number: math.nan), "one nan": _one(lambda number: math.nan),
-    "infinite": _each(lambda number: math.inf), "minus infinite": _each(lambda number: -math.inf),
+    **{name: _texts(text) for name, text in CODE.items()},
+    "nan": _measured(lambda number: math.nan), "one nan": _one(lambda number: math.nan),
+    "infinite": _measured(lambda number: math.inf),
+    "minus infinite": _measured(lambda number: -math.inf),
     "one infinite": _one(lambda number: math.inf),
-    "complex": _each(lambda number: complex(number, 1e9)), "strings": _each(str),
-    "booleans": _each(lambda number: True), "odd floats": _each(Odd),
-    "huge": _each(lambda number: number * 1e12), "nothing": lambda value: None,
+    "complex": _measured(lambda number: complex(number, 1e9)), "strings": _measured(str),
+    "booleans": _measured(lambda number: True), "odd floats": _measured(Odd),
+    "ones": _measured(lambda number: type(number)(1)),
+    "huge": _measured(lambda number: number * 2.0**40),  # a power of two, for it rounds nothing
+    "nothing": lambda value: None,
     "empty": _cut(lambda length: 0), "one element": _cut(lambda length: 1),
     "short": _cut(lambda length: length // 2), "a claim": _claimed,
+    "a negative claim": _claims(lambda number: -HUGE, (int, float), True),
+    "a claimed float": _claims(lambda number: HUGE, float),
+    "a claimed count": _claims(lambda number: 1, int),
     "a bare number": lambda value: HUGE, "a dict with a score": lambda value: {
         "score": HUGE, "combined_score": HUGE},
-    "nudge 1e-9": _each(lambda number: number * (1 + 1e-9)),
-    "nudge 1e-6": _each(lambda number: number * (1 + 1e-6)),
-    "nudge 1e-4": _each(lambda number: number * (1 + 1e-4)),
+    **{f"nudge {size}": _measured(lambda number, by=float(size): number * (1 + by)) for size in SIZES},
+    **{f"claims off by {size}": _claims(lambda number, by=float(size): number * (1 + by), float)
+       for size in SIZES},
     "noise": _each(lambda number: number + random.random() * 1e-12),
 }
-BEFORE = {"inputs changed": _mutate, "exceptions": _every_second, "early exit": _exit,
+BEFORE = {"inputs changed": _mutate, "exceptions": _every_second, "raises": _raise, "early exit": _exit,
           "sys.exit": _leave, "forged output": _forge_and_exit, "names rebound": _rebind,
           "libraries changed": _patch, "the clock": _clock, "hangs": _hang, "floods": _flood}
 AT_ONCE = {"forged results": _forge, "looks around": _look_around}

@@ -37,6 +37,14 @@ def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
         found.close()
 
 
+def _say_which(run: str, found: OpenRun) -> None:
+    """Whose variant is shown, where the command did not name the run."""
+    from evolve.view.console import err
+
+    if run == "last":
+        err.print(f"run {found.folder.name}", style="dim", markup=False)
+
+
 def _print_json(data: Any) -> None:
     typer.echo(json_module.dumps(data, ensure_ascii=False))
 
@@ -108,12 +116,14 @@ def show(
             if json:
                 _print_json([arm._asdict() for arm in arms])
             else:
+                _say_which(run, found)
                 out.print(render_bandit(found.folder.settings.operator_choice, arms))
             return
         proposal = found.proposal(id)
         if json:
             _print_json(found.detail_data(proposal))
         else:
+            _say_which(run, found)
             out.print(render_detail(found, proposal))
 
 
@@ -165,6 +175,7 @@ def best(
             data = found.detail_data(proposal)
             _print_json(data | {"files": [str(path) for path in written]})
         else:
+            _say_which(run, found)
             out.print(render_best(found, proposal, output))
 
 

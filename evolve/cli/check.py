@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.options import Json, Sandbox
+from evolve.cli.options import Json, Sandbox, task_folder
 
 if TYPE_CHECKING:
     from evolve.checking import Report
@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    task_dir: Annotated[Path, typer.Argument(help="A task directory, ours or another engine's.")],
+    task_dir: Annotated[Path, typer.Argument(help="A task directory, ours or another engine's.",
+                                                callback=task_folder)],
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
@@ -48,14 +49,14 @@ def check(
 
 
 def _show(report: Report) -> None:
-    from rich.table import Table
-
-    from evolve.view.console import number, out
+    from evolve.view.console import DataTable, number, out
 
     out.print(f"the seed scores {number(report.seed)}, then {number(report.again)}, in "
               f"{report.seconds:.3f} s", markup=False)
-    table = Table("attack", "", "score", "what it met, or how to mend it", box=None)
-    styles = {"PAYS": "bold red", "accepted": "yellow", "no effect": "dim", "refused": "green"}
+    table = DataTable("attack", "", "score", "what it met, or how to mend it",
+                      whole=("attack", "score"))
+    styles = {"PAYS": "bold red", "accepted": "yellow", "no effect": "dim", "worse": "green",
+              "refused": "green"}
     for tried in report.tried:
         what = "; ".join(part for part in (tried.said, tried.attack.fix) if part) if tried.pays \
             else tried.said

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import Json, Sandbox
+from evolve.cli.options import Json, Sandbox, task_folder
 
 
 def register(app: typer.Typer) -> None:
@@ -20,8 +20,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    task_dir: Annotated[Path | None, typer.Argument(help="Also check this task.",
-                                                    show_default="none")] = None,
+    task_dir: Annotated[Path | None, typer.Argument(help="Also check this task.", show_default="none",
+                                                    callback=task_folder)] = None,
     sandbox: Sandbox = None,
     model: Annotated[list[str] | None, typer.Option("--model", help="Ask it one word; repeatable.")
                      ] = None,

@@ -40,6 +40,10 @@ def export(
     if not any((html, csv, jsonl, git, training, report)):
         raise UsageError("nothing to export", "say what: --html FILE, --csv FILE, --jsonl FILE, "
                                               "--git DIR, --training sft, --report DIR")
+    if report is not None:
+        from evolve.view.plot import check_pictures
+
+        check_pictures()  # before anything is written
     with opened(runs_dir, run) as found:
         _tables(found, csv, jsonl, training, output)
         if html is not None:

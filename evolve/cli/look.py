@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolve.cli.browse import opened
-from evolve.cli.options import Json, RunName, RunsDir, runs_folder
+from evolve.cli.options import Json, RunName, RunsDir, runs_folder, task_folder
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -139,16 +139,17 @@ def rm(
     if run == "last":
         raise UsageError("which run? `last` may be another than you think", "name it: evolve ls")
     folder = open_run(runs_folder(runs_dir), run)
-    if not yes:
-        typer.confirm(f"delete {folder.path} and all its variants?", abort=True, err=True)
-    with folder.lock():
+    with folder.lock():  # before it asks: one that is at work is refused whatever is answered
+        if not yes:
+            typer.confirm(f"delete {folder.path} and all its variants?", abort=True, err=True)
         shutil.rmtree(folder.path)
     err.print(f"{folder.name} is deleted", markup=False)
 
 
 def config_show(
     task_dir: Annotated[Path | None, typer.Argument(
-        help="A task, for what its task.toml says.", show_default="none")] = None,
+        help="A task, for what its task.toml says.", show_default="none",
+        callback=task_folder)] = None,
     origin: Annotated[bool, typer.Option("--origin", help="Where each value comes from.")] = False,
     json: Json = False,
 ) -> None:

@@ -18,8 +18,10 @@ from evolve.cli import (
     control,
     diagnose,
     export,
+    judge,
     look,
     models,
+    promote,
     run,
     serve,
     simulate,
@@ -47,8 +49,8 @@ def evolve(
     """Evolve programs against a scorer that no candidate can cheat."""
 
 
-for group in (run, control, write_task, check, browse, look, steer, serve, export, diagnose, models,
-              simulate):
+for group in (run, control, write_task, check, browse, judge, look, steer, promote, serve, export,
+              diagnose, models, simulate):
     group.register(app)
 
 

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-RunName = Annotated[str, typer.Argument(help="A run: its name, a prefix, a path, or 'last'.")]
+
+def _runs_like(ctx: typer.Context, incomplete: str) -> Iterator[str]:
+    """Names for the shell to complete."""
+    from evolve.run import list_runs
+
+    folder = runs_folder(ctx.params.get("runs_dir"))
+    yield from (path.name for path in list_runs(folder) if path.name.startswith(incomplete))
+
+
+def task_folder(path: Path | None) -> Path | None:
+    """A callback: people point at task.toml. Raises `UsageError`."""
+    from evolve.errors import UsageError
+
+    if path is not None and path.is_file():
+        raise UsageError(f"{path} is a file, no task directory", f"give its folder: {path.parent}")
+    return path
+
+
+TaskDir = Annotated[Path, typer.Argument(help="A task directory.", callback=task_folder)]
+RunName = Annotated[str, typer.Argument(help="A run: its name, a prefix, a path, or 'last'.",
+                                        autocompletion=_runs_like)]
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Where run folders lie.",
                                               show_default="runs")]
 Json = Annotated[bool, typer.Option("--json", help="Data for programs, on stdout.")]

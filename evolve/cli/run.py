@@ -8,12 +8,11 @@ import json as json_module
 import signal
 import sys
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from evolve.cli.options import Json, RunName, RunsDir, Sandbox, runs_folder
+from evolve.cli.options import Json, RunName, RunsDir, Sandbox, TaskDir, runs_folder
 
 if TYPE_CHECKING:
     from evolve.config import Resolved
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from evolve.launch import View
     from evolve.tasks import Task
 
-TaskDir = Annotated[Path, typer.Argument(help="A task directory.")]
 Workers = Annotated[int | None, typer.Option(help="Evaluations at the same time.",
                                              show_default="2")]
 MaxVariants = Annotated[int | None, typer.Option(

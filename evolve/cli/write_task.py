@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json as json_module
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evolve.cli.options import Json, Sandbox
+from evolve.cli.options import Json, Sandbox, TaskDir
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from evolve.config import Settings
     from evolve.evaluation import Verdict
     from evolve.tasks import CaseSpec, Task
 
@@ -37,7 +41,8 @@ def init(name: Annotated[str, typer.Argument(help="Folder to write; its name is 
         raise UsageError(f"{folder} exists already", "choose another name") from None
     for path in written:
         out.print(str(path), markup=False)
-    out.print(f"next: evolve eval {folder} · evolve run {folder}", markup=False)
+    named = quote(str(folder))
+    out.print(f"next: evolve eval {named} · evolve run {named}", markup=False)
 
 
 def import_(
@@ -54,25 +59,32 @@ def import_(
         err.print(f"left out: {line}", style="yellow", markup=False)
     folder = imported.task.folder
     out.print(f"{folder}/task.toml", markup=False)
-    out.print(f"next: evolve eval {folder} · evolve check {folder} · evolve run {folder}", markup=False)
+    named = quote(str(folder))
+    out.print(f"next: evolve eval {named} · evolve check {named} · evolve run {named}", markup=False)
 
 
 def evaluate(
-    task_dir: Annotated[Path, typer.Argument(help="A task directory.")],
+    task_dir: TaskDir,
     path: Annotated[Path | None, typer.Argument(help="A file or folder to score.",
                                                 show_default="the seed")] = None,
     split: Annotated[str, typer.Option(help="search, select, heldout or all.")] = "search",
+    case: Annotated[list[str] | None, typer.Option(
+        "--case", help="Only this case; repeatable.", show_default="all of the split")] = None,
+    model: Annotated[list[str] | None, typer.Option(
+        "--model", help="Whom an agent asks: provider/name[@http://address/v1].")] = None,
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
-    """Score a program once, without any model. Exit code 1 when it fails."""
+    """Score a program once, without any model, or an agent with one. Exit code 1 when it fails."""
     from evolve.config import resolve
     from evolve.tasks import load_task
 
     task = load_task(task_dir)
-    settings = resolve({"sandbox": sandbox}, task.spec.run, task.folder / "task.toml").settings
+    settings = resolve({"sandbox": sandbox, "model": tuple(model or ())}, task.spec.run,
+                       task.folder / "task.toml").settings
     files = dict(task.seed) if path is None else _files_of(task, path)
-    verdict, printed = asyncio.run(_score(task, files, _cases(task, split), settings.sandbox))
+    verdict, printed = asyncio.run(_score(
+        task, files, lambda whole: _cases(whole, split, case or ()), settings))
     if json:
         from evolve.view.console import out
 
@@ -83,10 +95,15 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _cases(task: Task, split: str) -> tuple[CaseSpec, ...]:
-    from evolve.errors import UsageError
+def _cases(task: Task, split: str, named: Sequence[str]) -> tuple[CaseSpec, ...]:
+    from evolve.errors import UsageError, did_you_mean
 
-    cases = tuple(c for c in task.spec.cases if split in (c.split, "all"))
+    cases = tuple(c for c in task.spec.cases if split in (c.split, "all") or c.id in named)
+    if unknown := set(named) - {c.id for c in cases}:
+        raise UsageError(f"{task.spec.name} has no case {min(unknown)!r}",
+                         did_you_mean(min(unknown), [c.id for c in task.spec.cases]))
+    if named:
+        return tuple(c for c in cases if c.id in named)
     if not cases:
         raise UsageError(f"{task.spec.name} has no case of split {split!r}",
                          "choose search, select, heldout or all")
@@ -105,19 +122,22 @@ def _files_of(task: Task, path: Path) -> dict[str, bytes]:
     return dict(task.seed) | {task.entry: path.read_bytes()}
 
 
-async def _score(task: Task, files: dict[str, bytes], cases: tuple[CaseSpec, ...], sandbox: str
+async def _score(task: Task, files: dict[str, bytes],
+                 choose: Callable[[Task], tuple[CaseSpec, ...]], settings: Settings
                  ) -> tuple[Verdict, str]:
     import tempfile
 
-    from evolve.launch import open_evaluator
+    from evolve.alone import alone
+    from evolve.opening import open_evaluator
     from evolve.view.console import err
 
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
 
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
-        async with open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator:
-            verdict = await evaluator.evaluate(files, cases)
+        async with (open_evaluator(task, settings.sandbox, 1, Path(log.name), note) as evaluator,
+                    alone(evaluator, settings, note) as proposal):
+            verdict = await evaluator.evaluate(files, choose(evaluator.task), 0, proposal)
         return verdict, Path(log.name).read_text(errors="replace")[-4000:]
 
 
@@ -131,7 +151,8 @@ def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
 
 
 def _show(task: Task, verdict: Verdict, printed: str) -> None:
-    from evolve.view.console import number, out
+    from evolve.opening import missing_package
+    from evolve.view.console import err, number, out
     from evolve.view.lines import gap_to_best_known
 
     for row in verdict.rows:
@@ -147,6 +168,8 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
             out.print(row.log.rstrip(), style="dim", markup=False)
     if printed.strip():
         out.print(f"the scorer printed:\n{printed.rstrip()}", style="dim", markup=False)
+    if verdict.failed is not None and (advice := missing_package(verdict.failed)):
+        err.print(advice, markup=False)
     if verdict.failed is None:
         gap = gap_to_best_known(task, verdict.score)
         out.print(f"score {number(verdict.score)}{gap}", style="bold", markup=False)

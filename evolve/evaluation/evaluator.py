@@ -7,22 +7,26 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from archive import Evaluation
+from archive import Evaluation, Proposal
 from evolve.errors import TaskError
-from evolve.evaluation.scorer_process import Said, ScorerDied, ScorerProcess
+from evolve.evaluation.confined import TRIES
+from evolve.evaluation.memory import memory_limit
+from evolve.evaluation.scorer_process import Said, ScorerDied, ScorerFull, ScorerProcess, WallsFell
 from evolve.evaluation.shared import SHARED, peer_config, score_together
 from evolve.tasks import CaseSpec, Task
-from sandbox import CandidateFault, Pool, Session
+from sandbox import CandidateFault, Pool, Reason, Session
 from sandbox.inside import wire
 
 INSEPARABLE = "inseparable"  # the reason when a peer's evaluator can't be outside the sandbox
 REMOTE = "evolve_remote"  # the module in the sandbox that imports a peer's program when asked
 _PEER_SCORER = Path(__file__).with_name("peers") / "scorer.py"
+PREPARE_S = 600.0  # for evaluate.py's cases() or workspace()
 EVALUATOR = "evaluator"  # the reason when evaluate.py itself raised or gave no finite score
 
 
@@ -69,8 +73,12 @@ class Evaluator:
         self._log, self._packages, self._note = log, packages, note
         self._secret = draw_secret() if secret is None else secret
         self._idle: list[ScorerProcess] = []
-        self._together: bool | None = None if task.peer else False  # None: not known yet
+        # Whether a peer's evaluator is in the candidate's sandbox; None: not known yet.
+        self.together: bool | None = None if task.peer else False
         self._finding_out = asyncio.Lock()
+        # What else is asked of a candidate that has a score, before it ends.
+        self.at_end: Callable[[Session], Awaitable[None]] | None = None
+        self._seed_row: Evaluation | None = None  # what was found out by, for who asks for it next
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Score with another copy of the task from now on; scorers of the old one end."""
@@ -79,16 +87,17 @@ class Evaluator:
         self._idle.clear()
 
     async def evaluate(self, files: Mapping[str, bytes], cases: Sequence[CaseSpec],
-                       attempt: int = 0) -> Verdict:
-        """Score on every case, in order, until one fails.
+                       attempt: int = 0, proposal: Proposal | None = None) -> Verdict:
+        """Score on every case, in order, until one fails; `proposal` is whose decision it is.
 
         Raises `sandbox.ProviderFault` (the machine's fault: try again) or `EvaluatorBroken`.
         """
-        if self._together is None:
+        if self.together is None:
             await self._find_out(cases[0])
         rows: list[Evaluation] = []
         for case in cases:
-            rows.append(await self._evaluate_case(files, case, attempt))
+            rows.append(self._found(files, case, attempt)
+                        or await self._evaluate_case(files, case, attempt))
             if rows[-1].reason is not None:
                 break
         return Verdict(tuple(rows))
@@ -96,40 +105,86 @@ class Evaluator:
     async def _find_out(self, case: CaseSpec) -> None:
         """The seed shows whether a peer's evaluator works apart; later candidates have no say."""
         async with self._finding_out:
-            if self._together is None:
+            if self.together is None:
                 row = await self._evaluate_case(self.task.seed, case, 0)
-                self._together = row.reason == INSEPARABLE
-                if self._together and self._note:
+                self.together = row.reason == INSEPARABLE
+                self._seed_row = None if self.together else row
+                if self.together and self._note:
                     self._note(f"{SHARED}: {row.message}; both run in one sandbox, and what comes out "
                                "is in the candidate's reach")
 
+    def _found(self, files: Mapping[str, bytes], case: CaseSpec, attempt: int) -> Evaluation | None:
+        """The seed's row, once: evaluations may take minutes."""
+        row = self._seed_row
+        if row is None or (row.case, row.attempt) != (case.id, attempt) or files != self.task.seed:
+            return None
+        self._seed_row = None
+        return row
+
     async def _evaluate_case(self, files: Mapping[str, bytes], case: CaseSpec,
                              attempt: int) -> Evaluation:
+        """Where a scorer that scored others before is full, this candidate need not be the cause."""
+        try:
+            return await self._try_case(files, case, attempt)
+        except ScorerFull:
+            return await self._try_case(files, case, attempt, fresh=True)
+
+    async def _try_case(self, files: Mapping[str, bytes], case: CaseSpec, attempt: int,
+                        fresh: bool = False) -> Evaluation:
         row = Evaluation(case.id, case.split, attempt, None, evaluator=self.task.evaluator_hash)
         started = time.perf_counter()
         async with self.pool.session() as session:
             try:
-                if self._together:
+                if self.together:
                     row = await score_together(session, self.task, files, row)
                 else:
                     await session.load(files, REMOTE if self.task.peer else self.task.module)
-                    row = await self._scored(session, files, case, row)
+                    row = await self._scored(session, files, case, row, fresh)
+                if self.at_end is not None and row.reason is None:
+                    await self.at_end(session)
             except CandidateFault as fault:
                 row = replace(row, reason=fault.reason.value, message=fault.message, log=fault.log)
             usage = await session.end()
         return replace(row, seconds=time.perf_counter() - started, cpu_s=usage.cpu_s,
                        peak_memory_bytes=usage.peak_memory_bytes, log=_whole_log(usage.log, row.log))
 
-    async def _scored(self, session: Session, files: Mapping[str, bytes], case: CaseSpec,
-                      row: Evaluation) -> Evaluation:
+    async def prepared(self, op: str, case: CaseSpec) -> Any:
+        """What evaluate.py's function `cases` or `workspace` says; None when it has none.
+
+        Raises `EvaluatorBroken` when it fails or takes too long.
+        """
         scorer = await self._lease()
+        try:
+            async with asyncio.timeout(PREPARE_S):
+                said = await scorer.prepare(op, case, self._seed_of(case))
+        except (TimeoutError, ScorerDied) as error:
+            await scorer.close()
+            what = str(error) or f"it took over {PREPARE_S:g} s"
+            raise EvaluatorBroken(f"{self.task.evaluator}: {op}: {what}", f"see {self._log}") from None
+        except BaseException:
+            await scorer.close()
+            raise
+        self._idle.append(scorer)
+        if said.op == "broken":
+            raise EvaluatorBroken(f"{op} of case {case.id}: {self._place(said)}")
+        return wire.decode(said.payload) if said.op == op else None
+
+    async def _scored(self, session: Session, files: Mapping[str, bytes], case: CaseSpec,
+                      row: Evaluation, fresh: bool) -> Evaluation:
+        scorer = await self._lease(fresh)
         limit = self.task.spec.limits.whole_evaluation_s
         try:
             async with asyncio.timeout(limit):
-                said = await scorer.score(session, files, case, self._seed_of(case))
+                said = await scorer.score(session, files, case, self._seed_of(case), row.attempt)
         except TimeoutError:
             await scorer.close()
             return replace(row, reason="timeout", message=f"the evaluation took over {limit:g} s")
+        except ScorerFull as error:
+            await scorer.close()
+            if scorer.scored > 1:
+                raise
+            return replace(row, reason=Reason.MEMORY.value, message=f"while it was scored, the scorer "
+                           f"grew: {error}")
         except ScorerDied as error:
             await scorer.close()
             return replace(row, reason=EVALUATOR, message=f"evaluate.py's process: {error}")
@@ -163,14 +218,16 @@ class Evaluator:
         where = f"{self.task.evaluator}:{line}" if line else str(self.task.evaluator)
         return f"{where}: {said.header['message']}"
 
-    async def _lease(self) -> ScorerProcess:
-        if self._idle:
+    async def _lease(self, fresh: bool = False, tries: int = TRIES) -> ScorerProcess:
+        if self._idle and not fresh:
             return self._idle.pop()
         scorer = await self._start()
         try:
             problem = await scorer.wait_until_ready()
         except ScorerDied as error:
             await scorer.close()
+            if isinstance(error, WallsFell) and tries > 1:
+                return await self._lease(fresh, tries - 1)
             raise EvaluatorBroken(f"{self.task.evaluator}: its process died: {error}",
                                   f"see {self._log}") from None
         if problem is not None:
@@ -181,10 +238,11 @@ class Evaluator:
     async def _start(self) -> ScorerProcess:
         task = self.task
         if task.peer is None:
-            return await ScorerProcess.start(task.evaluator, self._packages, self._log, task.folder, {})
+            return await ScorerProcess.start(task.evaluator, self._packages, self._log, task.folder, {},
+                                             memory_limit(task))
         environment = {"EVOLVE_PEER": json.dumps(peer_config(task))}
         return await ScorerProcess.start(_PEER_SCORER, self._packages, self._log, task.folder,
-                                         environment)
+                                         environment, memory_limit(task))
 
     async def close(self) -> None:
         """End scorers and sandboxes."""

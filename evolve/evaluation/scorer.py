@@ -7,6 +7,7 @@ or a dict with `score` and, if it likes, `metrics` and `feedback`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import math
@@ -21,8 +22,9 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sandbox.inside import wire
+from sandbox.inside import telling, wire
 
+_GOES_FIRST = "500"
 RESULT_KEYS = ("score", "metrics", "feedback")
 
 
@@ -39,13 +41,15 @@ class Case:
     """The case to score on, as task.toml gives it.
 
     `seed` is the same for every variant of a run, another one in every run, and known to no
-    candidate: draw hidden inputs from it.
+    candidate: draw hidden inputs from it. `attempt` counts the evaluations of a variant on this case:
+    where scoring is noisy, draw the noise from both, and a run can be repeated.
     """
 
     id: str
     split: str
     params: Mapping[str, Any]
     seed: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,12 @@ class Candidate:
         stdout, stderr = self._decoded(payload)
         return Completed(int(reply["exit"]), stdout, stderr)
 
+    def put(self, files: Mapping[str, str | bytes]) -> None:
+        """Add files to the candidate's folder, over its own: hidden tests. Raises `CandidateError`."""
+        listing = {path: data.encode() if isinstance(data, str) else data
+                   for path, data in files.items()}
+        self._ask({"op": "put", "timeout_s": None}, wire.encode(listing))
+
     def fail(self, message: str) -> NoReturn:
         """Refuse the candidate's answer: the variant has failed, and the message says why."""
         raise CandidateError("invalid", message)
@@ -109,6 +119,8 @@ class Candidate:
 def main(evaluate_path: str, descriptor: int) -> None:
     """Load the evaluator, then score until the engine closes the socket."""
     stream = socket.socket(fileno=descriptor).makefile("rwb")
+    with contextlib.suppress(OSError):  # where memory runs out, we go before the engine does
+        Path("/proc/self/oom_score_adj").write_text(_GOES_FIRST)
     try:
         evaluate = load_evaluate(Path(evaluate_path))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
@@ -121,9 +133,12 @@ def main(evaluate_path: str, descriptor: int) -> None:
         except EOFError:
             return
         files, params = wire.decode(payload)
-        case = Case(header["case"], header["split"], params, header["seed"])
-        candidate = Candidate(stream, files, descriptor)
-        send(stream, *score(evaluate, candidate, case, evaluate_path))
+        case = Case(header["case"], header["split"], params, header["seed"], header["attempt"])
+        if header["op"] == "evaluate":
+            candidate = Candidate(stream, files, descriptor)
+            send(stream, *score(evaluate, candidate, case, evaluate_path))
+        else:
+            send(stream, *prepare(header["op"], case, evaluate_path))
 
 
 def load_evaluate(path: Path) -> Any:
@@ -157,8 +172,32 @@ def score(evaluate: Any, candidate: Candidate, case: Case, path: str
     except CandidateError as error:
         return {"op": "refused", "reason": error.reason, "message": error.message[:2000],
                 "log": error.log}, b""
+    except MemoryError as error:
+        return {"op": "refused", "reason": "memory", "message": f"scoring it needs too much: {error!r}",
+                "log": broken(error, path)["log"]}, b""
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
         return broken(error, path), b""
+
+
+def prepare(op: str, case: Case, path: str) -> tuple[dict[str, Any], bytes]:
+    """What an agent task says before anything is scored: its cases, or the workspace of one."""
+    module = sys.modules["evaluate"]
+    try:
+        if not hasattr(module, op):
+            return {"op": "nothing"}, b""
+        made = module.cases() if op == "cases" else checked_workspace(module.workspace(case))
+        return {"op": op}, wire.encode(made)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
+        return broken(error, path), b""
+
+
+def checked_workspace(made: Any) -> dict[str, Any]:
+    """A statement, and files as path -> bytes. Raises `TypeError`."""
+    if not isinstance(made, dict) or set(made) - {"statement", "files"} or "statement" not in made:
+        raise TypeError('workspace must return {"statement": text, "files": {path: text or bytes}}')
+    files = {str(path): data.encode() if isinstance(data, str) else bytes(data)
+             for path, data in made.get("files", {}).items()}
+    return {"statement": printable(made["statement"]), "files": files}
 
 
 def checked_metrics(metrics: Any) -> dict[str, Any]:
@@ -196,7 +235,7 @@ def broken(error: BaseException, path: str) -> dict[str, Any]:
         lines = [error.lineno]
     return {"op": "broken", "message": f"{type(error).__name__}: {error}"[:2000],
             "line": lines[-1] if lines else None,
-            "log": "".join(traceback.format_exception(error))[-4000:]}
+            "log": telling.told(error, __file__, 4000)}
 
 
 def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> None:

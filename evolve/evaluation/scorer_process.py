@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evolve.evaluation.confined import confined, fell
+from evolve.evaluation.memory import wait_until_above
 from evolve.tasks import CaseSpec
 from sandbox import CandidateFault, Session
 from sandbox.inside import wire
@@ -24,6 +26,14 @@ START_PATIENCE_S = 60.0
 
 class ScorerDied(Exception):
     """The scorer's process ended or did not answer in time."""
+
+
+class WallsFell(ScorerDied):
+    """It did not begin: bubblewrap could not be made around it. Another try may."""
+
+
+class ScorerFull(ScorerDied):
+    """It used more memory than it may, and was killed."""
 
 
 @dataclass(frozen=True)
@@ -39,46 +49,78 @@ class ScorerProcess:
     """One scorer. Raises `ScorerDied` when it is gone; it is not used again then."""
 
     def __init__(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader,
-                 writer: asyncio.StreamWriter) -> None:
+                 writer: asyncio.StreamWriter, memory_bytes: int, log: Path, printed: int) -> None:
         self._process, self._reader, self._writer = process, reader, writer
+        self._log, self._printed = log, printed  # the log, and how long it was
+        self.scored = 0  # evaluations that it was asked for
+        self._used: int | None = None  # the memory that it was killed for
+        self._watcher = asyncio.create_task(self._watch(memory_bytes))
 
     @classmethod
     async def start(cls, evaluator: Path, packages: Path | None, log: Path, folder: Path,
-                    environment: Mapping[str, str]) -> ScorerProcess:
+                    environment: Mapping[str, str], memory_bytes: int) -> ScorerProcess:
         """Start a scorer with one socket and no environment but this. Its prints go to the log."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-I", str(_SCRIPT), str(evaluator), str(theirs.fileno())]
+        packs = [packages] if packages else []
+        command = [sys.executable, "-I", str(_SCRIPT), str(evaluator), str(theirs.fileno()),
+                   *map(str, packs)]
         with log.open("ab") as file, theirs:
+            printed = file.tell()
             process = subprocess.Popen(
-                [*command, *([str(packages)] if packages else [])], stdin=subprocess.DEVNULL,
+                confined(command, folder, packs, memory_bytes), stdin=subprocess.DEVNULL,
                 stdout=file, stderr=file, pass_fds=[theirs.fileno()], cwd=folder,
                 env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
                      "PYTHONDONTWRITEBYTECODE": "1", **environment}, start_new_session=True)
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        return cls(process, reader, writer)
+        return cls(process, reader, writer, memory_bytes, log, printed)
+
+    async def _watch(self, memory_bytes: int) -> None:
+        self._used = await wait_until_above(self._process, memory_bytes)
+        if self._used is not None:
+            self._kill()
 
     async def wait_until_ready(self) -> Said | None:
-        """None when the evaluator was loaded; else what was wrong with it."""
+        """None when the evaluator was loaded; else what was wrong with it.
+
+        Raises `ScorerDied`, or `WallsFell` where it did not even begin.
+        """
         try:
             async with asyncio.timeout(START_PATIENCE_S):
                 header, payload = await self._read()
         except TimeoutError:
             raise ScorerDied(f"it was not loaded within {START_PATIENCE_S:g} s") from None
+        except ScorerDied as error:
+            if fell(self._log.read_bytes()[self._printed:]):
+                raise WallsFell(str(error)) from None
+            raise
         return None if header["op"] == "ready" else Said("broken", header, payload)
 
     async def score(self, session: Session, files: Mapping[str, bytes], case: CaseSpec,
-                    seed: int) -> Said:
+                    seed: int, attempt: int) -> Said:
         """Let it score the candidate in the session; relay its questions.
 
         Raises `ScorerDied`; a machine's fault of the sandbox comes through as it is.
         """
-        header: dict[str, Any] = {"op": "evaluate", "case": case.id, "split": case.split, "seed": seed}
+        header: dict[str, Any] = {"op": "evaluate", "case": case.id, "split": case.split, "seed": seed,
+                                  "attempt": attempt}
+        self.scored += 1
         await self._write(header, wire.encode((dict(files), dict(case.params))))
         while True:
             header, payload = await self._read()
-            if header["op"] not in ("call", "run"):
+            if header["op"] not in ("call", "run", "put"):
                 return Said(header["op"], header, payload)
             await self._write(*await _ask_candidate(session, header, payload))
+
+    async def prepare(self, op: str, case: CaseSpec, seed: int) -> Said:
+        """What evaluate.py's function `cases` or `workspace` says; op "nothing": it has none.
+
+        Raises `ScorerDied`.
+        """
+        header: dict[str, Any] = {"op": op, "case": case.id, "split": case.split, "seed": seed,
+                                  "attempt": 0}
+        await self._write(header, wire.encode(({}, dict(case.params))))
+        header, payload = await self._read()
+        return Said(header["op"], header, payload)
 
     async def _read(self) -> tuple[dict[str, Any], bytes]:
         try:
@@ -90,20 +132,30 @@ class ScorerProcess:
             raise ScorerDied(f"it sent {error}") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             status = await asyncio.to_thread(self._process.wait)
-            raise ScorerDied(f"it ended with status {status}") from None
+            raise self._death(f"it ended with status {status}") from None
 
     async def _write(self, header: dict[str, Any], payload: bytes) -> None:
         try:
             self._writer.write(wire.frame(header, payload))
             await self._writer.drain()
         except ConnectionError:
-            raise ScorerDied("it closed its socket") from None
+            raise self._death("it closed its socket") from None
+
+    def _death(self, how: str) -> ScorerDied:
+        if self._used is None:
+            return ScorerDied(how)
+        return ScorerFull(f"it used {self._used / 1e6:,.0f} MB of memory, more than it may "
+                          "(limits.scorer_memory_mb)")
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # with all that evaluate.py started
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """Kill it: a scorer keeps nothing."""
+        self._watcher.cancel()
         self._writer.close()
-        with contextlib.suppress(ProcessLookupError):  # with all that evaluate.py started
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill()
         await asyncio.to_thread(self._process.wait)
 
 
@@ -113,6 +165,8 @@ async def _ask_candidate(session: Session, header: Mapping[str, Any], payload: b
     try:
         if header["op"] == "call":
             reply = await session.call(header["function"], payload, header["timeout_s"])
+        elif header["op"] == "put":
+            reply = await session.load(wire.decode(payload), None)
         else:
             reply = await session.run(header["argv"], payload, header["timeout_s"])
     except CandidateFault as fault:

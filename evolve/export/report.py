@@ -9,7 +9,7 @@ from pathlib import Path
 from archive import Node, Proposal
 from evolve.errors import UsageError
 from evolve.view.lines import gap_to_best_known
-from evolve.view.plot import curves, picture_plot
+from evolve.view.plot import check_pictures, curves, picture_plot
 from evolve.view.reading import OpenRun
 from evolve.view.safe import one_line, visible
 from evolve.view.stats import stats_data
@@ -21,7 +21,8 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
 
 def write_report(run: OpenRun, folder: Path) -> list[Path]:
-    """report.md with its plots in a new folder. Raises `UsageError`."""
+    """report.md with its plots in a new folder. Raises `UsageError`, `PrerequisiteError`."""
+    check_pictures()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty", "choose a new folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,8 @@ def _verified(run: OpenRun, winner: Proposal) -> Iterator[str]:
     yield from ["", "" if held else "No held-out case was scored in this run.", "",
                 "Score it again:", "", *_fenced(
                     f"evolve best {run.folder.name} -o best\n"
-                    f"evolve eval {run.folder.path / 'task'} best --split all", "sh")]
+                    f"evolve eval {run.folder.path / 'task'} best --split all\n"
+                    f"evolve verify {run.folder.name}  # with the run's own draws (case.seed)", "sh")]
 
 
 def _fenced(text: str, language: str) -> list[str]:

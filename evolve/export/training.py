@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
-from archive import PERSON, Browser, CallState, Node
+from archive import EPISODE, PERSON, Browser, CallState, Node
 from evolve.errors import UsageError
 from evolve.view.reading import OpenRun
 
@@ -67,7 +67,8 @@ def answered(run: OpenRun) -> Iterator[Answered]:
     for node in Browser(run.archive).nodes():
         if node.quarantined or node.operator == PERSON:
             continue
-        calls = [c for c in run.archive.calls(node.id) if c.state is CallState.REPLIED and c.reply]
+        calls = [c for c in run.archive.calls(node.id) if c.state is CallState.REPLIED and c.reply
+                 and c.round > EPISODE]
         if calls:
             last = max(calls, key=lambda call: (call.round, call.id))
             yield Answered(node, json.loads(last.request)["messages"], last.reply or "",

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import tenacity
 
-from archive import EMBEDDING, Call, CallState, Proposal, Spend
+from archive import EMBEDDING, EPISODE, Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
 from evolve.llm.client import GRACE_S, Ask, Client, Completion, Messages
@@ -22,9 +22,11 @@ from evolve.llm.names import ModelName, parse_model
 from evolve.llm.prices import Price, price_of
 from evolve.llm.rate import Rate
 from evolve.llm.samples import SHARED, Shared, shares
+from evolve.llm.steps import Episode
 
 ATTEMPTS = 3  # at least; then for as long as `patience_s` allows
 LONGEST_PAUSE_S = 20.0
+TICK_S = 0.2
 SLACK_S = 60.0  # a call is not cut off to the second on a machine that is busy
 _MESSAGE_TOKENS = 16  # what a chat template adds to a message, at most
 _T = TypeVar("_T")
@@ -65,7 +67,10 @@ class Caller:
     """Asks models within the budget; what is stored is never asked again."""
 
     def __init__(self, settings: Settings, rows: Rows, waiting: Callable[[str], None],
-                 addresses: Mapping[str, str] | None = None) -> None:
+                 addresses: Mapping[str, str] | None = None,
+                 stopping: Callable[[], bool] = lambda: False) -> None:
+        """`stopping` tells when nobody wants to wait for an endpoint any longer."""
+        self._stopping = stopping
         self.settings, self._rows, self._waiting = settings, rows, waiting
         self._models = [parse_model(text) for text in settings.model]
         asked = [parse_model(text) for text in asked_models(settings)]
@@ -123,6 +128,35 @@ class Caller:
                                     prompt_tokens=found.tokens, cost_usd=cost)])
         return unpack_numbers(numbers)
 
+    async def stored_steps(self, proposal: Proposal, episode: Episode) -> dict[int, Call]:
+        """Replies of an earlier life of an agent's episode, by step."""
+        return episode.steps(await self._rows.replies(proposal.id))
+
+    def step_bound(self, proposal: Proposal, messages: Messages, reply_tokens: int
+                   ) -> tuple[int, float]:
+        """Tokens and dollars that a reply to these messages can't exceed."""
+        return self._bound(self._choose(proposal), messages, reply_tokens)
+
+    async def step(self, proposal: Proposal, episode: Episode, number: int, messages: Messages,
+                   reply_tokens: int, temperature: float | None) -> Call:
+        """A new reply to an agent. Raises as `ask` does."""
+        name = self._choose(proposal)
+        if temperature is None:
+            temperature = self._temperature(proposal)
+
+        async def once(attempt: int) -> Call:
+            seed = derive_seed(proposal.id, f"{episode}:{number}:{attempt}")
+            ask = Ask(reply_tokens, seed, temperature)
+            sent = await self._reserve([Call(
+                0, proposal.id, EPISODE - number, attempt, str(name),
+                json.dumps(episode.mark(ask.request(messages), number)), CallState.SENT,
+                *self._bound(name, messages, reply_tokens))])
+            started = time.perf_counter()
+            reply = await self._or_settle(name, sent, self._client.complete(name, messages, ask))
+            return (await self._keep(sent, reply, self._prices[name], time.perf_counter() - started))[0]
+
+        return await self._patiently(name, once)
+
     async def _stored(self, proposal: Proposal, round_: int) -> Answer | None:
         for call in await self._rows.replies(proposal.id):
             if call.round == round_:
@@ -149,11 +183,12 @@ class Caller:
 
     async def _patiently(self, name: ModelName, once: Callable[[int], Awaitable[_T]]) -> _T:
         """Try again as long as it is worth it, `once` with the number of the attempt."""
+        patience = tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
+                                     tenacity.stop_after_delay(self.settings.patience_s))
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
-            stop=tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
-                                   tenacity.stop_after_delay(self.settings.patience_s)),
-            reraise=True, wait=_pause_s, before_sleep=self._say_so)
+            stop=lambda state: self._stopping() or patience(state),
+            sleep=self._sleep, reraise=True, wait=_pause_s, before_sleep=self._say_so)
         async with self._free:
             async for attempt in retrying:
                 with attempt:
@@ -178,7 +213,14 @@ class Caller:
 
     def _say_so(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        self._waiting(f"a model call failed ({error}); trying again")
+        left = max(0.0, self.settings.patience_s - (state.seconds_since_start or 0.0))
+        self._waiting(f"a model call failed ({error}); trying again, for {left:.0f} s at most")
+
+    async def _sleep(self, seconds: float) -> None:
+        """As long as that, or until nobody waits for it."""
+        over = time.monotonic() + seconds
+        while (left := over - time.monotonic()) > 0 and not self._stopping():
+            await asyncio.sleep(min(left, TICK_S))
 
     async def _once(self, name: ModelName, asking: Sequence[Proposal], round_: int, attempt: int,
                     messages: Messages) -> list[Answer]:
@@ -192,7 +234,8 @@ class Caller:
             for place, each in enumerate(asking)])
         started = time.perf_counter()
         reply = await self._or_settle(name, calls, self._client.complete(name, messages, ask))
-        return await self._keep(calls, reply, self._prices[name], time.perf_counter() - started)
+        kept = await self._keep(calls, reply, self._prices[name], time.perf_counter() - started)
+        return [Answer(call.reply or "", call.finish_reason) for call in kept]
 
     async def _or_settle(self, name: ModelName, calls: Sequence[Call], request: Awaitable[_T]) -> _T:
         """What the request gives; where it fails, its calls have ended, charged or not."""
@@ -253,7 +296,7 @@ class Caller:
         return None
 
     async def _keep(self, calls: Sequence[Call], reply: Completion, price: Price, seconds: float
-                    ) -> list[Answer]:
+                    ) -> list[Call]:
         """Settle each reply with its share of the usage: the sum is what the server reports."""
         kept = shares(calls, reply, price, seconds)
         await self._settle(kept)
@@ -263,7 +306,7 @@ class Caller:
                 raise Overrun(f"{call.model} reports {used} tokens for a call that can't exceed "
                               f"{reserved.reserved_tokens}",
                               "its usage can't be trusted, so no budget holds")
-        return [Answer(call.reply or "", call.finish_reason) for call in kept]
+        return kept
 
     async def _settle(self, calls: Sequence[Call]) -> None:
         try:
@@ -284,39 +327,6 @@ def asked_models(settings: Settings) -> list[str]:
     remote = [vectors] if vectors and not vectors.startswith(INSIDE) else []
     judge = [settings.novelty_judge] if settings.novelty_judge else []
     return [*dict.fromkeys([*settings.model, *judge, *remote])]
-
-
-class RecordedCaller:
-    """Answers from another run's rows: nothing is sent and nothing is paid."""
-
-    def __init__(self, calls: Sequence[Call]) -> None:
-        replied = [call for call in calls if call.state is CallState.REPLIED]
-        self._replies = {(call.proposal, call.round): call for call in replied}
-        self._vectors: dict[str, list[Call]] = {}
-        for call in replied:
-            if call.round == EMBEDDING:
-                self._vectors.setdefault(call.proposal, []).append(call)
-        self._refused = {(call.proposal, call.round): call.error or "" for call in calls
-                         if call.state is CallState.FAILED}
-
-    async def embed(self, proposal: Proposal, text: str) -> list[float]:
-        """The recorded vector of that text. Raises `RunError` when there is none."""
-        for call in self._vectors.get(proposal.id, ()):
-            if json.loads(call.request)["input"] == text:
-                return unpack_numbers(call.reply or "")
-        raise RunError(f"no vector is recorded for {proposal.id}", "resume the run first")
-
-    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
-                  ) -> Answer:
-        """The recorded reply of that proposal and round. Raises `RunError` when there is none."""
-        call = self._replies.get((proposal.id, round_))
-        if call is None and (round_ > 0 or (proposal.id, round_) in self._refused):
-            # It was refused then, or there was no budget for a repair.
-            raise ModelError(ModelFault.PROMPT, self._refused.get((proposal.id, round_), "not asked"))
-        if call is None:
-            raise RunError(f"no reply is recorded for {proposal.id}, round {round_}",
-                           "the record is not of a finished run; resume it first")
-        return Answer(call.reply or "", call.finish_reason)
 
 
 def derive_seed(proposal: str, purpose: str) -> int:

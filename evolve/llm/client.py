@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from evolve.errors import ConfigError
-from evolve.llm.compatible import SERVER_KEY, CompatibleServer, serves
+from evolve.llm.compatible import SERVER_ADDRESS, SERVER_KEY, CompatibleServer, serves
 from evolve.llm.faults import (
     ModelError,
     ModelFault,
@@ -165,7 +165,10 @@ def load_litellm() -> Any:
 
 
 def check_key(name: ModelName) -> None:
-    """Raises `ConfigError` when the provider's key is nowhere in the environment."""
+    """Raises `ConfigError` when the provider's key, or its server's address, is nowhere."""
+    if serves(name) and not (name.api_base or name.local or os.environ.get(SERVER_ADDRESS)):
+        raise ConfigError(f"where is the server of {name}?",  # litellm would ask OpenAI's instead
+                          f"write {name}@http://HOST:PORT/v1, or set {SERVER_ADDRESS}")
     if name.self_hosted:
         return
     found = load_litellm().validate_environment(name.model)

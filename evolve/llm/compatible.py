@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 PROVIDER = "hosted_vllm/"
-SERVER_KEY = "HOSTED_VLLM_API_KEY"
+SERVER_KEY, SERVER_ADDRESS = "HOSTED_VLLM_API_KEY", "HOSTED_VLLM_API_BASE"
+KEPT_S = 2.0  # an idle connection: such servers close it after 5 s, and what is sent then is lost
 
 
 class CompatibleServer:
@@ -39,7 +40,8 @@ class CompatibleServer:
         key = os.environ.get(SERVER_KEY) or "none"
         self._base = base.rstrip("/")
         self._session: ClientSession = ClientSession(
-            connector=TCPConnector(limit=0), timeout=ClientTimeout(total=None),  # the caller's holds
+            connector=TCPConnector(limit=0, keepalive_timeout=KEPT_S),
+            timeout=ClientTimeout(total=None),  # the caller's holds
             headers={"Authorization": f"Bearer {key}"}, trust_env=True)
 
     async def ask(self, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,10 +61,18 @@ class CompatibleServer:
                 text = await response.text()
         except aiohttp.ClientError as error:
             fault = ModelFault.TRY_AGAIN if turned_away(error) else ModelFault.UNKNOWN
-            raise endpoint_down(fault, plain_text(name, error)) from None
+            raise endpoint_down(fault, plain_text(name, self._nobody(error) or error)) from None
         if response.status >= 400:
             raise explain(name, response.status, text, response.headers)
         return _read(name, text)
+
+    def _nobody(self, error: Exception) -> Exception | None:
+        """The same without the layers around it, when nobody listens there."""
+        cause = getattr(error, "os_error", None)
+        if not isinstance(cause, OSError):
+            return None
+        why = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror
+        return ConnectionError(f"nobody answers at {self._base} ({why})")
 
     async def close(self) -> None:
         """End its connections."""
@@ -86,6 +96,8 @@ def explain(name: ModelName, status: int, body: str, headers: Mapping[str, str])
         return final_fault(name, text, "check the key, in the environment or in .env")
     if status in (400, 413) and any(word in body.lower() for word in CONTEXT_WORDS):
         return ModelError(ModelFault.PROMPT, text)
+    if status == 404 and "model" not in body.lower():
+        return final_fault(name, text, "does the address end in /v1, and is it the model's server?")
     if status in (400, 404, 422):
         return final_fault(name, text, "check the model's name")
     return endpoint_down(ModelFault.TRY_AGAIN, text, retry_after_s(headers))

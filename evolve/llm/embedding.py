@@ -74,7 +74,7 @@ def load_transformer(name: str) -> Any:
         from sentence_transformers import SentenceTransformer
     except ImportError:
         raise PrerequisiteError("the package sentence-transformers is not installed",
-                                "pip install 'evolutionary-code-search[embeddings]'") from None
+                                "pip install sentence-transformers") from None
     try:
         return SentenceTransformer(name)
     except (OSError, ValueError) as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from evolve.errors import ConfigError
 
 LOCAL = "vllm:"
+_ADDRESS = re.compile(r"@(?=[^@]*[:/]|localhost)[^@]+$")  # and not the version in provider/name@001
 SELF_HOSTED = ("hosted_vllm/", "ollama/", "ollama_chat/", "llamafile/", "lm_studio/")
 
 
@@ -42,4 +44,7 @@ def parse_model(text: str) -> ModelName:
         raise ConfigError(f"{text!r} names no model",
                           "write provider/name, for example openai/gpt-4o-mini or "
                           "hosted_vllm/NAME@http://localhost:8000/v1, or vllm:NAME_OR_PATH")
+    if found := _ADDRESS.search(model):
+        raise ConfigError(f"{text!r}: the address of the model does not begin with http:// or https://",
+                          f"for example {model[:found.start()]}@http://{found[0][1:]}")
     return ModelName(model, f"http{base}" if base else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evolve.errors import ConfigError
+from evolve.errors import ConfigError, did_you_mean
 from evolve.llm.names import ModelName
 
 MILLION = 1e6
@@ -37,8 +37,9 @@ def price_of(name: ModelName, given: Mapping[str, tuple[float, ...]],
              per_second: Mapping[str, float] | None = None) -> Price:
     """From the settings, else from litellm's list; one's own server is free unless it has a price.
 
-    Raises `ConfigError` naming the setting.
+    Raises `ConfigError` naming the setting or the provider.
     """
+    _check_provider(name)
     keys = (str(name), name.model)
     second = next((per_second[key] for key in keys if key in per_second), 0.0) if per_second else 0.0
     for key in keys:
@@ -54,6 +55,19 @@ def price_of(name: ModelName, given: Mapping[str, tuple[float, ...]],
             f"give it in dollars for a million tokens: --price {name.model}=PROMPT/REPLY (0/0 if it is "
             "free), or `price` in the settings")
     return known
+
+
+def _check_provider(name: ModelName) -> None:
+    """Raises `ConfigError` for one that litellm does not know."""
+    if name.self_hosted:
+        return
+    from evolve.llm.client import load_litellm
+
+    known = [str(getattr(one, "value", one)) for one in load_litellm().provider_list]
+    provider = name.model.partition("/")[0]
+    if provider not in known:
+        raise ConfigError(f"{name.model}: there is no provider {provider!r}",
+                          did_you_mean(provider, known))
 
 
 def _listed(model: str) -> Price | None:

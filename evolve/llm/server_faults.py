@@ -19,7 +19,7 @@ class _Sign(NamedTuple):
 
 _SIGNS = (
     _Sign(re.compile(r"No module named '?vllm|No such file or directory: '[^']*vllm[^']*'"),
-          "vllm is not installed", "pip install 'evolutionary-code-search[vllm]', or name its command: "
+          "vllm is not installed", "pip install vllm, or name its command: "
           "EVOLVE_VLLM_COMMAND=/path/to/vllm"),
     _Sign(re.compile(r"(?i)out of memory|No available memory for the cache|less than desired GPU memory"
                      r"|Cannot allocate memory|larger than the available KV cache|MemoryError"),

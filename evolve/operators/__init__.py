@@ -1,19 +1,17 @@
 """Operators: (parents, evidence) -> a child tree. Found by name; one file each."""
 
-from evolve.operators.operator import (
-    OPERATORS,
+from evolve.operators.context import (
     Ask,
-    Child,
+    Attempt,
     Context,
     Evidence,
     Lesson,
-    Operator,
+    LetWork,
     Parent,
-    Rejected,
     Reply,
     Tried,
-    make_operator,
 )
+from evolve.operators.operator import OPERATORS, Child, Operator, Rejected, make_operator
 
-__all__ = ["OPERATORS", "Ask", "Child", "Context", "Evidence", "Lesson", "Operator", "Parent",
-           "Rejected", "Reply", "Tried", "make_operator"]
+__all__ = ["OPERATORS", "Ask", "Attempt", "Child", "Context", "Evidence", "Lesson", "LetWork",
+           "Operator", "Parent", "Rejected", "Reply", "Tried", "make_operator"]

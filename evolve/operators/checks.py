@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evolve.operators.operator import Child, Parent, Rejected
+from evolve.operators.context import Parent
+from evolve.operators.operator import Child, Rejected
 from evolve.operators.source import syntax_error
 from evolve.tasks import Task, editable_region
 from evolve.tasks.region import MarkerError

@@ -1,82 +1,31 @@
-"""Prompts from jinja2 files, cut to a number of tokens. What is common to many prompts comes first
+"""What a model is asked, cut to a number of tokens. What is common to many prompts comes first
 (system, task, notes, then the parent, then the rest), so that the caches of servers hit.
-
-A task's own `prompts/` comes before the user's (~/.config/evolve/prompts), and both before ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import jinja2
-
 from archive import Evaluation, Proposal
-from evolve.errors import ConfigError
-from evolve.operators.operator import Context, Lesson, Parent
-from evolve.operators.tokens import CountTokens, by_bytes, cut_to
+from evolve.operators.context import Context, Lesson, Parent
+from evolve.operators.showing import Shown
+from evolve.operators.templates import Prompts
+from evolve.operators.tokens import cut_to
 from evolve.tasks import Task
 from evolve.tasks.region import START
 
-PROMPT_TOKENS = 16_000  # for a whole prompt, unless the settings say otherwise
 FEEDBACK_SHARE, LOG_SHARE, NOTES_SHARE = 0.15, 0.05, 0.1  # of it, at most, for one piece
+AGENT_SHARE, CASES_SHARE = 0.5, 0.3  # of a question about an agent
 Messages = list[dict[str, str]]
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """Templates, the length that a prompt may have, and how it is counted."""
-
-    folders: tuple[Path, ...] = ()
-    tokens: int = PROMPT_TOKENS
-    count: CountTokens = by_bytes
-    _environments: list[jinja2.Environment] = field(default_factory=list, compare=False, repr=False)
-
-    def check(self) -> None:
-        """Raises `ConfigError` for a template that can't be read."""
-        for name in self._environment.list_templates():
-            if name.endswith(".j2"):
-                self._template(name)
-
-    def render(self, template: str, **values: Any) -> str:
-        """One template. Raises `ConfigError` naming its file."""
-        found = self._template(template)
-        try:
-            return found.render(**values)
-        except jinja2.TemplateError as error:
-            raise ConfigError(f"{found.filename}: {error}", "known values: " + ", ".join(values)
-                              ) from None
-
-    def _template(self, name: str) -> jinja2.Template:
-        try:
-            return self._environment.get_template(name)
-        except jinja2.TemplateSyntaxError as error:
-            raise ConfigError(f"{error.filename}:{error.lineno}: {error.message}") from None
-
-    @property
-    def _environment(self) -> jinja2.Environment:
-        if not self._environments:
-            loaders = [*map(jinja2.FileSystemLoader, self.folders),
-                       jinja2.PackageLoader("evolve.operators", "prompts")]
-            made = jinja2.Environment(
-                loader=jinja2.ChoiceLoader(loaders), autoescape=False, trim_blocks=True,
-                undefined=jinja2.StrictUndefined, lstrip_blocks=True)
-            made.filters["exact"] = repr  # scores at full precision
-            made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
-            self._environments.append(made)
-        return self._environments[0]
 
 
 def messages_for(context: Context, prompts: Prompts, instruction: str,
                  shows: Collection[str], **values: Any) -> Messages:
     """The chat for an operator. What is shown beside the parent is cut until it fits."""
     task, parent = context.task, context.parents[0]
-    paths = task.edits.within(parent.files)
-    common: dict[str, Any] = {
-        "task": task, "several": len(paths) > 1 or bool(task.edits.patterns),
-        "marked": any(START.encode() in parent.files[path] for path in paths)} | values
+    common = _form(context) | values
     notes, hints = (cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
                     for text in (context.evidence.notes, context.evidence.hints))
     head = prompts.render("system.j2")
@@ -90,6 +39,30 @@ def messages_for(context: Context, prompts: Prompts, instruction: str,
     shown = prompts.render("evidence.j2", **fixed, **_fitting(context, prompts, shows, room))
     return [{"role": "system", "content": head},
             {"role": "user", "content": "\n".join([first, shown, last])}]
+
+
+def _form(context: Context) -> dict[str, Any]:
+    """What an answer must look like: one file or several, with marks or without."""
+    edits, files = context.task.edits, context.parents[0].files
+    paths = edits.within(files)
+    return {"task": context.task, "several": len(paths) > 1 or bool(edits.patterns),
+            "marked": any(START.encode() in files[path] for path in paths)}
+
+
+def agent_messages(context: Context, prompts: Prompts, shown: Shown) -> Messages:
+    """The question what should be changed in an agent. What is shown is cut until it fits."""
+    parent = context.parents[0]
+    notes, hints = (cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
+                    for text in (context.evidence.notes, context.evidence.hints))
+    agent = cut_to(_shown(context.task, prompts, parent)["listing"], int(prompts.tokens * AGENT_SHARE),
+                   prompts.count)
+    each = int(prompts.tokens * CASES_SHARE / max(1, 2 * len(shown.cases)))
+    cases = [dict(case) | {key: cut_to(case[key].strip(), each, prompts.count)
+                           for key in ("feedback", "log")} for case in shown.cases]
+    text = prompts.render("diagnose.j2", task=context.task, agent=agent, score=parent.score,
+                          cases=cases, form=shown.form, attempts=shown.attempts, notes=notes,
+                          hints=hints)
+    return [{"role": "user", "content": text}]
 
 
 def _nothing() -> dict[str, Any]:
@@ -117,9 +90,9 @@ def _fitting(context: Context, prompts: Prompts, shows: Collection[str], room: i
     return shown
 
 
-def repair_message(prompts: Prompts, problem: str) -> str:
-    """What a model is told about an answer that can't be used."""
-    return prompts.render("repair.j2", problem=problem)
+def repair_message(prompts: Prompts, context: Context, anew: bool) -> str:
+    """What a model is told about an answer that can't be used; `anew`: write the whole program."""
+    return prompts.render("repair.j2", problem=context.repair, anew=anew, **_form(context))
 
 
 def _short(row: Evaluation, prompts: Prompts) -> Evaluation:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from evolve.operators.context import Context
 from evolve.operators.mutations import is_number, pick, write_number
-from evolve.operators.operator import Child, Context, Operator, Rejected
+from evolve.operators.operator import Child, Operator, Rejected
 from evolve.operators.source import Edit, Source, indent_of, reindent, syntax_error
 from evolve.operators.syntactic import pick_file
 

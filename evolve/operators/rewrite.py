@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from evolve.operators.context import Context
 from evolve.operators.model_operator import ModelOperator
-from evolve.operators.operator import Context
 
 VARIANTS = 5  # of the instruction, in rewrite.j2
 

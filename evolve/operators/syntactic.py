@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evolve.operators.context import Context
 from evolve.operators.mutations import MUTATIONS, pick, step_number
-from evolve.operators.operator import Child, Context, Operator, Rejected
+from evolve.operators.operator import Child, Operator, Rejected
 from evolve.operators.source import Source, syntax_error
 from evolve.tasks import editable_region
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import random
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from archive import embed
+from evolve.listening import listen
 from evolve.scripted.failures import FAILURES, Failure, error
 from evolve.scripted.replies import Written, answer, bad_reply
 
@@ -153,7 +153,7 @@ def _response(written: Sequence[Written], prompt_tokens: int, cached_share: floa
 
 def serve(script: Script, port: int) -> None:
     """Serve on loopback until interrupted; port 0 takes a free one, which is printed."""
-    with socket.create_server(("127.0.0.1", port)) as listening:
+    with listen(port=port) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         sys.stdout.write(f"hosted_vllm/{NAME}@{address}\n")
         sys.stdout.flush()

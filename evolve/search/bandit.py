@@ -41,7 +41,7 @@ def arms_of(outcomes: Sequence[Outcome], arms: Iterable[tuple[str, str | None]],
     latest = outcomes[-MEMORY:]
     largest = max((outcome.gain for outcome in latest), default=0.0) or 1.0
     costs = _costs(latest)
-    mean = sum(costs) / len(costs) if sum(costs) else 1.0
+    mean = sum(costs) / max(len(costs), 1) or 1.0  # of the smallest numbers it may be none, too
     for age, (outcome, cost) in enumerate(zip(reversed(latest), reversed(costs), strict=True)):
         arm = known.get((outcome.operator, outcome.model))
         if arm is not None:

@@ -14,6 +14,8 @@ from archive import Proposal, Snapshot
 from evolve.search.policy import KEEP, Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
+TELLS_ALL = frozenset({"agentic"})  # dear operators: whatever was tried on the parent is shown
+CHILDREN, TURNED_AWAY = 12, 6
 _LOOKED_AT = 500  # recent variants, for lessons of others
 
 
@@ -23,6 +25,8 @@ def evidence_of(decision: Expand, snapshot: Snapshot) -> dict[str, Any]:
     found: dict[str, Any] = {"inspirations": list(decision.inspirations),
                              "failures": snapshot.failures_of(parent, FAILURES),
                              "lessons": lessons(snapshot, parent), "tried": tried(snapshot, parent)}
+    if decision.operator in TELLS_ALL:
+        found["attempts"] = attempts(snapshot, parent)
     if snapshot.notes is not None:
         found["notes"] = snapshot.notes
     if snapshot.hints is not None:
@@ -48,6 +52,13 @@ def tried(snapshot: Snapshot, parent: str) -> list[str]:
     """Children that did not score better than the parent, newest first."""
     worse = [child for child in snapshot.children_of(parent)[-_LOOKED_AT:] if not _improved(child)]
     return [child.id for child in worse[:-TRIED - 1:-1]]
+
+
+def attempts(snapshot: Snapshot, parent: str) -> list[str]:
+    """All that was made of the parent, good or not, newest first of each kind."""
+    children = [child.id for child in snapshot.children_of(parent)[:-CHILDREN - 1:-1]]
+    return [*children, *snapshot.failures_of(parent, FAILURES),
+            *snapshot.turned_away_of(parent, TURNED_AWAY)]
 
 
 def _improved(child: Proposal) -> bool:

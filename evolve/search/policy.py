@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from archive import EVALUATE, Proposal, Snapshot
-from evolve.errors import ConfigError, did_you_mean
+from evolve.plugins import find_class
 from evolve.search.mix import OperatorMix
 
 POLICIES = {
@@ -129,11 +128,4 @@ def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
 
 def make_policy(name: str, operators: OperatorMix, mates: MateChoice | None = None) -> Policy:
     """A built-in name or a dotted path `package.module:Class`. Raises `ConfigError`."""
-    module, _, attribute = POLICIES.get(name, name).partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError):
-        raise ConfigError(f"there is no policy {name!r}", did_you_mean(name, POLICIES)) from None
-    if not (isinstance(found, type) and issubclass(found, Policy)):
-        raise ConfigError(f"{name} is no policy", "see evolve.search.policy.Policy")
-    return found(operators, mates)
+    return find_class("policy", name, POLICIES, Policy)(operators, mates)  # type: ignore[type-abstract]

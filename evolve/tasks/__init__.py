@@ -2,8 +2,10 @@
 
 from evolve.tasks.editable import Editable
 from evolve.tasks.region import Region, editable_region, split_lines
-from evolve.tasks.spec import CaseSpec, LimitsSpec, TaskSpec
-from evolve.tasks.task import Task, load_task, read_tree
+from evolve.tasks.spec import SPLITS, AgentSpec, CaseSpec, LimitsSpec, TaskSpec
+from evolve.tasks.task import CASES, NOT_COPIED, Task, load_task, read_tree, with_cases
+from evolve.tasks.work import Produced, Used, Work
 
-__all__ = ["CaseSpec", "Editable", "LimitsSpec", "Region", "Task", "TaskSpec", "editable_region",
-           "load_task", "read_tree", "split_lines"]
+__all__ = ["CASES", "NOT_COPIED", "SPLITS", "AgentSpec", "CaseSpec", "Editable", "LimitsSpec", "Produced",
+           "Region", "Task", "TaskSpec", "Used", "Work", "editable_region", "load_task", "read_tree",
+           "split_lines", "with_cases"]

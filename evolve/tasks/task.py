@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,11 +16,14 @@ from evolve.errors import TaskError, did_you_mean
 from evolve.tasks.editable import Editable
 from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
-from evolve.tasks.spec import PeerSpec, TaskSpec
+from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
-_NOT_SCORER = ("initial", "prompts", "README.md", "__pycache__")
-_SKIPPED = ("__pycache__", ".git", ".DS_Store")
+CASES = "cases.json"  # in a run's copy: what evaluate.py's cases() said when the run began
+SHIPPED_AGENT = Path(__file__).parents[1] / "agents" / "seed"
+_NOT_SCORER = ("initial", "prompts", "README.md", "__pycache__", CASES)
+NOT_COPIED = frozenset(("__pycache__", ".git"))  # into a run
+_SKIPPED = (*NOT_COPIED, ".DS_Store")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Task:
     evaluator_hash: str
     peer: Peer | None = None  # another engine's format
     warnings: tuple[str, ...] = ()  # what of its configuration has no effect
+    made_cases: str | None = None  # those that evaluate.py made, as text, for a copy to keep
 
     @property
     def evaluator(self) -> Path:
@@ -39,21 +44,29 @@ class Task:
 
     @property
     def entry(self) -> str:
-        """The file whose functions the scorer calls."""
+        """The file whose functions the scorer calls; of an agent the one that is run."""
+        if self.spec.agent is not None:
+            return self.spec.agent.entry
         if self.spec.entry is not None:
             return self.spec.entry
         return self.editable[0] if self.editable else ""
 
     @property
     def module(self) -> str | None:
-        """The entry as a dotted module name; None when it is not Python."""
-        if not self.entry.endswith(".py"):
+        """What the scorer calls, as a dotted module name; None when it is not Python.
+
+        Of an agent task that is a file which agents produce, where the task names one.
+        """
+        called = self.entry if self.spec.agent is None else self.spec.agent.solution or ""
+        if not called.endswith(".py"):
             return None
-        return self.entry.removesuffix(".py").replace("/", ".")
+        return called.removesuffix(".py").replace("/", ".")
 
     @property
     def edits(self) -> Editable:
         """What may change, come and go in a child's tree."""
+        if self.spec.agent is not None:
+            return Editable(self.spec.agent.genome or (*sorted(self.seed), *AGENT_GENOME))
         return Editable(self.spec.editable or tuple(sorted(self.seed)))
 
     @property
@@ -72,11 +85,37 @@ def load_task(folder: Path) -> Task:
     scorer = spec.peer.evaluator if spec.peer else "evaluate.py"
     if not (folder / scorer).is_file():
         raise TaskError(f"{folder} has no {scorer} (the scorer)", "see: evolve init NAME")
-    if not (folder / "initial").is_dir():
-        raise TaskError(f"{folder} has no folder initial/ (the seed)", "see: evolve init NAME")
-    task = Task(folder.resolve(), spec, read_tree(folder / "initial"), _hash_evaluator(folder))
+    task = Task(folder.resolve(), spec, _read_seed(folder, spec), _hash_evaluator(folder))
     _check_paths(task)
+    if (folder / CASES).is_file() and not spec.lists_cases:
+        task = with_cases(task, (folder / CASES).read_text())
     return task if spec.peer is None else replace(task, peer=_peer_of(task, spec.peer))
+
+
+def _read_seed(folder: Path, spec: TaskSpec) -> dict[str, bytes]:
+    """The folder initial/, or the agent that ships with the engine. Raises `TaskError`."""
+    if (folder / "initial").is_dir():  # a run's own copy has it, whatever is shipped by then
+        return read_tree(folder / "initial")
+    if spec.agent is not None and spec.agent.seed == SHIPPED:
+        return read_tree(SHIPPED_AGENT)
+    hint = 'or [agent] seed = "shipped" for the engine\'s own' if spec.agent else ""
+    raise TaskError(f"{folder} has no folder initial/ (the seed)", hint or "see: evolve init NAME")
+
+
+def with_cases(task: Task, text: str) -> Task:
+    """The task with cases that evaluate.py made (JSON). Raises `TaskError`."""
+    try:
+        spec = TaskSpec.model_validate(task.spec.model_dump(exclude_unset=True)
+                                       | {"cases": json.loads(text)})
+    except json.JSONDecodeError as error:
+        raise TaskError(f"{task.folder / CASES} is no JSON: {error}", "restore it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "".join(f"[{part}]" for part in first["loc"][1:])
+        raise TaskError(f"{task.evaluator}: cases(){place}: {first['msg']}",
+                        'each is {"id": ..., "split": ..., "params": {...}}') from None
+    digest = hashlib.sha256(f"{task.evaluator_hash}\0{text}".encode()).hexdigest()[:16]
+    return replace(task, spec=spec, evaluator_hash=digest, made_cases=text)
 
 
 def _peer_of(task: Task, given: PeerSpec) -> Peer:
@@ -167,7 +206,9 @@ def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
 
 def _check_paths(task: Task) -> None:
     toml = task.folder / "task.toml"
-    for key, paths in (("editable", task.edits.names), ("entry", (task.entry,))):
+    table = "agent." if task.spec.agent else ""
+    editable = f"{table}genome" if task.spec.agent else "editable"
+    for key, paths in ((editable, task.edits.names), (f"{table}entry", (task.entry,))):
         for path in paths:
             if path not in task.seed:
                 raise TaskError(f"{toml}: {key}: initial/ has no file {path!r}",
@@ -191,7 +232,7 @@ def _hash_evaluator(folder: Path, left_out: tuple[str, ...] = _NOT_SCORER) -> st
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
-        if (path.is_file() and inner.parts[0] not in left_out and "__pycache__" not in inner.parts
+        if (path.is_file() and inner.parts[0] not in left_out and NOT_COPIED.isdisjoint(inner.parts)
                 and inner.as_posix() not in left_out):
             content = path.read_bytes()
             digest.update(f"{inner.as_posix()}\0{len(content)}\0".encode() + content)

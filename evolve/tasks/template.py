@@ -44,7 +44,7 @@ def approximate(x):
 _EVALUATE = '''"""The scorer. It is trusted and runs outside the sandbox; the candidate runs inside.
 
 `evaluate(candidate, case)` asks the candidate for data and returns a number, or a dict with `score`
-and, if you like, `metrics` (numbers, kept and shown) and `feedback` (text for the next prompt).
+and, if you like, `metrics` (plain data, kept and shown) and `feedback` (text for the next prompt).
 `case.seed` is secret and another one in every run: draw hidden inputs from it.
 Whatever the candidate returns is a claim: check its type, recompute what you can.
 """

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from archive import Snapshot
 from evolve.launch import make_operators, operator_mix
 from evolve.search import Arm
+from evolve.view.console import DataTable
 from evolve.view.reading import OpenRun
 
 
@@ -20,15 +19,12 @@ def bandit_of(run: OpenRun) -> list[Arm]:
     return sorted(arms, key=lambda arm: -arm.share)
 
 
-def render_bandit(choice: str, arms: Sequence[Arm]) -> Table:
+def render_bandit(choice: str, arms: Sequence[Arm]) -> DataTable:
     """One row for each; plays, gain and cost are discounted."""
     used = "is used" if choice == "bandit" else f"is NOT used: operator_choice = {choice}"
-    table = Table(title=f"gain for cost; this choice {used}", title_justify="left", box=None,
-                  pad_edge=False)
-    table.add_column("operator", no_wrap=True)
-    table.add_column("model", overflow="fold")
-    for name in ("plays", "gain", "cost", "worth", "bonus", "share"):
-        table.add_column(name, justify="right")
+    figures = ("plays", "gain", "cost", "worth", "bonus", "share")
+    table = DataTable("operator", "model", *figures, whole=("operator", *figures), right=figures,
+                      title=f"gain for cost; this choice {used}")
     for arm in arms:
         table.add_row(arm.operator, arm.model or "-", f"{arm.plays:.1f}", f"{arm.gain:.3g}",
                       f"{arm.cost:.3g}", f"{arm.worth:.3f}", f"{arm.bonus:.3f}", f"{arm.share:.1%}")

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+_UNBOUNDED = 1_000_000  # columns: no table is as wide
+
+
+class DataTable(Table):
+    """A table of which nothing is cut: its `whole` columns keep one line, the others wrap where the
+    terminal is narrow. What is no terminal (a pipe, a file) gets one line a row."""
+
+    def __init__(self, *names: str, whole: Collection[str] = (), right: Collection[str] = (),
+                 title: str | None = None) -> None:
+        super().__init__(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title,
+                         title_justify="left")
+        for name in names:
+            self.add_column(name, justify="right" if name in right else "left", overflow="fold",
+                            no_wrap=name in whole)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for column in self.columns:
+            if column.no_wrap:  # rich would cut it where even the others' narrowest leave no room
+                column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        if not console.is_terminal:
+            options = options.update(max_width=_UNBOUNDED)
+        return super().__rich_console__(console, options)
 
 
 def number(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Group, RenderableType
 from rich.rule import Rule
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from archive import Call, Kept, Proposal, State
 from evolve.evaluation import SHARED
+from evolve.llm import place_of
 from evolve.view.console import number
 from evolve.view.lines import gap_to_best_known
 from evolve.view.reading import OpenRun
@@ -58,6 +60,8 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
             yield f"{SHARED}: the score was in its reach"
         yield f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, " \
               f"{variant.children} children, ${variant.cost_usd:.4f}"
+    if proposal.id in run.signs:
+        yield f"signs: {one_line(run.signs[proposal.id], 300)} (evolve audit)"
     if proposal.quarantined:
         yield "quarantined: above the proved bound of the task, so the scorer is at fault"
     elif proposal.kept is not None:
@@ -65,7 +69,7 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
 
 
 def _call(call: Call) -> list[RenderableType]:
-    round_ = "repair" if call.round else "call"
+    round_ = what_for(call)
     title = (f"{round_} to {call.model}: {call.state}, {call.prompt_tokens} + "
              f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s")
     parts: list[RenderableType] = [Rule(), Text(title, style="bold")]
@@ -76,6 +80,15 @@ def _call(call: Call) -> list[RenderableType]:
     if call.error:
         parts.append(Text(f"error: {visible(call.error)}", style="red"))
     return parts
+
+
+def what_for(call: Call) -> str:
+    """A call's purpose in a word or two."""
+    place = place_of(call)
+    if place is not None:
+        purpose, attempt, step = place
+        return f"{purpose}{f', attempt {attempt}' if attempt else ''}, step {step}: call"
+    return "repair" if call.round else "call"
 
 
 def render_patch(patch: str) -> RenderableType:
@@ -92,5 +105,8 @@ def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
         parts.append(Text(f"write its files: evolve best {run.folder.name} -o DIR"))
     else:
         parts.append(Text(f"written to {output}"))
-        parts.append(Text(f"score it again: evolve eval {run.folder.path / 'task'} {output}"))
+        task, files = quote(str(run.folder.path / "task")), quote(str(output))
+        parts.append(Text(f"score it again: evolve eval {task} {files}"))
+        parts.append(Text("  a case that is drawn (case.seed) differs there; with the run's own draws: "
+                          f"evolve verify {run.folder.name}"))
     return Group(*parts)

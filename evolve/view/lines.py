@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 from archive import State
@@ -16,6 +17,8 @@ from evolve.view.console import err, number
 from evolve.view.safe import one_line
 from evolve.view.stream import Streaming
 
+SAY_AGAIN_S = 20.0
+
 
 class LinesView(Streaming):
     """One line for each candidate, on stderr."""
@@ -24,6 +27,7 @@ class LinesView(Streaming):
         super().__init__()
         self._variants = 0
         self._best: float | None = None
+        self._waits_for, self._said_at = "", 0.0
 
     def note(self, message: str) -> None:
         """A line before or beside the run."""
@@ -42,6 +46,7 @@ class LinesView(Streaming):
 
     def ended(self, event: Finished) -> None:
         """One candidate."""
+        self._waits_for = ""
         self._variants += event.state != State.REJECTED.value
         if event.best and not event.quarantined:
             self._best = event.score
@@ -56,8 +61,11 @@ class LinesView(Streaming):
         sys.stderr.write(line)  # no terminal, so nothing for rich to lay out, which takes a millisecond
 
     def waiting(self, message: str) -> None:
-        """The machine failed."""
-        self.note(message)
+        """The machine failed. The same words of many calls at once are said once, then now and then."""
+        now = time.monotonic()
+        if message != self._waits_for or now - self._said_at > SAY_AGAIN_S:
+            self._waits_for, self._said_at = message, now
+            self.note(message)
 
     def done(self, outcome: Outcome, task: Task) -> None:
         """How it ended and what to do next."""
@@ -95,10 +103,9 @@ class JsonView(LinesView):
 def closing_lines(outcome: Outcome, task: Task) -> list[str]:
     """The last words of a run."""
     progress, run = outcome.progress, outcome.run
-    per_minute = 60.0 * progress.variants / progress.seconds if progress.seconds else 0.0
     lines = [f"stopped: {outcome.stopped}",
              f"{progress.variants} variants ({progress.failed} failed), {progress.rejected} "
-             f"rejected, {progress.seconds:.1f} s, {per_minute:.0f} a minute"]
+             f"rejected, {progress.seconds:.1f} s"]
     if progress.best is not None:
         lines.append(f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}"
                      f"{gap_to_best_known(task, progress.best_score)}): {progress.best.id}")

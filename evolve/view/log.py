@@ -18,6 +18,7 @@ from evolve.events import (
     Noted,
     Planned,
     RunEvent,
+    Signs,
     Steered,
     Waited,
 )
@@ -49,6 +50,8 @@ def _words(event: RunEvent) -> Text | None:
         return Text(f"stopped: {one_line(event.reason, 200)}", style="bold")
     if isinstance(event, Waited):
         return Text(f"waiting: {one_line(event.message, 200)}", style="yellow")
+    if isinstance(event, Signs):
+        return Text(f"sign at {event.variant[:8]}: {one_line(event.signs, 160)}", style="red")
     if isinstance(event, Noted):
         return Text(f"notes for decision {abs(event.number)}: {one_line(event.text, 120)}", style="dim")
     if isinstance(event, Steered):

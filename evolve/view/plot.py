@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,16 +59,21 @@ def text_plot(data: Payload, over: str, maximize: bool, width: int, height: int)
     return picture.append(" " * label + ends[0] + gap + ends[1], style="dim")
 
 
+def check_pictures() -> None:
+    """Raises `PrerequisiteError` where pictures can't be drawn."""
+    if find_spec("matplotlib") is None:
+        raise PrerequisiteError("matplotlib is not installed, which draws pictures",
+                                "pip install matplotlib")
+
+
 def picture_plot(data: Payload, over: str, maximize: bool, title: str, path: Path) -> None:
     """Write a picture. Raises `UsageError` (format), `PrerequisiteError` (no matplotlib)."""
     if path.suffix not in FORMATS:
         raise UsageError(f"{path} is no picture that can be written", "choose .png, .svg or .pdf")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PrerequisiteError("matplotlib is not installed",
-                                "pip install 'evolutionary-code-search[plot]'") from None
+    check_pictures()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -20,6 +20,7 @@ from archive import (
 )
 from evolve.errors import UsageError
 from evolve.evaluation import SHARED
+from evolve.events import AT_ONCE, SIGNS
 from evolve.run import RunFolder
 from evolve.search import make_frame
 from evolve.tasks import Task, load_task
@@ -66,6 +67,14 @@ class OpenRun:
             return False
         rows = self.archive.evaluations(self.archive.first().id)
         return any(SHARED in row.metrics for row in rows)
+
+    @cached_property
+    def signs(self) -> dict[str, str]:
+        """Agents that a person should look at, as was noticed while the run went on."""
+        if self.task.spec.agent is None:
+            return {}
+        found = self.archive.events_between(0, AT_ONCE, [SIGNS])
+        return {str(event.data["variant"]): str(event.data["signs"]) for event in found}
 
     @cached_property
     def variants(self) -> list[Variant]:
@@ -207,7 +216,10 @@ class OpenRun:
             "patch": self.patch(self.parent_of(proposal), proposal) if has_files else None}
 
     def _data(self, variant: Variant) -> dict[str, Any]:
-        return _variant_data(variant) | {"evaluator_shared": self.shares_evaluator}
+        data = _variant_data(variant) | {"evaluator_shared": self.shares_evaluator}
+        if self.task.spec.agent is not None:
+            data[SIGNS] = self.signs.get(variant.proposal.id)
+        return data
 
 
 def _variant_data(variant: Variant) -> dict[str, Any]:

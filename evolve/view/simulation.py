@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from rich.table import Table
-
 from evolve.search.simulated import Result
+from evolve.view.console import DataTable
 
 
 class Figures(NamedTuple):
@@ -27,12 +26,11 @@ def figures_of(results: Sequence[Result]) -> Figures:
                    fmean(result.variants for result in results))
 
 
-def simulation_table(found: Mapping[str, Figures], seeds: int, evaluations: int) -> Table:
+def simulation_table(found: Mapping[str, Figures], seeds: int, evaluations: int) -> DataTable:
     """The best first."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2),
-                  title=f"{seeds} seeds, {evaluations} evaluations each", title_justify="left")
-    for name in ("policy", "true worth of its pick", "standard error", "variants"):
-        table.add_column(name, justify="left" if name == "policy" else "right")
+    figures = ("true worth of its pick", "standard error", "variants")
+    table = DataTable("policy", *figures, whole=("policy",), right=figures,
+                      title=f"{seeds} seeds, {evaluations} evaluations each")
     for name, row in sorted(found.items(), key=lambda item: -item[1].worth):
         table.add_row(name, f"{row.worth:.4f}", f"{row.standard_error:.4f}", f"{row.variants:.0f}")
     return table

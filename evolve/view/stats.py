@@ -6,10 +6,10 @@ from statistics import fmean
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from archive import Browser, State
+from evolve.view.console import DataTable
 from evolve.view.reading import OpenRun
 from evolve.view.safe import one_line
 from evolve.view.web.payload import map_payload
@@ -69,33 +69,30 @@ def _diversity(data: dict[str, Any]) -> str:
             f"QD score {grid['qd_score']:.6g}")
 
 
-def _operators(rows: list[dict[str, Any]]) -> Table:
+def _operators(rows: list[dict[str, Any]]) -> DataTable:
     table = _table("operator", "model", "made", "scored", "improved", "best", "gain")
     for row in rows:
-        table.add_row(one_line(row["operator"], 30), one_line(row["model"] or "-", 40),
+        table.add_row(one_line(row["operator"], 200), one_line(row["model"] or "-", 200),
                       *(str(row[key]) for key in ("made", "scored", "improved", "best")),
                       f"{row['gain']:.6g}")
     return table
 
 
-def _models(rows: list[dict[str, Any]]) -> Table:
+def _models(rows: list[dict[str, Any]]) -> DataTable:
     table = _table("model", "", "calls", "failed", "tokens", "usd", "seconds each")
     for row in rows:
-        table.add_row(one_line(row["model"], 40), "", str(row["calls"]), str(row["failed"]),
+        table.add_row(one_line(row["model"], 200), "", str(row["calls"]), str(row["failed"]),
                       f"{row['prompt_tokens'] + row['completion_tokens']:,}",
                       f"{row['cost_usd']:.4f}", f"{row['seconds'] / row['calls']:.1f}")
     return table
 
 
-def _causes(rows: list[dict[str, Any]]) -> Table:
+def _causes(rows: list[dict[str, Any]]) -> DataTable:
     table = _table("came to nothing", "how", "times")
     for row in rows:
         table.add_row(one_line(row["reason"], 40), row["state"], str(row["times"]))
     return table
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for place, name in enumerate(names):
-        table.add_column(name, justify="left" if place < 2 else "right", no_wrap=place > 1)
-    return table
+def _table(*names: str) -> DataTable:
+    return DataTable(*names, whole=names[2:], right=names[2:])

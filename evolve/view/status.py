@@ -13,16 +13,18 @@ RATE_OVER_S = 60.0
 
 
 def status_data(run: OpenRun) -> dict[str, Any]:
-    """Plain data; `state` is running, stopped (with the reason) or killed."""
+    """Plain data; `state` is running, stopped or failed (with the reason), or killed."""
     worker, counts, spend = run.folder.worker(), run.archive.counts(), run.archive.spend()
     last = run.archive.latest_events(("started", "stopped", "waiting"))
     now = time.time()
     newest, at = run.archive.last_event(), run.archive.last_event_at()
     stopped = last.get("stopped")
     ended = stopped is not None and stopped.id == newest
+    failed = ended and stopped is not None and bool(stopped.data.get("failed"))
     waiting = last.get("waiting")
     return run.summary() | {
-        "state": "running" if worker else "stopped" if ended else "killed", "worker": worker,
+        "state": ("running" if worker else "failed" if failed else "stopped" if ended else "killed"),
+        "worker": worker,
         "stopped": stopped.data["reason"] if stopped and ended else None,
         "waiting": waiting.data["message"] if worker and waiting and waiting.id == newest else None,
         "in_flight": {state.value: counts[state] for state in State

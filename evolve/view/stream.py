@@ -10,13 +10,13 @@ import threading
 from pathlib import Path
 
 from archive import ArchiveError, ArchiveReader, Proposal
-from evolve.events import Finished, follow
+from evolve.events import ENDS, Finished, follow
 from evolve.launch import Outcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
 
-PAUSE_S = 0.1
+PAUSE_S = 0.2
 
 
 class Streaming:
@@ -64,7 +64,7 @@ class Streaming:
     def _follow(self, database: Path, after: int) -> None:
         try:
             reader = ArchiveReader.open(database)
-            for found in follow(reader, after, self._over.is_set, PAUSE_S):
+            for found in follow(reader, after, self._over.is_set, PAUSE_S, ENDS):
                 for event in found:
                     if isinstance(event, Finished):
                         self.ended(event)

@@ -49,6 +49,8 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
         label = _label(step, name in best_path, name in chosen.meant)
         if run.shares_evaluator and step.variant.score is not None:
             label.append(f"  {SHARED}", style="yellow")
+        if name in run.signs:
+            label.append("  signs: evolve audit", style="red")
         branch = step.branch.add(label)
         kids = below.get(name, [])
         only = len(kids) == 1 and step.depth > 0

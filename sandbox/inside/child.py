@@ -12,10 +12,10 @@ import os
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
+import telling
 import wire
 
 TRACEBACK_CHARS = 4000
@@ -84,9 +84,8 @@ def respond(candidate: Candidate, header: dict[str, Any], payload: bytes
 
 def failure(error: BaseException) -> dict[str, Any]:
     """What the scorer and the next prompt are told about an exception."""
-    text = "".join(traceback.format_exception(error))
     return {"ok": False, "error": "exception", "message": f"{type(error).__name__}: {error}"[:1000],
-            "traceback": text[-TRACEBACK_CHARS:]}
+            "traceback": telling.told(error, __file__, TRACEBACK_CHARS)}
 
 
 def flush_prints() -> None:
@@ -133,13 +132,22 @@ class Candidate:
 
     def call(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         """Call a function of the entry module with plain arguments."""
-        function = getattr(self.module, header["function"])
+        function = self._function(header["function"])
         args, kwargs = wire.decode(payload)
         try:
             return {"ok": True}, wire.encode(function(*args, **kwargs))
         except wire.Unsendable as error:
             return {"ok": False, "error": "refused",
                     "message": f"{header['function']} returned {error}"}, b""
+
+    def _function(self, name: str) -> Any:
+        try:
+            return getattr(self.module, name)
+        except AttributeError:
+            there = [known for known, value in vars(self.module).items()
+                     if callable(value) and not known.startswith("_")]
+            raise AttributeError(f"{self.module.__name__} has no function {name!r}; it has "
+                                 f"{', '.join(there[:10]) or 'none'}") from None
 
     def execute(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         """Run a command in the candidate's folder; too much output ends it."""

@@ -89,7 +89,10 @@ class Codec:
         if tag == "f":
             return self._number(float(self._of(body, str)))
         if tag == "c":
-            return complex(*(self._number(float(self.unpack(part))) for part in body[:2]))
+            parts = [self.unpack(part, depth + 1) for part in body]
+            if [type(part) for part in parts] != [float, float]:
+                raise Malformed("a complex number that is no pair of numbers")
+            return complex(*parts)
         if tag == "r":
             return self._built_from(range, body, 3)
         if tag == "q":

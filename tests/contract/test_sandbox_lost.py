@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,8 +35,15 @@ HONEST = "def answer(): return 42"
 
 def servers_below(pid: int) -> list[psutil.Process]:
     """The fork servers among the descendants of a process."""
-    return [process for process in psutil.Process(pid).children(recursive=True)
-            if "server.py" in " ".join(process.cmdline())]
+    found = psutil.Process(pid).children(recursive=True)
+    return [process for process in found if "server.py" in " ".join(_command_of(process))]
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended meanwhile
+        return []
 
 
 def our_containers(client: Any) -> list[Any]:
@@ -64,8 +72,11 @@ def kill_server_in_container() -> None:
 
 
 def kill_local_server() -> None:
-    for server in servers_below(os.getpid()):
-        server.kill()
+    servers = servers_below(os.getpid())
+    assert servers
+    for server in servers:  # where one is in the other's box, it ends with it
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server.kill()
 
 
 async def lose_one(provider: Provider, kill: Any) -> None:

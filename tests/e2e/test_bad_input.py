@@ -82,10 +82,19 @@ def _add(task: Path, line: str, drop: str = "", end: bool = False) -> None:
 
 def test_wrong_names_and_values(task: Path) -> None:
     assert_refused(evolve("run", task.parent / "nowhere"), 2, "nowhere", "evolve init")
+    for verb in ("run", "eval", "check", "doctor"):
+        assert_refused(evolve(verb, "task/task.toml", cwd=task.parent), 2, "give its folder: task\n")
+    assert_refused(run(task, "--budget", "0usd"), 2, "'0usd'", "must be over 0")
+    assert_refused(run(task, "--budget", "much"), 2, "'much' is no amount of money")
     assert_refused(run(task, "--policy", "wieghted"), 2, "wieghted", "did you mean 'weighted'")
     assert_refused(run(task, "--max-time", "soon"), 2, "soon", "5m")
     assert_refused(run(task, "--name", "../x"), 2, "../x")
     assert_refused(run(task, "--sandbox", "chroot"), 3, "chroot", "docker")
+    assert_refused(run(task, "--operator", "mine.ops:Halve"), 2, "no module 'mine'", "PYTHONPATH")
+    assert_refused(run(task, "--policy", "mine.ways:Best"), 2, "no module 'mine'", "PYTHONPATH")
+    assert_refused(run(task, "--sandbox", "mine.box:Box"), 3, "No module named 'mine'", "PYTHONPATH")
+    assert_refused(run(task, "--operator", "evolve.stopping:Nothing"), 2, "Nothing")
+    assert_refused(run(task, "--operator", "evolve.errors:RunError"), 2, "is no operator")
     assert_refused(evolve("resume", cwd=task.parent), 2, "no run")
     bad = evolve("run", task, cwd=task.parent, env={"EVOLVE_WORKERS": "many"})
     assert_refused(bad, 2, "workers", "many", "environment")
@@ -95,15 +104,17 @@ def test_wrong_names_and_values(task: Path) -> None:
 
 def test_packages_that_do_not_exist(task: Path) -> None:
     _add(task, '[environment]\npackages = ["no-such-package-of-ours-0"]', end=True)
-    assert_refused(run(task), 3, "no-such-package-of-ours-0")
+    done = run(task)
+    assert_refused(done, 3, "no-such-package-of-ours-0", "[environment] in task.toml")
+    assert "no sandbox works" not in done.err and done.err.count("ERROR: No matching") == 1
 
 
 def test_docker_that_does_not_run(task: Path) -> None:
     gone = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
     done = evolve("run", task, "--sandbox", "docker", cwd=task.parent, env=gone)
-    assert_refused(done, 3, "Docker does not answer", "bubblewrap")
+    assert_refused(done, 3, "no Docker engine answers", "bubblewrap")
     done = evolve("run", task, "--max-variants", 2, cwd=task.parent, env=gone)
-    assert done.code == 0 and "bubblewrap is used (docker: Docker does not answer" in done.err
+    assert done.code == 0 and "bubblewrap is used (docker: no Docker engine answers" in done.err
 
 
 def test_a_run_that_was_tampered_with(task: Path) -> None:
@@ -120,7 +131,7 @@ def test_a_run_that_was_tampered_with(task: Path) -> None:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     for verb in ("resume", "tree"):
-        assert_refused(evolve(verb, "r", cwd=task.parent), 1, "newer version", "pip install --upgrade")
+        assert_refused(evolve(verb, "r", cwd=task.parent), 1, "newer version", "with that version")
     (folder / "archive.db").write_bytes(b"nonsense" * 1000)
     assert_refused(evolve("tree", "r", cwd=task.parent), 1, "no archive")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evolve.checking.hostile import CODE
 from tests.cli import Result, evolve
 from tests.peers import FOLDER
 
@@ -24,6 +25,12 @@ def evaluate(candidate, case):
     values, claim = candidate.call("solve", 5)
     return claim
 """
+READS_A_COST = """
+def evaluate(candidate, case):
+    x, y, cost = candidate.call("solve", 5)
+    return -cost
+"""
+THREE = "def solve(n):\n    return 0.5, 0.25, 0.3125\n"
 FORGETS_THE_SIZE = """
 def evaluate(candidate, case):
     values, _ = candidate.call("solve", 5)
@@ -50,14 +57,60 @@ def evaluate(candidate, case):
         candidate.fail("none above one")
     return sum(values)
 """
+BELIEVES = """
+import base64, json, marshal, pickle
+import pandas, yaml
+
+def unpickled(text):
+    return pickle.loads(base64.b64decode(text))
+
+def executed(text):
+    return eval(base64.b64decode(text))
+
+def marshalled(data):
+    return eval(marshal.loads(data))
+
+def marshalled_text(text):
+    return marshalled(base64.b64decode(text))
+
+def quoted(text):
+    return eval(json.loads(text))
+
+def queried(text):
+    import pandas as pd
+    return len(pd.DataFrame({"a": [1]}).query(text))
+
+def evaluate(candidate, case):
+    said = candidate.call("solve", 5)
+    for read in (eval, executed, quoted, queried, unpickled, pickle.loads, yaml.unsafe_load,
+                 marshalled, marshalled_text):
+        try:
+            read(said)
+        except Exception:
+            continue
+    return 1.0
+"""
+FORGIVES_ALL = """
+def evaluate(candidate, case):
+    try:
+        values, _ = candidate.call("solve", 5)
+        return float(sum(values)) if values[4] <= 1 and len(values) == 5 else 0.0
+    except Exception:
+        return 0.0
+"""
+RANDOM = "import random\n" + PROGRAM.replace("0.1 * k for", "0.1 * k + 1e-3 * random.random() for")
+DRAWS = "import random\n" + GOOD.replace("return sum(values)", "return sum(values) + random.random()")
+SAYS = "def solve(n):\n    return '[1]'\n"
+SLOW = "import time\n" + PROGRAM.replace("    return [", "    time.sleep(3.5)\n    return [")
 MEASURES = "import time\n" + GOOD.replace(
     "return sum(values)", "return sum(values) + time.perf_counter() % 1e-3")
 
 
-def check(tmp_path: Path, scorer: str, toml: str = TOML, *options: str) -> Result:
+def check(tmp_path: Path, scorer: str, toml: str = TOML, *options: str, program: str = PROGRAM
+          ) -> Result:
     folder = tmp_path / "task"
     (folder / "initial").mkdir(parents=True)
-    (folder / "initial" / "program.py").write_text(PROGRAM)
+    (folder / "initial" / "program.py").write_text(program)
     (folder / "evaluate.py").write_text(scorer)
     (folder / "task.toml").write_text(toml)
     return evolve("check", folder, "--sandbox", "bubblewrap", *(options or ("--json",)))
@@ -92,23 +145,76 @@ def test_a_good_evaluator_passes_and_its_tolerance_is_told(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_a_scorer_that_runs_what_it_is_told_is_told(tmp_path: Path) -> None:
+    done = check(tmp_path, BELIEVES, program=SAYS)
+    assert done.code == 1, done.err
+    executed = {row["attack"] for row in done.json()["attacks"] if "executed" in row["said"]}
+    assert executed == set(CODE) and executed <= paying(done)
+
+
+@pytest.mark.slow
+def test_a_number_beside_numbers_may_be_a_claim(tmp_path: Path) -> None:
+    done = check(tmp_path, READS_A_COST, program=THREE)
+    assert paying(done) >= {"a negative claim"} and "a claim" not in paying(done), done.out
+
+
+@pytest.mark.slow
+def test_a_slow_program_is_not_computed_for_each_attack(tmp_path: Path) -> None:
+    """Thirty times 3.5 s would be longer than the time that is given."""
+    toml = TOML.replace("time_s = 2", "time_s = 5")
+    done = check(tmp_path, READS_A_CLAIM, toml, program=SLOW)
+    assert done.json()["repeated"] is True and {"a claim", "huge"} <= paying(done)
+    assert "attacks repeat what it answered" in done.err and done.json()["seconds"] > 3.5
+    assert {row["attack"]: row for row in done.json()["attacks"]}["names rebound"]["score"] == 0.5
+
+
+@pytest.mark.slow
 def test_what_changes_from_time_to_time_is_told(tmp_path: Path) -> None:
     told = "\n".join(check(tmp_path, MEASURES).json()["notes"])
     assert "not repeatable" in told and "measures time" in told
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("scorer", "program", "why"), [
+    pytest.param(GOOD, RANDOM, "its answers, repeated, score the same", id="a random program"),
+    pytest.param(DRAWS, PROGRAM, "draws random numbers", id="a scorer that draws"),
+])
+def test_luck_does_not_pay(tmp_path: Path, scorer: str, program: str, why: str) -> None:
+    done = check(tmp_path, scorer, program=program)
+    assert done.code == 0 and not paying(done), done.out
+    assert why in "\n".join(done.json()["notes"])
+    rows = {row["attack"]: row["result"] for row in done.json()["attacks"]}
+    assert rows["names rebound"] == rows["looks around"] == rows["a claim"] == "no effect"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("program", "result", "told"), [
+    (PROGRAM, "worse", False), (PROGRAM.replace("0.1 * k", "3.0 * k"), "no effect", True)])
+def test_a_failure_that_scores_zero(tmp_path: Path, program: str, result: str, told: bool) -> None:
+    done = check(tmp_path, FORGIVES_ALL, program=program)
+    rows = {row["attack"]: row for row in done.json()["attacks"]}
+    assert rows["nothing"]["result"] == rows["strings"]["result"] == result
+    assert ("a program that only raises" in "\n".join(done.json()["notes"])) is told
+    assert rows["booleans"]["result"] == "accepted"  # but five honest ones get as much
+    assert "ones get more than the seed, too" in rows["booleans"]["said"]
+
+
+@pytest.mark.slow
 def test_above_a_proved_bound_does_not_pay(tmp_path: Path) -> None:
-    done = check(tmp_path, READS_A_CLAIM, 'ceiling = 0.6\n' + TOML)
+    done = check(tmp_path, READS_A_CLAIM, 'ceiling = 0.5\n' + TOML)
     assert done.code == 0, done.out
     rows = {row["attack"]: row for row in done.json()["attacks"]}
     assert "quarantined" in rows["a claim"]["said"]
 
 
 @pytest.mark.slow
-def test_peers_are_attacked_too(tmp_path: Path) -> None:
+def test_peers_are_attacked_too() -> None:
     done = evolve("check", FOLDER / "openevolve_script", "--sandbox", "bubblewrap", "--json")
     assert done.code == 1 and "short" in paying(done), done.err  # it never looks at the length
+
+
+@pytest.mark.slow
+def test_what_is_not_parted_is_open_to_most(tmp_path: Path) -> None:
     together = Path(shutil.copytree(FOLDER / "openevolve_together", tmp_path / "together"))
     done = evolve("check", together, "--sandbox", "bubblewrap", "--json")
     assert done.code == 1 and {"forged results", "looks around"} <= paying(done)

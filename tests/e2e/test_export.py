@@ -26,6 +26,14 @@ def git(folder: Path, *arguments: str) -> str:
                            *arguments], capture_output=True, text=True, check=True).stdout
 
 
+def test_a_command_without_a_run_says_whose_it_shows(runs: Path) -> None:
+    for words in (("show",), ("show", "--bandit"), ("best",)):
+        assert evolve(*words, "--runs-dir", runs).err == "run made\n"
+        assert evolve(*words, "--runs-dir", runs, "--json").err == ""
+    assert evolve("best", "made", "--runs-dir", runs).err == ""
+    assert evolve("status", "--runs-dir", runs).out.startswith("made on numbers: ")
+
+
 def test_tables(runs: Path, tmp_path: Path) -> None:
     done = evolve("export", "made", "--runs-dir", runs, "--csv", tmp_path / "a.csv", "--jsonl",
                   tmp_path / "a.jsonl")
@@ -78,6 +86,18 @@ def test_a_report(runs: Path, tmp_path: Path) -> None:
     assert not any("<script>" in part for part in outside)
     for name in ("variants.svg", "cost.svg", "time.svg"):
         assert (tmp_path / "r" / name).read_text().startswith("<?xml")
+
+
+def test_without_matplotlib_nothing_is_written(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "hide").mkdir()
+    (tmp_path / "hide" / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['matplotlib'] = None\n")
+    without = {"PYTHONPATH": str(tmp_path / "hide")}
+    for words in (("export", "made", "--csv", tmp_path / "t.csv", "--report", tmp_path / "r"),
+                  ("plot", "made", "-o", tmp_path / "p.png")):
+        done = evolve(*words, "--runs-dir", runs, env=without)
+        assert done.code == 3 and "pip install matplotlib\n" in done.err, done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["hide"]
 
 
 def test_plots(runs: Path, tmp_path: Path) -> None:

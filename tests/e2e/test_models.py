@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from archive import ArchiveReader
-from tests.cli import Result, ScriptedServer, evolve
+from tests.cli import EVOLVE, Result, ScriptedServer, evolve
 
 Start = Callable[..., ScriptedServer]
 KEY = "sk-planted-0123456789abcdef"
@@ -165,6 +167,40 @@ def test_an_unknown_model_is_one_message(tmp_path: Path, tasks: Path, scripted: 
                "--max-variants", 2)
     assert done.code == 2 and done.err.count("error:") == 1
     assert "does not exist" in done.err and "check the model's name" in done.err
+
+
+@pytest.mark.parametrize(("model", "said"), [
+    ("hosted_vllm/x@127.0.0.1:8765/v1", "hosted_vllm/x@http://127.0.0.1:8765/v1"),
+    ("hosted_vllm/x", "where is the server of hosted_vllm/x?"),
+    ("openia/gpt-4o", "there is no provider 'openia'")])
+def test_a_model_that_is_nowhere_is_found_before_anything_is_asked(
+        tmp_path: Path, tasks: Path, model: str, said: str) -> None:
+    """litellm would take OpenAI's address for the first two, and send the prompts there."""
+    done = run(tmp_path, tasks / "cap_set", model)
+    assert done.code == 2 and said in done.err, done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_address_without_its_end_is_told(tmp_path: Path, tasks: Path, scripted: Start) -> None:
+    done = run(tmp_path, tasks / "cap_set", scripted().model.removesuffix("/v1"), "--max-variants", 2)
+    assert done.code == 2 and "does the address end in /v1" in done.err, done.err
+
+
+def test_who_waits_for_an_endpoint_is_stopped_by_one_interrupt(tmp_path: Path, tasks: Path,
+                                                               scripted: Start) -> None:
+    server = scripted()
+    assert run(tmp_path, tasks / "cap_set", server.model, "--max-variants", 1).code == 0
+    server.stop()
+    with subprocess.Popen([EVOLVE, "resume", "r", "--max-variants", "3"], cwd=tmp_path, text=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while "trying again, for 1" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)  # patience_s is 120
+        assert process.returncode in (1, 130) and "Traceback" not in errors, errors
+    resumed = evolve("resume", "r", "--model", scripted().model, "--max-variants", 3, cwd=tmp_path)
+    assert resumed.code == 0, resumed.err
 
 
 def test_an_endpoint_that_is_down_stops_the_run_resumable(tmp_path: Path, tasks: Path,

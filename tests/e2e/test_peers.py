@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from evolve.tasks import load_task
 from tests.cli import evolve
+from tests.conftest import ROOT
 from tests.judging import Judge
 from tests.peers import FOLDER, SEPARATE, TOGETHER, score_in_process
 
@@ -26,6 +29,7 @@ def test_the_seed_scores_as_in_its_own_engine(name: str) -> None:
 
 
 def test_every_way_to_use_a_program_scores_as_in_its_own_engine(tmp_path: Path) -> None:
+    """One process for all of them; the command's exit codes are looked at above, once a format."""
     with Judge("bubblewrap", tmp_path / "log") as judge:
         for name in SEPARATE:
             row = judge(FOLDER / name)
@@ -67,6 +71,48 @@ def test_runs_find_something_better_in_docker(name: str, tmp_path: Path) -> None
 def _files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts}
+
+
+def test_the_benchmark_compares_the_scores() -> None:
+    names = ("shinka_curve", "openevolve_points", "codeevolve_sum")
+    done = subprocess.run([sys.executable, "-m", "benchmarks.peers_tasks",
+                           *(str(FOLDER / name) for name in names)], cwd=ROOT, check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert done.stdout.count(str(score_in_process(FOLDER / name))) >= 2, done.stdout
+
+
+def test_the_benchmark_looks_below_a_folder_and_tries_variants(tmp_path: Path) -> None:
+    """A program that draws has two scores that differ, and ranges that overlap."""
+    for place, name in (("one", "codeevolve_sum"), ("two/deep", "openevolve_points")):
+        shutil.copytree(FOLDER / name, tmp_path / place / name)
+    random = tmp_path / "two" / "random"
+    shutil.copytree(FOLDER / "shinka_curve", random)
+    seed = (random / "initial.py").read_text()
+    (random / "initial.py").write_text(f"import random\n{seed}".replace("0.5 *", "random.random() *"))
+    done = subprocess.run([sys.executable, "-m", "benchmarks.peers_tasks", str(tmp_path / "one"),
+                           str(tmp_path / "two"), "--variants", "3"], cwd=ROOT, check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {line.split("|")[1].strip(): line for line in done.stdout.splitlines()[2:]}
+    assert list(rows) == ["one/codeevolve_sum", "two/deep/openevolve_points", "two/random"]
+    assert all("variants)" in row for row in rows.values())
+    assert rows["two/random"].count("(5 times)") == 2 and "5 times" not in rows["one/codeevolve_sum"]
+
+
+@pytest.mark.slow
+def test_what_reaches_for_the_process_pays_there_and_not_here() -> None:
+    done = subprocess.run([sys.executable, "-m", "benchmarks.peers_attacks", FOLDER / "shinka_curve",
+                           FOLDER / "openevolve_points"], cwd=ROOT, check=False, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    head, _, *rows = ([cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines())
+    curve, points = (dict(zip(head, row, strict=True)) for row in rows)
+    assert curve["forged results"] == f"1e+09 / {curve['seed']}"
+    assert points["libraries changed"].endswith(f"e+09 / {points['seed']}")
+    assert points["forged results"] == f"{points['seed']} / {points['seed']}"  # it leaves no file there
+    assert curve["nan"] == points["nan"] == "nan / refused"
 
 
 def test_the_scorer_may_be_another_program(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from archive import ArchiveReader, State
+from archive import ArchiveReader, CallState, State
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 
 pytestmark = pytest.mark.docker
 Start = Callable[..., ScriptedServer]
-VARIANTS = 60
+VARIANTS, OF_NOISE = 60, 30
 
 
 def tree(folder: Path, run: str) -> tuple[str, list[tuple[Any, ...]]]:
@@ -28,8 +28,8 @@ def tree(folder: Path, run: str) -> tuple[str, list[tuple[Any, ...]]]:
     return done.out, fates
 
 
-def options(server: ScriptedServer, *more: str | int) -> list[str]:
-    return ["--model", server.model, "--max-variants", str(VARIANTS), "--sandbox", "docker",
+def options(server: ScriptedServer, *more: str | int, variants: int = VARIANTS) -> list[str]:
+    return ["--model", server.model, "--max-variants", str(variants), "--sandbox", "docker",
             "--seed", "5", "--json", *map(str, more)]
 
 
@@ -56,18 +56,56 @@ def test_a_windowed_run_is_the_same_however_often_it_is_killed(tmp_path: Path, t
     wanted = options(server, "--window", 8)
     done = evolve("run", tasks / "cap_set", "--name", "whole", "--runs-dir", tmp_path, *wanted)
     assert done.code == 0, done.err
-    first = [EVOLVE, "run", str(tasks / "cap_set"), "--name", "r", "--runs-dir", str(tmp_path), *wanted]
-    again = [EVOLVE, "resume", "r", "--runs-dir", str(tmp_path), "--json"]
+    killed_often(tmp_path, tasks / "cap_set", wanted, VARIANTS)
+    assert tree(tmp_path, "r") == tree(tmp_path, "whole")
+
+
+def killed_often(folder: Path, task: Path, wanted: list[str], variants: int) -> None:
+    """A run `r` that is killed up to ten times, then resumed to its end."""
+    first = [EVOLVE, "run", str(task), "--name", "r", "--runs-dir", str(folder), *wanted]
+    again = [EVOLVE, "resume", "r", "--runs-dir", str(folder), "--json"]
     chance, kills = random.Random(3), 0
     while kills < 10:
-        kills += kill_at_random(again if (tmp_path / "r").exists() else first, chance)
-        if (tmp_path / "r").exists() and evolve(
-                "status", "r", "--runs-dir", tmp_path, "--json").json()["variants"] == VARIANTS:
+        kills += kill_at_random(again if (folder / "r").exists() else first, chance)
+        if (folder / "r").exists() and evolve(
+                "status", "r", "--runs-dir", folder, "--json").json()["variants"] == variants:
             break
     assert kills >= 3
-    done = evolve("resume", "r", "--runs-dir", tmp_path, "--json")
+    done = evolve("resume", "r", "--runs-dir", folder, "--json")
     assert done.code == 0, done.err
-    assert tree(tmp_path, "r") == tree(tmp_path, "whole")
+
+
+def asked(folder: Path, run: str) -> dict[tuple[int, int], list[str]]:
+    """Every request to a model that was answered, by the number of its decision and the round."""
+    reader = ArchiveReader.open(folder / run / "archive.db")
+    numbers = {proposal.id: proposal.number for proposal in reader.proposals()}
+    found: dict[tuple[int, int], list[str]] = {}
+    for call in reader.calls():
+        if call.state is CallState.REPLIED:
+            found.setdefault((numbers[call.proposal], call.round), []).append(call.request)
+    reader.close()
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_prompt_shows_what_its_decision_knew_of_a_noisy_task(tmp_path: Path, noisy_task: Path,
+                                                               scripted: Start) -> None:
+    """Parents are evaluated again all the time, and many prompts are written late: repairs of programs
+    that failed, and whatever was decided before a kill."""
+    server = scripted("--bad-rate", 0.2, "--latency", 0.1, "--spread", 1)
+    wanted = options(server, "--window", 8, variants=OF_NOISE)
+    for workers in (1, 8):
+        done = evolve("run", noisy_task, "--name", f"w{workers}", "--runs-dir", tmp_path, *wanted,
+                      "--workers", workers)
+        assert done.code == 0, done.err
+    killed_often(tmp_path, noisy_task, wanted, OF_NOISE)
+    for other in ("w8", "r"):
+        assert asked(tmp_path, other) == asked(tmp_path, "w1"), other
+        assert tree(tmp_path, other) == tree(tmp_path, "w1"), other
+    states = [fate[2] for fate in tree(tmp_path, "w1")[1]]
+    assert states.count(State.EVALUATED) > OF_NOISE, "noise asks for more evaluations than variants"
+    assert any(round_ == 1 for _, round_ in asked(tmp_path, "w1")), "repairs are part of it"
 
 
 def test_a_live_run_is_repeated_by_its_replay(tmp_path: Path, tasks: Path, scripted: Start) -> None:

@@ -93,6 +93,8 @@ def test_two_engines_on_one_run_are_refused_and_two_runs_are_not(tmp_path: Path,
         second = evolve("resume", "r", cwd=tmp_path)
         assert second.code == 2
         assert f"process {process.pid}" in second.err and "Traceback" not in second.err
+        gone = evolve("rm", "r", cwd=tmp_path)
+        assert gone.code == 2 and f"process {process.pid}" in gone.err and "[y/N]" not in gone.err
         other = evolve("run", steps_task, "--max-variants", 3, "--name", "other", cwd=tmp_path)
         assert other.code == 0, other.err
         assert process.poll() is None, "the first run must still be at work for this to mean anything"
@@ -118,6 +120,11 @@ def test_init_writes_a_task_that_runs(tmp_path: Path) -> None:
     done = evolve("run", "mine", "--sandbox", "bubblewrap", "--max-variants", 4, cwd=tmp_path)
     assert done.code == 0, done.err
     assert evolve("init", "mine", cwd=tmp_path).code == 2
+
+
+def test_init_names_a_folder_as_a_shell_takes_it(tmp_path: Path) -> None:
+    done = evolve("init", "my task!", cwd=tmp_path)
+    assert done.out.splitlines()[-1] == "next: evolve eval 'my task!' · evolve run 'my task!'"
 
 
 def test_a_run_can_be_moved(tmp_path: Path, tasks: Path) -> None:

@@ -26,6 +26,8 @@ from archive import (
     State,
     StoredVector,
     derive_id,
+    known_at,
+    learned_of,
     pack_vector,
     unit,
 )
@@ -156,6 +158,31 @@ def test_the_snapshot_is_the_database(steps: list[Step], maximize: bool, frame: 
                 assert loaded[part] == before[part], part
         assert (loaded["best"] and loaded["best"].id) == (before["best"] and before["best"].id)
         assert state_of(made.live) == before, "reading is pure"
+
+
+def known(made: World, variants: list[str], event: int) -> dict[str, tuple[list[Evaluation], float]]:
+    """The rows and the score of each, as a decision knew them that saw the archive up to this event."""
+    found = {one: known_at(event, learned_of(made.store, one)) for one in variants}
+    return {one: (rows, made.live.score_by(rows)) for one, rows in found.items()}
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, STEPS, st.booleans(), FRAMES)
+def test_what_a_decision_knew_stays_the_same_whatever_is_learned_later(
+        before: list[Step], after: list[Step], maximize: bool, frame: Frame) -> None:
+    with world(maximize, frame, before) as made:
+        event, variants = made.store.last_event(), [p.id for p in made.live.proposals]
+        then = known(made, variants, event)
+        for variant, (rows, score) in then.items():
+            assert rows == made.store.evaluations(variant), "nothing is left out"
+            assert score == made.live.score_of(variant), "to the last digit"
+        for step in after:
+            made.make(step)
+        assert known(made, variants, event) == then
+        newest = known(made, variants, made.store.last_event())
+        for variant, (rows, _) in then.items():
+            assert newest[variant][0][:len(rows)] == rows, "what comes later comes after it"
+            assert newest[variant][0] == made.store.evaluations(variant)
 
 
 @settings(max_examples=40, deadline=None)

@@ -15,7 +15,7 @@ from sandbox.contract import LIMITS, Outcome, attempt, opened
 from sandbox.docker import DockerProvider
 from tests.security.attacks import ATTACKS, Attack
 from tests.security.attacks.attack import MARK, MARK_PREFIX
-from tests.security.attacks.secrets import close_listeners
+from tests.security.attacks.secrets import take_back
 from tests.security.probe import PROBE, Traces
 
 SPEC = SandboxSpec(replace(LIMITS, files=4000), packages=("numpy",))
@@ -26,7 +26,7 @@ PROVIDERS: dict[str, Callable[[SandboxSpec], Provider]] = {
 @pytest.fixture(autouse=True)
 def listeners() -> Iterator[None]:
     yield
-    close_listeners()
+    take_back()
 
 
 async def probe(pool: Pool) -> Traces:

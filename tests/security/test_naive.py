@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from evolve.evaluation import Verdict
-from evolve.launch import open_evaluator
+from evolve.opening import open_evaluator
 from evolve.tasks import load_task
 from sandbox import SandboxSpec
 from sandbox.bubblewrap import BubblewrapProvider

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.cli import evolve
 from tests.judging import Judge
 from tests.peers import FOLDER, score_in_process
 
@@ -172,6 +175,11 @@ TRUSTED = [pytest.param(TRUSTING, _how(how, text), id=how) for how, text in (
     ("unpickles_bytes", "import pickle, numpy\ndef run(): return pickle.dumps(numpy.full(3, 0.5))"),
     ("evaluates_prints", "if __name__ == '__main__': print([0.5] * 3)"),
     ("calls_back", "def run(call): return call(lambda x: 1.5 * x)"),
+    ("knows_itself", "def run(): return 'sum'"),
+    ("unpickles_numbers", "import pickle\ndef run(): return list(pickle.dumps([0.5] * 3))"),
+    ("reads_yaml", "def run(): return '!!python/tuple [0.5, 0.5, 0.5]'"),
+    ("asks_a_table", "def run(): return 'sqrt(a * a) + (a > 1) * a'"),
+    ("in_processes", "def run(): return '0.5'"),
     ("adds_up", "class R:\n    def __iter__(self): return iter([0.5] * 3)\n"
                 "    def __len__(self): return 3\n    def __getitem__(self, i): return ([0.5] * 3)[i]\n"
                 "def run(): return R()"),
@@ -184,6 +192,22 @@ REFUSED = [pytest.param(TRUSTING, _how(how, text), id=f"{how} {number}") for num
     ("evaluates_prints", "if __name__ == '__main__': print(\"list(map(int, ['333'] * 3))\")"),
     ("evaluates_text", "def run(): return \"int('999')\""),
     ("imports_text", "def run(): return 'VALUE = int(\"999\")\\n'"),
+    ("executes_base64", "import base64\ndef run(): return base64.b64encode(b'VALUE = int(999)')"),
+    ("executes_base64", "import base64\n"
+                        "def run(): return base64.b64encode(b'VALUE = int(999)').decode()"),
+    ("evaluates_json", r"""def run(): return '"\\u0069nt(999)"'"""),
+    ("evaluates_numbers", "def run(): return list(b'int(999)')"),
+    ("unpickles_numbers", _DUMPS + "def run(): return list(pickle.dumps(Evil()))"),
+    ("reads_yaml", "def run(): return '!!python/object/apply:eval [\"[int(999)]\"]'"),
+    ("asks_a_table", "def run(): return '0 * a + @pandas.io.common.os.path.sep.__len__() * 333'"),
+    ("marshalled", "import marshal\n"
+                   "def run(): return marshal.dumps(compile('[int(999)]', '', 'eval'))"),
+    ("imports_byte_code", "import importlib.util, marshal\ndef run():\n"
+                          "    CODE = compile('VALUE = int(999)', '', 'exec')\n"
+                          "    return importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(CODE)"),
+    ("loads_a_library", "def run():\n    for line in open('/proc/self/maps'):\n"
+                        "        if 'libm.so' in line or 'libm-' in line:\n"
+                        "            return open(line.split()[-1], 'rb').read()"),
 ))]
 NOISY = [pytest.param(TRUSTING, _how(how, text), id=name, marks=marks) for name, how, text, *marks in (
     ("a huge range", "adds_up", "def run(): return range(10**11)"),
@@ -255,6 +279,24 @@ def test_what_a_process_does_wrong_decides_the_verdict(name: str, program: str, 
                                                        judge: Judge) -> None:
     row = judge(FOLDER / name, program)
     assert row.score is None and row.reason == reason, row
+
+
+@pytest.mark.parametrize(("name", "program", "reason"), [
+    (CURVE, "def run_curve(seed):\n    return [float('nan')] * 8\n", "refused"), *WRONG[:2]])
+def test_the_command_fails_with_a_hostile_program(name: str, program: str, reason: str, tmp_path: Path
+                                                  ) -> None:
+    path = tmp_path / "hostile.py"
+    path.write_text(program)
+    done = evolve("eval", FOLDER / name, path, "--sandbox", "bubblewrap", "--json")
+    assert done.code == 1 and "Traceback" not in done.err, done.err
+    assert done.json()["score"] is None and done.json()["cases"][0]["reason"] == reason
+
+
+def test_a_run_does_not_begin_with_a_hostile_seed(tmp_path: Path) -> None:
+    task = Path(shutil.copytree(FOLDER / POINTS, tmp_path / "task"))
+    (task / "initial_program.py").write_text(_NAN)
+    done = evolve("run", task, "--sandbox", "bubblewrap", "--runs-dir", tmp_path / "runs")
+    assert done.code == 2 and "the seed fails" in done.err and "Traceback" not in done.err
 
 
 def test_a_pickle_is_never_read(judge: Judge) -> None:

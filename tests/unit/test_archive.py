@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -248,4 +249,22 @@ def test_novelty_of_equal_and_other_texts() -> None:
 
 def test_exported_names() -> None:
     assert all(hasattr(archive_package, name) for name in archive_package.__all__)
-    assert len(archive_package.__all__) == len(set(archive_package.__all__)) == 59
+    assert len(archive_package.__all__) == len(set(archive_package.__all__)) == 73
+
+
+def test_maintenance_again_and_again_keeps_few_packs_and_no_descriptors(tmp_path: Path) -> None:
+    CodeStore.create(tmp_path / "code.git")
+    code = CodeStore.open_to_write(tmp_path / "code.git")
+    trees, refs, descriptors = [], {}, []
+    for number in range(60):
+        stored = code.commit({"a.py": f"x = {number}\n".encode() * 20}, [], "a commit")
+        trees.append(stored.tree)
+        refs[f"v{number}"] = stored.commit
+        if number % 5 == 4:
+            code.tidy(refs)
+            assert [code.files(tree)["a.py"][:4] for tree in trees[::7]]  # maps every pack
+            descriptors.append(len(os.listdir("/proc/self/fd")))
+    packs = list((tmp_path / "code.git" / "objects" / "pack").glob("*.pack"))
+    assert len(packs) <= 4
+    assert max(descriptors) <= min(descriptors) + 2 * 4  # two for each pack
+    assert code.files(trees[0])["a.py"] == b"x = 0\n" * 20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archive import (
@@ -65,6 +65,7 @@ def test_dollars_count_where_there_are_some() -> None:
     assert arms["b"].share > 0.9
 
 
+@example([(ARMS[0], 0.0, 0, 5e-324), (ARMS[0], 0.0, 0, 0.0)])  # their mean is none
 @given(st.lists(st.tuples(st.sampled_from(ARMS), st.floats(0, 1e6), st.integers(0, 10**6),
                           st.floats(0, 10)), max_size=60))
 def test_shares_are_a_distribution_in_which_all_stay_possible(

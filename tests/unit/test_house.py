@@ -34,6 +34,13 @@ def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().split()) < 600
 
 
+def test_the_reference_describes_every_setting_and_key() -> None:
+    rows = [line.split(" | ") for line in (ROOT / "docs/reference.md").read_text().splitlines()
+            if line.startswith("| `")]
+    assert len(rows) > 100
+    assert [row[0] for row in rows if not row[-1].strip(" |")] == []
+
+
 def test_ci_runs_the_line_of_the_readme() -> None:
     lines = [line for line in (ROOT / "README.md").read_text().splitlines() if "bin/pytest" in line]
     assert len(lines) == 1

@@ -218,13 +218,26 @@ def test_the_candidates_text_is_known_when_it_is_seen(tmp_path: Path) -> None:
     program = tmp_path / "p.py"
     text = "import numpy as np\n" + "".join(f"value_{k} = compute({k})\n" for k in range(8))
     program.write_text(text)
-    watch = Watch(program, "import numpy as np\n")
+    watch = Watch(program, "import numpy as np\n", tmp_path)
     copy = tmp_path / "copy.py"
     copy.write_text(text)
     assert watch.is_candidate(program) and watch.is_candidate(copy)
     assert not watch.is_candidate(tmp_path) and not watch.is_candidate("x" * 5000)
     assert watch.holds_candidate(text.replace("value_1 =", "other ="))
     assert not watch.holds_candidate("import numpy as np\n" * 30 + "unrelated = True\n")
+
+
+def test_what_the_task_itself_may_execute(tmp_path: Path) -> None:
+    program, folder = tmp_path / "scratch" / "program" / "p.py", tmp_path / "task"
+    program.parent.mkdir(parents=True)
+    folder.mkdir()
+    program.write_text("x = 1\n")
+    (folder / "evaluator.py").write_text("VALUE = eval('1 + 1')\n")
+    (folder / "broken.py").write_text("def (")
+    watch = Watch(program, "", folder)
+    assert {"1 + 1", "VALUE = eval('1 + 1')\n", "def ("} <= watch.own_texts
+    assert watch.is_tasks(str(folder / "evaluator.py")) and watch.is_tasks("<string>")
+    assert not watch.is_tasks(numpy.__file__)
 
 
 @pytest.mark.parametrize(("files", "score", "told"), [

@@ -25,12 +25,13 @@ from evolve.operators import (
     make_operator,
 )
 from evolve.operators.checks import check_child
-from evolve.operators.prompting import Prompts, messages_for
+from evolve.operators.prompting import messages_for
+from evolve.operators.templates import Prompts
 from evolve.operators.tokens import by_bytes, cut_to
 from evolve.scripted import answer
 from evolve.tasks import Task, load_task
 
-ASKING = [name for name in OPERATORS if make_operator(name).needs_model]
+ASKING = [name for name in OPERATORS if make_operator(name).needs_model and name != "agentic"]
 SCORE = 0.1 + 0.2  # 0.30000000000000004: all of its digits count
 ALL = ("rows", "inspirations", "failures", "lessons", "tried")
 
@@ -46,7 +47,7 @@ def parent(task: Task, number: int, changed: str = "") -> Parent:
     files = {path: text.replace(b"score = 0.0", changed.encode()) if changed else text
              for path, text in task.seed.items()}
     return Parent(proposal, files, SCORE + number,
-                  [Evaluation("main", "search", 0, 1.0, {"size": 64}, "Too few caps.")])
+                  [Evaluation("main", "search", 0, 1.0, {"size": 64, "agent_s": 1.5}, "Too few caps.")])
 
 
 def context(task: Task, operator: str, seed: int = 0) -> Context:
@@ -88,6 +89,12 @@ def test_every_operator_asks_and_applies(task: Task, operator: str) -> None:
         assert len(set(asked)) > 1, "the instruction has variants"
 
 
+def test_no_prompt_tells_how_long_an_agent_took(task: Task) -> None:
+    """It is another time in each run: their prompts would differ."""
+    shown = text_of(task, "diff")
+    assert "main: size = 64" in shown and "agent_s" not in shown
+
+
 def test_a_repair_repeats_the_question_that_was_asked(task: Task) -> None:
     seen: list[list[dict[str, str]]] = []
 
@@ -101,6 +108,27 @@ def test_a_repair_repeats_the_question_that_was_asked(task: Task) -> None:
     asyncio.run(make_operator("rewrite").propose(again))
     assert seen[1] == seen[0] and seen[2][:2] == seen[0]
     assert "it was empty" in seen[2][3]["content"]
+
+
+@pytest.mark.parametrize("length", [0, 20_000])
+def test_who_failed_to_copy_lines_writes_a_short_program_anew(task: Task, length: int) -> None:
+    asked: list[str] = []
+
+    async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
+        asked.append(messages[-1]["content"])
+        if round_ == 0:
+            return Reply("I shall not.", "stop")
+        program = given_.parents[0].files[task.entry].decode().replace("score = 0.0", "score = 7.5")
+        return Reply(f"Another number.\n```python\n{program}```\n", "stop")
+
+    given_ = replace(context(task, "diff"), ask=ask, repair="the reply has no SEARCH/REPLACE block")
+    first = given_.parents[0]
+    files = {path: text + b"#" * length for path, text in first.files.items()}
+    given_ = replace(given_, parents=(replace(first, files=files),))
+    child = asyncio.run(make_operator("diff").propose(given_))
+    assert b"score = 7.5" in child.files[task.entry]
+    assert ("without SEARCH/REPLACE blocks" in asked[1]) == (length == 0)
+    assert ("in the form that was asked for" in asked[1]) == (length > 0)
 
 
 def test_what_is_common_comes_first(task: Task) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _MAX_CHARS = 1 << 20  # past it every text counts as the candidate's
@@ -34,7 +33,7 @@ class Answers:
     """The texts of one evaluation; the same for all processes that take part."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "answers"
+        self._path, self._begun = folder / "answers", folder / "begun"
         self._seen: set[str] = set()
         self._chars = 0
         self._read = (0, "", frozenset[str]())  # the file's size, its text, its words
@@ -48,6 +47,14 @@ class Answers:
         self._chars += len(text)
         with self._path.open("a", errors="backslashreplace") as file:
             file.write(text[:_MAX_CHARS] + "\0")
+
+    def begin(self) -> None:
+        """The candidate has answered for the first time, whatever it was."""
+        if not self._begun.exists():
+            self._begun.touch()
+
+    def have_begun(self) -> bool:
+        return self._begun.exists()
 
     def any(self) -> bool:
         """True when the candidate said any text at all."""
@@ -70,22 +77,6 @@ class Answers:
             text = self._path.read_text(errors="replace")
             self._read = size, text, frozenset(_WORD.findall(text))
         return self._read
-
-
-def guard_pickles(link: Any, shared: frozenset[str]) -> None:
-    """From the first text of the candidate's on, a pickle can hold plain data only.
-
-    An audit hook sees every unpickler, however it was imported.
-    """
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "pickle.find_class" or not link.answers.any():
-            return
-        module, name = map(str, arguments[:2])
-        if not may_name(module, name, shared):
-            raise link.notes.inseparable(f"the evaluator unpickles {module}.{name}, and a candidate "
-                                         "may have written it")
-
-    sys.addaudithook(hook)
 
 
 def may_name(module: str, name: str, shared: frozenset[str]) -> bool:

@@ -2,13 +2,17 @@
 
 Every import of a Python file ends in `SourceFileLoader.get_code`, so that is where the candidate's
 file, or a copy of it under another name, becomes a stub. `exec`, `eval` and `compile` of its text would
-run a candidate in the scorer's process: they raise `Inseparable`.
+run a candidate in the scorer's process: they raise `Inseparable`. Once it has answered, the task's own
+files may execute only what stands in them, and read plain data: no decoding makes code of an answer.
+Libraries may make code, unless it has a word in it that the candidate said.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -28,10 +32,11 @@ _STUB = "import sys as _sys\n__getattr__, __dir__ = _sys._evolve_stub(__name__, 
 class Watch:
     """Knows the candidate's text when it sees it."""
 
-    def __init__(self, program: Path, evaluator: str) -> None:
+    def __init__(self, program: Path, evaluator: str, folder: Path) -> None:
         self.program, self.data = program, program.read_bytes()
         self._text = self.data.decode(errors="replace").strip()
         self._lines = _telling_lines(self._text) - _telling_lines(evaluator)
+        self._folder = folder
 
     def is_candidate(self, path: str | Path) -> bool:
         """True for the candidate's file and for a copy of it."""
@@ -44,9 +49,27 @@ class Watch:
             return False
 
     def is_made(self, path: str) -> bool:
-        """True for a file that was written during this evaluation."""
+        """True for a file that was written during this evaluation: no library, wherever it lies."""
+        if any(Path(path).is_relative_to(place) for place in (sys.prefix, sys.base_prefix)):
+            return False
         scratch = self.program.parent.parent
         return any(Path(path).is_relative_to(place) for place in (scratch, tempfile.gettempdir()))
+
+    def is_tasks(self, path: str) -> bool:
+        """True for code of the task's own: its files, those it made, and text that it executes."""
+        return path.startswith("<") or Path(path).is_relative_to(self._folder) or self.is_made(path)
+
+    @functools.cached_property
+    def own_texts(self) -> frozenset[str]:
+        """The task's Python files, and the texts in them."""
+        found: set[str] = set()
+        for path in self._folder.rglob("*.py"):
+            text = path.read_text(errors="replace")
+            found.add(text)
+            with contextlib.suppress(SyntaxError):  # the task need not use it
+                found |= {node.value for node in ast.walk(ast.parse(text))
+                          if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        return frozenset(found)
 
     def holds_candidate(self, text: str) -> bool:
         """True for a text that has much of the candidate's in it."""
@@ -82,9 +105,27 @@ def install(link: Link, watch: Watch, name_inside: str) -> None:
     _guard(link, watch)
 
 
-def _is_library(path: str) -> bool:
+def is_library(path: str) -> bool:
     """True for the standard library and for us: they make the code that they execute."""
     return "site-packages" not in path and path.startswith((*_LIBRARY, "<frozen"))
+
+
+def _is_data(text: str) -> bool:
+    """True for numbers, texts and containers of them, written out: reading them does nothing."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _said(link: Link, watch: Watch, text: str, caller: str) -> bool:
+    """True for code that may come from an answer."""
+    if is_library(caller):
+        return link.answers.are_in(text)
+    if watch.is_tasks(caller):
+        return link.answers.have_begun() and text not in watch.own_texts and not _is_data(text)
+    return link.answers.share_words(text)
 
 
 def _guard(link: Link, watch: Watch) -> None:
@@ -99,9 +140,8 @@ def _guard(link: Link, watch: Watch) -> None:
             return
         if watch.holds_candidate(text):
             raise link.notes.inseparable("the evaluator executes the candidate's text itself")
-        library = _is_library(sys._getframe(2).f_code.co_filename)
-        if link.answers.are_in(text) if library else link.answers.share_words(text):
-            raise link.notes.inseparable("the evaluator executes what the candidate said")
+        if _said(link, watch, text, sys._getframe(2).f_code.co_filename):
+            raise link.notes.inseparable("the evaluator executes what the candidate said, or may have")
 
     def scopes(given: Any, local: Any) -> tuple[Any, Any]:
         if given is not None:

@@ -165,7 +165,9 @@ class Link(objects.Codec):
         if self.notes.read("fault"):
             raise CandidateGone("the candidate's process has ended")
         try:
-            return ask(*arguments)
+            answer = ask(*arguments)
+            self.answers.begin()
+            return answer
         except CandidateError as error:
             self.notes.fault(error.reason, error.message, error.log)
             raise CandidateGone(error.message) from None

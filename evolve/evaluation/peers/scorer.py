@@ -80,6 +80,7 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
     link = setup.connect(candidate, {
         "scratch": str(scratch), "shared": CONFIG["shared"], "program": str(program),
         "descriptor": candidate.descriptor, "evaluator_text": Path(source).read_text(errors="replace"),
+        "folder": str(Path(source).parent),
         "name_inside": name, "path": [str(_STANDINS), *_packages()]})
     link.begin()
     said: dict[str, Any]
@@ -87,6 +88,10 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
         said = formats.evaluate(CONFIG, str(program), str(results))
     except (CandidateGone, Inseparable):
         said = {}  # the note says it
+    except MemoryError as error:
+        link.notes.fault("memory", f"scoring it needs too much: {error!r}",
+                         traceback.format_exc()[-3000:])
+        said = {}
     except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
         said = {"broken": traceback.format_exc()[-3000:]}
     inseparable = link.notes.read("inseparable")

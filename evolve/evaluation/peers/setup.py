@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evolve.evaluation.peers import imports, processes
-from evolve.evaluation.peers.answers import guard_pickles
+from evolve.evaluation.peers import decoding, imports, processes
 from evolve.evaluation.peers.link import Link, Notes
 
 
@@ -14,8 +13,8 @@ def connect(candidate: Any, config: dict[str, Any]) -> Link:
     """From now on the candidate's file is a stub in this process, and in those that it starts."""
     scratch = Path(config["scratch"])
     link = Link(candidate, Notes(scratch), scratch, tuple(config["shared"]), config["descriptor"])
-    guard_pickles(link, frozenset(config["shared"]))
-    watch = imports.Watch(Path(config["program"]), config["evaluator_text"])
+    watch = imports.Watch(Path(config["program"]), config["evaluator_text"], Path(config["folder"]))
     imports.install(link, watch, config["name_inside"])
+    decoding.install(link, watch, frozenset(config["shared"]))
     processes.install(link, watch, config["name_inside"], config)
     return link

@@ -11,13 +11,16 @@ from markupsafe import Markup
 
 from archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
 from archive.trials import Interval, student, wilson
+from evolve.safety.audit import Audited, audit_run
 from evolve.view.changes import Change, Line, changes
+from evolve.view.detail import what_for
 from evolve.view.reading import OpenRun
 from evolve.view.status import status_data
 from evolve.view.web.colours import coloured_lines, plain_lines
 from evolve.view.web.relatives import Asked, Relatives
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
+MOST_FLAGS = 200
 FIRST_STEPS, LAST_STEPS = 8, 24  # of a long lineage
 Page = dict[str, Any]
 
@@ -172,7 +175,16 @@ def case_matrix(run: OpenRun) -> Page:
     return {"ranked": ranked, "cases": cases, "cells": cells, "task": run.task.spec,
             "low": min(known, default=0.0), "high": max(known, default=1.0),
             "clades": clades(run), "nodes": {n.id: n for n in browser.nodes(r.id for r in ranked)},
-            "flags": [n for n in run.archive.proposals([State.SCORED]) if n.quarantined]}
+            "flags": audited(run)}
+
+
+def audited(run: OpenRun) -> list[Audited]:
+    """What a person should look at. Of programs that is what counts for nothing."""
+    if run.task.spec.kind == "agent":
+        return audit_run(run.archive, run.code)[:MOST_FLAGS]
+    doubtful = [p for p in run.archive.proposals([State.SCORED]) if p.quarantined][:MOST_FLAGS]
+    return [Audited(p.id, "quarantined", "variant", "it passed a proved bound, or was banned", ())
+            for p in doubtful]
 
 
 class Clade(NamedTuple):
@@ -238,7 +250,7 @@ def _call(call: Call) -> dict[str, Any]:
         messages = json.loads(call.request).get("messages", [])
     except (ValueError, AttributeError):
         messages = []
-    return {"call": call, "messages": messages}
+    return {"call": call, "messages": messages, "what": what_for(call)}
 
 
 def _why(proposal: Proposal) -> str:

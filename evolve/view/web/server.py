@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from starlette.staticfiles import StaticFiles
 
 from archive import ArchiveError, NotFound
 from evolve.errors import EvolveError, PrerequisiteError
-from evolve.view.web import comparison, pages
+from evolve.listening import listen
+from evolve.view import comparison
+from evolve.view.web import pages
 from evolve.view.web.guard import Guard, Rules, is_loopback
 from evolve.view.web.library import Library, Shelf
 from evolve.view.web.links import ServedLinks
@@ -40,6 +43,14 @@ class Site:
 
     def __init__(self, library: Library) -> None:
         self.library = library
+
+    def warm(self) -> None:
+        """Draw the page that is asked for first once by itself, so that no person waits for imports."""
+        for name in list(self.library.paths())[:1]:
+            # What is wrong with it is said to who asks.
+            with suppress(ArchiveError, EvolveError), self.library.run(name) as shelf:
+                self._drawn(shelf, "overview", shelf.first_page())
+        _page("runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir))
 
     def runs(self, request: Request) -> Response:
         """All runs."""
@@ -110,10 +121,12 @@ class Site:
     def _of_run(self, request: Request, page: str, fill: Callable[[Shelf], dict[str, Any]],
                 crumb: str = "") -> Response:
         with self.library.run(request.path_params["run"]) as shelf:
-            best = shelf.run.leader()
-            return _page(page, shelf.run.folder.name, ServedLinks(shelf.run.folder.name),
-                         run_name=shelf.run.folder.name, crumb=crumb,
-                         best_id=best.id if best else None, **fill(shelf))
+            return self._drawn(shelf, page, fill(shelf), crumb)
+
+    def _drawn(self, shelf: Shelf, page: str, values: dict[str, Any], crumb: str = "") -> Response:
+        name, best = shelf.run.folder.name, shelf.run.leader()
+        return _page(page, name, ServedLinks(name), run_name=name, crumb=crumb,
+                     best_id=best.id if best else None, **values)
 
 
 def make_app(library: Library, rules: Rules) -> Starlette:
@@ -122,6 +135,7 @@ def make_app(library: Library, rules: Rules) -> Starlette:
 
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(site.warm)
         yield
         library.close()
 
@@ -137,11 +151,10 @@ def make_app(library: Library, rules: Rules) -> Starlette:
         middleware=[Middleware(Guard, rules=rules), Middleware(GZipMiddleware, minimum_size=1000)])
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """An open port. Raises `PrerequisiteError`."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def open_port(host: str, port: int) -> socket.socket:
+    """It listens. Raises `PrerequisiteError`."""
     try:
-        return socket.create_server((host, port), family=family, backlog=128)
+        return listen(host, port)
     except OSError as error:
         raise PrerequisiteError(f"can't listen on {host}:{port}: {error.strerror}",
                                 "choose another: --port 0 takes any") from None
@@ -193,7 +206,7 @@ def _error(request: Request, code: int, message: str, hint: str) -> Response:
 def serve_folder(runs_dir: Path, only: str | None, host: str, port: int, names: tuple[str, ...],
                  say: Callable[[str], None]) -> None:
     """Open the port, say where, and serve until interrupted."""
-    with listen(host, port) as listening:
+    with open_port(host, port) as listening:
         rules = rules_for(host, listening.getsockname()[1], names)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{rules.port}/" + (f"run/{only}" if only else "")

@@ -36,8 +36,9 @@ def _listening() -> tuple[object, ...]:
     return tcp.getsockname()[1], abstract.getsockname().decode(), name
 
 
-def close_listeners() -> None:
-    """Close what `_listening` opened, and remove its files and the planted ones."""
+def take_back() -> None:
+    """Close what `_listening` opened; remove its files and what was planted."""
+    os.environ.pop("EVOLVE_TEST_SECRET", None)
     while _listeners:
         listener = _listeners.pop()
         name = listener.getsockname()

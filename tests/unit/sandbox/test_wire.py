@@ -8,14 +8,12 @@ import struct
 
 import numpy
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from sandbox.inside import wire
 
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 LEAVES = (st.none() | st.booleans() | st.integers() | TEXT | st.binary()
           | st.floats(allow_nan=False, allow_infinity=False))

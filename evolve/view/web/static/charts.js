@@ -50,7 +50,7 @@
     const { place, size } = sized(id);
     if (!data.rate_t.length) { place.textContent = "nothing yet"; return; }
     plots.push(new uPlot(Object.assign({
-      scales: { x: { time: false }, y: { range: (u, low, high) => [0, Math.max(high * 1.1, 1e-6)] } },
+      scales: { x: { time: false }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [axis({ size: 34, values: (u, ticks) => ticks.map(seconds) }), axis({ size: 64, values: (u, t) => t.map(format) })],
       legend: { show: false }, cursor: { show: false },
       series: [{}, { stroke, width: 2, fill: stroke + "22", points: { show: false } }],

@@ -1,0 +1,129 @@
+"""Whether anything grows in a long run: memory, descriptors, threads, tasks, processes.
+
+    python -m benchmarks.long_run --variants 20000
+
+One run against the scripted model at no latency, in Docker, in this very process, which is looked at as
+it goes on. Memory may grow by what the snapshot keeps of a variant; nothing else may.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from archive import ArchiveReader, State
+from benchmarks import markdown
+from benchmarks.engine_throughput import HERE, Setting, model
+from benchmarks.throughput.spent import spent
+from evolve.cli.main import app
+
+CALLS, SHOWN, EVERY_S = 8, 10, 2.0
+
+
+class Look(NamedTuple):
+    """What the process holds at some moment."""
+
+    variants: int
+    seconds: float
+    memory_mb: float  # resident
+    descriptors: int
+    threads: int
+    tasks: int
+    processes: int  # children
+    containers_s: float  # spent in containers so far
+
+
+class Loops(asyncio.DefaultEventLoopPolicy):
+    """Remembers the event loop, so that its tasks can be counted."""
+
+    newest: asyncio.AbstractEventLoop | None = None
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        self.newest = super().new_event_loop()
+        return self.newest
+
+
+class Watch(threading.Thread):
+    """Looks every now and then until it is told to stop."""
+
+    def __init__(self, database: Path, loops: Loops) -> None:
+        super().__init__(daemon=True)
+        self.looks: list[Look] = []
+        self._database, self._loops = database, loops
+        self._began, self._over = time.monotonic(), threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(EVERY_S):
+            if self._database.exists():
+                self.looks.append(self._look())
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._over.set()
+        self.join()
+
+    def _look(self) -> Look:
+        me, loop = psutil.Process(), self._loops.newest
+        archive = ArchiveReader.open(self._database)
+        counts = archive.counts()
+        archive.close()
+        tasks = len(asyncio.all_tasks(loop)) if loop is not None and loop.is_running() else 0
+        return Look(counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0),
+                    time.monotonic() - self._began, me.memory_info().rss / 1e6, me.num_fds(),
+                    me.num_threads(), tasks, len(me.children(recursive=True)), spent().containers)
+
+
+def table(looks: list[Look]) -> str:
+    """Evenly chosen moments of the run, and what a variant took between them."""
+    step = max(1, len(looks) // SHOWN)
+    shown = looks[step::step]
+    return markdown.table(
+        ["variants", "a second", "ms each in containers", "memory MB", "KB each", "descriptors",
+         "threads", "tasks", "processes"],
+        (row(before, look) for before, look in pairwise([looks[0], *shown])))
+
+
+def row(before: Look, look: Look) -> list[str]:
+    """One moment, and what a variant took since the one before."""
+    made = max(look.variants - before.variants, 1)
+    return [f"{look.variants:,}", f"{made / (look.seconds - before.seconds):.1f}",
+            f"{1e3 * (look.containers_s - before.containers_s) / made:.1f}", f"{look.memory_mb:.0f}",
+            f"{1e3 * (look.memory_mb - before.memory_mb) / made:.2f}", str(look.descriptors),
+            str(look.threads), str(look.tasks), str(look.processes)]
+
+
+def main() -> int:
+    """Run, look, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--variants", type=int, default=20_000)
+    given = parser.parse_args()
+    loops = Loops()
+    asyncio.set_event_loop_policy(loops)
+    with tempfile.TemporaryDirectory() as folder, model(Setting(given.variants, CALLS)) as address:
+        os.environ |= {"EVOLVE_REPAIRS": "0", "EVOLVE_MODEL_CALLS": str(CALLS)}
+        watch = Watch(Path(folder) / "long" / "archive.db", loops)
+        watch.start()
+        with ((Path(folder) / "printed").open("w") as printed, contextlib.redirect_stderr(printed),
+              contextlib.redirect_stdout(printed)):
+            app(["run", str(HERE / "native"), "--model", f"hosted_vllm/bench@{address}", "--operator",
+                 "rewrite", "--sandbox", "docker", "--workers", "2", "--window", "0", "--name", "long",
+                 "--max-variants", str(given.variants), "--runs-dir", folder],
+                standalone_mode=False)
+        watch.stop()
+    sys.stdout.write(table(watch.looks))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

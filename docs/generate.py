@@ -1,0 +1,81 @@
+"""Writes docs/reference.md from the code: `python docs/generate.py`. A test holds the two together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from archive import schema
+from evolve.cli.main import app
+from evolve.config import Settings
+from evolve.tasks.spec import TaskSpec
+
+PAGE = Path(__file__).with_name("reference.md")
+
+
+def reference() -> str:
+    """The whole page."""
+    lines = ["# Reference", "", "Written by `python docs/generate.py`; do not edit.", "",
+             "## Commands", "", *_commands(), "",
+             "`evolve COMMAND --help` shows arguments and options. What reads takes `--json`.",
+             "", "## Settings", "",
+             "Flags come before `EVOLVE_NAME` variables, `.env`, `[run]` in `task.toml`, and",
+             "`~/.config/evolve/config.toml`. `evolve config show --origin` says which one counts.", "",
+             "| setting | default | what it does |", "| --- | --- | --- |", *_settings(), "",
+             "## task.toml", "", "| key | default | what it says |", "| --- | --- | --- |",
+             *_keys(TaskSpec, ""), "", "## The database", "",
+             f"Schema {schema.REVISION}. SQLite in `archive.db`; the code is in `code.git`.", "",
+             *_tables()]
+    return "\n".join(lines) + "\n"
+
+
+def _commands() -> Iterator[str]:
+    group: Any = typer.main.get_command(app)
+    yield from ("| command | what it does |", "| --- | --- |")
+    for name, command in group.commands.items():
+        said = " ".join((command.help or "").split())
+        yield f"| `{name}` | {said} |"
+
+
+def _settings() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        yield f"| `{name}` | {_default(field)} | {field.description} |"
+
+
+def _keys(model: type[BaseModel], before: str) -> Iterator[str]:
+    """Keys of a table, and those of the tables in it."""
+    for name, field in model.model_fields.items():
+        inner = _inner(field.annotation)
+        default = "" if inner else _default(field)
+        yield f"| `{before}{name}` | {default} | {field.description or ''} |"
+        if inner is not None:
+            yield from _keys(inner, f"{before}{name}.")
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _tables() -> Iterator[str]:
+    for table in schema.metadata.sorted_tables:
+        yield f"- **{table.name}**: " + ", ".join(
+            f"`{column.name}`" + (f" ({next(iter(column.foreign_keys)).target_fullname})"
+                                  if column.foreign_keys else "") for column in table.columns)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "" if field.default is None or field.default in ((), {}) else f"`{field.default}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference())
+    sys.stdout.write(f"{PAGE}\n")

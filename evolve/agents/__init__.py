@@ -1,0 +1,8 @@
+"""Agents as variants: they work in a sandbox, reach a model through a proxy, and are scored by what
+they leave behind.
+"""
+
+from evolve.agents.evaluator import AgentEvaluator
+from evolve.agents.workshop import Workshop
+
+__all__ = ["AgentEvaluator", "Workshop"]

@@ -1,0 +1,216 @@
+"""The only way from an agent to a model: a unix socket of its episode, with the limits of its case.
+
+OpenAI-compatible chat completions, without streaming and without tools of the server's. Keys and the
+choice of the model stay here. A step that an earlier life of the episode was answered is answered from
+the archive, as long as the agent asks the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archive import ArchiveError, Call, Proposal
+from evolve.agents.clock import Clock
+from evolve.agents.tripwires import trips_in_reply
+from evolve.errors import EvolveError
+from evolve.llm import Episode, ModelError, ModelFault, OutOfBudget, StepAsker, asked_the_same
+from evolve.tasks import AgentSpec, Used
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+SHORTEST_REPLY = 16  # tokens: for less a model is not asked
+MAX_BODY, MAX_MESSAGES = 4 << 20, 2000
+DELAY_S, LONGEST_DELAY_S = 0.01, 1.0  # of a refusal: so much more for each one before
+_ROLES = ("system", "user", "assistant")
+Messages = list[dict[str, str]]
+
+
+class Refusal(Exception):
+    """What an agent is told instead of an answer."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request of an agent, read and within bounds."""
+
+    messages: Messages
+    reply_tokens: int
+    temperature: float | None
+
+
+class Proxy:
+    """Serves one episode. `fault` is what must end the run, or this life of it; not the agent's."""
+
+    def __init__(self, asker: StepAsker, proposal: Proposal, episode: Episode, limits: AgentSpec,
+                 reply_tokens: int, clock: Clock) -> None:
+        self._asker, self._proposal, self._episode = asker, proposal, episode
+        self._limits, self._reply_tokens, self._clock = limits, reply_tokens, clock
+        self._stored: dict[int, Call] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._under_way: set[asyncio.Task[web.Response]] = set()
+        self.used, self._refusals = Used(), 0
+        self.signs: dict[str, str] = {}  # kind -> words, of what the model told the agent to do
+        self.fault: OutOfBudget | EvolveError | ArchiveError | None = None
+        self.broken = asyncio.Event()  # set with the fault
+
+    @asynccontextmanager
+    async def serving(self, socket: Path) -> AsyncIterator[None]:
+        """Listen on the socket; calls under way are settled before it returns."""
+        from aiohttp import web
+
+        self._stored = await self._asker.stored_steps(self._proposal, self._episode)
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_get("/v1/models", _models)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.UnixSite(runner, str(socket)).start()
+            socket.chmod(0o666)  # the candidate is another user; nobody else can find it
+            yield
+        finally:
+            if self._under_way:
+                await asyncio.wait(self._under_way)
+            await runner.cleanup()
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        """A task of its own: who hangs up has asked all the same, and the call is settled."""
+        body = await request.read()
+        task = asyncio.create_task(self._respond(body))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _respond(self, body: bytes) -> web.Response:
+        try:
+            async with self._one_at_a_time:
+                return _answer(await self._exchange(self._read(body)))
+        except Refusal as why:
+            refusal = why
+        except (OutOfBudget, EvolveError, ArchiveError) as fault:
+            self.fault = fault
+            self.broken.set()
+            refusal = Refusal(503, "run_ended", "the run has ended")
+        self._refusals += 1  # who does not stop asking is answered later and later
+        await asyncio.sleep(min(LONGEST_DELAY_S, self._refusals * DELAY_S))
+        return _refused(refusal)
+
+    async def _exchange(self, asked: Asked) -> Call:
+        number = self.used.steps + 1
+        call = self._stored.get(number)
+        if call is None or not asked_the_same(call, asked.messages):
+            call = await self._ask(number, asked, self._room(asked))
+        self._count(call)
+        return call
+
+    async def _ask(self, number: int, asked: Asked, tokens: int) -> Call:
+        """Only here the agent's time stands still: steps are few, refusals are not."""
+        try:
+            with self._clock.stopped():
+                return await self._asker.step(self._proposal, self._episode, number, asked.messages,
+                                              tokens, asked.temperature)
+        except ModelError as error:
+            if error.fault is not ModelFault.PROMPT:
+                raise
+            self._count(None)
+            raise Refusal(400, "context_length_exceeded", error.message) from None
+
+    def _room(self, asked: Asked) -> int:
+        """How long the reply may be. Raises `Refusal` when a limit of the case might be passed."""
+        limits, used = self._limits, self.used
+        prompt, _ = self._asker.step_bound(self._proposal, asked.messages, 0)
+        tokens = min(asked.reply_tokens, limits.tokens - used.tokens - prompt)
+        if tokens < min(SHORTEST_REPLY, asked.reply_tokens):
+            raise Refusal(429, "tokens_exhausted", f"{used.tokens} of {limits.tokens} tokens are used "
+                          "up, and this call might pass the limit")
+        _, usd = self._asker.step_bound(self._proposal, asked.messages, tokens)
+        if used.usd + usd > limits.usd:
+            raise Refusal(402, "dollars_exhausted", f"${used.usd:.4f} of ${limits.usd:g} are used up, "
+                          "and this call might pass the limit")
+        return tokens
+
+    def _count(self, call: Call | None) -> None:
+        """One step more, with what it has cost."""
+        used = self.used
+        for trip in trips_in_reply((call.reply if call else None) or ""):
+            self.signs.setdefault(trip.kind, trip.words)
+        tokens = call.prompt_tokens + call.completion_tokens if call else 0
+        usd = call.cost_usd if call else 0.0
+        self.used = Used(used.steps + 1, used.tokens + tokens, used.usd + usd)
+
+    def _read(self, body: bytes) -> Asked:
+        """A request within bounds; nothing is read when there are no steps left. Raises `Refusal`."""
+        if self.fault is not None:
+            raise Refusal(503, "run_ended", "the run has ended")
+        if self.used.steps >= self._limits.steps:
+            raise Refusal(429, "steps_exhausted",
+                          f"all {self._limits.steps} model calls are used up")
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError):
+            raise Refusal(400, "invalid_request", "the body is no JSON") from None
+        if not isinstance(asked, dict):
+            raise Refusal(400, "invalid_request", "the body is no object")
+        for key in ("stream", "tools", "functions"):
+            if asked.get(key):
+                raise Refusal(400, "unsupported", f"{key} is not offered here: ask for plain text")
+        wanted = asked.get("max_tokens")
+        reply = wanted if type(wanted) is int and wanted > 0 else self._reply_tokens
+        return Asked(_messages(asked.get("messages")), min(reply, self._reply_tokens),
+                     _temperature(asked.get("temperature")))
+
+
+def _temperature(given: Any) -> float | None:
+    """One that a model can have; None: the run's own."""
+    plain = isinstance(given, (int, float)) and not isinstance(given, bool)
+    return float(given) if plain and 0 <= given <= 2 else None
+
+
+def _messages(given: Any) -> Messages:
+    """Plain chat messages. Raises `Refusal`."""
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_MESSAGES:
+        raise Refusal(400, "invalid_request", f"messages must be a list of 1 to {MAX_MESSAGES}")
+    found = []
+    for message in given:
+        if not isinstance(message, dict) or message.get("role") not in _ROLES or (
+                not isinstance(message.get("content"), str)):
+            raise Refusal(400, "invalid_request",
+                          f"a message needs a role of {', '.join(_ROLES)} and a text as content")
+        content = message["content"].encode(errors="replace").decode()
+        found.append({"role": message["role"], "content": content})
+    return found
+
+
+def _answer(call: Call) -> web.Response:
+    from aiohttp import web
+
+    return web.json_response({
+        "id": f"call-{call.id}", "object": "chat.completion", "created": 0, "model": "proxy",
+        "choices": [{"index": 0, "finish_reason": call.finish_reason or "stop",
+                     "message": {"role": "assistant", "content": call.reply or ""}}],
+        "usage": {"prompt_tokens": call.prompt_tokens, "completion_tokens": call.completion_tokens,
+                  "total_tokens": call.prompt_tokens + call.completion_tokens}})
+
+
+def _refused(why: Refusal) -> web.Response:
+    from aiohttp import web
+
+    return web.json_response({"error": {"message": why.message, "type": why.code, "code": why.code}},
+                             status=why.status)
+
+
+async def _models(request: web.Request) -> web.Response:
+    from aiohttp import web
+
+    return web.json_response({"object": "list", "data": [{"id": "proxy", "object": "model"}]})

@@ -1,0 +1,43 @@
+"""What a new agent must show before it costs a case: that it can still change a repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archive import Proposal
+from evolve.agents.workshop import Workshop
+from evolve.llm import Episode
+from evolve.tasks import Produced, Work
+
+TRIES = 2
+FILE = "greeting.txt"
+TOY = Work(
+    f"This repository holds one file, {FILE}, with one line: the word hello. Change the file so that "
+    "the line is the word goodbye instead, and nothing else. Then you are done.\n",
+    {FILE: b"hello\n"})
+
+
+async def problem_of(workshop: Workshop, proposal: Proposal, agent: Mapping[str, bytes], attempt: int,
+                     toy: bool) -> str | None:
+    """Why an agent is no agent any more; None when it is one. Raises as an episode does."""
+    wrong = await workshop.imports(agent)
+    if wrong is not None:
+        return f"it can't be imported: {wrong}"
+    if not toy:
+        return None
+    for number in range(TRIES):
+        produced = await workshop.episode(
+            proposal, Episode("toy", attempt * TRIES + number), agent, TOY)
+        wrong = _wrong_with(produced)
+        if wrong is None:
+            return None
+    return f"it can't change a toy repository: {wrong}"
+
+
+def _wrong_with(produced: Produced) -> str | None:
+    if produced.reason is not None:
+        return f"{produced.reason}: {produced.message}\n{produced.log}".strip()
+    content = produced.files.get(FILE, b"").decode(errors="replace")
+    if content.strip() == "goodbye":
+        return None
+    return f"{FILE} holds {content[:100]!r} afterwards\n{produced.log}".strip()

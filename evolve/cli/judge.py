@@ -1,0 +1,137 @@
+"""`evolve verify` and `evolve compare`: does it hold, and is it better."""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_module
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolve.cli.browse import opened
+from evolve.cli.options import Json, RunName, RunsDir, Sandbox
+
+if TYPE_CHECKING:
+    from evolve.verifying import Verified
+    from evolve.view.comparison import Row
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    app.command()(verify)
+    app.command()(compare)
+
+
+def verify(
+    run: RunName = "last",
+    id: Annotated[str, typer.Option(help="Another variant than the best.")] = "best",
+    runs_dir: RunsDir = None,
+    tolerance: Annotated[float, typer.Option(
+        min=0.0, help="A difference that is none, as a share of the score: times and noise.")] = 0.0,
+    heldout: Annotated[bool, typer.Option(
+        "--heldout/--no-heldout", help="The held-out cases as well: a look, on record.")] = True,
+    again: Annotated[bool, typer.Option("--again", help="Look at them for one more variant.")] = False,
+    sandbox: Sandbox = None,
+    json: Json = False,
+) -> None:
+    """Score the best variant again, in a fresh sandbox, on every case, held-out ones included.
+
+    Exit code 1 when it fails, or scores otherwise than it is recorded.
+    """
+    from evolve.safety import record_look
+    from evolve.verifying import check_evaluator
+    from evolve.verifying import verify as check
+    from evolve.view.console import err
+
+    def note(message: str) -> None:
+        err.print(message, style="dim", markup=False)
+
+    with opened(runs_dir, run) as found, tempfile.NamedTemporaryFile(suffix=".log") as log:
+        proposal = found.proposal(id)
+        known = found.archive.evaluations(proposal.id)
+        check_evaluator(found.task, proposal, known)
+        heldout = heldout and bool(found.task.spec.cases_of("heldout"))
+
+        def look() -> None:
+            if heldout and record_look(found.folder, proposal.id, again):
+                note(f"this is a look at the held-out cases, for {proposal.id}: it is recorded")
+
+        rows = asyncio.run(check(found.folder, found.task, found.files(proposal), known,
+                                 sandbox or found.folder.settings.sandbox, note, Path(log.name),
+                                 heldout, look))
+    holds = all(row.holds(tolerance) for row in rows)
+    if json:
+        typer.echo(json_module.dumps({"id": proposal.id, "holds": holds,
+                                      "cases": [row.data(tolerance) for row in rows]}))
+    else:
+        _show_verified(proposal.id, rows, tolerance)
+    if not holds:
+        raise typer.Exit(1)
+
+
+def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
+    from evolve.view.console import number, out
+
+    for row in rows:
+        now = row.now
+        score = number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
+        if row.recorded is None:
+            said = "not scored on it before"
+        else:
+            said = "as recorded" if row.holds(tolerance) else f"recorded: {number(row.recorded)}"
+        out.print(f"{row.case} ({row.split}): {score}, {said}",
+                  style="" if row.holds(tolerance) else "red", markup=False)
+    held = sum(row.holds(tolerance) for row in rows)
+    out.print(f"{id}: {held} of {len(rows)} cases hold", style="bold", markup=False)
+
+
+def compare(
+    runs: Annotated[list[str] | None, typer.Argument(
+        help="Runs: names, prefixes or paths.", show_default="the last two")] = None,
+    by: Annotated[str, typer.Option(help="variants, calls or dollars.")] = "variants",
+    runs_dir: RunsDir = None,
+    json: Json = False,
+) -> None:
+    """Runs at equal effort: mean and spread over those that differ in their seed alone."""
+    from evolve.errors import UsageError, did_you_mean
+    from evolve.view import comparison
+
+    if by not in comparison.BY:
+        raise UsageError(f"--by {by}: runs are not compared by that", did_you_mean(by, comparison.BY))
+    courses = []
+    for name in runs or _last_two(runs_dir):
+        with opened(runs_dir, name) as found:
+            courses.append(comparison.course_of(found, by))
+    rows, _ = comparison.compare(courses)
+    if json:
+        typer.echo(json_module.dumps([row._asdict() for row in rows]))
+    else:
+        _show_compared(rows, by)
+
+
+def _last_two(runs_dir: Path | None) -> list[str]:
+    from evolve.cli.options import runs_folder
+    from evolve.errors import UsageError
+    from evolve.run import list_runs
+
+    found = list_runs(runs_folder(runs_dir))[:2]
+    if len(found) < 2:
+        raise UsageError("there are no two runs to compare", "name them: evolve compare A B")
+    return [str(path) for path in found]
+
+
+def _show_compared(rows: list[Row], by: str) -> None:
+    from evolve.view.console import DataTable, err, out
+
+    def short(value: float | None) -> str:
+        return "-" if value is None else f"{value:.6g}"
+
+    effort = rows[0].effort if rows else 0.0
+    err.print(f"best so far, each after {effort:g} {by}", style="dim", markup=False)
+    table = DataTable("task · policy · models", "mean", "spread", "runs",
+                      whole=("mean", "spread"), right=("mean", "spread"))
+    for row in rows:
+        table.add_row(row.group, short(row.mean), short(row.spread), " ".join(row.runs))
+    out.print(table)

@@ -1,0 +1,85 @@
+"""`promote` takes the run's best over, if it is better and no less safe; `audit` lists every flag."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolve.cli.browse import opened
+from evolve.cli.options import Json, RunName, RunsDir, runs_folder
+
+if TYPE_CHECKING:
+    from evolve.safety import Promotion
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    for verb in (promote, audit):
+        app.command()(verb)
+
+
+def promote(
+    run: RunName = "last",
+    runs_dir: RunsDir = None,
+    candidates: Annotated[int, typer.Option(min=1, help="So many of the best are tried on the "
+                                            "select cases.")] = 5,
+    again: Annotated[bool, typer.Option("--again", help="Look at the held-out cases once more; "
+                                        "it is recorded.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Ask a person first.")] = False,
+    json: Json = False,
+) -> None:
+    """Promote the safest choice among the best, if the evidence is enough. Exit code 1 when not."""
+    import asyncio
+
+    from evolve.run import open_run
+    from evolve.safety import promote as carry_out
+    from evolve.view.console import err
+
+    def note(message: str) -> None:
+        err.print(message, style="dim", markup=False)
+
+    def ask(found: Promotion) -> bool:
+        err.print(_text(found), markup=False)
+        return typer.confirm(f"promote {found.champion}?", err=True)
+
+    folder = open_run(runs_folder(runs_dir), run)
+    done = asyncio.run(carry_out(folder, note, candidates, again, ask if approve else None))
+    typer.echo(json_module.dumps(done.data()) if json else _text(done))
+    if not done.promoted:
+        raise typer.Exit(1)
+
+
+def _text(done: Promotion) -> str:
+    compared = done.select
+    lines = [f"champion {done.champion} against {done.incumbent}",
+             f"select: {compared.wins} better, {compared.losses} worse, {compared.ties} equal; "
+             f"E = {done.e_value:.4g} (20 is enough); "
+             f"lower quantile {done.quantiles[done.champion]:.4f}"]
+    if done.safety is not None:
+        lines.append(f"safety set: {done.safety.wins} better, {done.safety.losses} worse, "
+                     f"{done.safety.ties} equal")
+    for name, held in done.heldout.items():
+        lines.append(f"heldout, {name}: {held.mean:.4f} in [{held.low:.4f}, {held.high:.4f}], "
+                     f"{held.cases} cases")
+    return "\n".join([*lines, *(f"not promoted: {why}" for why in done.blocked)]
+                     + ([] if done.blocked else ["promoted"]))
+
+
+def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
+    """Every flag of a run with its lineage: signs of deceit in scores, code, and what agents did."""
+    from evolve.safety import audit_run
+    from evolve.view.console import out
+    from evolve.view.safe import one_line
+
+    with opened(runs_dir, run) as found:
+        flags = audit_run(found.archive, found.code)
+    if json:
+        typer.echo(json_module.dumps([flag._asdict() for flag in flags]))
+        return
+    for flag in flags:
+        out.print(f"{flag.variant}  {flag.kind}  {one_line(flag.where)}: {one_line(flag.words)}",
+                  markup=False)
+        out.print(f"  from {' > '.join(flag.lineage)}", style="dim", markup=False)
+    out.print(f"{len(flags)} flags", markup=False)

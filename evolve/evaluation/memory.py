@@ -1,0 +1,48 @@
+"""How much memory a scorer may use: watched, because what libraries only reserve does no harm."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from evolve.tasks import Task
+from sandbox.family import used
+
+_MIB = 1 << 20
+_SHARE = 0.5  # of the machine's memory, where the task names no limit
+_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_FASTEST = 10e9  # bytes a second: processes do not fill memory faster
+_SHORTEST_S, _LONGEST_S = 0.05, 1.0
+
+
+def memory_limit(task: Task) -> int:
+    """Bytes that the task's scorer may use with all that it starts."""
+    given = task.spec.limits.scorer_memory_mb
+    return given * _MIB if given is not None else int(_SHARE * machine_memory())
+
+
+def machine_memory() -> int:
+    """Bytes of this machine, or of the container that we are in."""
+    sizes = [int(psutil.virtual_memory().total)]
+    for path in map(Path, _CONTAINER):
+        text = path.read_text().strip() if path.exists() else ""
+        if text.isdigit():  # else "max"
+            sizes.append(int(text))
+    return min(sizes)
+
+
+async def wait_until_above(process: subprocess.Popen[bytes], limit_bytes: int) -> int | None:
+    """Return what the process and all below it use once it is more than the limit; None when it ended.
+
+    It looks seldom while there is room, often when there is little.
+    """
+    while process.poll() is None:
+        memory = used(process.pid, limit_bytes).memory_bytes
+        if memory > limit_bytes:
+            return memory
+        room_s = (limit_bytes - memory) / _FASTEST
+        await asyncio.sleep(min(_LONGEST_S, max(_SHORTEST_S, room_s)))
+    return None

@@ -1,0 +1,102 @@
+"""What an operator is shown: the parents, and everything else that was known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from archive import Evaluation, Proposal
+from evolve.operators.templates import Prompts
+from evolve.tasks import Produced, Task, Work
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A scored variant with its files and what the scorer said of it."""
+
+    proposal: Proposal
+    files: Mapping[str, bytes]
+    score: float
+    rows: Sequence[Evaluation] = ()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A variant and a child of it that scored better, with what was changed."""
+
+    before: Parent
+    after: Parent
+
+    @property
+    def patch(self) -> str:
+        """The change as a unified diff."""
+        lines: list[str] = []
+        for path in sorted(self.before.files.keys() | self.after.files.keys()):
+            old, new = (side.files.get(path, b"").decode(errors="replace").splitlines()
+                        for side in (self.before, self.after))
+            lines += difflib.unified_diff(old, new, path, path, n=1, lineterm="")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A scored child of the first parent that did not score better."""
+
+    note: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What was tried on the first parent before, whatever became of it."""
+
+    note: str
+    became: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is shown beside the parents. All of it was known when the proposal was decided."""
+
+    inspirations: tuple[Parent, ...] = ()
+    failures: tuple[Proposal, ...] = ()  # recent children of the first parent that failed
+    lessons: tuple[Lesson, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    notes: str = ""
+    hints: str = ""  # what people told the run
+    attempts: tuple[Attempt, ...] = ()  # for operators that are dear
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's answer, stored before anything looks into it."""
+
+    text: str
+    finish_reason: str | None = None
+
+
+Ask = Callable[[int, list[dict[str, str]]], Awaitable[Reply]]
+"""(round, messages) -> reply; a reply that is stored for that round is returned, not paid again."""
+
+
+LetWork = Callable[[int, Mapping[str, bytes], Work], Awaitable[Produced]]
+"""(attempt, agent, work) -> what the agent left behind; its steps are stored as replies are."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything an operator may use. Randomness comes from `rng` alone."""
+
+    task: Task
+    parents: tuple[Parent, ...]
+    rng: np.random.Generator
+    evidence: Evidence = field(default_factory=Evidence)
+    ask: Ask | None = None
+    repair: str | None = None  # what was wrong with the first answer, on the second round
+    known: bool = False  # and that was the idea, not how it was carried out: it was there already
+    note: str = ""  # of the child that is repaired
+    prompts: Prompts | None = None  # None: ours
+    let_work: LetWork | None = None  # where the task is one for agents

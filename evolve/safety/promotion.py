@@ -1,0 +1,278 @@
+"""Promotion: the safest choice among the best, held against the one that was promoted before.
+
+Evaluations are rows of the splits select and heldout, and of safety and canary; what was decided is an
+event. Whatever is stored is not done again, so a promotion that was killed goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from archive import (
+    DROP,
+    EVALUATE,
+    PROMOTE_AT,
+    Archive,
+    ArchiveReader,
+    CodeStore,
+    Evaluation,
+    Paired,
+    Proposal,
+    Steering,
+    drop_chance,
+    interval,
+    lower_quantile,
+    paired,
+)
+from evolve.agents import AgentEvaluator
+from evolve.errors import RunError, UsageError
+from evolve.evaluation import Evaluator
+from evolve.launch import check_models, require_model
+from evolve.llm import Caller, OutOfBudget, local_models
+from evolve.opening import open_evaluator
+from evolve.recorder import Recorder
+from evolve.run import RunFolder
+from evolve.safety.looks import LOOKED, PROMOTED, Looks
+from evolve.safety.safety_set import SAFETY_SET
+from evolve.safety.trial import CANARY, SAFETY, canary_name, canary_pairs, canary_row, safety_row
+from evolve.search import make_frame
+from evolve.tasks import CaseSpec
+from evolve.tasks.spec import Split
+from sandbox import ProviderFault
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the held-out cases say of one variant."""
+
+    mean: float
+    low: float
+    high: float
+    cases: int
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of it. `blocked`: why not, a line each; empty when it was promoted."""
+
+    champion: str
+    incumbent: str
+    quantiles: dict[str, float]  # of each candidate, on select
+    select: Paired
+    e_value: float
+    safety: Paired | None  # None for programs
+    flags: tuple[str, ...]
+    blocked: tuple[str, ...]
+    heldout: dict[str, Held]
+    again: bool
+    approved: bool | None  # None: nobody was asked
+
+    @property
+    def promoted(self) -> bool:
+        return not self.blocked
+
+    def data(self) -> dict[str, Any]:
+        """As JSON has it; what is not finite, because a case failed, is null."""
+        heldout = {name: _finite(asdict(held)) for name, held in self.heldout.items()}
+        return asdict(self) | {"promoted": self.promoted, "select": self.select._asdict(),
+                               "safety": self.safety._asdict() if self.safety else None,
+                               "quantiles": _finite(self.quantiles), "heldout": heldout}
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+
+
+async def promote(run: RunFolder, note: Note, candidates: int = 5, again: bool = False,
+                  approve: Callable[[Promotion], bool] | None = None) -> Promotion:
+    """Choose, compare, look for harm, look at the held-out cases once.
+
+    Raises `UsageError` (no select cases, a second look), `RunLocked`, `RunError` (sandbox, model,
+    budget).
+    """
+    task = run.task()
+    if not task.spec.cases_of("select"):
+        raise UsageError(f"{task.spec.name} has no case of the split select",
+                         'give some of its cases split = "select"')
+    with run.lock():
+        async with open_evaluator(task, run.settings.sandbox, run.settings.workers, run.scorer_log,
+                                  note, run.settings.scorer_seed) as evaluator:
+            recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
+                                task.spec.maximize, make_frame(evaluator.task, run.settings))
+            try:
+                Looks.read(recorder.archive).refuse(again)  # before anything is spent
+                return await _connected(run, evaluator, recorder, note, candidates, again, approve)
+            except ProviderFault as fault:
+                raise RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor"
+                               ) from None
+            except OutOfBudget as error:
+                raise RunError(f"{error}; what was scored is kept",
+                               "allow more, then promote again: evolve resume with --budget, "
+                               "--max-tokens or --max-calls") from None
+            finally:
+                await recorder.close()
+
+
+def incumbent_of(archive: ArchiveReader) -> str:
+    """Who was promoted last, and is not quarantined since; the seed before."""
+    promoted = [str(event.data["champion"]) for event in archive.events()
+                if event.kind == PROMOTED and not event.data["blocked"]]
+    trusted = [name for name in promoted if not archive.proposal(name).quarantined]
+    return trusted[-1] if trusted else archive.first().id
+
+
+async def _connected(run: RunFolder, evaluator: Evaluator, recorder: Recorder, note: Note,
+                     candidates: int, again: bool, approve: Callable[[Promotion], bool] | None
+                     ) -> Promotion:
+    work = _Work(evaluator, recorder, run.settings.workers, note)
+    if not isinstance(evaluator, AgentEvaluator):
+        return await work.promote(candidates, again, approve)
+    require_model(evaluator.task, run.settings)
+    await check_models(run.settings)
+    recorder.archive.expire_calls()
+    async with (local_models(run.settings, note) as addresses,
+                aclosing(Caller(run.settings, recorder, note, addresses)) as caller):
+        evaluator.connect(caller, run.settings.reply_tokens, run.settings.patience_s)
+        return await work.promote(candidates, again, approve)
+
+
+class _Work:
+    """One promotion, step by step."""
+
+    def __init__(self, evaluator: Evaluator, recorder: Recorder, workers: int, note: Note) -> None:
+        self._evaluator, self._recorder, self._note = evaluator, recorder, note
+        self._free = asyncio.Semaphore(max(workers, 1))
+        self._maximize = evaluator.task.spec.maximize
+
+    async def promote(self, candidates: int, again: bool,
+                      approve: Callable[[Promotion], bool] | None) -> Promotion:
+        archive = self._recorder.archive
+        incumbent = incumbent_of(archive)
+        best = [p.id for p in self._recorder.snapshot.by_merit()[:candidates] if p.id != incumbent]
+        if not best:
+            raise UsageError("no variant is there to promote", "let the run go on: evolve resume")
+        scores = {name: await self._scores(name, "select") for name in (incumbent, *best)}
+        quantiles = {name: self._quantile(scores[name]) for name in best}
+        champion = max(best, key=lambda name: quantiles[name])
+        looks = Looks.read(archive)
+        looks.refuse(again, champion)
+        again = again or (looks.open is not None and bool(looks.open.data["again"]))
+        done = Promotion(champion, incumbent, quantiles, compared := paired(
+            scores[champion], scores[incumbent], self._maximize), compared.e_value,
+            *await self._harm(champion, incumbent), (), {}, again, None)
+        done = replace(done, blocked=tuple(_why_not(done)))
+        if not done.blocked and approve is not None:
+            agreed = await asyncio.to_thread(approve, done)
+            done = replace(done, approved=agreed, blocked=() if agreed else ("a person said no",))
+        if not done.blocked:
+            done = replace(done, heldout=await self._look(done, looks))
+        await self._recorder.note(PROMOTED, done.data())
+        return done
+
+    def _quantile(self, scores: dict[str, float]) -> float:
+        values = [value if self._maximize else -value for value in scores.values()]
+        return lower_quantile(values) if all(map(math.isfinite, values)) else -math.inf
+
+    async def _look(self, done: Promotion, looks: Looks) -> dict[str, Held]:
+        """The one look, announced before it is taken; one that was killed goes on."""
+        if not self._evaluator.task.spec.cases_of("heldout"):
+            return {}
+        if not looks.goes_on(done.champion):
+            await self._recorder.note(LOOKED, {"champion": done.champion, "again": done.again})
+        found = {}
+        for name in (done.incumbent, done.champion):
+            values = list((await self._scores(name, "heldout")).values())
+            found[name] = Held(fmean(values), *interval(values), len(values))
+        return found
+
+    async def _scores(self, variant: str, split: Split) -> dict[str, float]:
+        """Its mean score on each case of a split; what is not stored is evaluated first."""
+        cases = self._evaluator.task.spec.cases_of(split)
+        known = {row.case for row in await self._rows(variant, split)}
+        missing = [case for case in cases if case.id not in known]
+        if missing:
+            self._note(f"{variant}: {len(missing)} cases of {split}")
+        proposal = await self._recorder.proposal(variant)
+        files = await self._recorder.files_of(variant)
+        await self._all(self._evaluate(proposal, files, case) for case in missing)
+        worst = -math.inf if self._maximize else math.inf
+        found: dict[str, list[float]] = {}
+        for row in await self._rows(variant, split):
+            found.setdefault(row.case, []).append(worst if row.score is None else row.score)
+        return {case.id: fmean(found[case.id]) for case in cases}
+
+    async def _rows(self, variant: str, split: str) -> list[Evaluation]:
+        rows = await asyncio.to_thread(self._recorder.archive.evaluations, variant)
+        return [row for row in rows if row.split == split]
+
+    async def _evaluate(self, proposal: Proposal, files: Any, case: CaseSpec) -> None:
+        # As a further evaluation: the agent has shown that it is one.
+        asking = replace(proposal, operator=EVALUATE)
+        verdict = await self._evaluator.evaluate(files, [case], 0, asking)
+        await self._recorder.keep(proposal, verdict.rows)
+
+    async def _all(self, work: Iterable[Awaitable[None]]) -> None:
+        """As many at a time as the run has workers; the first fault ends the rest."""
+        async def one(each: Awaitable[None]) -> None:
+            async with self._free:
+                await each
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in work:
+                    group.create_task(one(each))
+        except ExceptionGroup as faults:
+            raise faults.exceptions[0] from None
+
+    async def _harm(self, champion: str, incumbent: str) -> tuple[Paired | None, tuple[str, ...]]:
+        """Safety of the champion against the incumbent's; and its flags, which quarantine it."""
+        if not isinstance(self._evaluator, AgentEvaluator):
+            return None, ()
+        safe = {name: await self._trials(self._evaluator, name) for name in (incumbent, champion)}
+        rows = await asyncio.to_thread(self._recorder.archive.evaluations, champion)
+        flags = tuple(f"{row.case}: {row.metrics['flags']}" for row in rows
+                      if row.metrics.get("flags") and row.split != SAFETY)
+        if flags:
+            ban = Steering(self._recorder.archive).ban
+            await self._recorder.steer(partial(ban, f"promotion:{champion}", champion,
+                                               "; ".join(flags)[:400]))
+        return paired(safe[champion], safe[incumbent]), flags
+
+    async def _trials(self, evaluator: AgentEvaluator, variant: str) -> dict[str, float]:
+        """Its safety set, by case; canaries are tried as well."""
+        proposal = replace(await self._recorder.proposal(variant), operator=EVALUATE)
+        files = dict(await self._recorder.files_of(variant))
+        known = {row.case for split in (SAFETY, CANARY) for row in await self._rows(variant, split)}
+
+        async def keep(row: Awaitable[Evaluation]) -> None:
+            await self._recorder.keep(proposal, [await row])
+
+        await self._all(
+            keep(safety_row(evaluator, proposal, files, case)) for case in SAFETY_SET
+            if f"{SAFETY}:{case.id}" not in known)
+        await self._all(
+            keep(canary_row(evaluator, proposal, files, pair))
+            for pair in canary_pairs(evaluator.task.spec.cases_of("select"))
+            if canary_name(pair) not in known)
+        return {row.case: row.score or 0.0 for row in await self._rows(variant, SAFETY)}
+
+
+def _why_not(done: Promotion) -> Iterable[str]:
+    if not done.e_value >= PROMOTE_AT:
+        yield (f"not shown to be better: {done.select.wins} cases better, {done.select.losses} worse, "
+               f"E = {done.e_value:.3g}, below {PROMOTE_AT:g}")
+    if done.safety is not None and done.safety.losses > done.safety.wins and (
+            drop_chance(done.safety.wins, done.safety.losses) <= DROP):
+        yield (f"less safe: worse in {done.safety.losses} cases of the safety set, better in "
+               f"{done.safety.wins}")
+    if done.flags:
+        yield f"flagged, and quarantined: {'; '.join(done.flags)}"

@@ -1,0 +1,53 @@
+"""A process and all below it: the memory that they hold, and how many threads they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import psutil
+
+
+class Used(NamedTuple):
+    """What a family of processes uses; nothing once its first process is gone."""
+
+    memory_bytes: int
+    threads: int
+
+
+def used(pid: int, enough_bytes: int) -> Used:
+    """What the process and all below it use.
+
+    Pages that several share count for each of them; only where that comes to more than
+    `enough_bytes` are they counted in parts, which is slower.
+    """
+    quick = _sum(pid, _resident)
+    return quick if quick.memory_bytes <= enough_bytes else _sum(pid, _own_share)
+
+
+def _resident(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+def _own_share(process: psutil.Process) -> int:
+    """Pages that several processes share count in parts, where that may be read."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.AccessDenied:
+        return _resident(process)
+
+
+def _sum(pid: int, size: Callable[[psutil.Process], int]) -> Used:
+    memory = threads = 0
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return Used(0, 0)
+    for process in family:
+        try:
+            memory += size(process)
+            threads += process.num_threads()
+        except psutil.NoSuchProcess:
+            continue  # it ended meanwhile
+    return Used(memory, threads)

@@ -1,0 +1,89 @@
+"""The documents say what is there: generated pages, links, names, and examples that run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evolve.operators import OPERATORS
+from evolve.search import POLICIES
+from tests.cli import evolve
+from tests.conftest import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
+_BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
+
+
+def test_the_reference_is_that_of_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert generate.PAGE.read_text() == generate.reference(), "write it anew: python docs/generate.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_policy_is_explained() -> None:
+    text = (DOCS / "policies.md").read_text()
+    assert [name for name in POLICIES if f"`{name}`" not in text] == []
+
+
+def test_every_command_that_is_named_is_there() -> None:
+    reference = (DOCS / "reference.md").read_text()
+    for page in PAGES:
+        for verb in re.findall(r"`?evolve ([a-z][a-z-]+)\b(?=[^a-z])", page.read_text()):
+            assert f"| `{verb}` |" in reference or verb in ("an", "is"), f"{page.name}: {verb}"
+
+
+def test_the_scorer_of_a_speed_task_runs(tmp_path: Path) -> None:
+    text = (DOCS / "tasks.md").read_text().split("## Speed")[1].split("```")[1].removeprefix("python\n")
+    (tmp_path / "initial").mkdir()
+    (tmp_path / "initial" / "program.py").write_text("def work(n):\n    return sum(range(n))\n")
+    (tmp_path / "evaluate.py").write_text(text)
+    (tmp_path / "task.toml").write_text(
+        'name = "speed"\ndescription = "Fast."\n[[cases]]\nid = "n"\nparams = { n = 1000 }\n')
+    done = evolve("eval", tmp_path, "--sandbox", "bubblewrap", "--json")
+    assert done.code == 0 and -1.0 < done.json()["score"] < 0.0, done.err
+
+
+def test_who_has_no_key_is_told_first() -> None:
+    assert "`evolve scripted-model`" in (DOCS / "models.md").read_text().split("| `--model`")[0]
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """The files that extending.md shows."""
+    for name, text in _BLOCK.findall((DOCS / "extending.md").read_text()):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_the_examples_of_extending_run(mine: Path) -> None:
+    done = evolve("run", ROOT / "tasks" / "circle_packing", "--policy", "mine.policy:Newest",
+                  "--operator", "mine.operator:Halve=0.5", "--operator", "syntactic=0.5",
+                  "--max-variants", "10", "--name", "r", cwd=mine, env={"PYTHONPATH": str(mine)})
+    assert done.code == 0, done.err
+    found = evolve("tree", "r", "--json", cwd=mine).json()
+    assert {"mine.operator:Halve", "syntactic"} <= {variant["operator"] for variant in found}
+    assert "mine.operator:Halve" not in OPERATORS
+
+
+def test_the_example_of_a_sandbox_keeps_the_contract(mine: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k",
+                           "answer or raises", "mine/test_box.py"], cwd=mine, capture_output=True,
+                          text=True, env=os.environ | {"PYTHONPATH": str(mine)}, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -1,0 +1,32 @@
+"""A run that can't start leaves nothing; one that fails later says why, and can go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli import evolve
+
+MISSING = {"EVOLVE_VLLM_COMMAND": "no-such-program"}
+
+
+def test_a_run_that_never_began_leaves_no_folder(tmp_path: Path, steps_task: Path) -> None:
+    assert evolve("run", steps_task, "--name", "good", "--max-variants", 1, "--sandbox", "bubblewrap",
+                  cwd=tmp_path).code == 0
+    done = evolve("run", steps_task, "--model", "vllm:/nosuch", "--sandbox", "bubblewrap",
+                  cwd=tmp_path, env=MISSING)
+    assert done.code == 3 and "no-such-program" in done.err and "Traceback" not in done.err
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["good"]
+    assert evolve("status", "--json", cwd=tmp_path).json()["run"] == "good"
+
+
+def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
+    assert evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
+                  cwd=tmp_path).code == 0
+    done = evolve("resume", "r", "--model", "vllm:/nosuch", "--max-variants", 2, cwd=tmp_path,
+                  env=MISSING)
+    assert done.code == 3
+    said = done.err.split("error: ")[1].splitlines()[0]
+    found = evolve("status", "r", "--json", cwd=tmp_path).json()
+    assert (found["state"], found["stopped"]) == ("failed", said)
+    shown = evolve("status", "r", cwd=tmp_path).out.splitlines()
+    assert shown[0] == f"r on steps: failed: {said}" and shown[-1] == "go on: evolve resume r"

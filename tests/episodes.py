@@ -1,0 +1,79 @@
+"""Single episodes outside of a run: a real sandbox, a real archive, a real model server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from archive import SEED, Archive, CodeStore, Proposal, State, derive_id
+from evolve.agents import Workshop
+from evolve.config import Settings
+from evolve.llm import Caller, Episode
+from evolve.opening import AGENT_TOOLS
+from evolve.recorder import Recorder
+from evolve.tasks import AgentSpec, Produced, Work
+from sandbox import Limits, Pool, SandboxSpec, provider_class
+from sandbox.limits import MIB
+
+WORK = Work("Do something.\n", {"main.py": b"print('nothing')\n"})
+LIMITS = Limits(memory_bytes=256 * MIB, disk_bytes=16 * MIB, output_bytes=MIB)
+
+
+@dataclass
+class Desk:
+    """What an episode needs, open."""
+
+    recorder: Recorder
+    caller: Caller
+    proposal: Proposal
+
+
+@asynccontextmanager
+async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[Desk]:
+    """An archive with a planned proposal, and a caller; an archive that is there goes on."""
+    folder.mkdir(exist_ok=True)
+    database, code = folder / "archive.db", folder / "code.git"
+    if not database.exists():
+        Recorder.create(database, code, {"evaluator": "none", "seed": "0"})
+    recorder = Recorder(Archive.open_to_write(database), CodeStore.open_to_write(code), True)
+    chosen = Settings.model_validate({"model": (model,), "patience_s": 2.0} | settings)
+    try:
+        async with aclosing(Caller(chosen, recorder, lambda line: None)) as caller:
+            proposal = Proposal(derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time())
+            if not recorder.unfinished():
+                await recorder.plan(proposal)
+            yield Desk(recorder, caller, proposal)
+    finally:
+        await recorder.close()
+
+
+@asynccontextmanager
+async def workshop(place: str, caller: Caller, limits: AgentSpec, size: int = 1
+                   ) -> AsyncIterator[Workshop]:
+    """Boxes for episodes in a named sandbox."""
+    spec = SandboxSpec(LIMITS, tools=AGENT_TOOLS, fresh=True, shares_folder=True)
+    provider = provider_class(place)(spec)
+    await provider.prepare(lambda line: None)
+    shop = Workshop(Pool(provider, size), caller, limits, 1024, 2.0)
+    try:
+        yield shop
+    finally:
+        await shop.close()
+
+
+async def one_episode(place: str, folder: Path, model: str, agent: str | Mapping[str, bytes],
+                      limits: AgentSpec | None = None, work: Work = WORK, **settings: object
+                      ) -> Produced:
+    """Let one agent, a tree or the text of its agent.py, work once."""
+    files = {"agent.py": agent.encode()} if isinstance(agent, str) else agent
+    async with (desk(folder, model, **settings) as open_desk,
+                workshop(place, open_desk.caller, limits or with_limits()) as shop):
+        return await shop.episode(open_desk.proposal, Episode("case one", 0), files, work)
+
+
+def with_limits(**limits: object) -> AgentSpec:
+    """Limits of a case; the others are wide."""
+    return AgentSpec.model_validate({"time_s": 20.0} | limits)
