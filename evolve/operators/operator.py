@@ -18,6 +18,7 @@ OPERATORS = {
     "simplify": "evolve.operators.simplify:Simplify",
     "explain_then_change": "evolve.operators.explain_then_change:ExplainThenChange",
     "refine": "evolve.operators.refine:Refine",
+    "reflect": "evolve.operators.reflect:Reflect",
     "agentic": "evolve.operators.agentic:Agentic",
 }
 

@@ -49,8 +49,9 @@ def _form(context: Context) -> dict[str, Any]:
             "marked": any(START.encode() in files[path] for path in paths)}
 
 
-def agent_messages(context: Context, prompts: Prompts, shown: Shown) -> Messages:
-    """The question what should be changed in an agent. What is shown is cut until it fits."""
+def agent_messages(context: Context, prompts: Prompts, shown: Shown, template: str = "diagnose.j2",
+                   **values: Any) -> Messages:
+    """A question about an agent: what should be changed. What is shown is cut until it fits."""
     parent = context.parents[0]
     notes, hints = (cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
                     for text in (context.evidence.notes, context.evidence.hints))
@@ -59,9 +60,9 @@ def agent_messages(context: Context, prompts: Prompts, shown: Shown) -> Messages
     each = int(prompts.tokens * CASES_SHARE / max(1, 2 * len(shown.cases)))
     cases = [dict(case) | {key: cut_to(case[key].strip(), each, prompts.count)
                            for key in ("feedback", "log")} for case in shown.cases]
-    text = prompts.render("diagnose.j2", task=context.task, agent=agent, score=parent.score,
+    text = prompts.render(template, task=context.task, agent=agent, score=parent.score,
                           cases=cases, form=shown.form, attempts=shown.attempts, notes=notes,
-                          hints=hints)
+                          hints=hints, **values)
     return [{"role": "user", "content": text}]
 
 

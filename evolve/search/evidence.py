@@ -14,7 +14,7 @@ from archive import Proposal, Snapshot
 from evolve.search.policy import KEEP, Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
-TELLS_ALL = frozenset({"agentic"})  # dear operators: whatever was tried on the parent is shown
+TELLS_ALL = frozenset({"agentic", "reflect"})  # they are shown whatever was tried on the parent
 CHILDREN, TURNED_AWAY = 12, 6
 _LOOKED_AT = 500  # recent variants, for lessons of others
 

@@ -35,9 +35,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_every_policy_is_explained() -> None:
+def test_every_policy_and_operator_is_explained() -> None:
     text = (DOCS / "policies.md").read_text()
-    assert [name for name in POLICIES if f"`{name}`" not in text] == []
+    assert [name for name in (*POLICIES, *OPERATORS) if f"`{name}`" not in text] == []
 
 
 def test_every_command_that_is_named_is_there() -> None:

@@ -31,7 +31,9 @@ from evolve.operators.tokens import by_bytes, cut_to
 from evolve.scripted import answer
 from evolve.tasks import Task, load_task
 
-ASKING = [name for name in OPERATORS if make_operator(name).needs_model and name != "agentic"]
+OF_AGENTS = ("agentic", "reflect")
+ASKING = [name for name in OPERATORS
+          if make_operator(name).needs_model and name not in OF_AGENTS]
 SCORE = 0.1 + 0.2  # 0.30000000000000004: all of its digits count
 ALL = ("rows", "inspirations", "failures", "lessons", "tried")
 
