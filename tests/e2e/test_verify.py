@@ -119,10 +119,11 @@ def looks(run: Path) -> list[dict[str, Any]]:
 
 def test_no_look_is_recorded_where_there_is_no_sandbox(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "two", run := tmp_path / "r")
+    before = looks(run)  # of the other tests of this file, which come in any order
     for name in ("mine.box:Mine", "bubblewrp"):
         done = evolve("verify", run, "--sandbox", name)
         assert done.code in (2, 3) and "Traceback" not in done.err, done.err
-        assert looks(run) == [] and "it is recorded" not in done.err
+        assert looks(run) == before and "it is recorded" not in done.err
 
 
 def test_a_look_at_the_held_out_cases_is_recorded_once(runs: Path, tmp_path: Path) -> None:
