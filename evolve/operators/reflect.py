@@ -17,7 +17,7 @@ from evolve.operators.showing import choose_evidence
 from evolve.operators.templates import Prompts
 
 SUFFIXES = (".md", ".txt", ".j2", ".prompt")
-NEW_TEXT = re.compile(r"<new_text>[ \t]*\n?(.*)</new_text>", re.DOTALL)
+NEW_TEXT = re.compile(r"<new_text>[ \t]*\n(.*?)(^</new_text>|\Z)", re.DOTALL | re.MULTILINE)
 GAP = re.compile(r"\{[a-z_]+\}|\{\{[^{}]*\}\}")  # what the program fills in: {files}, {{ files }}
 
 
@@ -42,7 +42,7 @@ class Reflect(Operator):
             messages += [{"role": "assistant", "content": reply.text or "(nothing)"},
                          {"role": "user", "content": context.repair}]
             reply = await context.ask(1, messages)
-        note = first_words(reply.text.partition("<new_text>")[0].strip() or f"{path} is written anew")
+        note = note_of(reply.text) or f"{path} is written anew"
         return Child(_with(files, path, new_text(reply, old, note)), note)
 
 
@@ -51,11 +51,20 @@ def prompts_of(paths: Sequence[str]) -> list[str]:
     return [path for path in paths if path.endswith(SUFFIXES)]
 
 
+def note_of(text: str) -> str:
+    """The model's own line on what it changes."""
+    said = text.partition("<new_text>")[0].strip()
+    return first_words(re.sub(r"\AWHAT CHANGES:\s*(one sentence\s)?", "", said).strip())
+
+
 def new_text(reply: Reply, old: str, note: str = "") -> str:
-    """What stands between the marks. Raises `Rejected`, also where a gap to fill in is lost."""
-    found = NEW_TEXT.search(reply.text)
-    if found is None:
-        cut = " (the answer was cut off)" if reply.finish_reason == "length" else ""
+    """What stands between the marks. Raises `Rejected`, also where a gap to fill in is lost.
+
+    A model that ends by itself may leave out the second mark.
+    """
+    found, cut_off = NEW_TEXT.search(reply.text), reply.finish_reason == "length"
+    if found is None or (cut_off and not found[2]):
+        cut = " (the answer was cut off)" if cut_off else ""
         raise Rejected("no text", "Write the whole new text between a line <new_text> and a line "
                                   f"</new_text>.{cut}", note)
     text = found[1].rstrip() + "\n"

@@ -79,7 +79,7 @@ def test_a_second_answer_knows_what_was_wrong_with_the_first(task: Task) -> None
     ("<new_text>\nLook at {files}.\n</new_text>", "gap lost", r"\{statement\}"),
     ("<new_text>\n\n</new_text>", "gap lost", "something"),
     ("```\nLook.\n```", "no text", "whole new text"),
-    ("<new_text>\nLook at {files}", "no text", "whole new text"),
+    ("Between a line <new_text> and a line </new_text>.", "no text", "whole new text"),
 ])
 def test_what_would_break_the_agent_is_turned_away(reply: str, why: str, said: str) -> None:
     old = "" if "something" in said else "# {statement}\n{files}\n"
@@ -91,6 +91,20 @@ def test_what_would_break_the_agent_is_turned_away(reply: str, why: str, said: s
 def test_an_answer_that_was_cut_off_is_said_to_be(task: Task) -> None:
     with pytest.raises(Rejected, match="cut off"):
         new_text(Reply("<new_text>\nLook", "length"), "")
+
+
+def test_the_second_mark_may_be_missing_where_the_model_ended_by_itself() -> None:
+    assert new_text(Reply("Clearer. <new_text>\nLook.", "stop"), "") == "Look.\n"
+    assert new_text(Reply("<new_text>\nLook.\n</new_text>\nand mo", "length"), "") == "Look.\n"
+
+
+@pytest.mark.parametrize(("said", "note"), [
+    ("WHAT CHANGES: It looks first.\n\n", "It looks first."), ("It looks first.\n", "It looks first."),
+    ("WHAT CHANGES: one sentence\nIt looks first. ", "It looks first."),
+    ("", "prompts/problem.md is written anew")])
+def test_the_note_is_the_models_own_line(task: Task, said: str, note: str) -> None:
+    child = proposed(task, Model(f"{said}<new_text>\nLook. {{statement}} {{files}}\n</new_text>"))
+    assert child.note.replace("system", "problem").replace("no_block", "problem") == note
 
 
 def test_inner_blocks_stay_as_they_are() -> None:
