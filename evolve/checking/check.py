@@ -77,9 +77,9 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
             evaluator.together = together
             firing, tried = _Firing(evaluator, seeds, log), []
             for name, program in programs(quick, seeds.answers).items():
-                if seeds.slow:
-                    note(f"attack: {name}")
                 tried.append(await firing.surely(_NAMED[name], program))
+                if seeds.slow:  # who stops it keeps what was found out
+                    note(f"{name}: {tried[-1].word}")
             hidden = await firing.hidden(tried)
     shared = any(SHARED in row.metrics for row in seeds.first.rows)
     return Report(task, seeds.first.score, seeds.second.score, seeds.seconds, shared, tuple(tried),
