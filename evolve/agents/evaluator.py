@@ -6,6 +6,7 @@ that fails scores 0 on its case; an agent that is no agent any more fails before
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -63,7 +64,7 @@ class AgentEvaluator(Evaluator):
 
     async def evaluate(self, files: Mapping[str, bytes], cases: Sequence[CaseSpec],
                        attempt: int = 0, proposal: Proposal | None = None) -> Verdict:
-        """Score on every case, in order; a new agent must show first that it is one.
+        """Score on all cases, at once where boxes are free; a new agent must show that it is one.
 
         Raises as `Evaluator.evaluate` does, and `OutOfBudget` or `ModelError`.
         """
@@ -73,8 +74,10 @@ class AgentEvaluator(Evaluator):
                                        self.limits.validity == "toy")
             if problem is not None:
                 return Verdict((self._invalid(cases[0], attempt, problem),))
-        return Verdict(tuple([await self._scored_episode(files, case, attempt, proposal)
-                              for case in cases]))
+        # A fault of one ends none of the others: calls that are on their way are paid for.
+        rows = await asyncio.gather(*(self._scored_episode(files, case, attempt, proposal)
+                                      for case in cases), return_exceptions=True)
+        return Verdict(tuple(map(_row_or_fault, rows)))
 
     def _invalid(self, case: CaseSpec, attempt: int, problem: str) -> Evaluation:
         message, _, log = problem.partition("\n")
@@ -127,6 +130,12 @@ class AgentEvaluator(Evaluator):
         """End scorers and boxes."""
         await super().close()
         await self._episodes.close()
+
+
+def _row_or_fault(found: Evaluation | BaseException) -> Evaluation:
+    if isinstance(found, BaseException):
+        raise found
+    return found
 
 
 def _why_none(row: Evaluation) -> str:
