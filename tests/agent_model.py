@@ -65,6 +65,8 @@ class AgentModel:
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     model: str = ""
+    at_once: int = 0
+    most_at_once: int = 0
 
     @property
     def calls(self) -> int:
@@ -74,7 +76,10 @@ class AgentModel:
         asked = await request.json()
         self.requests.append(asked)
         self.keys.add(request.headers.get("authorization", ""))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.latency_s + random.uniform(0.0, self.uneven_s))
+        self.at_once -= 1
         text = self.reply(asked["messages"], int(asked.get("seed") or 0))
         prompt = sum(len(m["content"]) for m in asked["messages"]) // 4
         return JSONResponse({

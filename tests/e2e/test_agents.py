@@ -70,6 +70,19 @@ def test_agents_improve_themselves(tmp_path: Path, model: AgentModel, place: str
     assert found.code == 0 and "step 1: call" in found.out and "steps = 2" in found.out
 
 
+def test_cases_are_worked_on_at_once_by_no_more_than_the_workers(tmp_path: Path, model: AgentModel
+                                                                ) -> None:
+    model.latency_s = 0.5
+    done = evolve("run", TOY, "--name", "r", "--max-variants", "1", "--workers", "3",
+                  *flags(model, tmp_path))
+    assert done.code == 0, done.err
+    assert model.most_at_once == 3
+    seed = evolve("tree", "r", "--runs-dir", tmp_path, "--json").json()[0]["id"]
+    shown = evolve("show", seed, "--run", "r", "--runs-dir", tmp_path, "--json").json()
+    assert [row["case"] for row in shown["evaluations"]] == [
+        "apple", "birch", "cedar", "daisy", "elder", "fern"]  # in order, whoever was first
+
+
 def test_an_agent_is_scored_alone(tmp_path: Path, model: AgentModel) -> None:
     done = evolve("eval", TOY, "--sandbox", "bubblewrap", "--model", model.model, "--json",
                   "--case", "apple", "--case", "fern")
