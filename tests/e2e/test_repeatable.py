@@ -84,7 +84,7 @@ def asked(folder: Path, run: str) -> dict[tuple[int, int], list[str]]:
         if call.state is CallState.REPLIED:
             found.setdefault((numbers[call.proposal], call.round), []).append(call.request)
     reader.close()
-    return found
+    return {place: sorted(requests) for place, requests in found.items()}  # cases come in any order
 
 
 @pytest.mark.slow
