@@ -166,14 +166,17 @@ class Caller:
     async def _ask_for_all(self, shared: Shared, proposal: Proposal, messages: Messages) -> None:
         """One request for this proposal and those after it that have the same prompt."""
         under_way = self._shared.get(shared.first)
-        if under_way is None:
-            asked = [each for each in shared.proposals(proposal, self.settings.seed)
-                     if not await self._rows.replies(each.id)]
-            name = self._choose(asked[0])
-            under_way = asyncio.create_task(self._ask(name, asked, 0, messages))
+        if under_way is None:  # nothing is awaited before the others can find it
+            under_way = asyncio.create_task(self._ask_missing(shared, proposal, messages))
             self._shared[shared.first] = under_way
             under_way.add_done_callback(lambda _: self._shared.pop(shared.first, None))
         await asyncio.shield(under_way)
+
+    async def _ask_missing(self, shared: Shared, proposal: Proposal, messages: Messages) -> None:
+        """One request for those that share a prompt and have no reply yet."""
+        asked = [each for each in shared.proposals(proposal, self.settings.seed)
+                 if not await self._rows.replies(each.id)]
+        await self._ask(self._choose(asked[0]), asked, 0, messages)
 
     async def _ask(self, name: ModelName, asking: Sequence[Proposal], round_: int, messages: Messages
                    ) -> list[Answer]:

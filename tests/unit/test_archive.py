@@ -29,6 +29,7 @@ from archive import (
     NoveltyIndex,
     Proposal,
     Snapshot,
+    Spend,
     State,
     derive_id,
     embed,
@@ -120,6 +121,27 @@ def test_spend_is_settled_plus_reserved(store: Archive) -> None:
     assert states == {first: CallState.REPLIED, lost: CallState.UNCERTAIN}
     assert store.calls()[0].reply == "ü\ud800"
     assert store.proposal(made.id).state is State.REPLIED
+
+
+def test_the_running_spend_is_what_the_rows_say(store: Archive) -> None:
+    made = proposal(0)
+    store.plan(made)
+    spend = store.spend()
+    assert spend == Spend()
+    for usd in (0.25, 0.5, 1.0):
+        store.send_calls([call(made, usd)])
+        assert spend.sent(call(made, usd)).taken_back(call(made, usd)) == spend
+        spend = spend.sent(call(made, usd))
+        assert spend == store.spend()
+    replied, failed, lost = store.calls()
+    for ended in (replace(replied, state=CallState.REPLIED, prompt_tokens=7, completion_tokens=3,
+                          cost_usd=0.125),
+                  replace(failed, state=CallState.FAILED),
+                  replace(lost, state=CallState.UNCERTAIN)):
+        store.settle_calls([ended])
+        spend = spend.ended(ended)
+        assert spend == store.spend()
+    assert spend == Spend(3, 110, 1.125, 0.125, 1.0)
 
 
 def test_prefixes(store: Archive) -> None:

@@ -43,6 +43,18 @@ def test_no_minute_has_more_than_its_share(limit: int, gaps: list[float]) -> Non
         assert later - first >= WINDOW_S - 1e-6
 
 
+def test_a_request_waits_until_the_minute_is_over_and_no_longer() -> None:
+    clock = Clock()
+    clock.now = 0.0
+    rate = Rate(2, clock.read, clock.sleep)
+    left = []
+    for gap in (0.0, 10.0, 10.0, 0.0, 0.0):
+        clock.now += gap
+        asyncio.run(rate.turn())
+        left.append(clock.now)
+    assert left == [0.0, 10.0, 60.0, 70.0, 120.0]
+
+
 def test_a_pause_holds_all_but_not_for_ever() -> None:
     clock = Clock()
     rate = Rate(None, clock.read, clock.sleep)
