@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from evolve.errors import ConfigError, did_you_mean
+from evolve.errors import ConfigError, did_you_mean, said
 
 PREFIX = "EVOLVE_"
 # Read elsewhere, or not settings of a run.
@@ -133,7 +133,7 @@ def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Set
         first = error.errors()[0]
         key = str(first["loc"][0])
         raise ConfigError(f"{key} = {values.get(key)!r} (from {origins.get(key, 'run.toml')}): "
-                          f"{first['msg']}") from None
+                          f"{said(first)}") from None
 
 
 def _read_user_file() -> dict[str, Any]:
@@ -152,7 +152,11 @@ def _read_dotenv() -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    try:
+        return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.absolute()} can't be read: {error}",
+                          "it is a text file of lines NAME=VALUE, in UTF-8") from None
 
 
 def load_keys() -> None:
@@ -250,5 +254,6 @@ def parse_weights(texts: Iterable[str]) -> dict[str, float]:
         except ValueError:
             weights[name] = -1.0
         if not weights[name] >= 0:
-            raise ConfigError(f"{text!r} is no operator with a weight", "write NAME or NAME=0.5")
+            raise ConfigError(f"{text!r} is no operator with a weight",
+                              "write NAME or NAME=0.5, and --operator again for the next")
     return weights

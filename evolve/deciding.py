@@ -11,7 +11,8 @@ import numpy as np
 from archive import EVALUATE, Proposal, Snapshot, State, derive_id
 from evolve.llm import SHARED, Shared
 from evolve.order import SETTLED
-from evolve.search import Decision, Evaluate, Expand, Policy, Skip, evidence_of
+from evolve.plugins import blamed, broken
+from evolve.search import Decision, Evaluate, Expand, Policy, Skip, Stop, evidence_of
 
 
 class Decider(Protocol):
@@ -32,13 +33,31 @@ class PolicyDecider:
     def decide(self, number: int, snapshot: Snapshot) -> Decision:
         """What the policy says."""
         rng = np.random.default_rng([self.seed, number])
-        decision = self.policy.decide(snapshot, rng)
+        with blamed("policy", self.policy):
+            decision = self.policy.decide(snapshot, rng)
+        self._check(decision, snapshot)
         if not isinstance(decision, Expand):
             return decision
         mix = self.policy.operators
         if decision.model is None:
             decision = replace(decision, model=mix.draw_model(decision.operator, snapshot, rng))
         return replace(decision, samples=self.samples if decision.operator in mix.asking else 1)
+
+    def _check(self, decision: object, snapshot: Snapshot) -> None:
+        """Raises `RunError` for what can't be carried out: a policy may be anyone's."""
+        if isinstance(decision, Stop):
+            return
+        if not isinstance(decision, Expand | Evaluate):
+            raise broken("policy", self.policy, f"decided {decision!r}",
+                         "decide() returns Expand, Evaluate or Stop")
+        if isinstance(decision, Expand) and decision.operator not in self.policy.operators.parents:
+            raise broken("policy", self.policy, f"chose the operator {decision.operator!r}",
+                         "self.operators.draw(...) gives one of the run's")
+        named = decision.parents if isinstance(decision, Expand) else (decision.variant,)
+        for variant in named:
+            if variant not in snapshot:
+                raise broken("policy", self.policy, f"chose the variant {variant!r}",
+                             "take ids from the snapshot: snapshot.proposals")
 
 
 def plan_proposals(decision: Expand | Evaluate, seed: int, number: int, snapshot: Snapshot,

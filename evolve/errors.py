@@ -12,7 +12,8 @@ EvolveError            exit 1
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class EvolveError(Exception):
@@ -60,3 +61,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def said(problem: Mapping[str, Any]) -> str:
+    """What pydantic says of a value, in words of people who write TOML."""
+    if problem["type"] == "tuple_type":
+        return 'it must be a list, like ["one", "two"]'
+    return str(problem["msg"]).removeprefix("Value error, ")

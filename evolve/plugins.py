@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import inspect
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
-from evolve.errors import ConfigError, did_you_mean
+from evolve.errors import ConfigError, EvolveError, RunError, did_you_mean
 
 _T = TypeVar("_T")
+_OURS = ("evolve", "archive", "sandbox")
 
 
 def find_class(kind: str, name: str, built_in: Mapping[str, str], base: type[_T]) -> type[_T]:
@@ -25,4 +29,38 @@ def find_class(kind: str, name: str, built_in: Mapping[str, str], base: type[_T]
         raise ConfigError(f"the {kind} {name} can't be imported: {error}") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ConfigError(f"{name} is no {kind}", f"see {base.__module__}.{base.__qualname__}")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+        raise ConfigError(f"the {kind} {name} does not define {missing}",
+                          f"see {base.__module__}.{base.__qualname__}")
     return found
+
+
+@contextmanager
+def blamed(kind: str, plugin: object) -> Iterator[None]:
+    """What a class of somebody's own raises becomes a `RunError` that names its line.
+
+    An exception that passed through code of ours on its way, or is one of ours, stays as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        owner = type(plugin)
+        frames = list(traceback.walk_tb(error.__traceback__))[2:]  # without this one and our caller's
+        places = [(str(frame.f_globals.get("__name__", "")), line) for frame, line in frames]
+        if any(_is_ours(module) for module in
+               (owner.__module__, type(error).__module__, *(module for module, _ in places))):
+            raise
+        at = [f" in line {line}" for module, line in places if module == owner.__module__]
+        raise broken(kind, plugin, f"failed{at[-1] if at else ''}: {type(error).__name__}: {error}",
+                     "mend it, then: evolve resume; --debug shows more") from error
+
+
+def broken(kind: str, plugin: object, what: str, hint: str) -> EvolveError:
+    """What a policy or an operator gave is nothing to go on with."""
+    owner = type(plugin)
+    return RunError(f"the {kind} {owner.__module__}:{owner.__qualname__} {what}", hint)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in _OURS

@@ -28,6 +28,7 @@ from evolve.operators import (
 from evolve.operators.checks import check_child
 from evolve.operators.templates import Prompts
 from evolve.order import SETTLED, Order
+from evolve.plugins import blamed, broken
 from evolve.recorder import Recorder
 from evolve.tasks import Produced, Task, Work
 from evolve.turns import Turns
@@ -121,13 +122,23 @@ class Proposer:
     async def _store(self, proposal: Proposal, context: Context, round_: int,
                      rows: tuple[Evaluation, ...] = ()) -> Stored:
         """`rows` are those of the child that is replaced; they are kept in the same transaction."""
-        child: Child = await self._operators[proposal.operator].propose(context)
+        child = await self._made(self._operators[proposal.operator], context)
         try:
             tree = await self._checked(proposal, context, child, round_)
         except Rejected as why:
             raise Rejected(why.reason, why.message, child.note) from None
         return Stored(await self._recorder.propose(proposal, tree, child.note, rows),
                       child.files)
+
+    async def _made(self, operator: Operator, context: Context) -> Child:
+        """What the operator, which may be anyone's, makes. Raises `Rejected` and `RunError`."""
+        with blamed("operator", operator):
+            child = await operator.propose(context)
+        if not isinstance(child, Child) or not all(
+                isinstance(content, bytes) for content in child.files.values()):
+            raise broken("operator", operator, f"returned {str(child)[:80]}",
+                         "propose() returns Child(files, note); the files are bytes")
+        return child
 
     async def _checked(self, proposal: Proposal, context: Context, child: Child, round_: int) -> str:
         """The child's tree: changed, new and within bounds. Raises `Rejected`."""

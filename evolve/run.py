@@ -121,7 +121,7 @@ class RunFolder:
             except OSError:
                 file.seek(0)
                 raise RunLocked(f"the run {self.name} is at work already ({file.read().strip()})",
-                                "wait for it, or stop it with Ctrl-C there") from None
+                                f"wait for it, or: evolve stop {self.name}") from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()

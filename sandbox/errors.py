@@ -36,7 +36,7 @@ class SandboxUnavailable(SandboxError):
 
 
 class PackagesUnavailable(SandboxUnavailable):
-    """Packages of the task can't be installed: they would be missing in every sandbox."""
+    """Packages or tools of the task can't be had: they would be missing in every sandbox."""
 
 
 class ProviderFault(SandboxError):

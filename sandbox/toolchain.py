@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from sandbox.errors import SandboxUnavailable
+from sandbox.errors import PackagesUnavailable, SandboxUnavailable
 from sandbox.provider import Progress
 
 # What a tool needs to be of use and does not depend on by name.
@@ -36,8 +36,8 @@ def copy_tools(root: Path, tools: Iterable[str], progress: Progress) -> None:
 def _packages_of(tool: str) -> list[str]:
     path = shutil.which(tool)
     if path is None:
-        raise SandboxUnavailable(f"the task needs {tool}, which is not on this machine",
-                                 f"apt-get install {tool}, or name an image that has it")
+        raise PackagesUnavailable(f"the task needs {tool}, which is not on this machine",
+                                  f"apt-get install {tool}, or name an image that has it")
     if shutil.which("dpkg-query") is None:
         raise SandboxUnavailable(f"only Debian's {tool} can be copied into a sandbox",
                                  'name an image in task.toml: [environment] image = "..."')

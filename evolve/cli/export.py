@@ -40,6 +40,10 @@ def export(
     if not any((html, csv, jsonl, git, training, report)):
         raise UsageError("nothing to export", "say what: --html FILE, --csv FILE, --jsonl FILE, "
                                               "--git DIR, --training sft, --report DIR")
+    if training is not None:
+        from evolve.export.training import check_form
+
+        check_form(training)
     if report is not None:
         from evolve.view.plot import check_pictures
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is miss
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Annotated
 
@@ -73,6 +74,11 @@ def main() -> None:
 
 def _explain(error: Exception) -> int:
     """Print what happened and what to do next; returns the exit code."""
+    if isinstance(error, ImportError) and shutil.which("git") is None:  # the archive needs it to load
+        from evolve.view.console import err
+
+        err.print("error: git is not installed\n  apt-get install git", style="red", markup=False)
+        return 3
     from archive import ArchiveError, NotFound
     from evolve.errors import EvolveError
     from evolve.view.console import err

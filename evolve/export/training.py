@@ -22,14 +22,18 @@ class Answered(NamedTuple):
     gain: float | None  # None: it failed or was rejected
 
 
+def check_form(form: str) -> None:
+    """Raises `UsageError` for a form that is not known."""
+    if form not in FORMS:
+        raise UsageError(f"there is no form {form!r}", "choose sft or dpo")
+
+
 def write_training(run: OpenRun, form: str, file: TextIO) -> int:
-    """JSON lines of chat messages. Raises `UsageError` for a form that is not known.
+    """JSON lines of chat messages, of a form that `check_form` knows.
 
     sft: every reply that made a better child than its parents. dpo (Rafailov et al. 2023, arXiv
     2305.18290): of two replies to prompts with the same parent the better against the worse.
     """
-    if form not in FORMS:
-        raise UsageError(f"there is no form {form!r}", "choose sft or dpo")
     found = _sft(run) if form == "sft" else _dpo(run)
     count = 0
     for row in found:

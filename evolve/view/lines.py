@@ -15,6 +15,7 @@ from evolve.run import RunFolder
 from evolve.tasks import Task
 from evolve.view.console import err, number
 from evolve.view.safe import one_line
+from evolve.view.status import go_on
 from evolve.view.stream import Streaming
 
 SAY_AGAIN_S = 20.0
@@ -113,7 +114,7 @@ def closing_lines(outcome: Outcome, task: Task) -> list[str]:
         lines.append(f"{progress.spend.calls} model calls, {progress.spend.tokens:,} tokens, "
                      f"${progress.spend.usd:.4f}")
     lines.append(f"look: evolve tree {run.name} · evolve best {run.name} · "
-                 f"go on: evolve resume {run.name} --max-variants N")
+                 f"{go_on(run.name, outcome.stopped)}")
     return lines
 
 

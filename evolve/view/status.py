@@ -10,6 +10,9 @@ from evolve.view.console import number
 from evolve.view.reading import OpenRun
 
 RATE_OVER_S = 60.0
+_LIMITS = {"max_variants": " --max-variants N", "budget_usd": " --budget +5usd",
+           "max_tokens": " --max-tokens N", "max_calls": " --max-calls N",
+           "target": " --target SCORE", "plateau": " --plateau N"}  # by how the reason begins
 
 
 def status_data(run: OpenRun) -> dict[str, Any]:
@@ -36,6 +39,12 @@ def status_data(run: OpenRun) -> dict[str, Any]:
         "last_event_s": None if at is None else max(0.0, now - at)}
 
 
+def go_on(name: str, stopped: str | None) -> str:
+    """The command that goes on, with the limit that must be moved first."""
+    limit = next((flag for word, flag in _LIMITS.items() if (stopped or "").startswith(word)), "")
+    return f"go on: evolve resume {name}{limit}"
+
+
 def status_lines(data: dict[str, Any]) -> list[str]:
     """The same for people."""
     state = data["state"] + (f" ({data['worker']})" if data["worker"] else "")
@@ -57,5 +66,5 @@ def status_lines(data: dict[str, Any]) -> list[str]:
     if data["last_event_s"] is not None:
         lines.append(f"last event {data['last_event_s']:.0f} s ago")
     if data["state"] != "running":
-        lines.append(f"go on: evolve resume {data['run']}")
+        lines.append(go_on(data["run"], data["stopped"]))
     return lines

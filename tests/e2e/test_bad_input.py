@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Result, evolve
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -150,3 +151,95 @@ def test_ids_that_do_not_fit(task: Path) -> None:
 def test_the_doctor_tries_the_contract_of_a_sandbox(tmp_path: Path) -> None:
     done = evolve("doctor", "--sandbox", "bubblewrap", cwd=tmp_path)
     assert done.code == 0 and "keeps 9 promises of its contract" in done.out
+
+
+def test_a_word_in_place_of_a_list(task: Path) -> None:
+    _add(task, '[environment]\npackages = "numpy"', end=True)
+    assert_refused(run(task), 2, 'environment.packages: it must be a list, like ["one", "two"]')
+
+
+def test_what_a_table_says_against_itself_is_told_plainly(task: Path) -> None:
+    _add(task, '[[cases]]\nid = "n6"', end=True)
+    assert_refused(run(task), 2, "task.toml: two cases have the id 'n6'")
+
+
+def test_a_tool_that_is_not_here_is_not_the_sandbox_that_fails(task: Path) -> None:
+    _add(task, '[environment]\ntools = ["no-such-tool"]', end=True)
+    done = evolve("run", task, cwd=task.parent)  # the sandbox is not named
+    assert_refused(done, 3, "the task needs no-such-tool", "apt-get install no-such-tool")
+    assert "start Docker" not in done.err
+
+
+def test_a_dotenv_that_is_no_text(task: Path) -> None:
+    (task.parent / ".env").write_bytes(b"\xff\xfe")
+    assert_refused(run(task), 2, ".env can't be read", "NAME=VALUE")
+
+
+def test_several_operators_in_one_option(task: Path) -> None:
+    assert_refused(run(task, "--operator", "syntactic=0.5,recombine=0.5"), 2, "--operator again")
+
+
+def test_a_machine_without_git(task: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    done = evolve("run", task, cwd=task.parent, env={"PATH": str(tmp_path / "bin")})
+    assert_refused(done, 3, "git is not installed", "apt-get install git")
+
+
+def test_a_form_of_training_that_is_not_there_writes_nothing(task: Path) -> None:
+    assert run(task, "--name", "r").code == 0
+    done = evolve("export", "r", "--csv", "r.csv", "--training", "sfx", cwd=task.parent)
+    assert_refused(done, 2, "no form 'sfx'", "sft or dpo")
+    assert not (task.parent / "r.csv").exists()
+
+
+OWN = """
+from evolve.operators import Child, Operator
+from evolve.search import Expand, Policy
+
+class Raises(Policy):
+    def decide(self, snapshot, rng):
+        return [][1]
+
+class Nothing(Policy):
+    def decide(self, snapshot, rng):
+        return None
+
+class Stranger(Policy):
+    def decide(self, snapshot, rng):
+        return Expand(("nobody",), self.operators.draw(snapshot, rng, 1))
+
+class Surgeon(Policy):
+    def decide(self, snapshot, rng):
+        return Expand((snapshot.proposals[-1].id,), "scalpel")
+
+class Empty(Policy):
+    pass
+
+class Fails(Operator):
+    name = "own:Fails"
+    async def propose(self, context):
+        raise KeyError("oh")
+
+class Text(Operator):
+    name = "own:Text"
+    async def propose(self, context):
+        return Child({context.task.entry: "text"}, "wrote it")
+"""
+
+
+@pytest.mark.parametrize(("option", "name", "code", "words"), [
+    ("--policy", "Raises", 1, ("the policy own:Raises failed in line 7", "IndexError")),
+    ("--policy", "Nothing", 1, ("the policy own:Nothing decided None", "Expand, Evaluate or Stop")),
+    ("--policy", "Stranger", 1, ("own:Stranger chose the variant 'nobody'", "snapshot.proposals")),
+    ("--policy", "Surgeon", 1, ("own:Surgeon chose the operator 'scalpel'", "self.operators.draw")),
+    ("--policy", "Empty", 2, ("the policy own:Empty does not define decide",)),
+    ("--operator", "Fails", 1, ("the operator own:Fails failed in line 27: KeyError: 'oh'",)),
+    ("--operator", "Text", 1, ("the operator own:Text returned Child(", "bytes")),
+])
+def test_a_policy_or_an_operator_of_ones_own_that_fails(task: Path, option: str, name: str, code: int,
+                                                         words: tuple[str, ...]) -> None:
+    (task.parent / "own.py").write_text(OWN)
+    done = evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, option, f"own:{name}",
+                  cwd=task.parent, env={"PYTHONPATH": f"{task.parent}:{ROOT}"})
+    assert_refused(done, code, *words)
+    assert "please report" not in done.err

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from evolve.cli.main import app
 from evolve.operators import OPERATORS
 from evolve.search import POLICIES
 from tests.cli import evolve
@@ -18,6 +20,7 @@ from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
+OF_OTHERS = {"--no-deps"}  # pip's
 _BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
 
@@ -45,6 +48,20 @@ def test_every_command_that_is_named_is_there() -> None:
     for page in PAGES:
         for verb in re.findall(r"`?evolve ([a-z][a-z-]+)\b(?=[^a-z])", page.read_text()):
             assert f"| `{verb}` |" in reference or verb in ("an", "is"), f"{page.name}: {verb}"
+
+
+def test_every_option_that_is_named_is_there() -> None:
+    ours = _options(typer.main.get_command(app)) | {"--debug", "--help"}
+    for page in PAGES:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text()))
+        assert named - ours - OF_OTHERS == set(), page.name
+
+
+def _options(command: object) -> set[str]:
+    inner = getattr(command, "commands", {}).values()
+    own = {name for each in getattr(command, "params", ())
+           for name in (*each.opts, *each.secondary_opts)}
+    return own.union(*map(_options, inner))
 
 
 def test_the_scorer_of_a_speed_task_runs(tmp_path: Path) -> None:

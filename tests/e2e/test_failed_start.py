@@ -30,3 +30,14 @@ def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
     assert (found["state"], found["stopped"]) == ("failed", said)
     shown = evolve("status", "r", cwd=tmp_path).out.splitlines()
     assert shown[0] == f"r on steps: failed: {said}" and shown[-1] == "go on: evolve resume r"
+
+
+def test_the_way_on_names_the_limit_that_stopped_it(tmp_path: Path, steps_task: Path) -> None:
+    done = evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
+                  cwd=tmp_path)
+    assert done.err.rstrip().endswith("go on: evolve resume r --max-variants N")
+    assert evolve("status", "r", cwd=tmp_path).out.rstrip().endswith("resume r --max-variants N")
+    more = evolve("resume", "r", "--max-variants", 50, "--target", -1000, cwd=tmp_path)
+    assert more.err.rstrip().endswith("go on: evolve resume r --target SCORE")
+    more = evolve("resume", "r", "--target", 1e6, "--max-time", "0.001s", cwd=tmp_path)
+    assert more.err.rstrip().endswith("go on: evolve resume r"), more.err

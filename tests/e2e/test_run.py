@@ -93,6 +93,7 @@ def test_two_engines_on_one_run_are_refused_and_two_runs_are_not(tmp_path: Path,
         second = evolve("resume", "r", cwd=tmp_path)
         assert second.code == 2
         assert f"process {process.pid}" in second.err and "Traceback" not in second.err
+        assert "or: evolve stop r" in second.err
         gone = evolve("rm", "r", cwd=tmp_path)
         assert gone.code == 2 and f"process {process.pid}" in gone.err and "[y/N]" not in gone.err
         other = evolve("run", steps_task, "--max-variants", 3, "--name", "other", cwd=tmp_path)
