@@ -291,8 +291,11 @@ def window_of(settings: Settings) -> int:
     """How many decisions may be open: 0 for a live run. What answers the same can be repeated."""
     if settings.window is not None:
         return settings.window
-    scripted = all(parse_model(text).model.endswith(SCRIPTED_MODEL) for text in settings.model)
-    return SCRIPTED_WINDOW if settings.model and scripted else 0
+    return SCRIPTED_WINDOW if settings.model and all(map(_is_scripted, settings.model)) else 0
+
+
+def _is_scripted(model: str) -> bool:
+    return parse_model(model).model.endswith(SCRIPTED_MODEL)
 
 
 async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None) -> None:
@@ -318,9 +321,14 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
 
 
 def require_model(task: Task, settings: Settings) -> None:
-    """Raises `ConfigError` for agents without a model to ask."""
-    if task.spec.agent is not None and not settings.model:
+    """Raises `ConfigError` for agents without a model that they could work with."""
+    if task.spec.agent is None:
+        return
+    if not settings.model:
         raise ConfigError(f"the agents of {task.spec.name} need a model", "give one: --model NAME")
+    if all(map(_is_scripted, settings.model)):
+        raise ConfigError("the scripted model changes programs and can't play an agent",
+                          "give one that writes: --model NAME")
 
 
 async def check_models(settings: Settings) -> None:

@@ -114,12 +114,14 @@ def compare(
 def _last_two(runs_dir: Path | None) -> list[str]:
     from evolve.cli.options import runs_folder
     from evolve.errors import UsageError
-    from evolve.run import list_runs
+    from evolve.run import list_runs, open_run
 
-    found = list_runs(runs_folder(runs_dir))[:2]
+    folder = runs_folder(runs_dir)
+    runs = (open_run(folder, str(path)) for path in list_runs(folder))
+    found = [str(run.path) for run in runs if run.replay_of is None][:2]  # a replay says nothing new
     if len(found) < 2:
         raise UsageError("there are no two runs to compare", "name them: evolve compare A B")
-    return [str(path) for path in found]
+    return found
 
 
 def _show_compared(rows: list[Row], by: str) -> None:

@@ -156,6 +156,14 @@ def test_a_run_without_money_stops_and_goes_on(tmp_path: Path, model: AgentModel
     assert_paid_once(tmp_path / "r", model)
 
 
+def test_the_scripted_model_is_no_model_for_agents(tmp_path: Path) -> None:
+    scripted = ("--model", "hosted_vllm/scripted@http://127.0.0.1:9/v1", "--runs-dir", tmp_path)
+    for verb in (("run", TOY), ("eval", TOY)):
+        done = evolve(*verb, *scripted) if verb[0] == "run" else evolve(*verb, *scripted[:2])
+        assert done.code == 2 and "can't play an agent" in done.err, done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_dry_run_asks_nobody(tmp_path: Path, model: AgentModel) -> None:
     done = evolve("run", TOY, "--dry-run", *flags(model, tmp_path))
     assert done.code == 0 and model.calls == 0, done.err

@@ -82,7 +82,9 @@ def test_runs_that_differ_in_their_seed_are_one_row(runs: Path) -> None:
     row, = done.json()
     assert sorted(row["runs"]) == ["one", "two"] and row["effort"] == 12.0
     assert row["spread"] is not None
+    assert evolve("replay", "two", "--name", "two-again", "--runs-dir", runs).code == 0
     shown = evolve("compare", "--runs-dir", runs)
+    assert "two-again" not in shown.out  # a replay says nothing new
     assert "numbers · map_elites · no model" in shown.out and "after 12 variants" in shown.err
     wrong = evolve("compare", "one", "two", "--by", "dollar", "--runs-dir", runs)
     assert wrong.code == 2 and "dollars" in wrong.err
