@@ -255,7 +255,9 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
     try:
         outcome = asyncio.run(attended())
     except asyncio.CancelledError:
-        view.note("stopped at once; nothing is lost. Go on: evolve resume")
+        run = interrupt.file and interrupt.file.parent.name
+        view.note(f"stopped at once; nothing is lost. Go on: evolve resume {run}" if run else
+                  "stopped before there was a run")
         raise typer.Exit(130) from None
     finally:
         close = getattr(view, "close", None)
