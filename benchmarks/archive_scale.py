@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import resource
 import subprocess
 import sys
@@ -199,6 +200,7 @@ class Filler:
 
     def measure(self, first: int) -> dict[str, float]:
         """Milliseconds for each of the next candidates, a transaction for each of their steps."""
+        os.sync()  # what was filled in before is on the disk, and not written at the cost of these
         self.clock = Clock()
         started = time.perf_counter()
         for number in range(first, first + MEASURED):
