@@ -178,7 +178,7 @@ def test_what_each_failure_does_to_the_books(tmp_path: Path, failure: str, state
             assert charged == calls[0].reserved_tokens
 
 
-@pytest.mark.parametrize(("kind", "least"), [("max_tokens", 1.0), ("budget_usd", 1e-9)])
+@pytest.mark.parametrize(("kind", "least"), [("max_calls", 1.0), ("max_tokens", 1.0), ("budget_usd", 1e-9)])
 def test_the_last_call_that_fits_is_made(tmp_path: Path, kind: str, least: float) -> None:
     """Who finds no room waits for what the calls before give back: all but what they used."""
     with serving(Script()) as server:
@@ -186,9 +186,10 @@ def test_the_last_call_that_fits_is_made(tmp_path: Path, kind: str, least: float
                                 "price": {server.model: (1.0, 2.0)}}
         one = ask_all(tmp_path / "one", Settings.model_validate(free), 1).calls[0]
         used, reserved = {
+            "max_calls": (1, 1),
             "max_tokens": (one.prompt_tokens + one.completion_tokens, one.reserved_tokens),
             "budget_usd": (one.cost_usd, one.reserved_usd)}[kind]
-        over = 0.0 if kind == "max_tokens" else least  # sums of dollars are rounded
+        over = least if kind == "budget_usd" else 0.0  # sums of dollars are rounded
         for limit, fit in ((2 * used + reserved + over, 3), (2 * used + reserved - least, 2)):
             asked = ask_all(tmp_path / str(fit), Settings.model_validate(free | {kind: limit}), 5)
             assert len(asked.calls) == fit
