@@ -178,7 +178,8 @@ def test_what_each_failure_does_to_the_books(tmp_path: Path, failure: str, state
             assert charged == calls[0].reserved_tokens
 
 
-@pytest.mark.parametrize(("kind", "least"), [("max_calls", 1.0), ("max_tokens", 1.0), ("budget_usd", 1e-9)])
+@pytest.mark.parametrize(("kind", "least"), [
+    ("max_calls", 1.0), ("max_tokens", 1.0), ("budget_usd", 1e-9)])
 def test_the_last_call_that_fits_is_made(tmp_path: Path, kind: str, least: float) -> None:
     """Who finds no room waits for what the calls before give back: all but what they used."""
     with serving(Script()) as server:
