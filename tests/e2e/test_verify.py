@@ -57,33 +57,34 @@ def test_the_best_is_scored_again_on_every_case(runs: Path) -> None:
     assert "as recorded" in shown.out and "2 of 2 cases hold" in shown.out
 
 
-def test_a_score_that_does_not_hold_is_said(runs: Path) -> None:
-    database = sqlite3.connect(runs / "two" / "archive.db")
+def test_a_score_that_does_not_hold_is_said(runs: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "two", tmp_path / "two")
+    database = sqlite3.connect(run / "archive.db")
     with database:
         database.execute("update evaluations set score = score * 1.01")
     database.close()
-    done = evolve("verify", "two", "--runs-dir", runs)
+    done = evolve("verify", run)
     assert done.code == 1 and "recorded: " in done.out and "1 of 2 cases hold" in done.out
-    assert evolve("verify", "two", "--runs-dir", runs, "--tolerance", "0.02").code == 0
+    assert evolve("verify", run, "--tolerance", "0.02").code == 0
 
 
-def test_another_evaluator_says_nothing_about_the_record(runs: Path) -> None:
-    evaluator = runs / "one" / "task" / "evaluate.py"
-    before = evaluator.read_text()
-    evaluator.write_text(before + "# changed\n")
-    done = evolve("verify", "one", "--runs-dir", runs)
-    evaluator.write_text(before)
+def test_another_evaluator_says_nothing_about_the_record(runs: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "one", tmp_path / "one")
+    with (run / "task" / "evaluate.py").open("a") as file:
+        file.write("# changed\n")
+    done = evolve("verify", run)
     assert done.code != 0 and "another evaluator" in done.err and "Traceback" not in done.err
 
 
-def test_runs_that_differ_in_their_seed_are_one_row(runs: Path) -> None:
+def test_runs_that_differ_in_their_seed_are_one_row(runs: Path, tmp_path: Path) -> None:
     done = evolve("compare", "one", "two", "--runs-dir", runs, "--json")
     assert done.code == 0, done.err
     row, = done.json()
     assert sorted(row["runs"]) == ["one", "two"] and row["effort"] == 12.0
     assert row["spread"] is not None
-    assert evolve("replay", "two", "--name", "two-again", "--runs-dir", runs).code == 0
-    shown = evolve("compare", "--runs-dir", runs)
+    mine = shutil.copytree(runs, tmp_path / "runs")
+    assert evolve("replay", "two", "--name", "two-again", "--runs-dir", mine).code == 0
+    shown = evolve("compare", "--runs-dir", mine)
     assert "two-again" not in shown.out  # a replay says nothing new
     assert "numbers · map_elites · no model" in shown.out and "after 12 variants" in shown.err
     wrong = evolve("compare", "one", "two", "--by", "dollar", "--runs-dir", runs)
