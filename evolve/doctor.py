@@ -18,6 +18,7 @@ from evolve.errors import EvolveError
 from evolve.evaluation import Evaluator, Verdict, confined
 from evolve.llm import Ask, Client, check_key, local_models, parse_model
 from evolve.opening import open_evaluator, score_seed
+from evolve.search.framing import unmeasured
 from evolve.tasks import SPLITS, Task, load_task
 from evolve.tasks.peers.packages import packages_of
 from sandbox import Pool, SandboxError, SandboxSpec, provider_class
@@ -185,6 +186,8 @@ async def _seed(task: Task, evaluator: Evaluator) -> list[Finding]:
     if first.score != second.score:
         findings.append(Finding("warn", f"the score is not repeatable: {second.score!r} next",
                                 "give the evaluator's randomness a fixed seed"))
+    if advice := unmeasured(task, first.rows):
+        findings.append(Finding("warn", advice, "name in [[measures]] what evaluate() returns"))
     if task.spec.ceiling is None:
         findings.append(Finding("warn", "the task declares no ceiling",
                                 "a proved bound in task.toml catches faults of the scorer"))

@@ -60,6 +60,7 @@ from evolve.recorder import Recorder
 from evolve.replay import AsRecorded, Record
 from evolve.run import RunFolder, create_run, write_run_toml
 from evolve.search import OperatorMix, make_frame, make_search
+from evolve.search.framing import unmeasured
 from evolve.steering import Steward
 from evolve.tasks import Task
 from sandbox import SandboxError
@@ -116,6 +117,8 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
             task = evaluator.task
             # What an agent asks on the way belongs to a run, so it is scored when there is one.
             verdict = None if task.spec.agent else await score_seed(evaluator)
+            if verdict is not None and (advice := unmeasured(task, verdict.rows)):
+                view.note(f"warning: {advice}")
             facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
             run = create_run(settings.runs_dir, name, task, settings,
                              lambda new: Recorder.create(new.database, new.code, facts))

@@ -7,6 +7,7 @@ This package knows neither the engine nor the archive.
 from sandbox.choose import Choice, prepare_provider, provider_class
 from sandbox.errors import (
     CandidateFault,
+    NoSuchSandbox,
     ProviderFault,
     Reason,
     SandboxError,
@@ -18,7 +19,7 @@ from sandbox.provider import Box, Provider, SandboxSpec
 from sandbox.session import Reply, Session
 
 __all__ = [
-    "Box", "CandidateFault", "Choice", "Limits", "Pool", "Provider", "ProviderFault", "Reason",
-    "Reply", "SandboxError", "SandboxSpec", "SandboxUnavailable", "Session", "Usage",
+    "Box", "CandidateFault", "Choice", "Limits", "NoSuchSandbox", "Pool", "Provider", "ProviderFault",
+    "Reason", "Reply", "SandboxError", "SandboxSpec", "SandboxUnavailable", "Session", "Usage",
     "prepare_provider", "provider_class",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 
-from sandbox.errors import PackagesUnavailable, SandboxUnavailable
+from sandbox.errors import NoSuchSandbox, PackagesUnavailable, SandboxUnavailable
 from sandbox.provider import Progress, Provider, SandboxSpec
 
 _BUILT_IN = {
@@ -25,29 +25,25 @@ class Choice:
 
 
 def provider_class(name: str) -> type[Provider]:
-    """A built-in name or a dotted path `package.module:Class`. Raises `SandboxUnavailable`."""
-    if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
-        built_in: type[Provider] = getattr(importlib.import_module(module), attribute)
-        return built_in
-    module, _, attribute = name.partition(":")
+    """A built-in name or a dotted path `package.module:Class`. Raises `NoSuchSandbox`."""
+    module, _, attribute = _BUILT_IN.get(name, name).partition(":")
+    if not attribute:
+        raise NoSuchSandbox(f"there is no sandbox {name!r}",
+                            f"choose one of: auto, {', '.join(_BUILT_IN)}")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        if attribute:
-            raise SandboxUnavailable(f"the sandbox {name} can't be imported: {error}",
-                                     "is its folder on the path? PYTHONPATH=. evolve ...") from None
-        raise SandboxUnavailable(f"there is no sandbox {name!r}",
-                                 f"choose one of: auto, {', '.join(_BUILT_IN)}") from None
+    except (ImportError, AttributeError) as error:
+        raise NoSuchSandbox(f"the sandbox {name} can't be imported: {error}",
+                            "is its folder on the path? PYTHONPATH=. evolve ...") from None
     if not (isinstance(found, type) and issubclass(found, Provider)):
-        raise SandboxUnavailable(f"{name} is no sandbox provider", "see sandbox.provider.Provider")
+        raise NoSuchSandbox(f"{name} is no sandbox provider", "see sandbox.provider.Provider")
     return found
 
 
 async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> Choice:
     """Prepare the named provider; `auto` takes the first that works and says what it passed over.
 
-    Raises `SandboxUnavailable` when none works.
+    Raises `NoSuchSandbox`, and `SandboxUnavailable` when none works.
     """
     if name != "auto":
         provider = provider_class(name)(spec)

@@ -1,6 +1,7 @@
 """What can go wrong in a sandbox, and whose fault it is.
 
 SandboxError
+├── NoSuchSandbox        the name of a sandbox is wrong
 ├── SandboxUnavailable   a prerequisite is missing: nothing was started
 │   └── PackagesUnavailable  what the task wants installed: no other sandbox will have it
 ├── ProviderFault        the machine's fault: try again elsewhere, never a score
@@ -29,6 +30,10 @@ class SandboxError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message, self.hint = message, hint
+
+
+class NoSuchSandbox(SandboxError):
+    """No provider has this name."""
 
 
 class SandboxUnavailable(SandboxError):

@@ -181,18 +181,26 @@ def best(
 
 def checkout(
     id: Id,
-    folder: Annotated[Path, typer.Argument(help="A new or empty directory.")],
+    folder: Annotated[Path | None, typer.Argument(help="A new or empty directory.",
+                                                  show_default=False)] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The same, as with best.",
+                                                show_default=False)] = None,
     run: InRun = "last",
     runs_dir: RunsDir = None,
     json: Json = False,
 ) -> None:
     """Write the files of any variant into a directory."""
+    from evolve.errors import UsageError
     from evolve.view.console import err
 
+    target = folder or output
+    if target is None or (folder and output):
+        raise UsageError("name one folder to write to", f"evolve checkout {id} FOLDER")
     with opened(runs_dir, run) as found:
         proposal = found.proposal(id)
-        written = found.write_files(proposal, folder)
+        written = found.write_files(proposal, target)
         if json:
             _print_json({"id": proposal.id, "files": [str(path) for path in written]})
         else:
-            err.print(f"{proposal.id}: {len(written)} files in {folder}")
+            err.print(f"{proposal.id}: {len(written)} "
+                      f"{'file' if len(written) == 1 else 'files'} in {target}")

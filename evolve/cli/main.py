@@ -61,8 +61,6 @@ def main() -> None:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:  # the reader of our output went away: `evolve tree | head`
         sys.stderr.close()
         sys.exit(1)
@@ -82,7 +80,7 @@ def _explain(error: Exception) -> int:
     from archive import ArchiveError, NotFound
     from evolve.errors import EvolveError
     from evolve.view.console import err
-    from sandbox import SandboxError, SandboxUnavailable
+    from sandbox import NoSuchSandbox, SandboxError, SandboxUnavailable
 
     known = isinstance(error, (EvolveError, ArchiveError, SandboxError))
     if known:
@@ -97,4 +95,4 @@ def _explain(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, SandboxUnavailable):
         return 3
-    return 2 if isinstance(error, NotFound) else 1
+    return 2 if isinstance(error, NotFound | NoSuchSandbox) else 1

@@ -30,6 +30,9 @@ def task_folder(path: Path | None) -> Path | None:
 TaskDir = Annotated[Path, typer.Argument(help="A task directory.", callback=task_folder)]
 RunName = Annotated[str, typer.Argument(help="A run: its name, a prefix, a path, or 'last'.",
                                         autocompletion=_runs_like)]
+MaybeRun = Annotated[list[str] | None, typer.Argument(
+    metavar="run", help="A run: its name, a prefix, a path; the last one when left out.",
+    autocompletion=_runs_like, show_default=False)]
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Where run folders lie.",
                                               show_default="runs")]
 Json = Annotated[bool, typer.Option("--json", help="Data for programs, on stdout.")]
@@ -41,3 +44,12 @@ Sandbox = Annotated[str | None, typer.Option(
 def runs_folder(given: Path | None) -> Path:
     """The flag, else EVOLVE_RUNS_DIR, else ./runs."""
     return given or Path(os.environ.get("EVOLVE_RUNS_DIR", "runs"))
+
+
+def one_run(named: list[str] | None) -> str:
+    """Of verbs whose last argument is required, so that the run before it is a list for typer."""
+    from evolve.errors import UsageError
+
+    if named and len(named) > 1:
+        raise UsageError(f"one run at a time, not {', '.join(named)}", "quote what has spaces")
+    return named[0] if named else "last"

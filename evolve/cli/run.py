@@ -129,15 +129,18 @@ def resume(
     runs_dir: RunsDir = None,
     sandbox: Sandbox = None,
     workers: Workers = None,
-    max_variants: MaxVariants = None,
+    max_variants: Annotated[str | None, typer.Option(
+        help="Stop after so many scored or failed variants, or +100 for so many more.")] = None,
     max_time: MaxTime = None,
     target: Target = None,
     plateau: Plateau = None,
     model: Models = None,
     budget: Annotated[str | None, typer.Option(
         help="Stop before so many dollars: 5usd, or +5usd for so many more.")] = None,
-    max_tokens: MaxTokens = None,
-    max_calls: MaxCalls = None,
+    max_tokens: Annotated[str | None, typer.Option(
+        help="Stop before so many tokens, or +100000 for so many more.")] = None,
+    max_calls: Annotated[str | None, typer.Option(
+        help="Stop before so many model calls, or +100 for so many more.")] = None,
     price: Prices = None,
     json: Json = False,
 ) -> None:
@@ -147,10 +150,11 @@ def resume(
     from evolve.run import open_run
 
     folder = open_run(runs_folder(runs_dir), run)
-    if budget is not None and budget.startswith("+"):
-        budget = _raised(folder.settings.budget_usd, budget)
+    before = folder.settings
     changes = {key: value for key, value in _limits(
-        sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls, price).items()
+        sandbox, workers, _count("max-variants", max_variants, before.max_variants), max_time, model,
+        _raised(before.budget_usd, budget), _count("max-tokens", max_tokens, before.max_tokens),
+        _count("max-calls", max_calls, before.max_calls), price).items()
         if value not in (None, (), {})}
     changes |= {key: value for key, value in {"target": target, "plateau": plateau}.items()
                 if value is not None}
@@ -187,15 +191,33 @@ def replay(
         raise typer.Exit(1)
 
 
-def _raised(before: float | None, more: str) -> str:
-    """A budget of so many dollars more than before."""
+def _raised(before: float | None, budget: str | None) -> str | None:
+    """A budget, or so many dollars more than before."""
     from evolve.config import parse_dollars
     from evolve.errors import UsageError
 
+    if budget is None or not budget.startswith("+"):
+        return budget
     if before is None:
         raise UsageError("the run has no budget that could be raised",
                          "give a whole one: --budget 5usd")
-    return f"{before + parse_dollars(more[1:])}usd"
+    return f"{before + parse_dollars(budget[1:])}usd"
+
+
+def _count(flag: str, text: str | None, before: int | None) -> int | None:
+    """A number, or so many more than before."""
+    from evolve.errors import UsageError
+
+    if text is None:
+        return None
+    if not text.removeprefix("+").isdecimal():
+        raise UsageError(f"--{flag}: {text!r} is no number", f"write --{flag} 300, or +100 for more")
+    if not text.startswith("+"):
+        return int(text)
+    if before is None:
+        raise UsageError(f"the run has no --{flag} that could be raised",
+                         f"give a whole one: --{flag} 300")
+    return before + int(text[1:])
 
 
 def _limits(sandbox: str | None, workers: int | None, max_variants: int | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolve.cli.browse import Id, InRun, opened
-from evolve.cli.options import Json, RunName, RunsDir, Sandbox
+from evolve.cli.options import Json, MaybeRun, RunName, RunsDir, Sandbox, one_run
 
 if TYPE_CHECKING:
     from evolve.run import RunFolder
@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
 
 
 def tell(
-    run: RunName,
+    run: MaybeRun = None,
+    *,
     hint: Annotated[str, typer.Argument(help="What all prompts say from now on.")],
     runs_dir: RunsDir = None,
 ) -> None:
@@ -32,7 +33,7 @@ def tell(
 
     if not hint.strip() or len(hint) > 4000:
         raise UsageError("a hint has 1 to 4000 letters", "say it shorter")
-    with opened(runs_dir, run) as found:
+    with opened(runs_dir, one_run(run)) as found:
         Inbox(found.folder.inbox).leave("tell", text=hint.strip())
         _say_when(found.folder, "the hint")
         if not found.folder.settings.model:
@@ -61,7 +62,8 @@ def ban(
 
 
 def add(
-    run: RunName,
+    run: MaybeRun = None,
+    *,
     path: Annotated[Path, typer.Argument(help="A file in place of the entry, or a whole folder.")],
     runs_dir: RunsDir = None,
     parent: Annotated[str, typer.Option(help="What it was made from: id, 'best' or 'seed'.")] = "best",
@@ -75,7 +77,7 @@ def add(
 
     if not path.exists():
         raise UsageError(f"there is no file or folder {path}")
-    with opened(runs_dir, run) as found:
+    with opened(runs_dir, one_run(run)) as found:
         origin = found.proposal(parent)
         files = read_tree(path) if path.is_dir() else found.files(origin) | {
             found.task.entry: path.read_bytes()}
@@ -89,7 +91,8 @@ def add(
 
 
 def fork(
-    run: RunName,
+    run: RunName = "last",
+    *,
     origin: Annotated[str, typer.Option("--from", help="The variant to begin with: id or 'best'.")],
     name: Annotated[str | None, typer.Option(help="Name of the new run.", show_default="made up")
                     ] = None,

@@ -55,8 +55,8 @@ def import_(
     from evolve.view.console import err, out
 
     imported = import_task(source, output or Path(f"{source.resolve().name}-task"))
-    for line in imported.left_out:
-        err.print(f"left out: {line}", style="yellow", markup=False)
+    for line in imported.warnings:
+        err.print(f"warning: {line}", style="yellow", markup=False)
     folder = imported.task.folder
     out.print(f"{folder}/task.toml", markup=False)
     named = quote(str(folder))
@@ -152,6 +152,7 @@ def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
 
 def _show(task: Task, verdict: Verdict, printed: str) -> None:
     from evolve.opening import missing_package
+    from evolve.search.framing import unmeasured
     from evolve.view.console import err, number, out
     from evolve.view.lines import gap_to_best_known
 
@@ -171,5 +172,7 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
     if verdict.failed is not None and (advice := missing_package(verdict.failed)):
         err.print(advice, markup=False)
     if verdict.failed is None:
+        if advice := unmeasured(task, verdict.rows):
+            err.print(f"warning: {advice}", style="yellow", markup=False)
         gap = gap_to_best_known(task, verdict.score)
         out.print(f"score {number(verdict.score)}{gap}", style="bold", markup=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archive import Frame, Islands, Measure, measure_code
+from collections.abc import Sequence
+
+from archive import BUILT_IN, Evaluation, Frame, Islands, Measure, measure_code, measure_rows
 from evolve.config import Settings
 from evolve.search.mates import make_mates
 from evolve.search.mix import OperatorMix
@@ -34,3 +36,16 @@ def measures_of(task: Task) -> tuple[Measure, ...]:
         return declared
     return tuple(Measure(name, 0.0, ROOM * value) for name, value in
                  measure_code(task.seed).items())
+
+
+def unmeasured(task: Task, rows: Sequence[Evaluation]) -> str:
+    """What to say of axes that the scorer never returned on the seed; empty: there are none.
+
+    A variant without a measure has no place on the grid, so a mistyped name is a search without one.
+    """
+    returned = sorted(measure_rows(rows))
+    missing = [m.name for m in task.spec.measures if m.name not in {*BUILT_IN, *returned}]
+    if not missing:
+        return ""
+    return (f"{task.folder / 'task.toml'}: the scorer returned no metric {', '.join(missing)}, and "
+            f"what lacks a measure has no place on the grid; it returned: {', '.join(returned)}")

@@ -15,10 +15,10 @@ _LEFT_BEHIND = ("__pycache__", ".git", ".DS_Store", "*.pyc", "evolve-runs", "run
 
 @dataclass(frozen=True)
 class Imported:
-    """The new task, and what of the old one has no effect in it."""
+    """The new task, and what of the old one has no effect in it or needs a look."""
 
     task: Task
-    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def import_task(source: Path, target: Path) -> Imported:

@@ -40,6 +40,11 @@ def number(value: float | None) -> str:
     return "-" if value is None else repr(value)
 
 
+def of_limit(limit: float | None, form: str = "{:,}") -> str:
+    """What stands behind a figure that has a limit; empty: it has none."""
+    return "" if limit is None else f" of {form.format(limit)}"
+
+
 def paged(what: RenderableType, wanted: bool = True) -> None:
     """Print it; through a pager when a person looks at it and it is longer than the screen."""
     lines = len(out.render_lines(what, pad=False)) if wanted and out.is_terminal else 0

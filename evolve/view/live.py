@@ -10,12 +10,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from archive import Spend
+from evolve.config import Settings
 from evolve.events import Finished
 from evolve.launch import Outcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
-from evolve.view.console import err, number
+from evolve.view.console import err, number, of_limit
 from evolve.view.lines import closing_lines, gap_to_best_known
 from evolve.view.safe import one_line
 from evolve.view.stream import Streaming
@@ -81,26 +83,32 @@ class LiveView(Streaming):
         if self.progress is None or self._run is None or self._task is None:
             return Text("")
         table = Table.grid(padding=(0, 2))
-        for name, value in self._rows(self.progress, self._task):
+        for name, value in self._rows(self.progress, self._task, self._run.settings):
             table.add_row(Text(name, style="dim"), Text(value))
         title = Text(f"{self._run.name} · {self._task.spec.name}", style="bold")
         recent = Text("\n".join(self._recent), style="dim", no_wrap=True, overflow="ellipsis")
         return Group(title, table, recent, Text(self._message, style="yellow"))
 
-    def _rows(self, progress: Progress, task: Task) -> list[tuple[str, str]]:
+    def _rows(self, progress: Progress, task: Task, limits: Settings) -> list[tuple[str, str]]:
         seconds = max(time.monotonic() - self._began, 1e-9)
         rate = 60.0 * (progress.variants - self._begun_with) / seconds
         rows = [
             ("best", number(progress.best_score) + gap_to_best_known(task, progress.best_score)),
-            ("variants", f"{progress.variants} ({progress.failed} failed), {progress.rejected} "
-                         f"rejected, {progress.in_flight} in flight, {rate:.0f} a minute"),
-            ("improved", f"{time.monotonic() - self._improved:.0f} s ago"),
+            ("variants", f"{progress.variants}{of_limit(limits.max_variants)} ({progress.failed} "
+                         f"failed), {progress.rejected} rejected, {progress.in_flight} in flight, "
+                         f"{rate:.0f} a minute"),
+            ("time", f"{seconds:.0f} s{of_limit(limits.max_time_s, '{:g} s')}, improved "
+                     f"{time.monotonic() - self._improved:.0f} s ago"),
         ]
         if progress.spend.calls:
-            spend = progress.spend
-            rows.append(("spend", f"${spend.usd:.4f}, {spend.tokens:,} tokens, "
-                                  f"{spend.calls} calls"))
+            rows.append(("spend", spend_line(progress.spend, limits)))
         if self._causes:
             rows.append(("causes", ", ".join(f"{name} {count}" for name, count
                                              in self._causes.most_common(5))))
         return rows
+
+
+def spend_line(spend: Spend, limits: Settings) -> str:
+    """What calls have cost, against the budgets."""
+    return (f"${spend.usd:.4f}{of_limit(limits.budget_usd, '${:g}')}, {spend.tokens:,}"
+            f"{of_limit(limits.max_tokens)} tokens, {spend.calls:,}{of_limit(limits.max_calls)} calls")

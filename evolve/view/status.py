@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 from archive import State
-from evolve.view.console import number
+from evolve.view.console import number, of_limit
 from evolve.view.reading import OpenRun
 
+_FIGURES = ("max_variants", "max_time_s", "budget_usd", "max_tokens", "max_calls")
 RATE_OVER_S = 60.0
-_LIMITS = {"max_variants": " --max-variants N", "budget_usd": " --budget +5usd",
-           "max_tokens": " --max-tokens N", "max_calls": " --max-calls N",
+_LIMITS = {"max_variants": " --max-variants +100", "budget_usd": " --budget +5usd",
+           "max_tokens": " --max-tokens +100000", "max_calls": " --max-calls +100",
            "target": " --target SCORE", "plateau": " --plateau N"}  # by how the reason begins
 
 
@@ -35,6 +36,7 @@ def status_data(run: OpenRun) -> dict[str, Any]:
         "variants": counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0),
         "calls": spend.calls, "tokens": spend.tokens, "settled_usd": spend.settled_usd,
         "uncertain_usd": spend.uncertain_usd,
+        "limits": {name: getattr(run.folder.settings, name) for name in _FIGURES},
         "per_minute": run.archive.finished_since(now - RATE_OVER_S) * 60.0 / RATE_OVER_S,
         "last_event_s": None if at is None else max(0.0, now - at)}
 
@@ -50,17 +52,21 @@ def status_lines(data: dict[str, Any]) -> list[str]:
     state = data["state"] + (f" ({data['worker']})" if data["worker"] else "")
     if data["stopped"]:
         state += f": {data['stopped']}"
+    limits = data["limits"]
     in_flight = ", ".join(f"{count} {name}" for name, count in data["in_flight"].items()) or "nothing"
     lines = [
         f"{data['run']} on {data['task']}: {state}",
         f"best       {number(data['best'])} {data['best_id'] or ''}",
-        f"variants   {data['variants']} ({data['failed']} failed), {data['rejected']} rejected, "
+        f"variants   {data['variants']}{of_limit(limits['max_variants'])} "
+        f"({data['failed']} failed), {data['rejected']} rejected, "
         f"{data['per_minute']:.0f} in the last minute",
         f"in flight  {in_flight}",
     ]
     if data["calls"]:
-        lines.append(f"spend      ${data['usd']:.4f} (${data['uncertain_usd']:.4f} not settled), "
-                     f"{data['tokens']:,} tokens, {data['calls']} calls")
+        lines.append(f"spend      ${data['usd']:.4f}{of_limit(limits['budget_usd'], '${:g}')} "
+                     f"(${data['uncertain_usd']:.4f} not settled), "
+                     f"{data['tokens']:,}{of_limit(limits['max_tokens'])} tokens, "
+                     f"{data['calls']:,}{of_limit(limits['max_calls'])} calls")
     if data["waiting"]:
         lines.append(f"waiting    {data['waiting']}")
     if data["last_event_s"] is not None:

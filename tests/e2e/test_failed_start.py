@@ -50,6 +50,12 @@ def test_a_start_that_is_stopped_says_that_there_is_no_run(tmp_path: Path, steps
     assert not list((tmp_path / "runs").glob("*/run.toml"))
 
 
+def test_ctrl_c_in_the_middle_of_an_import_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = evolve("tree", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    assert (done.code, done.out, done.err) == (130, "", "")
+
+
 def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
     assert evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
                   cwd=tmp_path).code == 0
@@ -66,8 +72,8 @@ def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
 def test_the_way_on_names_the_limit_that_stopped_it(tmp_path: Path, steps_task: Path) -> None:
     done = evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
                   cwd=tmp_path)
-    assert done.err.rstrip().endswith("go on: evolve resume r --max-variants N")
-    assert evolve("status", "r", cwd=tmp_path).out.rstrip().endswith("resume r --max-variants N")
+    assert done.err.rstrip().endswith("go on: evolve resume r --max-variants +100")
+    assert evolve("status", "r", cwd=tmp_path).out.rstrip().endswith("resume r --max-variants +100")
     more = evolve("resume", "r", "--max-variants", 50, "--target", -1000, cwd=tmp_path)
     assert more.err.rstrip().endswith("go on: evolve resume r --target SCORE")
     more = evolve("resume", "r", "--target", 1e6, "--max-time", "0.001s", cwd=tmp_path)

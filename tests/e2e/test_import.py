@@ -20,7 +20,7 @@ def test_an_imported_task_is_ours_and_scores_the_same(tmp_path: Path) -> None:
             assert task.spec.peer is not None and task.peer is not None and task.warnings == ()
             assert dict(task.seed) == dict(before.seed) and task.spec.limits == before.spec.limits
             assert task.spec.description.strip() == before.spec.description
-            assert ("left out: " if before.warnings else "") in " ".join(done.err.split())
+            assert ("warning: " if before.warnings else "") in " ".join(done.err.split())
             row = judge(tmp_path / name)
             assert row.score == score_in_process(FOLDER / name), row
 

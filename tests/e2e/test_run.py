@@ -161,7 +161,8 @@ def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
         os.close(ours)
     assert process.returncode == 0
     text = shown.decode()
-    for words in ("variants", "in flight", "a minute", "improved", "stopped: max_variants", "gap"):
+    for words in ("variants", " of 120 (", "in flight", "a minute", "improved", "stopped: max_variants",
+                  "gap"):
         assert words in text
 
 
@@ -183,10 +184,18 @@ def test_a_run_is_seen_and_stopped_from_outside(tmp_path: Path, steps_task: Path
     assert json.loads(rest.splitlines()[-1])["stopped"] == "interrupted"
     after = evolve("status", "r", "--json", cwd=tmp_path).json()
     assert (after["state"], after["stopped"]) == ("stopped", "interrupted")
-    assert after["in_flight"] == {} and "go on" in evolve("status", cwd=tmp_path).out
+    assert after["in_flight"] == {} and after["limits"]["max_variants"] == 500
+    shown = evolve("status", cwd=tmp_path).out
+    assert "go on" in shown and f"{after['variants']} of 500 (" in shown
     assert evolve("stop", "r", cwd=tmp_path).code == 2
     done = evolve("resume", "r", "--max-variants", after["variants"] + 3, "--json", cwd=tmp_path)
     assert done.code == 0 and done.events()[-1]["variants"] == after["variants"] + 3
+    done = evolve("resume", "--max-variants", "+2", "--json", cwd=tmp_path)
+    assert done.code == 0 and done.events()[-1]["variants"] == after["variants"] + 5
+    for flag, said in (("--max-variants=many", "write --max-variants 300"),
+                       ("--max-calls=+5", "give a whole one"), ("--budget=+5usd", "a whole one")):
+        refused = evolve("resume", flag, cwd=tmp_path)
+        assert refused.code == 2 and said in refused.err
 
 
 @pytest.mark.docker

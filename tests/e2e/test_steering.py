@@ -90,10 +90,14 @@ def test_a_program_left_for_a_killed_run_is_scored_once(live: Live, tmp_path: Pa
     first = evolve("show", "seed", "--run", "r", "--json", cwd=tmp_path).json()
     files = evolve("checkout", first["id"], "seed", "--run", "r", cwd=tmp_path)
     assert files.code == 0
+    assert evolve("checkout", "seed", "-o", "again", cwd=tmp_path).code == 0
+    assert evolve("checkout", "seed", "nowhere", "-o", "again", cwd=tmp_path).code == 2
+    assert sorted(p.name for p in (tmp_path / "again").iterdir()) \
+        == sorted(p.name for p in (tmp_path / "seed").iterdir())
     (found,) = (tmp_path / "seed").glob("*.py")
     source.write_text(found.read_text().replace("scale = 1.5", "scale = 1.75"))
-    for _ in range(2):  # the second is a duplicate of the first
-        done = evolve("add", "r", source, "--parent", "seed", "--note", "by hand", cwd=tmp_path)
+    for run in (["r"], []):  # the second, of the last run, is a duplicate of the first
+        done = evolve("add", *run, source, "--parent", "seed", "--note", "by hand", cwd=tmp_path)
         assert done.code == 0 and "evolve resume r" in done.err
     inbox = tmp_path / "runs" / "r" / "inbox"
     kept = {path.name: path.read_bytes() for path in inbox.iterdir()}
@@ -118,7 +122,7 @@ def test_a_hint_stands_in_the_prompts_that_come_after_it(
     live = Live(tmp_path, "run", steps_task, "--sandbox", "bubblewrap", "--name", "r",
                 "--max-variants", "400", "--window", "0", "--model", server.model)
     live.after(2)
-    assert evolve("tell", "r", "Use the golden ratio", cwd=tmp_path).code == 0
+    assert evolve("tell", "Use the golden ratio", cwd=tmp_path).code == 0
     wait_for(lambda: steered(tmp_path / "runs" / "r"))
     live.after(8)
     assert evolve("stop", "r", cwd=tmp_path).code == 0
@@ -136,6 +140,8 @@ def test_what_can_not_be_done_says_why(live: Live, tmp_path: Path) -> None:
     for arguments, word in ((("ban", "seed", "--run", "r"), "the seed"),
                             (("ban", "nobody", "--run", "r"), "no proposal"),
                             (("add", "r", tmp_path / "none.py"), "no file"),
+                            (("checkout", "best", "--run", "r"), "evolve checkout best FOLDER"),
+                            (("tell", "r", "two", "words"), "quote what has spaces"),
                             (("tell", "r", " "), "1 to 4000")):
         done = evolve(*arguments, cwd=tmp_path)
         assert done.code == 2 and word in done.err, done
