@@ -65,9 +65,12 @@ def _inner(annotation: Any) -> type[BaseModel] | None:
 
 def _tables() -> Iterator[str]:
     for table in schema.metadata.sorted_tables:
-        yield f"- **{table.name}**: " + ", ".join(
-            f"`{column.name}`" + (f" ({next(iter(column.foreign_keys)).target_fullname})"
-                                  if column.foreign_keys else "") for column in table.columns)
+        yield from (f"### {table.name}", "", table.info["about"], "", "| column | what it is |",
+                    "| --- | --- |")
+        for column in table.columns:
+            keys = [f"-> `{key.target_fullname}`" for key in column.foreign_keys]
+            yield f"| `{column.name}` | {' '.join([*keys, column.doc or ''])} |"
+        yield ""
 
 
 def _default(field: FieldInfo) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,11 @@ from evolve.operators import OPERATORS
 from evolve.search import POLICIES
 from tests.cli import evolve
 from tests.conftest import ROOT
+from tests.made_runs import Made, make_run
 
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
-OF_OTHERS = {"--no-deps"}  # pip's
+OF_OTHERS = {"--no-deps", "--oneline"}  # pip's and git's
 _BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
 
@@ -41,6 +44,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_policy_and_operator_is_explained() -> None:
     text = (DOCS / "policies.md").read_text()
     assert [name for name in (*POLICIES, *OPERATORS) if f"`{name}`" not in text] == []
+
+
+def test_every_policy_has_its_formula() -> None:
+    """Controls aside, which have none."""
+    formulas = (DOCS / "policies.md").read_text().split("## Formulas")[1]
+    assert [name for name in POLICIES if f"| `{name}` |" not in formulas] == ["best_of_n", "random"]
 
 
 def test_every_command_that_is_named_is_there() -> None:
@@ -77,6 +86,22 @@ def test_the_scorer_of_a_speed_task_runs(tmp_path: Path) -> None:
 
 def test_who_has_no_key_is_told_first() -> None:
     assert "`evolve scripted-model`" in (DOCS / "models.md").read_text().split("| `--model`")[0]
+
+
+def test_the_examples_of_analysis_run(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "made", Made(40, seed=2))
+    text = (DOCS / "analysis.md").read_text()
+    program, = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0 and "were better than their parents" in done.stdout, done.stderr
+    queries = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    with closing(sqlite3.connect(tmp_path / "runs" / "made" / "archive.db")) as database:
+        found = [database.execute(query).fetchall() for query in queries]
+    assert len(found) == 3 and all(found)
+    best = evolve("best", "made", "--json", cwd=tmp_path).json()
+    assert found[1][-1][:2] == (0, best["id"]) and found[1][-1][-1] == best["score"]
+    assert found[1][0][2] == "seed"
 
 
 @pytest.fixture
