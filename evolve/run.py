@@ -76,7 +76,7 @@ class RunFolder:
         return task
 
     def task_changed(self, task: Task) -> bool:
-        """Whether the folder that `task`, the run's copy, was made of scores otherwise by now.
+        """Whether the folder that `task`, the run's copy, was made of is another task by now.
 
         One that is gone says nothing; one that can't be read as a task any more was changed.
         """
@@ -90,7 +90,8 @@ class RunFolder:
             return False
         except TaskError:
             return True
-        return now.evaluator_hash != self.evaluator_hash
+        return (now.evaluator_hash, now.seed, _prompts(now)) \
+            != (self.evaluator_hash, task.seed, _prompts(task))
 
     def facts(self) -> dict[str, Any]:
         """What run.toml says beside the settings."""
@@ -228,3 +229,8 @@ def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
             with contextlib.suppress(OSError):  # another run took it at this very moment
                 return path.rename(fresh)
     raise RunError(f"no free name found in {runs_dir}", "choose one: --name NAME")
+
+
+def _prompts(task: Task) -> dict[str, bytes]:
+    """Templates of its own."""
+    return {path.name: path.read_bytes() for path in (task.folder / "prompts").glob("*.j2")}

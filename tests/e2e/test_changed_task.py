@@ -18,6 +18,8 @@ EVALUATE = """
 def evaluate(candidate, case):
     return float(candidate.call("number"))
 """
+SEED = "def number():\n    return 2.5 + 1.25\n"
+TOML = 'name = "numbers"\ndescription = "A large number."\n'
 SAYS = "has changed since: this run keeps its own copy; a new run takes the new one"
 
 
@@ -26,9 +28,9 @@ def task(tmp_path: Path) -> Path:
     """A task, with a run `r` of it beside it."""
     folder = tmp_path / "task"
     (folder / "initial").mkdir(parents=True)
-    (folder / "initial" / "program.py").write_text("def number():\n    return 2.5 + 1.25\n")
+    (folder / "initial" / "program.py").write_text(SEED)
     (folder / "evaluate.py").write_text(EVALUATE)
-    (folder / "task.toml").write_text('name = "numbers"\ndescription = "A large number."\n')
+    (folder / "task.toml").write_text(TOML)
     done = evolve("run", "task", "--name", "r", "--max-variants", 2, "--sandbox", "bubblewrap",
                   cwd=tmp_path)
     assert done.code == 0, done.err
@@ -50,8 +52,17 @@ def test_resume_says_that_the_task_was_changed(task: Path) -> None:
     assert SAYS not in resume(task, 5).err
     (task / "task.toml").write_text("no TOML")
     assert SAYS in resume(task, 6).err
+    (task / "task.toml").write_text(TOML)
+    assert SAYS not in resume(task, 7).err
+    (task / "initial" / "program.py").write_text("def number():\n    return 7.0\n")
+    assert SAYS in resume(task, 8).err
+    (task / "initial" / "program.py").write_text(SEED)
+    (task / "prompts").mkdir()
+    assert SAYS not in resume(task, 9).err
+    (task / "prompts" / "diff.j2").write_text("Raise it.")
+    assert SAYS in resume(task, 10).err
     shutil.rmtree(task)
-    assert "has changed" not in resume(task, 7).err
+    assert "has changed" not in resume(task, 11).err
 
 
 def test_a_task_under_version_control_can_be_run(task: Path) -> None:
