@@ -47,19 +47,29 @@ from archive.records import (
 )
 from archive.snapshot import Frame, Snapshot
 from archive.source import fingerprint
-from archive.steering import PERSON, STEERED, Hint, Steering, hint_text, hints, messages_taken
+from archive.steering import (
+    PERSON,
+    STEERED,
+    Ban,
+    Hint,
+    Steering,
+    bans,
+    hint_text,
+    hints,
+    messages_taken,
+)
 from archive.store import Archive, StoredVector
 from archive.trials import Interval
 
 __all__ = [
     "BUILT_IN", "DROP", "EMBEDDING", "EPISODE", "EVALUATE", "JUDGE", "PERSON", "PROMOTE_AT",
     "QUANTILE", "SEED", "STEERED", "TOKENS", "Advance", "Archive", "ArchiveError", "ArchiveReader",
-    "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore", "Commit", "Contribution",
-    "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid", "GridStats", "GroupCommit", "Hint",
-    "Interval", "Island", "Islands", "Kept", "Learned", "Lineage", "Measure", "ModelUse", "Node",
-    "NotFound", "Note", "NoveltyIndex", "Outcome", "Paired", "Proposal", "Ranking", "Snapshot",
-    "Spend", "State", "Steering", "StorageFull", "StoredVector", "Variant", "Vector", "derive_id",
-    "drop_chance", "e_value", "embed", "fingerprint", "hint_text", "hints", "interval", "known_at",
-    "learned_of", "lower_quantile", "measure_code", "measure_rows", "messages_taken", "pack_vector",
-    "paired", "unit",
+    "Ban", "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore", "Commit",
+    "Contribution", "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid", "GridStats",
+    "GroupCommit", "Hint", "Interval", "Island", "Islands", "Kept", "Learned", "Lineage", "Measure",
+    "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome", "Paired", "Proposal",
+    "Ranking", "Snapshot", "Spend", "State", "Steering", "StorageFull", "StoredVector", "Variant",
+    "Vector", "bans", "derive_id", "drop_chance", "e_value", "embed", "fingerprint", "hint_text",
+    "hints", "interval", "known_at", "learned_of", "lower_quantile", "measure_code", "measure_rows",
+    "messages_taken", "pack_vector", "paired", "unit",
 ]

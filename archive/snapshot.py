@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,7 @@ from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from archive.ranking import Ranking
 from archive.reader import ArchiveReader
 from archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
-from archive.steering import hints
+from archive.steering import bans, hints
 from archive.trials import Trial, Trials
 
 _WHOLE = ""  # the only case where none is declared
@@ -92,12 +93,21 @@ class Snapshot:
         return snapshot
 
     def _replay(self, ended: Sequence[Proposal], archive: ArchiveReader) -> None:
-        """What ended, in the order in which it did: each row belongs to the decision it came from."""
+        """What ended, in the order in which it did: each row belongs to the decision it came from.
+
+        Who was banned counted until then.
+        """
+        banned = {name: ban.event for name, ban in bans(archive).items() if not ban.doubted}
+        due = deque(sorted(banned, key=banned.__getitem__))
         observations = archive.observations()
         measured = archive.measures() if self.frame.measures else {}
         later = {(p.parents[0], p.decision["case"], p.decision["attempt"])
                  for p in ended if p.operator == EVALUATE}
         for proposal in ended:
+            while due and banned[due[0]] < (proposal.finished_event or 0):
+                self.distrust(due.popleft())
+            if proposal.id in banned:
+                proposal = replace(proposal, quarantined=False)
             if proposal.operator == EVALUATE:
                 wanted = (proposal.decision["case"], proposal.decision["attempt"])
                 self.observe(proposal.parents[0], [
@@ -112,6 +122,8 @@ class Snapshot:
                 self.fail(proposal)
             else:
                 self.turn_away(proposal)
+        for name in due:
+            self.distrust(name)
         for packed in archive.vectors([proposal.id for proposal in self.proposals]):
             self.space.extend(packed)
 

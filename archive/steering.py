@@ -23,6 +23,14 @@ class Hint(NamedTuple):
     text: str
 
 
+class Ban(NamedTuple):
+    """A variant counts for nothing from an event on."""
+
+    event: int
+    text: str  # why, in the person's words
+    doubted: bool  # it did not count before, either
+
+
 class Steering:
     """Writes what a person said. Inside one job of the writer each method is one transaction."""
 
@@ -31,10 +39,11 @@ class Steering:
 
     def ban(self, message: str, variant: str, text: str) -> int:
         """The variant counts for nothing from now on; returns the event's id."""
+        of_it = proposals.c.id == variant
         with self._archive._writing() as connection:
-            connection.execute(update(proposals).where(proposals.c.id == variant)
-                               .values(quarantined=True))
-        return self._event(message, "ban", text, variant)
+            doubted = bool(connection.execute(select(proposals.c.quarantined).where(of_it)).scalar())
+            connection.execute(update(proposals).where(of_it).values(quarantined=True))
+        return self._event(message, "ban", text, variant, doubted=doubted)
 
     def tell(self, message: str, text: str) -> int:
         """A hint for all prompts from now on; returns the event's id."""
@@ -58,20 +67,21 @@ class Steering:
                                .values(state=State.REPLIED.value))
         return self._event(message, "add", text, proposal.id)
 
-    def _event(self, message: str, verb: str, text: str, proposal: str | None = None) -> int:
+    def _event(self, message: str, verb: str, text: str, proposal: str | None = None,
+               **more: Any) -> int:
         with self._archive._writing() as connection:
             return self._archive._event(connection, STEERED, proposal, {
-                "message": message, "verb": verb, "text": text})
+                "message": message, "verb": verb, "text": text} | more)
 
 
 def messages_taken(archive: ArchiveReader) -> set[str]:
     """The messages that the archive has already."""
-    return {str(data.get("message")) for _, data in _steered(archive)}
+    return {str(data.get("message")) for _, _, data in _steered(archive)}
 
 
 def hints(archive: ArchiveReader, until: int | None = None) -> list[Hint]:
     """Hints up to an event, or all, the oldest first."""
-    return [Hint(event, str(data["text"])) for event, data in _steered(archive)
+    return [Hint(event, str(data["text"])) for event, _, data in _steered(archive)
             if data.get("verb") == "tell" and (until is None or event <= until)]
 
 
@@ -80,6 +90,15 @@ def hint_text(archive: ArchiveReader, until: int) -> str:
     return "\n".join(f"- {hint.text}" for hint in hints(archive, until))
 
 
-def _steered(archive: ArchiveReader) -> list[tuple[int, dict[str, Any]]]:
-    query = select(events.c.id, events.c.data).where(events.c.kind == STEERED).order_by(events.c.id)
-    return [(row[0], json.loads(row[1])) for row in archive.rows(query)]
+def bans(archive: ArchiveReader) -> dict[str, Ban]:
+    """By variant; the first counts."""
+    return {proposal: Ban(event, str(data.get("text", "")), bool(data.get("doubted")))
+            for event, proposal, data in reversed(_steered(archive))
+            if data.get("verb") == "ban" and proposal is not None}
+
+
+def _steered(archive: ArchiveReader) -> list[tuple[int, str | None, dict[str, Any]]]:
+    """Event, variant and data of all that people said, the oldest first."""
+    query = select(events.c.id, events.c.proposal, events.c.data).where(
+        events.c.kind == STEERED).order_by(events.c.id)
+    return [(row[0], row[1], json.loads(row[2])) for row in archive.rows(query)]

@@ -12,6 +12,8 @@ import numpy as np
 from sqlalchemy import insert
 
 from archive import (
+    EMBEDDING,
+    JUDGE,
     TOKENS,
     Archive,
     CodeStore,
@@ -43,6 +45,7 @@ class Made:
     hostile: bool = False
     calls: bool = True
     islands: int = 2
+    rounds: bool = False  # embeddings, judges and notes, too
 
 
 def make_task(folder: Path, cases: int = 1, name: str = "numbers") -> Path:
@@ -127,6 +130,9 @@ class _Filling:
             self.latest.append(number)
         if made.calls and number:
             self._call(number)
+        if made.rounds:
+            self._call(number, EMBEDDING, {"input": f"program {number}"}, "[0.25, 0.5]")
+            self._call(number, JUDGE if number else 20, None, "They differ.")
 
     def _parents(self, number: int) -> list[int]:
         if not number:
@@ -186,13 +192,14 @@ class _Filling:
             feedback=f"feedback {extra}", log="", reason=None, message="", seconds=0.25, cpu_s=0.2,
             peak_memory_bytes=20_000_000, cost_usd=0.0, evaluator="e", created_at=BEGAN)
 
-    def _call(self, number: int) -> None:
+    def _call(self, number: int, round_: int = 0, request: dict[str, Any] | None = None,
+              reply: str = "") -> None:
         extra = HOSTILE if self.made.hostile else ""
-        request = {"messages": [{"role": "system", "content": "You improve programs."},
-                                {"role": "user", "content": f"Improve this. {extra}"}]}
+        request = request or {"messages": [{"role": "system", "content": "You improve programs."},
+                                           {"role": "user", "content": f"Improve this. {extra}"}]}
         self._put(
-            schema.calls, proposal=derive_id(self.made.seed, number), round=0, attempt=0,
+            schema.calls, proposal=derive_id(self.made.seed, number), round=round_, attempt=0,
             model=MODELS[number % 2], state="replied", request=pack_text(json.dumps(request)),
-            reply=pack_text(f"I change line {number}. {extra}"), reserved_tokens=500,
+            reply=pack_text(reply or f"I change line {number}. {extra}"), reserved_tokens=500,
             reserved_usd=0.01, finish_reason="stop", prompt_tokens=300, completion_tokens=80,
             cost_usd=0.002, error=None, sent_at=BEGAN, seconds=1.25)

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
-from archive import EPISODE, PERSON, Browser, CallState, Node
+from archive import PERSON, Browser, CallState, Node
 from evolve.errors import UsageError
 from evolve.view.reading import OpenRun
 
 FORMS = ("sft", "dpo")
+_ROUNDS = (0, 1)  # of calls that write a child: the first answer and its repair
 
 
 class Answered(NamedTuple):
@@ -72,7 +73,7 @@ def answered(run: OpenRun) -> Iterator[Answered]:
         if node.quarantined or node.operator == PERSON:
             continue
         calls = [c for c in run.archive.calls(node.id) if c.state is CallState.REPLIED and c.reply
-                 and c.round > EPISODE]
+                 and c.round in _ROUNDS]
         if calls:
             last = max(calls, key=lambda call: (call.round, call.id))
             yield Answered(node, json.loads(last.request)["messages"], last.reply or "",

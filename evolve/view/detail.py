@@ -12,17 +12,13 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from archive import Call, Kept, Proposal, State
+from archive import Call, Proposal
 from evolve.evaluation import SHARED
-from evolve.llm import place_of
 from evolve.view.console import number
 from evolve.view.lines import gap_to_best_known
 from evolve.view.reading import OpenRun
 from evolve.view.safe import one_line, visible
-
-_WHY_KEPT = {Kept.BEST: "kept: better than every variant before it",
-             Kept.IMPROVED: "kept: better than its parents",
-             Kept.KEPT: "kept: every scored variant is"}
+from evolve.view.why import what_for, why
 
 
 def render_detail(run: OpenRun, proposal: Proposal) -> Group:
@@ -51,8 +47,6 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
     yield f"parents {', '.join(proposal.parents) or 'none: the seed'}"
     if proposal.note:
         yield f"did: {proposal.note}"
-    if proposal.state in (State.FAILED, State.REJECTED):
-        yield f"{proposal.state}: {proposal.reason}: {proposal.message}"
     if variant.score is not None:
         gap = gap_to_best_known(run.task, variant.score)
         yield f"score {number(variant.score)}{gap}"
@@ -62,33 +56,20 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
               f"{variant.children} children, ${variant.cost_usd:.4f}"
     if proposal.id in run.signs:
         yield f"signs: {one_line(run.signs[proposal.id], 300)} (evolve audit)"
-    if proposal.quarantined:
-        yield "quarantined: above the proved bound of the task, so the scorer is at fault"
-    elif proposal.kept is not None:
-        yield _WHY_KEPT[proposal.kept]
+    yield why(run, proposal)
 
 
 def _call(call: Call) -> list[RenderableType]:
-    round_ = what_for(call)
-    title = (f"{round_} to {call.model}: {call.state}, {call.prompt_tokens} + "
+    title = (f"{what_for(call)} to {call.model}: {call.state}, {call.prompt_tokens} + "
              f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s")
     parts: list[RenderableType] = [Rule(), Text(title, style="bold")]
-    for message in json.loads(call.request)["messages"]:
+    for message in json.loads(call.request).get("messages", ()):  # an embedding has none
         parts += [Text(f"[{message['role']}]", style="bold"), Text(visible(message["content"]))]
     if call.reply is not None:
         parts += [Text("[reply]", style="bold"), Text(visible(call.reply))]
     if call.error:
         parts.append(Text(f"error: {visible(call.error)}", style="red"))
     return parts
-
-
-def what_for(call: Call) -> str:
-    """A call's purpose in a word or two."""
-    place = place_of(call)
-    if place is not None:
-        purpose, attempt, step = place
-        return f"{purpose}{f', attempt {attempt}' if attempt else ''}, step {step}: call"
-    return "repair" if call.round else "call"
 
 
 def render_patch(patch: str) -> RenderableType:

@@ -51,7 +51,7 @@ class OpenRun:
 
     def forget(self) -> None:
         """What was read of a live run may be old: read it again."""
-        for name in ("variants", "count", "ranked", "_leader"):
+        for name in ("variants", "count", "ranked", "_leader", "signs", "shares_evaluator"):
             self.__dict__.pop(name, None)
         self._first = []
 
@@ -73,8 +73,12 @@ class OpenRun:
         """Agents that a person should look at, as was noticed while the run went on."""
         if self.task.spec.agent is None:
             return {}
-        found = self.archive.events_between(0, AT_ONCE, [SIGNS])
-        return {str(event.data["variant"]): str(event.data["signs"]) for event in found}
+        found: dict[str, str] = {}
+        after = 0
+        while events := self.archive.events_between(after, AT_ONCE, [SIGNS]):
+            after = events[-1].id
+            found |= {str(event.data["variant"]): str(event.data["signs"]) for event in events}
+        return found
 
     @cached_property
     def variants(self) -> list[Variant]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -74,6 +75,20 @@ def test_pairs_for_training(runs: Path, tmp_path: Path) -> None:
         assert pair["gain"] > 0 and pair["id"] != pair["rejected_id"]
         assert pair["rejected_gain"] is None or pair["gain"] > pair["rejected_gain"]
     assert evolve("export", "made", "--runs-dir", runs, "--training", "x").code == 2
+
+
+def test_calls_that_write_no_child_are_shown_and_no_training(tmp_path: Path) -> None:
+    """Embeddings, judges and notes."""
+    make_run(tmp_path / "runs", "made", Made(40, seed=2, rounds=True))
+    make_run(tmp_path / "runs", "plain", Made(40, seed=2))
+    for form in ("sft", "dpo"):
+        found, plain = (evolve("export", name, "--training", form, cwd=tmp_path)
+                        for name in ("made", "plain"))
+        assert found.code == 0 and found.out == plain.out and found.out
+    child = evolve("tree", "made", "--json", cwd=tmp_path).json()[-1]["id"]
+    for which, words in (("seed", ["embedding", "notes"]), (child, ["call", "embedding", "judge"])):
+        shown = evolve("show", which, "--run", "made", cwd=tmp_path).out
+        assert sorted(re.findall(r"^(\w+) to \S+: replied", shown, re.MULTILINE)) == words
 
 
 def test_a_report(runs: Path, tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def test_a_ban_takes_effect_and_survives_a_kill(live: Live, tmp_path: Path) -> N
     live.kill()
     shown = evolve("show", best, "--run", "r", "--json", cwd=tmp_path).json()
     assert shown["quarantined"]
+    told = evolve("show", best, "--run", "r", cwd=tmp_path).out
+    assert "banned by a person, so it counts for nothing: it cheats" in told
     assert evolve("best", "r", "--json", cwd=tmp_path).json()["id"] != best
     count = len(evolve("tree", "r", "--json", cwd=tmp_path).json())
     resumed = evolve("resume", "r", "--max-variants", count + 6, "--json", cwd=tmp_path)

@@ -24,6 +24,7 @@ from archive import (
     Proposal,
     Snapshot,
     State,
+    Steering,
     StoredVector,
     derive_id,
     known_at,
@@ -39,7 +40,7 @@ SCORES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 
 class Step(NamedTuple):
     """One decision and its end: s scored, f failed, r rejected, p pending, e evaluated again,
-    w pending evaluation, x an evaluation that failed."""
+    w pending evaluation, x an evaluation that failed, b a variant is banned."""
 
     fate: str
     draw: int
@@ -49,7 +50,7 @@ class Step(NamedTuple):
     quarantined: bool
 
 
-STEPS = st.lists(st.builds(Step, st.sampled_from("sssssfrpeeewx"), st.integers(0, 10**6),
+STEPS = st.lists(st.builds(Step, st.sampled_from("sssssfrpeeewxb"), st.integers(0, 10**6),
                            st.tuples(SCORES, SCORES), st.floats(0, 12), st.integers(0, 2),
                            st.sampled_from([False, False, False, True])), max_size=40)
 FRAMES = st.builds(Frame, st.just(CASES), st.sampled_from([1, 3]), st.just(100),
@@ -69,6 +70,11 @@ class World:
 
     def make(self, step: Step) -> None:
         live, store = self.live, self.store
+        if step.fate == "b":
+            banned = live.proposals[step.draw % len(live)].id
+            live.distrust(banned)
+            Steering(store).ban("", banned, "")
+            return
         parents = (live.proposals[step.draw % len(live)].id,) if len(live) else ()
         made = Proposal(derive_id(1, self.number), self.number, State.PLANNED, "syntactic", parents,
                         0, 1.0, island=step.island)

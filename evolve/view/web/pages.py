@@ -13,11 +13,11 @@ from archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
 from archive.trials import Interval, student, wilson
 from evolve.safety.audit import Audited, audit_run
 from evolve.view.changes import Change, Line, changes
-from evolve.view.detail import what_for
 from evolve.view.reading import OpenRun
 from evolve.view.status import status_data
 from evolve.view.web.colours import coloured_lines, plain_lines
 from evolve.view.web.relatives import Asked, Relatives
+from evolve.view.why import what_for, why
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
 MOST_FLAGS = 200
@@ -110,7 +110,7 @@ def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> P
             "calls": [_call(call) for call in run.archive.calls(proposal.id)],
             "diff": file_changes(before, after) if proposal.parents and after else [],
             "files": {path: _lines_of(path, content) for path, content in sorted(after.items())},
-            "path": lineage_of(kin, proposal.id), "why": _why(proposal), "parent": parent}
+            "path": lineage_of(kin, proposal.id), "why": why(run, proposal), "parent": parent}
 
 
 def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
@@ -183,8 +183,7 @@ def audited(run: OpenRun) -> list[Audited]:
     if run.task.spec.kind == "agent":
         return audit_run(run.archive, run.code)[:MOST_FLAGS]
     doubtful = [p for p in run.archive.proposals([State.SCORED]) if p.quarantined][:MOST_FLAGS]
-    return [Audited(p.id, "quarantined", "variant", "it passed a proved bound, or was banned", ())
-            for p in doubtful]
+    return [Audited(p.id, "quarantined", "variant", why(run, p), ()) for p in doubtful]
 
 
 class Clade(NamedTuple):
@@ -251,19 +250,6 @@ def _call(call: Call) -> dict[str, Any]:
     except (ValueError, AttributeError):
         messages = []
     return {"call": call, "messages": messages, "what": what_for(call)}
-
-
-def _why(proposal: Proposal) -> str:
-    if proposal.quarantined:
-        return "Quarantined, so it counts for nothing: above a proved bound, or banned by a person."
-    if proposal.state in (State.FAILED, State.REJECTED):
-        return f"Not kept: {proposal.reason}. {proposal.message}"
-    if proposal.kept is None:
-        return "Not finished."
-    return {"best": "Kept: better than every variant before it.",
-            "improved": "Kept: better than its parents.",
-            "kept": "Kept: every scored variant is; it is not better than its parents."
-            }[proposal.kept.value]
 
 
 def find(run: OpenRun, which: str) -> Proposal:
