@@ -48,6 +48,7 @@ from archive.records import (
 from archive.snapshot import Frame, Snapshot
 from archive.source import fingerprint
 from archive.steering import (
+    OF_PROMOTION,
     PERSON,
     STEERED,
     Ban,
@@ -62,10 +63,10 @@ from archive.store import Archive, StoredVector
 from archive.trials import Interval
 
 __all__ = [
-    "BUILT_IN", "DROP", "EMBEDDING", "EPISODE", "EVALUATE", "JUDGE", "PERSON", "PROMOTE_AT",
-    "QUANTILE", "SEED", "STEERED", "TOKENS", "Advance", "Archive", "ArchiveError", "ArchiveReader",
-    "Ban", "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore", "Commit",
-    "Contribution", "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid", "GridStats",
+    "BUILT_IN", "DROP", "EMBEDDING", "EPISODE", "EVALUATE", "JUDGE", "OF_PROMOTION", "PERSON",
+    "PROMOTE_AT", "QUANTILE", "SEED", "STEERED", "TOKENS", "Advance", "Archive", "ArchiveError",
+    "ArchiveReader", "Ban", "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore",
+    "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid", "GridStats",
     "GroupCommit", "Hint", "Interval", "Island", "Islands", "Kept", "Learned", "Lineage", "Measure",
     "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome", "Paired", "Proposal",
     "Ranking", "Snapshot", "Spend", "State", "Steering", "StorageFull", "StoredVector", "Variant",

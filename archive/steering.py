@@ -13,6 +13,7 @@ from archive.schema import calls, events, proposals
 from archive.store import Archive
 
 STEERED = "steered"  # the kind of event
+OF_PROMOTION = "promotion:"  # how the message of a ban begins that no person has written
 PERSON = "person"  # the operator of a program that a person gave, and who answered for it
 
 
@@ -27,8 +28,9 @@ class Ban(NamedTuple):
     """A variant counts for nothing from an event on."""
 
     event: int
-    text: str  # why, in the person's words
+    text: str  # why
     doubted: bool  # it did not count before, either
+    by_person: bool  # else flags of a promotion
 
 
 class Steering:
@@ -92,7 +94,8 @@ def hint_text(archive: ArchiveReader, until: int) -> str:
 
 def bans(archive: ArchiveReader) -> dict[str, Ban]:
     """By variant; the first counts."""
-    return {proposal: Ban(event, str(data.get("text", "")), bool(data.get("doubted")))
+    return {proposal: Ban(event, str(data.get("text", "")), bool(data.get("doubted")),
+                          not str(data.get("message", "")).startswith(OF_PROMOTION))
             for event, proposal, data in reversed(_steered(archive))
             if data.get("verb") == "ban" and proposal is not None}
 

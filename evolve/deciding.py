@@ -12,7 +12,7 @@ from archive import EVALUATE, Proposal, Snapshot, State, derive_id
 from evolve.llm import SHARED, Shared
 from evolve.order import SETTLED
 from evolve.plugins import blamed, broken
-from evolve.search import Decision, Evaluate, Expand, Policy, Skip, Stop, evidence_of
+from evolve.search import Decision, Evaluate, Expand, Policy, Racing, Skip, Stop, evidence_of
 
 
 class Decider(Protocol):
@@ -47,16 +47,17 @@ class PolicyDecider:
         """Raises `RunError` for what can't be carried out: a policy may be anyone's."""
         if isinstance(decision, Stop):
             return
+        chosen = self.policy.policy if isinstance(self.policy, Racing) else self.policy
         if not isinstance(decision, Expand | Evaluate):
-            raise broken("policy", self.policy, f"decided {decision!r}",
+            raise broken("policy", chosen, f"decided {decision!r}",
                          "decide() returns Expand, Evaluate or Stop")
         if isinstance(decision, Expand) and decision.operator not in self.policy.operators.parents:
-            raise broken("policy", self.policy, f"chose the operator {decision.operator!r}",
+            raise broken("policy", chosen, f"chose the operator {decision.operator!r}",
                          "self.operators.draw(...) gives one of the run's")
         named = decision.parents if isinstance(decision, Expand) else (decision.variant,)
         for variant in named:
             if variant not in snapshot:
-                raise broken("policy", self.policy, f"chose the variant {variant!r}",
+                raise broken("policy", chosen, f"chose the variant {variant!r}",
                              "take ids from the snapshot: snapshot.proposals")
 
 

@@ -14,7 +14,7 @@ from evolve.errors import EvolveError, RunError
 from evolve.evaluation import Evaluator, Verdict
 from evolve.events import SIGNS
 from evolve.interrupt import Interrupt
-from evolve.llm import OutOfBudget
+from evolve.llm import Interrupted, OutOfBudget
 from evolve.operators import Rejected
 from evolve.order import ByNumber, Order
 from evolve.pace import SMOOTHING, Pace
@@ -246,6 +246,8 @@ class Engine:
         """What the budget does not allow is not repaired; the verdict stands."""
         try:
             return await self.proposer.repair(proposal, verdict)
+        except Interrupted:
+            raise  # it is repaired when the run goes on
         except OutOfBudget as error:
             self._halt = str(error)
             return None

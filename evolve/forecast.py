@@ -25,13 +25,14 @@ Messages = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Forecast:
-    """The first question to a model, and bounds: every reply as long as it may be."""
+    """The first question to a model, and what it costs where every reply is as long as it may be."""
 
     operator: str
     messages: Messages
     prompt_tokens: int
-    call_usd: float  # at most, for the dearest model
-    run_usd: float | None  # at most, without repairs; None when nothing ends the run but a budget
+    call_usd: float  # at most: the longest prompt, to the dearest model
+    about_usd: float | None  # for `max_variants` calls like this one; None: agents ask as they like
+    run_usd: float | None  # at most: the budget; None where there is none
 
     @property
     def text(self) -> str:
@@ -104,19 +105,21 @@ async def dry_run(task: Task, resolved: Resolved, note: Callable[[str], None]) -
     if listening.asked is None:
         raise UsageError("the run ended before it asked a model", "look at its operators and limits")
     proposal, messages = listening.asked
-    return _forecast(resolved.settings, proposal.operator, messages)
+    return _forecast(task, resolved.settings, proposal.operator, messages)
 
 
-def _forecast(settings: Settings, operator: str, messages: Messages) -> Forecast:
+def _forecast(task: Task, settings: Settings, operator: str, messages: Messages) -> Forecast:
     prompt = counter_for(settings.model)("\n".join(m["content"] for m in messages))
     names = [parse_model(text) for text in settings.model]
     prices = [price_of(name, settings.price, settings.price_per_second) for name in names]
-    call = max(price.bound(prompt, settings.reply_tokens, settings.call_timeout_s)
-               for price in prices)
-    most = settings.max_variants
-    bounds: list[float] = [call * most] if most is not None else []
-    bounds += [settings.budget_usd] if settings.budget_usd is not None else []
-    return Forecast(operator, messages, prompt, call, min(bounds, default=None))
+
+    def dearest(tokens: int) -> float:
+        return max(price.bound(tokens, settings.reply_tokens, settings.call_timeout_s)
+                   for price in prices)
+
+    most = None if task.spec.agent is not None else settings.max_variants
+    return Forecast(operator, messages, prompt, dearest(max(prompt, settings.prompt_tokens)),
+                    None if most is None else most * dearest(prompt), settings.budget_usd)
 
 
 def as_data(forecast: Forecast) -> dict[str, Any]:

@@ -57,20 +57,27 @@ class Inbox:
             names = sorted(name for name in os.listdir(self.path) if name.endswith(".json"))
         except FileNotFoundError:
             return []
-        return [message for name in names if (message := self._read(self.path / name)) is not None]
+        return [message for name in names if (message := _read(self.path / name)) is not None]
 
     def remove(self, message: Message) -> None:
         """The archive has it."""
         (self.path / f"{message.id}.json").unlink(missing_ok=True)
 
-    def _read(self, path: Path) -> Message | None:
-        try:
-            if path.stat().st_size > MOST_BYTES:
-                raise ValueError("too long")
-            found = json.loads(path.read_text(encoding="utf-8"))
-            return Message(path.stem, str(found["verb"]), dict(found["data"]))
-        except (ValueError, KeyError, TypeError):
-            path.rename(path.with_suffix(".bad"))
-            return None
-        except FileNotFoundError:
-            return None
+
+def _read(path: Path) -> Message | None:
+    try:
+        return _parse(path)
+    except OSError:  # gone meanwhile, or not ours to read
+        return None
+
+
+def _parse(path: Path) -> Message | None:
+    """Puts aside what is no message. Raises `OSError`."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError("too long")
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Message(path.stem, str(found["verb"]), dict(found["data"]))
+    except (ValueError, KeyError, TypeError):
+        path.rename(path.with_suffix(".bad"))
+        return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from archive import JUDGE, PERSON, Evaluation, Proposal, State, hint_text
 from evolve.evaluation import Verdict
-from evolve.llm import SHARED, ModelError, ModelFault, OutOfBudget, StepAsker, as_text
+from evolve.llm import SHARED, Interrupted, ModelError, ModelFault, OutOfBudget, StepAsker, as_text
 from evolve.operators import (
     Ask,
     Attempt,
@@ -177,6 +177,8 @@ class Proposer:
                     {"role": "user", "content": question}]
         try:
             answer = await self._asker.ask(proposal, JUDGE - round_, messages, self._gate.judge)
+        except Interrupted:
+            raise  # no answer is no judgement
         except (OutOfBudget, ModelError):
             return False
         return "DIFFERENT" in answer.text.upper() and "SAME" not in answer.text.upper()

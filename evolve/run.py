@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import socket
 import tempfile
 import tomllib
@@ -24,7 +23,7 @@ import tomli_w
 from evolve import __version__
 from evolve.config import Settings, build_settings
 from evolve.errors import RunError, RunLocked, TaskError, UsageError, did_you_mean
-from evolve.tasks import CASES, NOT_COPIED, Task, load_task, with_cases
+from evolve.tasks import CASES, Task, copy_task_files, load_task, with_cases
 
 _FRESH_NAMES = 100
 
@@ -140,8 +139,7 @@ def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
         with tempfile.TemporaryDirectory(prefix=".new-", dir=runs_dir) as staging:
             path = Path(staging) / "run"
             (path / "logs").mkdir(parents=True)
-            shutil.copytree(task.folder, path / "task",
-                            ignore=shutil.ignore_patterns(*NOT_COPIED))
+            copy_task_files(task.folder, path / "task")
             _complete_task(path / "task", task)
             (path / "lock").touch()
             run = RunFolder(path, task.spec.name, settings, task.evaluator_hash, replay_of,

@@ -18,7 +18,7 @@ class Trip(NamedTuple):
     words: str
 
 
-_CODE = re.compile(r"^(`{3,})\n?(?:bash|sh|edit|python3?|py)\b[^\n]*\n(.*?)(?:^\1|\Z)",
+_CODE = re.compile(r"^(`{3,})\n?(?:bash|sh|edit|python3?|py|[\w./-]+\.\w+)\b[^\n]*\n(.*?)(?:^\1|\Z)",
                    re.MULTILINE | re.DOTALL)
 _WORDS = 120  # of a sign that are kept
 _SIGNS = {

@@ -80,7 +80,7 @@ def run(
         "--operator", help="NAME or NAME=WEIGHT; repeatable.",
         show_default="diff=.6 rewrite=.4 with a model, else syntactic=.7 recombine=.3")] = None,
     dry_run: Annotated[bool, typer.Option(
-        "--dry-run", help="Show the first prompt and the most that the run can cost; ask nobody.")
+        "--dry-run", help="Show the first prompt and what the run may cost; ask nobody.")
         ] = False,
     json: Json = False,
 ) -> None:
@@ -118,10 +118,13 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
         typer.echo(json_module.dumps(forecast.as_data(found)))
         return
     out.print(found.text, markup=False, highlight=False)
-    run = "no bound: nothing ends it but Ctrl-C" if found.run_usd is None else (
-        f"at most ${found.run_usd:.4f}, repairs aside")
+    about = "" if found.about_usd is None else (
+        f"; so many variants are about ${found.about_usd:.4f} (later prompts hold more; repairs, "
+        "rejected children, notes and judges come on top)")
+    most = "nothing bounds the run: give it a --budget" if found.run_usd is None else (
+        f"the run stops before ${found.run_usd:g}")
     err.print(f"\n{found.operator}: {found.prompt_tokens:,} tokens; a call costs at most "
-              f"${found.call_usd:.6f}, the run {run}", markup=False)
+              f"${found.call_usd:.6f}{about}; {most}", markup=False)
 
 
 def resume(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from archive import Evaluation
-from evolve.tasks import Task
+from evolve.tasks import Task, task_files
 from sandbox import Session
 from sandbox.inside import wire
 
@@ -63,14 +63,11 @@ def _code() -> dict[str, bytes]:
 
 
 def _folder(task: Task) -> dict[str, bytes]:
-    """The task's files; those of other runs and tools are left out."""
+    """The task's files, but those too large."""
     found: dict[str, bytes] = {}
-    for path in sorted(task.folder.rglob("*")):
-        inner = path.relative_to(task.folder)
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_FILE:
-            continue
-        if not any(part.startswith(".") or part == "__pycache__" for part in inner.parts):
-            found[f"{_TASK}/{inner.as_posix()}"] = path.read_bytes()
+    for inner in task_files(task.folder):
+        if (task.folder / inner).stat().st_size <= _MAX_FILE:
+            found[f"{_TASK}/{inner.as_posix()}"] = (task.folder / inner).read_bytes()
     return found
 
 

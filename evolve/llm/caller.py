@@ -16,9 +16,9 @@ from archive import EMBEDDING, EPISODE, Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
 from evolve.llm.client import GRACE_S, Ask, Client, Completion, Messages
-from evolve.llm.embedding import INSIDE, pack_numbers, unpack_numbers
+from evolve.llm.embedding import pack_numbers, unpack_numbers
 from evolve.llm.faults import ModelError, ModelFault
-from evolve.llm.names import ModelName, parse_model
+from evolve.llm.names import ModelName, asked_models, parse_model
 from evolve.llm.prices import Price, price_of
 from evolve.llm.rate import Rate
 from evolve.llm.samples import SHARED, Shared, shares
@@ -34,6 +34,10 @@ _T = TypeVar("_T")
 
 class OutOfBudget(Exception):
     """The next call does not fit into the budget; it was not made."""
+
+
+class Interrupted(OutOfBudget):
+    """The run was asked to stop before this call left: it is made when the run goes on."""
 
 
 class Overrun(RunError):
@@ -76,7 +80,7 @@ class Caller:
         asked = [parse_model(text) for text in asked_models(settings)]
         self._prices = {name: price_of(name, settings.price, settings.price_per_second)
                         for name in asked}
-        self._rates = {name: Rate(_limit_of(name, settings)) for name in asked}
+        self._rates = {name: Rate(_limit_of(name, settings), sleep=self._wait) for name in asked}
         self._client = Client(settings.call_timeout_s, addresses or {})
         self._shared: dict[int, asyncio.Task[object]] = {}  # requests for several, by the first number
         self._free = asyncio.Semaphore(settings.model_calls)
@@ -225,6 +229,12 @@ class Caller:
         while (left := over - time.monotonic()) > 0 and not self._stopping():
             await asyncio.sleep(min(left, TICK_S))
 
+    async def _wait(self, seconds: float) -> None:
+        """For one's turn. Raises `Interrupted`: nobody pays for a call that need not leave any more."""
+        await self._sleep(seconds)
+        if self._stopping():
+            raise Interrupted("interrupted")
+
     async def _once(self, name: ModelName, asking: Sequence[Proposal], round_: int, attempt: int,
                     messages: Messages) -> list[Answer]:
         first = asking[0]
@@ -322,14 +332,6 @@ class Caller:
         async with self._settled:
             self._out -= 1
             self._settled.notify_all()
-
-
-def asked_models(settings: Settings) -> list[str]:
-    """Every model that a run may send something to."""
-    vectors = settings.embedding
-    remote = [vectors] if vectors and not vectors.startswith(INSIDE) else []
-    judge = [settings.novelty_judge] if settings.novelty_judge else []
-    return [*dict.fromkeys([*settings.model, *judge, *remote])]
 
 
 def derive_seed(proposal: str, purpose: str) -> int:

@@ -58,7 +58,7 @@ class CompatibleServer:
         body = {"model": name.model.removeprefix(PROVIDER), **request}
         try:
             async with self._session.post(f"{self._base}/{path}", json=body) as response:
-                text = await response.text()
+                text = await response.text(errors="replace")
         except aiohttp.ClientError as error:
             fault = ModelFault.TRY_AGAIN if turned_away(error) else ModelFault.UNKNOWN
             raise endpoint_down(fault, plain_text(name, self._nobody(error) or error)) from None

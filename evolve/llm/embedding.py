@@ -11,8 +11,8 @@ import numpy as np
 
 from archive import TOKENS, Proposal, Vector, embed, unit
 from evolve.errors import ConfigError, PrerequisiteError
+from evolve.llm.names import INSIDE
 
-INSIDE = "transformer:"  # before the name or the folder of a sentence transformer
 MOST_CHARS = 24_000  # of a program; models of vectors read no more
 SMALL_BYTES = 64 * 1024  # what the loop may read by itself
 

@@ -16,30 +16,35 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 TICK_S, STOP_S = 0.3, 20.0
 
 
-def in_use(lock: Path) -> bool:
-    """True while somebody holds the shared lock."""
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+def nobody_holds(file: IO[str]) -> bool:
+    """True when nobody holds the shared lock; then it is ours, and who comes waits for it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def keep(lock: Path, linger_s: float, command: list[str]) -> int:
-    """Run the command until it ends or nobody uses it any more; its exit code."""
-    with subprocess.Popen(command, start_new_session=True) as server:
+    """Run the command until it ends or nobody uses it any more; its exit code.
+
+    The lock is kept while the server is stopped: nobody new finds one that is about to end.
+    """
+    with lock.open("a") as file, subprocess.Popen(command, start_new_session=True) as server:
         asked = _ask_to_stop_on_signals()
         used = time.monotonic()
         while server.poll() is None:
-            now = time.monotonic()
-            used = now if in_use(lock) else used
-            if asked or now - used > linger_s:
+            free = nobody_holds(file)
+            used = used if free else time.monotonic()
+            if asked or time.monotonic() - used > linger_s:
                 return _stop(server)
+            if free:
+                fcntl.flock(file, fcntl.LOCK_UN)
             time.sleep(TICK_S)
         return server.returncode
 

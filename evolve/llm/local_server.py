@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import shlex
 import socket
 import subprocess
@@ -25,8 +24,9 @@ from pathlib import Path
 from evolve.config import Settings
 from evolve.errors import PrerequisiteError
 from evolve.llm import keeper
-from evolve.llm.names import LOCAL, ModelName, parse_model
+from evolve.llm.names import LOCAL, ModelName, asked_models, parse_model
 from evolve.llm.server_faults import explain_end
+from sandbox.rootfs import cache_folder
 
 LINGER_S = 5.0
 _TICK_S, _TELL_S = 0.5, 10.0
@@ -45,8 +45,7 @@ class Served:
 @asynccontextmanager
 async def local_models(settings: Settings, note: Note) -> AsyncIterator[Mapping[str, str]]:
     """Start or find a server for every `vllm:` model; model -> address. Raises `PrerequisiteError`."""
-    models = [*settings.model, *([settings.embedding] if settings.embedding else [])]
-    names = [parse_model(model) for model in models if model.startswith(LOCAL)]
+    names = [parse_model(model) for model in asked_models(settings) if model.startswith(LOCAL)]
     addresses: dict[str, str] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name in names:
@@ -81,7 +80,7 @@ class Place:
         """One for each model and way of serving it."""
         key = json.dumps([model, settings.vllm_command, settings.vllm_options,
                           settings.vllm_gpu_memory])
-        folder = _cache() / "vllm" / hashlib.sha256(key.encode()).hexdigest()[:16]
+        folder = cache_folder() / "vllm" / hashlib.sha256(key.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder)
 
@@ -184,7 +183,3 @@ def _healthy(address: str) -> bool:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("EVOLVE_CACHE_DIR") or Path.home() / ".cache" / "evolve")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from evolve.config import Settings
 from evolve.errors import ConfigError
 
 LOCAL = "vllm:"
+INSIDE = "transformer:"  # before the name or the folder of a sentence transformer
 _ADDRESS = re.compile(r"@(?=[^@]*[:/]|localhost)[^@]+$")  # and not the version in provider/name@001
 SELF_HOSTED = ("hosted_vllm/", "ollama/", "ollama_chat/", "llamafile/", "lm_studio/")
 
@@ -48,3 +50,11 @@ def parse_model(text: str) -> ModelName:
         raise ConfigError(f"{text!r}: the address of the model does not begin with http:// or https://",
                           f"for example {model[:found.start()]}@http://{found[0][1:]}")
     return ModelName(model, f"http{base}" if base else None)
+
+
+def asked_models(settings: Settings) -> list[str]:
+    """Every model that a run may send something to."""
+    vectors = settings.embedding
+    remote = [vectors] if vectors and not vectors.startswith(INSIDE) else []
+    judge = [settings.novelty_judge] if settings.novelty_judge else []
+    return [*dict.fromkeys([*settings.model, *judge, *remote])]

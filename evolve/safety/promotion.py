@@ -18,6 +18,7 @@ from typing import Any
 from archive import (
     DROP,
     EVALUATE,
+    OF_PROMOTION,
     PROMOTE_AT,
     Archive,
     ArchiveReader,
@@ -243,7 +244,7 @@ class _Work:
                       if row.metrics.get("flags") and row.split != SAFETY)
         if flags:
             ban = Steering(self._recorder.archive).ban
-            await self._recorder.steer(partial(ban, f"promotion:{champion}", champion,
+            await self._recorder.steer(partial(ban, f"{OF_PROMOTION}{champion}", champion,
                                                "; ".join(flags)[:400]))
         return paired(safe[champion], safe[incumbent]), flags
 

@@ -55,7 +55,7 @@ class AdaEvolve(Policy):
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw whether to explore, operator, then parents without repetition."""
-        scores = island_scores(snapshot.islands, float(np.max(snapshot.values)))
+        scores = island_scores(snapshot.islands, float(np.max(snapshot.values[snapshot.trusted])))
         number = int(np.argmax(scores))
         island = snapshot.islands[number]
         share = exploration(accumulated(island.advances, len(island)))

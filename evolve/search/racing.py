@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from archive import Snapshot
+from evolve.plugins import blamed
 from evolve.search.policy import Decision, Evaluate, Policy
 
 CONTENDERS = 4  # of the highest means
@@ -24,7 +25,11 @@ class Racing(Policy):
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Decision:
         """A repeat that is due, else what the policy says."""
-        return repeat_due(snapshot) or self.policy.decide(snapshot, rng)
+        due = repeat_due(snapshot)
+        if due is not None:
+            return due
+        with blamed("policy", self.policy):
+            return self.policy.decide(snapshot, rng)
 
 
 def repeat_due(snapshot: Snapshot) -> Evaluate | None:

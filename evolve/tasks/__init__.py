@@ -1,11 +1,12 @@
 """Task directories: what to evolve and how it is scored."""
 
 from evolve.tasks.editable import Editable
+from evolve.tasks.files import copy_task_files, task_files
 from evolve.tasks.region import Region, editable_region, split_lines
 from evolve.tasks.spec import SPLITS, AgentSpec, CaseSpec, LimitsSpec, TaskSpec
-from evolve.tasks.task import CASES, NOT_COPIED, Task, load_task, read_tree, with_cases
+from evolve.tasks.task import CASES, Task, load_task, read_tree, with_cases
 from evolve.tasks.work import Produced, Used, Work
 
-__all__ = ["CASES", "NOT_COPIED", "SPLITS", "AgentSpec", "CaseSpec", "Editable", "LimitsSpec", "Produced",
-           "Region", "Task", "TaskSpec", "Used", "Work", "editable_region", "load_task", "read_tree",
-           "split_lines", "with_cases"]
+__all__ = ["CASES", "SPLITS", "AgentSpec", "CaseSpec", "Editable", "LimitsSpec", "Produced",
+           "Region", "Task", "TaskSpec", "Used", "Work", "copy_task_files", "editable_region",
+           "load_task", "read_tree", "split_lines", "task_files", "with_cases"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from evolve.errors import TaskError, UsageError
+from evolve.tasks.files import copy_task_files
 from evolve.tasks.spec import PeerSpec
 from evolve.tasks.task import Task, load_task
-
-_LEFT_BEHIND = ("__pycache__", ".git", ".DS_Store", "*.pyc", "evolve-runs", "runs")
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ def import_task(source: Path, target: Path) -> Imported:
         raise TaskError(f"{source} is in our format already", f"run it: evolve run {source}")
     if target.exists():
         raise UsageError(f"{target} exists already", "choose another folder: -o NEW")
-    shutil.copytree(task.folder, target, ignore=shutil.ignore_patterns(*_LEFT_BEHIND))
+    copy_task_files(task.folder, target)
     (target / task.peer.program_path).unlink()
     (target / "initial").mkdir()
     for name, data in task.seed.items():

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from evolve.errors import TaskError, did_you_mean, said
 from evolve.tasks.editable import Editable
+from evolve.tasks.files import task_files
 from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
@@ -21,9 +22,8 @@ from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
 MAX_SEED_BYTES = 8 * 1024 * 1024
 CASES = "cases.json"  # in a run's copy: what evaluate.py's cases() said when the run began
 SHIPPED_AGENT = Path(__file__).parents[1] / "agents" / "seed"
-_NOT_SCORER = ("initial", "prompts", "README.md", "__pycache__", CASES)
-NOT_COPIED = frozenset(("__pycache__", ".git"))  # into a run
-_SKIPPED = (*NOT_COPIED, ".DS_Store")
+_NOT_SCORER = ("initial", "prompts", "README.md", CASES)
+_SKIPPED = frozenset(("__pycache__", ".git", ".DS_Store"))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def read_tree(path: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     size = 0
     for found in sorted(path.rglob("*")):
-        if any(part in _SKIPPED for part in found.parts) or found.is_dir():
+        if not _SKIPPED.isdisjoint(found.relative_to(path).parts) or found.is_dir():
             continue
         if found.is_symlink() or not found.is_file():
             raise TaskError(f"{found} is no plain file", "copy the file instead of linking it")
@@ -230,11 +230,9 @@ def _check_regions(task: Task, place: Path) -> None:
 def _hash_evaluator(folder: Path, left_out: tuple[str, ...] = _NOT_SCORER) -> str:
     """A hash of everything that decides a score: all files but the seed and the README."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder)
-        if (path.is_file() and inner.parts[0] not in left_out and NOT_COPIED.isdisjoint(inner.parts)
-                and inner.as_posix() not in left_out):
-            content = path.read_bytes()
+    for inner in task_files(folder):
+        if inner.parts[0] not in left_out and inner.as_posix() not in left_out:
+            content = (folder / inner).read_bytes()
             digest.update(f"{inner.as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
 

@@ -6,11 +6,16 @@ import shutil
 from pathlib import Path
 
 from archive import Proposal
+from evolve.tasks import copy_task_files
 from evolve.view.reading import OpenRun
 
 
 def copy_task(run: OpenRun, origin: Proposal, folder: Path) -> None:
     """Copy the task, with the variant's files as its seed. Raises `NotFound` when it has none."""
-    shutil.copytree(run.folder.path / "task", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_task_files(run.folder.path / "task", folder)
+    peer = run.task.peer
+    if peer is not None and run.task.spec.peer is None:  # another engine's folder, as it is
+        (folder / peer.program_path).write_bytes(run.files(origin)[peer.program])
+        return
     shutil.rmtree(folder / "initial")
     run.write_files(origin, folder / "initial")

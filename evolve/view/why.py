@@ -18,7 +18,8 @@ def why(run: OpenRun, proposal: Proposal) -> str:
         if ban is None or ban.doubted:
             return ("quarantined: above the proved bound of the task, so the scorer is at fault and it "
                     "counts for nothing")
-        return f"banned by a person, so it counts for nothing{f': {ban.text}' if ban.text else ''}"
+        who = "banned by a person" if ban.by_person else "flagged in a promotion"
+        return f"{who}, so it counts for nothing{f': {ban.text}' if ban.text else ''}"
     if proposal.state in (State.FAILED, State.REJECTED):
         return f"{proposal.state}: {proposal.reason}: {proposal.message}"
     return "not finished" if proposal.kept is None else _KEPT[proposal.kept]

@@ -257,3 +257,14 @@ def test_a_policy_or_an_operator_of_ones_own_that_fails(task: Path, option: str,
                   cwd=task.parent, env={"PYTHONPATH": f"{task.parent}:{ROOT}"})
     assert_refused(done, code, *words)
     assert "please report" not in done.err
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("Raises", ("the policy own:Raises failed in line 7", "IndexError")),
+    ("Stranger", ("own:Stranger chose the variant 'nobody'", "snapshot.proposals"))])
+def test_the_race_on_a_noisy_task_takes_no_blame(task: Path, name: str, words: tuple[str, ...]) -> None:
+    (task.parent / "own.py").write_text(OWN)
+    done = evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, "--policy",
+                  f"own:{name}", cwd=task.parent,
+                  env={"PYTHONPATH": f"{task.parent}:{ROOT}", "EVOLVE_REPEATS": "2"})
+    assert_refused(done, 1, *words)

@@ -66,6 +66,18 @@ def test_it_is_started_used_and_stopped(tmp_path: Path, steps_task: Path, env: d
     assert_all_gone(env)
 
 
+def test_the_judge_of_novelty_is_served_too(tmp_path: Path, steps_task: Path,
+                                            env: dict[str, str]) -> None:
+    done = run(steps_task, tmp_path, env | {"EVOLVE_NOVELTY_JUDGE": "vllm:judge",
+                                            "EVOLVE_NOVELTY_GATE": "0.9"}, "vllm:small", "--name", "r")
+    assert done.code == 0, done.err
+    calls = [call for variant in evolve("tree", "--json", cwd=tmp_path, env=env).json()
+             for call in evolve("show", variant["id"], "--json", cwd=tmp_path, env=env).json()["calls"]]
+    judged = [call["state"] for call in calls if call["model"] == "vllm:judge"]
+    assert judged and set(judged) == {"replied"}
+    assert_all_gone(env)
+
+
 @pytest.mark.slow
 def test_two_runs_share_one_server(tmp_path: Path, steps_task: Path, env: dict[str, str]) -> None:
     first = subprocess.Popen([EVOLVE, "run", str(steps_task), "--model", "vllm:small", "--name", "a",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -201,6 +202,23 @@ def test_who_waits_for_an_endpoint_is_stopped_by_one_interrupt(tmp_path: Path, t
         assert process.returncode in (1, 130) and "Traceback" not in errors, errors
     resumed = evolve("resume", "r", "--model", scripted().model, "--max-variants", 3, cwd=tmp_path)
     assert resumed.code == 0, resumed.err
+
+
+def test_who_waits_for_a_turn_is_stopped_before_the_call_leaves(tmp_path: Path, tasks: Path,
+                                                                 scripted: Start) -> None:
+    server = scripted()
+    limits = {"EVOLVE_REQUESTS_PER_MINUTE": f'{{"{server.model}" = 1}}'}
+    command = [EVOLVE, "run", str(tasks / "cap_set"), "--model", server.model, "--name", "r",
+               "--max-variants", "5", "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, text=True, env=os.environ | limits,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        while '"event": "variant"' not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=40)  # the next turn would come after 60 s
+        assert process.returncode == 130 and '"stopped": "interrupted"' in told
+    assert server.stats()["calls"] == 1
 
 
 def test_an_endpoint_that_is_down_stops_the_run_resumable(tmp_path: Path, tasks: Path,

@@ -16,6 +16,7 @@ import pytest
 
 from archive import ArchiveReader
 from tests.cli import EVOLVE, ScriptedServer, evolve
+from tests.peers import FOLDER
 
 
 class Live:
@@ -158,3 +159,16 @@ def test_a_fork_begins_with_a_variant(live: Live, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     seed = evolve("show", "seed", "--run", "f", "--json", cwd=tmp_path).json()
     assert seed["score"] == best["score"]
+
+
+def test_a_fork_of_another_engines_task(tmp_path: Path) -> None:
+    task = FOLDER / "openevolve_points"
+    assert evolve("run", task, "--sandbox", "bubblewrap", "--name", "r", "--max-variants", 6,
+                  cwd=tmp_path).code == 0
+    made = [v for v in evolve("tree", "r", "--json", cwd=tmp_path).json()[1:] if v["score"] is not None]
+    done = evolve("fork", "--from", made[0]["id"], "--name", "f", "--max-variants", 1, cwd=tmp_path)
+    assert done.code == 0, done.err
+    for which, run in ((made[0]["id"], "r"), ("seed", "f")):
+        assert evolve("checkout", which, run, "--run", run, cwd=tmp_path).code == 0
+    files = [{path.name: path.read_bytes() for path in (tmp_path / run).iterdir()} for run in "rf"]
+    assert files[0] == files[1] != {}

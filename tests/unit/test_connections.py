@@ -4,10 +4,36 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from evolve.llm import ModelError
 from evolve.llm.compatible import KEPT_S, CompatibleServer
 from evolve.llm.names import parse_model
 
 BODY = b'{"choices": []}'
+
+
+def test_an_answer_that_is_no_utf_8_is_a_fault_of_the_server() -> None:
+    page = "<h1>Fehler: Gateway nicht verfügbar</h1>".encode("latin-1")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+                     % (len(page), page))
+        await writer.drain()
+        writer.close()
+
+    async def work() -> None:
+        listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+        server = CompatibleServer(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1")
+        try:
+            await server.ask(parse_model("hosted_vllm/x"), {"messages": []})
+        finally:
+            await server.close()
+            listening.close()
+
+    with pytest.raises(ModelError, match="Gateway nicht verf"):
+        asyncio.run(work())
 
 
 def test_an_idle_connection_is_given_up_before_the_server_closes_it() -> None:

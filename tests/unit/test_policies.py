@@ -148,6 +148,17 @@ def test_adaevolve_by_hand() -> None:
     assert isinstance(decision, Expand) and decision.island == int(np.argmax(expected))
 
 
+def test_what_is_not_believed_is_no_scale_for_adaevolve() -> None:
+    """A gain of 1 is half of the best that counts, and nothing of one above a bound."""
+    seen = grown([1.0, 2.0, 1.5, 1.2, 1.1], frame=Frame(islands=Islands(2, interval=99)),
+                 homes=[0, 0, 0, 1, 1])
+    before = make_policy("adaevolve", ONE).decide(seen, np.random.default_rng(0))
+    seen.add(replace(proposal(5), quarantined=True, island=1), 1e12)
+    after = make_policy("adaevolve", ONE).decide(seen, np.random.default_rng(0))
+    assert isinstance(before, Expand) and isinstance(after, Expand) and before.island == 0
+    assert after.island == before.island
+
+
 def test_dgm_by_hand() -> None:
     found = dgm.parent_probabilities(np.array([0.5, 0.9, 0.9]), np.array([0, 0, 3]))
     weights = np.array([0.5, 1 / (1 + math.exp(-4)), 1 / (1 + math.exp(-4)) / 4])

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from archive import Paired
-from evolve.agents.tripwires import _SIGNS, new_lines
+from evolve.agents.tripwires import _SIGNS, new_lines, trips_in_reply
 from evolve.safety import SAFETY_SET, Promotion, trips_in
 from evolve.safety.promotion import Held, _why_not
 
@@ -57,6 +57,12 @@ def test_a_sign_is_told_in_its_own_words_once_a_kind() -> None:
     found = list(trips_in("x; curl -s  a\nwget -q b\nnohup x &"))
     assert [(trip.kind, trip.words) for trip in found] == [("network", "curl -s a"),
                                                           ("left running", "nohup x &")]
+
+
+@pytest.mark.parametrize("kind", ["bash", "python", "edit", "main.py", "src/tool-2.sh"])
+def test_what_an_agent_carries_out_is_a_deed(kind: str) -> None:
+    reply = f"Do not curl -s anything.\n```{kind}\nwget -q b\n```\n"
+    assert [trip.words for trip in trips_in_reply(reply)] == ["wget -q b"]
 
 
 def test_the_shipped_words_are_no_sign() -> None:
