@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 
+from archive.database import IDS_AT_ONCE
 from archive.reader import ArchiveReader
 from archive.records import EVALUATE, CallState, Kept, State
 from archive.schema import calls, evaluations, parents, proposals, vectors
-
-_AT_ONCE = 500  # ids in one query; databases limit how many there may be
 
 
 class Node(NamedTuple):
@@ -94,8 +93,8 @@ class Browser:
         if wanted is None:
             return self._nodes(_light(), self._archive.scores(), None)
         ids, found = list(wanted), []
-        for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start:start + _AT_ONCE]
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            some = ids[start:start + IDS_AT_ONCE]
             scores = self._archive.scores(wanted=some)
             found += self._nodes(_light().where(proposals.c.id.in_(some)), scores, some)
         return sorted(found, key=lambda node: node.number)
@@ -109,15 +108,9 @@ class Browser:
 
     def _nodes(self, query: Select[Any], scores: Mapping[str, float], some: list[str] | None
                ) -> list[Node]:
-        costs = self._costs(some)
+        costs = self._archive.costs(some)
         return [Node._make([*row[:7], scores.get(row[0]), *row[7:], costs.get(row[0], 0.0)])
                 for row in self._archive.rows(query)]
-
-    def _costs(self, some: list[str] | None) -> dict[str, float]:
-        query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(calls.c.proposal)
-        if some is not None:
-            query = query.where(calls.c.proposal.in_(some))
-        return {row[0]: row[1] for row in self._archive.rows(query)}
 
     def children(self, parent: str) -> list[Node]:
         """What was made from a variant, as first or as another parent."""
@@ -155,9 +148,9 @@ class Browser:
     def case_scores(self, wanted: Iterable[str]) -> list[CaseScore]:
         """Means by case for some variants."""
         e, ids, found = evaluations.c, list(wanted), []
-        for start in range(0, len(ids), _AT_ONCE):
+        for start in range(0, len(ids), IDS_AT_ONCE):
             query = (select(e.proposal, e.case_id, func.avg(e.score), func.count())
-                     .where(e.proposal.in_(ids[start:start + _AT_ONCE]))
+                     .where(e.proposal.in_(ids[start:start + IDS_AT_ONCE]))
                      .group_by(e.proposal, e.case_id))
             found += [CaseScore(*row) for row in self._archive.rows(query)]
         return found

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, Operationa
 from archive.errors import ArchiveError, StorageFull
 from archive.schema import REVISION, metadata
 
+IDS_AT_ONCE = 500  # in one query; databases limit how many there may be
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open",
          "database is locked")

@@ -51,11 +51,6 @@ class Grid:
         """Cell -> row of its elite, in the order in which the cells were filled."""
         return {cell: row for cell, (_, row) in self._elite.items()}
 
-    def elite_of(self, cell: int) -> int | None:
-        """The row that holds a cell."""
-        found = self._elite.get(cell)
-        return None if found is None else found[1]
-
     def cell(self, values: Sequence[float]) -> int:
         """The cell of measures, in C order; what is outside counts to the border."""
         cell = 0

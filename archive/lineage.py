@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, Select, func, literal, select
 
+from archive.database import IDS_AT_ONCE
 from archive.reader import ArchiveReader
 from archive.records import EVALUATE, SEED, Kept, State
 from archive.schema import parents, proposals
-
-_AT_ONCE = 500  # ids in one query; databases limit how many there may be
 
 
 class Contribution(NamedTuple):
@@ -40,16 +39,12 @@ class Lineage:
         rows = self._archive.rows(_ordered(_upwards([proposal])))
         return [row.id for row in rows]
 
-    def depth(self, proposal: str) -> int:
-        """How many generations from its founder."""
-        return len(self.path(proposal)) - 1
-
     def ancestors(self, found: Iterable[str]) -> set[str]:
         """Everything on the paths to some proposals, themselves included."""
         wanted = list(found)
         known: set[str] = set()
-        for start in range(0, len(wanted), _AT_ONCE):
-            above = _upwards(wanted[start:start + _AT_ONCE], distances=False)
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            above = _upwards(wanted[start:start + IDS_AT_ONCE], distances=False)
             known |= {row.id for row in self._archive.rows(select(above.c.id))}
         return known
 
@@ -62,11 +57,6 @@ class Lineage:
         below = below.union(children)
         query = select(proposals.c.id).join(below, below.c.id == proposals.c.id)
         return [row.id for row in self._archive.rows(query.order_by(proposals.c.number))]
-
-    def common_ancestor(self, one: str, other: str) -> str | None:
-        """The most recent variant that both come from; None when they have different founders."""
-        above = set(self.path(other))
-        return next((found for found in reversed(self.path(one)) if found in above), None)
 
     def contributions(self) -> list[Contribution]:
         """By operator and model, the largest gain first."""

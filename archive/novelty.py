@@ -93,12 +93,6 @@ class NoveltyIndex:
             self._matrix = Blocks(rows.shape[1])
         self._matrix.extend(rows)
 
-    def add(self, vector: Vector) -> float:
-        """Append it; returns the novelty that it had before."""
-        novelty = self.novelty(vector)
-        self.append(vector)
-        return novelty
-
     def nearest(self, vector: Vector, count: int = NEAREST, among: int | None = None) -> Neighbours:
         """The nearest rows by cosine distance, by an exact scan; of the first `among`, or of all."""
         if self._mirror is None and len(self) == PAYS_FROM and has_gpu():
@@ -120,12 +114,6 @@ class NoveltyIndex:
         if not len(self):
             return 1.0
         return round(float(self.nearest(vector).distances.mean()), 6)
-
-    def local_competition(self, vector: Vector, value: float, values: NDArray[np.float64]) -> float:
-        """The share of its neighbours that a value beats (Lehman and Stanley 2011b, GECCO)."""
-        if not len(self):
-            return 1.0
-        return float(np.mean(values[self.nearest(vector).rows] < value))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Executable, Row, func, or_, select
 
-from archive.database import open_for_reading, storage_faults
+from archive.database import IDS_AT_ONCE, open_for_reading, storage_faults
 from archive.errors import NotFound
 from archive.records import (
     EVIDENCE,
@@ -33,7 +33,6 @@ from archive.records import (
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 _ROWS_AT_ONCE = 4096
-_AT_ONCE = 500  # ids in one query; databases limit how many there may be
 
 NOTES = "notes"  # the kind of event
 
@@ -65,7 +64,7 @@ class ArchiveReader:
         self._engine.dispose()
 
     def meta(self) -> dict[str, str]:
-        """Facts about the run that must agree with its files (run id, seed, evaluator)."""
+        """Facts about the run: its seed, and the hash of the evaluator that gave the scores."""
         return {row.key: row.value for row in self.rows(select(meta))}
 
     def proposal(self, prefix: str) -> Proposal:
@@ -108,8 +107,8 @@ class ArchiveReader:
     def some(self, wanted: Iterable[str]) -> list[Proposal]:
         """Proposals by their ids, in the order of their decisions."""
         ids, found = list(wanted), []
-        for start in range(0, len(ids), _AT_ONCE):
-            query = select(proposals).where(proposals.c.id.in_(ids[start:start + _AT_ONCE]))
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            query = select(proposals).where(proposals.c.id.in_(ids[start:start + IDS_AT_ONCE]))
             found += self._with_parents(self.rows(query))
         return sorted(found, key=lambda proposal: proposal.number)
 
@@ -161,8 +160,8 @@ class ArchiveReader:
         """The packed vectors of variants, in their order, some at a time; none where one has none."""
         if self.rows(select(func.count()).select_from(vectors))[0][0] < len(wanted):
             return  # a part of it was written before vectors were kept
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start:start + _AT_ONCE]
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            some = wanted[start:start + IDS_AT_ONCE]
             query = select(vectors.c.proposal, vectors.c.data).where(vectors.c.proposal.in_(some))
             found = dict(self.rows(query))
             yield [found[proposal] for proposal in some]
@@ -183,7 +182,7 @@ class ArchiveReader:
     def variants(self) -> list[Variant]:
         """Every proposal with its score, children and cost, in the order of the decisions."""
         everything = self.proposals()
-        scores, costs = self.scores(), self._costs()
+        scores, costs = self.scores(), self.costs()
         children: dict[str, int] = {}
         for proposal in everything:
             for parent in set(proposal.parents) if proposal.is_variant else ():
@@ -195,9 +194,9 @@ class ArchiveReader:
         """As `variants`, for some ids; what it costs does not grow with the archive."""
         found: list[Variant] = []
         ids = list(wanted)
-        for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start:start + _AT_ONCE]
-            scores, costs, children = self.scores(wanted=some), self._costs(some), self._children(some)
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            some = ids[start:start + IDS_AT_ONCE]
+            scores, costs, children = self.scores(wanted=some), self.costs(some), self._children(some)
             found += [Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
                       for p in self.some(some)]
         return sorted(found, key=lambda variant: variant.proposal.number)
@@ -228,6 +227,13 @@ class ArchiveReader:
                  .where(or_(proposals.c.state.in_(open_), proposals.c.number == 0),
                         calls.c.state == CallState.REPLIED.value))
         return {row[0] for row in self.rows(query)}
+
+    def costs(self, wanted: Sequence[str] | None = None) -> dict[str, float]:
+        """Dollars by proposal, of all of them or of some ids (at most `IDS_AT_ONCE`)."""
+        query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(calls.c.proposal)
+        if wanted is not None:
+            query = query.where(calls.c.proposal.in_(wanted))
+        return {row[0]: row[1] for row in self.rows(query)}
 
     def call_costs(self) -> list[CallCost]:
         """Every call without its texts, oldest first."""
@@ -307,14 +313,8 @@ class ArchiveReader:
         """The archive's clock: the id of the newest event, 0 when there is none."""
         return self.rows(select(func.max(events.c.id)))[0][0] or 0
 
-    def _costs(self, wanted: Sequence[str] | None = None) -> dict[str, float]:
-        query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(calls.c.proposal)
-        if wanted is not None:
-            query = query.where(calls.c.proposal.in_(wanted))
-        return {row[0]: row[1] for row in self.rows(query)}
-
     def _with_parents(self, rows: list[Row[Any]], short: bool = False) -> list[Proposal]:
-        few = len(rows) <= _AT_ONCE
+        few = len(rows) <= IDS_AT_ONCE
         return _proposals(rows, self._lineage([row.id for row in rows] if few else None), short)
 
     def _lineage(self, children: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:

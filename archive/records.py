@@ -63,7 +63,10 @@ EVIDENCE = frozenset({"inspirations", "failures", "lessons", "tried", "attempts"
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One decision to expand, and what became of it. It is a variant once it has a tree."""
+    """One decision, and what became of it: a variant, once its tree passed the checks.
+
+    A decision to learn more about its parent (`EVALUATE`) makes none.
+    """
 
     id: str
     number: int

@@ -32,7 +32,7 @@ meta = _table(
     "meta", "What holds for the whole run.",
     Column("key", String(64), primary_key=True,
            doc="`seed`, or `evaluator`: the hash of the scorer that the scores are of"),
-    Column("value", Text, nullable=False),
+    Column("value", Text, nullable=False, doc="as text"),
 )
 
 proposals = _table(
@@ -85,9 +85,9 @@ parents = _table(
 
 evaluations = _table(
     "evaluations", "What the scorer said of a variant on a case; rows are added, never changed.",
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Integer, primary_key=True, autoincrement=True, doc="in the order of writing"),
     Column("proposal", String(32), ForeignKey("proposals.id"), nullable=False),
-    Column("case_id", String(128), nullable=False),
+    Column("case_id", String(128), nullable=False, doc="the case's id in the task"),
     Column("split", String(16), nullable=False, doc="`search`, `select` or `heldout`"),
     Column("attempt", Integer, nullable=False, doc="from 0"),
     Column("score", Float, doc="none where it failed"),
@@ -98,7 +98,7 @@ evaluations = _table(
     Column("message", Text, nullable=False, doc="the same in a sentence"),
     Column("seconds", Float, nullable=False, doc="by the clock"),
     Column("cpu_s", Float, nullable=False, doc="seconds of the processor"),
-    Column("peak_memory_bytes", Integer, nullable=False),
+    Column("peak_memory_bytes", Integer, nullable=False, doc="of the candidate's processes"),
     Column("cost_usd", Float, nullable=False, doc="of what an agent asked"),
     Column("evaluator", String(64), nullable=False, doc="hash of the scorer"),
     Column("created_at", Float, nullable=False, doc="seconds since 1970"),
@@ -110,13 +110,13 @@ Index("evaluations_search", evaluations.c.split, evaluations.c.proposal, evaluat
 
 calls = _table(
     "calls", "Requests to models; a row is there before the request leaves.",
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Integer, primary_key=True, autoincrement=True, doc="in the order of writing"),
     Column("proposal", String(32), ForeignKey("proposals.id"), nullable=False, index=True),
     Column("round", Integer, nullable=False,
            doc="0 the first answer, 1 its repair; below 0: embeddings, judges, steps of an agent"),
     Column("attempt", Integer, nullable=False,
            doc="from 0; a call that failed is sent again as a new row"),
-    Column("model", String(256), nullable=False),
+    Column("model", String(256), nullable=False, doc="who was asked"),
     Column("state", String(16), nullable=False, index=True,
            doc="`sent`, `replied`, `failed`, or `uncertain`: a crash came between, and it stays "
                "charged"),
@@ -125,9 +125,9 @@ calls = _table(
     Column("reserved_tokens", Integer, nullable=False, doc="the most that it can use"),
     Column("reserved_usd", Float, nullable=False, doc="the most that it can cost"),
     Column("finish_reason", String(32), doc="in the model's words"),
-    Column("prompt_tokens", Integer, nullable=False, default=0),
-    Column("completion_tokens", Integer, nullable=False, default=0),
-    Column("cost_usd", Float, nullable=False, default=0.0),
+    Column("prompt_tokens", Integer, nullable=False, default=0, doc="as the server counts"),
+    Column("completion_tokens", Integer, nullable=False, default=0, doc="as the server counts"),
+    Column("cost_usd", Float, nullable=False, default=0.0, doc="by the price of the model"),
     Column("error", Text, doc="why it failed"),
     Column("sent_at", Float, nullable=False, doc="seconds since 1970"),
     Column("seconds", Float, nullable=False, default=0.0, doc="until the reply"),

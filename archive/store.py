@@ -173,7 +173,7 @@ class Archive(ArchiveReader):
         return self.note_event(NOTES, asdict(note))
 
     def note_event(self, kind: str, data: Mapping[str, Any]) -> int:
-        """Something about the run itself: started, resumed, stopped."""
+        """Something about the run itself: started, waiting, stopped, signs."""
         with self._writing() as connection:
             return self._event(connection, kind, None, data)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from archive import EVALUATE, ArchiveError, Proposal, Snapshot, State
 from evolve.config import Settings
 from evolve.deciding import Decider, plan_proposals
-from evolve.errors import EvolveError, RunError
+from evolve.errors import EvolveError
 from evolve.evaluation import Evaluator, Verdict
 from evolve.events import SIGNS
 from evolve.interrupt import Interrupt
@@ -18,6 +18,7 @@ from evolve.llm import Interrupted, OutOfBudget
 from evolve.operators import Rejected
 from evolve.order import ByNumber, Order
 from evolve.pace import SMOOTHING, Pace
+from evolve.patience import wait_out
 from evolve.progress import Listener, Progress
 from evolve.proposer import DUPLICATE, Proposer, Stored
 from evolve.pulse import Pulse
@@ -254,21 +255,7 @@ class Engine:
 
     async def _verdict(self, stored: Stored) -> Verdict:
         """Evaluate; a machine's fault is waited out with back-off, and never a score."""
-        proposal, pause, deadline = stored.proposal, 0.5, None
-        while True:
-            try:
-                return await self._attempt(stored)
-            except ProviderFault as fault:
-                await self.recorder.release(proposal)
-                patience = self.settings.patience_s
-                deadline = deadline or time.monotonic() + patience
-                if time.monotonic() + pause > deadline:
-                    raise RunError(f"the sandbox failed for {patience:g} s: {fault.message}",
-                                   fault.hint or "evolve doctor") from None
-                await self._wait_aloud(f"the sandbox failed ({fault.message}); "
-                                       f"trying again in {pause:g} s")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 20.0)
+        return await wait_out(lambda: self._attempt(stored), self.settings.patience_s, self._wait_aloud)
 
     async def _wait_aloud(self, message: str) -> None:
         self.listener.waiting(message)
@@ -276,12 +263,18 @@ class Engine:
 
     async def _attempt(self, stored: Stored) -> Verdict:
         """One evaluation, once a worker is free. Raises `ProviderFault`."""
-        proposal, cases = stored.proposal, self._cases_of(stored.proposal)
-        async with self._evaluations:
-            started = time.monotonic()
-            self.recorder.evaluating(proposal)
-            verdict = await self.evaluator.evaluate(stored.files, cases,
-                                                    self.recorder.attempt_of(proposal), proposal)
+        try:
+            async with self._evaluations:
+                return await self._at_work(stored)
+        except ProviderFault:
+            await self.recorder.release(stored.proposal)
+            raise
+
+    async def _at_work(self, stored: Stored) -> Verdict:
+        proposal, started = stored.proposal, time.monotonic()
+        self.recorder.evaluating(proposal)
+        verdict = await self.evaluator.evaluate(stored.files, self._cases_of(proposal),
+                                                self.recorder.attempt_of(proposal), proposal)
         if verdict.failed is not None and self._pulse.stood_still_since(started):
             raise ProviderFault("this process stood still meanwhile; the result says nothing")
         self._pace.evaluated(time.monotonic() - started)

@@ -14,9 +14,8 @@ from evolve.config import Resolved, Settings
 from evolve.errors import RunError, UsageError
 from evolve.interrupt import Interrupt
 from evolve.launch import Outcome, start_run
-from evolve.llm import Episode, OutOfBudget, counter_for, parse_model, price_of
+from evolve.llm import Answer, Episode, OutOfBudget, counter_for, parse_model, price_of
 from evolve.progress import Progress
-from evolve.proposer import Answered
 from evolve.run import RunFolder
 from evolve.tasks import Task
 
@@ -49,7 +48,7 @@ class _Listening:
         raise OutOfBudget("nothing is sent in a dry run")
 
     async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
-                  ) -> Answered:
+                  ) -> Answer:
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
 
@@ -86,6 +85,9 @@ class _Quiet:
 
     def done(self, outcome: Outcome, task: Task) -> None:
         """Nothing to see."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 async def dry_run(task: Task, resolved: Resolved, note: Callable[[str], None]) -> Forecast:

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,6 +96,9 @@ class View(Listener, Protocol):
     def done(self, outcome: Outcome, task: Task) -> None:
         """It has stopped."""
 
+    def close(self) -> None:
+        """Nothing more is shown, whatever happened."""
+
 
 async def start_run(task: Task, resolved: Resolved, name: str | None, view: View,
                     interrupt: Interrupt, asker: Asker | None = None) -> Outcome:
@@ -119,9 +122,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
             verdict = None if task.spec.agent else await score_seed(evaluator)
             if verdict is not None and (advice := unmeasured(task, verdict.rows)):
                 view.note(f"warning: {advice}")
-            facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
-            run = create_run(settings.runs_dir, name, task, settings,
-                             lambda new: Recorder.create(new.database, new.code, facts))
+            run = _new_run(name, task, settings)
             with run.lock(), _gone_unless_begun(run):
                 await evaluator.move_to(run.task(), run.scorer_log)
                 return await _work(run, evaluator, verdict, view, interrupt, asker=asker)
@@ -160,9 +161,7 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
     reader.close()
     async with open_evaluator(task, settings.sandbox, settings.workers, Path(os.devnull),
                               view.note, settings.scorer_seed) as evaluator:
-        facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
-        run = create_run(settings.runs_dir, name, task, settings,
-                         lambda new: Recorder.create(new.database, new.code, facts), source.name)
+        run = _new_run(name, task, settings, source.name)
         with run.lock(), _gone_unless_begun(run):
             await evaluator.move_to(run.task(), run.scorer_log)
             outcome = await _work(run, evaluator, None, view, interrupt, record)
@@ -170,6 +169,14 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
     differences = record.differences(reader)
     reader.close()
     return outcome, differences
+
+
+def _new_run(name: str | None, task: Task, settings: Settings, replay_of: str | None = None
+             ) -> RunFolder:
+    """Its folder, with an empty archive."""
+    facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
+    return create_run(settings.runs_dir, name, task, settings,
+                      lambda new: Recorder.create(new.database, new.code, facts), replay_of)
 
 
 @contextmanager
@@ -199,8 +206,8 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     try:
         recorder.archive.expire_calls()
         asked = record is None and asker is None
-        nobody = {"model": (), "embedding": None, "novelty_judge": None}
-        served = run.settings if asked else run.settings.model_copy(update=nobody)
+        no_models = {"model": (), "embedding": None, "novelty_judge": None}
+        served = run.settings if asked else run.settings.model_copy(update=no_models)
         recorded = None if record is None else RecordedCaller(record.calls)
         async with (local_models(served, view.note) as addresses,
                     aclosing(Caller(run.settings, recorder, view.waiting, addresses,
@@ -240,15 +247,12 @@ def _make_engine(settings: Settings, inbox: Inbox, recorder: Recorder, evaluator
     asks = any(operator.needs_model for operator in operators.values())
     if asks and record is None and not settings.model:
         raise ConfigError("the run has begun proposals that need a model", "give one: --model NAME")
-    decider: Decider
-    if record is not None:
-        decider, order = record, make_order(settings, recorder, record)
-    else:
-        decider = PolicyDecider(make_search(settings, mix), settings.seed, settings.samples)
-        order = make_order(settings, recorder, None)
+    decider: Decider = record or PolicyDecider(make_search(settings, mix), settings.seed,
+                                               settings.samples)
+    order = make_order(settings, recorder, record)
     prompts = make_prompts(evaluator.task, settings)
     proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
-                        settings.repairs, _gate_of(settings) if record is None else None,
+                        settings.repairs, _gate_of(settings) if record is None else Gate(),
                         evaluator.workshop.edit if isinstance(evaluator, AgentEvaluator) else None)
     notes = None
     if asks and record is None and settings.notes != "off":
@@ -291,7 +295,10 @@ def make_order(settings: Settings, recorder: Recorder, record: Record | None) ->
 
 
 def window_of(settings: Settings) -> int:
-    """How many decisions may be open: 0 for a live run. What answers the same can be repeated."""
+    """How many decisions may be open: 0 for a live run.
+
+    The scripted model always answers the same, so its runs have a window: they can be repeated.
+    """
     if settings.window is not None:
         return settings.window
     return SCRIPTED_WINDOW if settings.model and all(map(_is_scripted, settings.model)) else 0
@@ -343,10 +350,14 @@ async def check_models(settings: Settings) -> None:
         await asyncio.to_thread(check_key, name)
 
 
+def weights_of(settings: Settings) -> Mapping[str, float]:
+    """Of the operators by name: those that were chosen, else ours with or without a model."""
+    return settings.operators or (WITH_MODEL if settings.model else WITHOUT_MODEL)
+
+
 def make_operators(settings: Settings) -> dict[str, Operator]:
     """The operators of a run, by name. Raises `ConfigError`."""
-    names = settings.operators or (WITH_MODEL if settings.model else WITHOUT_MODEL)
-    operators = {name: make_operator(name) for name in names}
+    operators = {name: make_operator(name) for name in weights_of(settings)}
     for name, operator in operators.items():
         if operator.needs_model and not settings.model:
             raise ConfigError(f"the operator {name} needs a model", "give one: --model NAME")
@@ -355,7 +366,7 @@ def make_operators(settings: Settings) -> dict[str, Operator]:
 
 def operator_mix(settings: Settings, operators: dict[str, Operator]) -> OperatorMix:
     """Weights and parents. Raises `ConfigError` unless an operator can begin with the seed alone."""
-    weights = settings.operators or (WITH_MODEL if settings.model else WITHOUT_MODEL)
+    weights = weights_of(settings)
     parents = {name: operator.parents for name, operator in operators.items()}
     if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
         raise ConfigError("no operator with one parent has a weight above zero",

@@ -13,6 +13,7 @@ from evolve.agents import AgentEvaluator
 from evolve.errors import RunError, TaskError
 from evolve.evaluation import Evaluator, Verdict, confined
 from evolve.llm import OutOfBudget
+from evolve.patience import sandbox_failed
 from evolve.tasks import Task
 from sandbox import Limits, Pool, Provider, ProviderFault, SandboxSpec, prepare_provider
 from sandbox.rootfs import packages_folder
@@ -87,8 +88,7 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
         raise RunError(f"{error}, before the seed was scored", "allow more: --budget, --max-tokens, "
                        "--max-calls; then: evolve resume") from None
     except ProviderFault as fault:
-        raise RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor"
-                       ) from None
+        raise sandbox_failed(fault) from None
     if verdict.failed is not None:
         row = verdict.failed
         log = f"\n{row.log.strip()}" if row.log.strip() else ""

@@ -10,7 +10,16 @@ import numpy as np
 
 from archive import JUDGE, PERSON, Evaluation, Proposal, State, hint_text
 from evolve.evaluation import Verdict
-from evolve.llm import SHARED, Interrupted, ModelError, ModelFault, OutOfBudget, StepAsker, as_text
+from evolve.llm import (
+    SHARED,
+    Answer,
+    Interrupted,
+    ModelError,
+    ModelFault,
+    OutOfBudget,
+    StepAsker,
+    as_text,
+)
 from evolve.operators import (
     Ask,
     Attempt,
@@ -37,21 +46,11 @@ LOG_CHARS = 1500
 DUPLICATE = "duplicate"
 
 
-class Answered(Protocol):
-    """A model's answer."""
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def finish_reason(self) -> str | None: ...
-
-
 class Asker(StepAsker, Protocol):
     """Who answers for the models: a caller within its budget, or a record."""
 
     async def ask(self, proposal: Proposal, round_: int, messages: list[dict[str, str]],
-                  model: str | None = None) -> Answered: ...
+                  model: str | None = None) -> Answer: ...
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]: ...
 
@@ -78,11 +77,11 @@ class Proposer:
     """Makes children of planned proposals."""
 
     def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
-                 recorder: Recorder, asker: Asker | None, order: Order,
-                 prompts: Prompts | None = None, repairs: int = 1, gate: Gate | None = None,
-                 editor: Editor | None = None) -> None:
-        self._gate, self._editor = gate or Gate(), editor
-        self._prompts, self._repairs = prompts or Prompts(), repairs
+                 recorder: Recorder, asker: Asker, order: Order, prompts: Prompts, repairs: int,
+                 gate: Gate, editor: Editor | None) -> None:
+        """`editor`: how agents work, where they evolve."""
+        self._gate, self._editor = gate, editor
+        self._prompts, self._repairs = prompts, repairs
         self.task, self._seed, self._operators = task, seed, operators
         self._recorder, self._asker, self._order = recorder, asker, order
         self._turns = Turns()
@@ -169,7 +168,7 @@ class Proposer:
     async def _differ(self, proposal: Proposal, context: Context,
                       programs: tuple[Mapping[str, bytes], Mapping[str, bytes]], round_: int) -> bool:
         """What the judge says of two programs; where there is none to be had, they do not."""
-        if self._gate.judge is None or self._asker is None:
+        if self._gate.judge is None:
             return False
         first, second = map(as_text, programs)
         question = self._prompts.render("judge.j2", first=first, second=second)
@@ -233,7 +232,6 @@ class Proposer:
 
     def _ask_for(self, proposal: Proposal) -> Ask:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
-            assert self._asker is not None
             try:
                 answer = await self._asker.ask(proposal, round_, messages)
             except ModelError as error:

@@ -21,18 +21,20 @@ class Record:
     calls: list[Call]
     repaired: frozenset[str]  # proposals whose first child was evaluated, failed, and was replaced
     scores: dict[str, float]
+    last: int  # the number of its last decision
 
     @classmethod
     def read(cls, archive: ArchiveReader) -> Record:
         """What is not finished (a budget came between) is left out: it has no children."""
         proposals = {p.number: p for p in archive.proposals() if p.state.finished}
-        with_calls = {call.proposal for call in archive.calls() if call.round == 1}
-        repaired = {found for found in with_calls if _has_second(archive.evaluations(found))}
-        return cls(proposals, archive.calls(), frozenset(repaired), archive.scores())
+        calls = archive.calls()
+        with_repair = {call.proposal for call in calls if call.round == 1}
+        repaired = {found for found in with_repair if _has_second(archive.evaluations(found))}
+        return cls(proposals, calls, frozenset(repaired), archive.scores(), max(proposals, default=0))
 
     def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
         """The recorded decision; None until its parents are scored here, too."""
-        if number > max(self.proposals):
+        if number > self.last:
             return Stop("the record has ended")
         if number not in self.proposals:
             return Skip()

@@ -14,6 +14,7 @@ from evolve.alone import alone
 from evolve.errors import RunError
 from evolve.llm import OutOfBudget
 from evolve.opening import open_evaluator
+from evolve.patience import sandbox_failed
 from evolve.run import RunFolder
 from evolve.tasks import Task
 from sandbox import ProviderFault
@@ -71,8 +72,7 @@ async def verify(run: RunFolder, task: Task, files: Mapping[str, bytes],
             try:
                 now = (await evaluator.evaluate(files, [case], 0, asking)).rows[0]
             except ProviderFault as fault:
-                raise RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor"
-                               ) from None
+                raise sandbox_failed(fault) from None
             except OutOfBudget as error:
                 raise RunError(f"{error}, at case {case.id}",
                                "allow more, then verify again: evolve resume with --budget, "

@@ -204,15 +204,9 @@ class DockerProvider(Provider):
 
     async def remove(self, container: Any) -> None:
         """Kill and remove; harmless when it is gone."""
-        def remove() -> None:
-            try:
-                container.remove(force=True)
-            except docker.errors.APIError as error:
-                if error.status_code not in (404, 409):
-                    raise
-
         try:
-            await self._in_thread(remove)
+            remove = partial(container.remove, force=True)
+            await self._in_thread(lambda: _removed(remove, "a container"))
         except ProviderFault:
             return  # the daemon is gone: the container ends with our socket, `prune` does the rest
 

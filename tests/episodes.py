@@ -61,7 +61,7 @@ async def workshop(place: str, caller: Caller, limits: AgentSpec, size: int = 1
     try:
         yield shop
     finally:
-        await shop.close()
+        await shop.pool.close()
 
 
 async def one_episode(place: str, folder: Path, model: str, agent: str | Mapping[str, bytes],

@@ -7,7 +7,6 @@ tokens and dollars are the proxy's, the limit of time is kept here.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,8 +14,9 @@ from typing import Any
 from archive import Proposal
 from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
-from evolve.errors import RunError, TaskError
+from evolve.errors import TaskError
 from evolve.llm import Episode, StepAsker
+from evolve.patience import wait_out
 from evolve.tasks import AgentSpec, Produced, Work
 from sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
 from sandbox.inside import wire
@@ -62,16 +62,8 @@ class Workshop:
 
         Raises `RunError` when it does not pass, and what else must end the run.
         """
-        pause, deadline = 0.5, time.monotonic() + self._patience_s
-        while True:
-            try:
-                return await self.episode(proposal, Episode("edit", attempt), agent, work)
-            except ProviderFault as fault:
-                if time.monotonic() + pause > deadline:
-                    raise RunError(f"the sandbox failed for {self._patience_s:g} s: {fault.message}",
-                                   fault.hint or "evolve doctor") from None
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 20.0)
+        return await wait_out(lambda: self.episode(proposal, Episode("edit", attempt), agent, work),
+                              self._patience_s)
 
     async def _in_box(self, session: Session, proxy: Proxy, clock: Clock,
                       agent: Mapping[str, bytes], work: Work) -> Produced:
@@ -126,10 +118,6 @@ class Workshop:
             except CandidateFault as fault:
                 return f"{fault.message}\n{fault.log}".strip()
         return None
-
-    async def close(self) -> None:
-        """End its boxes."""
-        await self.pool.close()
 
 
 def _files(claimed: Any) -> dict[str, bytes]:

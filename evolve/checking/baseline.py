@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from evolve.checking.attacks import armed
 from evolve.checking.record import Recording, record
-from evolve.errors import RunError
 from evolve.evaluation import Evaluator, Verdict
 from evolve.opening import score_seed
+from evolve.patience import sandbox_failed
 from sandbox import ProviderFault
 
 Note = Callable[[str], None]
@@ -138,8 +138,3 @@ async def scored(evaluator: Evaluator, program: bytes) -> Verdict:
                                         task.spec.cases_of("search"))
     except ProviderFault as fault:
         raise sandbox_failed(fault) from None
-
-
-def sandbox_failed(fault: ProviderFault) -> RunError:
-    """The machine's fault, as one of the command's."""
-    return RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor")

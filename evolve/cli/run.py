@@ -89,8 +89,9 @@ def run(
     from evolve.tasks import load_task
 
     task = load_task(task_dir)
-    flags = _limits(sandbox, workers, max_variants, max_time, model, budget, max_tokens, max_calls,
-                    price)
+    flags = _shared_settings(
+        sandbox=sandbox, workers=workers, max_variants=max_variants, max_time=max_time, model=model,
+        budget=budget, max_tokens=max_tokens, max_calls=max_calls, price=price)
     flags |= {"runs_dir": runs_dir, "policy": policy, "seed": seed, "window": window,
               "target": target, "plateau": plateau, "samples": samples, "embedding": embedding,
               "operators": parse_weights(operator or ())}
@@ -154,11 +155,13 @@ def resume(
 
     folder = open_run(runs_folder(runs_dir), run)
     before = folder.settings
-    changes = {key: value for key, value in _limits(
-        sandbox, workers, _count("max-variants", max_variants, before.max_variants), max_time, model,
-        _raised(before.budget_usd, budget), _count("max-tokens", max_tokens, before.max_tokens),
-        _count("max-calls", max_calls, before.max_calls), price).items()
-        if value not in (None, (), {})}
+    given = _shared_settings(
+        sandbox=sandbox, workers=workers, max_time=max_time, model=model, price=price,
+        max_variants=_count("max-variants", max_variants, before.max_variants),
+        budget=_raised(before.budget_usd, budget),
+        max_tokens=_count("max-tokens", max_tokens, before.max_tokens),
+        max_calls=_count("max-calls", max_calls, before.max_calls))
+    changes = {key: value for key, value in given.items() if value not in (None, (), {})}
     changes |= {key: value for key, value in {"target": target, "plateau": plateau}.items()
                 if value is not None}
     build_settings(changes, dict.fromkeys(changes, "flag"))
@@ -180,9 +183,9 @@ def replay(
     from evolve.run import open_run
 
     folder = open_run(runs_folder(runs_dir), run)
-    changes = {"sandbox": sandbox, "workers": workers, "max_time_s": None}
+    changes = {"sandbox": sandbox, "workers": workers}
     settings = folder.settings.model_copy(update={
-        "max_time_s": None, **{k: v for k, v in changes.items() if v is not None}})
+        key: value for key, value in changes.items() if value is not None})
     view, interrupt = _view(json), _interrupt()
     _, differences = _carry_out(
         replay_run(folder, name or f"{folder.name}-replay", settings, view, interrupt), view,
@@ -223,11 +226,11 @@ def _count(flag: str, text: str | None, before: int | None) -> int | None:
     return before + int(text[1:])
 
 
-def _limits(sandbox: str | None, workers: int | None, max_variants: int | None,
-            max_time: str | None, model: list[str] | None, budget: str | None,
-            max_tokens: int | None, max_calls: int | None, price: list[str] | None
-            ) -> dict[str, Any]:
-    """The settings that `run` and `resume` share."""
+def _shared_settings(*, sandbox: str | None, workers: int | None, max_variants: int | None,
+                     max_time: str | None, model: list[str] | None, budget: str | None,
+                     max_tokens: int | None, max_calls: int | None, price: list[str] | None
+                     ) -> dict[str, Any]:
+    """Of `run` and `resume`, by their names."""
     from evolve.config import parse_dollars, parse_duration, parse_prices
 
     return {"sandbox": sandbox, "workers": workers, "max_variants": max_variants,
@@ -285,10 +288,8 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
                   "stopped before there was a run")
         raise typer.Exit(130) from None
     finally:
-        close = getattr(view, "close", None)
-        if close is not None:
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                close()
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            view.close()
     if interrupt.requested:
         raise typer.Exit(130)
     return outcome

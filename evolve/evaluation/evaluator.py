@@ -42,7 +42,10 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """The mean over cases. Raises `ValueError` for a verdict that failed."""
+        """The mean of the cases that have a score; of no use where one failed.
+
+        Raises `ValueError` when none has.
+        """
         return fmean(row.score for row in self.rows if row.score is not None)
 
     @property

@@ -33,15 +33,6 @@ _TICK_S, _TELL_S = 0.5, 10.0
 Note = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Served:
-    """A server that answers."""
-
-    address: str  # for litellm: http://127.0.0.1:PORT/v1
-    log: Path
-    started: bool  # by us; else it ran already
-
-
 @asynccontextmanager
 async def local_models(settings: Settings, note: Note) -> AsyncIterator[Mapping[str, str]]:
     """Start or find a server for every `vllm:` model; model -> address. Raises `PrerequisiteError`."""
@@ -49,24 +40,23 @@ async def local_models(settings: Settings, note: Note) -> AsyncIterator[Mapping[
     addresses: dict[str, str] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name in names:
-            served = await stack.enter_async_context(local_server(name, settings, note))
-            addresses[str(name)] = served.address
+            addresses[str(name)] = await stack.enter_async_context(local_server(name, settings, note))
         yield addresses
 
 
 @asynccontextmanager
-async def local_server(name: ModelName, settings: Settings, note: Note) -> AsyncIterator[Served]:
-    """One server, for as long as this is open."""
+async def local_server(name: ModelName, settings: Settings, note: Note) -> AsyncIterator[str]:
+    """The address of one server, http://127.0.0.1:PORT/v1, for as long as this is open."""
     assert name.local is not None
     place = Place.of(name.local, settings)
     with place.used():
         with place.starting():
-            served = place.running()
-            if served is None:
-                served = await _start(place, name.local, settings, note)
+            address = place.running()
+            if address is None:
+                address = await _start(place, name.local, settings, note)
             else:
-                note(f"vllm: {name.local} is served already at {served.address}")
-        yield served
+                note(f"vllm: {name.local} is served already at {address}")
+        yield address
 
 
 @dataclass(frozen=True)
@@ -108,14 +98,13 @@ class Place:
         with _locked(self.folder / "start.lock", fcntl.LOCK_EX):
             yield
 
-    def running(self) -> Served | None:
-        """The server that is there already, if it answers."""
+    def running(self) -> str | None:
+        """The address of the server that is there already, if it answers."""
         try:
-            address = json.loads(self.state.read_text())["address"]
-            healthy = _healthy(address)
+            address = str(json.loads(self.state.read_text())["address"])
+            return address if _healthy(address) else None
         except (OSError, ValueError, KeyError):
             return None
-        return Served(address, self.log, started=False) if healthy else None
 
 
 @contextmanager
@@ -125,7 +114,7 @@ def _locked(path: Path, kind: int) -> Iterator[None]:
         yield
 
 
-async def _start(place: Place, model: str, settings: Settings, note: Note) -> Served:
+async def _start(place: Place, model: str, settings: Settings, note: Note) -> str:
     port = _free_port()
     address = f"http://127.0.0.1:{port}/v1"
     command = [sys.executable, keeper.__file__, str(place.lock), str(LINGER_S), "--",
@@ -139,8 +128,8 @@ async def _start(place: Place, model: str, settings: Settings, note: Note) -> Se
     except BaseException:
         process.terminate()
         raise
-    place.state.write_text(json.dumps({"address": address, "keeper": process.pid, "model": model}))
-    return Served(address, place.log, started=True)
+    place.state.write_text(json.dumps({"address": address}))
+    return address
 
 
 def serve_command(model: str, port: int, settings: Settings) -> Sequence[str]:

@@ -30,7 +30,7 @@ class Agentic(Operator):
         spec = context.task.spec.agent
         if spec is None or context.let_work is None or context.ask is None:
             raise Rejected("agentic", 'the operator agentic is for tasks of kind = "agent"')
-        prompts = context.prompts or Prompts()
+        prompts = context.prompts
         idea = await _idea(context, context.ask, prompts)
         parent = context.parents[0].files
         # Nothing but the stored diagnosis goes in: after a restart the editor asks the same again.

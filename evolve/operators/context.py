@@ -96,7 +96,7 @@ class Context:
     evidence: Evidence = field(default_factory=Evidence)
     ask: Ask | None = None
     repair: str | None = None  # what was wrong with the first answer, on the second round
-    known: bool = False  # and that was the idea, not how it was carried out: it was there already
+    known: bool = False  # that was a duplicate: another idea is asked for, not a repair of this one
     note: str = ""  # of the child that is repaired
-    prompts: Prompts | None = None  # None: ours
+    prompts: Prompts = field(default_factory=Prompts)  # ours, unless a task or a person has others
     let_work: LetWork | None = None  # where the task is one for agents

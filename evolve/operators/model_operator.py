@@ -9,7 +9,6 @@ from evolve.operators.context import Context, Reply
 from evolve.operators.edits import apply_reply, first_words
 from evolve.operators.operator import Child, Operator, Rejected
 from evolve.operators.prompting import messages_for, repair_message
-from evolve.operators.templates import Prompts
 
 
 class ModelOperator(Operator):
@@ -23,7 +22,7 @@ class ModelOperator(Operator):
     async def propose(self, context: Context) -> Child:
         """Ask and apply the reply to the first parent. Raises `Rejected`."""
         assert context.ask is not None
-        prompts = context.prompts or Prompts()
+        prompts = context.prompts
         messages = messages_for(context, prompts, self.instruction, self.shows,
                                 **self.values(context))
         reply = await context.ask(0, messages)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from evolve.operators.source import Edit, Source, indent_of, reindent, syntax_er
 from evolve.operators.syntactic import pick_file
 
 TRIES = 20
-Crossing = Callable[[Source, Source, np.random.Generator], str | None]
 
 
 class Recombine(Operator):

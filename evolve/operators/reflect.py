@@ -14,7 +14,6 @@ from evolve.operators.edits import first_words
 from evolve.operators.operator import Child, Operator, Rejected
 from evolve.operators.prompting import Messages, agent_messages
 from evolve.operators.showing import choose_evidence
-from evolve.operators.templates import Prompts
 
 SUFFIXES = (".md", ".txt", ".j2", ".prompt")
 NEW_TEXT = re.compile(r"<new_text>[ \t]*\n(.*?)(^</new_text>|\Z)", re.DOTALL | re.MULTILINE)
@@ -76,7 +75,7 @@ def new_text(reply: Reply, old: str, note: str = "") -> str:
 
 
 def _question(context: Context, path: str, old: str) -> Messages:
-    return agent_messages(context, context.prompts or Prompts(), choose_evidence(context), "reflect.j2",
+    return agent_messages(context, context.prompts, choose_evidence(context), "reflect.j2",
                           path=path, old=old, gaps=sorted(set(GAP.findall(old))))
 
 

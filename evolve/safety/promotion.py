@@ -38,6 +38,7 @@ from evolve.evaluation import Evaluator
 from evolve.launch import check_models, require_model
 from evolve.llm import Caller, OutOfBudget, local_models
 from evolve.opening import open_evaluator
+from evolve.patience import sandbox_failed
 from evolve.recorder import Recorder
 from evolve.run import RunFolder
 from evolve.safety.looks import LOOKED, PROMOTED, Looks
@@ -113,8 +114,7 @@ async def promote(run: RunFolder, note: Note, candidates: int = 5, again: bool =
                 Looks.read(recorder.archive).refuse(again)  # before anything is spent
                 return await _connected(run, evaluator, recorder, note, candidates, again, approve)
             except ProviderFault as fault:
-                raise RunError(f"the sandbox failed: {fault.message}", fault.hint or "evolve doctor"
-                               ) from None
+                raise sandbox_failed(fault) from None
             except OutOfBudget as error:
                 raise RunError(f"{error}; what was scored is kept",
                                "allow more, then promote again: evolve resume with --budget, "

@@ -41,11 +41,11 @@ def measures_of(task: Task) -> tuple[Measure, ...]:
 def unmeasured(task: Task, rows: Sequence[Evaluation]) -> str:
     """What to say of axes that the scorer never returned on the seed; empty: there are none.
 
-    A variant without a measure has no place on the grid, so a mistyped name is a search without one.
+    Who lacks a measure is in its lowest bin, so a mistyped name is a grid of one bin.
     """
     returned = sorted(measure_rows(rows))
     missing = [m.name for m in task.spec.measures if m.name not in {*BUILT_IN, *returned}]
     if not missing:
         return ""
     return (f"{task.folder / 'task.toml'}: the scorer returned no metric {', '.join(missing)}, and "
-            f"what lacks a measure has no place on the grid; it returned: {', '.join(returned)}")
+            f"all that lack one share its lowest bin; it returned: {', '.join(returned)}")

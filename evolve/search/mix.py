@@ -10,8 +10,6 @@ import numpy as np
 from archive import Snapshot
 from evolve.search.bandit import Arm, arms_of
 
-CHOICES = ("weights", "bandit")
-
 
 @dataclass(frozen=True)
 class OperatorMix:

@@ -98,6 +98,7 @@ class JsonView(LinesView):
         progress = outcome.progress
         _write({"event": "done", "best": _best(progress), "variants": progress.variants,
                 "seconds": round(progress.seconds, 3), "stopped": outcome.stopped,
+                "stalls": progress.stalls, "staleness": round(progress.staleness, 3),
                 "spend_usd": progress.spend.usd})
 
 
@@ -110,6 +111,9 @@ def closing_lines(outcome: Outcome, task: Task) -> list[str]:
     if progress.best is not None:
         lines.append(f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}"
                      f"{gap_to_best_known(task, progress.best_score)}): {progress.best.id}")
+    if progress.stalls:
+        lines.append(f"a window of {run.settings.window} held decisions back {progress.stalls} times; "
+                     f"{progress.staleness:.1f} variants were scored between a decision and its end")
     if progress.spend.calls:
         lines.append(f"{progress.spend.calls} model calls, {progress.spend.tokens:,} tokens, "
                      f"${progress.spend.usd:.4f}")

@@ -261,11 +261,12 @@ def test_quarantined_is_never_the_best() -> None:
 def test_novelty_of_equal_and_other_texts() -> None:
     index = NoveltyIndex()
     text = {"a.py": b"def f(x):\n    return x + 1\n"}
-    assert index.add(embed(text)) == 1.0
+    assert index.novelty(embed(text)) == 1.0
+    index.append(embed(text))
     assert index.novelty(embed({"a.py": b"def f(x):  # said\n    return x + 1\n"})) == pytest.approx(0)
     assert index.novelty(embed({"a.py": b"while True: print('hello', file=out)\n"})) > 0.5
     for k in range(100):
-        index.add(embed({"a.py": f"v{k} = {k}".encode()}))
+        index.append(embed({"a.py": f"v{k} = {k}".encode()}))
     assert 0 <= index.novelty(embed({"a.py": b"v3 = 3"})) < 1
 
 

@@ -46,10 +46,10 @@ def test_an_elite_that_loses_its_value_gives_its_cell_back() -> None:
     grid = Grid(MEASURES)
     assert grid.add(0, 3, 1.0) is Status.NEW and grid.add(1, 3, 2.0) is Status.IMPROVED
     grid.update(1, 3, 0.5)
-    assert grid.elite_of(3) == 0
+    assert dict(grid.elites) == {3: 0}
     grid.update(0, 3, None)
     grid.update(1, 3, None)
-    assert grid.elite_of(3) is None and grid.stats().num_elites == 0
+    assert not grid.elites and grid.stats().num_elites == 0
 
 
 def archipelago(plan: Islands, values: list[float], homes: list[int]) -> Archipelago:

@@ -52,7 +52,6 @@ def store(tmp_path: Path) -> Iterator[Archive]:
 def test_paths_and_depths(store: Archive) -> None:
     lineage = Lineage(store)
     assert lineage.path(name(5)) == [name(n) for n in (0, 1, 3, 5)]
-    assert lineage.depth(name(0)) == 0 and lineage.depth(name(4)) == 2
     assert lineage.ancestors([name(4), name(3)]) == {name(n) for n in (0, 1, 2, 3, 4)}
     assert lineage.path("nobody") == []
 
@@ -62,13 +61,6 @@ def test_clades_leave_out_second_parents_and_evaluations(store: Archive) -> None
     assert lineage.clade(name(1)) == [name(n) for n in (1, 3, 5, 6)]
     assert lineage.clade(name(2)) == [name(2), name(4)]
     assert len(lineage.clade(name(0))) == 7
-
-
-def test_the_most_recent_common_ancestor(store: Archive) -> None:
-    lineage = Lineage(store)
-    assert lineage.common_ancestor(name(5), name(6)) == name(3)
-    assert lineage.common_ancestor(name(5), name(4)) == name(0)
-    assert lineage.common_ancestor(name(3), name(5)) == name(3)
 
 
 def test_what_each_operator_gave(store: Archive) -> None:

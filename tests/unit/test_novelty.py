@@ -64,10 +64,7 @@ def test_the_nearest_are_those_of_a_plain_loop() -> None:
     assert found.rows.tolist() == [row for _, row in plain]
     assert found.distances == pytest.approx([distance for distance, _ in plain], abs=1e-6)
     assert set(index.nearest(query, 3, among=20).rows.tolist()) <= set(range(20))
-    values = np.arange(200.0)
-    assert index.local_competition(query, 1e9, values) == 1.0
-    assert index.local_competition(query, -1.0, values) == 0.0
-    assert NoveltyIndex().novelty(query) == NoveltyIndex().local_competition(query, 0, values) == 1.0
+    assert NoveltyIndex().novelty(query) == 1.0
 
 
 def test_a_stored_vector_is_the_same_vector() -> None:
