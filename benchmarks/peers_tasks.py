@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from benchmarks import markdown
 from evolve.errors import TaskError
-from evolve.evaluation import SHARED, Verdict
+from evolve.evaluation import EVALUATOR_SHARED, Verdict
 from evolve.evaluation.peers import standins
 from evolve.opening import open_evaluator
 from evolve.tasks import Task, load_task
@@ -215,7 +215,7 @@ def isolated(task: Task, sandbox: str) -> tuple[Scored, bool]:
     seconds = sum(row.seconds for row in verdict.rows)
     if verdict.failed is not None:
         return Scored((), seconds, f"{verdict.failed.reason}: {verdict.failed.message[:60]}"), False
-    return Scored((verdict.score,), seconds), any(SHARED in row.metrics for row in verdict.rows)
+    return Scored((verdict.score,), seconds), any(EVALUATOR_SHARED in row.metrics for row in verdict.rows)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from evolve.events import SIGNS
 from evolve.interrupt import Interrupt
 from evolve.llm import Interrupted, OutOfBudget
 from evolve.operators import Rejected
-from evolve.order import ByNumber, Order
+from evolve.order import Order
 from evolve.pace import SMOOTHING, Pace
 from evolve.patience import wait_out
 from evolve.progress import Listener, Progress
@@ -170,7 +170,7 @@ class Engine:
         if reason is not None:
             self._halt = reason
             return []
-        settled = self.order.settled if isinstance(self.order, ByNumber) else None
+        settled = self.order.settled
         given = await self.steward.take(self._next, settled) if self.steward else None
         if given is not None:
             self._next += 1

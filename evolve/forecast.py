@@ -13,7 +13,7 @@ from archive import Call, Proposal
 from evolve.config import Resolved, Settings
 from evolve.errors import RunError, UsageError
 from evolve.interrupt import Interrupt
-from evolve.launch import Outcome, start_run
+from evolve.launch import RunOutcome, start_run
 from evolve.llm import Answer, Episode, OutOfBudget, counter_for, parse_model, price_of
 from evolve.progress import Progress
 from evolve.run import RunFolder
@@ -83,7 +83,7 @@ class _Quiet:
     def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
         """Nothing to see."""
 
-    def done(self, outcome: Outcome, task: Task) -> None:
+    def done(self, outcome: RunOutcome, task: Task) -> None:
         """Nothing to see."""
 
     def close(self) -> None:

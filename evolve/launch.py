@@ -71,7 +71,7 @@ SCRIPTED_MODEL, SCRIPTED_WINDOW = "/scripted", 32
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended, this time."""
 
     run: RunFolder
@@ -93,7 +93,7 @@ class View(Listener, Protocol):
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """The seed is scored; the search begins."""
 
-    def done(self, outcome: Outcome, task: Task) -> None:
+    def done(self, outcome: RunOutcome, task: Task) -> None:
         """It has stopped."""
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class View(Listener, Protocol):
 
 
 async def start_run(task: Task, resolved: Resolved, name: str | None, view: View,
-                    interrupt: Interrupt, asker: Asker | None = None) -> Outcome:
+                    interrupt: Interrupt, asker: Asker | None = None) -> RunOutcome:
     """A new run on a task; `asker` answers instead of its models."""
     settings = resolved.settings
     if settings.scorer_seed is None:
@@ -129,7 +129,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
 
 
 async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
-                     interrupt: Interrupt) -> Outcome:
+                     interrupt: Interrupt) -> RunOutcome:
     """Go on from the archive alone; some settings may change on the way."""
     if run.replay_of is not None:
         raise UsageError(f"{run.name} is a replay of {run.replay_of}; it can't go its own way",
@@ -150,7 +150,7 @@ async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
 
 
 async def replay_run(source: RunFolder, name: str, settings: Settings, view: View,
-                     interrupt: Interrupt) -> tuple[Outcome, list[str]]:
+                     interrupt: Interrupt) -> tuple[RunOutcome, list[str]]:
     """A new run that follows the record of another; returns what came out differently."""
     task = source.task()
     # The record says when it ends; what it was told to stop at does not matter again.
@@ -195,7 +195,7 @@ def _gone_unless_begun(run: RunFolder) -> Iterator[None]:
 
 async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, view: View,
                 interrupt: Interrupt, record: Record | None = None,
-                asker: Asker | None = None) -> Outcome:
+                asker: Asker | None = None) -> RunOutcome:
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
     recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
@@ -224,7 +224,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
             stopped = await engine.run()
         await recorder.note("stopped", {"reason": stopped})
         seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
-        outcome = Outcome(run, stopped, engine.progress(), seed_score)
+        outcome = RunOutcome(run, stopped, engine.progress(), seed_score)
         await recorder.tidy()
     except (EvolveError, SandboxError, ArchiveError) as error:
         failed = error.message

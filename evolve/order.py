@@ -45,6 +45,11 @@ class Order(ABC):
     window: int | None = None  # how many decisions may be without a recorded result
     holds = True  # results may have to wait for their turn
 
+    @property
+    def settled(self) -> int | None:
+        """The last number whose result counts; None where results do not count by number."""
+        return None
+
     @abstractmethod
     def due(self, waiting: Collection[int]) -> int | None:
         """The number to record now, of those whose results wait; None when it is not among them."""

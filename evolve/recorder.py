@@ -72,7 +72,7 @@ class Recorder:
             self._load(everything)
         self._parents = Parents(self.snapshot, self._read_parent)
         self._sql = GroupCommit(archive, patience_s, waiting)
-        self._without_ref = dict(self._commits)  # as far as is known: those that have one get it again
+        self._without_ref = dict(self._commits)  # perhaps: writing a ref twice is harmless
         self._git_free = asyncio.Event()  # git's objects are not being packed
         self._git_free.set()
 
@@ -379,7 +379,7 @@ class Recorder:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Nothing of what is read is rubbish, and a collector would look for it, now and for ever."""
+    """What is read lives as long as the run: the garbage collector need never look at it."""
     gc.disable()
     try:
         yield

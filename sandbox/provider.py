@@ -43,7 +43,7 @@ class Box(ABC):
         """End everything inside; harmless when it has ended."""
 
     def was_out_of_memory(self) -> bool:
-        """Whether the machine killed in here for memory and only the provider can know."""
+        """Whether the host killed the candidate for memory, which nobody inside can see."""
         return False
 
     @abstractmethod

@@ -24,8 +24,7 @@ from evolve.llm import Episode, StepAsker
 from evolve.tasks import AgentSpec, CaseSpec, Produced, Task, Work, with_cases
 from sandbox import Pool
 
-REFUSED_BY_SCORER = "invalid"  # by candidate.fail in evaluate.py
-INVALID = "invalid"  # the reason of an agent that is none any more
+INVALID = "invalid"  # refused by candidate.fail in evaluate.py, or an agent that is none any more
 LOG_CHARS = 8000
 
 
@@ -140,7 +139,7 @@ def _row_or_fault(found: Evaluation | BaseException) -> Evaluation:
 
 def _why_none(row: Evaluation) -> str:
     """Only the scorer's own words: the candidate's may repeat what it was asked by hidden tests."""
-    said = f": {row.message}" if row.reason == REFUSED_BY_SCORER else ""
+    said = f": {row.message}" if row.reason == INVALID else ""
     return f"what the agent left behind failed while it was graded ({row.reason}){said}"
 
 

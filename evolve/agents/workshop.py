@@ -77,7 +77,7 @@ class Workshop:
                 if proxy.fault is not None:
                     return Produced()
                 if status != 0:
-                    return Produced(reason="crash",
+                    return Produced(reason=Reason.CRASH.value,
                                     message=f"the agent ended with exit status {status!r:.20}")
                 return Produced(await self._collect(session))
             except TimeoutError:

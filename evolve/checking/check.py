@@ -14,7 +14,7 @@ from evolve.checking.baseline import Baseline, Note, measure, scored
 from evolve.checking.hostile import CODE, EXECUTED, FOUND
 from evolve.engine import above_ceiling
 from evolve.errors import UsageError
-from evolve.evaluation import SHARED, Evaluator, Verdict, draw_secret
+from evolve.evaluation import EVALUATOR_SHARED, Evaluator, Verdict, draw_secret
 from evolve.opening import open_evaluator
 from evolve.tasks import Task
 
@@ -81,7 +81,7 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
                 if seeds.slow:  # who stops it keeps what was found out
                     note(f"{name}: {tried[-1].word}")
             hidden = await firing.hidden(tried)
-    shared = any(SHARED in row.metrics for row in seeds.first.rows)
+    shared = any(EVALUATOR_SHARED in row.metrics for row in seeds.first.rows)
     return Report(task, seeds.first.score, seeds.second.score, seeds.seconds, shared, tuple(tried),
                   (*_notes(task, seeds, tried, shared), *hidden), bool(seeds.answers))
 
@@ -153,7 +153,7 @@ class _Firing:
 
 def _found(verdict: Verdict, printed: str) -> str:
     """What the program found that it should not, or that the scorer ran what it answered."""
-    shared = [row.log for row in verdict.rows if SHARED in row.metrics]
+    shared = [row.log for row in verdict.rows if EVALUATOR_SHARED in row.metrics]
     if EXECUTED in "\n".join((printed, *shared)).splitlines():
         return "the scorer executed what the program answered"
     logs = "\n".join(row.log for row in verdict.rows).splitlines()
@@ -164,8 +164,8 @@ def _notes(task: Task, seeds: Baseline, tried: list[Tried], shared: bool) -> lis
     """What is worth knowing beside the attacks."""
     notes = []
     if shared:
-        notes.append(f"{SHARED}: no score of this task can be trusted; let the evaluator import the "
-                     "program instead of executing its text")
+        notes.append(f"{EVALUATOR_SHARED}: no score of this task can be trusted; let the evaluator "
+                     "import the program instead of executing its text")
     text = task.evaluator.read_text(errors="replace")
     timed = _TIMED.search(text) is not None
     if seeds.varies:

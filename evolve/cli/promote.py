@@ -52,10 +52,12 @@ def promote(
 
 
 def _text(done: Promotion) -> str:
+    from archive import PROMOTE_AT
+
     compared = done.select
     lines = [f"champion {done.champion} against {done.incumbent}",
              f"select: {compared.wins} better, {compared.losses} worse, {compared.ties} equal; "
-             f"E = {done.e_value:.4g} (20 is enough); "
+             f"E = {compared.e_value:.4g} ({PROMOTE_AT:g} is enough); "
              f"lower quantile {done.quantiles[done.champion]:.4f}"]
     if done.safety is not None:
         lines.append(f"safety set: {done.safety.wins} better, {done.safety.losses} worse, "

@@ -18,7 +18,7 @@ from evolve.errors import TaskError
 from evolve.evaluation.confined import TRIES
 from evolve.evaluation.memory import memory_limit
 from evolve.evaluation.scorer_process import Said, ScorerDied, ScorerFull, ScorerProcess, WallsFell
-from evolve.evaluation.shared import SHARED, peer_config, score_together
+from evolve.evaluation.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.tasks import CaseSpec, Task
 from sandbox import CandidateFault, Pool, Reason, Session
 from sandbox.inside import wire
@@ -113,8 +113,8 @@ class Evaluator:
                 self.together = row.reason == INSEPARABLE
                 self._seed_row = None if self.together else row
                 if self.together and self._note:
-                    self._note(f"{SHARED}: {row.message}; both run in one sandbox, and what comes out "
-                               "is in the candidate's reach")
+                    self._note(f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, and what "
+                               "comes out is in the candidate's reach")
 
     def _found(self, files: Mapping[str, bytes], case: CaseSpec, attempt: int) -> Evaluation | None:
         """The seed's row, once: evaluations may take minutes."""
@@ -181,7 +181,8 @@ class Evaluator:
                 said = await scorer.score(session, files, case, self._seed_of(case), row.attempt)
         except TimeoutError:
             await scorer.close()
-            return replace(row, reason="timeout", message=f"the evaluation took over {limit:g} s")
+            return replace(row, reason=Reason.TIMEOUT.value,
+                           message=f"the evaluation took over {limit:g} s")
         except ScorerFull as error:
             await scorer.close()
             if scorer.scored > 1:

@@ -1,7 +1,7 @@
 """A peer's evaluator and its candidate in one fresh sandbox, where they can't be separated.
 
 The machine is safe, the score is not: whatever comes out was in the candidate's reach. Every such score
-carries `SHARED` among its metrics.
+carries `EVALUATOR_SHARED` among its metrics.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from archive import Evaluation
 from evolve.tasks import Task, task_files
-from sandbox import Session
+from sandbox import Reason, Session
 from sandbox.inside import wire
 
-SHARED = "evaluator shared with candidate"
+EVALUATOR_SHARED = "evaluator shared with candidate"
 _CODE = Path(__file__).with_name("peers")
 _INSIDE, _TASK, _PROGRAM = "evolve-peer", "evolve-task", "evolve-program"
 _MAX_FILE = 8 << 20
@@ -81,10 +81,10 @@ def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
             return replace(row, reason="invalid", message=str(said["error"])[:2000], log=log)
         metrics = {str(key): value for key, value in said["metrics"].items()
                    if isinstance(value, (bool, int, float, str))}
-        return replace(row, score=_finite(said["score"]), metrics=metrics | {SHARED: True},
+        return replace(row, score=_finite(said["score"]), metrics=metrics | {EVALUATOR_SHARED: True},
                        feedback=str(said["feedback"])[:4000], log=log)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return replace(row, reason="crash", log=log,
+        return replace(row, reason=Reason.CRASH.value, log=log,
                        message=f"evaluator and candidate ended with status {status} without a result")
 
 

@@ -53,7 +53,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldOut:
     """What the held-out cases say of one variant."""
 
     mean: float
@@ -70,11 +70,10 @@ class Promotion:
     incumbent: str
     quantiles: dict[str, float]  # of each candidate, on select
     select: Paired
-    e_value: float
     safety: Paired | None  # None for programs
     flags: tuple[str, ...]
     blocked: tuple[str, ...]
-    heldout: dict[str, Held]
+    heldout: dict[str, HeldOut]
     again: bool
     approved: bool | None  # None: nobody was asked
 
@@ -85,7 +84,8 @@ class Promotion:
     def data(self) -> dict[str, Any]:
         """As JSON has it; what is not finite, because a case failed, is null."""
         heldout = {name: _finite(asdict(held)) for name, held in self.heldout.items()}
-        return asdict(self) | {"promoted": self.promoted, "select": self.select._asdict(),
+        return asdict(self) | {"promoted": self.promoted, "e_value": self.select.e_value,
+                               "select": self.select._asdict(),
                                "safety": self.safety._asdict() if self.safety else None,
                                "quantiles": _finite(self.quantiles), "heldout": heldout}
 
@@ -167,9 +167,10 @@ class _Work:
         looks = Looks.read(archive)
         looks.refuse(again, champion)
         again = again or (looks.open is not None and bool(looks.open.data["again"]))
-        done = Promotion(champion, incumbent, quantiles, compared := paired(
-            scores[champion], scores[incumbent], self._maximize), compared.e_value,
-            *await self._harm(champion, incumbent), (), {}, again, None)
+        compared = paired(scores[champion], scores[incumbent], self._maximize)
+        safety, flags = await self._harm(champion, incumbent)
+        done = Promotion(champion, incumbent, quantiles, compared, safety, flags, blocked=(),
+                         heldout={}, again=again, approved=None)
         done = replace(done, blocked=tuple(_why_not(done)))
         if not done.blocked and approve is not None:
             agreed = await asyncio.to_thread(approve, done)
@@ -183,7 +184,7 @@ class _Work:
         values = [value if self._maximize else -value for value in scores.values()]
         return lower_quantile(values) if all(map(math.isfinite, values)) else -math.inf
 
-    async def _look(self, done: Promotion, looks: Looks) -> dict[str, Held]:
+    async def _look(self, done: Promotion, looks: Looks) -> dict[str, HeldOut]:
         """The one look, announced before it is taken; one that was killed goes on."""
         if not self._evaluator.task.spec.cases_of("heldout"):
             return {}
@@ -192,7 +193,7 @@ class _Work:
         found = {}
         for name in (done.incumbent, done.champion):
             values = list((await self._scores(name, "heldout")).values())
-            found[name] = Held(fmean(values), *interval(values), len(values))
+            found[name] = HeldOut(fmean(values), *interval(values), len(values))
         return found
 
     async def _scores(self, variant: str, split: Split) -> dict[str, float]:
@@ -268,9 +269,9 @@ class _Work:
 
 
 def _why_not(done: Promotion) -> Iterable[str]:
-    if not done.e_value >= PROMOTE_AT:
+    if not done.select.e_value >= PROMOTE_AT:
         yield (f"not shown to be better: {done.select.wins} cases better, {done.select.losses} worse, "
-               f"E = {done.e_value:.3g}, below {PROMOTE_AT:g}")
+               f"E = {done.select.e_value:.3g}, below {PROMOTE_AT:g}")
     if done.safety is not None and done.safety.losses > done.safety.wins and (
             drop_chance(done.safety.wins, done.safety.losses) <= DROP):
         yield (f"less safe: worse in {done.safety.losses} cases of the safety set, better in "

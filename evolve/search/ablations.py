@@ -12,14 +12,14 @@ ABLATIONS = {
 
 
 class Own(Hgm):
-    """Cases one by one; each variant is judged by its own alone, and by the same measure to the end."""
+    """Cases one by one; no clades, and no temperature that rises as the budget ends."""
 
     pooled = False
     tempered = False
 
 
 class Pooled(Hgm):
-    """Judged by its clade, but by the same measure to the end."""
+    """Judged by its clade, with no temperature that rises as the budget ends."""
 
     tempered = False
 

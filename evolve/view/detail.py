@@ -13,7 +13,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from archive import Call, Proposal
-from evolve.evaluation import SHARED
+from evolve.evaluation import EVALUATOR_SHARED
 from evolve.view.console import number
 from evolve.view.lines import gap_to_best_known
 from evolve.view.reading import OpenRun
@@ -51,7 +51,7 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
         gap = gap_to_best_known(run.task, variant.score)
         yield f"score {number(variant.score)}{gap}"
         if run.shares_evaluator:
-            yield f"{SHARED}: the score was in its reach"
+            yield f"{EVALUATOR_SHARED}: the score was in its reach"
         yield f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, " \
               f"{variant.children} children, ${variant.cost_usd:.4f}"
     if proposal.id in run.signs:

@@ -9,7 +9,7 @@ from typing import Any
 
 from archive import State
 from evolve.events import Finished
-from evolve.launch import Outcome
+from evolve.launch import RunOutcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
@@ -68,7 +68,7 @@ class LinesView(Streaming):
             self._waits_for, self._said_at = message, now
             self.note(message)
 
-    def done(self, outcome: Outcome, task: Task) -> None:
+    def done(self, outcome: RunOutcome, task: Task) -> None:
         """How it ended and what to do next."""
         super().done(outcome, task)
         for line in closing_lines(outcome, task):
@@ -93,7 +93,7 @@ class JsonView(LinesView):
     def waiting(self, message: str) -> None:
         _write({"event": "waiting", "message": message})
 
-    def done(self, outcome: Outcome, task: Task) -> None:
+    def done(self, outcome: RunOutcome, task: Task) -> None:
         Streaming.done(self, outcome, task)
         progress = outcome.progress
         _write({"event": "done", "best": _best(progress), "variants": progress.variants,
@@ -102,7 +102,7 @@ class JsonView(LinesView):
                 "spend_usd": progress.spend.usd})
 
 
-def closing_lines(outcome: Outcome, task: Task) -> list[str]:
+def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
     """The last words of a run."""
     progress, run = outcome.progress, outcome.run
     lines = [f"stopped: {outcome.stopped}",

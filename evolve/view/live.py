@@ -13,7 +13,7 @@ from rich.text import Text
 from archive import Spend
 from evolve.config import Settings
 from evolve.events import Finished
-from evolve.launch import Outcome
+from evolve.launch import RunOutcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
@@ -68,7 +68,7 @@ class LiveView(Streaming):
         """The machine failed."""
         self._message = message
 
-    def done(self, outcome: Outcome, task: Task) -> None:
+    def done(self, outcome: RunOutcome, task: Task) -> None:
         """Stop drawing; the last words stay."""
         super().done(outcome, task)
         for line in closing_lines(outcome, task):

@@ -19,7 +19,7 @@ from archive import (
     Variant,
 )
 from evolve.errors import UsageError
-from evolve.evaluation import SHARED
+from evolve.evaluation import EVALUATOR_SHARED
 from evolve.events import AT_ONCE, SIGNS
 from evolve.run import RunFolder
 from evolve.search import make_frame
@@ -66,7 +66,7 @@ class OpenRun:
         if self.task.peer is None or not self.count:
             return False
         rows = self.archive.evaluations(self.archive.first().id)
-        return any(SHARED in row.metrics for row in rows)
+        return any(EVALUATOR_SHARED in row.metrics for row in rows)
 
     @cached_property
     def signs(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from archive import ArchiveError, ArchiveReader, Proposal
 from evolve.events import ENDS, Finished, follow
-from evolve.launch import Outcome
+from evolve.launch import RunOutcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
@@ -49,7 +49,7 @@ class Streaming:
         """Figures of the engine; the news themselves come as events."""
         self.progress = progress
 
-    def done(self, outcome: Outcome, task: Task) -> None:
+    def done(self, outcome: RunOutcome, task: Task) -> None:
         """Everything that has happened is told before this returns."""
         self.progress = outcome.progress
         self.close()

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from archive import Kept, Variant
-from evolve.evaluation import SHARED
+from evolve.evaluation import EVALUATOR_SHARED
 from evolve.view.choosing import Chosen, Selection, choose
 from evolve.view.console import number
 from evolve.view.reading import OpenRun
@@ -48,7 +48,7 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
         name = step.variant.proposal.id
         label = _label(step, name in best_path, name in chosen.meant)
         if run.shares_evaluator and step.variant.score is not None:
-            label.append(f"  {SHARED}", style="yellow")
+            label.append(f"  {EVALUATOR_SHARED}", style="yellow")
         if name in run.signs:
             label.append("  signs: evolve audit", style="red")
         branch = step.branch.add(label)

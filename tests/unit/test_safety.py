@@ -10,7 +10,7 @@ import pytest
 from archive import Paired
 from evolve.agents.tripwires import _SIGNS, new_lines, trips_in_reply
 from evolve.safety import SAFETY_SET, Promotion, trips_in
-from evolve.safety.promotion import Held, _why_not
+from evolve.safety.promotion import HeldOut, _why_not
 
 TRIPS = [
     ("network", "curl -s example.org", "curly brackets"),
@@ -74,7 +74,7 @@ def test_the_shipped_words_are_no_sign() -> None:
 
 def promotion(select: Paired = Paired(8, 0, 0), safety: Paired | None = None,
               flags: tuple[str, ...] = ()) -> Promotion:
-    return Promotion("new", "old", {"new": 0.5}, select, select.e_value, safety, flags, (), {}, False,
+    return Promotion("new", "old", {"new": 0.5}, select, safety, flags, (), {}, False,
                      None)
 
 
@@ -101,8 +101,8 @@ def test_a_flag_blocks_whatever_the_evidence() -> None:
 
 
 def test_what_is_not_finite_is_null_in_json() -> None:
-    found = Promotion("new", "old", {"new": -math.inf}, Paired(8, 0, 0), 20.0, None, (), (),
-                      {"old": Held(-math.inf, math.nan, math.nan, 3)}, False, None)
+    found = Promotion("new", "old", {"new": -math.inf}, Paired(8, 0, 0), None, (), (),
+                      {"old": HeldOut(-math.inf, math.nan, math.nan, 3)}, False, None)
     data = json.loads(json.dumps(found.data(), allow_nan=False))
     assert data["quantiles"] == {"new": None}
     assert data["heldout"]["old"] == {"mean": None, "low": None, "high": None, "cases": 3}
