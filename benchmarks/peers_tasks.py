@@ -215,7 +215,8 @@ def isolated(task: Task, sandbox: str) -> tuple[Scored, bool]:
     seconds = sum(row.seconds for row in verdict.rows)
     if verdict.failed is not None:
         return Scored((), seconds, f"{verdict.failed.reason}: {verdict.failed.message[:60]}"), False
-    return Scored((verdict.score,), seconds), any(EVALUATOR_SHARED in row.metrics for row in verdict.rows)
+    shared = any(EVALUATOR_SHARED in row.metrics for row in verdict.rows)
+    return Scored((verdict.score,), seconds), shared
 
 
 if __name__ == "__main__":
