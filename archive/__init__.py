@@ -32,6 +32,7 @@ from archive.records import (
     EPISODE,
     EVALUATE,
     JUDGE,
+    PERSON,
     SEED,
     Call,
     CallState,
@@ -49,7 +50,6 @@ from archive.snapshot import Frame, Snapshot
 from archive.source import fingerprint
 from archive.steering import (
     OF_PROMOTION,
-    PERSON,
     STEERED,
     Ban,
     Hint,

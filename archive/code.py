@@ -20,7 +20,7 @@ from gitdb.db import PackedDB
 from gitdb.exc import BadObject
 from gitdb.util import bin_to_hex, hex_to_bin, mman
 
-from archive.errors import ArchiveError, StorageFull
+from archive.errors import ArchiveError, StorageFull, moved
 
 Files = Mapping[str, bytes]
 _FILE, _EXECUTABLE, _FOLDER = 0o100644, 0o100755, 0o040000
@@ -128,6 +128,8 @@ class CodeStore:
     def _git(self, *arguments: str, stdin: str = "") -> None:
         done = subprocess.run(["git", f"--git-dir={self.path}", *arguments], input=stdin,
                               capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            self._see_whether_it_is_there()
         if "No space left" in done.stderr or "Read-only" in done.stderr:
             raise StorageFull(f"{self.path} can't be written: {done.stderr.strip().splitlines()[-1]}",
                               "make room, then: evolve resume")
@@ -135,10 +137,15 @@ class CodeStore:
             raise ArchiveError(f"git {arguments[0]} failed in {self.path}: {done.stderr.strip()}",
                                f"try: git --git-dir={self.path} fsck")
 
+    def _see_whether_it_is_there(self) -> None:
+        if not (self.path / "HEAD").exists():
+            raise moved(self.path)
+
     def _store(self, kind: bytes, data: bytes) -> bytes:
         try:
             stream = self._db.store(IStream(kind, len(data), BytesIO(data)))
         except OSError as error:
+            self._see_whether_it_is_there()
             raise StorageFull(f"{self.path} can't be written: {error.strerror}",
                               "make room, then: evolve resume") from None
         return bytes(stream.binsha)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
-from archive.errors import ArchiveError, StorageFull
+from archive.errors import ArchiveError, StorageFull, moved
 from archive.schema import REVISION, metadata
 
 IDS_AT_ONCE = 500  # in one query; databases limit how many there may be
@@ -89,6 +89,8 @@ def storage_faults(path: Path) -> Iterator[None]:
     except (OperationalError, DatabaseError) as error:
         if isinstance(error, IntegrityError):
             raise  # a fault of ours, not of the disk
+        if not path.exists():
+            raise moved(path) from None
         if any(sign in str(error.orig) for sign in _FULL):
             raise StorageFull(f"{path} can't be written: {error.orig}",
                               "make room or mend the rights, then: evolve resume") from None

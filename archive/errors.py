@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class ArchiveError(Exception):
     """The archive can't be used; `hint` says what to do next."""
@@ -17,3 +19,9 @@ class NotFound(ArchiveError):
 
 class StorageFull(ArchiveError):
     """The disk is full, read-only or locked by another; nothing that was committed is lost."""
+
+
+def moved(path: Path) -> ArchiveError:
+    """What to say when a part of the run folder is where it was no longer."""
+    return ArchiveError(f"{path.parent} was moved or deleted while somebody worked on it",
+                        "what is in it is whole: go on from its new place: evolve resume PATH")

@@ -17,6 +17,7 @@ from archive.database import IDS_AT_ONCE, open_for_reading, storage_faults
 from archive.errors import NotFound
 from archive.records import (
     EVIDENCE,
+    PERSON,
     Call,
     CallCost,
     CallState,
@@ -33,6 +34,7 @@ from archive.records import (
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 _ROWS_AT_ONCE = 4096
+_DIGITS = 10  # no run has so many decisions
 
 NOTES = "notes"  # the kind of event
 
@@ -68,8 +70,10 @@ class ArchiveReader:
         return {row.key: row.value for row in self.rows(select(meta))}
 
     def proposal(self, prefix: str) -> Proposal:
-        """By id or unique prefix. Raises `NotFound`."""
+        """By id, number or unique prefix. Raises `NotFound`."""
         found = self.rows(select(proposals).where(proposals.c.id == prefix))  # by the index
+        if prefix.isdecimal() and len(prefix) < _DIGITS:
+            found = found or self.rows(select(proposals).where(proposals.c.number == int(prefix)))
         found = found or self.rows(
             select(proposals).where(proposals.c.id.startswith(prefix, autoescape=True))
             .order_by(proposals.c.number).limit(3))
@@ -254,7 +258,8 @@ class ArchiveReader:
             func.sum(calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens"),
             func.sum(calls.c.reserved_tokens).label("reserved_tokens"),
             func.sum(calls.c.cost_usd).label("usd"),
-            func.sum(calls.c.reserved_usd).label("reserved_usd")).group_by(settled))
+            func.sum(calls.c.reserved_usd).label("reserved_usd"))
+            .where(calls.c.model != PERSON).group_by(settled))
         done = next((row for row in rows if row.settled), None)
         rest = next((row for row in rows if not row.settled), None)
         usd, uncertain = (done.usd if done else 0.0), (rest.reserved_usd if rest else 0.0)

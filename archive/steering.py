@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import insert, select, update
 
 from archive.reader import ArchiveReader, pack_text
-from archive.records import CallState, Proposal, State
+from archive.records import PERSON, CallState, Proposal, State
 from archive.schema import calls, events, proposals
 from archive.store import Archive
 
 STEERED = "steered"  # the kind of event
 OF_PROMOTION = "promotion:"  # how the message of a ban begins that no person has written
-PERSON = "person"  # the operator of a program that a person gave, and who answered for it
 
 
 class Hint(NamedTuple):

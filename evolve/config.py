@@ -30,7 +30,7 @@ class Settings(BaseModel):
     max_variants: int | None = Field(
         200, ge=1, description="stop after so many scored or failed variants")
     max_time_s: float | None = Field(None, gt=0, description="stop after so long, each time it runs")
-    target: float | None = Field(None, description="stop at this score")
+    target: float | None = Field(None, allow_inf_nan=False, description="stop at this score")
     plateau: int | None = Field(
         None, ge=1, description="stop when so many scored variants brought nothing better")
     window: int | None = Field(
@@ -132,6 +132,9 @@ def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Set
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"{origins.get(key, 'run.toml')}: unknown setting {key!r}",
+                              did_you_mean(key, Settings.model_fields)) from None
         raise ConfigError(f"{key} = {values.get(key)!r} (from {origins.get(key, 'run.toml')}): "
                           f"{said(first)}") from None
 
@@ -151,8 +154,13 @@ def _read_dotenv() -> dict[str, str]:
     if not path.is_file():
         return {}
     from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
+        with path.open(encoding="utf-8") as file:
+            bad = next((line.original.line for line in parse_stream(file) if line.error), None)
+        if bad is not None:  # its text may be a key
+            raise ConfigError(f"{path.absolute()}:{bad} is no line NAME=VALUE", "mend or remove it")
         return {key: value for key, value in dotenv_values(path).items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.absolute()} can't be read: {error}",

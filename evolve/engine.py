@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -26,7 +27,7 @@ from evolve.recorder import Recorder
 from evolve.search import Evaluate, Expand, Skip, Stop
 from evolve.steering import Steward
 from evolve.stopping import Stopping
-from evolve.tasks import CaseSpec, Task
+from evolve.tasks import CaseSpec
 from sandbox import ProviderFault
 
 TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
@@ -65,6 +66,7 @@ class Engine:
         self._stopping = Stopping(settings, recorder.rejections_at_end())
         self._pace, self._pulse = Pace(
             settings.workers, model_slots, self.task.spec.agent is not None), Pulse()
+        self._begun: deque[Proposal] = deque()  # in an earlier life of the run, the first decided first
         self._waiting: dict[int, Ended] = {}  # ended, but not yet their turn
         self._running = self._proposing = 0
         self._next = 1
@@ -98,8 +100,7 @@ class Engine:
     async def _work(self) -> None:
         """What was begun before, then new decisions, until nothing is in flight any more."""
         async with asyncio.TaskGroup() as group:
-            for proposal in self.recorder.unfinished():
-                self._launch(group, proposal)
+            self._begun.extend(self.recorder.unfinished())
             try:
                 await self._fill_slots(group)
             except (EvolveError, ArchiveError) as error:
@@ -114,7 +115,7 @@ class Engine:
         while not self._halted():
             if self._pace.room(self._proposing, self._running - self._proposing) and (
                     await self._may_decide()):
-                proposals = await self._decide()
+                proposals = [self._begun.popleft()] if self._begun else await self._decide()
                 for proposal in proposals:
                     self._launch(group, proposal)
                 if proposals:
@@ -352,7 +353,7 @@ class Engine:
             rows = () if ended.kept else verdict.rows
             return await self.recorder.fail(proposal, verdict.failed, rows), None
         done = await self.recorder.score(proposal, ended.stored.files, verdict.score, verdict.rows,
-                                         above_ceiling(self.task, verdict.score), ended.kept)
+                                         self.task.above_ceiling(verdict.score), ended.kept)
         return done, verdict.score
 
     def progress(self) -> Progress:
@@ -363,11 +364,3 @@ class Engine:
                         counts.get(State.REJECTED, 0), self._running, best,
                         snapshot.score_of(best.id) if best else None, self.recorder.spend,
                         self._stopping.seconds, self._stalls, self._staleness)
-
-
-def above_ceiling(task: Task, score: float) -> bool:
-    """True for a score better than the task's proved bound: a fault of the scorer, not a find."""
-    ceiling = task.spec.ceiling
-    if ceiling is None:
-        return False
-    return score > ceiling if task.spec.maximize else score < ceiling

@@ -28,7 +28,7 @@ from archive import (
 from evolve.agents import AgentEvaluator
 from evolve.config import Resolved, Settings, load_keys, user_file
 from evolve.deciding import Decider, PolicyDecider
-from evolve.engine import Engine, above_ceiling
+from evolve.engine import Engine
 from evolve.errors import ConfigError, EvolveError, UsageError
 from evolve.evaluation import Evaluator, Verdict, draw_secret
 from evolve.inbox import Inbox
@@ -84,6 +84,9 @@ class RunOutcome:
         return self.stopped == "interrupted"
 
 
+_SPENDS = ("budget_usd", "max_tokens", "max_calls")
+
+
 class View(Listener, Protocol):
     """Shows a run while it goes on."""
 
@@ -109,6 +112,8 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     settings = settings.model_copy(update={"window": window_of(settings)})
     if asker is None:
         require_model(task, settings)
+    if not settings.model and (spent := [name for name in _SPENDS if getattr(settings, name)]):
+        view.note(f"warning: this run asks no model, so {', '.join(spent)} bounds nothing")
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_search(settings, mix)  # a wrong name is found before the sandbox is built
@@ -220,6 +225,7 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
             engine = _make_engine(run.settings, Inbox(run.inbox), recorder, evaluator, view,
                                   interrupt, record, answering)
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
+            view.note(f"sandbox: {evaluator.pool.provider.name}")
             view.launched(run, task, engine.progress())
             stopped = await engine.run()
         await recorder.note("stopped", {"reason": stopped})
@@ -327,7 +333,7 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
         seed = await recorder.propose(seed, tree, "the seed")
     verdict = verdict or await score_seed(evaluator, seed)
     await recorder.score(seed, task.seed, verdict.score, verdict.rows,
-                         above_ceiling(task, verdict.score))
+                         task.above_ceiling(verdict.score))
 
 
 def require_model(task: Task, settings: Settings) -> None:

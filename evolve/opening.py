@@ -94,6 +94,11 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
         log = f"\n{row.log.strip()}" if row.log.strip() else ""
         raise TaskError(f"the seed fails on case {row.case} ({row.reason}): {row.message}{log}",
                         f"{missing_package(row) or 'mend the task'}, then: evolve eval {task.folder}")
+    if task.above_ceiling(verdict.score):
+        raise TaskError(f"the seed scores {verdict.score!r}, better than the ceiling of "
+                        f"{task.spec.ceiling!r}: nothing would ever count",
+                        f"a ceiling is what no program can pass: mend it in {task.folder / 'task.toml'}"
+                        ", or evaluate.py")
     return verdict
 
 

@@ -100,7 +100,11 @@ class RunFolder:
 
     def worker(self) -> str | None:
         """Who is at work on it now, in words; None when nobody is."""
-        with (self.path / "lock").open() as file:
+        try:
+            file = (self.path / "lock").open()
+        except FileNotFoundError:
+            return None
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
@@ -192,7 +196,14 @@ def list_runs(runs_dir: Path) -> list[Path]:
     if not runs_dir.is_dir():
         return []
     found = [path for path in runs_dir.iterdir() if (path / "run.toml").is_file()]
-    return sorted(found, key=lambda path: (path / "lock").stat().st_mtime, reverse=True)
+    return sorted(found, key=_last_used, reverse=True)
+
+
+def _last_used(path: Path) -> float:
+    try:
+        return (path / "lock").stat().st_mtime
+    except FileNotFoundError:  # somebody has tidied up
+        return 0.0
 
 
 def _find(runs_dir: Path, which: str) -> Path:
@@ -202,12 +213,23 @@ def _find(runs_dir: Path, which: str) -> Path:
     if not runs:
         raise UsageError(f"there is no run in {runs_dir}", "begin one: evolve run TASK_DIR")
     if which == "last":
-        return runs[0].resolve()
+        return next((path for path in runs if not _is_replay(path)), runs[0]).resolve()
     found = [p for p in runs if p.name == which] or [p for p in runs if p.name.startswith(which)]
-    if len(found) != 1:
-        names = [p.name for p in runs]
-        raise UsageError(f"{which!r} fits {len(found)} runs in {runs_dir}", did_you_mean(which, names))
+    if not found:
+        raise UsageError(f"there is no run {which!r} in {runs_dir}",
+                         did_you_mean(which, [p.name for p in runs]))
+    if len(found) > 1:
+        raise UsageError(f"{which!r} fits {len(found)} runs in {runs_dir}",
+                         f"which one? {', '.join(sorted(p.name for p in found))}")
     return found[0].resolve()
+
+
+def _is_replay(path: Path) -> bool:
+    """It says nothing new of the run that it repeats."""
+    try:
+        return "replay_of" in tomllib.loads((path / "run.toml").read_text())["run"]
+    except (OSError, KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
 
 
 def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from archive import PERSON, Proposal, Snapshot, Steering, messages_taken
@@ -56,7 +55,6 @@ class Steward:
         await recorder.steer(partial(self._steering.add, message.id, proposal,
                                      str(message.data["reply"]), str(message.data.get("text", ""))))
         recorder.replied.add(proposal.id)
-        recorder.spend = replace(recorder.spend, calls=recorder.spend.calls + 1)
         return proposal
 
 

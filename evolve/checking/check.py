@@ -12,7 +12,6 @@ from typing import Any
 from evolve.checking.attacks import ATTACKS, CONTROLS, NOT_EXECUTED, Attack, armed, programs
 from evolve.checking.baseline import Baseline, Note, measure, scored
 from evolve.checking.hostile import CODE, EXECUTED, FOUND
-from evolve.engine import above_ceiling
 from evolve.errors import UsageError
 from evolve.evaluation import EVALUATOR_SHARED, Evaluator, Verdict, draw_secret
 from evolve.opening import open_evaluator
@@ -141,7 +140,7 @@ class _Firing:
             row = verdict.failed
             return Tried(attack, None, f"{row.reason}: {row.message}"[:200], False)
         score, maximize = verdict.score, task.spec.maximize
-        if above_ceiling(task, score):
+        if task.above_ceiling(score):
             return Tried(attack, score, "quarantined: above the proved bound", False, 1)
         if self.seeds.worse(score, maximize):
             return Tried(attack, score, verdict.feedback[:200], False, -1)

@@ -15,7 +15,7 @@ from evolve.cli.options import Json, RunName, RunsDir, runs_folder
 if TYPE_CHECKING:
     from evolve.view.reading import OpenRun
 
-Id = Annotated[str, typer.Argument(help="An id or a unique prefix of it, or 'best'.")]
+Id = Annotated[str, typer.Argument(help="An id or a unique prefix of it, a number, or 'best'.")]
 InRun = Annotated[str, typer.Option("--run", help="A run: name, prefix, path, or 'last'.")]
 
 
@@ -51,14 +51,19 @@ def _print_json(data: Any) -> None:
 
 def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List runs, the last used first."""
+    from archive import ArchiveError
+    from evolve.errors import EvolveError
     from evolve.run import list_runs
     from evolve.view.console import out
     from evolve.view.listing import runs_table
 
     rows = []
     for path in list_runs(runs_folder(runs_dir)):
-        with opened(path.parent, str(path)) as run:
-            rows.append(run.summary())
+        try:
+            with opened(path.parent, str(path)) as run:
+                rows.append(run.summary())
+        except (EvolveError, ArchiveError) as error:  # the others can be looked at
+            rows.append({"run": path.name, "path": str(path), "damaged": error.message})
     if json:
         _print_json(rows)
     else:
@@ -191,7 +196,7 @@ def checkout(
 ) -> None:
     """Write the files of any variant into a directory."""
     from evolve.errors import UsageError
-    from evolve.view.console import err
+    from evolve.view.console import counted, err
 
     target = folder or output
     if target is None or (folder and output):
@@ -202,5 +207,4 @@ def checkout(
         if json:
             _print_json({"id": proposal.id, "files": [str(path) for path in written]})
         else:
-            err.print(f"{proposal.id}: {len(written)} "
-                      f"{'file' if len(written) == 1 else 'files'} in {target}")
+            err.print(f"{proposal.id}: {counted(len(written), 'file')} in {target}")

@@ -72,19 +72,19 @@ def verify(
 
 
 def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
-    from evolve.view.console import number, out
+    from evolve.view.console import counted, number, out
 
     for row in rows:
         now = row.now
         score = number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
         if row.recorded is None:
-            said = "not scored on it before"
+            said = "no score of it is kept"
         else:
             said = "as recorded" if row.holds(tolerance) else f"recorded: {number(row.recorded)}"
         out.print(f"{row.case} ({row.split}): {score}, {said}",
                   style="" if row.holds(tolerance) else "red", markup=False)
     held = sum(row.holds(tolerance) for row in rows)
-    out.print(f"{id}: {held} of {len(rows)} cases hold", style="bold", markup=False)
+    out.print(f"{id}: {held} of {counted(len(rows), 'case')} hold", style="bold", markup=False)
 
 
 def compare(
@@ -103,6 +103,9 @@ def compare(
     courses = []
     for name in runs or _last_two(runs_dir):
         with opened(runs_dir, name) as found:
+            if found.folder.replay_of is not None:
+                raise UsageError(f"{found.folder.name} is a replay, and says nothing new",
+                                 f"compare the run itself: {found.folder.replay_of}")
             courses.append(comparison.course_of(found, by))
     rows, _ = comparison.compare(courses)
     if json:

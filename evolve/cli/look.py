@@ -68,13 +68,19 @@ def log(
 
 
 def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
-    """The live view of a run that is carried out elsewhere; Ctrl-C leaves it alone."""
+    """The live view of a run that is carried out elsewhere; Ctrl-C leaves it alone.
+
+    Where nobody looks at a terminal it is `evolve log -f`.
+    """
     from rich.live import Live
 
     from evolve.events import follow
     from evolve.view.console import out
     from evolve.view.log import Watched
 
+    if not out.is_terminal:
+        log(run, runs_dir, follow=True)
+        return
     with opened(runs_dir, run) as found:
         view = Watched(found)
         since = max(0, found.archive.last_event() - 60)
@@ -139,6 +145,9 @@ def rm(
     if run == "last":
         raise UsageError("which run? `last` may be another than you think", "name it: evolve ls")
     folder = open_run(runs_folder(runs_dir), run)
+    if yes and folder.name != Path(run).name:
+        raise UsageError(f"{run!r} is only the beginning of {folder.name}",
+                         f"with --yes the whole name: evolve rm {folder.name} --yes")
     with folder.lock():  # before it asks: one that is at work is refused whatever is answered
         if not yes:
             typer.confirm(f"delete {folder.path} and all its variants?", abort=True, err=True)

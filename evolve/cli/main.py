@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is miss
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 from typing import Annotated
@@ -57,6 +58,9 @@ for group in (run, control, write_task, check, browse, judge, look, steer, promo
 
 def main() -> None:
     """Run the command line; turn errors into a message, a hint and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for terminals that lack a sign of ours
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
@@ -82,9 +86,11 @@ def _explain(error: Exception) -> int:
     from evolve.view.console import err
     from sandbox import NoSuchSandbox, SandboxError, SandboxUnavailable
 
-    known = isinstance(error, (EvolveError, ArchiveError, SandboxError))
-    if known:
-        message, hint = error.message, error.hint  # type: ignore[attr-defined]
+    if isinstance(error, EvolveError | ArchiveError | SandboxError):
+        message, hint = error.message, error.hint
+    elif isinstance(error, OSError) and error.strerror:
+        message = f"can't read or write {error.filename or 'the output'}: {error.strerror}"
+        hint = "mend the place or its rights, or name another"
     else:
         message = f"unexpected: {type(error).__name__}: {error}"
         hint = "the same command with --debug shows where; please report it"

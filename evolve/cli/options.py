@@ -33,6 +33,8 @@ RunName = Annotated[str, typer.Argument(help="A run: its name, a prefix, a path,
 MaybeRun = Annotated[list[str] | None, typer.Argument(
     metavar="run", help="A run: its name, a prefix, a path; the last one when left out.",
     autocompletion=_runs_like, show_default=False)]
+ThatRun = Annotated[str | None, typer.Option("--run", help="The same, as with show and ban.",
+                                             show_default=False)]
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Where run folders lie.",
                                               show_default="runs")]
 Json = Annotated[bool, typer.Option("--json", help="Data for programs, on stdout.")]
@@ -46,10 +48,11 @@ def runs_folder(given: Path | None) -> Path:
     return given or Path(os.environ.get("EVOLVE_RUNS_DIR", "runs"))
 
 
-def one_run(named: list[str] | None) -> str:
+def one_run(named: list[str] | None, option: str | None) -> str:
     """Of verbs whose last argument is required, so that the run before it is a list for typer."""
     from evolve.errors import UsageError
 
-    if named and len(named) > 1:
-        raise UsageError(f"one run at a time, not {', '.join(named)}", "quote what has spaces")
-    return named[0] if named else "last"
+    given = [*(named or ()), *([option] if option else ())]
+    if len(given) > 1:
+        raise UsageError(f"one run at a time, not {', '.join(given)}", "quote what has spaces")
+    return given[0] if given else "last"

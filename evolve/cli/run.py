@@ -15,9 +15,11 @@ import typer
 from evolve.cli.options import Json, RunName, RunsDir, Sandbox, TaskDir, runs_folder
 
 if TYPE_CHECKING:
+    from archive import Spend
     from evolve.config import Resolved
     from evolve.interrupt import Interrupt
     from evolve.launch import View
+    from evolve.run import RunFolder
     from evolve.tasks import Task
 
 Workers = Annotated[int | None, typer.Option(help="Evaluations at the same time.",
@@ -134,17 +136,17 @@ def resume(
     sandbox: Sandbox = None,
     workers: Workers = None,
     max_variants: Annotated[str | None, typer.Option(
-        help="Stop after so many scored or failed variants, or +100 for so many more.")] = None,
+        help="Stop after so many scored or failed variants, or after +100 more.")] = None,
     max_time: MaxTime = None,
     target: Target = None,
     plateau: Plateau = None,
     model: Models = None,
     budget: Annotated[str | None, typer.Option(
-        help="Stop before so many dollars: 5usd, or +5usd for so many more.")] = None,
+        help="Stop before so many dollars: 5usd, or +5usd on top of what was spent.")] = None,
     max_tokens: Annotated[str | None, typer.Option(
-        help="Stop before so many tokens, or +100000 for so many more.")] = None,
+        help="Stop before so many tokens, or +100000 on top of those that were used.")] = None,
     max_calls: Annotated[str | None, typer.Option(
-        help="Stop before so many model calls, or +100 for so many more.")] = None,
+        help="Stop before so many model calls, or +100 on top of those that were made.")] = None,
     price: Prices = None,
     json: Json = False,
 ) -> None:
@@ -154,13 +156,12 @@ def resume(
     from evolve.run import open_run
 
     folder = open_run(runs_folder(runs_dir), run)
-    before = folder.settings
+    variants, spend = _used(folder)
     given = _shared_settings(
         sandbox=sandbox, workers=workers, max_time=max_time, model=model, price=price,
-        max_variants=_count("max-variants", max_variants, before.max_variants),
-        budget=_raised(before.budget_usd, budget),
-        max_tokens=_count("max-tokens", max_tokens, before.max_tokens),
-        max_calls=_count("max-calls", max_calls, before.max_calls))
+        max_variants=_count("max-variants", max_variants, variants),
+        budget=_dollars(budget, spend.usd), max_tokens=_count("max-tokens", max_tokens, spend.tokens),
+        max_calls=_count("max-calls", max_calls, spend.calls))
     changes = {key: value for key, value in given.items() if value not in (None, (), {})}
     changes |= {key: value for key, value in {"target": target, "plateau": plateau}.items()
                 if value is not None}
@@ -181,6 +182,7 @@ def replay(
     """Repeat a run from its recorded replies, at no cost. Exit code 1 when anything differs."""
     from evolve.launch import replay_run
     from evolve.run import open_run
+    from evolve.view.console import counted
 
     folder = open_run(runs_folder(runs_dir), run)
     changes = {"sandbox": sandbox, "workers": workers}
@@ -192,38 +194,38 @@ def replay(
         interrupt)
     for line in differences:
         view.note(line)
-    view.note(f"replayed: {len(differences)} differences")
+    view.note(f"replayed: {counted(len(differences), 'difference')}")
     if differences:
         raise typer.Exit(1)
 
 
-def _raised(before: float | None, budget: str | None) -> str | None:
-    """A budget, or so many dollars more than before."""
+def _used(folder: RunFolder) -> tuple[int, Spend]:
+    """Variants and spend so far: what `+N` comes on top of, however often it is said."""
+    from archive import ArchiveReader, State
+
+    with contextlib.closing(ArchiveReader.open(folder.database)) as reader:
+        counts = reader.counts()
+        return counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0), reader.spend()
+
+
+def _dollars(text: str | None, used: float) -> str | None:
+    """A budget, or so many dollars more than were spent."""
     from evolve.config import parse_dollars
-    from evolve.errors import UsageError
 
-    if budget is None or not budget.startswith("+"):
-        return budget
-    if before is None:
-        raise UsageError("the run has no budget that could be raised",
-                         "give a whole one: --budget 5usd")
-    return f"{before + parse_dollars(budget[1:])}usd"
+    if text is None or not text.startswith("+"):
+        return text
+    return f"{used + parse_dollars(text[1:])}usd"
 
 
-def _count(flag: str, text: str | None, before: int | None) -> int | None:
-    """A number, or so many more than before."""
+def _count(flag: str, text: str | None, used: int) -> int | None:
+    """A number, or so many more than there are."""
     from evolve.errors import UsageError
 
     if text is None:
         return None
     if not text.removeprefix("+").isdecimal():
         raise UsageError(f"--{flag}: {text!r} is no number", f"write --{flag} 300, or +100 for more")
-    if not text.startswith("+"):
-        return int(text)
-    if before is None:
-        raise UsageError(f"the run has no --{flag} that could be raised",
-                         f"give a whole one: --{flag} 300")
-    return before + int(text[1:])
+    return int(text) + (used if text.startswith("+") else 0)
 
 
 def _shared_settings(*, sandbox: str | None, workers: int | None, max_variants: int | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolve.cli.browse import Id, InRun, opened
-from evolve.cli.options import Json, MaybeRun, RunName, RunsDir, Sandbox, one_run
+from evolve.cli.options import Json, MaybeRun, RunName, RunsDir, Sandbox, ThatRun, one_run
 
 if TYPE_CHECKING:
     from evolve.run import RunFolder
@@ -25,6 +25,7 @@ def tell(
     run: MaybeRun = None,
     *,
     hint: Annotated[str, typer.Argument(help="What all prompts say from now on.")],
+    that_run: ThatRun = None,
     runs_dir: RunsDir = None,
 ) -> None:
     """Give a live run a hint: it stands in every prompt of a decision that comes after it."""
@@ -33,7 +34,7 @@ def tell(
 
     if not hint.strip() or len(hint) > 4000:
         raise UsageError("a hint has 1 to 4000 letters", "say it shorter")
-    with opened(runs_dir, one_run(run)) as found:
+    with opened(runs_dir, one_run(run, that_run)) as found:
         Inbox(found.folder.inbox).leave("tell", text=hint.strip())
         _say_when(found.folder, "the hint")
         if not found.folder.settings.model:
@@ -65,6 +66,7 @@ def add(
     run: MaybeRun = None,
     *,
     path: Annotated[Path, typer.Argument(help="A file in place of the entry, or a whole folder.")],
+    that_run: ThatRun = None,
     runs_dir: RunsDir = None,
     parent: Annotated[str, typer.Option(help="What it was made from: id, 'best' or 'seed'.")] = "best",
     note: Annotated[str, typer.Option(help="What it does differently.")] = "written by a person",
@@ -77,7 +79,7 @@ def add(
 
     if not path.exists():
         raise UsageError(f"there is no file or folder {path}")
-    with opened(runs_dir, one_run(run)) as found:
+    with opened(runs_dir, one_run(run, that_run)) as found:
         origin = found.proposal(parent)
         files = read_tree(path) if path.is_dir() else found.files(origin) | {
             found.task.entry: path.read_bytes()}
@@ -97,6 +99,8 @@ def fork(
     name: Annotated[str | None, typer.Option(help="Name of the new run.", show_default="made up")
                     ] = None,
     runs_dir: RunsDir = None,
+    policy: Annotated[str | None, typer.Option(help="Another policy.", show_default="as the run")
+                      ] = None,
     sandbox: Sandbox = None,
     max_variants: Annotated[int | None, typer.Option(help="Stop after so many.",
                                                      show_default="as the run")] = None,
@@ -112,7 +116,7 @@ def fork(
     from evolve.tasks import load_task
     from evolve.view.forking import copy_task
 
-    changes = {"sandbox": sandbox, "max_variants": max_variants, "seed": seed}
+    changes = {"policy": policy, "sandbox": sandbox, "max_variants": max_variants, "seed": seed}
     with tempfile.TemporaryDirectory(prefix="evolve-fork-") as folder:
         with opened(runs_dir, run) as found:
             copy_task(found, found.proposal(origin), Path(folder) / "task")

@@ -34,6 +34,8 @@ def init(name: Annotated[str, typer.Argument(help="Folder to write; its name is 
     from evolve.tasks.template import write_template
     from evolve.view.console import out
 
+    if not name.strip():
+        raise UsageError("a task needs a name", "evolve init my_task")
     folder = Path(name)
     try:
         written = write_template(folder)
@@ -150,6 +152,11 @@ def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
             "cases": rows, "scorer_log": printed}
 
 
+def _is_search(verdict: Verdict) -> bool:
+    """Whether the score is what a run would see."""
+    return {row.split for row in verdict.rows} == {"search"}
+
+
 def _show(task: Task, verdict: Verdict, printed: str) -> None:
     from evolve.opening import missing_package
     from evolve.search.framing import unmeasured
@@ -174,5 +181,8 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
     if verdict.failed is None:
         if advice := unmeasured(task, verdict.rows):
             err.print(f"warning: {advice}", style="yellow", markup=False)
-        gap = gap_to_best_known(task, verdict.score)
+        if task.above_ceiling(verdict.score):
+            err.print(f"warning: better than the ceiling of {task.spec.ceiling!r}: it would be "
+                      "quarantined", style="yellow", markup=False)
+        gap = gap_to_best_known(task, verdict.score) if _is_search(verdict) else ""
         out.print(f"score {number(verdict.score)}{gap}", style="bold", markup=False)

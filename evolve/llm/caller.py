@@ -197,10 +197,15 @@ class Caller:
             stop=lambda state: self._stopping() or patience(state),
             sleep=self._sleep, reraise=True, wait=_pause_s, before_sleep=self._say_so)
         async with self._free:
-            async for attempt in retrying:
-                with attempt:
-                    await self._rates[name].turn()
-                    return await once(attempt.retry_state.attempt_number - 1)
+            try:
+                async for attempt in retrying:
+                    with attempt:
+                        await self._rates[name].turn()
+                        return await once(attempt.retry_state.attempt_number - 1)
+            except ModelError as error:
+                if self._stopping() and _worth_another_try(error):
+                    raise Interrupted("interrupted") from None
+                raise
         raise AssertionError("tenacity raises or returns")
 
     async def aclose(self) -> None:

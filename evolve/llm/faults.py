@@ -60,7 +60,9 @@ def final_fault(name: ModelName, text: str, advice: str) -> ModelError:
 
 def endpoint_down(fault: ModelFault, text: str, retry_after: float | None = None) -> ModelError:
     """It may be there again later."""
-    return ModelError(fault, text, "is the endpoint up? then: evolve resume", retry_after)
+    hint = ("is the endpoint up? then: evolve resume; at another address: evolve resume --model "
+            "NAME@URL")
+    return ModelError(fault, text, hint, retry_after)
 
 
 def plain_text(name: ModelName, error: Exception) -> str:

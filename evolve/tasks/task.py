@@ -38,6 +38,13 @@ class Task:
     warnings: tuple[str, ...] = ()  # what of its configuration has no effect
     made_cases: str | None = None  # those that evaluate.py made, as text, for a copy to keep
 
+    def above_ceiling(self, score: float) -> bool:
+        """True for a score better than the proved bound: a fault of the scorer, not a find."""
+        ceiling = self.spec.ceiling
+        if ceiling is None:
+            return False
+        return score > ceiling if self.spec.maximize else score < ceiling
+
     @property
     def evaluator(self) -> Path:
         return self.folder / (self.peer.evaluator if self.peer else "evaluate.py")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -12,13 +12,19 @@ from evolve.view.safe import one_line
 
 STEPS = 80
 BY = ("variants", "calls", "dollars")
+_NO_MATTER = {"seed", "scorer_seed", "runs_dir", "sandbox", "workers", "model_calls", "model", "policy",
+              "max_variants", "max_time_s", "max_tokens", "max_calls", "budget_usd", "target",
+              "plateau", "patience_s", "call_timeout_s", "requests_per_minute", "price",
+              "price_per_second", "vllm_command", "vllm_options", "vllm_gpu_memory", "vllm_start_s"}
+"""Limits of effort, and what belongs to the machine."""
 
 
 class Course(NamedTuple):
     """The best so far of a run, wherever it changed, over one measure of effort."""
 
     run: str
-    group: str
+    label: str  # task, policy and models
+    settings: Mapping[str, str]  # the rest of what may tell it from another, but for random draws
     maximize: bool
     efforts: tuple[float, ...]
     bests: tuple[float, ...]
@@ -61,23 +67,37 @@ def course_of(run: OpenRun, by: str) -> Course:
             best = node.score
             efforts.append(spent)
             bests.append(best)
-    return Course(run.folder.name, group_of(run), maximize, tuple(efforts), tuple(bests), spent)
-
-
-def group_of(run: OpenRun) -> str:
-    """What runs have in common that differ in their seed alone."""
     settings = run.folder.settings
     models = ", ".join(settings.model) or "no model"
-    return one_line(f"{run.folder.task_name} · {settings.policy} · {models}", 120)
+    label = one_line(f"{run.folder.task_name} · {settings.policy} · {models}", 120)
+    return Course(run.folder.name, label, _of_the_search(run), maximize, tuple(efforts),
+                  tuple(bests), spent)
+
+
+def _of_the_search(run: OpenRun) -> dict[str, str]:
+    """Settings that change what is found at equal effort, the scorer, and the program it began with."""
+    values = run.folder.settings.model_dump(mode="json", exclude=_NO_MATTER)
+    seed = run.archive.first().tree or ""
+    return {key: str(value) for key, value in values.items()} | {
+        "seed program": seed[:8], "scorer": run.folder.evaluator_hash[:8]}
+
+
+def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
+    """Runs that differ in their random draws alone, by a name that says what tells them from others."""
+    found: dict[str, list[Course]] = {}
+    for course in courses:
+        others = [other.settings for other in courses if other.label == course.label]
+        told = [f"{key} = {one_line(value, 40)}" for key, value in course.settings.items()
+                if any(other.get(key) != value for other in others)]
+        found.setdefault(" · ".join([course.label, *told]), []).append(course)
+    return found
 
 
 def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
     """Groups at the effort that all of them reached, and their curves up to there."""
     equal = min((course.whole for course in courses), default=0.0)
     efforts = [equal * step / STEPS for step in range(STEPS + 1)]
-    groups: dict[str, list[Course]] = {}
-    for course in courses:
-        groups.setdefault(course.group, []).append(course)
+    groups = _groups(courses)
     rows = [_row(name, members, equal) for name, members in groups.items()]
     sign = -1.0 if courses and courses[0].maximize else 1.0
     rows.sort(key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))

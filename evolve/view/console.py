@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import sys
 from collections.abc import Collection
 
 from rich.cells import cell_len
@@ -38,6 +40,22 @@ class DataTable(Table):
 def number(value: float | None) -> str:
     """A score at full precision; a dash for none."""
     return "-" if value is None else repr(value)
+
+
+def mute_closed() -> None:
+    """Nobody reads an output any more (`| head`): from now on it goes nowhere, and work goes on."""
+    for stream in (sys.stdout, sys.stderr):
+        poll = select.poll()
+        poll.register(stream, select.POLLOUT)
+        if any(found & (select.POLLERR | select.POLLHUP) for _, found in poll.poll(0)):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def counted(number: int, word: str) -> str:
+    """ "1 case", "2 cases"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def of_limit(limit: float | None, form: str = "{:,}") -> str:

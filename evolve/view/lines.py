@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import Any
@@ -13,7 +14,7 @@ from evolve.launch import RunOutcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
-from evolve.view.console import err, number
+from evolve.view.console import counted, err, number
 from evolve.view.safe import one_line
 from evolve.view.status import go_on
 from evolve.view.stream import Streaming
@@ -26,7 +27,6 @@ class LinesView(Streaming):
 
     def __init__(self) -> None:
         super().__init__()
-        self._variants = 0
         self._best: float | None = None
         self._waits_for, self._said_at = "", 0.0
 
@@ -37,7 +37,7 @@ class LinesView(Streaming):
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """Where it begins."""
         self.begin(run, task, progress)
-        self._variants, self._best = progress.variants, progress.best_score
+        self._best = progress.best_score
         super().launched(run, task, progress)
 
     def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
@@ -48,7 +48,6 @@ class LinesView(Streaming):
     def ended(self, event: Finished) -> None:
         """One candidate."""
         self._waits_for = ""
-        self._variants += event.state != State.REJECTED.value
         if event.best and not event.quarantined:
             self._best = event.score
         self.tell(event)
@@ -57,15 +56,15 @@ class LinesView(Streaming):
         """Write the line."""
         mark = "*" if event.best else " "
         what = number(event.score) if event.score is not None else f"{event.reason}: {event.message}"
-        line = (f"{mark} {self._variants:>5} {event.proposal[:8]} {event.state:<8} "
+        line = (f"{mark} {event.number:>5} {event.proposal[:8]} {event.state:<8} "
                 f"{event.operator:<10} {one_line(what)}\n")
         sys.stderr.write(line)  # no terminal, so nothing for rich to lay out, which takes a millisecond
 
     def waiting(self, message: str) -> None:
         """The machine failed. The same words of many calls at once are said once, then now and then."""
-        now = time.monotonic()
-        if message != self._waits_for or now - self._said_at > SAY_AGAIN_S:
-            self._waits_for, self._said_at = message, now
+        now, words = time.monotonic(), re.sub(r"\d+", "N", message)  # how long is no news
+        if words != self._waits_for or now - self._said_at > SAY_AGAIN_S:
+            self._waits_for, self._said_at = words, now
             self.note(message)
 
     def done(self, outcome: RunOutcome, task: Task) -> None:
@@ -106,7 +105,7 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
     """The last words of a run."""
     progress, run = outcome.progress, outcome.run
     lines = [f"stopped: {outcome.stopped}",
-             f"{progress.variants} variants ({progress.failed} failed), {progress.rejected} "
+             f"{counted(progress.variants, 'variant')} ({progress.failed} failed), {progress.rejected} "
              f"rejected, {progress.seconds:.1f} s"]
     if progress.best is not None:
         lines.append(f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}"
@@ -115,8 +114,8 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
         lines.append(f"a window of {run.settings.window} held decisions back {progress.stalls} times; "
                      f"{progress.staleness:.1f} variants were scored between a decision and its end")
     if progress.spend.calls:
-        lines.append(f"{progress.spend.calls} model calls, {progress.spend.tokens:,} tokens, "
-                     f"${progress.spend.usd:.4f}")
+        spend = progress.spend
+        lines.append(f"{counted(spend.calls, 'model call')}, {spend.tokens:,} tokens, ${spend.usd:.4f}")
     lines.append(f"look: evolve tree {run.name} · evolve best {run.name} · "
                  f"{go_on(run.name, outcome.stopped)}")
     return lines

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from evolve.view.console import DataTable, number
 
 
@@ -13,6 +15,9 @@ def runs_table(rows: Sequence[dict[str, Any]]) -> DataTable:
     table = DataTable("run", "task", "scored", "failed", "rejected", "best", "usd",
                       whole=("run", "best"), right=("scored", "failed", "rejected", "best", "usd"))
     for row in rows:
+        if "damaged" in row:
+            table.add_row(row["run"], f"[red]damaged: {escape(row['damaged'])}[/]", *[""] * 5)
+            continue
         table.add_row(row["run"], row["task"], str(row["scored"]), str(row["failed"]),
                       str(row["rejected"]), number(row["best"]), f"{row['usd']:.4f}")
     return table

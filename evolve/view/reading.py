@@ -139,7 +139,7 @@ class OpenRun:
         return found[0]
 
     def proposal(self, which: str) -> Proposal:
-        """By id, unique prefix, "best" or "seed". Raises `NotFound`."""
+        """By id, unique prefix, number, "best" or "seed". Raises `NotFound`."""
         if which == "best":
             best = self.best(1)
             if not best:

@@ -193,9 +193,13 @@ def test_a_run_is_seen_and_stopped_from_outside(tmp_path: Path, steps_task: Path
     done = evolve("resume", "--max-variants", "+2", "--json", cwd=tmp_path)
     assert done.code == 0 and done.events()[-1]["variants"] == after["variants"] + 5
     for flag, said in (("--max-variants=many", "write --max-variants 300"),
-                       ("--max-calls=+5", "give a whole one"), ("--budget=+5usd", "a whole one")):
+                       ("--budget=+much", "no amount of money")):
         refused = evolve("resume", flag, cwd=tmp_path)
         assert refused.code == 2 and said in refused.err
+    for _ in range(2):  # however often it is said
+        assert evolve("resume", "--budget", "+5usd", "--max-calls", "+7", cwd=tmp_path).code == 0
+        limits = evolve("status", "--json", cwd=tmp_path).json()["limits"]
+        assert (limits["budget_usd"], limits["max_calls"]) == (5.0, 7)
 
 
 @pytest.mark.docker

@@ -114,9 +114,10 @@ class Site:
             with self.library.run(name) as shelf:
                 courses.append(comparison.course_of(shelf.run, by))
         rows, curves = comparison.compare(courses)
+        tasks = {course.label.partition(" · ")[0] for course in courses}
         return _page("compare", "compare", rows=rows, curves=json.dumps(curves), by=by,
                      names=[course.run for course in courses], all=list(self.library.paths()),
-                     ways=comparison.BY, tasks=len({c.group.partition(" · ")[0] for c in courses}))
+                     ways=comparison.BY, tasks=len(tasks))
 
     def _of_run(self, request: Request, page: str, fill: Callable[[Shelf], dict[str, Any]],
                 crumb: str = "") -> Response:
