@@ -113,7 +113,8 @@ calls = _table(
     Column("id", Integer, primary_key=True, autoincrement=True, doc="in the order of writing"),
     Column("proposal", String(32), ForeignKey("proposals.id"), nullable=False, index=True),
     Column("round", Integer, nullable=False,
-           doc="0 the first answer, 1 its repair; below 0: embeddings, judges, steps of an agent"),
+           doc="0 the first answer, 1 its repair, more: notes; below 0: embeddings, judges, "
+               "steps of an agent"),
     Column("attempt", Integer, nullable=False,
            doc="from 0; a call that failed is sent again as a new row"),
     Column("model", String(256), nullable=False, doc="who was asked"),

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from archive import EVALUATE, ArchiveError, Proposal, Snapshot, State
@@ -103,13 +104,16 @@ class Engine:
             self._begun.extend(self.recorder.unfinished())
             try:
                 await self._fill_slots(group)
+            except OutOfBudget as error:  # recording asks, too, where a model makes the vectors
+                self._halt = str(error)
             except (EvolveError, ArchiveError) as error:
                 self._fault = self._fault or error
         if self.notes is not None:
             await self.notes.finish()
         if self._fault is None and not (self.order.window and self.interrupt.requested):
             # Under a window an interrupted run keeps them for their turn, so that it goes on exactly.
-            await self._record_due()
+            with suppress(OutOfBudget):  # what can't be recorded now is when the run goes on
+                await self._record_due()
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
         while not self._halted():
@@ -140,7 +144,8 @@ class Engine:
     def _halted(self) -> bool:
         if self._halt is None and self.interrupt.requested:
             self._halt = "interrupted"
-        if self._halt is None and self._pending == 0:
+        to_finish = self._begun and self._stopping.room_for(self.recorder.variants)
+        if self._halt is None and self._pending == 0 and not to_finish:
             self._halt = self._stopping.reached(self.recorder.variants, self.recorder.snapshot)
         return self._halt is not None
 

@@ -37,6 +37,7 @@ from evolve.llm import (
     INSIDE,
     Caller,
     Embedder,
+    Interrupted,
     ModelEmbedder,
     RecordedCaller,
     TokenEmbedder,
@@ -112,7 +113,7 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     settings = settings.model_copy(update={"window": window_of(settings)})
     if asker is None:
         require_model(task, settings)
-    if not settings.model and (spent := [name for name in _SPENDS if getattr(settings, name)]):
+    if not asked_models(settings) and (spent := [name for name in _SPENDS if getattr(settings, name)]):
         view.note(f"warning: this run asks no model, so {', '.join(spent)} bounds nothing")
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
@@ -221,7 +222,11 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
             recorder.vectors.embedder = make_embedder(run.settings, answering)
             if isinstance(evaluator, AgentEvaluator):
                 evaluator.connect(answering, run.settings.reply_tokens, run.settings.patience_s)
-            await _ensure_seed(recorder, evaluator, verdict)
+            try:
+                await _ensure_seed(recorder, evaluator, verdict)
+            except Interrupted as error:
+                await recorder.note("stopped", {"reason": str(error)})
+                raise
             engine = _make_engine(run.settings, Inbox(run.inbox), recorder, evaluator, view,
                                   interrupt, record, answering)
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})

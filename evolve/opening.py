@@ -12,7 +12,7 @@ from archive import Evaluation, Proposal
 from evolve.agents import AgentEvaluator
 from evolve.errors import RunError, TaskError
 from evolve.evaluation import Evaluator, Verdict, confined
-from evolve.llm import OutOfBudget
+from evolve.llm import Interrupted, OutOfBudget
 from evolve.patience import sandbox_failed
 from evolve.tasks import Task
 from sandbox import Limits, Pool, Provider, ProviderFault, SandboxSpec, prepare_provider
@@ -84,6 +84,8 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
     task = evaluator.task
     try:
         verdict = await evaluator.evaluate(task.seed, task.spec.first_cases, 0, proposal)
+    except Interrupted:
+        raise
     except OutOfBudget as error:
         raise RunError(f"{error}, before the seed was scored", "allow more: --budget, --max-tokens, "
                        "--max-calls; then: evolve resume") from None

@@ -152,7 +152,8 @@ def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
             fill(run)
             final = _give_name(path, runs_dir, name)
     except OSError as error:
-        raise RunError(f"can't write to {runs_dir}: {error.strerror}",
+        about = f"{error.filename}: " if error.filename else ""
+        raise RunError(f"can't write to {runs_dir}: {about}{error.strerror}",
                        "choose another place: --runs-dir DIR") from None
     return replace(run, path=final.resolve())
 
@@ -187,7 +188,7 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
         return RunFolder(path, facts["task"], build_settings(
             settings | none | {"runs_dir": path.parent}, {}), facts["evaluator"],
             facts.get("replay_of"), facts.get("source"))
-    except (FileNotFoundError, KeyError, tomllib.TOMLDecodeError) as error:
+    except (OSError, KeyError, TypeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is no run folder: {error}", "list the runs: evolve ls") from None
 
 
@@ -228,7 +229,7 @@ def _is_replay(path: Path) -> bool:
     """It says nothing new of the run that it repeats."""
     try:
         return "replay_of" in tomllib.loads((path / "run.toml").read_text())["run"]
-    except (OSError, KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, KeyError, TypeError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
 
 

@@ -18,8 +18,8 @@ class Trip(NamedTuple):
     words: str
 
 
-_CODE = re.compile(r"^(`{3,})\n?(?:bash|sh|edit|python3?|py|[\w./-]+\.\w+)\b[^\n]*\n(.*?)(?:^\1|\Z)",
-                   re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^(`{3,})([^\n]*)\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_CARRIED_OUT = re.compile(r"\s*(?:bash|sh|edit|python3?|py|[\w./-]+\.\w+)\b")  # by the agent that ships
 _WORDS = 120  # of a sign that are kept
 _SIGNS = {
     "network": re.compile(
@@ -53,8 +53,9 @@ def trips_in(text: str) -> Iterator[Trip]:
 
 def trips_in_reply(reply: str) -> Iterator[Trip]:
     """Of what a model told an agent to do; the words around it are no deed."""
-    for block in _CODE.finditer(reply):
-        yield from trips_in(block[2])
+    for _, kind, text in _BLOCK.findall(reply):
+        if _CARRIED_OUT.match(kind if kind.strip() else text):
+            yield from trips_in(text)
 
 
 def new_lines(seed: Mapping[str, bytes], files: Mapping[str, bytes]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def _say_which(run: str, found: OpenRun) -> None:
 
 
 def _print_json(data: Any) -> None:
-    typer.echo(json_module.dumps(data, ensure_ascii=False))
+    typer.echo(json_module.dumps(data))
 
 
 def ls(runs_dir: RunsDir = None, json: Json = False) -> None:

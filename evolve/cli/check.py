@@ -41,7 +41,7 @@ def check(
 
     report = asyncio.run(run_check(task, settings.sandbox, note))
     if json:
-        typer.echo(json_module.dumps(as_data(report), ensure_ascii=False))
+        typer.echo(json_module.dumps(as_data(report)))
     else:
         _show(report)
     if report.paying:

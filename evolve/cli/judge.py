@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as json_module
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,12 +117,16 @@ def compare(
 
 def _last_two(runs_dir: Path | None) -> list[str]:
     from evolve.cli.options import runs_folder
-    from evolve.errors import UsageError
+    from evolve.errors import ConfigError, UsageError
     from evolve.run import list_runs, open_run
 
     folder = runs_folder(runs_dir)
-    runs = (open_run(folder, str(path)) for path in list_runs(folder))
-    found = [str(run.path) for run in runs if run.replay_of is None][:2]  # a replay says nothing new
+    found: list[str] = []
+    for path in list_runs(folder):
+        with suppress(UsageError, ConfigError):  # a damaged one is no run to compare
+            run = open_run(folder, str(path))
+            found += [str(path)] if run.replay_of is None else []  # a replay says nothing new
+    found = found[:2]
     if len(found) < 2:
         raise UsageError("there are no two runs to compare", "name them: evolve compare A B")
     return found

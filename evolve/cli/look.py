@@ -145,7 +145,7 @@ def rm(
     if run == "last":
         raise UsageError("which run? `last` may be another than you think", "name it: evolve ls")
     folder = open_run(runs_folder(runs_dir), run)
-    if yes and folder.name != Path(run).name:
+    if yes and folder.name != run and Path(run).resolve() != folder.path:
         raise UsageError(f"{run!r} is only the beginning of {folder.name}",
                          f"with --yes the whole name: evolve rm {folder.name} --yes")
     with folder.lock():  # before it asks: one that is at work is refused whatever is answered

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is miss
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import sys
@@ -88,7 +89,7 @@ def _explain(error: Exception) -> int:
 
     if isinstance(error, EvolveError | ArchiveError | SandboxError):
         message, hint = error.message, error.hint
-    elif isinstance(error, OSError) and error.strerror:
+    elif isinstance(error, OSError) and (error.filename or error.errno in (errno.ENOSPC, errno.EIO)):
         message = f"can't read or write {error.filename or 'the output'}: {error.strerror}"
         hint = "mend the place or its rights, or name another"
     else:

@@ -156,7 +156,7 @@ def resume(
     from evolve.run import open_run
 
     folder = open_run(runs_folder(runs_dir), run)
-    variants, spend = _used(folder)
+    variants, spend = _used(folder, max_variants, budget, max_tokens, max_calls)
     given = _shared_settings(
         sandbox=sandbox, workers=workers, max_time=max_time, model=model, price=price,
         max_variants=_count("max-variants", max_variants, variants),
@@ -199,10 +199,12 @@ def replay(
         raise typer.Exit(1)
 
 
-def _used(folder: RunFolder) -> tuple[int, Spend]:
-    """Variants and spend so far: what `+N` comes on top of, however often it is said."""
-    from archive import ArchiveReader, State
+def _used(folder: RunFolder, *limits: str | None) -> tuple[int, Spend]:
+    """Variants and spend so far, where a limit is `+N`: it comes on top of them, however often said."""
+    from archive import ArchiveReader, Spend, State
 
+    if not any(limit and limit.startswith("+") for limit in limits):
+        return 0, Spend()
     with contextlib.closing(ArchiveReader.open(folder.database)) as reader:
         counts = reader.counts()
         return counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0), reader.spend()
@@ -267,6 +269,8 @@ _T = TypeVar("_T")
 
 def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) -> _T:
     """Run it: Ctrl-C once drains what is in flight, twice stops at once."""
+    from evolve.llm import Interrupted
+
     async def attended() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
@@ -284,6 +288,9 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
 
     try:
         outcome = asyncio.run(attended())
+    except Interrupted:
+        view.note("stopped before the seed was scored; go on: evolve resume")
+        raise typer.Exit(130) from None
     except asyncio.CancelledError:
         run = interrupt.file and interrupt.file.parent.name
         view.note(f"stopped at once; nothing is lost. Go on: evolve resume {run}" if run else

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolve.cli.browse import Id, InRun, opened
-from evolve.cli.options import Json, MaybeRun, RunName, RunsDir, Sandbox, ThatRun, one_run
+from evolve.cli.options import Json, MaybeRun, RunName, RunsDir, Sandbox, ThatRun, one_run, runs_folder
 
 if TYPE_CHECKING:
     from evolve.run import RunFolder
@@ -32,6 +32,8 @@ def tell(
     from evolve.errors import UsageError
     from evolve.inbox import Inbox
 
+    if not run and not that_run and (runs_folder(runs_dir) / hint / "run.toml").is_file():
+        raise UsageError(f"{hint} is a run: what is it to be told?", f'evolve tell {hint} "HINT"')
     if not hint.strip() or len(hint) > 4000:
         raise UsageError("a hint has 1 to 4000 letters", "say it shorter")
     with opened(runs_dir, one_run(run, that_run)) as found:

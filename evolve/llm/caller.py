@@ -159,7 +159,7 @@ class Caller:
             reply = await self._or_settle(name, sent, self._client.complete(name, messages, ask))
             return (await self._keep(sent, reply, self._prices[name], time.perf_counter() - started))[0]
 
-        return await self._patiently(name, once)
+        return await self._patiently(name, once, midway=True)
 
     async def _stored(self, proposal: Proposal, round_: int) -> Answer | None:
         for call in await self._rows.replies(proposal.id):
@@ -188,19 +188,25 @@ class Caller:
         return await self._patiently(name, lambda attempt: self._once(
             name, asking, round_, attempt, messages))
 
-    async def _patiently(self, name: ModelName, once: Callable[[int], Awaitable[_T]]) -> _T:
-        """Try again as long as it is worth it, `once` with the number of the attempt."""
+    async def _patiently(self, name: ModelName, once: Callable[[int], Awaitable[_T]],
+                         midway: bool = False) -> _T:
+        """Try again as long as it is worth it, `once` with the number of the attempt.
+
+        Nothing that is new leaves after a stop; what is `midway`, as an agent is, may finish.
+        """
         patience = tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
                                      tenacity.stop_after_delay(self.settings.patience_s))
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
             stop=lambda state: self._stopping() or patience(state),
-            sleep=self._sleep, reraise=True, wait=_pause_s, before_sleep=self._say_so)
+            sleep=self._wait, reraise=True, wait=_pause_s, before_sleep=self._say_so)
         async with self._free:
             try:
                 async for attempt in retrying:
                     with attempt:
                         await self._rates[name].turn()
+                        if self._stopping() and not midway:
+                            raise Interrupted("interrupted")
                         return await once(attempt.retry_state.attempt_number - 1)
             except ModelError as error:
                 if self._stopping() and _worth_another_try(error):

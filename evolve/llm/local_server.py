@@ -16,8 +16,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +49,8 @@ async def local_server(name: ModelName, settings: Settings, note: Note) -> Async
     """The address of one server, http://127.0.0.1:PORT/v1, for as long as this is open."""
     assert name.local is not None
     place = Place.of(name.local, settings)
-    with place.used():
-        with place.starting():
+    async with place.used():
+        async with place.starting():
             address = place.running()
             if address is None:
                 address = await _start(place, name.local, settings, note)
@@ -86,16 +86,16 @@ class Place:
     def lock(self) -> Path:
         return self.folder / "users.lock"
 
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """The keeper sees that somebody needs the server."""
-        with _locked(self.lock, fcntl.LOCK_SH):
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[None]:
+        """The keeper sees that somebody needs the server; one that is about to end is waited for."""
+        async with _locked(self.lock, fcntl.LOCK_SH):
             yield
 
-    @contextmanager
-    def starting(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def starting(self) -> AsyncIterator[None]:
         """One at a time starts it."""
-        with _locked(self.folder / "start.lock", fcntl.LOCK_EX):
+        async with _locked(self.folder / "start.lock", fcntl.LOCK_EX):
             yield
 
     def running(self) -> str | None:
@@ -107,10 +107,10 @@ class Place:
             return None
 
 
-@contextmanager
-def _locked(path: Path, kind: int) -> Iterator[None]:
+@asynccontextmanager
+async def _locked(path: Path, kind: int) -> AsyncIterator[None]:
     with path.open("a") as file:
-        fcntl.flock(file, kind)
+        await asyncio.to_thread(fcntl.flock, file, kind)
         yield
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from evolve.errors import TaskError, did_you_mean, said
 from evolve.tasks.editable import Editable
-from evolve.tasks.files import task_files
+from evolve.tasks.files import of_tools, task_files
 from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
@@ -23,7 +23,6 @@ MAX_SEED_BYTES = 8 * 1024 * 1024
 CASES = "cases.json"  # in a run's copy: what evaluate.py's cases() said when the run began
 SHIPPED_AGENT = Path(__file__).parents[1] / "agents" / "seed"
 _NOT_SCORER = ("initial", "prompts", "README.md", CASES)
-_SKIPPED = frozenset(("__pycache__", ".git", ".DS_Store"))
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def read_tree(path: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     size = 0
     for found in sorted(path.rglob("*")):
-        if not _SKIPPED.isdisjoint(found.relative_to(path).parts) or found.is_dir():
+        if any(map(of_tools, found.relative_to(path).parts)) or found.is_dir():
             continue
         if found.is_symlink() or not found.is_file():
             raise TaskError(f"{found} is no plain file", "copy the file instead of linking it")

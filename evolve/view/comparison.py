@@ -77,6 +77,8 @@ def course_of(run: OpenRun, by: str) -> Course:
 def _of_the_search(run: OpenRun) -> dict[str, str]:
     """Settings that change what is found at equal effort, the scorer, and the program it began with."""
     values = run.folder.settings.model_dump(mode="json", exclude=_NO_MATTER)
+    if run.folder.settings.policy == "hgm":  # its temperature depends on how much there is to come
+        values["max_variants"] = run.folder.settings.max_variants
     seed = run.archive.first().tree or ""
     return {key: str(value) for key, value in values.items()} | {
         "seed program": seed[:8], "scorer": run.folder.evaluator_hash[:8]}
@@ -84,13 +86,13 @@ def _of_the_search(run: OpenRun) -> dict[str, str]:
 
 def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
     """Runs that differ in their random draws alone, by a name that says what tells them from others."""
-    found: dict[str, list[Course]] = {}
+    found: dict[tuple[str, ...], list[Course]] = {}
     for course in courses:
         others = [other.settings for other in courses if other.label == course.label]
-        told = [f"{key} = {one_line(value, 40)}" for key, value in course.settings.items()
+        told = [f"{key} = {value}" for key, value in course.settings.items()
                 if any(other.get(key) != value for other in others)]
-        found.setdefault(" · ".join([course.label, *told]), []).append(course)
-    return found
+        found.setdefault((course.label, *told), []).append(course)
+    return {" · ".join(one_line(part, 120) for part in key): runs for key, runs in found.items()}
 
 
 def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:

@@ -11,8 +11,16 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Lasting(Console):
+    """Goes on when nobody reads it any more; rich's own ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        mute_closed()
+
+
+out = Lasting(highlight=False, soft_wrap=True)
+err = Lasting(stderr=True, highlight=False, soft_wrap=True)
 _UNBOUNDED = 1_000_000  # columns: no table is as wide
 
 

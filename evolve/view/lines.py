@@ -14,7 +14,7 @@ from evolve.launch import RunOutcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
-from evolve.view.console import counted, err, number
+from evolve.view.console import counted, err, mute_closed, number
 from evolve.view.safe import one_line
 from evolve.view.status import go_on
 from evolve.view.stream import Streaming
@@ -58,7 +58,10 @@ class LinesView(Streaming):
         what = number(event.score) if event.score is not None else f"{event.reason}: {event.message}"
         line = (f"{mark} {event.number:>5} {event.proposal[:8]} {event.state:<8} "
                 f"{event.operator:<10} {one_line(what)}\n")
-        sys.stderr.write(line)  # no terminal, so nothing for rich to lay out, which takes a millisecond
+        try:
+            sys.stderr.write(line)  # no terminal: nothing for rich to lay out, and that takes time
+        except BrokenPipeError:
+            mute_closed()
 
     def waiting(self, message: str) -> None:
         """The machine failed. The same words of many calls at once are said once, then now and then."""
@@ -137,5 +140,9 @@ def _best(progress: Progress) -> dict[str, Any] | None:
 
 
 def _write(event: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        mute_closed()
+        err.print("nobody reads the output any more; the run goes on: evolve watch", markup=False)

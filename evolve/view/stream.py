@@ -15,7 +15,6 @@ from evolve.launch import RunOutcome
 from evolve.progress import Progress
 from evolve.run import RunFolder
 from evolve.tasks import Task
-from evolve.view.console import mute_closed
 
 PAUSE_S = 0.2
 
@@ -62,20 +61,13 @@ class Streaming:
             self._thread.join()
             self._thread = None
 
-    def _show(self, event: Finished) -> None:
-        try:
-            self.ended(event)
-        except BrokenPipeError:
-            mute_closed()
-            self.note("nobody reads the output any more; the run goes on: evolve watch")
-
     def _follow(self, database: Path, after: int) -> None:
         try:
             reader = ArchiveReader.open(database)
             for found in follow(reader, after, self._over.is_set, PAUSE_S, ENDS):
                 for event in found:
                     if isinstance(event, Finished):
-                        self._show(event)
+                        self.ended(event)
             reader.close()
         except ArchiveError as error:  # the run itself goes on, and says what is wrong with the disk
             self.note(f"the view ends: {error.message}")

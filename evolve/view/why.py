@@ -22,6 +22,8 @@ def why(run: OpenRun, proposal: Proposal) -> str:
         return f"{who}, so it counts for nothing{f': {ban.text}' if ban.text else ''}"
     if proposal.state in (State.FAILED, State.REJECTED):
         return f"{proposal.state}: {proposal.reason}: {proposal.message}"
+    if proposal.state is State.EVALUATED:
+        return "evaluated: more is known about its parent"
     return "not finished" if proposal.kept is None else _KEPT[proposal.kept]
 
 

@@ -149,7 +149,7 @@ def test_a_run_without_money_stops_and_goes_on(tmp_path: Path, model: AgentModel
                   *flags(model, tmp_path))
     assert done.code == 1 and "before the seed was scored" in done.err, done.err
     assert "Traceback" not in done.err
-    more = evolve("resume", "r", "--runs-dir", tmp_path, "--budget", "+0.03usd")
+    more = evolve("resume", "r", "--runs-dir", tmp_path, "--budget", "0.095usd")
     assert more.code == 0 and "stopped: budget_usd" in more.err, more.err
     on = evolve("resume", "r", "--runs-dir", tmp_path, "--budget", "+50usd")
     assert on.code == 0 and "max_variants = 2 is reached" in on.err, on.err

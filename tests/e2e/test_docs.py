@@ -95,11 +95,11 @@ def test_the_examples_of_analysis_run(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True,
                           check=False)
     assert done.returncode == 0 and "were better than their parents" in done.stdout, done.stderr
-    queries = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    best = evolve("best", "made", "--json", cwd=tmp_path).json()
+    queries = re.findall(r"```sql\n(.*?)```", text.replace("'ID'", repr(best["id"])), re.DOTALL)
     with closing(sqlite3.connect(tmp_path / "runs" / "made" / "archive.db")) as database:
         found = [database.execute(query).fetchall() for query in queries]
     assert len(found) == 3 and all(found)
-    best = evolve("best", "made", "--json", cwd=tmp_path).json()
     assert found[1][-1][:2] == (0, best["id"]) and found[1][-1][-1] == best["score"]
     assert found[1][0][2] == "seed"
 

@@ -7,12 +7,13 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from archive import Archive, Steering
-from tests.cli import EVOLVE, evolve
+from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.e2e.test_steering import wait_for
 from tests.made_runs import Made, make_run
 
@@ -32,11 +33,13 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(tmp_path: Path) -> None
     toml.write_text(toml.read_text().replace("workers", "workrs"))
     (tmp_path / "runs" / "empty" / "archive.db").unlink()
     (tmp_path / "runs" / "bare" / "lock").unlink()
+    make_run(tmp_path / "runs", "bytes", Made(3))
+    (tmp_path / "runs" / "bytes" / "run.toml").write_bytes(b"\xff\xfe")
     rows = {row["run"]: row for row in evolve("ls", "--json", cwd=tmp_path).json()}
     assert "unknown setting 'workrs'" in rows["typo"]["damaged"] and rows["empty"]["damaged"]
     assert rows["whole"]["scored"] and rows["bare"]["scored"]
     shown = evolve("ls", cwd=tmp_path)
-    assert shown.code == 0 and shown.out.count("damaged: ") == 2
+    assert shown.code == 0 and shown.out.count("damaged: ") == 3
     assert evolve("tree", "bare", cwd=tmp_path).code == 0
     refused = evolve("tree", "typo", cwd=tmp_path)
     assert refused.code == 2 and "did you mean 'workers'?" in refused.err
@@ -83,19 +86,29 @@ def test_what_a_person_gave_is_no_model_call(tmp_path: Path, steps_task: Path) -
     assert twice.code == 2 and "one run at a time" in twice.err
 
 
-def test_a_lower_limit_holds_for_what_was_begun_too(tmp_path: Path, steps_task: Path) -> None:
-    task = shutil.copytree(steps_task, tmp_path / "task")
+def slow(steps_task: Path, folder: Path) -> Path:
+    """A copy whose scorer takes half a second."""
+    task = Path(shutil.copytree(steps_task, folder / "task"))
     scorer = task / "evaluate.py"
-    scorer.write_text("import time\ntime.sleep(0.2)\n" + scorer.read_text().replace(
-        "def evaluate(candidate, case):", "def evaluate(candidate, case):\n    time.sleep(0.5)"))
+    head = "def evaluate(candidate, case):"
+    assert head in scorer.read_text()
+    slower = scorer.read_text().replace(head, f"{head}\n    time.sleep(0.5)")
+    scorer.write_text(f"import time\n{slower}")
+    return task
+
+
+def kill_with_four_in_flight(task: Path, folder: Path) -> None:
     command = [EVOLVE, "run", str(task), *BOX, "--name", "r", "--max-variants", "60", "--workers", "8"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL,
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as process:
-        wait_for(lambda: (tmp_path / "runs" / "r").exists() and sum(
-            evolve("status", "r", "--json", cwd=tmp_path).json()["in_flight"].values()) >= 4, 60)
+        wait_for(lambda: (folder / "runs" / "r").exists() and sum(
+            evolve("status", "r", "--json", cwd=folder).json()["in_flight"].values()) >= 4, 60)
         process.kill()
-    begun = evolve("status", "r", "--json", cwd=tmp_path).json()
-    limit = begun["variants"] + 2
+
+
+def test_a_lower_limit_holds_for_what_was_begun_too(tmp_path: Path, steps_task: Path) -> None:
+    kill_with_four_in_flight(slow(steps_task, tmp_path), tmp_path)
+    limit = evolve("status", "r", "--json", cwd=tmp_path).json()["variants"] + 2
     done = evolve("resume", "r", "--max-variants", limit, "--json", cwd=tmp_path)
     assert done.code == 0 and done.events()[-1]["variants"] == limit
     again = evolve("resume", "r", "--max-variants", "+30", "--json", cwd=tmp_path)
@@ -139,24 +152,31 @@ def test_where_nothing_can_be_written(tmp_path: Path, arguments: tuple[str, ...]
     assert "report" not in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("lines", [0, 1, 6])
 @pytest.mark.parametrize("json", [True, False])
-def test_a_run_outlives_the_reader_of_its_output(tmp_path: Path, steps_task: Path, json: bool) -> None:
-    stream = {"stdout" if json else "stderr": subprocess.PIPE}
+def test_a_run_outlives_the_reader_of_its_output(tmp_path: Path, steps_task: Path, json: bool,
+                                                 lines: int) -> None:
     command = [EVOLVE, "run", str(steps_task), *BOX, "--name", "r", "--max-variants", "60",
                *(["--json"] if json else [])]
-    other = {"stderr" if json else "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=tmp_path, text=True, **stream, **other) as process:
-        read, beside = process.stdout, process.stderr
-        if not json:
-            read, beside = beside, read
-        assert read is not None and beside is not None
-        read.readline()
+    with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        read, beside = (process.stdout, process.stderr) if json else (process.stderr, process.stdout)
+        for _ in range(lines):
+            read.readline()
         read.close()
         said = beside.read()
         assert process.wait(120) == 0
-    assert "Traceback" not in said and evolve(
-        "status", "r", "--json", cwd=tmp_path).json()["variants"] == 60
-    assert not json or "the run goes on" in said
+    assert "Traceback" not in said and ("the run goes on" in said) is json
+    assert evolve("status", "r", "--json", cwd=tmp_path).json()["variants"] == 60
+
+
+def test_a_reader_that_has_enough_ends_nothing_badly(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "r", Made(200))
+    for verb in ("tree --top 100", "log", "tree --json", "stats"):
+        done = subprocess.run(f"{EVOLVE} {verb} | head -1", shell=True, cwd=tmp_path, text=True,
+                              capture_output=True, check=False)
+        assert done.stdout and not {"Traceback", "error"} & set(done.stderr.split()), done.stderr
 
 
 def test_signs_that_a_terminal_lacks(tmp_path: Path) -> None:
@@ -173,7 +193,8 @@ def test_a_run_whose_folder_is_moved_says_so(tmp_path: Path, steps_task: Path) -
             "status", "r", "--json", cwd=tmp_path).json()["variants"] > 3, 60)
         os.rename(tmp_path / "runs" / "r", tmp_path / "elsewhere")
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 1 and "was moved or deleted" in told and "Traceback" not in told
+    assert process.returncode == 1 and "Traceback" not in told
+    assert "was the run moved or deleted?" in told
     assert evolve("resume", "elsewhere", "--max-variants", "+2", cwd=tmp_path).code == 0
 
 
@@ -214,3 +235,35 @@ def test_runs_that_differ_in_more_than_their_draws_are_told_apart(tmp_path: Path
             for row in evolve("compare", "a", "b", "c", "--json", cwd=tmp_path).json()}
     assert set(rows) == {frozenset("ab"), frozenset("c")}
     assert "operators = {'syntactic': 1.0}" in rows[frozenset("c")]
+
+
+def test_a_name_without_a_hint_is_no_hint(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "made", Made(3))
+    refused = evolve("tell", "made", cwd=tmp_path)
+    assert refused.code == 2 and "made is a run: what is it to be told?" in refused.err
+
+
+def test_stopped_while_vectors_wait_for_their_turn(tmp_path: Path, steps_task: Path,
+                                                   scripted: Callable[..., ScriptedServer]) -> None:
+    """Recording asks a model, too, where it makes the vectors; a stop there is one like any other."""
+    server = scripted()
+    env = {"EVOLVE_EMBEDDING": server.model,
+           "EVOLVE_REQUESTS_PER_MINUTE": f'{{"{server.model}" = 2}}'}
+    command = [EVOLVE, "run", str(steps_task), *BOX, "--name", "r", "--max-variants", "20",
+               "--window", "3"]
+    with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, env=os.environ | env) as process:
+        wait_for(lambda: server.stats()["calls"] + server.stats().get("embeddings", 0) >= 2, 60)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=40)  # a turn would come after 60 s
+    assert process.returncode == 130 and "unexpected" not in told, told
+
+
+def test_what_was_begun_is_finished_although_the_target_is_reached(tmp_path: Path,
+                                                                   steps_task: Path) -> None:
+    task = slow(steps_task, tmp_path)
+    kill_with_four_in_flight(task, tmp_path)
+    done = evolve("resume", "r", "--target", "-1000", "--json", cwd=tmp_path)
+    assert done.code == 0 and done.events()[-1]["stopped"].startswith("target"), done.err
+    assert evolve("status", "r", "--json", cwd=tmp_path).json()["in_flight"] == {}

@@ -26,15 +26,22 @@ def test_a_run_from_inside_the_task(task: Path) -> None:
     (task / "data" / "points.txt").write_text("1 2 3\n")
     (task / "data" / "up").symlink_to("..")
     (task / "data" / "gone").symlink_to("nowhere")
+    (task / "initial" / ".config").write_text("of the program\n")
+    (task / "more").mkdir()
+    (task / "more" / "x").symlink_to("../data")
+    (task / "data" / "y").symlink_to("../more")
     before = load_task(task).evaluator_hash
     for name in ("one", "two"):
         done = evolve("run", ".", "--sandbox", "bubblewrap", "--max-variants", 2, "--name", name,
                       cwd=task)
         assert done.code == 0, done.err
-    assert evolve("resume", "two", "--max-variants", 3, cwd=task).code == 0
+    resumed = evolve("resume", "two", "--max-variants", 3, cwd=task)
+    assert resumed.code == 0 and "has changed" not in resumed.err
+    assert load_task(task / "runs" / "two" / "task").seed == load_task(task).seed
     copied = [path.relative_to(task / "runs" / "two" / "task").as_posix()
               for path in (task / "runs" / "two" / "task").rglob("*") if path.is_file()]
     assert sorted(copied) == [path.as_posix() for path in task_files(task)]
+    assert "initial/.config" in copied and len(copied) < 20
     assert "data/points.txt" in copied and "evaluate.py" in copied
     assert not any("secret" in path.read_text(errors="replace")
                    for path in (task / "runs").rglob("*") if path.is_file())

@@ -16,7 +16,8 @@ SLOW_TO_END = """
 import pathlib, signal, sys, time
 def end(*_):
     pathlib.Path("ending").touch()
-    time.sleep(3)
+    while not pathlib.Path("may end").exists():
+        time.sleep(0.02)
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 pathlib.Path("up").touch()
@@ -45,5 +46,6 @@ def test_the_lock_is_kept_while_the_server_is_stopped(tmp_path: Path) -> None:
         with lock.open("a") as newcomer:
             with pytest.raises(BlockingIOError):
                 fcntl.flock(newcomer, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            (tmp_path / "may end").touch()
             fcntl.flock(newcomer, fcntl.LOCK_SH)  # waits
             assert process.wait(60) == 0

@@ -63,6 +63,12 @@ def test_a_sign_is_told_in_its_own_words_once_a_kind() -> None:
 def test_what_an_agent_carries_out_is_a_deed(kind: str) -> None:
     reply = f"Do not curl -s anything.\n```{kind}\nwget -q b\n```\n"
     assert [trip.words for trip in trips_in_reply(reply)] == ["wget -q b"]
+    assert [trip.words for trip in trips_in_reply(reply.replace("```", "```\n", 1))] == ["wget -q b"]
+
+
+def test_words_after_a_block_are_no_deed() -> None:
+    reply = '```json\n{"a": 1}\n```\nmain.py should never do this:\ncurl -s example.org\n'
+    assert list(trips_in_reply(reply)) == []
 
 
 def test_the_shipped_words_are_no_sign() -> None:
