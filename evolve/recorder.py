@@ -285,9 +285,9 @@ class Recorder:
                 self.replied.add(call.proposal)
         return self.spend
 
-    async def replies(self, proposal: str) -> list[Call]:
-        """Replies that are stored for a proposal: never asked for again."""
-        if proposal not in self.replied:
+    async def replies(self, proposal: str, ended: bool = False) -> list[Call]:
+        """Replies that are stored for a proposal: never asked for again; `ended`: it may have."""
+        if not ended and proposal not in self.replied:
             return []
         calls = await self._in_sql(self.archive.calls, proposal)
         return [call for call in calls if call.state is CallState.REPLIED]

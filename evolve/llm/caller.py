@@ -56,7 +56,7 @@ class Rows(Protocol):
 
     async def settle_calls(self, calls: Sequence[Call]) -> Spend: ...
 
-    async def replies(self, proposal: str) -> list[Call]: ...
+    async def replies(self, proposal: str, ended: bool = False) -> list[Call]: ...
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Caller:
     async def _ask_missing(self, shared: Shared, proposal: Proposal, messages: Messages) -> None:
         """One request for those that share a prompt and have no reply yet."""
         asked = [each for each in shared.proposals(proposal, self.settings.seed)
-                 if not await self._rows.replies(each.id)]
+                 if not await self._rows.replies(each.id, ended=True)]
         await self._ask(self._choose(asked[0]), asked, 0, messages)
 
     async def _ask(self, name: ModelName, asking: Sequence[Proposal], round_: int, messages: Messages

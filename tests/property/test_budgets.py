@@ -286,9 +286,15 @@ async def one_by_one(caller: Caller, proposals: list[Proposal]) -> list[object]:
     return [await caller.ask(p, 0, MESSAGES) for p in proposals]
 
 
+async def each_ends_first(caller: Caller, proposals: list[Proposal]) -> list[object]:
+    reject = caller._rows.reject  # type: ignore[attr-defined]
+    return [(await caller.ask(p, 0, MESSAGES), await reject(p, "x", ""))[0] for p in proposals]
+
+
 @pytest.mark.parametrize(("asking", "states"), [
     (at_once, ["replied", "failed", "failed", "replied", "replied"]),  # they waited: each asks alone
-    (one_by_one, ["replied", "failed", "failed", "replied", "failed", "replied"])])
+    (one_by_one, ["replied", "failed", "failed", "replied", "failed", "replied"]),
+    (each_ends_first, ["replied", "failed", "failed", "replied", "failed", "replied"])])
 def test_who_got_no_reply_of_a_shared_request_asks_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asking: Asking, states: list[str]) -> None:
     async def few(failure: Failure) -> Response:
