@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import sqlite3
 import subprocess
 import time
@@ -15,7 +16,8 @@ from tests.cli import EVOLVE, evolve
 KILLS, VARIANTS = 20, 200
 
 
-def kill_at_random(command: list[str], chance: random.Random) -> bool:
+def kill_at_random(command: list[str], chance: random.Random,
+                   sign: signal.Signals = signal.SIGKILL) -> bool:
     """Start it and kill it: while it starts, or after some candidates. False when it ended first."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -28,7 +30,7 @@ def kill_at_random(command: list[str], chance: random.Random) -> bool:
                     return process.wait() != 0
             time.sleep(chance.uniform(0.0, 0.06))
         ended = process.poll() is not None
-        process.kill()
+        process.send_signal(sign)
     return not ended
 
 

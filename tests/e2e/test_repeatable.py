@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,28 +50,30 @@ def test_a_window_makes_runs_of_any_number_of_workers_equal(tmp_path: Path, task
     assert State.REJECTED in states, "rejections are part of it"
 
 
+@pytest.mark.parametrize(("sign", "least"), [(signal.SIGKILL, 3), (signal.SIGINT, 2)])
 @pytest.mark.slow
-def test_a_windowed_run_is_the_same_however_often_it_is_killed(tmp_path: Path, tasks: Path,
-                                                               scripted: Start) -> None:
+def test_a_windowed_run_is_the_same_however_often_it_is_stopped(
+        tmp_path: Path, tasks: Path, scripted: Start, sign: signal.Signals, least: int) -> None:
     server = scripted("--bad-rate", 0.2, "--latency", 0.1, "--spread", 1)
     wanted = options(server, "--window", 8)
     done = evolve("run", tasks / "cap_set", "--name", "whole", "--runs-dir", tmp_path, *wanted)
     assert done.code == 0, done.err
-    killed_often(tmp_path, tasks / "cap_set", wanted, VARIANTS)
+    killed_often(tmp_path, tasks / "cap_set", wanted, VARIANTS, sign, least)
     assert tree(tmp_path, "r") == tree(tmp_path, "whole")
 
 
-def killed_often(folder: Path, task: Path, wanted: list[str], variants: int) -> None:
+def killed_often(folder: Path, task: Path, wanted: list[str], variants: int,
+                 sign: signal.Signals = signal.SIGKILL, least: int = 3) -> None:
     """A run `r` that is killed up to ten times, then resumed to its end."""
     first = [EVOLVE, "run", str(task), "--name", "r", "--runs-dir", str(folder), *wanted]
     again = [EVOLVE, "resume", "r", "--runs-dir", str(folder), "--json"]
     chance, kills = random.Random(3), 0
     while kills < 10:
-        kills += kill_at_random(again if (folder / "r").exists() else first, chance)
+        kills += kill_at_random(again if (folder / "r").exists() else first, chance, sign)
         if (folder / "r").exists() and evolve(
                 "status", "r", "--runs-dir", folder, "--json").json()["variants"] == variants:
             break
-    assert kills >= 3
+    assert kills >= least
     done = evolve("resume", "r", "--runs-dir", folder, "--json")
     assert done.code == 0, done.err
 
