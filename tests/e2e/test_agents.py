@@ -70,6 +70,7 @@ def test_agents_improve_themselves(tmp_path: Path, model: AgentModel, place: str
     assert found.code == 0 and "step 1: call" in found.out and "steps = 2" in found.out
 
 
+@pytest.mark.slow
 def test_cases_are_worked_on_at_once_by_no_more_than_the_workers(tmp_path: Path, model: AgentModel
                                                                 ) -> None:
     model.latency_s = 0.5

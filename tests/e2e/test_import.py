@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from evolve.tasks import load_task
 from tests.cli import evolve
 from tests.judging import Judge
@@ -44,6 +46,7 @@ def test_what_can_not_be_imported(tmp_path: Path, tasks: Path) -> None:
     assert there.code == 2 and "exists already" in there.err
 
 
+@pytest.mark.slow
 def test_doctor_writes_the_requirements(tmp_path: Path) -> None:
     task = Path(shutil.copytree(FOLDER / "codeevolve_sum", tmp_path / "task"))
     program = task / "input" / "src" / "adder.py"

@@ -66,6 +66,7 @@ def test_it_is_started_used_and_stopped(tmp_path: Path, steps_task: Path, env: d
     assert_all_gone(env)
 
 
+@pytest.mark.slow
 def test_the_judge_of_novelty_is_served_too(tmp_path: Path, steps_task: Path,
                                             env: dict[str, str]) -> None:
     done = run(steps_task, tmp_path, env | {"EVOLVE_NOVELTY_JUDGE": "vllm:judge",

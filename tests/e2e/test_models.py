@@ -49,6 +49,7 @@ def test_replies_become_variants(tmp_path: Path, tasks: Path, scripted: Start, o
     assert "[reply]" in text and "I try this" in text
 
 
+@pytest.mark.slow
 def test_bad_replies_are_repaired_or_recorded(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     server = scripted("--bad-rate", 0.5, "--fail-rate", 0.2)
     done = run(tmp_path, tasks / "cap_set", server.model, "--max-variants", 20)

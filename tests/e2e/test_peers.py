@@ -83,6 +83,7 @@ def test_the_benchmark_compares_the_scores() -> None:
         assert done.stdout.count(str(score_in_process(FOLDER / name))) >= 2, done.stdout
 
 
+@pytest.mark.slow
 def test_the_benchmark_looks_below_a_folder_and_tries_variants(tmp_path: Path) -> None:
     """A program that draws has two scores that differ, and ranges that overlap."""
     for place, name in (("one", "codeevolve_sum"), ("two/deep", "openevolve_points")):

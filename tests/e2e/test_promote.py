@@ -253,6 +253,7 @@ def test_a_killed_look_goes_on_for_the_same_champion(killed: Run, tmp_path: Path
     assert run.promote().code == 2
 
 
+@pytest.mark.slow
 def test_a_killed_look_is_a_look_for_any_other_champion(killed: Run, tmp_path: Path) -> None:
     run = killed.copy(tmp_path / "copy")
     first = run.best()["id"]

@@ -114,6 +114,7 @@ def test_a_promotion_of_agents_that_is_killed_goes_on(agents: Agents) -> None:
     assert_paid_once(agents.runs / "r", agents.model, kills=3)
 
 
+@pytest.mark.slow
 def test_a_promotion_without_budget_stops_and_goes_on(agents: Agents) -> None:
     limit = len(calls_of(agents)) + 5
     assert evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", limit).code == 0
@@ -135,6 +136,7 @@ def calls_of(agents: Agents) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_promotion_that_loses_its_sandbox_says_so(agents: Agents) -> None:
     """Every box is killed while agents are at work in it: no score comes of that."""
     agents.model.latency_s = 0.5

@@ -260,6 +260,7 @@ def test_stopped_while_vectors_wait_for_their_turn(tmp_path: Path, steps_task: P
     assert process.returncode == 130 and "unexpected" not in told, told
 
 
+@pytest.mark.slow
 def test_what_was_begun_is_finished_although_the_target_is_reached(tmp_path: Path,
                                                                    steps_task: Path) -> None:
     task = slow(steps_task, tmp_path)
