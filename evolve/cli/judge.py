@@ -85,7 +85,8 @@ def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
         out.print(f"{row.case} ({row.split}): {score}, {said}",
                   style="" if row.holds(tolerance) else "red", markup=False)
     held = sum(row.holds(tolerance) for row in rows)
-    out.print(f"{id}: {held} of {counted(len(rows), 'case')} hold", style="bold", markup=False)
+    verb = "holds" if len(rows) == 1 else "hold"
+    out.print(f"{id}: {held} of {counted(len(rows), 'case')} {verb}", style="bold", markup=False)
 
 
 def compare(
