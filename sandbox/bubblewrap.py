@@ -1,21 +1,27 @@
-"""The bubblewrap provider, for machines without Docker: own namespaces, one box per candidate.
+"""The bubblewrap provider, for machines without Docker: a warm box for each worker.
 
-bubblewrap maps a single user id, so the fork server can't change users; each box serves one
-candidate and is thrown away whole. The total of memory and processes is watched from outside, for
-the kernel's limits count per process; started as root, it drops root first.
+bubblewrap maps a single user id, so the fork server can't change users. It has CAP_SYS_ADMIN in the
+user namespace of its box instead, and gives each candidate process, mount and IPC namespaces of its
+own, without any capability (`inside/namespaces.py`): they end with the candidate. Total memory and
+processes are limited by a control group where one can be made, else watched by the fork server.
+Started as root, a box drops root first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
-import shutil
-import tempfile
+import subprocess
+import sys
 from pathlib import Path
 
+from sandbox import enter
+from sandbox.bwrap import find_bwrap
+from sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot, find_root
 from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError, SandboxUnavailable
-from sandbox.family import used
 from sandbox.folder import MOUNT, SharedFolder, remove_abandoned
+from sandbox.namespaces import explain_refusal
 from sandbox.process_box import ProcessBox, spawn_box
 from sandbox.provider import (
     Box,
@@ -27,9 +33,12 @@ from sandbox.provider import (
 from sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter
 from sandbox.seccomp import build_filter
 
-WATCH_EVERY_S = 0.05
-_NOBODY = "65534"
-_OWN_PROCESSES = 2  # bwrap and the fork server
+# What the fork server needs to separate candidates; in the user namespace of its box, not outside.
+_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_PTRACE")
+_NOBODY = 65534
+_OWN_PROCESSES = 3  # bwrap, the fork server, and the first process of a candidate's namespace
+_LIVES = 10_000
+_PROBE_S = 20.0
 
 
 class BubblewrapProvider(Provider):
@@ -38,99 +47,125 @@ class BubblewrapProvider(Provider):
     name = "bubblewrap"
     isolates = True
     allowed_calls: frozenset[str] = frozenset()  # of those that the filter refuses
+    uses_cgroups = True
+    _bwrap: str
     _root: Path
+    _cgroups: CgroupRoot | None = None
 
     async def prepare(self, progress: Progress) -> None:
-        """Check that namespaces work here and build the root on first use."""
-        if shutil.which("bwrap") is None:
-            raise SandboxUnavailable("bubblewrap (bwrap) is not installed",
-                                     "apt-get install bubblewrap, or start Docker")
+        """Check that namespaces work here and build the root file system on first use."""
         if self.spec.image:
             raise SandboxUnavailable("bubblewrap can't use a Docker image "
                                      f"({self.spec.image})", "start Docker and use --sandbox docker")
+        self._bwrap = find_bwrap()
+        await asyncio.to_thread(self._try_namespaces)
         if self.spec.shares_folder:
             remove_abandoned()
+        if self.uses_cgroups:
+            self._cgroups = await asyncio.to_thread(find_root)
+        if self._cgroups is not None:
+            self._cgroups.remove_abandoned()
         self._root = await asyncio.to_thread(build_rootfs, self.spec.packages, progress,
                                              self.spec.tools)
         box = await self.start()
         await box.kill()
 
+    def _try_namespaces(self) -> None:
+        """Raise `SandboxUnavailable` at once where they are forbidden, before anything is built."""
+        command = [*self._separation(), "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev",
+                   "--", self._bwrap, "--version"]
+        try:
+            done = subprocess.run(_entering(command, None), capture_output=True, text=True,
+                                  timeout=_PROBE_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise SandboxUnavailable(f"bwrap did not start within {_PROBE_S:g} s",
+                                     f"try it by hand: {' '.join(command)}") from None
+        if done.returncode != 0:
+            raise SandboxUnavailable(*explain_refusal(done.stderr.strip()[-300:]))
+
     async def start(self) -> Box:
         """Start one box and wait until its fork server is ready."""
         folder = SharedFolder.make() if self.spec.shares_folder else None
+        cgroup = None
         try:
-            box = await self._spawn(folder)
+            cgroup = self._make_cgroup()
+            box = await self._spawn(folder, cgroup)
         except ProviderFault:
             if folder is not None:
                 folder.remove()
+            if cgroup is not None:
+                cgroup.remove()
             raise
-        box.folder = folder
-        box.watch(self.spec.limits.memory_bytes + self.spec.limits.disk_bytes,
-                  self.spec.limits.processes)
+        box.folder, box.cgroup = folder, cgroup
+        box.lives = 1 if self.spec.fresh else _LIVES
         return box
 
-    async def _spawn(self, folder: SharedFolder | None) -> BubblewrapBox:
+    def _make_cgroup(self) -> Cgroup | None:
+        if self._cgroups is None:
+            return None
+        limits = self.spec.limits
+        try:
+            return self._cgroups.make(limits.memory_bytes + limits.disk_bytes,
+                                      limits.processes + _OWN_PROCESSES)
+        except OSError as error:
+            raise ProviderFault(f"a control group can't be made: {error}") from None
+
+    async def _spawn(self, folder: SharedFolder | None, cgroup: Cgroup | None) -> BubblewrapBox:
         shared = ["--ro-bind", str(folder.path), MOUNT] if folder else []
-        with tempfile.TemporaryFile() as calls:
-            calls.write(build_filter(self.allowed_calls))
-            calls.seek(0)
-            command = [*_drop_root(), *self._namespaces(), *shared,
-                       "--seccomp", str(calls.fileno()), "--", interpreter(), f"{INSIDE}/server.py",
-                       *server_arguments(self.spec, first_uid=0)]
-            return await spawn_box(BubblewrapBox, command, {"PATH": os.environ.get("PATH", "")},
-                                   (calls.fileno(),))
+        counted = ["--tmpfs", "/sys", "--tmpfs", COUNTERS, "--ro-bind", str(cgroup.memory),
+                   cgroup.seen_at, "--remount-ro", "/sys"] if cgroup else []
+        command = [*self._namespaces(), *shared, *counted, "--", interpreter(), f"{INSIDE}/server.py",
+                   *server_arguments(self.spec, first_uid=0), *self._separating(cgroup)]
+        return await spawn_box(BubblewrapBox, _entering(command, cgroup), {})
+
+    def _separating(self, cgroup: Cgroup | None) -> list[str]:
+        """What the server is told beside what every provider tells it."""
+        calls = base64.b64encode(build_filter(self.allowed_calls)).decode()
+        watched = [] if cgroup else ["--watch"]
+        return ["--namespaces", "--filter", calls, *watched]
 
     async def close(self) -> None:
-        """Nothing is held: the root stays for the next time."""
+        """Nothing is held: the root file system stays for the next time."""
+
+    def _separation(self) -> list[str]:
+        return [self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns",
+                "--die-with-parent", "--new-session", "--as-pid-1"]
 
     def _namespaces(self) -> list[str]:
         size = ["--size", str(self.spec.limits.disk_bytes)]
-        command = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns",
-                   "--die-with-parent", "--new-session", "--as-pid-1",
+        command = [*self._separation(),
                    "--clearenv", "--ro-bind", str(self._root), "/", "--proc", "/proc",
                    "--dev", "/dev", *size, "--tmpfs", "/tmp", *size, "--tmpfs", "/dev/shm",
                    "--remount-ro", "/dev", "--chdir", "/tmp", "--cap-drop", "ALL"]
+        for capability in _CAPABILITIES:
+            command += ["--cap-add", capability]
         for name, value in server_environment(PACKAGES).items():
             command += ["--setenv", name, value]
         return command
 
 
-def _drop_root() -> list[str]:
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", "--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", "--"]
+def _entering(command: list[str], cgroup: Cgroup | None) -> list[str]:
+    """The command, started in its control group and by a user without rights."""
+    user = str(_NOBODY) if os.geteuid() == 0 else "-"
+    if cgroup is None and user == "-":
+        return command
+    files = ":".join(cgroup.entries if cgroup else ())
+    return [sys.executable, "-I", "-S", enter.__file__, user, files, *command]
 
 
 class BubblewrapBox(ProcessBox):
-    """A box whose total of memory and processes is watched from outside."""
+    """A box that the kernel may have ended for memory."""
 
-    _watcher: asyncio.Task[None] | None = None
-    _exceeded: CandidateFault | None = None
-
-    def watch(self, memory_bytes: int, processes: int) -> None:
-        """Start watching; past a limit the whole box is killed at once."""
-        self._watcher = asyncio.create_task(self._watch(memory_bytes, processes))
-
-    async def _watch(self, memory_bytes: int, processes: int) -> None:
-        while self.process.returncode is None:
-            memory, threads = used(self.process.pid, memory_bytes)
-            if memory > memory_bytes:
-                self._exceeded = CandidateFault(Reason.MEMORY, f"used {memory:,} bytes of memory")
-            elif threads > processes + _OWN_PROCESSES:
-                self._exceeded = CandidateFault(Reason.CRASH, f"started {threads} processes")
-            if self._exceeded:
-                self.kill_tree()
-                return
-            await asyncio.sleep(WATCH_EVERY_S)
+    cgroup: Cgroup | None = None
 
     async def kill(self) -> None:
-        if self._watcher:
-            self._watcher.cancel()
         await super().kill()
         if self.folder is not None:
             self.folder.remove()
+        if self.cgroup is not None:
+            await asyncio.to_thread(self.cgroup.remove)
 
     async def explain_death(self) -> SandboxError:
-        if self._exceeded:
-            return self._exceeded
+        if self.cgroup is not None and self.cgroup.memory_kills():
+            return CandidateFault(Reason.MEMORY, "killed: out of memory")
         return ProviderFault(f"the sandbox is gone: {await self.last_words()}")

@@ -50,6 +50,7 @@ async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> 
         await provider.prepare(progress)
         return Choice(provider)
     passed_over: list[str] = []
+    fixes: list[str] = []
     for candidate in AUTOMATIC:
         provider = provider_class(candidate)(spec)
         try:
@@ -58,7 +59,7 @@ async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> 
             raise
         except SandboxUnavailable as error:
             passed_over.append(f"{candidate}: {error.message}")
+            fixes.append(error.hint)
             continue
         return Choice(provider, tuple(passed_over))
-    raise SandboxUnavailable("no sandbox works here (" + "; ".join(passed_over) + ")",
-                             "start Docker, or: apt-get install bubblewrap")
+    raise SandboxUnavailable(f"no sandbox works here: {'; '.join(passed_over)}", fixes[-1])

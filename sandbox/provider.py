@@ -42,10 +42,6 @@ class Box(ABC):
     async def kill(self) -> None:
         """End everything inside; harmless when it has ended."""
 
-    def was_out_of_memory(self) -> bool:
-        """Whether the host killed the candidate for memory, which nobody inside can see."""
-        return False
-
     @abstractmethod
     async def explain_death(self) -> SandboxError:
         """Why the server went away by itself: a candidate's or a provider's fault."""

@@ -193,15 +193,17 @@ class Session:
         log = _text(reply.header, "traceback").strip()[-LOG_TAIL_BYTES:]
         raise CandidateFault(reason, _text(reply.header, "message")[:1000] or "no message", log)
 
-    def _fault_of_end(self, facts: dict[str, Any]) -> CandidateFault:
+    def _fault_of_end(self, facts: dict[str, Any]) -> SandboxError:
+        if facts.get("fault"):
+            return ProviderFault(f"the sandbox could not set up a candidate: {facts['fault']}")
         status = int(facts.get("exit", 0))
         if facts.get("flooded"):
             limit = self._limits.output_bytes
             return CandidateFault(Reason.OUTPUT, f"printed more than {limit:,} bytes", self.log)
-        if facts.get("overfull"):
-            limit = self._limits.files
-            return CandidateFault(Reason.OUTPUT, f"made more than {limit:,} files", self.log)
-        if facts.get("oom") or self._box.was_out_of_memory():
+        if facts.get("exceeded") == "processes":
+            limit = self._limits.processes
+            return CandidateFault(Reason.CRASH, f"started more than {limit:,} processes", self.log)
+        if facts.get("oom") or facts.get("exceeded") == "memory":
             return CandidateFault(Reason.MEMORY, "killed: out of memory", self.log)
         if status < 0:
             return CandidateFault(Reason.CRASH,

@@ -8,11 +8,13 @@ empty homes and nothing that it may change; only its score is in its reach: see 
 from __future__ import annotations
 
 import functools
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+from sandbox import SandboxUnavailable
+from sandbox.bwrap import find_bwrap
 
 _OURS = Path(__file__).parents[2]  # the folder that holds our packages
 _HIDDEN = ("/tmp", "/var/tmp", "/run", "/home", "/root")
@@ -42,9 +44,10 @@ def confined(command: Sequence[str], folder: Path, needed: Iterable[Path],
 @functools.cache
 def works() -> bool:
     """Whether bubblewrap can make namespaces here."""
-    if shutil.which("bwrap") is None:
+    try:
+        command = [*_walls((), _COPIED_BYTES), "--", sys.executable, "-I", "-c", ""]
+    except SandboxUnavailable:
         return False
-    command = [*_walls((), _COPIED_BYTES), "--", sys.executable, "-I", "-c", ""]
     try:
         return any(subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=False
                                   ).returncode == 0 for _ in range(TRIES))
@@ -62,8 +65,11 @@ def fell(printed: bytes) -> bool:
 
 
 def _walls(needed: Iterable[Path], place_bytes: int) -> list[str]:
-    """Own processes and network; the machine's files to read; people's own folders empty."""
-    walls = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
+    """Own processes and network; the machine's files to read; people's own folders empty.
+
+    Raises `SandboxUnavailable` where there is no bwrap.
+    """
+    walls = [find_bwrap(), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
              "--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/", "--dev", "/dev",
              "--proc", "/proc"]
     hidden = [path for path in dict.fromkeys((*map(Path, _HIDDEN), Path.home()))

@@ -14,6 +14,7 @@ sandbox that is provably empty reports `clean`. This file needs the standard lib
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import ctypes
 import importlib
@@ -28,15 +29,18 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import child
+import namespaces
 import traces
+import watch
 
 PACKET = struct.Struct(">cI")
 CHUNK = 1 << 16
+REPORT = 5  # descriptors of the candidate begin here; those below are its pipes
 QUEUE_BYTES = 65 << 20  # one frame of the largest size fits
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 WATCH_EVERY_S = 0.05
@@ -54,11 +58,9 @@ class Settings:
     files: int
     processes: int
     scratch: str  # a private folder, for the provider that isolates nothing; else empty
-
-    @property
-    def alone(self) -> bool:
-        """In namespaces of its own, but with one user id: used for one candidate."""
-        return not self.first_uid and not self.scratch
+    namespaces: bool  # of its own for each candidate, where there is one user id only
+    filter: bytes  # of system calls, for those candidates
+    watch: bool  # no control group limits memory and processes: watch them
 
 
 @dataclass
@@ -71,19 +73,30 @@ class Running:
     from_child: int
     log: int
     oom_before: int
+    report: int  # how it ended, as far as this process can't see that
+    namespaces: bool  # it is in its own, below their first process
     log_bytes: int = 0
     flooded: bool = False
-    overfull: bool = False
+    exceeded: str = ""  # the limit that it was killed for by the watch
     cpu_s: float = 0.0
     peak_kib: int = 0
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All that the server holds open for it."""
+        return self.pidfd, self.to_child, self.from_child, self.log, self.report
+
     def kill(self) -> None:
+        """Kill it, or its namespaces with everything in them, which is accounted to nobody."""
+        if self.namespaces:
+            self.cpu_s, self.peak_kib = watch.spent()
         with contextlib.suppress(ProcessLookupError):  # it ended; what it left is killed at the end
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def account(self, usage: resource.struct_rusage) -> None:
         """Add what one ended process of the candidate used."""
-        self.cpu_s += usage.ru_utime + usage.ru_stime
+        cpu_s = usage.ru_utime + usage.ru_stime
+        self.cpu_s = max(self.cpu_s, cpu_s) if self.namespaces else self.cpu_s + cpu_s
         self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
 
 
@@ -135,6 +148,9 @@ def parse_arguments() -> tuple[Settings, list[str]]:
     for name in ("first-uid", "memory-bytes", "output-bytes", "disk-bytes", "files", "processes"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--scratch", default="")
+    parser.add_argument("--namespaces", action="store_true")
+    parser.add_argument("--filter", type=base64.b64decode, default=b"")
+    parser.add_argument("--watch", action="store_true")
     parser.add_argument("--preload", nargs="*", default=[])
     given = vars(parser.parse_args())
     preload = given.pop("preload")
@@ -225,17 +241,27 @@ def serve_one(settings: Settings, uid: int, incoming: Incoming) -> None:
     _, status, usage = os.wait4(running.pid, 0)
     running.account(usage)
     drain(running, settings.output_bytes)
+    end = namespaces.read_end(running.report, status)
     oom = traces.oom_kills() > running.oom_before
-    clean = clean_up(settings, uid, running) and not oom
+    clean = clean_up(settings, uid, running) and not oom and not end.fault
     incoming.forget()
-    for descriptor in (running.pidfd, running.to_child, running.from_child, running.log):
+    for descriptor in running.descriptors:
         os.close(descriptor)
     facts = {
-        "exit": os.waitstatus_to_exitcode(status), "cpu_s": running.cpu_s,
+        "exit": os.waitstatus_to_exitcode(end.status), "fault": end.fault, "cpu_s": running.cpu_s,
         "peak_memory_bytes": running.peak_kib * 1024, "flooded": running.flooded,
-        "overfull": running.overfull, "oom": oom, "clean": clean,
+        "exceeded": running.exceeded, "oom": oom, "clean": clean,
     }
     send(b"E", json.dumps(facts).encode())
+
+
+class Ends(NamedTuple):
+    """The candidate's ends of its pipes."""
+
+    request: int
+    reply: int
+    log: int
+    report: int
 
 
 def start(settings: Settings, uid: int) -> Running:
@@ -243,36 +269,33 @@ def start(settings: Settings, uid: int) -> Running:
     request_out, request_in = os.pipe()
     reply_out, reply_in = os.pipe()
     log_out, log_in = os.pipe()
+    report_out, report_in = os.pipe()
+    theirs = Ends(request_out, reply_in, log_in, report_in)
     oom_before = traces.oom_kills()
-    pid = os.fork()
+    pid = namespaces.fork() if settings.namespaces else os.fork()
     if pid == 0:
-        enter_child(settings, uid, request_out, reply_in, log_in)
-    for descriptor in (request_out, reply_in, log_in):
+        if settings.namespaces:
+            namespaces.separate(report_in, settings.disk_bytes, settings.files, settings.filter)
+        enter_child(settings, uid, theirs)
+    for descriptor in theirs:
         os.close(descriptor)
     for descriptor in (request_in, reply_out, log_out):
         os.set_blocking(descriptor, False)
-    return Running(pid, os.pidfd_open(pid), request_in, reply_out, log_out, oom_before)
+    return Running(pid, os.pidfd_open(pid), request_in, reply_out, log_out, oom_before, report_out,
+                   settings.namespaces)
 
 
-def enter_child(settings: Settings, uid: int, request: int, reply: int, log: int) -> NoReturn:
+def enter_child(settings: Settings, uid: int, ends: Ends) -> NoReturn:
     """Give up everything, then run the candidate. Never returns."""
+    try:
+        home = prepare_child(settings, uid, ends)
+    except BaseException as error:  # noqa: BLE001 - the border: nothing may return to the server
+        with contextlib.suppress(OSError):  # the machine's fault: no code of the candidate has run
+            os.write(ends.report, namespaces.FAULT + f"{type(error).__name__}: {error}".encode())
+        os._exit(70)
     code = 70
     try:
-        os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        place_descriptors(request, reply, log)
-        # The local provider may not be allowed to.
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
-        limit(settings)
-        home = make_home(settings, uid)
-        if uid:
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        os.chdir(home)
+        os.closerange(REPORT, 1 << 16)
         child.run(home, settings.output_bytes)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the border: nothing may return to the server
@@ -282,13 +305,34 @@ def enter_child(settings: Settings, uid: int, request: int, reply: int, log: int
         os._exit(code)
 
 
-def place_descriptors(request: int, reply: int, log: int) -> None:
-    """0 nothing, 1 and 2 the log, 3 requests, 4 replies; everything else closed."""
-    high = [os.dup2(fd, number, False) for number, fd in enumerate((request, reply, log), start=50)]
+def prepare_child(settings: Settings, uid: int, ends: Ends) -> str:
+    """Take the pipes, the limits and the user id; returns the candidate's folder, where it is now."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    place_descriptors(ends)
+    # The local provider may not be allowed to.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    limit(settings)
+    home = make_home(settings, uid)
+    if uid:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    os.chdir(home)
+    return home
+
+
+def place_descriptors(ends: Ends) -> None:
+    """0 nothing, 1 and 2 the log, 3 requests, 4 replies, the report where it was; no others."""
+    high = [os.dup2(fd, number, False) for number, fd in enumerate(ends[:3], start=50)]
     null = os.open("/dev/null", os.O_RDONLY)
     for number, descriptor in enumerate((null, high[2], high[2], high[0], high[1])):
         os.dup2(descriptor, number, inheritable=number < 3)
-    os.closerange(5, 1 << 16)
+    os.closerange(REPORT, ends.report)
+    os.closerange(ends.report + 1, 1 << 16)
 
 
 def limit(settings: Settings) -> None:
@@ -298,7 +342,7 @@ def limit(settings: Settings) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (settings.disk_bytes, settings.disk_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
-    if settings.alone and kernel_version() >= (5, 14):  # before, it counted the whole host
+    if settings.namespaces and kernel_version() >= (5, 14):  # before, it counted the whole host
         resource.setrlimit(resource.RLIMIT_NPROC, (settings.processes, settings.processes))
     os.umask(0o077)
 
@@ -319,7 +363,7 @@ def make_home(settings: Settings, uid: int) -> str:
 def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
     """Pass bytes on until the candidate has ended; False when the engine is gone."""
     sources = {running.pidfd, running.from_child, running.log}
-    watch_s = WATCH_EVERY_S if settings.alone else None
+    watch_s = WATCH_EVERY_S if settings.watch else None
     watch_at = time.monotonic()
     while True:
         readable = [*sources, 0] if incoming.has_room else list(sources)
@@ -340,9 +384,19 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
             return True
         if watch_s and time.monotonic() > watch_at:
             watch_at = time.monotonic() + watch_s
-            if not running.overfull and traces.files_used() > settings.files:
-                running.overfull = True
-                running.kill()
+            look_at(running, settings)
+
+
+def look_at(running: Running, settings: Settings) -> None:
+    """Kill a candidate that uses more than it may, where no control group holds it."""
+    most = settings.memory_bytes + settings.disk_bytes
+    found = watch.used(most)
+    if found.memory_bytes > most:
+        running.exceeded = "memory"
+    elif found.threads > settings.processes + 1:  # and the first process of its namespace
+        running.exceeded = "processes"
+    if running.exceeded:
+        running.kill()
 
 
 def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
@@ -385,8 +439,6 @@ def clean_up(settings: Settings, uid: int, running: Running) -> bool:
             os.killpg(running.pid, signal.SIGKILL)
         shutil.rmtree(os.path.join(settings.scratch, f"candidate-{uid}"), ignore_errors=True)
         return False  # nothing is isolated, so nothing can be proved
-    if not uid:
-        return False  # same user id as the server: used once, thrown away whole
     return bool(traces.gone(running.account))
 
 

@@ -90,9 +90,3 @@ def oom_kills() -> int:
         except OSError:
             continue
     return 0
-
-
-def files_used() -> int:
-    """Inodes in use in the places a candidate can write to."""
-    places = [os.statvfs(place) for place in SCRATCH if os.path.isdir(place)]
-    return sum(place.f_files - place.f_ffree for place in places)

@@ -1,12 +1,70 @@
-"""The bubblewrap provider keeps the contract."""
+"""The bubblewrap provider keeps the contract: limited, watched, and as an ordinary user."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 from sandbox import Provider, SandboxSpec
 from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import SandboxContract
+from sandbox.contract import SandboxContract, attempt, broken_promises, opened
+from sandbox.rootfs import cache_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+class WatchedProvider(BubblewrapProvider):
+    """The same where no control group can be made."""
+
+    uses_cgroups = False
 
 
 class TestBubblewrap(SandboxContract):
     def make_provider(self, spec: SandboxSpec) -> Provider:
         return BubblewrapProvider(spec)
+
+
+@pytest.mark.slow
+class TestWatchedBubblewrap(SandboxContract):
+    def make_provider(self, spec: SandboxSpec) -> Provider:
+        return WatchedProvider(spec)
+
+
+def test_it_keeps_its_promises_where_it_is_watched() -> None:
+    assert broken_promises(WatchedProvider) == []
+
+
+def test_one_box_serves_many_candidates() -> None:
+    async def work() -> int:
+        async with opened(BubblewrapProvider(SandboxSpec())) as pool:
+            outcomes = [await attempt(pool, "def answer(): return 42") for _ in range(20)]
+            assert all(outcome.value == 42 and outcome.clean for outcome in outcomes)
+            return pool.counts.started
+
+    assert asyncio.run(work()) == 1
+
+
+AS_ANOTHER_USER = """
+import os, sys
+sys.executable = os.path.realpath(sys.executable)  # root's home is closed to the other user
+from sandbox.bubblewrap import BubblewrapProvider
+from sandbox.contract import broken_promises
+assert broken_promises(BubblewrapProvider) == []  # and everything is imported and built
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(1234, 1234, 1234)
+    os.setresuid(1234, 1234, 1234)
+    assert broken_promises(BubblewrapProvider) == []
+"""
+
+
+def test_it_keeps_its_promises_as_an_ordinary_user() -> None:
+    done = subprocess.run([sys.executable, "-c", AS_ANOTHER_USER], capture_output=True, text=True,
+                          cwd=ROOT, env=os.environ | {"EVOLVE_CACHE_DIR": str(cache_folder())},
+                          check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from sandbox.docker import (
     prune_images,
 )
 from sandbox.local import LocalProvider
+from tests.security.weaker import WeakerBubblewrap, WeakerDocker, patched_server
 
 SPEC = SandboxSpec(LIMITS)
 HONEST = "def answer(): return 42"
@@ -103,6 +105,30 @@ def test_a_container_that_is_killed_is_a_machines_fault(kill: Any) -> None:
 @pytest.mark.parametrize("provider", [BubblewrapProvider, LocalProvider])
 def test_a_process_that_is_killed_is_a_machines_fault(provider: type[Provider]) -> None:
     asyncio.run(lose_one(provider(SPEC), kill_local_server))
+
+
+NO_FOLDER = ("    os.mkdir(home, 0o700)", '    raise OSError(28, "No space left on device")')
+NO_MOUNT = ('scratch = f"size={size_bytes}', 'scratch = f"size=none')
+
+
+@pytest.mark.parametrize(("place", "change"), [
+    pytest.param("docker", NO_FOLDER, marks=pytest.mark.docker), ("bubblewrap", NO_FOLDER),
+    ("bubblewrap", NO_MOUNT)])
+def test_a_candidate_that_can_not_be_set_up_is_a_machines_fault(place: str, change: tuple[str, str]
+                                                                ) -> None:
+    server = patched_server(change)
+    provider = WeakerDocker(SPEC, server=server) if place == "docker" else \
+        WeakerBubblewrap(SPEC, server=server)
+    try:
+        with pytest.raises(ProviderFault, match="could not set up a candidate"):
+            asyncio.run(lose_none(provider))
+    finally:
+        shutil.rmtree(server)
+
+
+async def lose_none(provider: Provider) -> None:
+    async with opened(provider) as pool:
+        await attempt(pool, HONEST)
 
 
 @pytest.mark.docker

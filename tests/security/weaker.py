@@ -20,16 +20,17 @@ from sandbox.rootfs import INSIDE
 _INSIDE = Path(trusted.__file__).parent
 
 
-def patched_server(old: str, new: str) -> str:
-    """A folder with a fork server that lacks one defence; it must have had it."""
+def patched_server(*changes: tuple[str, str]) -> str:
+    """A folder with a changed fork server: each `old` text, which it must have once, is `new`."""
     folder = Path(tempfile.mkdtemp(prefix="evolve-weaker-"))
     for path in _INSIDE.glob("*.py"):
         shutil.copy(path, folder)
-    holders = [path for path in folder.glob("*.py") if old in path.read_text()]
-    assert len(holders) == 1, f"the defence is not where this test thinks: {old!r}"
-    text = holders[0].read_text()
-    assert text.count(old) == 1, f"the defence stands more than once: {old!r}"
-    holders[0].write_text(text.replace(old, new))
+    for old, new in changes:
+        holders = [path for path in folder.glob("*.py") if old in path.read_text()]
+        assert len(holders) == 1, f"the defence is not where this test thinks: {old!r}"
+        text = holders[0].read_text()
+        assert text.count(old) == 1, f"the defence stands more than once: {old!r}"
+        holders[0].write_text(text.replace(old, new))
     folder.chmod(0o755)
     return str(folder)
 
@@ -50,18 +51,19 @@ class WeakerDocker(DockerProvider):
 
 
 class WeakerBubblewrap(BubblewrapProvider):
-    """Some system calls allowed, an option of bwrap left out, or one line of the server changed."""
+    """Some system calls allowed, options of bwrap changed, or some lines of the server."""
 
-    def __init__(self, spec: SandboxSpec, allowed: frozenset[str] = frozenset(),
-                 without: tuple[str, ...] = (), server: str = "") -> None:
+    def __init__(self, spec: SandboxSpec, *, allowed: frozenset[str] = frozenset(),
+                 without: tuple[str, ...] = (), more: tuple[str, ...] = (), server: str = "",
+                 cgroups: bool = True) -> None:
         super().__init__(spec)
-        self.allowed_calls = allowed
-        self._without, self._server = without, server
+        self.allowed_calls, self.uses_cgroups = allowed, cgroups
+        self._without, self._more, self._server = without, more, server
 
     def _namespaces(self) -> list[str]:
         text = "\0".join(super()._namespaces())
         for option in self._without:
             assert option in text
             text = text.replace(option, "")
-        command = [word for word in text.split("\0") if word]
+        command = [*(word for word in text.split("\0") if word), *self._more]
         return [*command, "--ro-bind", self._server, INSIDE] if self._server else command

@@ -1,0 +1,30 @@
+"""Start a command in its control groups and without root; run as a script by the engine.
+
+    python -I -S enter.py USER_ID|- CGROUP_FILES COMMAND...
+
+A process must join before it makes children, and as root before it drops root, so the engine can't
+do it from outside. Standard library only: nothing else is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Join, drop root, become the command."""
+    user, files, *command = sys.argv[1:]
+    for path in filter(None, files.split(":")):
+        with open(path, "w") as file:
+            file.write("0")
+    if user != "-":
+        number = int(user)
+        os.setgroups([])
+        os.setresgid(number, number, number)
+        os.setresuid(number, number, number)
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()
