@@ -14,7 +14,7 @@ from typing import Literal
 
 from evolve.alone import alone
 from evolve.config import load_keys, resolve
-from evolve.errors import EvolveError
+from evolve.errors import INSTALL_GIT, EvolveError
 from evolve.evaluation import Evaluator, Verdict, confined
 from evolve.llm import Ask, Client, check_key, local_models, parse_model
 from evolve.opening import open_evaluator, score_seed
@@ -73,7 +73,7 @@ def _scorers() -> Finding:
     if confined.works():
         return Finding("ok", "scorers have no network and change no file of this machine")
     return Finding("warn", "scorers run as you, with your files and network, where bubblewrap does not "
-                           "work", "apt-get install bubblewrap")
+                           "work", "evolve doctor --sandbox bubblewrap says why")
 
 
 def _python() -> Finding:
@@ -82,7 +82,7 @@ def _python() -> Finding:
 
 def _git() -> Finding:
     if shutil.which("git") is None:
-        return Finding("fail", "git is missing", "apt-get install git")
+        return Finding("fail", "git is not installed", INSTALL_GIT)
     return Finding("ok", "git")
 
 

@@ -78,9 +78,10 @@ def main() -> None:
 def _explain(error: Exception) -> int:
     """Print what happened and what to do next; returns the exit code."""
     if isinstance(error, ImportError) and shutil.which("git") is None:  # the archive needs it to load
+        from evolve.errors import INSTALL_GIT
         from evolve.view.console import err
 
-        err.print("error: git is not installed\n  apt-get install git", style="red", markup=False)
+        err.print(f"error: git is not installed\n  {INSTALL_GIT}", style="red", markup=False)
         return 3
     from archive import ArchiveError, NotFound
     from evolve.errors import EvolveError
