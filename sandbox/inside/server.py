@@ -19,13 +19,11 @@ import contextlib
 import ctypes
 import importlib
 import json
-import mmap
 import os
 import resource
 import select
 import shutil
 import signal
-import struct
 import sys
 import time
 from dataclasses import dataclass
@@ -37,11 +35,9 @@ import child
 import namespaces
 import traces
 import watch
+from incoming import CHUNK, PACKET, Incoming, private_memory
 
-PACKET = struct.Struct(">cI")
-CHUNK = 1 << 16
 REPORT = 5  # descriptors of the candidate begin here; those below are its pipes
-QUEUE_BYTES = 65 << 20  # one frame of the largest size fits
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 WATCH_EVERY_S = 0.05
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -100,13 +96,6 @@ class Running:
         self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
 
 
-def private_memory(size: int) -> mmap.mmap:
-    """Memory that a forked candidate does not inherit."""
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_DONTFORK)
-    return memory
-
-
 _outgoing = private_memory(PACKET.size + CHUNK)
 
 
@@ -155,81 +144,6 @@ def parse_arguments() -> tuple[Settings, list[str]]:
     given = vars(parser.parse_args())
     preload = given.pop("preload")
     return Settings(**given), preload
-
-
-class Incoming:
-    """Packets from the engine; bodies wait for the candidate in memory that it can't inherit."""
-
-    def __init__(self) -> None:
-        self._head = bytearray()
-        self._body_left = 0
-        self._queue = private_memory(QUEUE_BYTES)
-        self._start = self._end = 0
-
-    def wait_for_start(self) -> bool:
-        """Discard what came too late for the last candidate; False when the engine is gone."""
-        while True:
-            select.select([0], [], [])
-            kind = self.read()
-            self.forget()
-            if kind == b"S":
-                return True
-            if kind == b"":
-                return False
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something is queued for the candidate."""
-        return self._end > self._start
-
-    @property
-    def has_room(self) -> bool:
-        return self._end < QUEUE_BYTES
-
-    def read(self) -> bytes | None:
-        """Take what can be read now: the kind of a packet that began, b"" at the end."""
-        try:
-            return self._read_body() if self._body_left else self._read_head()
-        except BlockingIOError:
-            return None
-
-    def _read_body(self) -> bytes | None:
-        size = min(CHUNK, self._body_left, QUEUE_BYTES - self._end)
-        with memoryview(self._queue) as queue, queue[self._end:self._end + size] as view:
-            count = os.readv(0, [view])
-        self._end += count
-        self._body_left -= count
-        return None if count else b""
-
-    def _read_head(self) -> bytes | None:
-        data = os.read(0, PACKET.size - len(self._head))
-        if not data:
-            return b""
-        self._head += data
-        if len(self._head) < PACKET.size:
-            return None
-        kind, self._body_left = PACKET.unpack(self._head)
-        self._head.clear()
-        return bytes(kind)
-
-    def feed(self, descriptor: int) -> None:
-        """Hand the candidate what it can take."""
-        try:
-            end = min(self._end, self._start + CHUNK)
-            with memoryview(self._queue) as queue, queue[self._start:end] as view:
-                self._start += os.write(descriptor, view)
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._start = self._end
-        if self._start == self._end:
-            self._start = self._end = 0
-
-    def forget(self) -> None:
-        """Give the memory back: the next candidate starts with an empty queue."""
-        if self._end:
-            self._start = self._end = 0
-            self._queue.madvise(mmap.MADV_DONTNEED)
 
 
 def serve_one(settings: Settings, uid: int, incoming: Incoming) -> None:
