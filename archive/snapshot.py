@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,7 @@ class Snapshot:
         self._failed: dict[str, list[str]] = {}
         self._turned: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
+        self._better: list[int] = []  # rows that scored better than their parents
         self.outcomes: list[Outcome] = []  # of every finished proposal, in the order of their ends
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # the number of the newest notes
@@ -233,6 +235,8 @@ class Snapshot:
         self._doubtful += proposal.quarantined
         self._measures.append(measures)
         self.proposals.append(proposal.in_short())
+        if (proposal.improvement or 0.0) > 0.0:
+            self._better.append(row)
         if vector is not None:
             self.space.append(vector)
         for first in proposal.parents[:1]:
@@ -349,6 +353,11 @@ class Snapshot:
     def _came_out(self, proposal: Proposal) -> None:
         if proposal.number > 0:
             self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
+
+    def improvements(self, among: int) -> list[Proposal]:
+        """Of the newest `among` variants, those that scored better than their parents, oldest first."""
+        first = bisect_left(self._better, len(self) - among)
+        return [self.proposals[row] for row in self._better[first:]]
 
     def children_of(self, parent: str) -> list[Proposal]:
         """Scored variants whose first parent it is, oldest first."""

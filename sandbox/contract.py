@@ -326,7 +326,7 @@ class SandboxContract(ABC):
         async def work(pool: Pool) -> ProviderFault:
             box = await pool.provider.start()
             session = Session(box, LIMITS)
-            await session.begin()
+            session.begin()
             await session.load({"candidate.py": b"import time\nanswer = time.sleep"}, "candidate")
             call = asyncio.create_task(ask(session, "answer", 30))
             await asyncio.sleep(0.1)

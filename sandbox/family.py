@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -39,15 +43,33 @@ def _own_share(process: psutil.Process) -> int:
 
 def _sum(pid: int, size: Callable[[psutil.Process], int]) -> Used:
     memory = threads = 0
-    try:
-        root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return Used(0, 0)
-    for process in family:
+    family: list[int] = []
+    with suppress(psutil.NoSuchProcess):
+        family = _family(pid)
+    for member in family:
         try:
+            process = psutil.Process(member)
             memory += size(process)
             threads += process.num_threads()
         except psutil.NoSuchProcess:
             continue  # it ended meanwhile
     return Used(memory, threads)
+
+
+def _family(pid: int) -> list[int]:
+    """The process and all below it, without a look at every process of the machine."""
+    if not _lists_children():
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    family = [pid]
+    for member in family:  # it grows meanwhile
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended
+            for thread in os.listdir(f"/proc/{member}/task"):
+                text = Path(f"/proc/{member}/task/{thread}/children").read_text()
+                family += map(int, text.split())
+    return family
+
+
+@functools.cache
+def _lists_children() -> bool:
+    """Whether this kernel lists the children of a process (CONFIG_PROC_CHILDREN)."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").exists()

@@ -34,15 +34,21 @@ class PacketStream:
     def __init__(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._head: tuple[bytes, int] | None = None
+        self._held = b""
 
     @property
     def ended(self) -> bool:
         """Whether the server is gone, as far as is known without waiting."""
         return self._reader.at_eof()
 
+    def hold(self, kind: bytes) -> None:
+        """Send an empty packet together with the next one: one system call, one wake-up."""
+        self._held += PACKET.pack(kind, 0)
+
     async def send(self, kind: bytes, body: bytes = b"") -> None:
         """Send one packet. Raises `ProviderFault` when the server is gone."""
-        self._writer.write(PACKET.pack(kind, len(body)) + body)
+        self._writer.write(b"".join((self._held, PACKET.pack(kind, len(body)), body)))
+        self._held = b""
         try:
             await self._writer.drain()
         except (ConnectionError, BrokenPipeError) as error:

@@ -42,7 +42,7 @@ class Pool:
             box = await self._lease()
             session = Session(box, self.provider.spec.limits)
             try:
-                await session.begin()
+                session.begin()
                 yield session
             finally:
                 returning = asyncio.create_task(self._give_back(box, session))

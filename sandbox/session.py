@@ -79,9 +79,9 @@ class Session:
         """What the host shows to this box, where the provider was asked for it."""
         return self._box.folder
 
-    async def begin(self) -> None:
-        """Have the server fork a candidate."""
-        await self._box.packets.send(b"S")
+    def begin(self) -> None:
+        """Have the server fork a candidate, with the first request to it."""
+        self._box.packets.hold(b"S")
 
     async def load(self, files: Mapping[str, bytes], module: str | None,
                    timeout_s: float | None = None) -> Reply:

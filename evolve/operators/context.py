@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,11 +35,16 @@ class Lesson:
     def patch(self) -> str:
         """The change as a unified diff."""
         lines: list[str] = []
-        for path in sorted(self.before.files.keys() | self.after.files.keys()):
-            old, new = (side.files.get(path, b"").decode(errors="replace").splitlines()
-                        for side in (self.before, self.after))
-            lines += difflib.unified_diff(old, new, path, path, n=1, lineterm="")
+        before, after = self.before.files, self.after.files
+        for path in sorted(before.keys() | after.keys()):
+            lines += _changed_lines(path, before.get(path, b""), after.get(path, b""))
         return "\n".join(lines)
+
+
+@functools.lru_cache(maxsize=256)  # the best steps are shown in many prompts
+def _changed_lines(path: str, before: bytes, after: bytes) -> tuple[str, ...]:
+    old, new = (content.decode(errors="replace").splitlines() for content in (before, after))
+    return tuple(difflib.unified_diff(old, new, path, path, n=1, lineterm=""))
 
 
 @dataclass(frozen=True)

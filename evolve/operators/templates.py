@@ -54,7 +54,8 @@ class Prompts:
                        jinja2.PackageLoader("evolve.operators", "prompts")]
             made = jinja2.Environment(
                 loader=jinja2.ChoiceLoader(loaders), autoescape=False, trim_blocks=True,
-                undefined=jinja2.StrictUndefined, lstrip_blocks=True)
+                undefined=jinja2.StrictUndefined, lstrip_blocks=True,
+                auto_reload=False)  # a run keeps the prompts that it began with
             made.filters["exact"] = repr  # scores at full precision
             made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
             self._environments.append(made)

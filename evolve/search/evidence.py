@@ -42,8 +42,7 @@ def lessons(snapshot: Snapshot, parent: str) -> list[list[str]]:
     """(variant, better child): steps of the parent's own lineage, then the largest of others."""
     own = list(itertools.islice(filter(_improved, _lineage(snapshot, parent)), LESSONS))
     seen = {child.id for child in own}
-    recent = [p for p in snapshot.proposals[-_LOOKED_AT:]
-              if p.improvement and _improved(p) and p.id not in seen]
+    recent = [p for p in snapshot.improvements(_LOOKED_AT) if _improved(p) and p.id not in seen]
     others = heapq.nlargest(LESSONS, recent, key=lambda child: child.improvement or 0.0)
     return [[child.parents[0], child.id] for child in [*own, *others][:LESSONS]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -42,7 +43,8 @@ def without_thinking(reply: str) -> str:
     return text if begun is None else text[:begun.start()]
 
 
-def fenced_blocks(reply: str) -> list[Block]:
+@functools.lru_cache(maxsize=4)  # several questions are asked about one reply
+def fenced_blocks(reply: str) -> tuple[Block, ...]:
     """Blocks between fences; one that is open at the end is the last, and not `closed`.
 
     A fence with a word behind it opens one more, so a block may hold fenced blocks itself.
@@ -65,7 +67,7 @@ def fenced_blocks(reply: str) -> list[Block]:
             last = line
     if fence:
         blocks.append(Block("".join(f"{text}\n" for text in inside), before, info, closed=False))
-    return blocks
+    return tuple(blocks)
 
 
 def outside_fences(reply: str) -> list[str]:

@@ -44,7 +44,7 @@ def new_files(reply: str, files: Mapping[str, bytes], editable: Editable) -> dic
             if block.closed and (path := block_path(block, files, editable)) and path not in files}
 
 
-def _program_blocks(reply: str) -> list[Block]:
+def _program_blocks(reply: str) -> Sequence[Block]:
     """What may be a program; a reply without fences that holds both markers is one itself."""
     blocks = fenced_blocks(reply)
     if not blocks and START in reply and END in reply:
