@@ -99,10 +99,13 @@ async def measure_all(count: int) -> list[Row]:
     async with opened(DockerProvider(SPEC), WORKERS) as pool:  # builds the image on first use
         await asyncio.gather(*(attempt(pool, CANDIDATE, 1) for _ in range(WORKERS)))
         rows.append(await measure("warm Docker", lambda: one(pool), count * 10))
+    async with opened(BubblewrapProvider(SPEC), WORKERS) as warm:
+        await asyncio.gather(*(attempt(warm, CANDIDATE, 1) for _ in range(WORKERS)))
+        rows.append(await measure("warm bubblewrap", lambda: one(warm), count * 10))
     rows.append(await measure("python subprocess", lambda: command(*plain()), count))
     rows.append(await measure("docker run", lambda: command(*docker_run()), count // 2))
     ways: list[tuple[str, Provider]] = [
-        ("fresh Docker", DockerProvider(FRESH)), ("bubblewrap", BubblewrapProvider(SPEC)),
+        ("fresh Docker", DockerProvider(FRESH)), ("fresh bubblewrap", BubblewrapProvider(FRESH)),
         ("local", LocalProvider(SPEC))]
     for name, provider in ways:
         async with opened(provider, WORKERS) as other:
@@ -189,10 +192,14 @@ def server_rss() -> int:
 def targets(rows: dict[str, Row], flat: Flatness | None) -> list[Target]:
     """The promises, as ratios that must be reached."""
     warm, plain_row, run = rows["warm Docker"], rows["python subprocess"], rows["docker run"]
+    boxed = rows["warm bubblewrap"]
     reached = [
         Target("python subprocess / warm Docker, median", plain_row.median_ms / warm.median_ms, 8),
         Target("warm Docker / docker run, rate", warm.per_second / run.per_second, 20),
         Target("warm Docker / python subprocess, rate", warm.per_second / plain_row.per_second, 8),
+        Target("python subprocess / warm bubblewrap, median", plain_row.median_ms / boxed.median_ms, 8),
+        Target("warm bubblewrap / python subprocess, rate", boxed.per_second / plain_row.per_second,
+               10),
     ]
     if flat:
         reached.append(Target("first / last candidates of a long run, median",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -12,11 +11,11 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from sandbox import CandidateFault, Pool, Provider, Reason, Session
-from sandbox.contract import ask, attempt, opened
+from sandbox import CandidateFault, Reason, Session
+from sandbox.contract import ask, opened
 from sandbox.inside import wire
-from tests.security.attacks import ATTACKS
 from tests.security.attacks.attack import PRELUDE
+from tests.security.mixed import mixed
 from tests.security.probe import Traces
 from tests.security.test_attacks import PROVIDERS, SPEC, probe
 
@@ -131,37 +130,11 @@ def answer():
     assert 0.4 <= talk(place, source, plain) < 4
 
 
-HOSTILE = [name for name, attack in ATTACKS.items() if attack.timeout_s <= 5 and not attack.slow
-           and attack.arguments is tuple]
-
-
-async def mixed(provider: Provider, count: int, seed: int) -> tuple[dict[int, object], Pool]:
-    """Candidates, one in four hostile, two at a time; the honest ones' answers by number."""
-    rng = random.Random(seed)
-    answers: dict[int, object] = {}
-
-    async def one(number: int, name: str | None) -> None:
-        if name:
-            attack = ATTACKS[name]
-            outcome = await attempt(pool, attack.source, timeout_s=min(attack.timeout_s, 1.0))
-            assert attack.holds(outcome) or outcome.fault, (name, outcome)
-            return
-        source = f"def answer(x): return sum(i * {number} % 7 for i in range(x))"
-        answers[number] = (await attempt(pool, source, 1000)).value
-
-    async with opened(provider, 2) as pool:
-        await asyncio.gather(*(one(number, rng.choice(HOSTILE) if number % 4 == 3 else None)
-                               for number in range(count)))
-        for _ in range(2):
-            assert await probe(pool) == Traces()
-    return answers, pool
-
-
 @pytest.mark.slow
 @PLACES
 def test_honest_scores_are_right_among_hostile_candidates(place: str) -> None:
     count = 2000
-    answers, pool = asyncio.run(mixed(PROVIDERS[place](SPEC), count, seed=4))
-    assert answers == {n: sum(i * n % 7 for i in range(1000)) for n in range(count) if n % 4 != 3}
-    if place == "docker":  # only what left something behind, or ran out of memory, costs a container
-        assert pool.counts.discarded <= count // 8
+    done = asyncio.run(mixed(PROVIDERS[place](SPEC), count, seed=4))
+    assert done.answers == {n: sum(i * n % 7 for i in range(1000)) for n in range(count) if n % 4 != 3}
+    # only what left something behind, or ran out of memory, costs a box
+    assert done.discarded <= count // 8
