@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import markdown
-from benchmarks.throughput.spent import spent
+from benchmarks.throughput.spent import account
 
 HERE = Path(__file__).parent / "throughput"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evolve-benchmarks"
@@ -56,6 +56,7 @@ class Row:
     seconds: float
     per_second: float
     cpu_ms: float  # for each candidate, over all processes
+    engine_ms: float  # of it in the engine, its scorers, git and the database
     inside_ms: float  # of it in containers: the fork server and the candidates
     daemons_ms: float  # of it in Docker's daemons
     peak_mb: float  # resident, the engine's own processes
@@ -94,10 +95,10 @@ def scenario(name: str, count: int | None) -> Setting:
 def measure(engine: str, setting: Setting) -> Row:
     """Run one engine to its end and look at the machine meanwhile."""
     environment = None if engine == "evolve" else installed(engine)
-    with tempfile.TemporaryDirectory() as folder, model(setting) as address:
+    with tempfile.TemporaryDirectory() as folder, model(setting) as address, account() as own:
         evaluated = Path(folder) / "evaluated"
-        command = COMMANDS[engine](setting, address, Path(folder), environment)
-        before = spent()
+        command = own.command(COMMANDS[engine](setting, address, Path(folder), environment))
+        before = own.spent()
         started = time.perf_counter()
         with (Path(folder) / "log").open("w") as log:
             process = subprocess.Popen(
@@ -108,13 +109,13 @@ def measure(engine: str, setting: Setting) -> Row:
             watch = Watch(process.pid)
             process.wait(timeout=GIVE_UP_S)
         seconds = time.perf_counter() - started
-        cpu = spent().since(before)
+        cpu = own.spent().since(before)
         finished = count_finished(engine, Path(folder), evaluated)
         if not finished:
             raise SystemExit(f"{engine} finished nothing: {(Path(folder) / 'log').read_text()[-2000:]}")
     each = 1000.0 / finished
     return Row(engine, finished, seconds, finished / seconds, each * cpu.total,
-               each * cpu.containers, each * cpu.daemons, watch.peak_mb())
+               each * cpu.engine, each * cpu.containers, each * cpu.daemons, watch.peak_mb())
 
 
 def evolve_command(setting: Setting, address: str, folder: Path, _: Path | None) -> list[str]:
@@ -217,9 +218,10 @@ def table(name: str, setting: Setting, rows: list[Row]) -> str:
         return f"{ours.per_second / row.per_second:.1f} x" if ours and row is not ours else ""
 
     return f"{name}: {described(setting)}\n\n" + markdown.table(
-        ["engine", "finished", "seconds", "a second", "CPU ms each", "in containers", "in daemons",
-         "peak MB", "ours is"],
+        ["engine", "finished", "seconds", "a second", "CPU ms each", "in the engine", "in containers",
+         "in daemons", "peak MB", "ours is"],
         ([row.engine, row.finished, f"{row.seconds:.1f}", f"{row.per_second:.1f}", f"{row.cpu_ms:.1f}",
+          f"{row.engine_ms:.1f}",
           f"{row.inside_ms:.1f}", f"{row.daemons_ms:.1f}", f"{row.peak_mb:.0f}", ratio(row)]
          for row in rows)) + "\n"
 

@@ -25,7 +25,7 @@ import psutil
 from archive import ArchiveReader, State
 from benchmarks import markdown
 from benchmarks.engine_throughput import HERE, Setting, model
-from benchmarks.throughput.spent import spent
+from benchmarks.throughput.spent import containers_s
 from evolve.cli.main import app
 
 CALLS, SHOWN, EVERY_S = 8, 10, 2.0
@@ -81,7 +81,7 @@ class Watch(threading.Thread):
         tasks = len(asyncio.all_tasks(loop)) if loop is not None and loop.is_running() else 0
         return Look(counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0),
                     time.monotonic() - self._began, me.memory_info().rss / 1e6, me.num_fds(),
-                    me.num_threads(), tasks, len(me.children(recursive=True)), spent().containers)
+                    me.num_threads(), tasks, len(me.children(recursive=True)), containers_s())
 
 
 def table(looks: list[Look]) -> str:
