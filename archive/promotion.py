@@ -11,6 +11,7 @@ from fractions import Fraction
 from statistics import fmean
 from typing import NamedTuple
 
+from archive.quantiles import beta_quantile
 from archive.trials import Interval, student, wilson
 
 PROMOTE_AT = 20.0  # E of a champion that is promoted
@@ -68,10 +69,8 @@ def lower_quantile(scores: Sequence[float], quantile: float = QUANTILE) -> float
     Scores outside of that are taken by the lower end of their interval.
     """
     if all(0.0 <= score <= 1.0 for score in scores):
-        from scipy.stats import beta  # slow to import
-
         good = sum(scores)
-        return float(beta.ppf(quantile, 1.0 + good, 1.0 + len(scores) - good))
+        return beta_quantile(quantile, 1.0 + good, 1.0 + len(scores) - good)
     return interval(scores).low
 
 

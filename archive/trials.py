@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from statistics import fmean
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archive.columns import Growing
+from archive.quantiles import student_quantile
 
 Z = 1.959964  # two-sided 95 %
 NEAREST = 10
@@ -205,12 +205,5 @@ def wilson(successes: float, count: int) -> Interval:
 
 def student(mean: float, error: float, count: int) -> Interval:
     """Student 1908: the interval of a mean of reals."""
-    half = _quantile(count - 1) * error
+    half = student_quantile(0.975, count - 1) * error
     return Interval(mean - half, mean + half)
-
-
-@lru_cache(maxsize=1024)
-def _quantile(freedom: int) -> float:
-    from scipy.stats import t  # slow to import, and noise is rare
-
-    return float(t.ppf(0.975, freedom))

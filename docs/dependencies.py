@@ -51,7 +51,8 @@ def page() -> Iterator[str]:
     total = sum(map(size_mb, found.values()))
     yield from ("# What it brings along", "", "Written by `python docs/dependencies.py`.", "",
                 f"{len(direct)} packages are required, {len(found)} with all that they require, "
-                f"{total:.0f} MB. Extras: torch, vllm, sentence-transformers, pandas, matplotlib.",
+                f"{total:.0f} MB. Extras: litellm, torch, vllm, sentence-transformers, pandas, "
+                "matplotlib.",
                 "", "| package | version | MB | licence | required by us |", "| --- " * 5 + "|")
     for name, each in found.items():
         yield (f"| {name} | {each.version} | {size_mb(each):.1f} | {licence(each)} | "

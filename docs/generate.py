@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from archive import schema
 from evolve.cli.main import app
 from evolve.config import Settings
+from evolve.llm.endpoints import ENDPOINTS
 from evolve.tasks.spec import TaskSpec
 
 PAGE = Path(__file__).with_name("reference.md")
@@ -29,7 +30,10 @@ def reference() -> str:
              "`~/.config/evolve/config.toml`. `evolve config show --origin` says which one counts.", "",
              "| setting | default | what it does |", "| --- | --- | --- |", *_settings(), "",
              "## task.toml", "", "| key | default | what it says |", "| --- | --- | --- |",
-             *_keys(TaskSpec, ""), "", "## The database", "",
+             *_keys(TaskSpec, ""), "", "## Providers", "",
+             "Asked directly, as they speak OpenAI's protocol. Every other one needs litellm:",
+             "`pip install 'evolutionary-code-search[llm]'`.", "", *_providers(), "",
+             "## The database", "",
              f"Schema {schema.REVISION}. SQLite in `archive.db`; the code is in `code.git`.", "",
              *_tables()]
     return "\n".join(lines) + "\n"
@@ -61,6 +65,17 @@ def _keys(model: type[BaseModel], before: str) -> Iterator[str]:
 def _inner(annotation: Any) -> type[BaseModel] | None:
     options = [annotation, *getattr(annotation, "__args__", ())]
     return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _providers() -> Iterator[str]:
+    yield from ("| provider | usual address | variable of the address | variable of the key |",
+                "| --- | --- | --- | --- |")
+    for name, endpoint in ENDPOINTS.items():
+        addresses, keys = (", ".join(f"`{variable}`" for variable in variables) for variables in
+                           (endpoint.address_variables, endpoint.key_variables))
+        if endpoint.own:
+            keys += " if it wants one"
+        yield f"| `{name}` | {endpoint.address or 'must be given'} | {addresses} | {keys} |"
 
 
 def _tables() -> Iterator[str]:

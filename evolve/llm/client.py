@@ -1,29 +1,17 @@
-"""One request to a model: through litellm, or straight to an OpenAI-compatible server of one's own.
-
-litellm takes seconds to import, so it is imported when the first model is called.
-"""
+"""One request to a model: straight to a server that speaks OpenAI's protocol, or through litellm."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import os
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from evolve.errors import ConfigError
-from evolve.llm.compatible import SERVER_ADDRESS, SERVER_KEY, CompatibleServer, serves
-from evolve.llm.faults import (
-    ModelError,
-    ModelFault,
-    endpoint_down,
-    final_fault,
-    plain_text,
-    retry_after_s,
-    turned_away,
-)
+from evolve.llm import through_litellm
+from evolve.llm.compatible import CompatibleServer
+from evolve.llm.endpoints import endpoint_of, provider_of
+from evolve.llm.faults import ModelError, ModelFault, plain_text
 from evolve.llm.names import ModelName
 
 GRACE_S = 0.5
@@ -81,33 +69,38 @@ class Ask:
 
 @dataclass(frozen=True)
 class Client:
-    """Asks any model that litellm knows."""
+    """Asks any model: directly where its server speaks OpenAI's protocol, else through litellm."""
 
     timeout_s: float
     addresses: Mapping[str, str] = field(default_factory=dict)  # of models that we serve ourselves
-    _servers: dict[str, CompatibleServer] = field(default_factory=dict)
+    _servers: dict[tuple[str, str], CompatibleServer] = field(default_factory=dict)
 
     async def complete(self, name: ModelName, messages: Messages, ask: Ask) -> Completion:
         """One request, no retries. Raises `ModelError`."""
-        request = ask.request(messages)
-        base = self._base(name)
-        if base is not None and serves(name):
-            answer = await self._in_time(name, self._server(base).ask(name, request))
-        else:
-            answer = await self._in_time(name, self._litellm(name, base, request))
+        request, server = ask.request(messages), self._server(name)
+        answer = await self._in_time(name, through_litellm.ask(name, request, self.timeout_s)
+                                     if server is None else server.ask(name, request))
         return _in_form(name, lambda: _read(name, answer))
 
     async def embed(self, name: ModelName, texts: list[str]) -> Embedded:
         """Vectors of texts, one request, no retries. Raises `ModelError`."""
-        base = self._base(name)
-        if base is not None and serves(name):
-            answer = await self._in_time(name, self._server(base).embed(name, texts))
-        else:
-            answer = await self._in_time(name, self._litellm_embed(name, base, texts))
+        server = self._server(name)
+        answer = await self._in_time(name, through_litellm.embed(name, texts, self.timeout_s)
+                                     if server is None else server.embed(name, texts))
         return _in_form(name, lambda: _read_vectors(name, answer, len(texts)))
 
-    def _base(self, name: ModelName) -> str | None:
-        return name.api_base or self.addresses.get(str(name))
+    def _server(self, name: ModelName) -> CompatibleServer | None:
+        """The server that has the model; None where it is asked through litellm."""
+        endpoint = endpoint_of(name.model)
+        if endpoint is None:
+            return None
+        base = endpoint.base(name.api_base or self.addresses.get(str(name)))
+        if base is None:
+            raise ModelError(ModelFault.FINAL, f"{name}: its server's address is not known")
+        key = (base, provider_of(name.model))
+        if key not in self._servers:
+            self._servers[key] = CompatibleServer(base, endpoint)
+        return self._servers[key]
 
     async def _in_time(self, name: ModelName, work: Awaitable[Answer]) -> Answer:
         """A library's own time-out is for one read; a server that trickles never reaches it."""
@@ -118,63 +111,24 @@ class Client:
             raise ModelError(ModelFault.UNKNOWN, f"{name}: no whole answer in {self.timeout_s:g} s",
                              "call_timeout_s may be too short") from None
 
-    def _server(self, base: str) -> CompatibleServer:
-        if base not in self._servers:
-            self._servers[base] = CompatibleServer(base)
-        return self._servers[base]
-
-    async def _litellm(self, name: ModelName, base: str | None, request: dict[str, Any]) -> Answer:
-        return await self._through_litellm("acompletion", name, base, request)
-
-    async def _litellm_embed(self, name: ModelName, base: str | None, texts: list[str]) -> Answer:
-        return await self._through_litellm("aembedding", name, base, {"input": texts})
-
-    async def _through_litellm(self, function: str, name: ModelName, base: str | None,
-                               request: dict[str, Any]) -> Answer:
-        litellm = load_litellm()
-        import openai
-
-        key = {"api_key": "none"} if name.self_hosted and not os.environ.get(SERVER_KEY) else {}
-        try:
-            response = await getattr(litellm, function)(
-                model=name.model, api_base=base, timeout=self.timeout_s, num_retries=0, max_retries=0,
-                drop_params=True, **key, **request)
-        except openai.OpenAIError as error:  # the base of all of litellm's own
-            raise _explain(litellm, name, error) from None
-        return dict(response.model_dump())
-
     async def aclose(self) -> None:
-        """End the connections to one's own servers."""
+        """End the connections to servers."""
         for server in self._servers.values():
             await server.close()
         self._servers.clear()
 
 
-@functools.cache
-def load_litellm() -> Any:
-    """Import litellm without its network look-ups and its chatter."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import litellm
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    litellm.disable_hf_tokenizer_download = True  # counting tokens must not need a network
-    return litellm
-
-
 def check_key(name: ModelName) -> None:
-    """Raises `ConfigError` when the provider's key, or its server's address, is nowhere."""
-    if serves(name) and not (name.api_base or name.local or os.environ.get(SERVER_ADDRESS)):
-        raise ConfigError(f"where is the server of {name}?",  # litellm would ask OpenAI's instead
-                          f"write {name}@http://HOST:PORT/v1, or set {SERVER_ADDRESS}")
-    if name.self_hosted:
+    """Raises `ConfigError` when the provider's key, its server's address or its client is nowhere."""
+    endpoint = endpoint_of(name.model)
+    if endpoint is None:
+        through_litellm.check_key(name)
         return
-    found = load_litellm().validate_environment(name.model)
-    wanted = [key for key in found["missing_keys"] if key.endswith("_KEY")]
-    if wanted and not found["keys_in_environment"]:
-        raise ConfigError(f"{name.model} needs a key: {' or '.join(wanted)} is not set",
+    if name.local is None and endpoint.base(name.api_base) is None:
+        raise ConfigError(f"where is the server of {name}?",
+                          f"write {name}@http://HOST:PORT/v1, or set {endpoint.address_variables[0]}")
+    if not endpoint.own and endpoint.key is None:
+        raise ConfigError(f"{name.model} needs a key: {' or '.join(endpoint.key_variables)} is not set",
                           "set it in the environment or in .env, never in task.toml")
 
 
@@ -189,12 +143,21 @@ def _in_form(name: ModelName, read: Callable[[], _T]) -> _T:
 def _read(name: ModelName, answer: Answer) -> Completion:
     choices, usage = answer.get("choices"), answer.get("usage")
     if not choices or not usage or any(not choice.get("message") for choice in choices):
-        raise ModelError(ModelFault.UNKNOWN, f"{name.model} answered without choices or usage")
-    samples = tuple(Sample(choice["message"].get("content") or "", choice.get("finish_reason"))
+        said = f": {answer['error']}" if answer.get("error") else ""
+        raise ModelError(ModelFault.UNKNOWN, plain_text(name, ValueError(
+            f"it answered without choices or usage{said}")))
+    samples = tuple(Sample(_text(choice["message"].get("content")), choice.get("finish_reason"))
                     for choice in choices)
     details = usage.get("prompt_tokens_details") or {}
     return Completion(samples, int(usage.get("prompt_tokens") or 0),
                       int(usage.get("completion_tokens") or 0), int(details.get("cached_tokens") or 0))
+
+
+def _text(content: str | list[dict[str, Any]] | None) -> str:
+    """The text of a message; of one in parts, as some thinking models send it, without the thoughts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content or ""
 
 
 def _read_vectors(name: ModelName, answer: Answer, count: int) -> Embedded:
@@ -202,19 +165,3 @@ def _read_vectors(name: ModelName, answer: Answer, count: int) -> Embedded:
     if len(rows) != count or any(not row.get("embedding") for row in rows):
         raise ModelError(ModelFault.UNKNOWN, f"{name.model} gave no embedding of each text")
     return Embedded([row["embedding"] for row in rows], int(usage.get("prompt_tokens") or 0))
-
-
-def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:
-    """What litellm's error means."""
-    kinds = litellm.exceptions
-    text = plain_text(name, error)
-    if isinstance(error, (kinds.ContextWindowExceededError, kinds.ContentPolicyViolationError)):
-        return ModelError(ModelFault.PROMPT, text)
-    if isinstance(error, (kinds.AuthenticationError, kinds.PermissionDeniedError)):
-        return final_fault(name, text, "check the key, in the environment or in .env")
-    if isinstance(error, (kinds.NotFoundError, kinds.BadRequestError)):
-        return final_fault(name, text, "check the model's name")
-    if isinstance(error, kinds.RateLimitError) or turned_away(error):
-        headers = getattr(error, "litellm_response_headers", None) or {}
-        return endpoint_down(ModelFault.TRY_AGAIN, text, retry_after_s(headers))
-    return endpoint_down(ModelFault.UNKNOWN, text)

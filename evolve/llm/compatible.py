@@ -1,18 +1,18 @@
-"""OpenAI-compatible servers of one's own, asked over plain HTTP.
-
-It does a tenth of what litellm does for each call, which counts when the server is beside us and
-answers at once. Everything with a bill goes through litellm.
-"""
+"""Servers that speak OpenAI's protocol, asked over plain HTTP: one's own and providers'."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from evolve.llm.endpoints import Endpoint
 from evolve.llm.faults import (
     CONTEXT_WORDS,
+    MODERATION_WORDS,
     ModelError,
     ModelFault,
     endpoint_down,
@@ -26,23 +26,22 @@ from evolve.llm.names import ModelName
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
-PROVIDER = "hosted_vllm/"
-SERVER_KEY, SERVER_ADDRESS = "HOSTED_VLLM_API_KEY", "HOSTED_VLLM_API_BASE"
 KEPT_S = 2.0  # an idle connection: such servers close it after 5 s, and what is sent then is lost
 
 
 class CompatibleServer:
     """One server. Connections are kept between calls."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, endpoint: Endpoint) -> None:
+        """Prepare to ask `endpoint`'s models at the address `base`."""
         from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
-        key = os.environ.get(SERVER_KEY) or "none"
-        self._base = base.rstrip("/")
+        self._base, self._endpoint = base.rstrip("/"), endpoint
         self._session: ClientSession = ClientSession(
             connector=TCPConnector(limit=0, keepalive_timeout=KEPT_S),
             timeout=ClientTimeout(total=None),  # the caller's holds
-            headers={"Authorization": f"Bearer {key}"}, trust_env=True)
+            headers={"Authorization": f"Bearer {endpoint.key or 'none'}"},
+            trust_env=not on_this_machine(base))
 
     async def ask(self, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
         """The server's answer to a chat completion. Raises `ModelError`."""
@@ -55,7 +54,7 @@ class CompatibleServer:
     async def _post(self, path: str, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
         import aiohttp
 
-        body = {"model": name.model.removeprefix(PROVIDER), **request}
+        body = self._endpoint.body(name.model.partition("/")[2], request)
         try:
             async with self._session.post(f"{self._base}/{path}", json=body) as response:
                 text = await response.text(errors="replace")
@@ -79,6 +78,16 @@ class CompatibleServer:
         await self._session.close()
 
 
+def on_this_machine(address: str) -> bool:
+    """Whether an address is on loopback, where no proxy leads."""
+    host = address
+    try:
+        host = urlsplit(address).hostname or ""
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or no address at all
+        return host == "localhost"
+
+
 def _read(name: ModelName, text: str) -> dict[str, Any]:
     try:
         answer = json.loads(text)
@@ -91,18 +100,15 @@ def _read(name: ModelName, text: str) -> dict[str, Any]:
 
 def explain(name: ModelName, status: int, body: str, headers: Mapping[str, str]) -> ModelError:
     """What a status other than success means: the server has refused, so nothing is charged."""
-    text = plain_text(name, Exception(f"HTTP {status}: {body}"))
+    text, said = plain_text(name, Exception(f"HTTP {status}: {body}")), body.lower()
+    if status == 403 and any(word in said for word in MODERATION_WORDS):
+        return ModelError(ModelFault.PROMPT, text)
     if status in (401, 403):
         return final_fault(name, text, "check the key, in the environment or in .env")
-    if status in (400, 413) and any(word in body.lower() for word in CONTEXT_WORDS):
+    if status in (400, 413, 422) and any(word in said for word in CONTEXT_WORDS):
         return ModelError(ModelFault.PROMPT, text)
-    if status == 404 and "model" not in body.lower():
+    if status == 404 and not any(word in said for word in ("model", "endpoints found")):
         return final_fault(name, text, "does the address end in /v1, and is it the model's server?")
     if status in (400, 404, 422):
         return final_fault(name, text, "check the model's name")
     return endpoint_down(ModelFault.TRY_AGAIN, text, retry_after_s(headers))
-
-
-def serves(name: ModelName) -> bool:
-    """Whether a model is on such a server."""
-    return name.model.startswith(PROVIDER)

@@ -1,10 +1,10 @@
-"""How many tokens a text has, by the tokenizer that litellm knows for a model."""
+"""How many tokens a text has, by the tokenizer that litellm knows for a model, or by its length."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evolve.llm.client import load_litellm
+from evolve.llm.extra import find_litellm
 from evolve.llm.names import parse_model
 
 BYTES_PER_TOKEN = 3
@@ -14,16 +14,17 @@ SMALL_BYTES = 3000  # a text that short is estimated
 def counter_for(models: Sequence[str]) -> Callable[[str], int]:
     """A counter for the first model of a run; the others' tokenizers differ by little.
 
-    litellm is imported when the first text is counted that is worth it. It does not know the
-    tokenizer of a server of one's own, so there it is an estimate, too.
+    litellm is imported when the first text is counted that is worth it. Where it is not installed, and
+    for a server of one's own, whose tokenizer it does not know, the count is an estimate.
     """
     first = parse_model(models[0]) if models else None
     name = first.model if first is not None and not first.self_hosted else ""
 
     def count(text: str) -> int:
         size = len(text.encode(errors="surrogatepass"))
-        if not name or size <= SMALL_BYTES:
+        litellm = find_litellm() if name and size > SMALL_BYTES else None
+        if litellm is None:
             return -(-size // BYTES_PER_TOKEN)
-        return int(load_litellm().token_counter(model=name, text=text))
+        return int(litellm.token_counter(model=name, text=text))
 
     return count

@@ -9,9 +9,16 @@ from enum import StrEnum
 from evolve.errors import RunError
 from evolve.llm.names import ModelName
 
-_NO_CONNECTION = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")
+_NO_CONNECTION = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror",
+                  "ClientConnectorDNSError", "ClientConnectorSSLError",
+                  "ClientConnectorCertificateError", "ClientProxyConnectionError",
+                  "ClientHttpProxyError")
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-CONTEXT_WORDS = ("context_length", "context length", "too long", "content_policy", "content policy")
+CONTEXT_WORDS = (
+    "context_length", "context length", "context limit", "context size", "maximum prompt length",
+    "maximum number of tokens", "while limit is", "too long", "content_policy", "content policy",
+    "safety system")
+MODERATION_WORDS = ("flagged", "moderation")  # OpenRouter's 403 for a prompt, not for a key
 
 
 class ModelFault(StrEnum):

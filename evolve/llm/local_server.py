@@ -29,7 +29,7 @@ from evolve.llm.server_faults import explain_end
 from sandbox.rootfs import cache_folder
 
 LINGER_S = 5.0
-_TICK_S, _TELL_S = 0.5, 10.0
+_TICK_S, _TELL_S, _HEALTH_S = 0.5, 10.0, 2.0
 Note = Callable[[str], None]
 
 
@@ -161,11 +161,15 @@ async def _wait_until_healthy(process: subprocess.Popen[bytes], address: str, pl
 
 
 def _healthy(address: str) -> bool:
-    import requests
+    """Whether the server at `address` says that it can be asked. No proxy leads to this machine."""
+    from http.client import HTTPException
+    from urllib.request import ProxyHandler, build_opener
 
+    direct = build_opener(ProxyHandler({}))
     try:
-        return requests.get(address.removesuffix("/v1") + "/health", timeout=2).status_code == 200
-    except requests.RequestException:
+        with direct.open(address.removesuffix("/v1") + "/health", timeout=_HEALTH_S) as reply:
+            return bool(reply.status == 200)
+    except (OSError, HTTPException):  # nobody listens, or it says something else than OK
         return False
 
 

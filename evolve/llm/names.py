@@ -1,4 +1,4 @@
-"""Names of models: litellm's, with an address where one is needed: hosted_vllm/NAME@http://host/v1."""
+"""Names of models: provider/name, with an address where one is needed: hosted_vllm/NAME@http://host/v1."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from evolve.config import Settings
 from evolve.errors import ConfigError
+from evolve.llm.endpoints import endpoint_of
 
 LOCAL = "vllm:"
 INSIDE = "transformer:"  # before the name or the folder of a sentence transformer
 _ADDRESS = re.compile(r"@(?=[^@]*[:/]|localhost)[^@]+$")  # and not the version in provider/name@001
-SELF_HOSTED = ("hosted_vllm/", "ollama/", "ollama_chat/", "llamafile/", "lm_studio/")
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """What litellm is asked for, and where."""
+    """A provider's model, and where it is asked."""
 
     model: str
     api_base: str | None = None
@@ -25,7 +25,8 @@ class ModelName:
     @property
     def self_hosted(self) -> bool:
         """True for servers of one's own, which send no bill."""
-        return self.model.startswith(SELF_HOSTED)
+        endpoint = endpoint_of(self.model)
+        return endpoint is not None and endpoint.own
 
     def __str__(self) -> str:
         if self.local is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evolve.errors import ConfigError, did_you_mean
+from evolve.llm.endpoints import ENDPOINTS, endpoint_of, provider_of
+from evolve.llm.extra import find_litellm, pip_line
 from evolve.llm.names import ModelName
 
 MILLION = 1e6
@@ -37,6 +40,8 @@ def price_of(name: ModelName, given: Mapping[str, tuple[float, ...]],
              per_second: Mapping[str, float] | None = None) -> Price:
     """From the settings, else from litellm's list; one's own server is free unless it has a price.
 
+    litellm is not imported where the settings name the price.
+
     Raises `ConfigError` naming the setting or the provider.
     """
     _check_provider(name)
@@ -50,30 +55,47 @@ def price_of(name: ModelName, given: Mapping[str, tuple[float, ...]],
         return Price(0.0, 0.0, None, second)
     known = _listed(name.model)
     if known is None:
-        raise ConfigError(
-            f"the price of {name.model} is not known",
-            f"give it in dollars for a million tokens: --price {name.model}=PROMPT/REPLY (0/0 if it is "
-            "free), or `price` in the settings")
+        raise _unknown(name)
     return known
 
 
 def _check_provider(name: ModelName) -> None:
-    """Raises `ConfigError` for one that litellm does not know."""
-    if name.self_hosted:
+    """Raises `ConfigError` for one that is not asked directly and that litellm does not know."""
+    if endpoint_of(name.model) is not None:
         return
-    from evolve.llm.client import load_litellm
-
-    known = [str(getattr(one, "value", one)) for one in load_litellm().provider_list]
-    provider = name.model.partition("/")[0]
+    provider, direct = provider_of(name.model), sorted(ENDPOINTS)
+    litellm = find_litellm()
+    if litellm is None:
+        raise ConfigError(
+            f"{name.model} needs litellm, which is not installed: {provider!r} is not asked directly",
+            f"{_guess(provider, direct)}use one of {', '.join(direct)}, or for other providers: "
+            f"{pip_line()}")
+    known = [str(getattr(one, "value", one)) for one in litellm.provider_list]
     if provider not in known:
         raise ConfigError(f"{name.model}: there is no provider {provider!r}",
-                          did_you_mean(provider, known))
+                          did_you_mean(provider, [*known, *direct]))
+
+
+def _guess(provider: str, direct: Sequence[str]) -> str:
+    """A misspelled name's neighbour, as the beginning of a hint; empty where there is none."""
+    close = difflib.get_close_matches(provider, direct, 1)
+    return f"did you mean {close[0]!r}? Else " if close else ""
+
+
+def _unknown(name: ModelName) -> ConfigError:
+    """The price of a model is neither given nor listed."""
+    given = (f"give it in dollars for a million tokens: --price {name.model}=PROMPT/REPLY (0/0 if it "
+             "is free), or `price` in the settings")
+    if find_litellm() is not None:
+        return ConfigError(f"the price of {name.model} is not known", given)
+    return ConfigError(f"the price of {name.model} is not known: litellm, which lists many, is not "
+                       "installed", f"{given}; or install the list: {pip_line()}")
 
 
 def _listed(model: str) -> Price | None:
-    from evolve.llm.client import load_litellm
-
-    table = load_litellm().model_cost
+    """The price in litellm's list; None where it is not there, or there is no list."""
+    litellm = find_litellm()
+    table = {} if litellm is None else litellm.model_cost
     for key in (model, model.partition("/")[2]):
         row = table.get(key)
         if row and row.get("input_cost_per_token") is not None:

@@ -50,6 +50,14 @@ def run(task: Path, cwd: Path, env: dict[str, str], model: str = "vllm:small", *
                   env=env)
 
 
+def test_no_proxy_leads_to_it(tmp_path: Path, steps_task: Path, env: dict[str, str]) -> None:
+    """Port 9 is the one where nobody listens."""
+    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    done = run(steps_task, tmp_path, env | nowhere)
+    assert done.code == 0 and done.events()[-1]["variants"] == 3, done.err
+    assert_all_gone(env)
+
+
 def test_it_is_started_used_and_stopped(tmp_path: Path, steps_task: Path, env: dict[str, str]) -> None:
     env |= {"EVOLVE_VLLM_GPU_MEMORY": "0.5", "EVOLVE_VLLM_OPTIONS": "--max-model-len 4096"}
     done = run(steps_task, tmp_path, env, "vllm:small", "--name", "r")

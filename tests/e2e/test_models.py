@@ -1,4 +1,4 @@
-"""Model operators through litellm and a socket, against the scripted server."""
+"""Model operators through a socket, against the scripted server."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_an_unknown_model_is_one_message(tmp_path: Path, tasks: Path, scripted: 
     ("openia/gpt-4o", "there is no provider 'openia'")])
 def test_a_model_that_is_nowhere_is_found_before_anything_is_asked(
         tmp_path: Path, tasks: Path, model: str, said: str) -> None:
-    """litellm would take OpenAI's address for the first two, and send the prompts there."""
+    """No prompt is sent to a provider's address because a server's own is missing or misspelled."""
     done = run(tmp_path, tasks / "cap_set", model)
     assert done.code == 2 and said in done.err, done.err
     assert not (tmp_path / "runs").exists()

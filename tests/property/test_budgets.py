@@ -22,7 +22,8 @@ from evolve.config import Settings
 from evolve.errors import ConfigError
 from evolve.llm import SHARED, Caller, Completion, ModelError, OutOfBudget, Shared
 from evolve.llm.caller import ATTEMPTS, SLACK_S, Overrun, _limit_of
-from evolve.llm.client import GRACE_S, Sample, load_litellm
+from evolve.llm.client import GRACE_S, Sample
+from evolve.llm.extra import load_litellm
 from evolve.llm.names import parse_model
 from evolve.llm.prices import Price, price_of
 from evolve.llm.samples import shares
@@ -378,7 +379,7 @@ def test_prices_of_ones_own_server(prices: dict[str, tuple[float, ...]],
 
 def test_prices_of_providers_are_those_that_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as loading it does, for good
-    row = load_litellm().model_cost["gpt-4o-mini"]
+    row = load_litellm("the test").model_cost["gpt-4o-mini"]
     listed = Price(row["input_cost_per_token"], row["output_cost_per_token"],
                    row["cache_read_input_token_cost"])
     model = parse_model("openai/gpt-4o-mini")

@@ -8,8 +8,10 @@ import pytest
 
 from evolve.llm import ModelError
 from evolve.llm.compatible import KEPT_S, CompatibleServer
+from evolve.llm.endpoints import ENDPOINTS
 from evolve.llm.names import parse_model
 
+OWN = ENDPOINTS["hosted_vllm"]
 BODY = b'{"choices": []}'
 
 
@@ -25,7 +27,8 @@ def test_an_answer_that_is_no_utf_8_is_a_fault_of_the_server() -> None:
 
     async def work() -> None:
         listening = await asyncio.start_server(answer, "127.0.0.1", 0)
-        server = CompatibleServer(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1")
+        port = listening.sockets[0].getsockname()[1]
+        server = CompatibleServer(f"http://127.0.0.1:{port}/v1", OWN)
         try:
             await server.ask(parse_model("hosted_vllm/x"), {"messages": []})
         finally:
@@ -55,7 +58,7 @@ def test_an_idle_connection_is_given_up_before_the_server_closes_it() -> None:
     async def work() -> list[int]:
         listening = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = listening.sockets[0].getsockname()[1]
-        server, seen = CompatibleServer(f"http://127.0.0.1:{port}/v1"), []
+        server, seen = CompatibleServer(f"http://127.0.0.1:{port}/v1", OWN), []
         for pause_s in (0.0, 0.0, KEPT_S + 0.5):
             await asyncio.sleep(pause_s)
             await server.ask(parse_model("hosted_vllm/x"), {"messages": []})

@@ -1,0 +1,120 @@
+"""Providers that are asked directly, because their servers speak OpenAI's protocol: where, and how.
+
+Addresses, variables and refused parameters are as in litellm 1.110 (`get_llm_provider_logic.py`, and
+`get_supported_openai_params` of each provider). Every other provider is asked through litellm.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_VERSION = "/v1"
+_REASONING = re.compile(r"(o\d|gpt-([5-9]|\d\d))(?!.*-chat)")  # OpenAI's o1, o3, o4-mini, gpt-5, ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a provider's models are, and in what its requests differ from OpenAI's.
+
+    Attributes:
+        address: The base of its routes; None where it has no usual one.
+        address_variables: Environment variables that name another address, the first one that is set.
+        key_variables: The same for the key.
+        own: A server of one's own: it sends no bill, and works without a key.
+        unversioned: Whether an address is usually given without the /v1 at its end.
+        refused: Parameters that it does not accept.
+        renamed: Parameters that it knows by another name.
+        folder: Prefix of model names that are given without one.
+    """
+
+    address: str | None
+    address_variables: tuple[str, ...]
+    key_variables: tuple[str, ...]
+    own: bool = False
+    unversioned: bool = False
+    refused: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+
+    def base(self, given: str | None) -> str | None:
+        """The address to ask: the `given` one, else a variable's, else the usual one."""
+        address = given or _first_set(self.address_variables) or self.address
+        if address is None:
+            return None
+        address = address.rstrip("/")
+        return address + _VERSION if self.unversioned and not address.endswith(_VERSION) else address
+
+    @property
+    def key(self) -> str | None:
+        """The key from the environment, None where no variable is set."""
+        return _first_set(self.key_variables)
+
+    def body(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request to `model` (without its provider) as this provider accepts it."""
+        name = model if "/" in model else self.folder + model
+        accepted = {self.renamed.get(key, key): value for key, value in request.items()
+                    if key not in self.refused}
+        if self is ENDPOINTS["openai"] and _REASONING.match(model):
+            accepted = _for_reasoning(accepted)
+        return {"model": name, **accepted}
+
+
+def provider_of(model: str) -> str:
+    """The part of a model's name that says whose it is."""
+    return model.partition("/")[0]
+
+
+def endpoint_of(model: str) -> Endpoint | None:
+    """The endpoint of a model that is asked directly, None for one that needs litellm."""
+    return ENDPOINTS.get(provider_of(model))
+
+
+def _first_set(variables: Iterable[str]) -> str | None:
+    return next((value for name in variables if (value := os.environ.get(name))), None)
+
+
+def _for_reasoning(request: Mapping[str, Any]) -> dict[str, Any]:
+    """OpenAI's reasoning models count their thoughts in the limit, and choose their temperature."""
+    renamed = {"max_tokens": "max_completion_tokens"}
+    return {renamed.get(key, key): value for key, value in request.items() if key != "temperature"}
+
+
+def _own(address: str | None, prefix: str, **more: Any) -> Endpoint:
+    return Endpoint(address, (f"{prefix}_API_BASE",), (f"{prefix}_API_KEY",), own=True, **more)
+
+
+def _service(address: str, prefix: str, *more_keys: str, refused: tuple[str, ...] = (), **more: Any
+             ) -> Endpoint:
+    return Endpoint(address, (f"{prefix}_API_BASE",), (f"{prefix}_API_KEY", *more_keys),
+                    refused=frozenset(refused), **more)
+
+
+_OLLAMA = _own("http://localhost:11434/v1", "OLLAMA", unversioned=True, refused=frozenset({"n"}))
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    "openai": Endpoint("https://api.openai.com/v1", ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+                       ("OPENAI_API_KEY",)),
+    "hosted_vllm": _own(None, "HOSTED_VLLM"),
+    "ollama": _OLLAMA,
+    "ollama_chat": _OLLAMA,
+    "lm_studio": _own("http://localhost:1234/v1", "LM_STUDIO"),
+    "llamafile": _own("http://localhost:8080/v1", "LLAMAFILE"),
+    "openrouter": _service("https://openrouter.ai/api/v1", "OPENROUTER", "OR_API_KEY"),
+    "cerebras": _service("https://api.cerebras.ai/v1", "CEREBRAS", refused=("n",)),
+    "deepinfra": _service("https://api.deepinfra.com/v1/openai", "DEEPINFRA", refused=("seed",)),
+    "deepseek": _service("https://api.deepseek.com/v1", "DEEPSEEK"),
+    "fireworks_ai": _service("https://api.fireworks.ai/inference/v1", "FIREWORKS",
+                             "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY",
+                             folder="accounts/fireworks/models/"),
+    "groq": _service("https://api.groq.com/openai/v1", "GROQ"),
+    "mistral": _service("https://api.mistral.ai/v1", "MISTRAL", refused=("n",), unversioned=True,
+                        renamed={"seed": "random_seed"}),
+    "nvidia_nim": _service("https://integrate.api.nvidia.com/v1", "NVIDIA_NIM", refused=("n",)),
+    "together_ai": Endpoint("https://api.together.ai/v1", ("TOGETHER_AI_API_BASE",), (
+        "TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY")),
+    "xai": _service("https://api.x.ai/v1", "XAI"),
+}

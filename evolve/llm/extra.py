@@ -1,0 +1,61 @@
+"""The extra `llm`: litellm, for providers that are not asked directly, and for its list of prices.
+
+It takes seconds to import, so it is imported when something needs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import warnings
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from evolve.errors import ConfigError
+
+DISTRIBUTION, EXTRA = "evolutionary-code-search", "llm"
+
+
+@functools.cache
+def find_litellm() -> Any | None:
+    """Import litellm without its network look-ups and its chatter; None where it is not installed."""
+    if find_spec("litellm") is None:
+        return None
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import litellm
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    litellm.disable_hf_tokenizer_download = True  # counting tokens must not need a network
+    return litellm
+
+
+def load_litellm(user: str) -> Any:
+    """Import litellm for `user`, the model or the feature that needs it.
+
+    Raises:
+        ConfigError: It is not installed; the hint is the command that installs it.
+    """
+    litellm = find_litellm()
+    if litellm is None:
+        raise ConfigError(f"{user} needs litellm, which is not installed", pip_line())
+    return litellm
+
+
+def pip_line() -> str:
+    """The command that installs the extra into this installation: from its checkout, or by name."""
+    try:
+        origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # the package is on sys.path without having been installed
+        origin = {}
+    place = urlsplit(origin.get("url", ""))
+    if place.scheme != "file" or "dir_info" not in origin:
+        return f"pip install '{DISTRIBUTION}[{EXTRA}]'"
+    editable = "-e " if origin["dir_info"].get("editable") else ""
+    return f"pip install {editable}{shlex.quote(f'{unquote(place.path)}[{EXTRA}]')}"
