@@ -39,11 +39,15 @@ def confined(command: Sequence[str], folder: Path, needed: Iterable[Path],
     return [*_walls(needed, place_bytes), *copied, "--", "sh", "-c", _COPY, str(own), *command]
 
 
-@functools.cache
 def works() -> bool:
     """Whether bubblewrap can make namespaces here."""
-    if shutil.which("bwrap") is None:
-        return False
+    found = shutil.which("bwrap")
+    return found is not None and _makes_namespaces(found)
+
+
+@functools.cache
+def _makes_namespaces(program: str) -> bool:
+    """Tried once for each `program`: which one it is follows from the environment."""
     command = [*_walls((), _COPIED_BYTES), "--", sys.executable, "-I", "-c", ""]
     try:
         return any(subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=False

@@ -144,17 +144,20 @@ class Client:
         return dict(response.model_dump())
 
     async def aclose(self) -> None:
-        """End the connections to one's own servers."""
+        """End the connections, those that litellm keeps for later requests included."""
         for server in self._servers.values():
             await server.close()
         self._servers.clear()
+        if load_litellm.cache_info().currsize:
+            litellm = load_litellm()
+            await litellm.close_litellm_async_clients()
+            litellm.in_memory_llm_clients_cache.flush_cache()
 
 
 @functools.cache
 def load_litellm() -> Any:
     """Import litellm without its network look-ups and its chatter."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import litellm
