@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,32 @@ from tests.cli import ScriptedServer
 ROOT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("house", deadline=None)  # no test depends on a machine's speed
 hypothesis.settings.load_profile("house")
+
+
+# What a person's shell may say, and no test may depend on.
+FROM_OUTSIDE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+                "PAGER", "LESS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONIOENCODING",
+                "PYTHONPATH", "PYTHONWARNINGS", "TYPER_STANDARD_TRACEBACK")
+SHELL = {"TERM": "dumb", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "GIT_CONFIG_GLOBAL": os.devnull,
+         "GIT_CONFIG_NOSYSTEM": "1"}
+SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
+           signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_plain_shell() -> Iterator[None]:
+    """Settings of a plain shell, whoever started the tests: a background job ignores Ctrl-C."""
+    handlers = {number: signal.signal(number, handler) for number, handler in SIGNALS.items()}
+    mask = os.umask(0o022)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FROM_OUTSIDE:
+            patch.delenv(name, raising=False)
+        for name, value in SHELL.items():
+            patch.setenv(name, value)
+        yield
+    os.umask(mask)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _docker_answers() -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Result, evolve
-from tests.conftest import ROOT
+from tests.cli import Result, evolve, evolve_process
 
 
 @pytest.fixture
@@ -18,9 +19,9 @@ def task(tmp_path: Path, tasks: Path) -> Path:
     return Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
 
 
-def run(task: Path, *more: str) -> Result:
+def run(task: Path, *more: str, env: dict[str, str] | None = None) -> Result:
     return evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, *more,
-                  cwd=task.parent)
+                  cwd=task.parent, env=env)
 
 
 def assert_refused(done: Result, code: int, *words: str) -> None:
@@ -195,7 +196,7 @@ def test_several_operators_in_one_option(task: Path) -> None:
 
 def test_a_machine_without_git(task: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    done = evolve("run", task, cwd=task.parent, env={"PATH": str(tmp_path / "bin")})
+    done = evolve_process("run", task, cwd=task.parent, env={"PATH": str(tmp_path / "bin")})
     assert_refused(done, 3, "git is not installed", "apt-get install git")
 
 
@@ -241,6 +242,16 @@ class Text(Operator):
 """
 
 
+@pytest.fixture
+def own(task: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module of a person's own on Python's path."""
+    (task.parent / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(task.parent)
+    yield
+    del sys.modules["own"]
+
+
+@pytest.mark.usefixtures("own")
 @pytest.mark.parametrize(("option", "name", "code", "words"), [
     ("--policy", "Raises", 1, ("the policy own:Raises failed in line 7", "IndexError")),
     ("--policy", "Nothing", 1, ("the policy own:Nothing decided None", "Expand, Evaluate or Stop")),
@@ -252,19 +263,15 @@ class Text(Operator):
 ])
 def test_a_policy_or_an_operator_of_ones_own_that_fails(task: Path, option: str, name: str, code: int,
                                                          words: tuple[str, ...]) -> None:
-    (task.parent / "own.py").write_text(OWN)
-    done = evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, option, f"own:{name}",
-                  cwd=task.parent, env={"PYTHONPATH": f"{task.parent}:{ROOT}"})
+    done = run(task, option, f"own:{name}")
     assert_refused(done, code, *words)
     assert "please report" not in done.err
 
 
+@pytest.mark.usefixtures("own")
 @pytest.mark.parametrize(("name", "words"), [
     ("Raises", ("the policy own:Raises failed in line 7", "IndexError")),
     ("Stranger", ("own:Stranger chose the variant 'nobody'", "snapshot.proposals"))])
 def test_the_race_on_a_noisy_task_takes_no_blame(task: Path, name: str, words: tuple[str, ...]) -> None:
-    (task.parent / "own.py").write_text(OWN)
-    done = evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, "--policy",
-                  f"own:{name}", cwd=task.parent,
-                  env={"PYTHONPATH": f"{task.parent}:{ROOT}", "EVOLVE_REPEATS": "2"})
+    done = run(task, "--policy", f"own:{name}", env={"EVOLVE_REPEATS": "2"})
     assert_refused(done, 1, *words)

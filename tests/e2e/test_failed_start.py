@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cli import EVOLVE, evolve
+from tests.cli import EVOLVE, evolve, evolve_process
 from tests.e2e.test_steering import wait_for
 
 MISSING = {"EVOLVE_VLLM_COMMAND": "no-such-program"}
@@ -52,7 +52,7 @@ def test_a_start_that_is_stopped_says_that_there_is_no_run(tmp_path: Path, steps
 
 def test_ctrl_c_in_the_middle_of_an_import_shows_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    done = evolve("tree", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    done = evolve_process("tree", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
     assert (done.code, done.out, done.err) == (130, "", "")
 
 

@@ -89,11 +89,9 @@ class Run:
         return dict(evolve("best", self.name, "--runs-dir", self.runs, "--json").json())
 
     def promote(self, *options: str, said: str = "") -> Result:
-        command = [EVOLVE, "promote", self.name, "--runs-dir", str(self.runs), *options]
-        done = subprocess.run(command, capture_output=True, text=True, input=said, timeout=200,
-                              check=False)
-        assert "Traceback" not in done.stderr, done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
+        done = evolve("promote", self.name, "--runs-dir", self.runs, *options, stdin=said)
+        assert "Traceback" not in done.err, done.err
+        return done
 
     @contextmanager
     def archive(self) -> Iterator[ArchiveReader]:

@@ -152,7 +152,8 @@ def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
     """A real terminal: best, rate and failures are drawn in place; the last words stay."""
     ours, theirs = pty.openpty()
     command = [EVOLVE, "run", str(tasks / "circle_packing"), "--max-variants", "120"]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path) as process:
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
+                          env=os.environ | {"TERM": "xterm"}) as process:
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # a terminal whose program has ended

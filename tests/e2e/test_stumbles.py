@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from archive import Archive, Steering
-from tests.cli import EVOLVE, ScriptedServer, evolve
+from tests.cli import EVOLVE, ScriptedServer, evolve, evolve_process
 from tests.e2e.test_steering import wait_for
 from tests.made_runs import Made, make_run
 
@@ -181,7 +181,7 @@ def test_a_reader_that_has_enough_ends_nothing_badly(tmp_path: Path) -> None:
 
 def test_signs_that_a_terminal_lacks(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", "r", Made(3))
-    done = evolve("tree", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    done = evolve_process("tree", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert done.code == 0 and "numbers" in done.out
 
 
