@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -26,6 +27,14 @@ SHELL = {"TERM": "dumb", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "GIT_CONFIG_GLO
          "GIT_CONFIG_NOSYSTEM": "1"}
 SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
            signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Called by xdist where there are several workers."""
+    from tests.scheduling import FilesThatShare
+
+    return FilesThatShare(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,6 +95,12 @@ def _no_settings_from_outside(_leaves_nothing_behind: None, monkeypatch: pytest.
     for name in [n for n in os.environ if n.startswith("EVOLVE_") and n != "EVOLVE_CACHE_DIR"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+
+
+@pytest.fixture
+def local_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of anything but isolation: one warm process in place of a box for each candidate."""
+    monkeypatch.setenv("EVOLVE_SANDBOX", "local")
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from evolve.llm.faults import (
 from evolve.llm.names import ModelName
 
 GRACE_S = 0.5
+_NO_LOOK_UP = "LITELLM_LOCAL_MODEL_COST_MAP"
 Messages = list[dict[str, str]]
 Answer = dict[str, Any]
 _T = TypeVar("_T")
@@ -157,10 +158,15 @@ class Client:
 @functools.cache
 def load_litellm() -> Any:
     """Import litellm without its network look-ups and its chatter."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import litellm
+    given = os.environ.get(_NO_LOOK_UP)
+    os.environ[_NO_LOOK_UP] = given or "True"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import litellm
+    finally:
+        if given is None:
+            del os.environ[_NO_LOOK_UP]  # it is read while litellm is imported
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.disable_hf_tokenizer_download = True  # counting tokens must not need a network

@@ -20,7 +20,7 @@ def task(tmp_path: Path, tasks: Path) -> Path:
 
 
 def run(task: Path, *more: str, env: dict[str, str] | None = None) -> Result:
-    return evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, *more,
+    return evolve("run", task, "--sandbox", "local", "--max-variants", 2, *more,
                   cwd=task.parent, env=env)
 
 
@@ -88,12 +88,12 @@ def test_a_measure_that_the_scorer_never_returns(task: Path) -> None:
     toml.write_text(toml.read_text() + "".join(
         f'\n[[measures]]\nname = "{name}"\nlow = 0.0\nhigh = 9.0\n' for name in ("sizze", "novelty")))
     told = "the scorer returned no metric sizze, and all that lack one share its lowest bin"
-    for done in (run(task), evolve("eval", task, "--sandbox", "bubblewrap"),
-                 evolve("doctor", task, "--sandbox", "bubblewrap")):
+    for done in (run(task), evolve("eval", task, "--sandbox", "local"),
+                 evolve("doctor", task, "--sandbox", "local")):
         said = " ".join((done.out + done.err).split())
         assert done.code == 0 and told in said and "it returned: " in said
     toml.write_text(toml.read_text().replace('"sizze"', '"complexity"'))
-    assert "no metric" not in evolve("eval", task, "--sandbox", "bubblewrap").err
+    assert "no metric" not in evolve("eval", task, "--sandbox", "local").err
 
 
 def test_wrong_names_and_values(task: Path) -> None:
@@ -164,7 +164,7 @@ def test_ids_that_do_not_fit(task: Path) -> None:
 
 
 def test_the_doctor_tries_the_contract_of_a_sandbox(tmp_path: Path) -> None:
-    done = evolve("doctor", "--sandbox", "bubblewrap", cwd=tmp_path)
+    done = evolve("doctor", "--sandbox", "local", cwd=tmp_path)
     assert done.code == 0 and "keeps 9 promises of its contract" in done.out
 
 

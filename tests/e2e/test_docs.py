@@ -80,7 +80,7 @@ def test_the_scorer_of_a_speed_task_runs(tmp_path: Path) -> None:
     (tmp_path / "evaluate.py").write_text(text)
     (tmp_path / "task.toml").write_text(
         'name = "speed"\ndescription = "Fast."\n[[cases]]\nid = "n"\nparams = { n = 1000 }\n')
-    done = evolve("eval", tmp_path, "--sandbox", "bubblewrap", "--json")
+    done = evolve("eval", tmp_path, "--sandbox", "local", "--json")
     assert done.code == 0 and -1.0 < done.json()["score"] < 0.0, done.err
 
 

@@ -17,9 +17,9 @@ MISSING = {"EVOLVE_VLLM_COMMAND": "no-such-program"}
 
 
 def test_a_run_that_never_began_leaves_no_folder(tmp_path: Path, steps_task: Path) -> None:
-    assert evolve("run", steps_task, "--name", "good", "--max-variants", 1, "--sandbox", "bubblewrap",
+    assert evolve("run", steps_task, "--name", "good", "--max-variants", 1, "--sandbox", "local",
                   cwd=tmp_path).code == 0
-    done = evolve("run", steps_task, "--model", "vllm:/nosuch", "--sandbox", "bubblewrap",
+    done = evolve("run", steps_task, "--model", "vllm:/nosuch", "--sandbox", "local",
                   cwd=tmp_path, env=MISSING)
     assert done.code == 3 and "no-such-program" in done.err and "Traceback" not in done.err
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["good"]
@@ -57,7 +57,7 @@ def test_ctrl_c_in_the_middle_of_an_import_shows_no_traceback(tmp_path: Path) ->
 
 
 def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
-    assert evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
+    assert evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "local",
                   cwd=tmp_path).code == 0
     done = evolve("resume", "r", "--model", "vllm:/nosuch", "--max-variants", 2, cwd=tmp_path,
                   env=MISSING)
@@ -70,7 +70,7 @@ def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
 
 
 def test_the_way_on_names_the_limit_that_stopped_it(tmp_path: Path, steps_task: Path) -> None:
-    done = evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
+    done = evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "local",
                   cwd=tmp_path)
     assert done.err.rstrip().endswith("go on: evolve resume r --max-variants +100")
     assert evolve("status", "r", cwd=tmp_path).out.rstrip().endswith("resume r --max-variants +100")

@@ -17,7 +17,7 @@ from tests.cli import EVOLVE, ScriptedServer, evolve, evolve_process
 from tests.e2e.test_steering import wait_for
 from tests.made_runs import Made, make_run
 
-BOX = ("--sandbox", "bubblewrap")
+BOX = ("--sandbox", "local")
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_ceiling_below_the_seed_is_an_error(task: Path) -> None:
 def test_settings_that_say_nothing(task: Path) -> None:
     done = evolve("run", task, *BOX, "--max-variants", 1, "--budget", "5usd", cwd=task.parent)
     assert done.code == 0 and "asks no model, so budget_usd bounds nothing" in done.err
-    assert "sandbox: bubblewrap" in done.err
+    assert "sandbox: local" in done.err
     refused = evolve("run", task, *BOX, "--target", "nan", cwd=task.parent)
     assert refused.code == 2 and "target" in refused.err
     (task.parent / ".env").write_text("EVOLVE_WORKERS=2\nmy key is secret\n")
