@@ -11,7 +11,7 @@ import pytest
 
 from archive import ArchiveReader, State
 from evolve.config import Resolved, Settings
-from evolve.errors import ConfigError, TaskError, UsageError
+from evolve.errors import ConfigError, PrerequisiteError, TaskError, UsageError
 from evolve.interrupt import Interrupt
 from evolve.launch import (
     RunOutcome,
@@ -101,6 +101,14 @@ def test_a_seed_that_fails_leaves_no_run(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_run_that_fails_before_its_first_proposal_leaves_no_folder(tmp_path: Path) -> None:
+    chosen = settings(tmp_path / "runs", model=("vllm:nothing",), vllm_command="no-such-program")
+    task = make_task(tmp_path / "task")
+    with pytest.raises(PrerequisiteError, match="no-such-program"):
+        asyncio.run(start_run(task, Resolved(chosen, {}), "r", Viewed(), Interrupt()))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_a_run_goes_on_from_its_archive_and_takes_changes(tmp_path: Path) -> None:
     view = Viewed()
     run = begun(tmp_path, view, *TEXTS, operators={"syntactic": 1.0}, model=()).run
@@ -121,10 +129,11 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
 
 
 def test_a_replay_follows_and_says_what_differs(tmp_path: Path) -> None:
-    """The recorded replies are in the archive of a run that was steered by a person alone."""
+    """Limits do not matter again: the record says when it ends."""
     view = Viewed()
     run = begun(tmp_path, view, operators={"syntactic": 1.0}, model=(), max_variants=4).run
-    outcome, differences = asyncio.run(replay_run(run, "again", run.settings, view, Interrupt()))
+    limits = run.settings.model_copy(update={"plateau": 1, "max_variants": 1, "target": -100.0})
+    outcome, differences = asyncio.run(replay_run(run, "again", limits, view, Interrupt()))
     assert differences == [] and outcome.run.replay_of == "r"
     assert outcome.stopped == "the record has ended"
     assert scores(outcome.run.path) == scores(run.path)

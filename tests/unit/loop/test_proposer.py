@@ -114,7 +114,8 @@ def test_a_child_that_failed_is_replaced_once(tmp_path: Path) -> None:
         assert bench.recorder.attempt_of(second.proposal) == 1
         rows = bench.recorder.archive.evaluations(first.proposal.id)
         assert [(row.attempt, row.reason) for row in rows] == [(0, "exception")], "what failed is kept"
-        assert await proposer.repair(second.proposal, verdict(attempt=1)) is None
+        other = bench.proposer(answers(program(2.0), program(4.0)))  # there would be something new
+        assert await other.repair(second.proposal, verdict(attempt=1)) is None
 
     on_bench(tmp_path, work)
 
@@ -127,6 +128,28 @@ def test_a_repair_that_is_nothing_new_leaves_the_first_child(tmp_path: Path, sec
         assert await proposer.repair(first.proposal, verdict()) is None
         assert bench.recorder.archive.proposal(first.proposal.id).tree == first.proposal.tree
         assert bench.recorder.archive.evaluations(first.proposal.id) == []
+
+    on_bench(tmp_path, work)
+
+
+def test_under_a_window_a_repair_that_changes_nothing_is_none(tmp_path: Path) -> None:
+    """Its own tree is not among those that its decision saw."""
+    async def work(bench: Bench) -> None:
+        order = ByNumber(bench.recorder.trees, 4, [0])
+        proposer = bench.proposer(answers(program(2.0), program(2.0)), order)
+        first = await proposer.propose(await bench.plan(settled=0))
+        assert await proposer.repair(first.proposal, verdict()) is None
+
+    on_bench(tmp_path, work)
+
+
+def test_the_second_answer_has_a_judgement_of_its_own(tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        calls = [reply(1, program(2.0)), judged(1, "SAME"), reply(1, program(3.0), round_=1),
+                 replace(judged(1, "DIFFERENT"), round=JUDGE - 1)]
+        proposer = bench.proposer(RecordedCaller(calls), gate=Gate(2.0, "judge"))
+        stored = await proposer.propose(await bench.plan())
+        assert stored.files == {"program.py": program(3.0).encode()}
 
     on_bench(tmp_path, work)
 
