@@ -20,8 +20,7 @@ from typing import Any, NamedTuple, Self
 import git
 from git.objects.fun import tree_to_stream
 from gitdb import GitDB
-from gitdb.db import PackedDB
-from gitdb.exc import BadObject
+from gitdb.exc import BadObject, InvalidDBRoot
 from gitdb.util import bin_to_hex, hex_to_bin, mman
 
 from archive.errors import ArchiveError, StorageFull, moved
@@ -119,14 +118,13 @@ class CodeStore:
         self._git("pack-refs", "--all")
         # Packs in which each has twice the objects of the next: a long run ends with a handful.
         self._git("repack", "--geometric=2", "-d", "-q")
-        self._reopen()
+        self.close()  # so that the packs that are there now are found
 
-    def _reopen(self) -> None:
-        """Look at the packs that are there now. Maps of the old ones end, each with a descriptor."""
-        for part in self._db.databases():
-            if isinstance(part, PackedDB):
-                for pack in part.entities():
-                    pack.close()
+    def close(self) -> None:
+        """Close the packs, each of which has a descriptor; the next read opens them again."""
+        for part in vars(self._db).get("_dbs", ()):  # gitdb's own `databases` would open all first
+            for _, pack, _ in vars(part).get("_entities", ()):
+                pack.close()
         self._db = GitDB(self._objects)
         mman.collect()
 
@@ -178,7 +176,10 @@ class CodeStore:
     def _read(self, sha: str) -> bytes:
         try:
             return bytes(self._db.stream(hex_to_bin(sha)).read())
-        except BadObject:
+        except (BadObject, InvalidDBRoot, OSError) as error:
+            self._see_whether_it_is_there()
+            if isinstance(error, OSError):
+                raise
             raise ArchiveError(f"{self.path} has no object {sha}",
                                f"try: git --git-dir={self.path} fsck") from None
 

@@ -334,6 +334,7 @@ class Recorder:
             with suppress(ArchiveError):
                 self.archive.note_event("stopped", {"reason": failed, "failed": True})
         self.archive.close()
+        self.code.close()
 
     def _count(self, proposal: Proposal, state: State) -> None:
         self._attempts.pop(proposal.id, None)

@@ -8,6 +8,7 @@ socket and ends with it; `prune` removes what a lost daemon left behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import socket
@@ -50,17 +51,38 @@ _boxes = itertools.count()
 
 def connect() -> Any:
     """A client of the running engine. Raises `SandboxUnavailable`."""
-    try:
-        client = docker.from_env(timeout=60)
-        client.ping()
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        raise SandboxUnavailable(_no_answer(error), _START_HINT) from None
+    with contextlib.ExitStack() as unless_it_answers:
+        try:
+            _try_socket()
+            client = docker.from_env(timeout=60)
+            unless_it_answers.callback(client.close)
+            client.ping()
+        except (docker.errors.DockerException, requests.exceptions.RequestException,
+                OSError) as error:
+            raise SandboxUnavailable(_no_answer(error), _START_HINT) from None
+        unless_it_answers.pop_all()
     return client
+
+
+def _address() -> str:
+    """Of the engine, as the SDK finds it."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+def _try_socket() -> None:
+    """Connect once, where the engine has a socket here; the SDK leaves its own open when that fails.
+
+    Raises `OSError`.
+    """
+    scheme, _, path = _address().partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as tried:
+            tried.connect(path)
 
 
 def _no_answer(error: BaseException) -> str:
     """Where no engine answers, and why: what the system said, without the layers around it."""
-    where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    where = _address()
     cause: BaseException | None = error
     while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
         cause = cause.__cause__ or cause.__context__
@@ -135,7 +157,11 @@ class DockerProvider(Provider):
 
     async def prepare(self, progress: Progress) -> None:
         """Connect, remove what dead owners left, and build the image on first use."""
-        await asyncio.to_thread(self._prepare, progress)
+        try:
+            await asyncio.to_thread(self._prepare, progress)
+        except BaseException:
+            await self.close()
+            raise
 
     def _prepare(self, progress: Progress) -> None:
         self._client = connect()
@@ -229,7 +255,8 @@ class DockerProvider(Provider):
             events = self._client.events(
                 since=int(time.time() - START_PATIENCE_S), until=time.time() + 0.2, decode=True,
                 filters={"type": "container", "event": "oom", "container": container.id})
-            return any(True for _ in events)
+            with contextlib.closing(events):
+                return any(True for _ in events)
 
         return await self._in_thread(look)
 

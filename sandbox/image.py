@@ -102,11 +102,16 @@ def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
     key = hashlib.sha256(str(dockerfile).encode()).hexdigest()[:16]
     tag = f"{REPOSITORY}:file-{key}"
     progress(f"sandbox: building {dockerfile}")
+    problem: object
     try:
-        client.images.build(path=str(dockerfile.parent), tag=tag, rm=True, labels={IMAGE_LABEL: "1"})
-    except (docker.errors.BuildError, docker.errors.APIError, TypeError) as error:
-        raise SandboxUnavailable(f"{dockerfile} can't be built: {error}",
-                                 f"try it by hand: docker build {dockerfile.parent}") from None
+        told = list(client.api.build(path=str(dockerfile.parent), tag=tag, rm=True, decode=True,
+                                     labels={IMAGE_LABEL: "1"}))  # to its end: the connection is free
+        problem = next((line["error"] for line in told if "error" in line), None)
+    except (docker.errors.APIError, TypeError) as error:
+        problem = error
+    if problem is not None:
+        raise SandboxUnavailable(f"{dockerfile} can't be built: {problem}",
+                                 f"try it by hand: docker build {dockerfile.parent}")
     return tag
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -15,6 +17,40 @@ from tests.cli import ScriptedServer
 ROOT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("house", deadline=None)  # no test depends on a machine's speed
 hypothesis.settings.load_profile("house")
+
+
+# What a person's shell may say, and no test may depend on.
+FROM_OUTSIDE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+                "PAGER", "LESS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONIOENCODING",
+                "PYTHONPATH", "PYTHONWARNINGS", "TYPER_STANDARD_TRACEBACK")
+SHELL = {"TERM": "dumb", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "GIT_CONFIG_GLOBAL": os.devnull,
+         "GIT_CONFIG_NOSYSTEM": "1"}
+SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
+           signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Called by xdist where there are several workers."""
+    from tests.scheduling import FilesThatShare
+
+    return FilesThatShare(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_plain_shell() -> Iterator[None]:
+    """Settings of a plain shell, whoever started the tests: a background job ignores Ctrl-C."""
+    handlers = {number: signal.signal(number, handler) for number, handler in SIGNALS.items()}
+    mask = os.umask(0o022)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FROM_OUTSIDE:
+            patch.delenv(name, raising=False)
+        for name, value in SHELL.items():
+            patch.setenv(name, value)
+        yield
+    os.umask(mask)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _docker_answers() -> bool:
@@ -59,6 +95,12 @@ def _no_settings_from_outside(_leaves_nothing_behind: None, monkeypatch: pytest.
     for name in [n for n in os.environ if n.startswith("EVOLVE_") and n != "EVOLVE_CACHE_DIR"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+
+
+@pytest.fixture
+def local_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of anything but isolation: one warm process in place of a box for each candidate."""
+    monkeypatch.setenv("EVOLVE_SANDBOX", "local")
 
 
 @pytest.fixture

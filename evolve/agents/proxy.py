@@ -76,7 +76,7 @@ class Proxy:
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            await web.UnixSite(runner, str(socket)).start()
+            await _started(web.UnixSite(runner, str(socket)))
             socket.chmod(0o666)  # the candidate is another user; nobody else can find it
             yield
         finally:
@@ -169,6 +169,15 @@ class Proxy:
         reply = wanted if type(wanted) is int and wanted > 0 else self._reply_tokens
         return Asked(_messages(asked.get("messages")), min(reply, self._reply_tokens),
                      _temperature(asked.get("temperature")))
+
+
+async def _started(site: web.UnixSite) -> None:
+    """Start it to its end: one that is cancelled midway would leave its socket open."""
+    starting = asyncio.create_task(site.start())
+    try:
+        await asyncio.shield(starting)
+    finally:
+        await starting
 
 
 def _temperature(given: Any) -> float | None:

@@ -10,6 +10,7 @@ import errno
 import io
 import shutil
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -64,8 +65,12 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # for terminals that lack a sign of ours
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    command = typer.main.get_command(app)  # called by itself, typer's app changes sys.excepthook
     try:
-        app()
+        with warnings.catch_warnings():
+            # pydantic warns of what litellm puts into its models.
+            warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
+            command(prog_name="evolve")
     except BrokenPipeError:  # the reader of our output went away: `evolve tree | head`
         sys.stderr.close()
         sys.exit(1)

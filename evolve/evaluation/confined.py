@@ -41,13 +41,18 @@ def confined(command: Sequence[str], folder: Path, needed: Iterable[Path],
     return [*_walls(needed, place_bytes), *copied, "--", "sh", "-c", _COPY, str(own), *command]
 
 
-@functools.cache
 def works() -> bool:
     """Whether bubblewrap can make namespaces here."""
     try:
-        command = [*_walls((), _COPIED_BYTES), "--", sys.executable, "-I", "-c", ""]
+        return _makes_namespaces(find_bwrap())
     except SandboxUnavailable:
         return False
+
+
+@functools.cache
+def _makes_namespaces(program: str) -> bool:
+    """Tried once for each `program`: which one it is follows from the environment."""
+    command = [*_walls((), _COPIED_BYTES), "--", sys.executable, "-I", "-c", ""]
     try:
         return any(subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=False
                                   ).returncode == 0 for _ in range(TRIES))

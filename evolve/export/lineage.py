@@ -26,6 +26,7 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
         message = (f"{step.operator}: {one_line(step.note, 60) or step.id}\n\n"
                    f"score {scores.get(step.id)!r}\nvariant {step.id}")
         parent = store.commit(run.files(step), [parent] if parent else [], message).commit
+    store.close()
     _git(folder, "update-ref", f"refs/heads/{BRANCH}", parent)
     _git(folder, "reset", "--quiet", "--hard", BRANCH)
     (folder / ".git" / "info" / "exclude").write_text("/best.patch\n")

@@ -112,10 +112,11 @@ class Client:
                              "call_timeout_s may be too short") from None
 
     async def aclose(self) -> None:
-        """End the connections to servers."""
+        """End the connections, those that litellm keeps for later requests included."""
         for server in self._servers.values():
             await server.close()
         self._servers.clear()
+        await through_litellm.close()
 
 
 def check_key(name: ModelName) -> None:

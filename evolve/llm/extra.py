@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from evolve.errors import ConfigError
 
+_NO_LOOK_UP = "LITELLM_LOCAL_MODEL_COST_MAP"
 DISTRIBUTION, EXTRA = "evolutionary-code-search", "llm"
 
 
@@ -25,11 +26,15 @@ def find_litellm() -> Any | None:
     """Import litellm without its network look-ups and its chatter; None where it is not installed."""
     if find_spec("litellm") is None:
         return None
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import litellm
+    given = os.environ.get(_NO_LOOK_UP)
+    os.environ[_NO_LOOK_UP] = given or "True"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import litellm
+    finally:
+        if given is None:
+            del os.environ[_NO_LOOK_UP]  # it is read while litellm is imported
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.disable_hf_tokenizer_download = True  # counting tokens must not need a network

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from evolve.config import Settings
 from evolve.errors import PrerequisiteError
@@ -123,6 +124,7 @@ async def _start(place: Place, model: str, settings: Settings, note: Note) -> st
     with place.log.open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                    start_new_session=True)  # Ctrl-C is for us, not for the server
+    Thread(target=process.wait, daemon=True).start()  # it outlives this run, perhaps not this process
     try:
         await _wait_until_healthy(process, address, place, model, settings, note)
     except BaseException:

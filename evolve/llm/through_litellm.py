@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evolve.errors import ConfigError
-from evolve.llm.extra import load_litellm
+from evolve.llm.extra import find_litellm, load_litellm
 from evolve.llm.faults import (
     ModelError,
     ModelFault,
@@ -41,6 +41,13 @@ async def _call(function: str, name: ModelName, request: Mapping[str, Any], time
     except openai.OpenAIError as error:  # the base of all of litellm's own
         raise _explain(litellm, name, error) from None
     return dict(response.model_dump())
+
+
+async def close() -> None:
+    """End the connections that litellm keeps for later requests, if it was used."""
+    if find_litellm.cache_info().currsize and (litellm := find_litellm()) is not None:
+        await litellm.close_litellm_async_clients()
+        litellm.in_memory_llm_clients_cache.flush_cache()
 
 
 def check_key(name: ModelName) -> None:

@@ -46,8 +46,9 @@ class OpenRun:
         self._first: list[Ranked] = []  # of many, as far as somebody asked
 
     def close(self) -> None:
-        """Give the database back."""
+        """Give the database and the packs back."""
         self.archive.close()
+        self.code.close()
 
     def forget(self) -> None:
         """What was read of a live run may be old: read it again."""

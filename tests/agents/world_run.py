@@ -28,7 +28,7 @@ from statistics import fmean
 from archive import EVALUATE, ArchiveReader, CodeStore, Lineage, Proposal, State, interval
 from tests.agent_model import AgentModel, serving_agents
 from tests.agents.world import CHANGES, answer
-from tests.cli import EVOLVE, evolve
+from tests.cli import EVOLVE, evolve, evolve_process
 from tests.conftest import ROOT
 from tests.crash.test_kill import assert_stores_clean
 from tests.e2e.test_agents import assert_paid_once
@@ -85,7 +85,7 @@ def killed_at(command: list[str], run: Path, rows: int) -> None:
 def heldout(task: Path, model: AgentModel, *agent: Path) -> dict[str, float]:
     """The score of an agent on every held-out case."""
     done = evolve("eval", task, *agent, "--split", "heldout", "--sandbox", "bubblewrap",
-                  "--model", model.model, "--json", timeout=300)
+                  "--model", model.model, "--json")
     assert done.code == 0, done.err
     return {row["case"]: row["score"] for row in done.json()["cases"]}
 
@@ -100,7 +100,7 @@ def worked(folder: Path, name: str, policy: str, agents: int, kill_at: tuple[int
     for rows in kill_at:
         killed_at(command, run, rows)
         command = [EVOLVE, "resume", name, *limit]
-    done = evolve(*command[1:], timeout=6000)
+    done = evolve_process(*command[1:], timeout=6000)
     assert done.code == 0, done.err
     assert_paid_once(run, model, kills=len(kill_at), at_once=8)
     assert_stores_clean(run)

@@ -53,7 +53,7 @@ def test_every_call_is_accounted_once(tmp_path: Path, steps_task: Path,
         before, kept = kept, stored_replies(tmp_path / "r")
         assert before.items() <= kept.items(), "a committed reply was lost"
     for _ in range(10):  # an unlucky proposal may end a run; it is resumable
-        done = evolve("resume", "r", *limits, env=env, timeout=600)
+        done = evolve("resume", "r", *limits, env=env)
         if done.code == 0:
             break
     assert done.code == 0, done.err

@@ -32,7 +32,7 @@ def test_killed_twenty_times(tmp_path: Path, steps_task: Path,
     while kills < KILLS:
         begun = (tmp_path / "r").exists()
         kills += kill_at_random([EVOLVE, "resume", "r", *limit] if begun else first, chance)
-    done = evolve("resume", "r", *limit, timeout=400)
+    done = evolve("resume", "r", *limit)
     assert done.code == 0, done.err
     variants = evolve("tree", "r", "--runs-dir", tmp_path, "--json").json()
     finished = [v for v in variants if v["status"] in ("scored", "failed") and v["number"] > 0]

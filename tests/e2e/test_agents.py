@@ -188,7 +188,7 @@ def test_killed_and_resumed(tmp_path: Path, policy: str) -> None:
                 [EVOLVE, "resume", "r", *limit] if (tmp_path / "r").exists() else first, chance):
             kills += 1
         assert kills >= 2
-        done = evolve("resume", "r", *limit, timeout=400)
+        done = evolve("resume", "r", *limit)
         assert done.code == 0, done.err
         assert_paid_once(tmp_path / "r", model, kills, at_once=8)
     assert_stores_clean(tmp_path / "r")

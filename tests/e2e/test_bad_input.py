@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Result, evolve
-from tests.conftest import ROOT
+from tests.cli import Result, evolve, evolve_process
 
 
 @pytest.fixture
@@ -18,9 +19,9 @@ def task(tmp_path: Path, tasks: Path) -> Path:
     return Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
 
 
-def run(task: Path, *more: str) -> Result:
-    return evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, *more,
-                  cwd=task.parent)
+def run(task: Path, *more: str, env: dict[str, str] | None = None) -> Result:
+    return evolve("run", task, "--sandbox", "local", "--max-variants", 2, *more,
+                  cwd=task.parent, env=env)
 
 
 def assert_refused(done: Result, code: int, *words: str) -> None:
@@ -87,12 +88,12 @@ def test_a_measure_that_the_scorer_never_returns(task: Path) -> None:
     toml.write_text(toml.read_text() + "".join(
         f'\n[[measures]]\nname = "{name}"\nlow = 0.0\nhigh = 9.0\n' for name in ("sizze", "novelty")))
     told = "the scorer returned no metric sizze, and all that lack one share its lowest bin"
-    for done in (run(task), evolve("eval", task, "--sandbox", "bubblewrap"),
-                 evolve("doctor", task, "--sandbox", "bubblewrap")):
+    for done in (run(task), evolve("eval", task, "--sandbox", "local"),
+                 evolve("doctor", task, "--sandbox", "local")):
         said = " ".join((done.out + done.err).split())
         assert done.code == 0 and told in said and "it returned: " in said
     toml.write_text(toml.read_text().replace('"sizze"', '"complexity"'))
-    assert "no metric" not in evolve("eval", task, "--sandbox", "bubblewrap").err
+    assert "no metric" not in evolve("eval", task, "--sandbox", "local").err
 
 
 def test_wrong_names_and_values(task: Path) -> None:
@@ -163,7 +164,7 @@ def test_ids_that_do_not_fit(task: Path) -> None:
 
 
 def test_the_doctor_tries_the_contract_of_a_sandbox(tmp_path: Path) -> None:
-    done = evolve("doctor", "--sandbox", "bubblewrap", cwd=tmp_path)
+    done = evolve("doctor", "--sandbox", "local", cwd=tmp_path)
     assert done.code == 0 and "keeps 9 promises of its contract" in done.out
 
 
@@ -195,7 +196,7 @@ def test_several_operators_in_one_option(task: Path) -> None:
 
 def test_a_machine_without_git(task: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    done = evolve("run", task, cwd=task.parent, env={"PATH": str(tmp_path / "bin")})
+    done = evolve_process("run", task, cwd=task.parent, env={"PATH": str(tmp_path / "bin")})
     assert_refused(done, 3, "git is not installed", "apt-get install git")
 
 
@@ -241,6 +242,16 @@ class Text(Operator):
 """
 
 
+@pytest.fixture
+def own(task: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module of a person's own on Python's path."""
+    (task.parent / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(task.parent)
+    yield
+    del sys.modules["own"]
+
+
+@pytest.mark.usefixtures("own")
 @pytest.mark.parametrize(("option", "name", "code", "words"), [
     ("--policy", "Raises", 1, ("the policy own:Raises failed in line 7", "IndexError")),
     ("--policy", "Nothing", 1, ("the policy own:Nothing decided None", "Expand, Evaluate or Stop")),
@@ -252,19 +263,15 @@ class Text(Operator):
 ])
 def test_a_policy_or_an_operator_of_ones_own_that_fails(task: Path, option: str, name: str, code: int,
                                                          words: tuple[str, ...]) -> None:
-    (task.parent / "own.py").write_text(OWN)
-    done = evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, option, f"own:{name}",
-                  cwd=task.parent, env={"PYTHONPATH": f"{task.parent}:{ROOT}"})
+    done = run(task, option, f"own:{name}")
     assert_refused(done, code, *words)
     assert "please report" not in done.err
 
 
+@pytest.mark.usefixtures("own")
 @pytest.mark.parametrize(("name", "words"), [
     ("Raises", ("the policy own:Raises failed in line 7", "IndexError")),
     ("Stranger", ("own:Stranger chose the variant 'nobody'", "snapshot.proposals"))])
 def test_the_race_on_a_noisy_task_takes_no_blame(task: Path, name: str, words: tuple[str, ...]) -> None:
-    (task.parent / "own.py").write_text(OWN)
-    done = evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 2, "--policy",
-                  f"own:{name}", cwd=task.parent,
-                  env={"PYTHONPATH": f"{task.parent}:{ROOT}", "EVOLVE_REPEATS": "2"})
+    done = run(task, "--policy", f"own:{name}", env={"EVOLVE_REPEATS": "2"})
     assert_refused(done, 1, *words)

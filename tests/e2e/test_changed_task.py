@@ -31,7 +31,7 @@ def task(tmp_path: Path) -> Path:
     (folder / "initial" / "program.py").write_text(SEED)
     (folder / "evaluate.py").write_text(EVALUATE)
     (folder / "task.toml").write_text(TOML)
-    done = evolve("run", "task", "--name", "r", "--max-variants", 2, "--sandbox", "bubblewrap",
+    done = evolve("run", "task", "--name", "r", "--max-variants", 2, "--sandbox", "local",
                   cwd=tmp_path)
     assert done.code == 0, done.err
     return folder
@@ -67,7 +67,7 @@ def test_resume_says_that_the_task_was_changed(task: Path) -> None:
 
 def test_a_task_under_version_control_can_be_run(task: Path) -> None:
     subprocess.run(["git", "init", "-q", str(task)], check=True)
-    done = evolve("run", "task", "--name", "git", "--max-variants", 2, "--sandbox", "bubblewrap",
+    done = evolve("run", "task", "--name", "git", "--max-variants", 2, "--sandbox", "local",
                   cwd=task.parent)
     assert done.code == 0, done.err
     assert not (task.parent / "runs" / "git" / "task" / ".git").exists()

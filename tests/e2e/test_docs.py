@@ -17,7 +17,7 @@ import typer
 from evolve.cli.main import app
 from evolve.operators import OPERATORS
 from evolve.search import POLICIES
-from tests.cli import evolve
+from tests.cli import evolve, evolve_process
 from tests.conftest import ROOT
 from tests.made_runs import Made, make_run
 
@@ -80,7 +80,7 @@ def test_the_scorer_of_a_speed_task_runs(tmp_path: Path) -> None:
     (tmp_path / "evaluate.py").write_text(text)
     (tmp_path / "task.toml").write_text(
         'name = "speed"\ndescription = "Fast."\n[[cases]]\nid = "n"\nparams = { n = 1000 }\n')
-    done = evolve("eval", tmp_path, "--sandbox", "bubblewrap", "--json")
+    done = evolve("eval", tmp_path, "--sandbox", "local", "--json")
     assert done.code == 0 and -1.0 < done.json()["score"] < 0.0, done.err
 
 
@@ -115,9 +115,10 @@ def mine(tmp_path: Path) -> Path:
 
 
 def test_the_examples_of_extending_run(mine: Path) -> None:
-    done = evolve("run", ROOT / "tasks" / "circle_packing", "--policy", "mine.policy:Newest",
-                  "--operator", "mine.operator:Halve=0.5", "--operator", "syntactic=0.5",
-                  "--max-variants", "10", "--name", "r", cwd=mine, env={"PYTHONPATH": str(mine)})
+    done = evolve_process(
+        "run", ROOT / "tasks" / "circle_packing", "--policy", "mine.policy:Newest", "--operator",
+        "mine.operator:Halve=0.5", "--operator", "syntactic=0.5", "--max-variants", "10", "--name", "r",
+        cwd=mine, env={"PYTHONPATH": str(mine)})
     assert done.code == 0, done.err
     found = evolve("tree", "r", "--json", cwd=mine).json()
     assert {"mine.operator:Halve", "syntactic"} <= {variant["operator"] for variant in found}

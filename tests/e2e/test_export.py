@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from archive import derive_id
-from tests.cli import evolve
+from tests.cli import evolve, evolve_process
 from tests.made_runs import HOSTILE, Made, make_run, make_task
 
 
@@ -110,7 +110,7 @@ def test_without_matplotlib_nothing_is_written(runs: Path, tmp_path: Path) -> No
     without = {"PYTHONPATH": str(tmp_path / "hide")}
     for words in (("export", "made", "--csv", tmp_path / "t.csv", "--report", tmp_path / "r"),
                   ("plot", "made", "-o", tmp_path / "p.png")):
-        done = evolve(*words, "--runs-dir", runs, env=without)
+        done = evolve_process(*words, "--runs-dir", runs, env=without)
         assert done.code == 3 and "pip install matplotlib\n" in done.err, done.err
     assert [path.name for path in tmp_path.iterdir()] == ["hide"]
 
@@ -153,6 +153,8 @@ def test_apply_makes_a_branch_and_touches_nothing(runs: Path, tmp_path: Path) ->
     make_task(mine / "work" / "task")
     (mine / "note.txt").write_text("mine\n")
     git(mine, "init", "-q")
+    git(mine, "config", "user.name", "a")  # whoever applies it is its author
+    git(mine, "config", "user.email", "a@b")
     git(mine, "add", ".")
     git(mine, "commit", "-qm", "first")
     (mine / "note.txt").write_text("changed and not committed\n")

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import psutil
 
-from tests.cli import EVOLVE, evolve
+from tests.cli import EVOLVE, evolve, evolve_process
 from tests.e2e.test_steering import wait_for
 
 MISSING = {"EVOLVE_VLLM_COMMAND": "no-such-program"}
 
 
 def test_a_run_that_never_began_leaves_no_folder(tmp_path: Path, steps_task: Path) -> None:
-    assert evolve("run", steps_task, "--name", "good", "--max-variants", 1, "--sandbox", "bubblewrap",
+    assert evolve("run", steps_task, "--name", "good", "--max-variants", 1, "--sandbox", "local",
                   cwd=tmp_path).code == 0
-    done = evolve("run", steps_task, "--model", "vllm:/nosuch", "--sandbox", "bubblewrap",
+    done = evolve("run", steps_task, "--model", "vllm:/nosuch", "--sandbox", "local",
                   cwd=tmp_path, env=MISSING)
     assert done.code == 3 and "no-such-program" in done.err and "Traceback" not in done.err
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["good"]
@@ -52,12 +52,12 @@ def test_a_start_that_is_stopped_says_that_there_is_no_run(tmp_path: Path, steps
 
 def test_ctrl_c_in_the_middle_of_an_import_shows_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    done = evolve("tree", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    done = evolve_process("tree", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
     assert (done.code, done.out, done.err) == (130, "", "")
 
 
 def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
-    assert evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
+    assert evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "local",
                   cwd=tmp_path).code == 0
     done = evolve("resume", "r", "--model", "vllm:/nosuch", "--max-variants", 2, cwd=tmp_path,
                   env=MISSING)
@@ -70,7 +70,7 @@ def test_a_run_that_failed_says_why(tmp_path: Path, steps_task: Path) -> None:
 
 
 def test_the_way_on_names_the_limit_that_stopped_it(tmp_path: Path, steps_task: Path) -> None:
-    done = evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "bubblewrap",
+    done = evolve("run", steps_task, "--name", "r", "--max-variants", 1, "--sandbox", "local",
                   cwd=tmp_path)
     assert done.err.rstrip().endswith("go on: evolve resume r --max-variants +100")
     assert evolve("status", "r", cwd=tmp_path).out.rstrip().endswith("resume r --max-variants +100")

@@ -33,7 +33,7 @@ def test_an_imported_task_can_have_a_ceiling(tmp_path: Path) -> None:
     text = toml.read_text()
     for ceiling, code in ((0.5, 2), (0.95, 0)):  # the seed scores between them
         toml.write_text(f"ceiling = {ceiling}\n{text}")
-        done = evolve("run", tmp_path / "new", "--sandbox", "bubblewrap", "--max-variants", "2",
+        done = evolve("run", tmp_path / "new", "--sandbox", "local", "--max-variants", "2",
                       "--runs-dir", tmp_path, "--name", "r")
         assert done.code == code, done.err
         assert ("better than the ceiling of 0.5" in done.err) is bool(code)
@@ -51,10 +51,10 @@ def test_doctor_writes_the_requirements(tmp_path: Path) -> None:
     task = Path(shutil.copytree(FOLDER / "codeevolve_sum", tmp_path / "task"))
     program = task / "input" / "src" / "adder.py"
     program.write_text("import six\n" + program.read_text())
-    told = evolve("doctor", task, "--sandbox", "bubblewrap")
+    told = evolve("doctor", task, "--sandbox", "local")
     assert "imports six" in told.out and "--fix" in told.out
     assert not (task / "requirements.txt").exists()
-    fixed = evolve("doctor", task, "--sandbox", "bubblewrap", "--fix")
+    fixed = evolve("doctor", task, "--sandbox", "local", "--fix")
     assert fixed.code == 0, fixed.out
     assert (task / "requirements.txt").read_text() == "six\n"
     assert "the seed scores 0.9090909090909091" in fixed.out

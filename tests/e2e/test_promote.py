@@ -62,7 +62,7 @@ class Run:
         """The seed, and one that says this word."""
         task = made_task(self.folder / "task", wait)
         done = evolve("run", task, "--name", self.name, "--runs-dir", self.runs, "--max-variants", "1",
-                      "--sandbox", "bubblewrap")
+                      "--sandbox", "local")
         assert done.code == 0, done.err
         self.add(word)
         return self
@@ -89,11 +89,9 @@ class Run:
         return dict(evolve("best", self.name, "--runs-dir", self.runs, "--json").json())
 
     def promote(self, *options: str, said: str = "") -> Result:
-        command = [EVOLVE, "promote", self.name, "--runs-dir", str(self.runs), *options]
-        done = subprocess.run(command, capture_output=True, text=True, input=said, timeout=200,
-                              check=False)
-        assert "Traceback" not in done.stderr, done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
+        done = evolve("promote", self.name, "--runs-dir", self.runs, *options, stdin=said)
+        assert "Traceback" not in done.err, done.err
+        return done
 
     @contextmanager
     def archive(self) -> Iterator[ArchiveReader]:
@@ -273,7 +271,7 @@ def test_without_select_cases_nothing_can_be_chosen(tmp_path: Path) -> None:
     toml = (task / "task.toml").read_text().replace('split = "select"', 'split = "search"')
     (task / "task.toml").write_text(toml)
     done = evolve("run", task, "--name", "r", "--runs-dir", run.runs, "--max-variants", "1",
-                  "--sandbox", "bubblewrap")
+                  "--sandbox", "local")
     assert done.code == 0, done.err
     found = run.promote()
     assert found.code == 2 and "no case of the split select" in found.err

@@ -14,7 +14,6 @@ from archive import ArchiveReader, CallState, State
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 
-pytestmark = pytest.mark.docker
 Start = Callable[..., ScriptedServer]
 VARIANTS, OF_NOISE = 60, 30
 
@@ -30,7 +29,7 @@ def tree(folder: Path, run: str) -> tuple[str, list[tuple[Any, ...]]]:
 
 
 def options(server: ScriptedServer, *more: str | int, variants: int = VARIANTS) -> list[str]:
-    return ["--model", server.model, "--max-variants", str(variants), "--sandbox", "docker",
+    return ["--model", server.model, "--max-variants", str(variants), "--sandbox", "local",
             "--seed", "5", "--json", *map(str, more)]
 
 

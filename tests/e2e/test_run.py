@@ -51,7 +51,7 @@ def test_run_tree_show_diff_best(tmp_path: Path, tasks: Path, sandbox: str) -> N
     assert ("--- a/packing.py" in patch) == (best["number"] > 0)
 
 
-@pytest.mark.docker
+@pytest.mark.usefixtures("local_sandbox")
 def test_the_same_seed_makes_the_same_run(tmp_path: Path, tasks: Path) -> None:
     trees = []
     for name in ("a", "b"):
@@ -62,7 +62,7 @@ def test_the_same_seed_makes_the_same_run(tmp_path: Path, tasks: Path) -> None:
     assert [v["id"] for v in trees[0]] == [v["id"] for v in trees[1]]
 
 
-@pytest.mark.docker
+@pytest.mark.usefixtures("local_sandbox")
 def test_interrupt_drains_and_resume_goes_on(tmp_path: Path, steps_task: Path) -> None:
     command = [EVOLVE, "run", str(steps_task), "--max-variants", "60", "--name", "r", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -82,7 +82,7 @@ def test_interrupt_drains_and_resume_goes_on(tmp_path: Path, steps_task: Path) -
     assert done.events()[-1]["variants"] == 60
 
 
-@pytest.mark.docker
+@pytest.mark.usefixtures("local_sandbox")
 def test_two_engines_on_one_run_are_refused_and_two_runs_are_not(tmp_path: Path, steps_task: Path
                                                                  ) -> None:
     command = [EVOLVE, "run", str(steps_task), "--max-variants", "5000", "--name", "r", "--json"]
@@ -115,10 +115,10 @@ def test_first_scored_variants_come_soon(tmp_path: Path, tasks: Path) -> None:
 
 def test_init_writes_a_task_that_runs(tmp_path: Path) -> None:
     assert evolve("init", "mine", cwd=tmp_path).code == 0
-    scored = evolve("eval", "mine", "--sandbox", "bubblewrap", "--json", cwd=tmp_path)
+    scored = evolve("eval", "mine", "--sandbox", "local", "--json", cwd=tmp_path)
     assert scored.code == 0, scored.err
     assert scored.json()["score"] < 0
-    done = evolve("run", "mine", "--sandbox", "bubblewrap", "--max-variants", 4, cwd=tmp_path)
+    done = evolve("run", "mine", "--sandbox", "local", "--max-variants", 4, cwd=tmp_path)
     assert done.code == 0, done.err
     assert evolve("init", "mine", cwd=tmp_path).code == 2
 
@@ -130,7 +130,7 @@ def test_init_names_a_folder_as_a_shell_takes_it(tmp_path: Path) -> None:
 
 def test_a_run_can_be_moved(tmp_path: Path, tasks: Path) -> None:
     task = shutil.copytree(tasks / "cap_set", tmp_path / "task")
-    done = evolve("run", task, "--sandbox", "bubblewrap", "--max-variants", 3, "--name", "r",
+    done = evolve("run", task, "--sandbox", "local", "--max-variants", 3, "--name", "r",
                   cwd=tmp_path)
     assert done.code == 0, done.err
     shutil.rmtree(task)
@@ -147,12 +147,13 @@ def test_local_must_be_typed_and_says_so(tmp_path: Path, tasks: Path) -> None:
     assert done.code == 0 and "isolates NOTHING" in done.err
 
 
-@pytest.mark.docker
+@pytest.mark.usefixtures("local_sandbox")
 def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
     """A real terminal: best, rate and failures are drawn in place; the last words stay."""
     ours, theirs = pty.openpty()
     command = [EVOLVE, "run", str(tasks / "circle_packing"), "--max-variants", "120"]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path) as process:
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
+                          env=os.environ | {"TERM": "xterm"}) as process:
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # a terminal whose program has ended
@@ -166,7 +167,7 @@ def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
         assert words in text
 
 
-@pytest.mark.docker
+@pytest.mark.usefixtures("local_sandbox")
 def test_a_run_is_seen_and_stopped_from_outside(tmp_path: Path, steps_task: Path) -> None:
     command = [EVOLVE, "run", str(steps_task), "--max-variants", "500", "--name", "r", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -202,7 +203,7 @@ def test_a_run_is_seen_and_stopped_from_outside(tmp_path: Path, steps_task: Path
         assert (limits["budget_usd"], limits["max_calls"]) == (5.0, 7)
 
 
-@pytest.mark.docker
+@pytest.mark.usefixtures("local_sandbox")
 def test_a_run_stops_at_its_target_and_on_a_plateau(tmp_path: Path, steps_task: Path) -> None:
     done = evolve("run", steps_task, "--name", "t", "--target", "0.8", "--json", cwd=tmp_path)
     last = done.events()[-1]

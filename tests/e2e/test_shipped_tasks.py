@@ -66,11 +66,10 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.docker
 @pytest.mark.parametrize("name", SEEDS)
 def test_the_seed_scores(tasks: Path, tmp_path: Path, name: str) -> None:
     task = load_task(tasks / name)
-    verdict, = verdicts(task, [task.seed[task.entry]], "docker", tmp_path / "log")
+    verdict, = verdicts(task, [task.seed[task.entry]], "local", tmp_path / "log")
     assert verdict.failed is None, verdict.failed
     low, high = SEEDS[name]
     assert low <= verdict.score <= high
@@ -101,12 +100,11 @@ def test_every_task_that_ships_says_what_is_known(tasks: Path) -> None:
         assert task.above_ceiling(task.spec.ceiling + step), name
 
 
-@pytest.mark.docker
 def test_the_law_of_the_pendulum_gets_all_digits(tasks: Path, tmp_path: Path) -> None:
     law = (b"import math\ndef period(length, gravity, angle):\n    a, b = 1.0, math.cos(angle / 2)\n"
            b"    for _ in range(9):\n        a, b = (a + b) / 2, math.sqrt(a * b)\n"
            b"    return 2 * math.pi * math.sqrt(length / gravity) / a\n")
-    verdict, = verdicts(load_task(tasks / "pendulum_law"), [law], "docker", tmp_path / "log")
+    verdict, = verdicts(load_task(tasks / "pendulum_law"), [law], "local", tmp_path / "log")
     assert verdict.score == 12.0
 
 
@@ -129,7 +127,6 @@ def test_no_cheat_scores(tasks: Path, tmp_path: Path, name: str, head: str, chea
     assert found[-1].failed is None, "the seed still scores after all of them"
 
 
-@pytest.mark.docker
 def test_a_score_above_the_ceiling_is_quarantined(tasks: Path, tmp_path: Path) -> None:
     """An evaluator at fault: what it claims above a proved bound is kept, flagged, and never best."""
     import shutil
@@ -137,8 +134,8 @@ def test_a_score_above_the_ceiling_is_quarantined(tasks: Path, tmp_path: Path) -
     folder = Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
     toml = (folder / "task.toml").read_text().replace("ceiling = 112", "ceiling = 64")
     (folder / "task.toml").write_text(toml)
-    done = evolve("run", folder, "--max-variants", 300, "--window", 8, "--policy", "weighted", "--json",
-                  cwd=tmp_path)
+    done = evolve("run", folder, "--sandbox", "local", "--max-variants", 300, "--window", 8, "--policy",
+                  "weighted", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     tree = evolve("tree", "--json", cwd=tmp_path).json()
     above = [v for v in tree if v["score"] is not None and v["score"] > 64]

@@ -60,7 +60,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 @pytest.fixture
 def live(steps_task: Path, tmp_path: Path) -> Live:
-    run = Live(tmp_path, "run", steps_task, "--sandbox", "bubblewrap", "--name", "r",
+    run = Live(tmp_path, "run", steps_task, "--sandbox", "local", "--name", "r",
                "--max-variants", "400")
     run.after(4)
     return run
@@ -115,14 +115,14 @@ def test_a_program_left_for_a_killed_run_is_scored_once(live: Live, tmp_path: Pa
     reader.close()
     assert [(p.state.value, p.reason) for p in given] == [("scored", None), ("rejected", "duplicate")]
     assert given[0].note == "by hand" and given[0].parents == (first["id"],)
-    replayed = evolve("replay", "r", "--sandbox", "bubblewrap", cwd=tmp_path)
+    replayed = evolve("replay", "r", "--sandbox", "local", cwd=tmp_path)
     assert "0 differences" in replayed.err, replayed.err
 
 
 def test_a_hint_stands_in_the_prompts_that_come_after_it(
         scripted: Callable[..., ScriptedServer], steps_task: Path, tmp_path: Path) -> None:
     server = scripted("--latency", 0.05)
-    live = Live(tmp_path, "run", steps_task, "--sandbox", "bubblewrap", "--name", "r",
+    live = Live(tmp_path, "run", steps_task, "--sandbox", "local", "--name", "r",
                 "--max-variants", "400", "--window", "0", "--model", server.model)
     live.after(2)
     assert evolve("tell", "Use the golden ratio", cwd=tmp_path).code == 0
@@ -163,7 +163,7 @@ def test_a_fork_begins_with_a_variant(live: Live, tmp_path: Path) -> None:
 
 def test_a_fork_of_another_engines_task(tmp_path: Path) -> None:
     task = FOLDER / "openevolve_points"
-    assert evolve("run", task, "--sandbox", "bubblewrap", "--name", "r", "--max-variants", 6,
+    assert evolve("run", task, "--sandbox", "local", "--name", "r", "--max-variants", 6,
                   cwd=tmp_path).code == 0
     made = [v for v in evolve("tree", "r", "--json", cwd=tmp_path).json()[1:] if v["score"] is not None]
     done = evolve("fork", "--from", made[0]["id"], "--name", "f", "--max-variants", 1, cwd=tmp_path)

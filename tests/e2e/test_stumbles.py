@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from archive import Archive, Steering
-from tests.cli import EVOLVE, ScriptedServer, evolve
+from tests.cli import EVOLVE, ScriptedServer, evolve, evolve_process
 from tests.e2e.test_steering import wait_for
 from tests.made_runs import Made, make_run
 
-BOX = ("--sandbox", "bubblewrap")
+BOX = ("--sandbox", "local")
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_ceiling_below_the_seed_is_an_error(task: Path) -> None:
 def test_settings_that_say_nothing(task: Path) -> None:
     done = evolve("run", task, *BOX, "--max-variants", 1, "--budget", "5usd", cwd=task.parent)
     assert done.code == 0 and "asks no model, so budget_usd bounds nothing" in done.err
-    assert "sandbox: bubblewrap" in done.err
+    assert "sandbox: local" in done.err
     refused = evolve("run", task, *BOX, "--target", "nan", cwd=task.parent)
     assert refused.code == 2 and "target" in refused.err
     (task.parent / ".env").write_text("EVOLVE_WORKERS=2\nmy key is secret\n")
@@ -181,7 +181,7 @@ def test_a_reader_that_has_enough_ends_nothing_badly(tmp_path: Path) -> None:
 
 def test_signs_that_a_terminal_lacks(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", "r", Made(3))
-    done = evolve("tree", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    done = evolve_process("tree", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert done.code == 0 and "numbers" in done.out
 
 

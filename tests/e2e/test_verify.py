@@ -39,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "task" / "task.toml").write_text(TOML)
     for name, seed in (("one", 1), ("two", 2)):
         done = evolve("run", folder / "task", "--name", name, "--seed", str(seed), "--runs-dir",
-                      folder / "runs", "--max-variants", "12")
+                      folder / "runs", "--max-variants", "12", "--sandbox", "local")
         assert done.code == 0, done.err
     return folder / "runs"
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -275,6 +276,25 @@ def test_exported_names() -> None:
     assert len(archive_package.__all__) == len(set(archive_package.__all__)) == 76
 
 
+def _open_files() -> list[str]:
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            found.append(os.readlink(descriptor))
+    return found
+
+
+def test_code_that_was_moved_says_so(tmp_path: Path) -> None:
+    code = CodeStore.create(tmp_path / "code.git")
+    tree = code.tree_of({"a.py": b"x = 1\n"})
+    assert code.files(tree)
+    code.path.rename(tmp_path / "elsewhere")
+    for store in (code, CodeStore(code.path)):  # one that has read something, and a new one
+        with pytest.raises(ArchiveError, match="moved or deleted"):
+            store.files(tree)
+    code.close()
+
+
 def test_maintenance_again_and_again_keeps_few_packs_and_no_descriptors(tmp_path: Path) -> None:
     CodeStore.create(tmp_path / "code.git")
     code = CodeStore.open_to_write(tmp_path / "code.git")
@@ -290,4 +310,6 @@ def test_maintenance_again_and_again_keeps_few_packs_and_no_descriptors(tmp_path
     packs = list((tmp_path / "code.git" / "objects" / "pack").glob("*.pack"))
     assert len(packs) <= 4
     assert max(descriptors) <= min(descriptors) + 2 * 4  # two for each pack
+    code.close()
+    assert not [name for name in _open_files() if name.startswith(str(tmp_path))]
     assert code.files(trees[0])["a.py"] == b"x = 0\n" * 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -73,8 +75,10 @@ def test_a_stored_vector_is_the_same_vector() -> None:
     assert len(pack_vector(vector)) == 768 and abs(float(np.linalg.norm(vector)) - 1) < 1e-3
 
 
+@pytest.mark.slow
 def test_torch_agrees_with_numpy() -> None:
-    pytest.importorskip("torch", reason="the extra torch is not installed")
+    if not os.environ.get("CI"):  # which installs it for the slow tests
+        pytest.importorskip("torch", reason="the extra torch is not installed")
     rng, plain = np.random.default_rng(2), NoveltyIndex()
     mirrored = NoveltyIndex(Mirror("cpu", pays_from=1))
     for _ in range(150):

@@ -51,7 +51,8 @@ def _one_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def drawn(what: RenderableType, width: int, colour: bool) -> str:
     file = io.StringIO()
     Console(file=file, width=width, force_terminal=colour, color_system="256" if colour else None,
-            no_color=not colour, highlight=False, legacy_windows=False).print(what)
+            no_color=not colour, highlight=False, legacy_windows=False,
+            _environ={"TERM": "xterm-256color"}).print(what)
     return file.getvalue()
 
 
