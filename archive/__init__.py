@@ -1,76 +1,122 @@
 """What is kept: every proposal, evaluation and model call of a run in SQL, all code in git.
 
-This package knows neither the engine nor the sandbox.
+This package knows neither the engine nor the sandbox. A name is imported from its module when it is
+asked for: whoever reads a few figures of a run does not wait for SQLAlchemy, numpy and git.
 """
 
-from archive.browse import Browser, CaseScore, Cause, EvaluatorUse, ModelUse, Node
-from archive.code import CodeStore, Commit
-from archive.errors import ArchiveError, NotFound, StorageFull
-from archive.evidence import Learned, known_at, learned_of
-from archive.grid import Grid, GridStats
-from archive.group_commit import GroupCommit
-from archive.islands import Advance, Island, Islands
-from archive.lineage import Contribution, Lineage
-from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
-from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
-from archive.outcomes import Outcome
-from archive.promotion import (
-    DROP,
-    PROMOTE_AT,
-    QUANTILE,
-    Paired,
-    drop_chance,
-    e_value,
-    interval,
-    lower_quantile,
-    paired,
-)
-from archive.ranking import Ranking
-from archive.reader import ArchiveReader
-from archive.records import (
-    EMBEDDING,
-    EPISODE,
-    EVALUATE,
-    JUDGE,
-    PERSON,
-    SEED,
-    Call,
-    CallState,
-    Evaluation,
-    Event,
-    Kept,
-    Note,
-    Proposal,
-    Spend,
-    State,
-    Variant,
-    derive_id,
-)
-from archive.snapshot import Frame, Snapshot
-from archive.source import fingerprint
-from archive.steering import (
-    OF_PROMOTION,
-    STEERED,
-    Ban,
-    Hint,
-    Steering,
-    bans,
-    hint_text,
-    hints,
-    messages_taken,
-)
-from archive.store import Archive, StoredVector
-from archive.trials import Interval
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archive.browse import Browser, CaseScore, Cause, EvaluatorUse, ModelUse, Node
+    from archive.code import CodeStore, Commit
+    from archive.errors import ArchiveError, NotFound, StorageFull
+    from archive.evidence import Learned, known_at, learned_of
+    from archive.figures import Figures, figures_of
+    from archive.grid import Grid, GridStats
+    from archive.group_commit import GroupCommit
+    from archive.islands import Advance, Island, Islands
+    from archive.lineage import Contribution, Lineage
+    from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
+    from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
+    from archive.outcomes import Outcome
+    from archive.promotion import (
+        DROP,
+        PROMOTE_AT,
+        QUANTILE,
+        Paired,
+        drop_chance,
+        e_value,
+        interval,
+        lower_quantile,
+        paired,
+    )
+    from archive.ranking import Ranking
+    from archive.reader import ArchiveReader
+    from archive.records import (
+        EMBEDDING,
+        EPISODE,
+        EVALUATE,
+        JUDGE,
+        PERSON,
+        SEED,
+        Call,
+        CallState,
+        Evaluation,
+        Event,
+        Kept,
+        Note,
+        Proposal,
+        Spend,
+        State,
+        Variant,
+        derive_id,
+    )
+    from archive.snapshot import Frame, Snapshot
+    from archive.source import fingerprint
+    from archive.steering import (
+        OF_PROMOTION,
+        STEERED,
+        Ban,
+        Hint,
+        Steering,
+        bans,
+        hint_text,
+        hints,
+        messages_taken,
+    )
+    from archive.store import Archive, StoredVector
+    from archive.trials import Interval
 
 __all__ = [
     "BUILT_IN", "DROP", "EMBEDDING", "EPISODE", "EVALUATE", "JUDGE", "OF_PROMOTION", "PERSON",
     "PROMOTE_AT", "QUANTILE", "SEED", "STEERED", "TOKENS", "Advance", "Archive", "ArchiveError",
     "ArchiveReader", "Ban", "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore",
-    "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Frame", "Grid", "GridStats",
-    "GroupCommit", "Hint", "Interval", "Island", "Islands", "Kept", "Learned", "Lineage", "Measure",
-    "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome", "Paired", "Proposal",
-    "Ranking", "Snapshot", "Spend", "State", "Steering", "StorageFull", "StoredVector", "Variant",
-    "Vector", "bans", "derive_id", "drop_chance", "e_value", "embed", "fingerprint", "hint_text",
-    "hints", "interval", "known_at", "learned_of", "lower_quantile", "measure_code", "measure_rows",
-    "messages_taken", "pack_vector", "paired", "unit",
+    "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Figures", "Frame", "Grid",
+    "GridStats", "GroupCommit", "Hint", "Interval", "Island", "Islands", "Kept", "Learned",
+    "Lineage", "Measure", "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome",
+    "Paired", "Proposal", "Ranking", "Snapshot", "Spend", "State", "Steering", "StorageFull",
+    "StoredVector", "Variant", "Vector", "bans", "derive_id", "drop_chance", "e_value", "embed",
+    "figures_of", "fingerprint", "hint_text", "hints", "interval", "known_at", "learned_of",
+    "lower_quantile", "measure_code", "measure_rows", "messages_taken", "pack_vector", "paired",
+    "unit",
 ]
+
+_NAMES_BY_MODULE = {
+    "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Node",
+    "code": "CodeStore Commit",
+    "errors": "ArchiveError NotFound StorageFull",
+    "evidence": "Learned known_at learned_of",
+    "figures": "Figures figures_of",
+    "grid": "Grid GridStats",
+    "group_commit": "GroupCommit",
+    "islands": "Advance Island Islands",
+    "lineage": "Contribution Lineage",
+    "measures": "BUILT_IN Measure measure_code measure_rows",
+    "novelty": "TOKENS NoveltyIndex Vector embed pack_vector unit",
+    "outcomes": "Outcome",
+    "promotion": "DROP PROMOTE_AT QUANTILE Paired drop_chance e_value interval lower_quantile "
+        "paired",
+    "ranking": "Ranking",
+    "reader": "ArchiveReader",
+    "records": "EMBEDDING EPISODE EVALUATE JUDGE PERSON SEED Call CallState Evaluation Event "
+        "Kept Note Proposal Spend State Variant derive_id",
+    "snapshot": "Frame Snapshot",
+    "source": "fingerprint",
+    "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",
+    "store": "Archive StoredVector",
+    "trials": "Interval",
+}
+_MODULES = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # for mypy the names above are all that there is
+
+    def __getattr__(name: str) -> Any:
+        """Import a name of this package when it is asked for."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"archive.{_MODULES[name]}"), name)
+        globals()[name] = value  # so that it is asked for once
+        return value

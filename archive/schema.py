@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-REVISION = "0003"  # the newest migration
+from archive.revision import REVISION as REVISION
 
 metadata = MetaData()
 

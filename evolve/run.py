@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import tomli_w
+from typing import TYPE_CHECKING, Any
 
 from evolve import __version__
 from evolve.config import Settings, build_settings
 from evolve.errors import RunError, RunLocked, TaskError, UsageError, did_you_mean
-from evolve.tasks import CASES, Task, copy_task_files, load_task, with_cases
+
+if TYPE_CHECKING:
+    from evolve.tasks import Task
 
 _FRESH_NAMES = 100
 
@@ -67,6 +67,8 @@ class RunFolder:
 
     def task(self) -> Task:
         """The run's own copy of the task. Raises `TaskError`; refuses a changed evaluator."""
+        from evolve.tasks import load_task
+
         task = load_task(self.path / "task")
         if task.evaluator_hash != self.evaluator_hash:
             raise UsageError(f"the evaluator in {self.path / 'task'} was changed after the run "
@@ -79,6 +81,8 @@ class RunFolder:
 
         One that is gone says nothing; one that can't be read as a task any more was changed.
         """
+        from evolve.tasks import load_task, with_cases
+
         try:
             if self.source is None or not Path(self.source).is_dir():
                 return False
@@ -138,6 +142,8 @@ def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
 
     Raises `UsageError` (a name that is taken), `RunError` (can't write).
     """
+    from evolve.tasks import copy_task_files
+
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=runs_dir) as staging:
@@ -160,6 +166,8 @@ def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
 
 def _complete_task(copy: Path, task: Task) -> None:
     """What the task does not hold itself: the agent that ships with us, and cases that were made."""
+    from evolve.tasks import CASES
+
     if task.made_cases is not None:
         (copy / CASES).write_text(task.made_cases)
     if task.peer is not None or (copy / "initial").exists():
@@ -172,6 +180,8 @@ def _complete_task(copy: Path, task: Task) -> None:
 
 def write_run_toml(run: RunFolder) -> None:
     """Write run.toml whole or not at all."""
+    import tomli_w
+
     values = run.settings.model_dump(mode="json", exclude_none=True, exclude={"runs_dir"})
     fresh = run.path / "run.toml.new"
     fresh.write_text(tomli_w.dumps({"run": run.facts(), "settings": values}))

@@ -53,20 +53,21 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List runs, the last used first."""
     from archive import ArchiveError
     from evolve.errors import EvolveError
-    from evolve.run import list_runs
-    from evolve.view.console import out
-    from evolve.view.listing import runs_table
+    from evolve.run import list_runs, open_run
+    from evolve.view.summary import summary_of
 
     rows = []
     for path in list_runs(runs_folder(runs_dir)):
         try:
-            with opened(path.parent, str(path)) as run:
-                rows.append(run.summary())
+            rows.append(summary_of(open_run(path.parent, str(path))))
         except (EvolveError, ArchiveError) as error:  # the others can be looked at
             rows.append({"run": path.name, "path": str(path), "damaged": error.message})
     if json:
         _print_json(rows)
     else:
+        from evolve.view.console import out
+        from evolve.view.listing import runs_table
+
         out.print(runs_table(rows))
 
 

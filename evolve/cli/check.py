@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +26,8 @@ def check(
     json: Json = False,
 ) -> None:
     """Attack the evaluator: which cheats does it accept? Exit code 1 when one pays."""
+    import asyncio
+
     from evolve.checking.check import as_data
     from evolve.checking.check import check as run_check
     from evolve.config import resolve

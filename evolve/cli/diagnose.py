@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +29,7 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Check this machine, and a task: sandboxes, image, models, evaluator on the seed."""
+    import asyncio
     import json as json_module
 
     from evolve.doctor import examine

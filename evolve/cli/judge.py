@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as json_module
 import tempfile
 from contextlib import suppress
@@ -41,6 +40,8 @@ def verify(
 
     Exit code 1 when it fails, or scores otherwise than it is recorded.
     """
+    import asyncio
+
     from evolve.safety import record_look
     from evolve.verifying import check_evaluator
     from evolve.verifying import verify as check

@@ -16,25 +16,10 @@ from typing import Annotated
 import typer
 
 from evolve import __version__
-from evolve.cli import (
-    browse,
-    check,
-    control,
-    diagnose,
-    export,
-    judge,
-    look,
-    models,
-    promote,
-    run,
-    serve,
-    simulate,
-    steer,
-    write_task,
-)
+from evolve.cli.verbs import LazyGroup
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 usage, 3 prerequisite missing, 130 interrupted."
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG,
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG,
                   context_settings={"help_option_names": ["-h", "--help"]})
 
 
@@ -51,11 +36,6 @@ def evolve(
                                           help="Show the version.")] = False,
 ) -> None:
     """Evolve programs against a scorer that no candidate can cheat."""
-
-
-for group in (run, control, write_task, check, browse, judge, look, steer, promote, serve, export,
-              diagnose, models, simulate):
-    group.register(app)
 
 
 def main() -> None:

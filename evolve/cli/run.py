@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json as json_module
 import signal
@@ -113,6 +112,8 @@ def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
 
 
 def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
+    import asyncio
+
     from evolve import forecast
     from evolve.view.console import err, out
 
@@ -269,6 +270,8 @@ _T = TypeVar("_T")
 
 def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) -> _T:
     """Run it: Ctrl-C once drains what is in flight, twice stops at once."""
+    import asyncio
+
     from evolve.llm import Interrupted
 
     async def attended() -> _T:

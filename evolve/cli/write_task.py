@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as json_module
 from pathlib import Path
 from shlex import quote
@@ -78,6 +77,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score a program once, without any model, or an agent with one. Exit code 1 when it fails."""
+    import asyncio
+
     from evolve.config import resolve
     from evolve.tasks import load_task
 

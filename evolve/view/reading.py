@@ -24,6 +24,7 @@ from evolve.events import AT_ONCE, SIGNS
 from evolve.run import RunFolder
 from evolve.search import make_frame
 from evolve.tasks import Task, load_task
+from evolve.view.summary import summary
 
 MANY = 5000  # variants, from which on only the best are ranked
 SPARE = 200  # more than are asked for, as the database does not say which of equals is the earliest
@@ -195,11 +196,8 @@ class OpenRun:
         """A line of `evolve ls`."""
         counts, spend = self.archive.counts(), self.archive.spend()
         best = self.leader()
-        return {"run": self.folder.name, "path": str(self.folder.path),
-                "task": self.folder.task_name, "scored": counts.get(State.SCORED, 0),
-                "failed": counts.get(State.FAILED, 0), "rejected": counts.get(State.REJECTED, 0),
-                "best": best.score if best else None, "best_id": best.id if best else None,
-                "usd": spend.usd}
+        return summary(self.folder, counts, spend.usd, best.id if best else None,
+                       best.score if best else None)
 
     def variants_data(self) -> list[dict[str, Any]]:
         """`evolve tree --json`: every variant."""

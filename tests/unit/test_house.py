@@ -6,18 +6,51 @@ import ast
 import subprocess
 import sys
 
+from evolve.cli.verbs import VERBS, verbs_of
 from tests.conftest import ROOT
+from tests.made_runs import Made, make_run
 
 MODULES = [path for package in ("evolve", "archive", "sandbox")
            for path in (ROOT / package).rglob("*.py")]
-HEAVY = ("litellm", "docker", "numpy", "sqlalchemy", "pydantic", "torch", "git", "uvicorn", "alembic")
+HEAVY = ("aiohttp", "alembic", "asyncio", "docker", "git", "gitdb", "jinja2", "litellm", "numpy",
+         "openai", "pydantic", "rapidfuzz", "requests", "sqlalchemy", "starlette", "tenacity", "torch",
+         "uvicorn")
+OF_TYPER = {"pydantic"}  # it checks the arguments of a verb with it
+AT_END = f"""
+import atexit, sys
+atexit.register(lambda: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr))
+from evolve.__main__ import main
+sys.argv[0] = "evolve"
+main()
+"""
+
+
+def heavy_imports(code: str, *words: str | Path) -> set[str]:
+    """Which heavy modules a Python program has imported when it ends."""
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True,
+                          text=True, check=True)
+    return set(ast.literal_eval(done.stderr.strip().splitlines()[-1]))
 
 
 def test_no_heavy_import_at_start() -> None:
     code = ("import sys, evolve.cli.main; "
-            f"print([name for name in {HEAVY!r} if name in sys.modules])")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+            f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)")
+    assert heavy_imports(code) == heavy_imports(AT_END, "--help") == set()
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_listing_runs_imports_nothing_heavy(tmp_path: Path, options: tuple[str, ...]) -> None:
+    for runs in (0, 3):
+        for number in range(runs):
+            make_run(tmp_path / "runs", f"run-{number}", Made(3))
+        assert heavy_imports(AT_END, "ls", "--runs-dir", tmp_path / "runs", *options) <= OF_TYPER
+
+
+def test_every_verb_is_registered_by_its_file() -> None:
+    files = {path.stem for path in (ROOT / "evolve/cli").glob("*.py") if "def register(" in
+             path.read_text()}
+    registered = {verb: file for file in files for verb in verbs_of(file)}
+    assert registered == dict(VERBS)
 
 
 def test_modules_say_what_they_know_and_stay_short() -> None:
