@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from evolve.cli.verbs import VERBS, verbs_of
 from tests.conftest import ROOT
