@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -59,7 +58,6 @@ class Snapshot:
         self._failed: dict[str, list[str]] = {}
         self._turned: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
-        self._better: list[int] = []  # rows that scored better than their parents
         self.outcomes: list[Outcome] = []  # of every finished proposal, in the order of their ends
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # the number of the newest notes
@@ -68,6 +66,7 @@ class Snapshot:
         self._children: Growing[np.int64] = Growing(np.int64)
         self._finished: Growing[np.int64] = Growing(np.int64)
         self._trusted: Growing[np.bool_] = Growing(np.bool_)
+        self._gain: Growing[np.float64] = Growing(np.float64)  # over the best parent, when scored
         self._doubtful = self._planned = self._done = 0
         self._measures: Growing[np.float64] = Growing(np.float64, len(self.frame.measures))
 
@@ -235,8 +234,7 @@ class Snapshot:
         self._doubtful += proposal.quarantined
         self._measures.append(measures)
         self.proposals.append(proposal.in_short())
-        if (proposal.improvement or 0.0) > 0.0:
-            self._better.append(row)
+        self._gain.append(proposal.improvement or 0.0)
         if vector is not None:
             self.space.append(vector)
         for first in proposal.parents[:1]:
@@ -354,10 +352,12 @@ class Snapshot:
         if proposal.number > 0:
             self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
 
-    def improvements(self, among: int) -> list[Proposal]:
-        """Of the newest `among` variants, those that scored better than their parents, oldest first."""
-        first = bisect_left(self._better, len(self) - among)
-        return [self.proposals[row] for row in self._better[first:]]
+    def improvements(self, among: int) -> Iterator[Proposal]:
+        """Of the newest `among`, those that were better than their parents, by how much; ties by age."""
+        first = max(len(self) - among, 0)
+        gains = -self._gain.rows[first:]
+        for place in np.argsort(gains, kind="stable")[:int((gains < 0.0).sum())]:
+            yield self.proposals[first + int(place)]
 
     def children_of(self, parent: str) -> list[Proposal]:
         """Scored variants whose first parent it is, oldest first."""

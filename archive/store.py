@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, CursorResult, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, update
 
 from archive.database import (
     create_database,
@@ -19,17 +19,20 @@ from archive.database import (
     storage_faults,
     sync_log,
 )
+from archive.prepared import Prepared
 from archive.reader import NOTES, ArchiveReader, pack_text
 from archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
 from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 # Built once: what a statement says does not change, only what is bound to it.
-_NEW_PROPOSAL, _NEW_PARENT, _NEW_VECTOR = insert(proposals), insert(parents), insert(vectors)
-_NEW_EVALUATION, _NEW_CALL, _NEW_EVENT = insert(evaluations), insert(calls), insert(events)
-_THE_PROPOSAL = update(proposals).where(proposals.c.id == bindparam("which"))
-_THE_OPEN_PROPOSAL = _THE_PROPOSAL.where(
-    proposals.c.state.not_in([state.value for state in State if state.finished]))
-_THE_CALL = update(calls).where(calls.c.id == bindparam("which"))
+_NEW_PROPOSAL, _NEW_PARENT = Prepared(insert(proposals)), Prepared(insert(parents))
+_NEW_VECTOR, _NEW_EVALUATION = Prepared(insert(vectors)), Prepared(insert(evaluations))
+_NEW_CALL, _NEW_EVENT = Prepared(insert(calls)), Prepared(insert(events))
+_OF_ONE = update(proposals).where(proposals.c.id == bindparam("which"))
+_THE_PROPOSAL = Prepared(_OF_ONE)
+_THE_OPEN_PROPOSAL = Prepared(_OF_ONE.where(
+    *(proposals.c.state != literal_column(f"'{state.value}'") for state in State if state.finished)))
+_THE_CALL = Prepared(update(calls).where(calls.c.id == bindparam("which")))
 _OF_A_PROPOSAL = [c.name for c in proposals.columns]
 _OF_AN_EVALUATION = [c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")]
 
@@ -68,13 +71,13 @@ class Archive(ArchiveReader):
 
     def _plan(self, connection: Connection, proposal: Proposal) -> int:
         values = {name: getattr(proposal, name) for name in _OF_A_PROPOSAL}
-        connection.execute(_NEW_PROPOSAL, values | {
+        _NEW_PROPOSAL.run(connection, values | {
             "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision)),
             "measures": "{}"})
         rows = [{"child": proposal.id, "position": position, "parent": parent}
                 for position, parent in enumerate(proposal.parents)]
-        if rows:
-            connection.execute(_NEW_PARENT, rows)
+        for row in rows:
+            _NEW_PARENT.run(connection, row)
         return self._event(connection, "planned", proposal.id, {"number": proposal.number})
 
     def propose(self, proposal: str, tree: str, commit: str, note: str,
@@ -101,7 +104,7 @@ class Archive(ArchiveReader):
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
             if vector is not None:
-                connection.execute(_NEW_VECTOR, {
+                _NEW_VECTOR.run(connection, {
                     "proposal": proposal, "source": vector.source, "data": vector.data})
             return self._end(connection, proposal, State.SCORED, {"kept": kept.value}, {
                 "kept": kept.value, "novelty": novelty, "improvement": improvement,
@@ -135,13 +138,12 @@ class Archive(ArchiveReader):
             return [self._send(connection, call) for call in sent]
 
     def _send(self, connection: Connection, call: Call) -> int:
-        result = connection.execute(_NEW_CALL, {
+        return _NEW_CALL.run(connection, {
             "proposal": call.proposal, "round": call.round, "attempt": call.attempt,
             "model": call.model, "state": CallState.SENT.value,
             "request": pack_text(call.request), "reserved_tokens": call.reserved_tokens,
             "reserved_usd": call.reserved_usd, "prompt_tokens": 0, "completion_tokens": 0,
             "cost_usd": 0.0, "sent_at": self.clock(), "seconds": 0.0})
-        return _key_of(result)
 
     def settle_calls(self, settled: Sequence[Call]) -> int:
         """Replies and what they cost, with the proposals' states, at once: never paid twice."""
@@ -149,14 +151,14 @@ class Archive(ArchiveReader):
             return [self._settle(connection, call) for call in settled][-1]
 
     def _settle(self, connection: Connection, call: Call) -> int:
-        connection.execute(_THE_CALL, {
+        _THE_CALL.run(connection, {
             "which": call.id, "state": call.state.value, "finish_reason": call.finish_reason,
             "error": call.error, "reply": None if call.reply is None else pack_text(call.reply),
             "prompt_tokens": call.prompt_tokens, "completion_tokens": call.completion_tokens,
             "cost_usd": call.cost_usd, "seconds": call.seconds})
         if call.state is CallState.REPLIED and call.round >= 0:
             # The seed asks, too, for notes, and it has long been scored.
-            connection.execute(_THE_OPEN_PROPOSAL, {
+            _THE_OPEN_PROPOSAL.run(connection, {
                 "which": call.proposal, "state": State.REPLIED.value})
         return self._event(connection, "call", call.proposal, {
             "state": call.state.value, "model": call.model, "cost_usd": call.cost_usd})
@@ -189,23 +191,21 @@ class Archive(ArchiveReader):
         """The event of a change, and the proposal's new state; returns the event's id."""
         event = self._event(connection, state.value, proposal, data)
         ended = {"finished_at": self.clock(), "finished_event": event} if state.finished else {}
-        connection.execute(_THE_PROPOSAL, {"which": proposal, "state": state.value, **values, **ended})
+        _THE_PROPOSAL.run(connection, {"which": proposal, "state": state.value, **values, **ended})
         return event
 
     def _insert_evaluations(self, connection: Connection, proposal: str,
                             rows: Sequence[Evaluation]) -> None:
-        if not rows:
-            return
-        connection.execute(_NEW_EVALUATION, [
-            {name: getattr(row, name, None) for name in _OF_AN_EVALUATION} | {
+        for row in rows:
+            _NEW_EVALUATION.run(connection, {
+                name: getattr(row, name, None) for name in _OF_AN_EVALUATION} | {
                 "proposal": proposal, "case_id": row.case, "created_at": self.clock(),
-                "metrics": json.dumps(dict(row.metrics))} for row in rows])
+                "metrics": json.dumps(dict(row.metrics))})
 
     def _event(self, connection: Connection, kind: str, proposal: str | None,
                data: Mapping[str, Any]) -> int:
-        result = connection.execute(_NEW_EVENT, {
+        return _NEW_EVENT.run(connection, {
             "at": self.clock(), "kind": kind, "proposal": proposal, "data": json.dumps(dict(data))})
-        return _key_of(result)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -247,10 +247,3 @@ class Archive(ArchiveReader):
             self._kept = self._engine.connect()
             do_not_wait_for_disk(self._kept)
         return self._kept
-
-
-def _key_of(result: CursorResult[Any]) -> int:
-    """The id that an insert has given."""
-    key = result.inserted_primary_key
-    assert key is not None
-    return int(key[0])

@@ -5,7 +5,6 @@ A prompt that looked into the archive later would depend on who was faster.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -42,8 +41,8 @@ def lessons(snapshot: Snapshot, parent: str) -> list[list[str]]:
     """(variant, better child): steps of the parent's own lineage, then the largest of others."""
     own = list(itertools.islice(filter(_improved, _lineage(snapshot, parent)), LESSONS))
     seen = {child.id for child in own}
-    recent = [p for p in snapshot.improvements(_LOOKED_AT) if _improved(p) and p.id not in seen]
-    others = heapq.nlargest(LESSONS, recent, key=lambda child: child.improvement or 0.0)
+    recent = (p for p in snapshot.improvements(_LOOKED_AT) if _improved(p) and p.id not in seen)
+    others = itertools.islice(recent, LESSONS)
     return [[child.parents[0], child.id] for child in [*own, *others][:LESSONS]]
 
 
