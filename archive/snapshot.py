@@ -353,7 +353,7 @@ class Snapshot:
             self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
 
     def improvements(self, among: int) -> Iterator[Proposal]:
-        """Of the newest `among`, those that were better than their parents, by how much; ties by age."""
+        """Of the newest `among`, those better than their parents, by how much; ties by age."""
         first = max(len(self) - among, 0)
         gains = -self._gain.rows[first:]
         for place in np.argsort(gains, kind="stable")[:int((gains < 0.0).sum())]:
