@@ -8,6 +8,7 @@ empty homes and nothing that it may change; only its score is in its reach: see 
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -81,12 +82,27 @@ def _walls(needed: Iterable[Path], place_bytes: int) -> list[str]:
               if path.is_dir() and not path.is_symlink()]
     for folder in hidden:
         walls += _scratch(folder, place_bytes)
-    for path in dict.fromkeys(_shown(needed)):
-        if any(path.is_relative_to(folder) for folder in hidden):
-            walls += ["--ro-bind", str(path), str(path)]
+    shown = [path for path in dict.fromkeys(_shown(needed)) if _is_below(path, hidden)]
+    for path in shown:
+        walls += ["--ro-bind", str(path), str(path)]
+    for link, target in _links(Path(sys.executable)):
+        if _is_below(link, hidden) and not _is_below(link, shown):
+            walls += ["--symlink", target, str(link)]
     for device in Path("/dev").glob("nvidia*"):
         walls += ["--dev-bind-try", str(device), str(device)]
     return [*walls, *_scratch(Path("/dev/shm"), place_bytes), "--remount-ro", "/dev"]
+
+
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _links(path: Path) -> Iterator[tuple[Path, str]]:
+    """The links that lead from an interpreter to its binary, each with its target."""
+    while path.is_symlink():
+        target = os.readlink(path)
+        yield path, target
+        path = path.parent / target
 
 
 def _scratch(folder: Path, size_bytes: int) -> list[str]:

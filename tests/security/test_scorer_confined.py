@@ -6,6 +6,9 @@ import base64
 import json
 import os
 import socket
+import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from archive import Evaluation
 from evolve.errors import EvolveError
 from evolve.evaluation import confined, scorer_process
+from tests.conftest import ROOT
 from tests.judging import Judge
 
 EVALUATE = """
@@ -114,3 +118,18 @@ def test_walls_that_fall_are_tried_again(host: tuple[Path, str], tmp_path: Path,
         with pytest.raises(EvolveError, match="its process died"):
             scored(host[0], tmp_path / "log")
     assert not left[0] and (tmp_path / "log").read_bytes().count(b"bwrap: ") == times
+
+
+def test_an_interpreter_that_is_reached_over_hidden_links_starts(tmp_path: Path) -> None:
+    """A virtual environment may be made from a link in a home, which scorers see as empty."""
+    first, second = tmp_path / "bin" / "python3", tmp_path / "other" / "python3"
+    for link, target in ((first, "../other/python3"), (second, os.path.realpath(sys.executable))):
+        link.parent.mkdir()
+        link.symlink_to(target)
+    subprocess.run([first, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    assert (python.parent / "python3").readlink() == first
+    code = "import sys; from evolve.evaluation import confined; sys.exit(not confined.works())"
+    done = subprocess.run([python, "-c", code], check=False, cwd=tmp_path, env={
+        "PATH": os.environ["PATH"], "PYTHONPATH": ":".join([str(ROOT), sysconfig.get_path("purelib")])})
+    assert done.returncode == 0
