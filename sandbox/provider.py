@@ -76,6 +76,8 @@ def server_arguments(spec: SandboxSpec, *, first_uid: int, scratch: str = "") ->
                  "--output-bytes", str(limits.output_bytes), "--disk-bytes", str(limits.disk_bytes),
                  "--files", str(limits.files), "--processes", str(limits.processes),
                  "--scratch", scratch]
+    if spec.fresh:
+        arguments.append("--once")
     return [*arguments, "--preload", *spec.preload] if spec.preload else arguments
 
 

@@ -57,6 +57,7 @@ class Settings:
     namespaces: bool  # of its own for each candidate, where there is one user id only
     filter: bytes  # of system calls, for those candidates
     watch: bool  # no control group limits memory and processes: watch them
+    once: bool  # for one candidate: no other is started ahead
 
 
 @dataclass
@@ -77,10 +78,10 @@ class Running:
     cpu_s: float = 0.0
     peak_kib: int = 0
 
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """All that the server holds open for it."""
-        return self.pidfd, self.to_child, self.from_child, self.log, self.report
+    def close(self) -> None:
+        """Close all that the server holds open for it."""
+        for descriptor in (self.pidfd, self.to_child, self.from_child, self.log, self.report):
+            os.close(descriptor)
 
     def kill(self) -> None:
         """Kill it, or its namespaces with everything in them, which is accounted to nobody."""
@@ -119,9 +120,11 @@ def main() -> None:
     send(b"R")
     uid = settings.first_uid
     incoming = Incoming()
+    ahead: Running | None = start(settings, uid)  # so that the engine never waits for a fork
     while incoming.wait_for_start():
-        serve_one(settings, uid, incoming)
+        serve_one(settings, uid, incoming, ahead)
         uid += 1 if uid else 0
+        ahead = None if settings.once else start(settings, uid)
 
 
 def protect_myself() -> None:
@@ -140,15 +143,16 @@ def parse_arguments() -> tuple[Settings, list[str]]:
     parser.add_argument("--namespaces", action="store_true")
     parser.add_argument("--filter", type=base64.b64decode, default=b"")
     parser.add_argument("--watch", action="store_true")
+    parser.add_argument("--once", action="store_true")
     parser.add_argument("--preload", nargs="*", default=[])
     given = vars(parser.parse_args())
     preload = given.pop("preload")
     return Settings(**given), preload
 
 
-def serve_one(settings: Settings, uid: int, incoming: Incoming) -> None:
-    """Fork a candidate, relay until it has ended, clean up, report."""
-    running = start(settings, uid)
+def serve_one(settings: Settings, uid: int, incoming: Incoming, ahead: Running | None) -> None:
+    """Take the candidate that was started ahead, relay until it has ended, clean up, report."""
+    running = start(settings, uid) if ahead is None else waiting_still(settings, uid, ahead)
     alive = relay(running, incoming, settings)
     if not alive:
         os._exit(0)  # the engine is gone; everything in here goes with the first process
@@ -159,8 +163,7 @@ def serve_one(settings: Settings, uid: int, incoming: Incoming) -> None:
     oom = traces.oom_kills() > running.oom_before
     clean = clean_up(settings, uid, running) and not oom and not end.fault
     incoming.forget()
-    for descriptor in running.descriptors:
-        os.close(descriptor)
+    running.close()
     facts = {
         "exit": os.waitstatus_to_exitcode(end.status), "fault": end.fault, "cpu_s": running.cpu_s,
         "peak_memory_bytes": running.peak_kib * 1024, "flooded": running.flooded,
@@ -197,6 +200,16 @@ def start(settings: Settings, uid: int) -> Running:
         os.set_blocking(descriptor, False)
     return Running(pid, os.pidfd_open(pid), request_in, reply_out, log_out, oom_before, report_out,
                    settings.namespaces)
+
+
+def waiting_still(settings: Settings, uid: int, ahead: Running) -> Running:
+    """The process that waits for its candidate; another one, where the machine has ended it."""
+    if not select.select([ahead.pidfd], [], [], 0)[0]:
+        return ahead
+    os.wait4(ahead.pid, 0)
+    ahead.close()
+    clean_up(settings, uid, ahead)
+    return start(settings, uid)
 
 
 def enter_child(settings: Settings, uid: int, ends: Ends) -> NoReturn:
@@ -353,6 +366,8 @@ def clean_up(settings: Settings, uid: int, running: Running) -> bool:
             os.killpg(running.pid, signal.SIGKILL)
         shutil.rmtree(os.path.join(settings.scratch, f"candidate-{uid}"), ignore_errors=True)
         return False  # nothing is isolated, so nothing can be proved
+    if settings.namespaces:  # files and System V objects end with them
+        return not traces.others(running.account)
     return bool(traces.gone(running.account))
 
 

@@ -49,6 +49,7 @@ OWN_PROCESSES = ("flags = _CLONE_NEWPID | _CLONE_NEWNS", "flags = _CLONE_NEWNS")
 OWN_IPC = ("_CLONE_NEWNS | _CLONE_NEWIPC | signal", "_CLONE_NEWNS | signal")
 GUARD_KILLS = ("                os.kill(-1, signal.SIGKILL)\n            os.wait()\n",
                "                raise ChildProcessError\n")
+PROVES_END = ("return not traces.others(running.account)", "return True")
 DROPS = ("        _drop_capabilities()\n", "")
 OWN_PROC = ('    _check(_libc.mount(b"proc", b"/proc"', '    (lambda *a: None)((b"proc", b"/proc"')
 DOCKER = {
@@ -76,10 +77,10 @@ BUBBLEWRAP = {
     "own process namespace": Off("sees_other_processes", changes=(OWN_PROCESSES, OWN_PROC)),
     "no capability": Off("changes_its_user", changes=(DROPS,)),
     "end of the process namespace": Off("daemon_outlives_the_answer",
-                                        changes=(OWN_PROCESSES, OWN_PROC, GUARD_KILLS, KILLS_ALL)),
-    "own mounts": Off("leaves_files_everywhere", changes=(OWN_SCRATCH, WIPES)),
+                                        changes=(OWN_PROCESSES, OWN_PROC, GUARD_KILLS, PROVES_END)),
+    "own mounts": Off("leaves_files_everywhere", changes=(OWN_SCRATCH,)),
     "own IPC namespace": Off("leaves_system_v_objects", {
-        "allowed": frozenset({"shmget", "semget", "msgget"})}, (OWN_IPC, LOOKS_FOR_IPC)),
+        "allowed": frozenset({"shmget", "semget", "msgget"})}, (OWN_IPC,)),
     "memory that no fork inherits": Off("exits_while_it_loads", changes=(NOT_INHERITED,)),
     "no message queues": Off("leaves_message_queues", changes=(NO_QUEUES,)),
     "limit on output": Off("prints_without_end", changes=(LIMITS_OUTPUT,)),
