@@ -7,11 +7,12 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is miss
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import shutil
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,6 +39,12 @@ def evolve(
     """Evolve programs against a scorer that no candidate can cheat."""
 
 
+@functools.cache
+def _command() -> Any:
+    """Of all verbs. Called by itself, typer's app would change `sys.excepthook`."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line; turn errors into a message, a hint and an exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -45,12 +52,11 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # for terminals that lack a sign of ours
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
-    command = typer.main.get_command(app)  # called by itself, typer's app changes sys.excepthook
     try:
         with warnings.catch_warnings():
             # pydantic warns of what litellm puts into its models.
             warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
-            command(prog_name="evolve")
+            _command()(prog_name="evolve")
     except BrokenPipeError:  # the reader of our output went away: `evolve tree | head`
         sys.stderr.close()
         sys.exit(1)

@@ -15,7 +15,7 @@ from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 
 Start = Callable[..., ScriptedServer]
-VARIANTS, OF_NOISE = 60, 30
+VARIANTS, OF_NOISE, LIVE = 60, 30, 24
 
 
 def tree(folder: Path, run: str) -> tuple[str, list[tuple[Any, ...]]]:
@@ -113,7 +113,7 @@ def test_a_prompt_shows_what_its_decision_knew_of_a_noisy_task(tmp_path: Path, n
 def test_a_live_run_is_repeated_by_its_replay(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     server = scripted("--bad-rate", 0.2, "--latency", 0.2, "--spread", 1)
     done = evolve("run", tasks / "cap_set", "--name", "live", "--runs-dir", tmp_path,
-                  *options(server, "--window", 0, "--workers", 8))
+                  *options(server, "--window", 0, "--workers", 8, variants=LIVE))
     assert done.code == 0, done.err
     server.stop()
     for workers in (1, 4):

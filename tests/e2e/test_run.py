@@ -21,13 +21,13 @@ SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 def test_run_tree_show_diff_best(tmp_path: Path, tasks: Path, sandbox: str) -> None:
-    done = evolve("run", tasks / "circle_packing", "--sandbox", sandbox, "--max-variants", 25,
+    done = evolve("run", tasks / "circle_packing", "--sandbox", sandbox, "--max-variants", 15,
                   "--name", "first", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     events = done.events()
     assert events[0]["event"] == "launch" and 0.9 <= events[0]["best"]["score"] <= 1.1
     variants = [e for e in events if e["event"] == "variant" and e["status"] != "rejected"]
-    assert len(variants) == events[-1]["variants"] == 25
+    assert len(variants) == events[-1]["variants"] == 15
     assert all((e["score"] is None) == (e["status"] == "failed") for e in variants)
     rejected = [e for e in events if e["event"] == "variant" and e["status"] == "rejected"]
     assert all(e["id"] is None and e["proposal"] for e in rejected)
@@ -64,7 +64,7 @@ def test_the_same_seed_makes_the_same_run(tmp_path: Path, tasks: Path) -> None:
 
 @pytest.mark.usefixtures("local_sandbox")
 def test_interrupt_drains_and_resume_goes_on(tmp_path: Path, steps_task: Path) -> None:
-    command = [EVOLVE, "run", str(steps_task), "--max-variants", "60", "--name", "r", "--json"]
+    command = [EVOLVE, "run", str(steps_task), "--max-variants", "30", "--name", "r", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           cwd=tmp_path) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -76,10 +76,10 @@ def test_interrupt_drains_and_resume_goes_on(tmp_path: Path, steps_task: Path) -
     assert json.loads(rest.splitlines()[-1])["stopped"] == "interrupted"
     tree = evolve("tree", "--json", cwd=tmp_path).json()
     assert all(v["status"] in ("scored", "failed") for v in tree)
-    assert 7 <= len(tree) - 1 < 60
+    assert 7 <= len(tree) - 1 < 30
     done = evolve("resume", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
-    assert done.events()[-1]["variants"] == 60
+    assert done.events()[-1]["variants"] == 30
 
 
 @pytest.mark.usefixtures("local_sandbox")
@@ -151,7 +151,7 @@ def test_local_must_be_typed_and_says_so(tmp_path: Path, tasks: Path) -> None:
 def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
     """A real terminal: best, rate and failures are drawn in place; the last words stay."""
     ours, theirs = pty.openpty()
-    command = [EVOLVE, "run", str(tasks / "circle_packing"), "--max-variants", "120"]
+    command = [EVOLVE, "run", str(tasks / "circle_packing"), "--max-variants", "24"]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
                           env=os.environ | {"TERM": "xterm"}) as process:
         os.close(theirs)
@@ -162,7 +162,7 @@ def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
         os.close(ours)
     assert process.returncode == 0
     text = shown.decode()
-    for words in ("variants", " of 120 (", "in flight", "a minute", "improved", "stopped: max_variants",
+    for words in ("variants", " of 24 (", "in flight", "a minute", "improved", "stopped: max_variants",
                   "gap"):
         assert words in text
 

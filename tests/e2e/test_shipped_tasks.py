@@ -134,7 +134,7 @@ def test_a_score_above_the_ceiling_is_quarantined(tasks: Path, tmp_path: Path) -
     folder = Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
     toml = (folder / "task.toml").read_text().replace("ceiling = 112", "ceiling = 64")
     (folder / "task.toml").write_text(toml)
-    done = evolve("run", folder, "--sandbox", "local", "--max-variants", 300, "--window", 8, "--policy",
+    done = evolve("run", folder, "--sandbox", "local", "--max-variants", 24, "--window", 8, "--policy",
                   "weighted", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     tree = evolve("tree", "--json", cwd=tmp_path).json()

@@ -156,7 +156,7 @@ def test_where_nothing_can_be_written(tmp_path: Path, arguments: tuple[str, ...]
 @pytest.mark.parametrize("json", [True, False])
 def test_a_run_outlives_the_reader_of_its_output(tmp_path: Path, steps_task: Path, json: bool,
                                                  lines: int) -> None:
-    command = [EVOLVE, "run", str(steps_task), *BOX, "--name", "r", "--max-variants", "60",
+    command = [EVOLVE, "run", str(steps_task), *BOX, "--name", "r", "--max-variants", "24",
                *(["--json"] if json else [])]
     with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:
@@ -168,7 +168,7 @@ def test_a_run_outlives_the_reader_of_its_output(tmp_path: Path, steps_task: Pat
         said = beside.read()
         assert process.wait(120) == 0
     assert "Traceback" not in said and ("the run goes on" in said) is json
-    assert evolve("status", "r", "--json", cwd=tmp_path).json()["variants"] == 60
+    assert evolve("status", "r", "--json", cwd=tmp_path).json()["variants"] == 24
 
 
 def test_a_reader_that_has_enough_ends_nothing_badly(tmp_path: Path) -> None:
