@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import Result, ScriptedServer, evolve
+from tests.cli import Result, ScriptedServer, evolve_process
 
 Start = Callable[..., ScriptedServer]
 KEY = "sk-planted-0123456789abcdef"
@@ -24,8 +24,8 @@ def without(tmp_path: Path) -> dict[str, str]:
 
 
 def run(cwd: Path, task: Path, model: str, env: dict[str, str], *more: str) -> Result:
-    return evolve("run", task, "--model", model, "--name", "r", "--max-variants", "4", "--json", *more,
-                  cwd=cwd, env=env)
+    return evolve_process("run", task, "--model", model, "--name", "r", "--max-variants", "4",
+                          "--json", *more, cwd=cwd, env=env)
 
 
 def test_openais_models_need_no_litellm(tmp_path: Path, tasks: Path, scripted: Start,
@@ -68,7 +68,7 @@ def test_other_providers_need_litellm(tmp_path: Path, tasks: Path, model: str, g
 
 def test_the_doctor_names_the_command_that_installs_litellm(tmp_path: Path, without: dict[str, str]
                                                             ) -> None:
-    done = evolve("doctor", "--sandbox", "local", "--model", "anthropic/claude-x", cwd=tmp_path,
+    done = evolve_process("doctor", "--sandbox", "local", "--model", "anthropic/claude-x", cwd=tmp_path,
                   env=without)
     assert done.code == 3 and "litellm, which is not installed" in done.out, done.out
     assert PIP in done.out
@@ -81,7 +81,7 @@ def test_a_model_through_litellm(tmp_path: Path, tasks: Path, scripted: Start) -
     done = run(tmp_path, tasks / "cap_set", model, env, "--price", "litellm_proxy/scripted=1/2")
     assert done.code == 0, done.err
     assert done.events()[-1]["variants"] == 4 and done.events()[-1]["spend_usd"] > 0
-    wrong = evolve("resume", "r", "--max-variants", "5", cwd=tmp_path,
+    wrong = evolve_process("resume", "r", "--max-variants", "5", cwd=tmp_path,
                    env=env | {"LITELLM_PROXY_API_KEY": "sk-wrong-key"})
     assert wrong.code == 2 and wrong.err.count("error:") == 1, wrong.err
     assert "check the key" in wrong.err
