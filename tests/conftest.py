@@ -99,7 +99,10 @@ def _no_settings_from_outside(_leaves_nothing_behind: None, monkeypatch: pytest.
 
 @pytest.fixture
 def local_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of anything but isolation: one warm process in place of a box for each candidate."""
+    """For short runs that are no tests of isolation: it starts at once.
+
+    Each candidate has a process of its own there; a longer run is quicker in a warm container.
+    """
     monkeypatch.setenv("EVOLVE_SANDBOX", "local")
 
 

@@ -15,6 +15,8 @@ from evolve.search import POLICIES, make_frame
 from tests.cli import EVOLVE, evolve
 from tests.crash.test_kill import assert_one_tree, assert_stores_clean, kill_at_random
 
+pytestmark = pytest.mark.docker
+
 
 def fates(folder: Path, run: str) -> list[tuple[Any, ...]]:
     """Every decision with what became of it."""
@@ -26,7 +28,7 @@ def fates(folder: Path, run: str) -> list[tuple[Any, ...]]:
 
 
 def options(policy: str, variants: int, *more: str | int) -> list[str]:
-    return ["--policy", policy, "--max-variants", str(variants), "--sandbox", "local", "--seed", "4",
+    return ["--policy", policy, "--max-variants", str(variants), "--sandbox", "docker", "--seed", "4",
             "--window", "8", "--json", *map(str, more)]
 
 

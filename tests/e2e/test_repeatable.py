@@ -14,6 +14,7 @@ from archive import ArchiveReader, CallState, State
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 
+pytestmark = pytest.mark.docker
 Start = Callable[..., ScriptedServer]
 VARIANTS, OF_NOISE, LIVE = 60, 30, 24
 
@@ -29,7 +30,7 @@ def tree(folder: Path, run: str) -> tuple[str, list[tuple[Any, ...]]]:
 
 
 def options(server: ScriptedServer, *more: str | int, variants: int = VARIANTS) -> list[str]:
-    return ["--model", server.model, "--max-variants", str(variants), "--sandbox", "local",
+    return ["--model", server.model, "--max-variants", str(variants), "--sandbox", "docker",
             "--seed", "5", "--json", *map(str, more)]
 
 

@@ -147,7 +147,7 @@ def test_local_must_be_typed_and_says_so(tmp_path: Path, tasks: Path) -> None:
     assert done.code == 0 and "isolates NOTHING" in done.err
 
 
-@pytest.mark.usefixtures("local_sandbox")
+@pytest.mark.docker
 def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
     """A real terminal: best, rate and failures are drawn in place; the last words stay."""
     ours, theirs = pty.openpty()
