@@ -14,14 +14,9 @@ from sandbox import Provider, SandboxSpec
 from sandbox.bubblewrap import BubblewrapProvider
 from sandbox.contract import SandboxContract, attempt, broken_promises, opened
 from sandbox.rootfs import cache_folder
+from tests.security.weaker import WatchedProvider
 
 ROOT = Path(__file__).parents[2]
-
-
-class WatchedProvider(BubblewrapProvider):
-    """The same where no control group can be made."""
-
-    uses_cgroups = False
 
 
 class TestBubblewrap(SandboxContract):

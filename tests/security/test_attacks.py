@@ -19,6 +19,7 @@ from tests.security.attacks.attack import MARK, MARK_PREFIX
 from tests.security.attacks.memory import MEMORY
 from tests.security.attacks.secrets import take_back
 from tests.security.probe import PROBE, Traces
+from tests.security.weaker import WatchedProvider
 
 SPEC = SandboxSpec(replace(LIMITS, files=4000), packages=("numpy",))
 PROVIDERS: dict[str, Callable[[SandboxSpec], Provider]] = {
@@ -44,12 +45,6 @@ async def live(provider: Provider, attack: Attack) -> tuple[Outcome, Traces]:
     async with opened(provider) as pool:
         outcome = await attempt(pool, attack.source, *attack.arguments(), timeout_s=attack.timeout_s)
         return outcome, await probe(pool)
-
-
-class WatchedProvider(BubblewrapProvider):
-    """bubblewrap where no control group can be made."""
-
-    uses_cgroups = False
 
 
 def named(names: Iterable[str]) -> list[Any]:
