@@ -1,4 +1,8 @@
-"""The local provider isolates nothing: a candidate is a plain process of yours. Typed by name only."""
+"""The local provider isolates nothing: a candidate is a plain process of yours. Typed by name only.
+
+One warm fork server for each worker, as in the other sandboxes. The end of a candidate takes its
+directory and all of its processes with it; what it wrote anywhere else stays.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ from sandbox.errors import SandboxUnavailable
 from sandbox.process_box import ProcessBox, spawn_box
 from sandbox.provider import Box, Progress, Provider, server_arguments, server_environment
 from sandbox.rootfs import interpreter, packages_folder
+from sandbox.toolchain import find_tool
 
+_LIVES = 10_000
 _SERVER = Path(__file__).parent / "inside" / "server.py"
 
 
@@ -23,7 +29,7 @@ class LocalProvider(Provider):
     _packages = ""
 
     async def prepare(self, progress: Progress) -> None:
-        """Install the task's packages beside, not into, this Python."""
+        """Look for the task's tools; install its packages beside, not into, this Python."""
         if self.spec.image:
             raise SandboxUnavailable("the local sandbox can't use a Docker image",
                                      "start Docker and use --sandbox docker")
@@ -31,6 +37,8 @@ class LocalProvider(Provider):
             raise SandboxUnavailable("the local sandbox runs no agents: it can't keep them from the "
                                      "network and the keys",
                                      "start Docker and use --sandbox docker, or bubblewrap")
+        for tool in self.spec.tools:
+            find_tool(tool)
         if self.spec.packages:
             self._packages = str(await asyncio.to_thread(
                 packages_folder, self.spec.packages, progress))
@@ -41,6 +49,7 @@ class LocalProvider(Provider):
                    *server_arguments(self.spec, first_uid=0, scratch=scratch)]
         box = await spawn_box(LocalBox, command, server_environment(self._packages))
         box.scratch = scratch
+        box.lives = 1 if self.spec.fresh else _LIVES
         return box
 
     async def close(self) -> None:

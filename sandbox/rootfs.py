@@ -53,10 +53,17 @@ def interpreter() -> str:
 
 def rootfs_key(packages: Iterable[str], tools: Iterable[str] = ()) -> str:
     """A hash of everything that goes in."""
+    return _hash_of([*_this_python(), *sorted(packages), "tools", *sorted(tools),
+                     *(path.read_text() for path in (*_inside_files(), Path(__file__)))])
+
+
+def _this_python() -> list[str]:
+    """What packages are chosen by."""
+    return [platform.python_version(), platform.machine(), interpreter()]
+
+
+def _hash_of(parts: Iterable[str]) -> str:
     digest = hashlib.sha256()
-    parts = [platform.python_version(), platform.machine(), interpreter(), *sorted(packages),
-             "tools", *sorted(tools)]
-    parts += [path.read_text() for path in (*_inside_files(), Path(__file__))]
     for part in parts:
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:16]
@@ -152,8 +159,8 @@ def packages_folder(packages: tuple[str, ...], progress: Progress, sources: tupl
     `sources` are distributions that are not installed: their archives lie in its folder `sdists`.
     Raises `SandboxUnavailable` when they can't be had.
     """
-    named = (*packages, *(f"source {one}" for one in sources))
-    target = cache_folder() / "packages" / rootfs_key(named)
+    key = _hash_of([*_this_python(), *sorted(packages), "sources", *sorted(sources)])
+    target = cache_folder() / "packages" / key
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,16 +170,16 @@ def packages_folder(packages: tuple[str, ...], progress: Progress, sources: tupl
         if packages:
             progress(f"installing {', '.join(packages)}")
             install_packages(packages, site)
-        for source in sources:
-            progress(f"fetching the source of {source}")
-            _fetch_source(source, site / SOURCES)
+        if sources:
+            progress(f"fetching the sources of {', '.join(sources)}")
+            _fetch_sources(sources, site / SOURCES)
         _publish(site, target)
     return target
 
 
-def _fetch_source(source: str, target: Path) -> None:
-    """Fetch one source distribution, as it was published. Raises `SandboxUnavailable`."""
-    _pip("download", "--no-deps", "--no-binary=:all:", "--dest", str(target), source)
+def _fetch_sources(sources: Iterable[str], target: Path) -> None:
+    """Fetch source distributions, as they were published. Raises `PackagesUnavailable`."""
+    _pip("download", "--no-deps", "--no-binary=:all:", "--dest", str(target), *sources)
 
 
 def _inside_files() -> list[Path]:

@@ -33,11 +33,17 @@ def copy_tools(root: Path, tools: Iterable[str], progress: Progress) -> None:
             _copy(Path(name), root)
 
 
-def _packages_of(tool: str) -> list[str]:
+def find_tool(tool: str) -> str:
+    """Return the path of a command of this machine. Raises `PackagesUnavailable`."""
     path = shutil.which(tool)
     if path is None:
         raise PackagesUnavailable(f"the task needs {tool}, which is not on this machine",
                                   f"apt-get install {tool}, or name an image that has it")
+    return path
+
+
+def _packages_of(tool: str) -> list[str]:
+    path = find_tool(tool)
     if shutil.which("dpkg-query") is None:
         raise SandboxUnavailable(f"only Debian's {tool} can be copied into a sandbox",
                                  'name an image in task.toml: [environment] image = "..."')

@@ -97,13 +97,18 @@ def _no_settings_from_outside(_leaves_nothing_behind: None, monkeypatch: pytest.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
-@pytest.fixture
-def local_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For short runs that are no tests of isolation: it starts at once.
+@pytest.fixture(autouse=True)
+def _quickest_sandbox(_no_settings_from_outside: None, request: pytest.FixtureRequest,
+                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --sandbox a run takes the one that starts at once; a test of isolation names another."""
+    if not request.node.get_closest_marker("docker"):
+        monkeypatch.setenv("EVOLVE_SANDBOX", "local")
 
-    Each candidate has a process of its own there; a longer run is quicker in a warm container.
-    """
-    monkeypatch.setenv("EVOLVE_SANDBOX", "local")
+
+@pytest.fixture
+def own_sandbox(_quickest_sandbox: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what `evolve` takes when nobody names a sandbox."""
+    monkeypatch.delenv("EVOLVE_SANDBOX", raising=False)
 
 
 @pytest.fixture

@@ -42,6 +42,32 @@ def kill_all(account: Account) -> bool:
     return True
 
 
+def end_descendants(account: Account) -> bool:
+    """Kill every descendant of this process, a subreaper; True when none is left.
+
+    For a server that shares its processes with the machine: what it did not start is not touched.
+    """
+    deadline = time.monotonic() + KILL_PATIENCE_S
+    try:
+        while found := children():
+            if time.monotonic() > deadline:
+                return False
+            for pid in found:
+                os.kill(pid, signal.SIGKILL)  # a child that is not reaped keeps its number
+            for pid in found:
+                _, _, usage = os.wait4(pid, 0)  # its own children are ours from here on
+                account(usage)
+    except OSError:
+        return False
+    return True
+
+
+def children() -> list[int]:
+    """Process ids of this process's children, zombies included. Raises `OSError`."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(pid) for pid in file.read().split()]
+
+
 def others(account: Account) -> list[int]:
     """Process ids in here besides this process; reaps those that are only zombies."""
     with contextlib.suppress(ChildProcessError):
@@ -55,16 +81,18 @@ def others(account: Account) -> list[int]:
 
 def wipe() -> bool:
     """Empty every place a candidate could write to."""
+    return all(empty(place) for place in SCRATCH if os.path.isdir(place))
+
+
+def empty(folder: str) -> bool:
+    """Remove what is in a directory; False when something is left."""
     try:
-        for place in SCRATCH:
-            if not os.path.isdir(place):
-                continue
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.path)
-                    else:
-                        os.unlink(entry.path)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
     except (OSError, RecursionError):
         return False
     return True

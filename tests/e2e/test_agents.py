@@ -157,7 +157,7 @@ def test_a_run_without_money_stops_and_goes_on(tmp_path: Path, model: AgentModel
     assert_paid_once(tmp_path / "r", model)
 
 
-def test_the_scripted_model_is_no_model_for_agents(tmp_path: Path) -> None:
+def test_the_scripted_model_is_no_model_for_agents(tmp_path: Path, own_sandbox: None) -> None:
     scripted = ("--model", "hosted_vllm/scripted@http://127.0.0.1:9/v1", "--runs-dir", tmp_path)
     for verb in (("run", TOY), ("eval", TOY)):
         done = evolve(*verb, *scripted) if verb[0] == "run" else evolve(*verb, *scripted[:2])

@@ -125,7 +125,7 @@ def test_packages_that_do_not_exist(task: Path) -> None:
     assert "no sandbox works" not in done.err and done.err.count("ERROR: No matching") == 1
 
 
-def test_docker_that_does_not_run(task: Path) -> None:
+def test_docker_that_does_not_run(task: Path, own_sandbox: None) -> None:
     gone = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
     done = evolve("run", task, "--sandbox", "docker", cwd=task.parent, env=gone)
     assert_refused(done, 3, "no Docker engine answers", "bubblewrap")
@@ -178,11 +178,12 @@ def test_what_a_table_says_against_itself_is_told_plainly(task: Path) -> None:
     assert_refused(run(task), 2, "task.toml: two cases have the id 'n6'")
 
 
-def test_a_tool_that_is_not_here_is_not_the_sandbox_that_fails(task: Path) -> None:
+def test_a_tool_that_is_not_here_is_not_the_sandbox_that_fails(task: Path, own_sandbox: None) -> None:
     _add(task, '[environment]\ntools = ["no-such-tool"]', end=True)
-    done = evolve("run", task, cwd=task.parent)  # the sandbox is not named
-    assert_refused(done, 3, "the task needs no-such-tool", "apt-get install no-such-tool")
-    assert "start Docker" not in done.err
+    for named in ((), ("--sandbox", "local")):
+        done = evolve("run", task, *named, cwd=task.parent)
+        assert_refused(done, 3, "the task needs no-such-tool", "apt-get install no-such-tool")
+        assert "start Docker" not in done.err
 
 
 def test_a_dotenv_that_is_no_text(task: Path) -> None:

@@ -13,7 +13,6 @@ from tests.cli import ScriptedServer, evolve
 
 Start = Callable[..., ScriptedServer]
 OPERATORS = ("diff", "rewrite", "crossover", "simplify", "explain_then_change", "refine")
-pytestmark = pytest.mark.usefixtures("local_sandbox")
 
 
 def calls_of(cwd: Path, run: str = "r") -> list[Call]:

@@ -16,7 +16,6 @@ from tests.cli import EVOLVE, Result, ScriptedServer, evolve
 
 Start = Callable[..., ScriptedServer]
 KEY = "sk-planted-0123456789abcdef"
-pytestmark = pytest.mark.usefixtures("local_sandbox")
 
 
 def run(cwd: Path, task: Path, model: str, *more: str | int, env: dict[str, str] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,15 +27,15 @@ def task(tmp_path: Path, tasks: Path) -> Path:
 @pytest.fixture
 def base_image() -> Iterator[str]:
     """An image as a user might have one: a Python in it, and nothing of ours outside /evolve."""
-    client = docker.from_env()
+    client, tag = docker.from_env(), uuid.uuid4().hex  # a test beside this one has its own
     with tempfile.TemporaryFile() as tar:
         write_tar(build_rootfs((), lambda _: None), tar)
         tar.seek(0)
         client.api.import_image_from_stream(
-            iter(lambda: tar.read(1 << 20), b""), repository="evolve-test-base", tag="1",
+            iter(lambda: tar.read(1 << 20), b""), repository="evolve-test-base", tag=tag,
             changes=["ENV PATH=/usr/bin"])
-    yield "evolve-test-base:1"
-    client.images.remove("evolve-test-base:1", force=True)
+    yield f"evolve-test-base:{tag}"
+    client.images.remove(f"evolve-test-base:{tag}", force=True)
     client.close()
 
 

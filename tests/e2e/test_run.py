@@ -51,7 +51,6 @@ def test_run_tree_show_diff_best(tmp_path: Path, tasks: Path, sandbox: str) -> N
     assert ("--- a/packing.py" in patch) == (best["number"] > 0)
 
 
-@pytest.mark.usefixtures("local_sandbox")
 def test_the_same_seed_makes_the_same_run(tmp_path: Path, tasks: Path) -> None:
     trees = []
     for name in ("a", "b"):
@@ -62,7 +61,6 @@ def test_the_same_seed_makes_the_same_run(tmp_path: Path, tasks: Path) -> None:
     assert [v["id"] for v in trees[0]] == [v["id"] for v in trees[1]]
 
 
-@pytest.mark.usefixtures("local_sandbox")
 def test_interrupt_drains_and_resume_goes_on(tmp_path: Path, steps_task: Path) -> None:
     command = [EVOLVE, "run", str(steps_task), "--max-variants", "30", "--name", "r", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -82,7 +80,6 @@ def test_interrupt_drains_and_resume_goes_on(tmp_path: Path, steps_task: Path) -
     assert done.events()[-1]["variants"] == 30
 
 
-@pytest.mark.usefixtures("local_sandbox")
 def test_two_engines_on_one_run_are_refused_and_two_runs_are_not(tmp_path: Path, steps_task: Path
                                                                  ) -> None:
     command = [EVOLVE, "run", str(steps_task), "--max-variants", "5000", "--name", "r", "--json"]
@@ -167,7 +164,6 @@ def test_the_live_view_in_a_terminal(tmp_path: Path, tasks: Path) -> None:
         assert words in text
 
 
-@pytest.mark.usefixtures("local_sandbox")
 def test_a_run_is_seen_and_stopped_from_outside(tmp_path: Path, steps_task: Path) -> None:
     command = [EVOLVE, "run", str(steps_task), "--max-variants", "500", "--name", "r", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -203,7 +199,6 @@ def test_a_run_is_seen_and_stopped_from_outside(tmp_path: Path, steps_task: Path
         assert (limits["budget_usd"], limits["max_calls"]) == (5.0, 7)
 
 
-@pytest.mark.usefixtures("local_sandbox")
 def test_a_run_stops_at_its_target_and_on_a_plateau(tmp_path: Path, steps_task: Path) -> None:
     done = evolve("run", steps_task, "--name", "t", "--target", "0.8", "--json", cwd=tmp_path)
     last = done.events()[-1]

@@ -13,7 +13,6 @@ from archive import EMBEDDING, JUDGE, ArchiveReader, Call, CallState, Proposal
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 
-pytestmark = pytest.mark.usefixtures("local_sandbox")
 Start = Callable[..., ScriptedServer]
 
 

@@ -19,7 +19,7 @@ from evolve.errors import ConfigError
 TOML = Path("task.toml")
 
 
-def test_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers(tmp_path: Path, own_sandbox: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     user_file().parent.mkdir(parents=True)
     user_file().write_text("workers = 3\nseed = 3\npolicy = 'random'\nmax_variants = 3\n")

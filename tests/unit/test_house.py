@@ -77,4 +77,4 @@ def test_ci_runs_the_line_of_the_readme() -> None:
     lines = [line for line in (ROOT / "README.md").read_text().splitlines() if "tests/run" in line]
     assert lines == ["tests/run"]
     assert "grep -m1 'tests/run' README.md" in (ROOT / ".ci" / "run").read_text()
-    assert "pytest -n 2" in (ROOT / "tests" / "run").read_text()
+    assert "pytest -n 4" in (ROOT / "tests" / "run").read_text()
