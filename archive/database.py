@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from archive.errors import ArchiveError, StorageFull, moved
 from archive.schema import REVISION, metadata
@@ -86,15 +87,16 @@ def storage_faults(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into an error for people."""
     try:
         yield
-    except (OperationalError, DatabaseError) as error:
-        if isinstance(error, IntegrityError):
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        cause = error.orig if isinstance(error, DatabaseError) else error
+        if isinstance(cause, sqlite3.IntegrityError):
             raise  # a fault of ours, not of the disk
         if not path.exists():
             raise moved(path) from None
-        if any(sign in str(error.orig) for sign in _FULL):
-            raise StorageFull(f"{path} can't be written: {error.orig}",
+        if any(sign in str(cause) for sign in _FULL):
+            raise StorageFull(f"{path} can't be written: {cause}",
                               "make room or mend the rights, then: evolve resume") from None
-        raise ArchiveError(f"{path}: {error.orig}", "then: evolve resume") from None
+        raise ArchiveError(f"{path}: {cause}", "then: evolve resume") from None
 
 
 def _migrate(connection: Connection) -> None:
@@ -120,7 +122,7 @@ def do_not_wait_for_disk(connection: Connection) -> None:
 
     `sync_log` brings them to the disk. Nor does it wait for a lock: who asks again does.
     """
-    driver: Any = connection.connection.driver_connection
+    driver = driver_of(connection)
     driver.execute("PRAGMA synchronous=NORMAL").close()
     driver.execute(f"PRAGMA busy_timeout={_SHORT_WAIT_MS}").close()
 
@@ -138,5 +140,12 @@ def sync_log(path: Path) -> None:
                           "make room or mend the rights, then: evolve resume") from None
 
 
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's connection below SQLAlchemy's."""
+    driver: Any = connection.connection.driver_connection
+    return cast(sqlite3.Connection, driver)
+
+
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if not driver_of(connection).in_transaction:  # `Archive.together` may have begun it
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

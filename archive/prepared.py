@@ -1,7 +1,7 @@
-"""Statements that are written for every variant: compiled once, then handed to the driver as text.
+"""Statements that run for every variant: compiled once by SQLAlchemy, then executed by the driver.
 
-That halves what SQLAlchemy costs for each row. Values reach the driver as they are, so they must be
-plain: numbers, text, bytes, None.
+SQLAlchemy's execution costs several times the driver's own. Values reach the driver unchanged, so they
+must be plain: numbers, text, bytes, None.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Update
+
+from archive.database import driver_of
 
 
 class Prepared:
@@ -20,17 +22,21 @@ class Prepared:
         self._texts: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Write one row; returns the row id that an INSERT has given.
+        """Write one row and return the row id that an INSERT assigned.
 
         Args:
+            connection: inside the transaction of `Archive.together`.
             values: by column; "which" is the row that an UPDATE changes.
+
+        Raises:
+            sqlite3.Error: the driver's own, which `storage_faults` translates.
         """
         keys = tuple(values)
         if keys not in self._texts:
             self._texts[keys] = self._compile(connection, keys)
         text, names = self._texts[keys]
-        result = connection.exec_driver_sql(text, tuple([values[name] for name in names]))
-        return int(result.lastrowid or 0)
+        cursor = driver_of(connection).execute(text, [values[name] for name in names])
+        return cursor.lastrowid or 0
 
     def _compile(self, connection: Connection, keys: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         columns = [key for key in keys if key != "which"]

@@ -52,6 +52,11 @@ class Ranking:
         self._settle()
         return [Ranked(row, -negated) for negated, row in self._order[:count]]
 
+    def top_rows(self, count: int) -> list[int]:
+        """The best rows without their values."""
+        self._settle()
+        return [row for _, row in self._order[:count]]
+
     def at(self, place: int) -> Ranked:
         """The row at a place, 0 the best. Raises `IndexError`."""
         self._settle()

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, literal_column, update
 from archive.database import (
     create_database,
     do_not_wait_for_disk,
+    driver_of,
     open_for_writing,
     storage_faults,
     sync_log,
@@ -214,12 +215,21 @@ class Archive(ArchiveReader):
         It survives the end of this process, but may be lost, whole and as the last, when the machine
         loses its power before `sync`.
         """
-        with storage_faults(self.path), self._connection().begin():
-            self._shared = self._kept
+        connection = self._connection()
+        driver = driver_of(connection)  # SQLAlchemy's own transaction costs as much as a row
+        with storage_faults(self.path):
+            driver.execute("BEGIN IMMEDIATE")
+            self._shared = connection
             try:
                 yield
+                driver.commit()
+            except BaseException:
+                driver.rollback()
+                raise
             finally:
                 self._shared = None
+                if connection.in_transaction():  # a query inside made SQLAlchemy count it, too
+                    connection.rollback()
 
     def sync(self) -> None:
         """Wait until the disk has what was committed. Raises `StorageFull`."""

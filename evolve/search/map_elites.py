@@ -43,11 +43,12 @@ class MapElites(Policy):
         """Draw island, operator, parents, and inspirations from other cells."""
         number = any_island(snapshot, rng)
         elites = np.array([*snapshot.islands[number].grid.elites.values()] or [0], dtype=np.int64)
-        best = {ranked.row for ranked in snapshot.ranking.top(ARCHIVE_SIZE)}
+        best = set(snapshot.ranking.top_rows(ARCHIVE_SIZE))
         archived = np.fromiter((row in best for row in elites.tolist()), np.bool_, len(elites))
         weights = parent_probabilities(snapshot.values[elites], archived)
         made = self.expand(snapshot, rng, len(elites), lambda: int(elites[pick(weights, rng)]), number)
-        parents = {snapshot.row_of(parent) for parent in made.parents}
-        others = np.array(sorted(set(elites.tolist()) - parents), dtype=np.int64)
+        others = np.sort(elites)
+        for parent in made.parents:
+            others = others[others != snapshot.row_of(parent)]
         shown = rng.choice(others, min(INSPIRATIONS, len(others)), replace=False)
         return replace(made, inspirations=snapshot.ids(shown))

@@ -159,6 +159,7 @@ def test_agents_are_tried_for_harm_before_they_are_promoted(agents: Agents) -> N
     assert agents.promote().code == 1 and agents.model.calls == asked  # nothing is tried twice
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_better_and_no_less_safe_is_promoted(tmp_path: Path) -> None:
     words = ("cedar", "clove", "cress", "cumin", "daisy", "dahlia", "dill", "acorn")
     with serving_agents(AgentModel(answer)) as model:

@@ -165,6 +165,7 @@ def scores(agents: Agents, split: str) -> list[tuple[str, float | None]]:
     return found
 
 
+@pytest.mark.slow
 def test_an_agent_is_verified_with_a_model_of_its_run(agents: Agents) -> None:
     """It works on every case once more; the calls are no part of the run, the look is."""
     before, asked = len(calls_of(agents)), agents.model.calls

@@ -211,7 +211,8 @@ REFUSED = [pytest.param(TRUSTING, _how(how, text), id=f"{how} {number}") for num
 ))]
 NOISY = [pytest.param(TRUSTING, _how(how, text), id=name, marks=marks) for name, how, text, *marks in (
     ("a huge range", "adds_up", "def run(): return range(10**11)"),
-    ("endless iterator", "loops", "import itertools\ndef run(): return itertools.count(1)"),
+    ("endless iterator", "loops", "import itertools\ndef run(): return itertools.count(1)",
+     pytest.mark.slow),
     ("endless recursion", "calls_back", "def run(call):\n    def f(x): return call(f)\n"
                                         "    return call(f)"),
     ("endless callbacks", "calls_back", "def run(call):\n    while True: call(lambda x: 1)",

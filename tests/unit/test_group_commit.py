@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
 from archive import (
     Archive,
@@ -20,6 +19,7 @@ from archive import (
     database,
     derive_id,
 )
+from archive.database import driver_of
 
 Work = Callable[[GroupCommit], Awaitable[None]]
 
@@ -50,15 +50,15 @@ def numbers(archive: Archive) -> list[int]:
 
 
 def test_jobs_that_wait_share_a_transaction_and_keep_their_order(archive: Archive) -> None:
-    begun: list[int] = []
-    event.listen(archive._engine, "begin", lambda connection: begun.append(1))
+    executed: list[str] = []
+    driver_of(archive._connection()).set_trace_callback(executed.append)
 
     async def work(queue: GroupCommit) -> None:
         jobs = [queue.submit(archive.plan, proposal(n)) for n in range(20)]
         assert await asyncio.gather(*jobs) == list(range(1, 21))
 
     with_queue(archive, work)
-    assert len(begun) == 1
+    assert executed.count("BEGIN IMMEDIATE") == 1
 
 
 def test_one_that_fails_takes_nobody_with_it(archive: Archive) -> None:
