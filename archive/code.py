@@ -8,6 +8,7 @@ people's tools.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import subprocess
 import time
@@ -44,6 +45,7 @@ class CodeStore:
         self.path = path
         self._objects = str(path / "objects")
         self._db: Any = GitDB(self._objects)
+        self._written = itertools.count()
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -161,17 +163,15 @@ class CodeStore:
 
     def _write(self, path: str, data: bytes) -> None:
         """Write a file that appears whole or not at all; git removes what a killed writer left."""
-        temporary = f"{self._objects}/tmp_obj_{os.getpid()}"
-        with open(temporary, "wb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view):]
-            os.fchmod(file.fileno(), 0o444)
+        temporary = f"{self._objects}/tmp_obj_{os.getpid()}_{next(self._written)}"
+        # By its descriptor: a Python file object costs as much as the write.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         try:
-            os.rename(temporary, path)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.rename(temporary, path)
+            _write_all(descriptor, data)
+            _rename(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
 
     def _read(self, sha: str) -> bytes:
         try:
@@ -198,3 +198,22 @@ class CodeStore:
     @staticmethod
     def _hex(sha: bytes) -> str:
         return str(bin_to_hex(sha).decode())
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it and close."""
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view):]
+    finally:
+        os.close(descriptor)
+
+
+def _rename(temporary: str, path: str) -> None:
+    """Rename into a folder that need not exist yet."""
+    try:
+        os.rename(temporary, path)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.rename(temporary, path)

@@ -21,6 +21,7 @@ from sandbox.bwrap import find_bwrap
 from sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot, find_root
 from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError, SandboxUnavailable
 from sandbox.folder import MOUNT, SharedFolder, remove_abandoned
+from sandbox.inside import namespaces
 from sandbox.namespaces import explain_refusal
 from sandbox.process_box import ProcessBox, spawn_box
 from sandbox.provider import (
@@ -36,7 +37,8 @@ from sandbox.seccomp import build_filter
 # What the fork server needs to separate candidates; in the user namespace of its box, not outside.
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_PTRACE")
 _NOBODY = 65534
-_OWN_PROCESSES = 3  # bwrap, the fork server, and the first process of a candidate's namespace
+# bwrap, the fork server, the first process of a candidate's namespaces, and who waits for the next.
+_OWN_PROCESSES = 3 + namespaces.WAITING
 _LIVES = 10_000
 _PROBE_S = 20.0
 

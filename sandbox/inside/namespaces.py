@@ -25,6 +25,7 @@ _COUNTERS = "/sys/fs/cgroup"
 _libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, also across a fork
 
 STATUS, FAULT = b"S", b"F"
+WAITING = 2  # processes that wait for the next candidate: the first of its namespaces, and its own
 _STATUS = struct.Struct("<i")
 
 

@@ -35,10 +35,12 @@ import namespaces
 import traces
 import watch
 from incoming import CHUNK, PACKET, Incoming, private_memory
+from removal import empty
 
 REPORT = 5  # descriptors of the candidate begin here; those below are its pipes
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 WATCH_EVERY_S = 0.05
+_TELLS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -71,11 +73,17 @@ class Running:
     oom_before: int
     report: int  # how it ended, as far as this process can't see that
     namespaces: bool  # it is in its own, below their first process
+    ahead: Running | None = None  # the process that waits for the next candidate
     log_bytes: int = 0
     flooded: bool = False
     exceeded: str = ""  # the limit that it was killed for by the watch
     cpu_s: float = 0.0
     peak_kib: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """The process id of `ahead`, 0 when there is none."""
+        return self.ahead.pid if self.ahead else 0
 
     def close(self) -> None:
         """Close all that the server holds open for it."""
@@ -85,7 +93,7 @@ class Running:
     def kill(self) -> None:
         """Kill it, or its namespaces with everything in them, which is accounted to nobody."""
         if self.namespaces:
-            self.cpu_s, self.peak_kib = watch.spent()
+            self.cpu_s, self.peak_kib = watch.spent(self.waiting)
         with contextlib.suppress(ProcessLookupError):  # it ended; what it left is killed at the end
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
@@ -121,9 +129,10 @@ def main() -> None:
     incoming = Incoming()
     ahead: Running | None = start(settings, uid)  # so that the engine never waits for a fork
     while incoming.wait_for_start():
-        serve_one(settings, uid, incoming, ahead)
+        ahead = serve_one(settings, uid, incoming, ahead)
         uid += 1 if uid else 0
-        ahead = None if settings.once else start(settings, uid)
+        if ahead is None and not settings.once:
+            ahead = start(settings, uid)
 
 
 def protect_myself() -> None:
@@ -149,8 +158,12 @@ def parse_arguments() -> tuple[Settings, list[str]]:
     return Settings(**given), preload
 
 
-def serve_one(settings: Settings, uid: int, incoming: Incoming, ahead: Running | None) -> None:
-    """Take the candidate that was started ahead, relay until it has ended, clean up, report."""
+def serve_one(settings: Settings, uid: int, incoming: Incoming, ahead: Running | None
+              ) -> Running | None:
+    """Take the candidate that was started ahead, relay until it has ended, clean up, report.
+
+    Returns the next one, if it was started meanwhile.
+    """
     running = start(settings, uid) if ahead is None else waiting_still(settings, uid, ahead)
     alive = relay(running, incoming, settings)
     if not alive:
@@ -169,6 +182,7 @@ def serve_one(settings: Settings, uid: int, incoming: Incoming, ahead: Running |
         "exceeded": running.exceeded, "oom": oom, "clean": clean,
     }
     send(b"E", json.dumps(facts).encode())
+    return running.ahead
 
 
 class Ends(NamedTuple):
@@ -205,7 +219,8 @@ def waiting_still(settings: Settings, uid: int, ahead: Running) -> Running:
     """The process that waits for its candidate; another one, where the machine has ended it."""
     if not select.select([ahead.pidfd], [], [], 0)[0]:
         return ahead
-    os.wait4(ahead.pid, 0)
+    with contextlib.suppress(ChildProcessError):  # the clean-up may have reaped it
+        os.wait4(ahead.pid, 0)
     ahead.close()
     clean_up(settings, uid, ahead)
     return start(settings, uid)
@@ -269,7 +284,8 @@ def limit(settings: Settings) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
     if settings.namespaces and kernel_version() >= (5, 14):  # before, it counted the whole host
-        resource.setrlimit(resource.RLIMIT_NPROC, (settings.processes, settings.processes))
+        most = settings.processes + namespaces.WAITING
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     os.umask(0o077)
 
 
@@ -297,6 +313,8 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
         ready, writable, _ = select.select(readable, targets, [], watch_s)
         if writable:
             incoming.feed(running.to_child)
+            if overlaps(settings) and running.ahead is None and not incoming.waiting:
+                running.ahead = start(settings, 0)  # it costs as much as a small candidate
         for descriptor in (running.from_child, running.log):
             if descriptor in ready and not forward(running, descriptor, settings.output_bytes):
                 sources.remove(descriptor)
@@ -313,10 +331,18 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
             look_at(running, settings)
 
 
+def overlaps(settings: Settings) -> bool:
+    """Whether the next candidate may be started beside this one: their namespaces separate them.
+
+    Where the kernel tells nothing about children, the two could not be told apart.
+    """
+    return settings.namespaces and not settings.once and _TELLS_CHILDREN
+
+
 def look_at(running: Running, settings: Settings) -> None:
     """Kill a candidate that uses more than it may, where no control group holds it."""
     most = settings.memory_bytes + settings.disk_bytes
-    found = watch.used(most)
+    found = watch.used(most, running.waiting)
     if found.memory_bytes > most:
         running.exceeded = "memory"
     elif found.threads > settings.processes + 1:  # and the first process of its namespace
@@ -362,9 +388,9 @@ def clean_up(settings: Settings, uid: int, running: Running) -> bool:
     """Kill what the candidate left, remove its files; True when nothing of it remains."""
     if settings.scratch:  # nothing is isolated: what it wrote elsewhere stays
         ended = bool(traces.end_descendants(running.account))
-        return ended and bool(traces.empty(settings.scratch))
+        return ended and bool(empty(settings.scratch))
     if settings.namespaces:  # files and System V objects end with them
-        return not traces.others(running.account)
+        return not traces.others(running.account, running.waiting)
     return bool(traces.gone(running.account))
 
 

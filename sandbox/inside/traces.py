@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import time
 from collections.abc import Callable
+
+from removal import empty
 
 SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
 KILL_PATIENCE_S = 2.0
@@ -49,7 +50,7 @@ def end_descendants(account: Account) -> bool:
     """
     deadline = time.monotonic() + KILL_PATIENCE_S
     try:
-        while found := children():
+        while found := children(os.getpid()):
             if time.monotonic() > deadline:
                 return False
             for pid in found:
@@ -62,40 +63,40 @@ def end_descendants(account: Account) -> bool:
     return True
 
 
-def children() -> list[int]:
-    """Process ids of this process's children, zombies included. Raises `OSError`."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+def children(pid: int) -> list[int]:
+    """Process ids of the children of a process of one thread, zombies included. Raises `OSError`."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(pid) for pid in file.read().split()]
 
 
-def others(account: Account) -> list[int]:
-    """Process ids in here besides this process; reaps those that are only zombies."""
+def others(account: Account, waiting: int = 0) -> list[int]:
+    """Process ids in here besides this process; reaps those that are only zombies.
+
+    Args:
+        account: told what each reaped process used.
+        waiting: the first process of the next candidate's namespaces, left out with what it started.
+    """
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, _, usage = os.wait4(-1, os.WNOHANG)
             if not pid:
                 break
             account(usage)
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    found = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    return sorted(found - {os.getpid(), *family(waiting)})  # asked last: it may have just forked
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children; nothing for 0, or when it has ended."""
+    try:
+        return [pid, *children(pid)] if pid else []
+    except OSError:
+        return []
 
 
 def wipe() -> bool:
     """Empty every place a candidate could write to."""
     return all(empty(place) for place in SCRATCH if os.path.isdir(place))
-
-
-def empty(folder: str) -> bool:
-    """Remove what is in a directory; False when something is left."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path)
-                else:
-                    os.unlink(entry.path)
-    except (OSError, RecursionError):
-        return False
-    return True
 
 
 def no_ipc() -> bool:

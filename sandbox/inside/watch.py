@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+import traces
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _TIMES, _THREADS = slice(11, 15), 17  # fields of /proc/PID/stat, counted from the one behind the name
@@ -27,28 +29,29 @@ class Spent(NamedTuple):
     peak_kib: int
 
 
-def used(enough_bytes: int) -> Used:
-    """Sum over all processes but this one.
+def used(enough_bytes: int, waiting: int = 0) -> Used:
+    """Sum over all processes but this one and those of the next candidate, which waits.
 
     Pages that several processes share count for each of them; only where that comes to more than
     `enough_bytes` are they counted in parts, which is slower.
     """
-    pids = _others()
+    pids = _others(waiting)
     memory = sum(_resident(pid) for pid in pids)
     if memory > enough_bytes:
         memory = sum(_own_share(pid) for pid in pids)
     return Used(memory, sum(_threads(pid) for pid in pids))
 
 
-def spent() -> Spent:
-    """Sum of processor time and the largest resident size, over all processes but this one."""
-    pids = _others()
+def spent(waiting: int = 0) -> Spent:
+    """Sum of processor time and the largest resident size, over the same processes as `used`."""
+    pids = _others(waiting)
     ticks = sum(int(field) for pid in pids for field in _stat(pid)[_TIMES])
     return Spent(ticks * _TICK_S, max((_peak_kib(pid) for pid in pids), default=0))
 
 
-def _others() -> list[str]:
-    return [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+def _others(waiting: int) -> list[str]:
+    found = {name for name in os.listdir("/proc") if name.isdigit()}
+    return sorted(found - {str(os.getpid()), *map(str, traces.family(waiting))})
 
 
 def _resident(pid: str) -> int:

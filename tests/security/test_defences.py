@@ -49,7 +49,7 @@ OWN_PROCESSES = ("flags = _CLONE_NEWPID | _CLONE_NEWNS", "flags = _CLONE_NEWNS")
 OWN_IPC = ("_CLONE_NEWNS | _CLONE_NEWIPC | signal", "_CLONE_NEWNS | signal")
 GUARD_KILLS = ("                os.kill(-1, signal.SIGKILL)\n            os.wait()\n",
                "                raise ChildProcessError\n")
-PROVES_END = ("return not traces.others(running.account)", "return True")
+PROVES_END = ("return not traces.others(running.account, running.waiting)", "return True")
 DROPS = ("        _drop_capabilities()\n", "")
 OWN_PROC = ('    _check(_libc.mount(b"proc", b"/proc"', '    (lambda *a: None)((b"proc", b"/proc"')
 DOCKER = {
