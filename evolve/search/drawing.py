@@ -16,6 +16,16 @@ def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:
     return min(int(np.searchsorted(sums, rng.random() * sums[-1], side="right")), len(sums) - 1)
 
 
+def choose(shares: NDArray[np.float64], rng: np.random.Generator) -> int:
+    """Draw what `rng.choice(len(shares), p=shares)` draws, without its checks, which cost more.
+
+    Args:
+        shares: shape (n,), at least one of them positive.
+    """
+    sums = np.cumsum(shares)
+    return int((sums / sums[-1]).searchsorted(rng.random(), side="right"))
+
+
 def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.int64]:
     """The best rows, one for each score: the one with the fewest children, the newest of these.
 

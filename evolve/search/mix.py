@@ -9,6 +9,7 @@ import numpy as np
 
 from archive import Snapshot
 from evolve.search.bandit import Arm, arms_of
+from evolve.search.drawing import choose
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class OperatorMix:
         if self.choice == "bandit":
             arms = self.arms(snapshot)
             weights = np.array([sum(arm.share for arm in arms if arm.operator == n) for n in names])
-        return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+        return names[choose(weights / weights.sum(), rng)]
 
     def draw_model(self, operator: str, snapshot: Snapshot, rng: np.random.Generator) -> str | None:
         """Who is asked by this operator; None where nobody is, or where it is left to the caller."""
@@ -38,7 +39,7 @@ class OperatorMix:
         shares = np.array([arm.share for arm in arms])
         if not shares.sum():
             return None
-        return arms[int(rng.choice(len(arms), p=shares / shares.sum()))].model
+        return arms[choose(shares / shares.sum(), rng)].model
 
     def arms(self, snapshot: Snapshot) -> list[Arm]:
         """Every operator with every model it may ask, as the archive's rows have them."""

@@ -11,6 +11,7 @@ from archive import Proposal, Snapshot, State, derive_id
 from evolve.deciding import plan_proposals
 from evolve.errors import ConfigError
 from evolve.search import Expand, OperatorMix, make_policy
+from evolve.search.drawing import choose
 from evolve.search.weighted import parent_probabilities
 
 MIX = OperatorMix({"one": 0.5, "two": 0.5}, {"one": 1, "two": 2})
@@ -83,3 +84,17 @@ def test_a_snapshot_keeps_what_children_inherit_and_no_evidence() -> None:
     planned = plan_proposals(decision, 0, 1, seen, settled=0, count=2)[0]
     assert set(planned.decision) > {"notes", "hints", "settled", "shared", "inspirations"}
     assert planned.in_short().decision == {"cases": 2, "keep": {"mate": [0.5]}}
+
+
+def test_choose_draws_what_numpy_draws() -> None:
+    """Runs of earlier versions drew by `Generator.choice`: they go on with the same draws."""
+    for seed in range(300):
+        shares = np.random.default_rng([seed, 1]).random(1 + seed % 7)
+        shares[: seed % 3] = 0.0
+        if not shares.sum():
+            continue
+        shares /= shares.sum()
+        ours, numpys = np.random.default_rng(seed), np.random.default_rng(seed)
+        for _ in range(20):
+            assert choose(shares, ours) == numpys.choice(len(shares), p=shares)
+        assert ours.random() == numpys.random()
