@@ -12,7 +12,7 @@ import pytest
 
 from sandbox import Provider, SandboxSpec
 from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import SandboxContract, attempt, broken_promises, opened
+from sandbox.contract import SPEC, Outcome, SandboxContract, attempt, broken_promises, opened
 from sandbox.rootfs import cache_folder
 from tests.security.weaker import WatchedProvider
 
@@ -63,3 +63,32 @@ def test_it_keeps_its_promises_as_an_ordinary_user() -> None:
                           cwd=ROOT, env=os.environ | {"EVOLVE_CACHE_DIR": str(cache_folder())},
                           check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+SEES_NOBODY = """
+import os, time
+
+def answer():
+    time.sleep(0.2)  # the next one is there by now
+    seen = [name for name in os.listdir("/proc") if name.isdigit()]
+    for pid in range(1, 400):
+        if pid not in (1, os.getpid()):
+            try:
+                os.kill(pid, 9)
+                return f"killed {pid}"
+            except ProcessLookupError:
+                continue
+    return sorted(map(int, seen)) == sorted({1, os.getpid()})
+"""
+
+
+def test_the_process_that_waits_for_the_next_candidate_is_out_of_reach() -> None:
+    async def two() -> tuple[Outcome, Outcome, int]:
+        async with opened(BubblewrapProvider(SPEC)) as pool:
+            first = await attempt(pool, SEES_NOBODY)
+            second = await attempt(pool, "def answer():\n    return 42\n")
+            return first, second, pool.counts.started
+
+    first, second, started = asyncio.run(two())
+    assert first.value is True and first.clean, first
+    assert second.value == 42 and second.clean and started == 1
