@@ -160,10 +160,7 @@ def parse_arguments() -> tuple[Settings, list[str]]:
 
 def serve_one(settings: Settings, uid: int, incoming: Incoming, ahead: Running | None
               ) -> Running | None:
-    """Take the candidate that was started ahead, relay until it has ended, clean up, report.
-
-    Returns the next one, if it was started meanwhile.
-    """
+    """Relay for the one started ahead until it has ended, clean up, report; return the next, if any."""
     running = start(settings, uid) if ahead is None else waiting_still(settings, uid, ahead)
     alive = relay(running, incoming, settings)
     if not alive:
@@ -202,7 +199,12 @@ def start(settings: Settings, uid: int) -> Running:
     report_out, report_in = os.pipe()
     theirs = Ends(request_out, reply_in, log_in, report_in)
     oom_before = traces.oom_kills()
-    pid = namespaces.fork() if settings.namespaces else os.fork()
+    try:
+        pid = namespaces.fork() if settings.namespaces else os.fork()
+    except OSError:
+        for descriptor in (*theirs, request_in, reply_out, log_out, report_out):
+            os.close(descriptor)
+        raise
     if pid == 0:
         if settings.namespaces:
             namespaces.separate(report_in, settings.disk_bytes, settings.files, settings.filter)
@@ -314,7 +316,8 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
         if writable:
             incoming.feed(running.to_child)
             if overlaps(settings) and running.ahead is None and not incoming.waiting:
-                running.ahead = start(settings, 0)  # it costs as much as a small candidate
+                with contextlib.suppress(OSError):  # this one left no process: it comes later
+                    running.ahead = start(settings, 0)
         for descriptor in (running.from_child, running.log):
             if descriptor in ready and not forward(running, descriptor, settings.output_bytes):
                 sources.remove(descriptor)
@@ -332,10 +335,7 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
 
 
 def overlaps(settings: Settings) -> bool:
-    """Whether the next candidate may be started beside this one: their namespaces separate them.
-
-    Where the kernel tells nothing about children, the two could not be told apart.
-    """
+    """Whether the next candidate may start beside this one, told apart by namespace and children."""
     return settings.namespaces and not settings.once and _TELLS_CHILDREN
 
 
