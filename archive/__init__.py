@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         JUDGE,
         PERSON,
         SEED,
+        SIGNS,
         Call,
         CallState,
         Evaluation,
@@ -72,16 +73,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN", "DROP", "EMBEDDING", "EPISODE", "EVALUATE", "JUDGE", "OF_PROMOTION", "PERSON",
-    "PROMOTE_AT", "QUANTILE", "SEED", "STEERED", "TOKENS", "Advance", "Archive", "ArchiveError",
-    "ArchiveReader", "Ban", "Browser", "Call", "CallState", "CaseScore", "Cause", "CodeStore",
-    "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Figures", "Frame", "Grid",
-    "GridStats", "GroupCommit", "Hint", "Interval", "Island", "Islands", "Kept", "Learned",
-    "Lineage", "Measure", "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex", "Outcome",
-    "Paired", "Proposal", "Ranking", "Snapshot", "Spend", "State", "Steering", "StorageFull",
-    "StoredVector", "Variant", "Vector", "bans", "derive_id", "drop_chance", "e_value", "embed",
-    "figures_of", "fingerprint", "hint_text", "hints", "interval", "known_at", "learned_of",
-    "lower_quantile", "measure_code", "measure_rows", "messages_taken", "pack_vector", "paired",
-    "unit",
+    "PROMOTE_AT", "QUANTILE", "SEED", "SIGNS", "STEERED", "TOKENS", "Advance", "Archive",
+    "ArchiveError", "ArchiveReader", "Ban", "Browser", "Call", "CallState", "CaseScore", "Cause",
+    "CodeStore", "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Figures",
+    "Frame", "Grid", "GridStats", "GroupCommit", "Hint", "Interval", "Island", "Islands", "Kept",
+    "Learned", "Lineage", "Measure", "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex",
+    "Outcome", "Paired", "Proposal", "Ranking", "Snapshot", "Spend", "State", "Steering",
+    "StorageFull", "StoredVector", "Variant", "Vector", "bans", "derive_id", "drop_chance",
+    "e_value", "embed", "figures_of", "fingerprint", "hint_text", "hints", "interval", "known_at",
+    "learned_of", "lower_quantile", "measure_code", "measure_rows", "messages_taken", "pack_vector",
+    "paired", "unit",
 ]
 
 _NAMES_BY_MODULE = {
@@ -101,8 +102,8 @@ _NAMES_BY_MODULE = {
         "paired",
     "ranking": "Ranking",
     "reader": "ArchiveReader",
-    "records": "EMBEDDING EPISODE EVALUATE JUDGE PERSON SEED Call CallState Evaluation Event "
-        "Kept Note Proposal Spend State Variant derive_id",
+    "records": "EMBEDDING EPISODE EVALUATE JUDGE PERSON SEED SIGNS Call CallState Evaluation "
+        "Event Kept Note Proposal Spend State Variant derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
     "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",

@@ -48,6 +48,7 @@ SEED = "seed"  # the operator of proposal 0
 PERSON = "person"  # the operator of a program that a person gave, and who answered for it
 EMBEDDING, JUDGE = -1, -2  # rounds of calls that write no code; JUDGE less the round that is judged
 EPISODE = -1000  # less the number of the step: rounds of what agents ask while they work
+SIGNS = "signs"  # the kind of event, and the metric, that names what a candidate did to cheat
 EVALUATE = "evaluate"  # the operator of a decision to learn more about its parent
 
 

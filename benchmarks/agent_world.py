@@ -29,11 +29,11 @@ import numpy as np
 
 from archive import Evaluation, Frame, Proposal, Snapshot, State, derive_id
 from evolve.agents.validity import FILE, TOY
-from evolve.deciding import plan_proposals
+from evolve.engine.decisions import plan_proposals
+from evolve.engine.proposer import DUPLICATE
 from evolve.operators import Attempt, Child, Context, Evidence, Parent, Rejected, Reply
 from evolve.operators.agentic import Agentic
 from evolve.operators.checks import check_child
-from evolve.proposer import DUPLICATE
 from evolve.search import Evaluate, Expand, Policy, Stop
 from evolve.search.hgm import ALPHA
 from evolve.tasks import Produced, Task, Used, Work

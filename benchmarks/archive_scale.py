@@ -47,7 +47,7 @@ from archive import (
 )
 from benchmarks import markdown
 from evolve.config import Settings
-from evolve.run import RunFolder, create_run
+from evolve.runs.folder import RunFolder, create_run
 from evolve.search import Expand, OperatorMix, Policy, make_frame, make_policy
 from evolve.tasks import load_task
 
@@ -58,8 +58,8 @@ RESUME = """
 import asyncio, resource, sys
 from pathlib import Path
 from archive import Archive, CodeStore
-from evolve.recorder import Recorder
-from evolve.run import open_run
+from evolve.engine.recorder import Recorder
+from evolve.runs.folder import open_run
 from evolve.search import make_frame
 
 async def main():

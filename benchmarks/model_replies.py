@@ -27,7 +27,7 @@ import requests
 from archive import ArchiveReader, Call, CallState, Proposal, State
 from benchmarks import markdown
 from evolve.config import resolve
-from evolve.llm import local_models
+from evolve.models import local_models
 
 RUNS: Mapping[str, tuple[list[str], dict[str, str]]] = {
     "diff": (["--operator", "diff"], {}),

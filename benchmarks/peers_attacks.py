@@ -23,7 +23,7 @@ from benchmarks import markdown
 from benchmarks.peers_tasks import Scored, in_its_own_process, tasks_below
 from evolve.checking.attacks import armed
 from evolve.evaluation import Verdict
-from evolve.opening import open_evaluator
+from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task, load_task
 
 ATTACKS = ("nan", "names rebound", "libraries changed", "forged results", "odd floats")

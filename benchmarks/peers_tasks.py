@@ -26,8 +26,8 @@ from typing import NamedTuple
 from benchmarks import markdown
 from evolve.errors import TaskError
 from evolve.evaluation import EVALUATOR_SHARED, Verdict
-from evolve.evaluation.peers import standins
-from evolve.opening import open_evaluator
+from evolve.peers import standins
+from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task, load_task
 from evolve.tasks.peers import read_peer
 from sandbox.rootfs import packages_folder

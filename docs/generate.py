@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from archive import schema
 from evolve.cli.main import app
 from evolve.config import Settings
-from evolve.llm.endpoints import ENDPOINTS
+from evolve.models.endpoints import ENDPOINTS
 from evolve.tasks.spec import TaskSpec
 
 PAGE = Path(__file__).with_name("reference.md")

@@ -11,9 +11,9 @@ from pathlib import Path
 from archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.agents import Workshop
 from evolve.config import Settings
-from evolve.llm import Caller, Episode
-from evolve.opening import AGENT_TOOLS
-from evolve.recorder import Recorder
+from evolve.engine.recorder import Recorder
+from evolve.models import Caller, Episode
+from evolve.runs.evaluator import AGENT_TOOLS
 from evolve.tasks import AgentSpec, Produced, Work
 from sandbox import Limits, Pool, SandboxSpec, provider_class
 from sandbox.limits import MIB

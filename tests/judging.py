@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archive import Evaluation
 from evolve.evaluation import Evaluator, Verdict
-from evolve.opening import open_evaluator
+from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task, load_task
 
 

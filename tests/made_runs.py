@@ -25,8 +25,8 @@ from archive import (
 )
 from archive.reader import pack_text
 from evolve.config import Settings
-from evolve.recorder import Recorder
-from evolve.run import RunFolder, create_run
+from evolve.engine.recorder import Recorder
+from evolve.runs.folder import RunFolder, create_run
 from evolve.tasks import load_task
 
 BEGAN, LIMIT = 1_760_000_000.0, 3.0

@@ -13,7 +13,7 @@ from evolve.tasks import load_task
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "tests" / "tasks" / "peers"
-STANDINS = ROOT / "evolve" / "evaluation" / "peers" / "standins"
+STANDINS = ROOT / "evolve" / "peers" / "standins"
 SEPARATE = ("shinka_curve", "shinka_moves", "shinka_command", "openevolve_points",
             "openevolve_placement", "openevolve_script", "codeevolve_sum", "codeevolve_script",
             "codeevolve_c")

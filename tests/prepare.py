@@ -11,7 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from evolve.opening import sandbox_spec
+from evolve.runs.evaluator import sandbox_spec
 from evolve.tasks import Task, load_task
 from sandbox.rootfs import build_rootfs, packages_folder
 

@@ -3,6 +3,6 @@ they leave behind.
 """
 
 from evolve.agents.evaluator import AgentEvaluator
-from evolve.agents.workshop import Workshop
+from evolve.agents.runner import Workshop
 
 __all__ = ["AgentEvaluator", "Workshop"]

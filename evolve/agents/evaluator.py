@@ -13,14 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archive import EVALUATE, SEED, Evaluation, Proposal
-from evolve.agents.tripwires import new_lines, trips_in
+from archive import EVALUATE, SEED, SIGNS, Evaluation, Proposal
+from evolve.agents.flags import new_lines, trips_in
+from evolve.agents.runner import Workshop
 from evolve.agents.validity import problem_of
-from evolve.agents.workshop import Workshop
 from evolve.evaluation import Evaluator, EvaluatorBroken, Verdict
 from evolve.evaluation.evaluator import EVALUATOR
-from evolve.events import SIGNS
-from evolve.llm import Episode, StepAsker
+from evolve.models import Episode, StepAsker
 from evolve.tasks import AgentSpec, CaseSpec, Produced, Task, Work, with_cases
 from sandbox import Pool
 

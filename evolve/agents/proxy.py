@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from archive import ArchiveError, Call, Proposal
 from evolve.agents.clock import Clock
-from evolve.agents.tripwires import trips_in_reply
+from evolve.agents.flags import trips_in_reply
 from evolve.errors import EvolveError
-from evolve.llm import Episode, ModelError, ModelFault, OutOfBudget, StepAsker, asked_the_same
+from evolve.models import Episode, ModelError, ModelFault, OutOfBudget, StepAsker, asked_the_same
 from evolve.tasks import AgentSpec, Used
 
 if TYPE_CHECKING:

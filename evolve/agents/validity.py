@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archive import Proposal
-from evolve.agents.workshop import Workshop
-from evolve.llm import Episode
+from evolve.agents.runner import Workshop
+from evolve.models import Episode
 from evolve.tasks import Produced, Work
 
 TRIES = 2

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from evolve.checking.attacks import armed
 from evolve.checking.record import Recording, record
 from evolve.evaluation import Evaluator, Verdict
-from evolve.opening import score_seed
-from evolve.patience import sandbox_failed
+from evolve.retry import sandbox_failed
+from evolve.runs.evaluator import score_seed
 from sandbox import ProviderFault
 
 Note = Callable[[str], None]

@@ -14,7 +14,7 @@ from evolve.checking.baseline import Baseline, Note, measure, scored
 from evolve.checking.hostile import CODE, EXECUTED, FOUND
 from evolve.errors import UsageError
 from evolve.evaluation import EVALUATOR_SHARED, Evaluator, Verdict, draw_secret
-from evolve.opening import open_evaluator
+from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task
 
 _SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0  # what an attack may take of the seed's time

@@ -13,7 +13,7 @@ import typer
 from evolve.cli.options import Json, RunName, RunsDir, runs_folder
 
 if TYPE_CHECKING:
-    from evolve.view.reading import OpenRun
+    from evolve.runs.reader import OpenRun
 
 Id = Annotated[str, typer.Argument(help="An id or a unique prefix of it, a number, or 'best'.")]
 InRun = Annotated[str, typer.Option("--run", help="A run: name, prefix, path, or 'last'.")]
@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
 
 @contextmanager
 def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
-    from evolve.run import open_run
-    from evolve.view.reading import OpenRun
+    from evolve.runs.folder import open_run
+    from evolve.runs.reader import OpenRun
 
     found = OpenRun(open_run(runs_folder(runs_dir), run))
     try:
@@ -39,7 +39,7 @@ def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
 
 def _say_which(run: str, found: OpenRun) -> None:
     """Whose variant is shown, where the command did not name the run."""
-    from evolve.view.console import err
+    from evolve.view.terminal.console import err
 
     if run == "last":
         err.print(f"run {found.folder.name}", style="dim", markup=False)
@@ -53,8 +53,8 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List runs, the last used first."""
     from archive import ArchiveError
     from evolve.errors import EvolveError
-    from evolve.run import list_runs, open_run
-    from evolve.view.summary import summary_of
+    from evolve.runs.folder import list_runs, open_run
+    from evolve.runs.summary import summary_of
 
     rows = []
     for path in list_runs(runs_folder(runs_dir)):
@@ -65,8 +65,8 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     if json:
         _print_json(rows)
     else:
-        from evolve.view.console import out
-        from evolve.view.listing import runs_table
+        from evolve.view.terminal.console import out
+        from evolve.view.terminal.listing import runs_table
 
         out.print(runs_table(rows))
 
@@ -90,8 +90,8 @@ def tree(
 ) -> None:
     """The archive as a tree; the way to the best is bold."""
     from evolve.config import parse_duration
-    from evolve.view.console import out
-    from evolve.view.tree import Selection, render_tree
+    from evolve.view.terminal.console import out
+    from evolve.view.terminal.tree import Selection, render_tree
 
     with opened(runs_dir, run) as found:
         if json:
@@ -112,9 +112,9 @@ def show(
     json: Json = False,
 ) -> None:
     """One proposal: scores per case, what was done, log, cost, why it was kept or not."""
-    from evolve.view.bandit import bandit_of, render_bandit
-    from evolve.view.console import out
-    from evolve.view.detail import render_detail
+    from evolve.view.terminal.bandit import bandit_of, render_bandit
+    from evolve.view.terminal.console import out
+    from evolve.view.terminal.detail import render_detail
 
     with opened(runs_dir, run) as found:
         if bandit:
@@ -144,9 +144,9 @@ def diff(
     json: Json = False,
 ) -> None:
     """What changed from B (default: the first parent) to A."""
-    from evolve.view.changes import changes, stat_lines
-    from evolve.view.console import out, paged
-    from evolve.view.detail import render_patch
+    from evolve.view.diff import changes, stat_lines
+    from evolve.view.terminal.console import out, paged
+    from evolve.view.terminal.detail import render_patch
 
     with opened(runs_dir, run) as found:
         new = found.proposal(a)
@@ -171,8 +171,8 @@ def best(
     json: Json = False,
 ) -> None:
     """The best variant; with -o its files, and the command that scores them again."""
-    from evolve.view.console import out
-    from evolve.view.detail import render_best
+    from evolve.view.terminal.console import out
+    from evolve.view.terminal.detail import render_best
 
     with opened(runs_dir, run) as found:
         proposal = found.proposal("best")
@@ -197,7 +197,7 @@ def checkout(
 ) -> None:
     """Write the files of any variant into a directory."""
     from evolve.errors import UsageError
-    from evolve.view.console import counted, err
+    from evolve.view.terminal.console import counted, err
 
     target = folder or output
     if target is None or (folder and output):

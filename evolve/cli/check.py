@@ -32,7 +32,7 @@ def check(
     from evolve.checking.check import check as run_check
     from evolve.config import resolve
     from evolve.tasks import load_task
-    from evolve.view.console import err
+    from evolve.view.terminal.console import err
 
     task = load_task(task_dir)
     settings = resolve({"sandbox": sandbox}, task.spec.run, task.folder / "task.toml").settings
@@ -50,7 +50,7 @@ def check(
 
 
 def _show(report: Report) -> None:
-    from evolve.view.console import DataTable, number, out
+    from evolve.view.terminal.console import DataTable, number, out
 
     out.print(f"the seed scores {number(report.seed)}, then {number(report.again)}, in "
               f"{report.seconds:.3f} s", markup=False)

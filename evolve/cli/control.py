@@ -19,10 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def status(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
     """Where a run stands: at work or not, what is in flight, best, spend, rate."""
-    from evolve.run import open_run
-    from evolve.view.console import out
-    from evolve.view.reading import OpenRun
-    from evolve.view.status import status_data, status_lines
+    from evolve.runs.folder import open_run
+    from evolve.runs.reader import OpenRun
+    from evolve.view.terminal.console import out
+    from evolve.view.terminal.status import status_data, status_lines
 
     opened = OpenRun(open_run(runs_folder(runs_dir), run))
     try:
@@ -43,8 +43,8 @@ def stop(
 ) -> None:
     """Ask a run to finish what is in flight and stop, like one Ctrl-C in its terminal."""
     from evolve.errors import UsageError
-    from evolve.run import open_run
-    from evolve.view.console import err
+    from evolve.runs.folder import open_run
+    from evolve.view.terminal.console import err
 
     folder = open_run(runs_folder(runs_dir), run)
     if folder.worker() is None:
@@ -59,8 +59,8 @@ def stop(
 def upgrade(run: RunName = "last", runs_dir: RunsDir = None) -> None:
     """Bring the archive of a run to the newest schema, as resuming it does."""
     from archive import Archive
-    from evolve.run import open_run
-    from evolve.view.console import err
+    from evolve.runs.folder import open_run
+    from evolve.view.terminal.console import err
 
     folder = open_run(runs_folder(runs_dir), run)
     with folder.lock():

@@ -32,8 +32,8 @@ def doctor(
     import asyncio
     import json as json_module
 
-    from evolve.doctor import examine
-    from evolve.view.console import err, out
+    from evolve.checking.doctor import examine
+    from evolve.view.terminal.console import err, out
 
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
@@ -54,7 +54,7 @@ def prune(
     images: Annotated[bool, typer.Option("--images", help="Also the images we built.")] = False,
 ) -> None:
     """Remove containers whose engine is gone, and nothing that we did not label."""
-    from evolve.view.console import out
+    from evolve.view.terminal.console import out
     from sandbox import docker
 
     client = docker.connect()

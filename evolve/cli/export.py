@@ -13,7 +13,7 @@ from evolve.cli.browse import opened
 from evolve.cli.options import RunName, RunsDir
 
 if TYPE_CHECKING:
-    from evolve.view.reading import OpenRun
+    from evolve.runs.reader import OpenRun
 
 
 def register(app: typer.Typer) -> None:
@@ -45,14 +45,14 @@ def export(
 
         check_form(training)
     if report is not None:
-        from evolve.view.plot import check_pictures
+        from evolve.view.terminal.plot import check_pictures
 
         check_pictures()  # before anything is written
     with opened(runs_dir, run) as found:
         _tables(found, csv, jsonl, training, output)
         if html is not None:
             from evolve.export.page import render_page
-            from evolve.view.console import err
+            from evolve.view.terminal.console import err
 
             with err.status("packing") as status:
                 text = render_page(found, status.update)
@@ -105,6 +105,6 @@ def _put(file: TextIO, text: str) -> int:
 
 
 def _say(message: str) -> None:
-    from evolve.view.console import err
+    from evolve.view.terminal.console import err
 
     err.print(message, markup=False)

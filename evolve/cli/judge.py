@@ -14,8 +14,8 @@ from evolve.cli.browse import opened
 from evolve.cli.options import Json, RunName, RunsDir, Sandbox
 
 if TYPE_CHECKING:
-    from evolve.verifying import Verified
-    from evolve.view.comparison import Row
+    from evolve.runs.compare import Row
+    from evolve.runs.verify import Verified
 
 
 def register(app: typer.Typer) -> None:
@@ -42,10 +42,10 @@ def verify(
     """
     import asyncio
 
+    from evolve.runs.verify import check_evaluator
+    from evolve.runs.verify import verify as check
     from evolve.safety import record_look
-    from evolve.verifying import check_evaluator
-    from evolve.verifying import verify as check
-    from evolve.view.console import err
+    from evolve.view.terminal.console import err
 
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
@@ -74,7 +74,7 @@ def verify(
 
 
 def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
-    from evolve.view.console import counted, number, out
+    from evolve.view.terminal.console import counted, number, out
 
     for row in rows:
         now = row.now
@@ -99,18 +99,18 @@ def compare(
 ) -> None:
     """Runs at equal effort: mean and spread over those that differ in their seed alone."""
     from evolve.errors import UsageError, did_you_mean
-    from evolve.view import comparison
+    from evolve.runs import compare
 
-    if by not in comparison.BY:
-        raise UsageError(f"--by {by}: runs are not compared by that", did_you_mean(by, comparison.BY))
+    if by not in compare.BY:
+        raise UsageError(f"--by {by}: runs are not compared by that", did_you_mean(by, compare.BY))
     courses = []
     for name in runs or _last_two(runs_dir):
         with opened(runs_dir, name) as found:
             if found.folder.replay_of is not None:
                 raise UsageError(f"{found.folder.name} is a replay, and says nothing new",
                                  f"compare the run itself: {found.folder.replay_of}")
-            courses.append(comparison.course_of(found, by))
-    rows, _ = comparison.compare(courses)
+            courses.append(compare.course_of(found, by))
+    rows, _ = compare.compare(courses)
     if json:
         typer.echo(json_module.dumps([row._asdict() for row in rows]))
     else:
@@ -120,7 +120,7 @@ def compare(
 def _last_two(runs_dir: Path | None) -> list[str]:
     from evolve.cli.options import runs_folder
     from evolve.errors import ConfigError, UsageError
-    from evolve.run import list_runs, open_run
+    from evolve.runs.folder import list_runs, open_run
 
     folder = runs_folder(runs_dir)
     found: list[str] = []
@@ -135,7 +135,7 @@ def _last_two(runs_dir: Path | None) -> list[str]:
 
 
 def _show_compared(rows: list[Row], by: str) -> None:
-    from evolve.view.console import DataTable, err, out
+    from evolve.view.terminal.console import DataTable, err, out
 
     def short(value: float | None) -> str:
         return "-" if value is None else f"{value:.6g}"

@@ -15,7 +15,7 @@ from evolve.cli.options import Json, RunName, RunsDir, runs_folder, task_folder
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from evolve.events import RunEvent
+    from evolve.runs.events import RunEvent
 
 
 def register(app: typer.Typer) -> None:
@@ -39,10 +39,10 @@ def log(
     """What happened, one line each; with -f what happens."""
     from collections import deque
 
-    from evolve.events import events_after
-    from evolve.events import follow as followed
-    from evolve.view.console import out
-    from evolve.view.log import log_line
+    from evolve.runs.events import events_after
+    from evolve.runs.events import follow as followed
+    from evolve.view.terminal.console import out
+    from evolve.view.terminal.log import log_line
 
     def line_of(event: RunEvent) -> Text | str | None:
         return json_module.dumps(event.data()) if json else log_line(event, all)
@@ -74,9 +74,9 @@ def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
     """
     from rich.live import Live
 
-    from evolve.events import follow
-    from evolve.view.console import out
-    from evolve.view.log import Watched
+    from evolve.runs.events import follow
+    from evolve.view.terminal.console import out
+    from evolve.view.terminal.log import Watched
 
     if not out.is_terminal:
         log(run, runs_dir, follow=True)
@@ -92,8 +92,8 @@ def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
 
 def stats(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
     """Operators, models, rejections by reason, spend, the scorer's use, diversity."""
-    from evolve.view.console import out
-    from evolve.view.stats import render_stats, stats_data
+    from evolve.view.terminal.console import out
+    from evolve.view.terminal.stats import render_stats, stats_data
 
     with opened(runs_dir, run) as found:
         data = stats_data(found)
@@ -114,8 +114,8 @@ def plot(
 ) -> None:
     """Scores and the best so far: in the terminal, or as a picture."""
     from evolve.errors import UsageError, did_you_mean
-    from evolve.view.console import err, out
-    from evolve.view.plot import AXES, curves, picture_plot, text_plot
+    from evolve.view.terminal.console import err, out
+    from evolve.view.terminal.plot import AXES, curves, picture_plot, text_plot
 
     if over not in AXES:
         raise UsageError(f"there is no axis {over!r}", did_you_mean(over, AXES))
@@ -139,8 +139,8 @@ def rm(
 ) -> None:
     """Delete a run with everything in it. Refuses one that is at work."""
     from evolve.errors import UsageError
-    from evolve.run import open_run
-    from evolve.view.console import err
+    from evolve.runs.folder import open_run
+    from evolve.view.terminal.console import err
 
     if run == "last":
         raise UsageError("which run? `last` may be another than you think", "name it: evolve ls")
@@ -165,7 +165,7 @@ def config_show(
     """The settings that a run begun now would have."""
     from evolve.config import Settings, resolve
     from evolve.tasks import load_task
-    from evolve.view.console import out
+    from evolve.view.terminal.console import out
 
     task = load_task(task_dir) if task_dir is not None else None
     resolved = resolve({}, task.spec.run if task else {},

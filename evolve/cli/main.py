@@ -70,13 +70,13 @@ def _explain(error: Exception) -> int:
     """Print what happened and what to do next; returns the exit code."""
     if isinstance(error, ImportError) and shutil.which("git") is None:  # the archive needs it to load
         from evolve.errors import INSTALL_GIT
-        from evolve.view.console import err
+        from evolve.view.terminal.console import err
 
         err.print(f"error: git is not installed\n  {INSTALL_GIT}", style="red", markup=False)
         return 3
     from archive import ArchiveError, NotFound
     from evolve.errors import EvolveError
-    from evolve.view.console import err
+    from evolve.view.terminal.console import err
     from sandbox import NoSuchSandbox, SandboxError, SandboxUnavailable
 
     if isinstance(error, EvolveError | ArchiveError | SandboxError):

@@ -12,7 +12,7 @@ import typer
 
 def _runs_like(ctx: typer.Context, incomplete: str) -> Iterator[str]:
     """Names for the shell to complete."""
-    from evolve.run import list_runs
+    from evolve.runs.folder import list_runs
 
     folder = runs_folder(ctx.params.get("runs_dir"))
     yield from (path.name for path in list_runs(folder) if path.name.startswith(incomplete))

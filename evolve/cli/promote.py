@@ -33,9 +33,9 @@ def promote(
     """Promote the safest choice among the best, if the evidence is enough. Exit code 1 when not."""
     import asyncio
 
-    from evolve.run import open_run
+    from evolve.runs.folder import open_run
     from evolve.safety import promote as carry_out
-    from evolve.view.console import err
+    from evolve.view.terminal.console import err
 
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
@@ -72,8 +72,8 @@ def _text(done: Promotion) -> str:
 def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
     """Every flag of a run with its lineage: signs of deceit in scores, code, and what agents did."""
     from evolve.safety import audit_run
-    from evolve.view.console import out
-    from evolve.view.safe import one_line
+    from evolve.text import one_line
+    from evolve.view.terminal.console import out
 
     with opened(runs_dir, run) as found:
         flags = audit_run(found.archive, found.code)

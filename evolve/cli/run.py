@@ -16,9 +16,9 @@ from evolve.cli.options import Json, RunName, RunsDir, Sandbox, TaskDir, runs_fo
 if TYPE_CHECKING:
     from archive import Spend
     from evolve.config import Resolved
-    from evolve.interrupt import Interrupt
-    from evolve.launch import View
-    from evolve.run import RunFolder
+    from evolve.engine.control import Interrupt
+    from evolve.runs.folder import RunFolder
+    from evolve.runs.launch import View
     from evolve.tasks import Task
 
 Workers = Annotated[int | None, typer.Option(help="Evaluations at the same time.",
@@ -105,7 +105,7 @@ def run(
 
 def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
     """Start a run and see it to its end."""
-    from evolve.launch import start_run
+    from evolve.runs.launch import start_run
 
     view, interrupt = _view(json), _interrupt()
     _carry_out(start_run(task, resolved, name, view, interrupt), view, interrupt)
@@ -114,8 +114,8 @@ def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
 def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
     import asyncio
 
-    from evolve import forecast
-    from evolve.view.console import err, out
+    from evolve.runs import forecast
+    from evolve.view.terminal.console import err, out
 
     found = asyncio.run(forecast.dry_run(task, resolved, lambda line: err.print(line, markup=False)))
     if json:
@@ -153,8 +153,8 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed, from its archive alone."""
     from evolve.config import build_settings
-    from evolve.launch import resume_run
-    from evolve.run import open_run
+    from evolve.runs.folder import open_run
+    from evolve.runs.launch import resume_run
 
     folder = open_run(runs_folder(runs_dir), run)
     variants, spend = _used(folder, max_variants, budget, max_tokens, max_calls)
@@ -181,9 +181,9 @@ def replay(
     json: Json = False,
 ) -> None:
     """Repeat a run from its recorded replies, at no cost. Exit code 1 when anything differs."""
-    from evolve.launch import replay_run
-    from evolve.run import open_run
-    from evolve.view.console import counted
+    from evolve.runs.folder import open_run
+    from evolve.runs.launch import replay_run
+    from evolve.view.terminal.console import counted
 
     folder = open_run(runs_folder(runs_dir), run)
     changes = {"sandbox": sandbox, "workers": workers}
@@ -247,20 +247,20 @@ def _shared_settings(*, sandbox: str | None, workers: int | None, max_variants: 
 
 def _view(json: bool) -> View:
     if json:
-        from evolve.view.lines import JsonView
+        from evolve.view.terminal.lines import JsonView
 
         return JsonView()
     if sys.stderr.isatty():
-        from evolve.view.live import LiveView
+        from evolve.view.terminal.live import LiveView
 
         return LiveView()
-    from evolve.view.lines import LinesView
+    from evolve.view.terminal.lines import LinesView
 
     return LinesView()
 
 
 def _interrupt() -> Interrupt:
-    from evolve.interrupt import Interrupt
+    from evolve.engine.control import Interrupt
 
     return Interrupt()
 
@@ -272,7 +272,7 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
     """Run it: Ctrl-C once drains what is in flight, twice stops at once."""
     import asyncio
 
-    from evolve.llm import Interrupted
+    from evolve.models import Interrupted
 
     async def attended() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -26,8 +26,8 @@ def serve(
         "--name", help="Another host name by which it is asked; repeatable.")] = None,
 ) -> None:
     """Show runs in a browser: live curves, tree, map, variants, comparisons. It only reads."""
-    from evolve.run import open_run
-    from evolve.view.console import err, out
+    from evolve.runs.folder import open_run
+    from evolve.view.terminal.console import err, out
     from evolve.view.web.server import serve_folder
 
     folder, only = runs_folder(runs_dir), None

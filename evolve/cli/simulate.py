@@ -30,7 +30,7 @@ def simulate(
     """Compare policies over many seeds in a simulated world: no task, no model, no sandbox."""
     from evolve.search.simulated import World
     from evolve.search.simulated import simulate as run
-    from evolve.view.simulation import figures_of, simulation_table
+    from evolve.view.terminal.simulation import figures_of, simulation_table
 
     world = World(cases=cases, evaluations=evaluations, noise=noise)
     found = {name: figures_of(run(name, world, seeds))
@@ -38,6 +38,6 @@ def simulate(
     if json:
         typer.echo(json_module.dumps({name: row._asdict() for name, row in found.items()}))
         return
-    from evolve.view.console import out
+    from evolve.view.terminal.console import out
 
     out.print(simulation_table(found, seeds, evaluations))

@@ -12,7 +12,7 @@ from evolve.cli.browse import Id, InRun, opened
 from evolve.cli.options import Json, MaybeRun, RunName, RunsDir, Sandbox, ThatRun, one_run, runs_folder
 
 if TYPE_CHECKING:
-    from evolve.run import RunFolder
+    from evolve.runs.folder import RunFolder
 
 
 def register(app: typer.Typer) -> None:
@@ -29,8 +29,8 @@ def tell(
     runs_dir: RunsDir = None,
 ) -> None:
     """Give a live run a hint: it stands in every prompt of a decision that comes after it."""
+    from evolve.engine.control import Inbox
     from evolve.errors import UsageError
-    from evolve.inbox import Inbox
 
     if not run and not that_run and (runs_folder(runs_dir) / hint / "run.toml").is_file():
         raise UsageError(f"{hint} is a run: what is it to be told?", f'evolve tell {hint} "HINT"')
@@ -51,8 +51,8 @@ def ban(
 ) -> None:
     """Take a variant out of the search: it is never the best, nor a parent, from now on."""
     from archive import State
+    from evolve.engine.control import Inbox
     from evolve.errors import UsageError
-    from evolve.inbox import Inbox
 
     with opened(runs_dir, run) as found:
         proposal = found.proposal(id)
@@ -74,8 +74,8 @@ def add(
     note: Annotated[str, typer.Option(help="What it does differently.")] = "written by a person",
 ) -> None:
     """Give a run a program of one's own: it is checked and scored like any other."""
+    from evolve.engine.control import Inbox
     from evolve.errors import UsageError
-    from evolve.inbox import Inbox
     from evolve.operators.person import person_reply
     from evolve.tasks import read_tree
 
@@ -115,8 +115,8 @@ def fork(
 
     from evolve.cli.run import begin
     from evolve.config import Resolved
+    from evolve.runs.fork import copy_task
     from evolve.tasks import load_task
-    from evolve.view.forking import copy_task
 
     changes = {"policy": policy, "sandbox": sandbox, "max_variants": max_variants, "seed": seed}
     with tempfile.TemporaryDirectory(prefix="evolve-fork-") as folder:
@@ -141,7 +141,7 @@ def apply(
     json: Json = False,
 ) -> None:
     """Put a variant on a new branch of your own repository; your files stay as they are."""
-    from evolve.view.applying import apply_variant
+    from evolve.export.branch import apply_variant
 
     with opened(runs_dir, run) as found:
         done = apply_variant(found, found.proposal(id), repository, to, branch)
@@ -160,6 +160,6 @@ def _say_when(folder: RunFolder, what: str) -> None:
 
 
 def _note(message: str) -> None:
-    from evolve.view.console import err
+    from evolve.view.terminal.console import err
 
     err.print(message, markup=False)

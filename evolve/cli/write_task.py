@@ -31,7 +31,7 @@ def init(name: Annotated[str, typer.Argument(help="Folder to write; its name is 
     """Write a task that already runs: fit a curve, to be replaced by your own."""
     from evolve.errors import UsageError
     from evolve.tasks.template import write_template
-    from evolve.view.console import out
+    from evolve.view.terminal.console import out
 
     if not name.strip():
         raise UsageError("a task needs a name", "evolve init my_task")
@@ -53,7 +53,7 @@ def import_(
 ) -> None:
     """Write another engine's task as one of ours; its evaluator is kept as it is."""
     from evolve.tasks.importing import import_task
-    from evolve.view.console import err, out
+    from evolve.view.terminal.console import err, out
 
     imported = import_task(source, output or Path(f"{source.resolve().name}-task"))
     for line in imported.warnings:
@@ -89,7 +89,7 @@ def evaluate(
     verdict, printed = asyncio.run(_score(
         task, files, lambda whole: _cases(whole, split, case or ()), settings))
     if json:
-        from evolve.view.console import out
+        from evolve.view.terminal.console import out
 
         out.print(json_module.dumps(_as_data(task, verdict, printed)), markup=False)
     else:
@@ -130,9 +130,9 @@ async def _score(task: Task, files: dict[str, bytes],
                  ) -> tuple[Verdict, str]:
     import tempfile
 
-    from evolve.alone import alone
-    from evolve.opening import open_evaluator
-    from evolve.view.console import err
+    from evolve.runs.evaluator import open_evaluator
+    from evolve.runs.one_off import alone
+    from evolve.view.terminal.console import err
 
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
@@ -159,10 +159,10 @@ def _is_search(verdict: Verdict) -> bool:
 
 
 def _show(task: Task, verdict: Verdict, printed: str) -> None:
-    from evolve.opening import missing_package
-    from evolve.search.framing import unmeasured
-    from evolve.view.console import err, number, out
-    from evolve.view.lines import gap_to_best_known
+    from evolve.runs.evaluator import missing_package
+    from evolve.search.setup import unmeasured
+    from evolve.view.terminal.console import err, number, out
+    from evolve.view.terminal.lines import gap_to_best_known
 
     for row in verdict.rows:
         what = number(row.score) if row.reason is None else f"{row.reason}: {row.message}"

@@ -15,17 +15,17 @@ from typing import Any
 
 from archive import Evaluation, Proposal
 from evolve.errors import TaskError
-from evolve.evaluation.confined import TRIES
+from evolve.evaluation.confinement import TRIES
 from evolve.evaluation.memory import memory_limit
 from evolve.evaluation.scorer_process import Said, ScorerDied, ScorerFull, ScorerProcess, WallsFell
-from evolve.evaluation.shared import EVALUATOR_SHARED, peer_config, score_together
+from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.tasks import CaseSpec, Task
 from sandbox import CandidateFault, Pool, Reason, Session
 from sandbox.inside import wire
 
 INSEPARABLE = "inseparable"  # the reason when a peer's evaluator can't be outside the sandbox
 REMOTE = "evolve_remote"  # the module in the sandbox that imports a peer's program when asked
-_PEER_SCORER = Path(__file__).with_name("peers") / "scorer.py"
+_PEER_SCORER = Path(__file__).parents[1] / "peers" / "scorer.py"
 PREPARE_S = 600.0  # for evaluate.py's cases() or workspace()
 EVALUATOR = "evaluator"  # the reason when evaluate.py itself raised or gave no finite score
 

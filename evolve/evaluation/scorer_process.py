@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evolve.evaluation.confined import confined, fell
+from evolve.evaluation.confinement import confined, fell
 from evolve.evaluation.memory import wait_until_above
 from evolve.tasks import CaseSpec
 from sandbox import CandidateFault, Session

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from archive import CodeStore, Proposal
 from evolve.errors import PrerequisiteError, UsageError
-from evolve.view.reading import OpenRun
-from evolve.view.safe import one_line
+from evolve.runs.reader import OpenRun
+from evolve.text import one_line
 
 BRANCH = "best"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from archive import Node, Proposal
 from evolve.errors import UsageError
-from evolve.view.lines import gap_to_best_known
-from evolve.view.plot import check_pictures, curves, picture_plot
-from evolve.view.reading import OpenRun
-from evolve.view.safe import one_line, visible
-from evolve.view.stats import stats_data
-from evolve.view.status import status_data
+from evolve.runs.reader import OpenRun
+from evolve.text import one_line, visible
+from evolve.view.terminal.lines import gap_to_best_known
+from evolve.view.terminal.plot import check_pictures, curves, picture_plot
+from evolve.view.terminal.stats import stats_data
+from evolve.view.terminal.status import status_data
 from evolve.view.web.pages import case_rows, lineage_of
 from evolve.view.web.relatives import Asked
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from archive import Browser
-from evolve.view.reading import OpenRun
+from evolve.runs.reader import OpenRun
 
 COLUMNS = ("number", "id", "parent", "state", "operator", "model", "island", "score", "improvement",
            "novelty", "kept", "quarantined", "reason", "cost_usd", "created_at", "finished_at", "note")

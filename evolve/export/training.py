@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TextIO
 
 from archive import PERSON, Browser, CallState, Node
 from evolve.errors import UsageError
-from evolve.view.reading import OpenRun
+from evolve.runs.reader import OpenRun
 
 FORMS = ("sft", "dpo")
 _ROUNDS = (0, 1)  # of calls that write a child: the first answer and its repair

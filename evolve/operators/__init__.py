@@ -1,5 +1,6 @@
 """Operators: (parents, evidence) -> a child tree. Found by name; one file each."""
 
+from evolve.operators.base import OPERATORS, Child, Operator, Rejected, make_operator
 from evolve.operators.context import (
     Ask,
     Attempt,
@@ -11,7 +12,6 @@ from evolve.operators.context import (
     Reply,
     Tried,
 )
-from evolve.operators.operator import OPERATORS, Child, Operator, Rejected, make_operator
 
 __all__ = ["OPERATORS", "Ask", "Attempt", "Child", "Context", "Evidence", "Lesson", "LetWork",
            "Operator", "Parent", "Rejected", "Reply", "Tried", "make_operator"]

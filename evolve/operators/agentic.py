@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Ask, Context
 from evolve.operators.edits import first_words
-from evolve.operators.operator import Child, Operator, Rejected
 from evolve.operators.prompting import agent_messages
 from evolve.operators.showing import choose_evidence
 from evolve.operators.templates import Prompts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evolve.operators.base import Child, Rejected
 from evolve.operators.context import Parent
-from evolve.operators.operator import Child, Rejected
-from evolve.operators.source import syntax_error
+from evolve.operators.python_source import syntax_error
 from evolve.tasks import Task, editable_region
 from evolve.tasks.region import MarkerError
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from evolve.operators.source import Edit, Source, indent_of
+from evolve.operators.python_source import Edit, Source, indent_of
 
 Mutation = Callable[[Source, np.random.Generator], Edit | None]
 STEP_SIZES = (0.03, 0.1, 0.3, 1.0)  # standard deviations of a number's logarithm

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from archive import PERSON
+from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
-from evolve.operators.operator import Child, Operator, Rejected
 
 
 def person_reply(files: dict[str, str], note: str) -> str:

@@ -6,10 +6,10 @@ import ast
 
 import numpy as np
 
+from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 from evolve.operators.mutations import is_number, pick, write_number
-from evolve.operators.operator import Child, Operator, Rejected
-from evolve.operators.source import Edit, Source, indent_of, reindent, syntax_error
+from evolve.operators.python_source import Edit, Source, indent_of, reindent, syntax_error
 from evolve.operators.syntactic import pick_file
 
 TRIES = 20

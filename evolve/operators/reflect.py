@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
 from evolve.operators.edits import first_words
-from evolve.operators.operator import Child, Operator, Rejected
 from evolve.operators.prompting import Messages, agent_messages
 from evolve.operators.showing import choose_evidence
 

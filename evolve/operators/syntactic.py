@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 from evolve.operators.mutations import MUTATIONS, pick, step_number
-from evolve.operators.operator import Child, Operator, Rejected
-from evolve.operators.source import Source, syntax_error
+from evolve.operators.python_source import Source, syntax_error
 from evolve.tasks import editable_region
 
 TRIES = 30

@@ -1,6 +1,6 @@
 """What agents must not do: tripwires, a fixed safety set, canaries; promotion, and a run's audit."""
 
-from evolve.agents.tripwires import Trip, trips_in
+from evolve.agents.flags import Trip, trips_in
 from evolve.safety.audit import Audited, audit_run
 from evolve.safety.looks import record_look
 from evolve.safety.promotion import Promotion, promote

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from archive import EPISODE, ArchiveReader, Call, CodeStore, Lineage, Proposal
-from evolve.agents.tripwires import new_lines, trips_in, trips_in_reply
-from evolve.llm import place_of
+from evolve.agents.flags import new_lines, trips_in, trips_in_reply
+from evolve.models import place_of
 
 
 class Audited(NamedTuple):

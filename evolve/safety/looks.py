@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from archive import Archive, ArchiveReader, Event
 from evolve.errors import UsageError
-from evolve.run import RunFolder
+from evolve.runs.folder import RunFolder
 
 LOOKED, PROMOTED = "looked at heldout", "promotion"  # kinds of events
 

@@ -33,14 +33,14 @@ from archive import (
     paired,
 )
 from evolve.agents import AgentEvaluator
+from evolve.engine.recorder import Recorder
 from evolve.errors import RunError, UsageError
 from evolve.evaluation import Evaluator
-from evolve.launch import check_models, require_model
-from evolve.llm import Caller, OutOfBudget, local_models
-from evolve.opening import open_evaluator
-from evolve.patience import sandbox_failed
-from evolve.recorder import Recorder
-from evolve.run import RunFolder
+from evolve.models import Caller, OutOfBudget, local_models
+from evolve.retry import sandbox_failed
+from evolve.runs.evaluator import open_evaluator
+from evolve.runs.folder import RunFolder
+from evolve.runs.launch import check_models, require_model
 from evolve.safety.looks import LOOKED, PROMOTED, Looks
 from evolve.safety.safety_set import SAFETY_SET
 from evolve.safety.trial import CANARY, SAFETY, canary_name, canary_pairs, canary_row, safety_row

@@ -1,8 +1,6 @@
 """Policies: given what the archive knows and a generator, decide what to do with a free slot."""
 
 from evolve.search.bandit import Arm, arms_of
-from evolve.search.evidence import evidence_of
-from evolve.search.framing import make_frame, make_search
 from evolve.search.mates import make_mates
 from evolve.search.mix import OperatorMix
 from evolve.search.policy import (
@@ -18,7 +16,9 @@ from evolve.search.policy import (
     make_policy,
     recorded_decision,
 )
+from evolve.search.prompt_context import evidence_of
 from evolve.search.racing import Racing
+from evolve.search.setup import make_frame, make_search
 
 __all__ = [
     "KEEP", "POLICIES", "Arm", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix",

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archive import Advance, Island, Snapshot
-from evolve.search.drawing import elite_rows, pick
 from evolve.search.policy import Expand, Policy
+from evolve.search.sampling import elite_rows, pick
 
 DECAY = 0.9
 LEAST, MOST = 0.15, 0.5  # the share of exploration

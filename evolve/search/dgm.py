@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archive import Snapshot
-from evolve.search.drawing import pick
 from evolve.search.policy import Evaluate, Expand, Policy
-from evolve.search.scale import unit_values
+from evolve.search.sampling import pick, unit_values
 
 STEEPNESS, MIDPOINT = 10.0, 0.5
 STAGES = (10, 60, 200)  # cases

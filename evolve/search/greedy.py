@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from archive import Snapshot
-from evolve.search.drawing import any_island, elite_rows
 from evolve.search.policy import Expand, Policy
+from evolve.search.sampling import any_island, elite_rows
 
 MATES = 4
 

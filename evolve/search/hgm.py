@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from archive import Snapshot
 from evolve.search.policy import Evaluate, Expand, Policy
-from evolve.search.scale import value_range
+from evolve.search.sampling import value_range
 
 ALPHA = 0.7  # the paper has .6; see the simulation in benchmarks/RESULTS.md
 FIRST_CASES = 1

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archive import Snapshot
-from evolve.search.drawing import any_island, pick
 from evolve.search.policy import Expand, Policy
+from evolve.search.sampling import any_island, pick
 
 EXPLORE, EXPLOIT = 0.2, 0.7
 ARCHIVE_SIZE = 100

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from archive import Snapshot
 from evolve.errors import ConfigError, did_you_mean
-from evolve.search.drawing import elite_rows
 from evolve.search.policy import KEEP, MateChoice
+from evolve.search.sampling import elite_rows
 
 ELITE = 16
 PREFERENCE = "mate"  # where the vector is among what is inherited

@@ -9,7 +9,7 @@ import numpy as np
 
 from archive import Snapshot
 from evolve.search.bandit import Arm, arms_of
-from evolve.search.drawing import choose
+from evolve.search.sampling import choose
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archive import Snapshot
-from evolve.search.drawing import any_island, elite_rows, pick
 from evolve.search.policy import Expand, Policy
+from evolve.search.sampling import any_island, elite_rows, pick
 
 SELECTION_PRESSURE = 10.0
 ARCHIVE_SIZE = 16  # parents come from so many of the best

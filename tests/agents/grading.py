@@ -10,7 +10,7 @@ from typing import Any
 from archive import Evaluation
 from evolve.agents import AgentEvaluator
 from evolve.evaluation import Evaluator
-from evolve.opening import open_evaluator
+from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import CaseSpec, load_task
 
 

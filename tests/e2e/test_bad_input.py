@@ -109,7 +109,7 @@ def test_wrong_names_and_values(task: Path) -> None:
     assert_refused(run(task, "--operator", "mine.ops:Halve"), 2, "no module 'mine'", "PYTHONPATH")
     assert_refused(run(task, "--policy", "mine.ways:Best"), 2, "no module 'mine'", "PYTHONPATH")
     assert_refused(run(task, "--sandbox", "mine.box:Box"), 2, "No module named 'mine'", "PYTHONPATH")
-    assert_refused(run(task, "--operator", "evolve.stopping:Nothing"), 2, "Nothing")
+    assert_refused(run(task, "--operator", "evolve.engine.limits:Nothing"), 2, "Nothing")
     assert_refused(run(task, "--operator", "evolve.errors:RunError"), 2, "is no operator")
     assert_refused(evolve("resume", cwd=task.parent), 2, "no run")
     bad = evolve("run", task, cwd=task.parent, env={"EVOLVE_WORKERS": "many"})

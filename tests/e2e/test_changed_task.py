@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evolve.config import Settings
-from evolve.run import create_run, open_run
+from evolve.runs.folder import create_run, open_run
 from evolve.tasks import load_task, with_cases
 from tests.cli import Result, evolve
 from tests.conftest import ROOT

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from archive import EVALUATE, ArchiveReader, Snapshot, State
-from evolve.run import open_run
+from evolve.runs.folder import open_run
 from evolve.search import POLICIES, make_frame
 from tests.cli import EVOLVE, evolve
 from tests.crash.test_kill import assert_one_tree, assert_stores_clean, kill_at_random

@@ -19,15 +19,15 @@ from starlette.responses import JSONResponse, Response
 
 from archive import Archive, Call, CallState, CodeStore, Proposal, Spend, State, derive_id
 from evolve.config import Settings
+from evolve.engine.recorder import Recorder
 from evolve.errors import ConfigError
-from evolve.llm import SHARED, Caller, Completion, ModelError, OutOfBudget, Shared
-from evolve.llm.caller import ATTEMPTS, SLACK_S, Overrun, _limit_of
-from evolve.llm.client import GRACE_S, Sample
-from evolve.llm.extra import load_litellm
-from evolve.llm.names import parse_model
-from evolve.llm.prices import Price, price_of
-from evolve.llm.samples import shares
-from evolve.recorder import Recorder
+from evolve.models import SHARED, Caller, Completion, ModelError, OutOfBudget, Shared
+from evolve.models.budgeted import ATTEMPTS, SLACK_S, Overrun, _limit_of
+from evolve.models.client import GRACE_S, Sample
+from evolve.models.extra import load_litellm
+from evolve.models.names import parse_model
+from evolve.models.prices import Price, price_of
+from evolve.models.samples import shares
 from evolve.scripted import FAILURES, Failure, Script
 from tests.server import serving
 

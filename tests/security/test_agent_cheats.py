@@ -30,8 +30,8 @@ import pytest
 
 from archive import Evaluation
 from evolve.agents import AgentEvaluator
-from evolve.agents.tripwires import trips_in
-from evolve.opening import open_evaluator
+from evolve.agents.flags import trips_in
+from evolve.runs.evaluator import open_evaluator
 from evolve.safety import audit_run
 from evolve.tasks import load_task
 from tests.agent_model import AgentModel, serving_agents

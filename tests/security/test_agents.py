@@ -13,8 +13,8 @@ import pytest
 
 from evolve.agents import AgentEvaluator
 from evolve.errors import TaskError
-from evolve.llm import Episode, OutOfBudget
-from evolve.opening import open_evaluator
+from evolve.models import Episode, OutOfBudget
+from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Produced, Work, load_task
 from tests.agent_model import AgentModel, serving_agents
 from tests.episodes import WORK, desk, one_episode, with_limits, workshop

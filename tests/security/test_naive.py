@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from evolve.evaluation import Verdict
-from evolve.opening import open_evaluator
+from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import load_task
 from sandbox import SandboxSpec
 from sandbox.bubblewrap import BubblewrapProvider

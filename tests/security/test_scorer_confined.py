@@ -16,7 +16,7 @@ import pytest
 
 from archive import Evaluation
 from evolve.errors import EvolveError
-from evolve.evaluation import confined, scorer_process
+from evolve.evaluation import confinement, scorer_process
 from tests.conftest import ROOT
 from tests.judging import Judge
 
@@ -75,7 +75,7 @@ def scored(task: Path, log: Path) -> Evaluation:
 
 def test_what_a_candidate_says_reaches_nothing_from_the_scorers_process(
         host: tuple[Path, str], tmp_path: Path) -> None:
-    assert confined.works()
+    assert confinement.works()
     row = scored(host[0], tmp_path / "log")
     assert row.score == 1.0, row
     # What it writes is a copy of its own, and goes with the process.
@@ -85,7 +85,7 @@ def test_what_a_candidate_says_reaches_nothing_from_the_scorers_process(
 
 def test_without_its_walls_all_of_it_would_be_reached(
         host: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confined, "works", lambda: False)
+    monkeypatch.setattr(confinement, "works", lambda: False)
     reached = set(scored(host[0], tmp_path / "log").metrics["reached"])
     assert reached - {"daemon"} == {"key", "task", "host", "network", "engine"}
     assert (host[0] / "planted.py").exists() and (tmp_path / "written").exists()
@@ -93,16 +93,16 @@ def test_without_its_walls_all_of_it_would_be_reached(
 
 def test_a_large_folder_can_only_be_read(host: tuple[Path, str], tmp_path: Path,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confined, "_COPIED_BYTES", 10)
+    monkeypatch.setattr(confinement, "_COPIED_BYTES", 10)
     row = scored(host[0], tmp_path / "log")
     assert row.score == 1.0 and "task" not in row.metrics["reached"]
 
 
-@pytest.mark.parametrize(("times", "scores"), [(2, True), (confined.TRIES, False)])
+@pytest.mark.parametrize(("times", "scores"), [(2, True), (confinement.TRIES, False)])
 def test_walls_that_fall_are_tried_again(host: tuple[Path, str], tmp_path: Path, times: int,
                                          scores: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a mount that bubblewrap is about to show goes away: it really fails here."""
-    left, real = [times], confined.confined
+    left, real = [times], confinement.confined
 
     def fragile(command: list[str], *others: object) -> list[str]:
         whole = real(command, *others)  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_an_interpreter_that_is_reached_over_hidden_links_starts(tmp_path: Path)
     subprocess.run([first, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     assert (python.parent / "python3").readlink() == first
-    code = "import sys; from evolve.evaluation import confined; sys.exit(not confined.works())"
+    code = "import sys; from evolve.evaluation import confinement; sys.exit(not confinement.works())"
     done = subprocess.run([python, "-c", code], check=False, cwd=tmp_path, env={
         "PATH": os.environ["PATH"], "PYTHONPATH": ":".join([str(ROOT), sysconfig.get_path("purelib")])})
     assert done.returncode == 0

@@ -18,7 +18,7 @@ from archive import Evaluation, Proposal, State
 from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
 from evolve.errors import TaskError
-from evolve.llm import Episode
+from evolve.models import Episode
 from evolve.operators import Attempt, Context, Evidence, Lesson, Parent, Rejected, Reply, make_operator
 from evolve.operators.checks import check_child
 from evolve.operators.showing import choose_evidence

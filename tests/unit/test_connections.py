@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from evolve.llm import ModelError
-from evolve.llm.compatible import KEPT_S, CompatibleServer
-from evolve.llm.endpoints import ENDPOINTS
-from evolve.llm.names import parse_model
+from evolve.models import ModelError
+from evolve.models.compatible import KEPT_S, CompatibleServer
+from evolve.models.endpoints import ENDPOINTS
+from evolve.models.names import parse_model
 
 OWN = ENDPOINTS["hosted_vllm"]
 BODY = b'{"choices": []}'

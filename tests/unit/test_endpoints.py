@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from evolve.errors import ConfigError
-from evolve.llm import Ask, Client, ModelError, ModelFault, check_key, parse_model
-from evolve.llm.client import Sample
-from evolve.llm.compatible import explain, on_this_machine
-from evolve.llm.endpoints import ENDPOINTS, endpoint_of
-from evolve.llm.extra import load_litellm
+from evolve.models import Ask, Client, ModelError, ModelFault, check_key, parse_model
+from evolve.models.client import Sample
+from evolve.models.compatible import explain, on_this_machine
+from evolve.models.endpoints import ENDPOINTS, endpoint_of
+from evolve.models.extra import load_litellm
 
 MESSAGES = [{"role": "user", "content": "Hello."}]
 ASK = Ask(64, 7, 0.5, samples=2)

@@ -10,9 +10,9 @@ import pytest
 
 from archive import ArchiveError, figures_of
 from evolve.errors import TaskError
-from evolve.run import RunFolder, open_run
-from evolve.view.reading import OpenRun
-from evolve.view.summary import summary_of
+from evolve.runs.folder import RunFolder, open_run
+from evolve.runs.reader import OpenRun
+from evolve.runs.summary import summary_of
 from tests.conftest import ROOT
 from tests.made_runs import Made, make_run
 

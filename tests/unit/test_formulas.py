@@ -15,9 +15,8 @@ from archive.ranking import Ranking
 from archive.trials import Trials
 from evolve.search import Evaluate, Expand, hgm, make_policy, weighted
 from evolve.search.bandit import arms_of
-from evolve.search.drawing import any_island, pick
 from evolve.search.racing import repeat_due
-from evolve.search.scale import unit_values, value_range
+from evolve.search.sampling import any_island, pick, unit_values, value_range
 from tests.unit.test_policies import ONE, grown, noisy, proposal
 
 SURE = 40  # cases: draws of so many are nearly their mean

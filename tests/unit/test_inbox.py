@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evolve.inbox import Inbox
+from evolve.engine.control import Inbox
 
 
 def test_what_is_no_message_is_put_aside_or_left_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evolve.llm import keeper
+from evolve.models import keeper
 
 SLOW_TO_END = """
 import pathlib, signal, sys, time

@@ -12,7 +12,7 @@ from archive import Proposal, State
 from evolve.operators import Child, Context, Parent, Rejected, make_operator
 from evolve.operators.checks import check_child
 from evolve.operators.mutations import MUTATIONS
-from evolve.operators.source import Source, syntax_error
+from evolve.operators.python_source import Source, syntax_error
 from evolve.operators.syntactic import mutate_numbers, mutate_python
 from evolve.tasks import Task, editable_region, load_task
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from archive import EVALUATE, Archive, CodeStore, Evaluation, Frame, Proposal, State, derive_id
+from evolve.engine.recorder import Recorder
 from evolve.operators import Parent
-from evolve.recorder import Recorder
 
 FILES = {"a.py": b"x = 1\n"}
 SEED = derive_id(0, 0)

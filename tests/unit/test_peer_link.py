@@ -16,12 +16,12 @@ import numpy
 import pytest
 
 from evolve.evaluation import scorer
-from evolve.evaluation.peers.answers import Answers as Saying
-from evolve.evaluation.peers.answers import may_name
-from evolve.evaluation.peers.formats import evaluate, shown
-from evolve.evaluation.peers.imports import Watch
-from evolve.evaluation.peers.link import CandidateGone, Inseparable, Link, Notes
-from evolve.evaluation.peers.remote import RemoteFunction
+from evolve.peers.answers import Answers as Saying
+from evolve.peers.answers import may_name
+from evolve.peers.formats import evaluate, shown
+from evolve.peers.guards import Watch
+from evolve.peers.link import CandidateGone, Inseparable, Link, Notes
+from evolve.peers.proxies import RemoteFunction
 
 
 @dataclass

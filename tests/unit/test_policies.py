@@ -38,9 +38,8 @@ from evolve.search import (
     power_law,
     recorded_decision,
 )
-from evolve.search.drawing import elite_rows
 from evolve.search.racing import repeat_due
-from evolve.search.scale import unit_values
+from evolve.search.sampling import elite_rows, unit_values
 
 MIX = OperatorMix({"one": 0.5, "two": 0.5}, {"one": 1, "two": 2})
 ONE = OperatorMix({"one": 1.0}, {"one": 1})

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evolve.llm.rate import LONGEST_WAIT_S, WINDOW_S, Rate
+from evolve.models.rate_limit import LONGEST_WAIT_S, WINDOW_S, Rate
 
 
 class Clock:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from archive import Proposal, Snapshot, State, derive_id
-from evolve.deciding import plan_proposals
+from evolve.engine.decisions import plan_proposals
 from evolve.errors import ConfigError
 from evolve.search import Expand, OperatorMix, make_policy
-from evolve.search.drawing import choose
+from evolve.search.sampling import choose
 from evolve.search.weighted import parent_probabilities
 
 MIX = OperatorMix({"one": 0.5, "two": 0.5}, {"one": 1, "two": 2})

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from evolve.view.console import DataTable
-from evolve.view.listing import runs_table
+from evolve.view.terminal.console import DataTable
+from evolve.view.terminal.listing import runs_table
 
 NAME, TASK, BEST = "feathered-hummingbird", "circle_packing_in_a_square", 2.6358299999999997
 ROW = {"run": NAME, "task": TASK, "scored": 1200, "failed": 340, "rejected": 56, "best": BEST,

@@ -14,15 +14,15 @@ import pytest
 from rich.console import Console, RenderableType
 
 from archive import derive_id
-from evolve.events import events_after
-from evolve.view.changes import changes, stat_lines
-from evolve.view.detail import render_detail, render_patch
-from evolve.view.listing import runs_table
-from evolve.view.log import log_line
-from evolve.view.plot import curves, text_plot
-from evolve.view.reading import OpenRun
-from evolve.view.stats import render_stats, stats_data
-from evolve.view.tree import Selection, render_tree
+from evolve.runs.events import events_after
+from evolve.runs.reader import OpenRun
+from evolve.view.diff import changes, stat_lines
+from evolve.view.terminal.detail import render_detail, render_patch
+from evolve.view.terminal.listing import runs_table
+from evolve.view.terminal.log import log_line
+from evolve.view.terminal.plot import curves, text_plot
+from evolve.view.terminal.stats import render_stats, stats_data
+from evolve.view.terminal.tree import Selection, render_tree
 from tests.made_runs import Made, make_run
 
 STORED = Path(__file__).parent / "terminal"
@@ -97,7 +97,7 @@ def test_a_view_is_as_it_was(run: OpenRun, name: str, width: int, colour: bool) 
 
 
 def test_every_filter_keeps_the_way_to_what_it_finds(run: OpenRun) -> None:
-    from evolve.view.choosing import choose
+    from evolve.runs.select import choose
 
     chosen = choose(run, Selection(operators=("rewrite",), statuses=("scored",), top=7))
     shown = {v.proposal.id: v.proposal for v in chosen.variants}

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import socket
 
-from evolve.turns import Turns
+from evolve.engine.concurrency import Turns
 
 
 def test_sockets_are_read_between_two_turns() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from evolve.operators.base import Rejected
 from evolve.operators.edits.change import Change, apply_change, target
 from evolve.operators.edits.fences import fenced_blocks, lines_of, outside_fences, without_thinking
 from evolve.operators.edits.search_replace import (
@@ -16,7 +17,6 @@ from evolve.operators.edits.search_replace import (
 )
 from evolve.operators.edits.unified import has_hunks, removed_files, unified_changes
 from evolve.operators.edits.whole import new_files, whole_files
-from evolve.operators.operator import Rejected
 from evolve.tasks import Editable
 from evolve.tasks.region import START, MarkerError
 

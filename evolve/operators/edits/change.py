@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evolve.operators.operator import Rejected
+from evolve.operators.base import Rejected
 from evolve.tasks import Region, editable_region, split_lines
 
 CLOSE_LINES = 3

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
-from evolve.operators.operator import Rejected
+from evolve.operators.base import Rejected
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import re
 
+from evolve.operators.base import Rejected
 from evolve.operators.edits.change import Change, Reading
 from evolve.operators.edits.fences import lines_of
-from evolve.operators.operator import Rejected
 
 SEARCH, DIVIDER, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
 _SEARCH = re.compile(r"^\s*(?:<{3,9}|-{5,9}) ?(?:SEARCH|ORIGINAL|BEFORE)\b:?[ \t>]*(.*)$")

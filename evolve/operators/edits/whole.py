@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from evolve.operators.base import Rejected
 from evolve.operators.edits.definitions import defined_names, merge_definitions, new_imports
 from evolve.operators.edits.fences import Block, fenced_blocks, lines_of
-from evolve.operators.operator import Rejected
 from evolve.tasks import Editable, Region, editable_region
 from evolve.tasks.region import END, START, MarkerError
 

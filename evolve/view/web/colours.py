@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from evolve.view.safe import visible
+from evolve.text import visible
 
 MOST_CHARS = 400_000  # more is shown plain
 

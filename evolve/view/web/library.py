@@ -12,9 +12,9 @@ from typing import Any
 
 from archive import ArchiveError, Browser, NotFound
 from evolve.errors import EvolveError
-from evolve.run import list_runs, open_run
-from evolve.view.reading import OpenRun
-from evolve.view.status import status_data
+from evolve.runs.folder import list_runs, open_run
+from evolve.runs.reader import OpenRun
+from evolve.view.terminal.status import status_data
 from evolve.view.web import pages, payload
 
 MOST_OPEN, MOST_LISTED = 16, 500

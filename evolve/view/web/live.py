@@ -11,10 +11,10 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from archive import Browser
-from evolve.events import Finished, events_after
-from evolve.view.reading import OpenRun
-from evolve.view.safe import one_line
-from evolve.view.status import status_data
+from evolve.runs.events import Finished, events_after
+from evolve.runs.reader import OpenRun
+from evolve.text import one_line
+from evolve.view.terminal.status import status_data
 from evolve.view.web.library import Library
 from evolve.view.web.templates import dollars, duration, short_score
 

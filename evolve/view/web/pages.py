@@ -11,13 +11,13 @@ from markupsafe import Markup
 
 from archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
 from archive.trials import Interval, student, wilson
+from evolve.runs.reader import OpenRun
 from evolve.safety.audit import Audited, audit_run
-from evolve.view.changes import Change, Line, changes
-from evolve.view.reading import OpenRun
-from evolve.view.status import status_data
+from evolve.view.diff import Change, Line, changes
+from evolve.view.explain import what_for, why
+from evolve.view.terminal.status import status_data
 from evolve.view.web.colours import coloured_lines, plain_lines
 from evolve.view.web.relatives import Asked, Relatives
-from evolve.view.why import what_for, why
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
 MOST_FLAGS = 200

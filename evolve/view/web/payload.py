@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from archive import Browser, Grid, Node, State
-from evolve.search.framing import measures_of
-from evolve.view.reading import OpenRun
-from evolve.view.safe import one_line
+from evolve.runs.reader import OpenRun
+from evolve.search.setup import measures_of
+from evolve.text import one_line
 
 MOST_POINTS = 1500  # in a curve: more can't be told apart
 NOTE_CHARS = 80

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from archive import Browser, Node, State
-from evolve.view.reading import OpenRun
+from evolve.runs.reader import OpenRun
 
 
 class Relatives(Protocol):

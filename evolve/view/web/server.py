@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from archive import ArchiveError, NotFound
 from evolve.errors import EvolveError, PrerequisiteError
 from evolve.listening import listen
-from evolve.view import comparison
+from evolve.runs import compare
 from evolve.view.web import pages
 from evolve.view.web.guard import Guard, Rules, is_loopback
 from evolve.view.web.library import Library, Shelf
@@ -108,16 +108,16 @@ class Site:
         """Runs beside each other."""
         wanted = list(dict.fromkeys(request.query_params.getlist("run")))[:MOST_COMPARED]
         by = request.query_params.get("by", "variants")
-        by = by if by in comparison.BY else "variants"
+        by = by if by in compare.BY else "variants"
         courses = []
         for name in wanted or list(self.library.paths())[:2]:
             with self.library.run(name) as shelf:
-                courses.append(comparison.course_of(shelf.run, by))
-        rows, curves = comparison.compare(courses)
+                courses.append(compare.course_of(shelf.run, by))
+        rows, curves = compare.compare(courses)
         tasks = {course.label.partition(" · ")[0] for course in courses}
         return _page("compare", "compare", rows=rows, curves=json.dumps(curves), by=by,
                      names=[course.run for course in courses], all=list(self.library.paths()),
-                     ways=comparison.BY, tasks=len(tasks))
+                     ways=compare.BY, tasks=len(tasks))
 
     def _of_run(self, request: Request, page: str, fill: Callable[[Shelf], dict[str, Any]],
                 crumb: str = "") -> Response:

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from evolve import __version__
-from evolve.view.safe import one_line, visible
+from evolve.text import one_line, visible
 
 STATIC = Path(__file__).parent / "static"
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+\Z")

@@ -11,20 +11,19 @@ from pathlib import Path
 
 from archive import SEED, Archive, Call, CallState, CodeStore, Evaluation, Proposal, State, derive_id
 from evolve.config import Settings
-from evolve.deciding import Decider
-from evolve.engine import Engine, Notes
+from evolve.engine.control import Interrupt, Steward
+from evolve.engine.decisions import Decider
+from evolve.engine.loop import Engine, Notes
+from evolve.engine.ordering import AsFinished, Order
+from evolve.engine.progress import Progress
+from evolve.engine.proposer import Asker, Gate, Proposer
+from evolve.engine.recorder import Recorder
 from evolve.evaluation import Evaluator
-from evolve.interrupt import Interrupt
-from evolve.llm import RecordedCaller
+from evolve.models import RecordedCaller
 from evolve.operators import make_operator
 from evolve.operators.person import Person
 from evolve.operators.templates import Prompts
-from evolve.order import AsFinished, Order
-from evolve.progress import Progress
-from evolve.proposer import Asker, Gate, Proposer
-from evolve.recorder import Recorder
 from evolve.search import Decision, Expand, Stop, make_frame
-from evolve.steering import Steward
 from evolve.tasks import Task, load_task
 from sandbox import Pool, SandboxSpec
 from sandbox.limits import Limits
@@ -111,7 +110,7 @@ class FailingMachine(LocalProvider):
 
 @dataclass
 class Bench:
-    """A run in which the seed is scored; parts are made from here, as `evolve.launch` makes them."""
+    """A run in which the seed is scored; parts are made as `evolve.runs.launch` makes them."""
 
     folder: Path
     task: Task

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from archive import State, derive_id
-from evolve.engine import DEAD_END
+from evolve.engine.limits import REJECTIONS_IN_A_ROW
+from evolve.engine.loop import DEAD_END
+from evolve.engine.ordering import ByNumber
 from evolve.errors import RunError
-from evolve.llm import Caller
-from evolve.order import ByNumber
+from evolve.models import Caller
 from evolve.search import Evaluate, Expand
-from evolve.stopping import REJECTIONS_IN_A_ROW
 from tests.unit.loop.bench import (
     LAST_WORDS,
     RUN_SEED,

@@ -11,9 +11,13 @@ import pytest
 
 from archive import ArchiveReader, State
 from evolve.config import Resolved, Settings
+from evolve.engine.control import Interrupt
+from evolve.engine.ordering import AsFinished, ByNumber
+from evolve.engine.progress import Progress
+from evolve.engine.replay import AsRecorded
 from evolve.errors import ConfigError, PrerequisiteError, TaskError, UsageError
-from evolve.interrupt import Interrupt
-from evolve.launch import (
+from evolve.runs.folder import RunFolder, open_run
+from evolve.runs.launch import (
     RunOutcome,
     make_operators,
     make_order,
@@ -23,10 +27,6 @@ from evolve.launch import (
     start_run,
     window_of,
 )
-from evolve.order import AsFinished, ByNumber
-from evolve.progress import Progress
-from evolve.replay import AsRecorded
-from evolve.run import RunFolder, open_run
 from evolve.tasks import Task, load_task
 from tests.unit.loop.bench import SEED_SCORE, Seen, make_task, opened, program, replies
 from tests.unit.loop.test_replay import record_of

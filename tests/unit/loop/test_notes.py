@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from archive import Call, CallState
-from evolve.llm import RecordedCaller
-from evolve.notes import NoteTaker
+from evolve.engine.notes import NoteTaker
+from evolve.engine.proposer import Asker
+from evolve.models import RecordedCaller
 from evolve.operators.templates import Prompts
-from evolve.proposer import Asker
 from tests.unit.loop.bench import RUN_SEED, SEED_ID, Bench, opened, program
 
 

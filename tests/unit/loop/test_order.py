@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from archive import Proposal, State
-from evolve.order import SETTLED, AsFinished, ByNumber, Trees
-from evolve.replay import OTHER, AsRecorded, Record
+from evolve.engine.ordering import SETTLED, AsFinished, ByNumber, Trees
+from evolve.engine.replay import OTHER, AsRecorded, Record
 
 
 def proposal(number: int, tree: str | None = None, settled: int = 0, **more: object) -> Proposal:

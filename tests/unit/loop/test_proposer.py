@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from archive import JUDGE, PERSON, Call, CallState, Evaluation, State
+from evolve.engine.ordering import ByNumber
+from evolve.engine.proposer import Gate, Proposer
 from evolve.evaluation import Verdict
-from evolve.llm import Caller, RecordedCaller
+from evolve.models import Caller, RecordedCaller
 from evolve.operators import Rejected
 from evolve.operators.person import person_reply
-from evolve.order import ByNumber
-from evolve.proposer import Gate, Proposer
 from tests.unit.loop.bench import SEED_ID, SEED_SCORE, Bench, opened, program, replies, reply
 
 NOWHERE = "hosted_vllm/x@http://127.0.0.1:9/v1"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from archive import ArchiveReader, Kept, State
-from evolve.llm import RecordedCaller
-from evolve.replay import AsRecorded, Record
+from evolve.engine.replay import AsRecorded, Record
+from evolve.models import RecordedCaller
 from evolve.search import Expand, Skip, Stop
 from tests.unit.loop.bench import SEED_ID, Bench, Rewrites, numbers, opened, program, replies
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from archive import PERSON, CallState, State, bans, hints
-from evolve.inbox import Inbox
-from evolve.interrupt import Interrupt
-from evolve.llm import Caller
+from evolve.engine.control import Inbox, Interrupt, Steward
+from evolve.models import Caller
 from evolve.operators.person import person_reply
-from evolve.steering import Steward
 from tests.unit.loop.bench import (
     LAST_WORDS,
     RUN_SEED,

@@ -1,0 +1,152 @@
+"""Episodes: an agent works in a fresh box, and what it leaves behind is taken as a tree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from archive import Proposal
+from evolve.agents.clock import Clock
+from evolve.agents.proxy import Proxy
+from evolve.errors import TaskError
+from evolve.models import Episode, StepAsker
+from evolve.retry import wait_out
+from evolve.tasks import AgentSpec, Produced, Work
+from sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
+from sandbox.inside import wire
+from sandbox.session import check_tree
+
+INSIDE = "evolve_agent"  # the module in the sandbox that runs an agent
+WORKSPACE, STATEMENT = "workspace", "statement.md"
+AGENT, SOCKET = "agent", "proxy.sock"
+MAX_FILES = 5000  # of a workspace that is taken out
+_FOREVER_S = 1e9  # the clock ends it
+_NO_FOLDER = ("the sandbox does not see the folder with the agent and the proxy's socket",
+              "the Docker daemon must run on this machine, with the same file system")
+
+
+class Workshop:
+    """Runs episodes in boxes of its own, as many at a time as the pool has."""
+
+    def __init__(self, pool: Pool, asker: StepAsker, limits: AgentSpec, reply_tokens: int,
+                 patience_s: float) -> None:
+        self.pool, self._asker, self._patience_s = pool, asker, patience_s
+        self._limits, self._reply_tokens = limits, reply_tokens
+
+    async def episode(self, proposal: Proposal, episode: Episode, agent: Mapping[str, bytes],
+                      work: Work) -> Produced:
+        """Let an agent work. Its failure is a `Produced` with a reason.
+
+        Raises `ProviderFault`, `OutOfBudget`, or what else must end the run.
+        """
+        clock = Clock(self._limits.time_s)
+        proxy = Proxy(self._asker, proposal, episode, self._limits, self._reply_tokens, clock)
+        async with self.pool.session() as session:
+            produced = await self._in_box(session, proxy, clock, agent, work)
+            usage = await session.end()
+        if proxy.fault is not None:
+            raise proxy.fault
+        log = f"{usage.log.rstrip()}\n{produced.log}".strip()
+        return replace(produced, log=log, used=replace(proxy.used, seconds=clock.used_s),
+                       signs=tuple(f"{kind}: {words}" for kind, words in proxy.signs.items()))
+
+    async def edit(self, proposal: Proposal, attempt: int, agent: Mapping[str, bytes], work: Work
+                   ) -> Produced:
+        """An episode on an agent's own tree; a machine's fault is waited out, with back-off.
+
+        Raises `RunError` when it does not pass, and what else must end the run.
+        """
+        return await wait_out(lambda: self.episode(proposal, Episode("edit", attempt), agent, work),
+                              self._patience_s)
+
+    async def _in_box(self, session: Session, proxy: Proxy, clock: Clock,
+                      agent: Mapping[str, bytes], work: Work) -> Produced:
+        assert session.folder is not None
+        await _furnish(session, agent, work)
+        async with proxy.serving(session.folder.path / SOCKET):
+            try:
+                if not await _call(session, "ready"):
+                    raise ProviderFault(*_NO_FOLDER)
+                status = await self._run(session, proxy, clock)
+                if proxy.fault is not None:
+                    return Produced()
+                if status != 0:
+                    return Produced(reason=Reason.CRASH.value,
+                                    message=f"the agent ended with exit status {status!r:.20}")
+                return Produced(await self._collect(session))
+            except TimeoutError:
+                return Produced(reason=Reason.TIMEOUT.value,
+                                message=f"the agent took over {clock.limit_s:g} s of its own")
+            except CandidateFault as fault:
+                return Produced(reason=fault.reason.value, message=fault.message, log=fault.log)
+
+    async def _run(self, session: Session, proxy: Proxy, clock: Clock) -> Any:
+        """The agent's exit status, as it is claimed; None when something ended it from outside."""
+        running = asyncio.create_task(_call(session, "run", self._limits.entry, WORKSPACE, STATEMENT))
+        broken = asyncio.create_task(proxy.broken.wait())
+        try:
+            async with clock.running():
+                await asyncio.wait({running, broken}, return_when=asyncio.FIRST_COMPLETED)
+            return running.result() if running.done() else None
+        finally:
+            for task in (running, broken):
+                task.cancel()
+            await asyncio.gather(running, broken, return_exceptions=True)
+
+    async def _collect(self, session: Session) -> dict[str, bytes]:
+        """The workspace, checked. Raises `CandidateFault`."""
+        limits = self.pool.provider.spec.limits
+        most = min(limits.disk_bytes, limits.message_bytes // 2)
+        claimed = await _call(session, "collect", WORKSPACE, MAX_FILES, most)
+        files = _files(claimed)
+        check_tree(files, replace(limits, files=MAX_FILES, disk_bytes=most))
+        return files
+
+    async def imports(self, agent: Mapping[str, bytes]) -> str | None:
+        """Import the agent's entry in a box without a proxy; what went wrong, if anything."""
+        async with self.pool.session() as session:
+            await _furnish(session, agent, Work("", {}))
+            try:
+                module = self._limits.entry.removesuffix(".py").replace("/", ".")
+                await _call(session, "imports", module, timeout_s=self._limits.time_s)
+            except CandidateFault as fault:
+                return f"{fault.message}\n{fault.log}".strip()
+        return None
+
+
+def _files(claimed: Any) -> dict[str, bytes]:
+    """A claimed list of [path, content]. Raises `CandidateFault`."""
+    pairs = claimed if isinstance(claimed, list) else [None]
+    found = {}
+    for pair in pairs:
+        if not isinstance(pair, list) or [type(part) for part in pair] != [str, bytes]:
+            raise CandidateFault(Reason.REFUSED, "its workspace is no list of files")
+        found[pair[0]] = pair[1]
+    return found
+
+
+async def _furnish(session: Session, agent: Mapping[str, bytes], work: Work) -> None:
+    """The agent's files beside the socket, read-only; statement and workspace in the box."""
+    folder = session.folder
+    assert folder is not None
+    files = {f"{WORKSPACE}/{path}": data for path, data in work.files.items()}
+    try:
+        check_tree(agent, session.limits)
+        await asyncio.to_thread(folder.write, AGENT, agent)
+        await session.load(files | {STATEMENT: work.statement.encode()}, INSIDE)
+    except CandidateFault as fault:  # the agent has not begun, so it is not the agent's
+        if fault.reason is not Reason.REFUSED:
+            raise ProviderFault(f"the box took no files: {fault.message}") from None
+        raise TaskError(f"the workspace can't be made: {fault.message}",
+                        "see [limits] in task.toml: disk_mb") from None
+
+
+async def _call(session: Session, function: str, *arguments: Any, timeout_s: float = _FOREVER_S) -> Any:
+    """Call a function of ours in the box; what it says is a claim."""
+    reply = await session.call(function, wire.encode((list(arguments), {})), timeout_s)
+    try:
+        return wire.decode(reply.payload)
+    except wire.Malformed as error:
+        raise CandidateFault(Reason.REFUSED, f"its answer: {error}") from None

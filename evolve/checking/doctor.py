@@ -1,0 +1,194 @@
+"""Checks of a machine and a task, each with the command that mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from evolve.config import load_keys, resolve
+from evolve.errors import INSTALL_GIT, EvolveError
+from evolve.evaluation import Evaluator, Verdict, confinement
+from evolve.models import Ask, Client, check_key, local_models, parse_model
+from evolve.runs.evaluator import open_evaluator, score_seed
+from evolve.runs.one_off import alone
+from evolve.search.setup import unmeasured
+from evolve.tasks import SPLITS, Task, load_task
+from evolve.tasks.peers.packages import packages_of
+from sandbox import Pool, SandboxError, SandboxSpec, provider_class
+from sandbox.contract import QUICK, broken_promises
+from sandbox.inside import wire
+
+Note = Callable[[str], None]
+_ANSWER = b"def answer(n):\n    return n + 1\n"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    fix: str = ""
+
+
+async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], note: Note,
+                  fix: bool = False) -> list[Finding]:
+    """All checks, quick ones first."""
+    findings = [_python(), _git()]
+    names = ("docker", "bubblewrap") if sandbox == "auto" else (sandbox,)
+    providers = [await _provider(name, note) for name in names]
+    if sandbox == "auto" and any(finding.state == "ok" for finding in providers):
+        providers = [_soften(finding) for finding in providers]
+    findings += [*providers, _scorers()]
+    if sandbox != "auto" and providers[0].state != "fail":
+        findings.append(await keeps_the_contract(sandbox))
+    load_keys()
+    findings += [await _model(text, note) for text in models]
+    if task_dir is not None:
+        findings += [*_requirements(task_dir, fix),
+                     *await _task(task_dir, sandbox, note, models)]
+    return findings
+
+
+async def keeps_the_contract(name: str) -> Finding:
+    """The quick part of what every sandbox promises, tried out on this machine."""
+    try:
+        broken = await asyncio.to_thread(broken_promises, provider_class(name))
+    except SandboxError as error:
+        return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
+    if broken:
+        return Finding("fail", f"sandbox {name} breaks {len(broken)} of {len(QUICK)} promises: "
+                       + "; ".join(broken), "do not trust scores from it")
+    return Finding("ok", f"sandbox {name} keeps {len(QUICK)} promises of its contract")
+
+
+def _scorers() -> Finding:
+    if confinement.works():
+        return Finding("ok", "scorers have no network and change no file of this machine")
+    return Finding("warn", "scorers run as you, with your files and network, where bubblewrap does not "
+                           "work", "evolve doctor --sandbox bubblewrap says why")
+
+
+def _python() -> Finding:
+    return Finding("ok", f"Python {platform.python_version()} on {platform.machine()}")
+
+
+def _git() -> Finding:
+    if shutil.which("git") is None:
+        return Finding("fail", "git is not installed", INSTALL_GIT)
+    return Finding("ok", "git")
+
+
+async def _provider(name: str, note: Note) -> Finding:
+    """Prepare it, start a box, and let a candidate answer."""
+    try:
+        provider = provider_class(name)(SandboxSpec())
+        await provider.prepare(note)
+        pool = Pool(provider, 1)
+        try:
+            async with pool.session() as session:
+                await session.load({"doctor.py": _ANSWER}, "doctor")
+                reply = await session.call("answer", wire.encode(([41], {})))
+            right = wire.decode(reply.payload) == 42
+        finally:
+            await pool.close()
+    except SandboxError as error:
+        return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
+    if not right:
+        return Finding("fail", f"sandbox {name}: a candidate gave a wrong answer")
+    if not provider.isolates:
+        return Finding("warn", f"sandbox {name} runs, but isolates nothing", "use docker")
+    return Finding("ok", f"sandbox {name}")
+
+
+async def _model(text: str, note: Note) -> Finding:
+    """Ask it for one word."""
+    try:
+        name = parse_model(text)
+        check_key(name)
+        settings = resolve({"model": (text,)}, {}, Path("task.toml")).settings
+        question = [{"role": "user", "content": "Say hello."}]
+        async with (local_models(settings, note) as addresses,
+                    aclosing(Client(60.0, addresses)) as client):
+            reply = await client.complete(name, question, Ask(16, 1, 0.0))
+    except EvolveError as error:
+        return Finding("fail", f"model {error.message}", error.hint)
+    return Finding("ok", f"model {text} answers: {reply.samples[0].text.strip()[:40]!r}")
+
+
+def _soften(finding: Finding) -> Finding:
+    """One sandbox that works is enough."""
+    return Finding("warn", finding.what, finding.fix) if finding.state == "fail" else finding
+
+
+def _requirements(folder: Path, fix: bool) -> list[Finding]:
+    """Modules of another engine's task that no package is declared for."""
+    try:
+        task = load_task(folder)
+    except EvolveError:
+        return []  # told by what loads it next
+    if task.peer is None:
+        return []
+    program = task.folder / task.peer.program_path
+    unknown = packages_of(task.folder, (task.evaluator, program)).unknown
+    if not unknown:
+        return []
+    path, names = task.folder / "requirements.txt", ", ".join(unknown)
+    if not fix:
+        return [Finding("warn", f"the task imports {names}, and no package is declared for it",
+                        f"evolve doctor {folder} --fix writes {path.name}; look at the names first")]
+    before = path.read_text() if path.exists() else ""
+    line_end = "" if not before or before.endswith("\n") else "\n"
+    path.write_text(before + line_end + "".join(f"{name}\n" for name in unknown))
+    return [Finding("ok", f"wrote {names} into {path}")]
+
+
+async def _task(folder: Path, sandbox: str, note: Note, models: Sequence[str]) -> list[Finding]:
+    try:
+        task = load_task(folder)
+        settings = resolve({"model": tuple(models)}, task.spec.run, folder / "task.toml").settings
+        with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
+            async with (open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator,
+                        alone(evaluator, settings, note) as proposal):
+                found = _agent(evaluator.task, await score_seed(evaluator, proposal)) \
+                    if proposal is not None else await _seed(task, evaluator)
+                return [Finding("ok", f"task {task.spec.name}"), *found]
+    except (EvolveError, SandboxError) as error:
+        return [Finding("fail", error.message, error.hint)]
+
+
+def _agent(task: Task, verdict: Verdict) -> list[Finding]:
+    """The seed is an agent, so its score may differ from time to time."""
+    counts = {split: len(task.spec.cases_of(split)) for split in SPLITS}
+    seconds = sum(row.seconds for row in verdict.rows) / len(verdict.rows)
+    findings = [
+        Finding("ok", "cases: " + ", ".join(f"{count} {split}" for split, count in counts.items())),
+        Finding("ok", f"the seed can still change a repository, and scores {verdict.score:.3f} on "
+                f"{len(verdict.rows)} cases, {seconds:.1f} s each")]
+    if not counts["select"] or not counts["heldout"]:
+        findings.append(Finding("warn", "no case is kept for the choice of the best, or for the end",
+                                'give some cases split = "select" and some "heldout"'))
+    return findings
+
+
+async def _seed(task: Task, evaluator: Evaluator) -> list[Finding]:
+    """Is the seed's score finite, the same twice, and below the bound?"""
+    first, second = await score_seed(evaluator), await score_seed(evaluator)
+    seconds = sum(row.seconds for row in second.rows)
+    findings = [Finding("ok", f"the seed scores {first.score!r} in {seconds:.3f} s")]
+    if first.score != second.score:
+        findings.append(Finding("warn", f"the score is not repeatable: {second.score!r} next",
+                                "give the evaluator's randomness a fixed seed"))
+    if advice := unmeasured(task, first.rows):
+        findings.append(Finding("warn", advice, "name in [[measures]] what evaluate() returns"))
+    if task.spec.ceiling is None:
+        findings.append(Finding("warn", "the task declares no ceiling",
+                                "a proved bound in task.toml catches faults of the scorer"))
+    return findings

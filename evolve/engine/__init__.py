@@ -1,0 +1,1 @@
+"""The loop, and the only writer of a run."""

@@ -1,0 +1,368 @@
+"""The loop: decide, propose, check, evaluate, record. It never waits for one candidate alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+from archive import EVALUATE, SIGNS, ArchiveError, Proposal, Snapshot, State
+from evolve.config import Settings
+from evolve.engine.concurrency import SMOOTHING, Pace, Pulse
+from evolve.engine.control import Interrupt, Steward
+from evolve.engine.decisions import Decider, plan_proposals
+from evolve.engine.limits import Stopping
+from evolve.engine.ordering import Order
+from evolve.engine.progress import Listener, Progress
+from evolve.engine.proposer import DUPLICATE, Proposer, Stored
+from evolve.engine.recorder import Recorder
+from evolve.errors import EvolveError
+from evolve.evaluation import Evaluator, Verdict
+from evolve.models import Interrupted, OutOfBudget
+from evolve.operators import Rejected
+from evolve.retry import wait_out
+from evolve.search import Evaluate, Expand, Skip, Stop
+from evolve.tasks import CaseSpec
+from sandbox import ProviderFault
+
+TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
+DEAD_END = "the record can't be followed: a parent was not scored this time"
+
+
+class Notes(Protocol):
+    """Writes down what was learned, when it is due."""
+
+    async def take(self, number: int, snapshot: Snapshot) -> None: ...
+
+    async def finish(self) -> None: ...
+
+
+class Ended(NamedTuple):
+    """What became of a proposal: a child with its verdict, or why there is none."""
+
+    proposal: Proposal
+    stored: Stored | None = None
+    verdict: Verdict | None = None
+    rejected: Rejected | None = None
+    kept: bool = False  # its rows are in the archive
+
+
+class Engine:
+    """Runs one evolution from where its archive stands."""
+
+    def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
+                 recorder: Recorder, evaluator: Evaluator, listener: Listener,
+                 interrupt: Interrupt, order: Order, model_slots: int = 0,
+                 notes: Notes | None = None, steward: Steward | None = None) -> None:
+        self.notes, self.steward = notes, steward
+        self.settings, self.decider, self.proposer = settings, decider, proposer
+        self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
+        self.listener, self.interrupt, self.order = listener, interrupt, order
+        self._stopping = Stopping(settings, recorder.rejections_at_end())
+        self._pace, self._pulse = Pace(
+            settings.workers, model_slots, self.task.spec.agent is not None), Pulse()
+        self._begun: deque[Proposal] = deque()  # in an earlier life of the run, the first decided first
+        self._waiting: dict[int, Ended] = {}  # ended, but not yet their turn
+        self._running = self._proposing = 0
+        self._next = 1
+        self._halt: str | None = None  # why nothing new is begun
+        self._fault: EvolveError | ArchiveError | None = None
+        self._changed = asyncio.Event()
+        self._evaluations = asyncio.Semaphore(settings.workers)
+        self._turns = asyncio.Lock()
+        self._seen: dict[int, int] = {}  # how many were scored when it was decided
+        self._told: set[tuple[str, str]] = set()  # signs of agents
+        self._stalls, self._staleness, self._stalled = 0, 0.0, False
+
+    async def run(self) -> str:
+        """Go on until a limit is reached; returns which.
+
+        Raises `EvolveError` or `ArchiveError` when the run can't go on; what is in flight is
+        finished first, and the run is resumable.
+        """
+        self._next = self.recorder.last_number + 1
+        beat = asyncio.create_task(self._pulse.beat())
+        try:
+            await self._work()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            beat.cancel()
+        if self._fault is not None:
+            raise self._fault
+        return self._halt or "done"
+
+    async def _work(self) -> None:
+        """What was begun before, then new decisions, until nothing is in flight any more."""
+        async with asyncio.TaskGroup() as group:
+            self._begun.extend(self.recorder.unfinished())
+            try:
+                await self._fill_slots(group)
+            except OutOfBudget as error:  # recording asks, too, where a model makes the vectors
+                self._halt = str(error)
+            except (EvolveError, ArchiveError) as error:
+                self._fault = self._fault or error
+        if self.notes is not None:
+            await self.notes.finish()
+        if self._fault is None and not (self.order.window and self.interrupt.requested):
+            # Under a window an interrupted run keeps them for their turn, so that it goes on exactly.
+            with suppress(OutOfBudget):  # what can't be recorded now is when the run goes on
+                await self._record_due()
+
+    async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
+        while not self._halted():
+            if self._pace.room(self._proposing, self._running - self._proposing) and (
+                    await self._may_decide()):
+                proposals = [self._begun.popleft()] if self._begun else await self._decide()
+                for proposal in proposals:
+                    self._launch(group, proposal)
+                if proposals:
+                    continue
+                if self._halt is None and not self._running and self.order.due(self._waiting) is None:
+                    self._halt = DEAD_END
+            self._changed.clear()
+            await self._wait_for_change()
+
+    async def _wait_for_change(self) -> None:
+        try:
+            async with asyncio.timeout(TICK_S):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    @property
+    def _pending(self) -> int:
+        """Decisions without a recorded result."""
+        return self._running + len(self._waiting)
+
+    def _halted(self) -> bool:
+        if self._halt is None and self.interrupt.requested:
+            self._halt = "interrupted"
+        to_finish = self._begun and self._stopping.room_for(self.recorder.variants)
+        if self._halt is None and self._pending == 0 and not to_finish:
+            self._halt = self._stopping.reached(self.recorder.variants, self.recorder.snapshot)
+        return self._halt is not None
+
+    async def _may_decide(self) -> bool:
+        """Record what the next decision must see, and no more; False when that has not ended yet."""
+        while self._full():
+            if not await self._record_one():
+                if not self._stalled:
+                    self._stalls += bool(self.order.window)
+                self._stalled = True
+                return False
+        self._stalled = False
+        return True
+
+    def _full(self) -> bool:
+        window, pending = self.order.window, self._pending
+        return (window is not None and pending >= window) or (
+            not self._stopping.room_for(self.recorder.variants + pending))
+
+    def _launch(self, group: asyncio.TaskGroup, proposal: Proposal) -> None:
+        self._running += 1
+        group.create_task(self._carry_through(proposal), name=f"proposal {proposal.number}")
+
+    async def _decide(self) -> list[Proposal]:
+        """What is begun next; nothing while something must end first, or when nothing is left."""
+        snapshot = self.recorder.snapshot
+        reason = self._stopping.reached(self.recorder.variants, snapshot)
+        if reason is not None:
+            self._halt = reason
+            return []
+        settled = self.order.settled
+        given = await self.steward.take(self._next, settled) if self.steward else None
+        if given is not None:
+            self._next += 1
+            self._seen[given.number] = len(snapshot)
+            return [given]
+        if self.notes is not None:
+            await self.notes.take(self._next, snapshot)
+        decision = self.decider.decide(self._next, snapshot)
+        while isinstance(decision, Skip):
+            self._next += 1
+            decision = self.decider.decide(self._next, snapshot)
+        if decision is None:
+            return []
+        if isinstance(decision, Stop):
+            self._halt = decision.reason
+            return []
+        count = self._how_many(decision)
+        proposals = plan_proposals(decision, self.settings.seed, self._next, snapshot, settled, count)
+        self._next += len(proposals)
+        self._seen.update((proposal.number, len(snapshot)) for proposal in proposals)
+        await self.recorder.plan(*proposals)
+        return proposals
+
+    def _how_many(self, decision: Expand | Evaluate) -> int:
+        """Children of this decision: as many as it says, within what may still be made."""
+        if isinstance(decision, Evaluate):
+            return 1
+        return self._stopping.at_most(decision.samples, self.recorder.variants + self._pending)
+
+    async def _carry_through(self, proposal: Proposal) -> None:
+        """One proposal from where it stands to its end."""
+        try:
+            await self._hand_in(await self._finish(proposal))
+        except OutOfBudget as error:
+            self._halt = str(error)
+        except (EvolveError, ArchiveError) as error:  # the run can't go on; the others may finish
+            self._fault, self._halt = self._fault or error, "a fault"
+        finally:
+            self._running -= 1
+            self._changed.set()
+
+    async def _finish(self, proposal: Proposal) -> Ended:
+        if proposal.operator == EVALUATE:
+            stored = Stored(proposal, await self.recorder.files_of(proposal.parents[0]))
+            return Ended(proposal, stored, await self._verdict(stored))
+        if proposal.tree is not None:
+            stored = Stored(proposal, await self.recorder.files(proposal.tree))
+            rows = self.recorder.rows_in_waiting(proposal)
+            if rows:
+                return Ended(proposal, stored, Verdict(tuple(rows)), kept=True)
+            return await self._evaluate(stored)
+        self._proposing += 1
+        started = time.monotonic()
+        try:
+            stored = await self.proposer.propose(proposal)
+        except Rejected as why:
+            return Ended(proposal, rejected=why)
+        finally:
+            self._proposing -= 1
+            self._pace.proposed(time.monotonic() - started)
+        self._changed.set()
+        return await self._evaluate(stored)
+
+    async def _evaluate(self, stored: Stored) -> Ended:
+        """Score it; a model's child that fails is repaired once and scored again."""
+        verdict = await self._verdict(stored)
+        if verdict.failed is not None:
+            repaired = await self._repair(stored.proposal, verdict)
+            if repaired is not None:
+                stored, verdict = repaired, await self._verdict(repaired)
+        return Ended(stored.proposal, stored, verdict)
+
+    async def _repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
+        """What the budget does not allow is not repaired; the verdict stands."""
+        try:
+            return await self.proposer.repair(proposal, verdict)
+        except Interrupted:
+            raise  # it is repaired when the run goes on
+        except OutOfBudget as error:
+            self._halt = str(error)
+            return None
+
+    async def _verdict(self, stored: Stored) -> Verdict:
+        """Evaluate; a machine's fault is waited out with back-off, and never a score."""
+        return await wait_out(lambda: self._attempt(stored), self.settings.patience_s, self._wait_aloud)
+
+    async def _wait_aloud(self, message: str) -> None:
+        self.listener.waiting(message)
+        await self.recorder.note("waiting", {"message": message})
+
+    async def _attempt(self, stored: Stored) -> Verdict:
+        """One evaluation, once a worker is free. Raises `ProviderFault`."""
+        try:
+            async with self._evaluations:
+                return await self._at_work(stored)
+        except ProviderFault:
+            await self.recorder.release(stored.proposal)
+            raise
+
+    async def _at_work(self, stored: Stored) -> Verdict:
+        proposal, started = stored.proposal, time.monotonic()
+        self.recorder.evaluating(proposal)
+        verdict = await self.evaluator.evaluate(stored.files, self._cases_of(proposal),
+                                                self.recorder.attempt_of(proposal), proposal)
+        if verdict.failed is not None and self._pulse.stood_still_since(started):
+            raise ProviderFault("this process stood still meanwhile; the result says nothing")
+        self._pace.evaluated(time.monotonic() - started)
+        return verdict
+
+    def _cases_of(self, proposal: Proposal) -> Sequence[CaseSpec]:
+        """What its decision says: one case, the first few, or all."""
+        cases = self.task.spec.cases_of("search")
+        if proposal.operator == EVALUATE:
+            return [case for case in cases if case.id == proposal.decision["case"]]
+        return cases[:proposal.decision.get("cases")]
+
+    async def _hand_in(self, ended: Ended) -> None:
+        """Record it now, or keep what was measured until its turn comes."""
+        if not self.order.holds:
+            await self._record(ended)
+            return
+        learns = ended.proposal.operator == EVALUATE  # its rows belong to another, when its turn comes
+        if ended.verdict is not None and not ended.kept and not learns:
+            await self.recorder.keep(ended.proposal, ended.verdict.rows)
+            ended = ended._replace(kept=True)
+        self._waiting[ended.proposal.number] = ended
+        if self.order.window is None:
+            await self._record_due()
+
+    async def _record_due(self) -> None:
+        """Everything whose turn has come."""
+        async with self._turns:
+            while await self._record_one():
+                continue
+
+    async def _record_one(self) -> bool:
+        number = self.order.due(self._waiting)
+        if number is None:
+            return False
+        await self._record(self._waiting[number])
+        del self._waiting[number]
+        self.order.recorded(number)
+        return True
+
+    async def _record(self, ended: Ended) -> None:
+        done, score = await self._written(ended)
+        rejected = done.state is State.REJECTED
+        self._stopping.rejections = self._stopping.rejections + 1 if rejected else 0
+        age = len(self.recorder.snapshot) - self._seen.pop(done.number, len(self.recorder.snapshot))
+        self._staleness += SMOOTHING * (age - self._staleness)
+        await self._tell_signs(ended)
+        if done.state is not State.EVALUATED:
+            self.listener.finished(done, score, self.progress())
+
+    async def _tell_signs(self, ended: Ended) -> None:
+        """An agent that reached for what it must not have is told of at once, once for each sign."""
+        rows = ended.verdict.rows if ended.verdict is not None else ()
+        one = ended.proposal
+        variant = one.parents[0] if one.operator == EVALUATE else one.id
+        found = {(variant, str(row.metrics[SIGNS])) for row in rows if SIGNS in row.metrics}
+        for _, signs in sorted(found - self._told):
+            await self.recorder.note(SIGNS, {"variant": variant, "signs": signs})
+            self.listener.waiting(f"{variant[:8]}: a sign that a person should look at: {signs}")
+        self._told |= found
+
+    async def _written(self, ended: Ended) -> tuple[Proposal, float | None]:
+        proposal, verdict = ended.proposal, ended.verdict
+        if ended.rejected is not None:
+            why = ended.rejected
+            return await self.recorder.reject(proposal, why.reason, why.message, why.note), None
+        assert verdict is not None and ended.stored is not None
+        if proposal.operator == EVALUATE:
+            return await self.recorder.learn(proposal, verdict.rows), None
+        known = self.order.late(proposal)
+        if known is not None:
+            return await self.recorder.reject(proposal, DUPLICATE, f"the same files as {known}",
+                                              ended.stored.proposal.note), None
+        if verdict.failed is not None:
+            rows = () if ended.kept else verdict.rows
+            return await self.recorder.fail(proposal, verdict.failed, rows), None
+        done = await self.recorder.score(proposal, ended.stored.files, verdict.score, verdict.rows,
+                                         self.task.above_ceiling(verdict.score), ended.kept)
+        return done, verdict.score
+
+    def progress(self) -> Progress:
+        """Where the run stands now."""
+        counts, snapshot = self.recorder.counts, self.recorder.snapshot
+        best = snapshot.best()
+        return Progress(counts.get(State.SCORED, 0), counts.get(State.FAILED, 0),
+                        counts.get(State.REJECTED, 0), self._running, best,
+                        snapshot.score_of(best.id) if best else None, self.recorder.spend,
+                        self._stopping.seconds, self._stalls, self._staleness)

@@ -1,0 +1,388 @@
+"""The one writer of a run: rows, code, and the snapshot beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from archive import (
+    EVALUATE,
+    Archive,
+    ArchiveError,
+    Call,
+    CallState,
+    CodeStore,
+    Evaluation,
+    Frame,
+    GroupCommit,
+    Kept,
+    Note,
+    NoveltyIndex,
+    Proposal,
+    Snapshot,
+    Spend,
+    State,
+    StorageFull,
+    StoredVector,
+    embed,
+    learned_of,
+    measure_code,
+    measure_rows,
+    pack_vector,
+)
+from evolve.engine.caches import Held, Parents, Vectors
+from evolve.engine.ordering import Trees
+from evolve.operators import Parent
+
+TIDY_EVERY = 2000
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Recorder:
+    """Writes each state with its data, then lets the snapshot know."""
+
+    def __init__(self, archive: Archive, code: CodeStore, maximize: bool, frame: Frame | None = None,
+                 patience_s: float = 0.0, waiting: Callable[[str], None] = lambda message: None
+                 ) -> None:
+        self.archive, self.code = archive, code
+        self._patience_s, self._waiting = patience_s, waiting
+        self.counts = archive.counts()
+        self.spend = archive.spend()
+        self.trees = Trees()  # every tree that is or becomes a variant
+        self.last_number = -1
+        self._commits: dict[str, str] = {}
+        self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
+        self.replied = archive.replied()  # proposals that may be asked again and have a reply
+        self._notes: dict[int, str] = {}
+        self.vectors = Vectors()
+        self._since_tidy = 0
+        with _without_collector():
+            everything = archive.proposals(short=True)
+            self.snapshot = Snapshot.load(archive, maximize, frame, everything)
+            self._load(everything)
+        self._parents = Parents(self.snapshot, self._read_parent)
+        self._sql = GroupCommit(archive, patience_s, waiting)
+        self._without_ref = dict(self._commits)  # perhaps: writing a ref twice is harmless
+        self._git_free = asyncio.Event()  # git's objects are not being packed
+        self._git_free.set()
+
+    def _load(self, everything: Sequence[Proposal]) -> None:
+        by_id = {proposal.id: proposal for proposal in everything}
+        for proposal in by_id.values():
+            self.last_number = max(self.last_number, proposal.number)
+            if proposal.is_variant:
+                assert proposal.tree is not None and proposal.commit is not None
+                self.trees.claim(proposal.tree, proposal)
+                self._commits[proposal.id] = proposal.commit
+            if not proposal.state.finished:
+                self._attempts[proposal.id] = self._attempts_of(proposal)
+        for replaced, tree in self.archive.replaced_trees():
+            self.trees.claim(tree, by_id[replaced])
+        if len(self.snapshot.space) < len(self.snapshot):  # written before vectors were kept
+            self.snapshot.space = NoveltyIndex()
+            for proposal in self.snapshot.proposals:
+                assert proposal.tree is not None
+                self.snapshot.space.append(embed(self.code.files(proposal.tree)))
+
+    def _attempts_of(self, proposal: Proposal) -> int:
+        rows = self.archive.evaluations(proposal.id)
+        return max((row.attempt + 1 for row in rows), default=0)
+
+    @staticmethod
+    def create(database: Path, code: Path, facts: Mapping[str, str]) -> None:
+        """An empty archive and an empty repository."""
+        Archive.create(database, facts).close()
+        CodeStore.create(code)
+
+    def unfinished(self) -> list[Proposal]:
+        """What a run that was stopped had begun."""
+        states = [state for state in State if not state.finished]
+        return self.archive.proposals(states)
+
+    def rejections_at_end(self) -> int:
+        """How many of the latest results, without a break, were rejected."""
+        ended = [p for p in self.archive.proposals() if p.finished_event is not None]
+        ended.sort(key=lambda p: -(p.finished_event or 0))
+        return sum(1 for _ in itertools.takewhile(lambda p: p.state is State.REJECTED, ended))
+
+    @property
+    def variants(self) -> int:
+        """Scored and failed ones, the seed left out."""
+        return self.counts.get(State.SCORED, 0) + self.counts.get(State.FAILED, 0)
+
+    async def parent(self, proposal_id: str, seen: int) -> Parent:
+        """A scored variant with its files, and with the rows that a decision knew.
+
+        `seen` is the last event of the archive that the decision saw.
+        """
+        return await self._parents.known(proposal_id, seen)
+
+    async def _read_parent(self, variant: str) -> Held:
+        rows = await self._in_sql(learned_of, self.archive, variant)
+        return Held(await self.files_of(variant), rows)
+
+    async def files_of(self, variant: str) -> Mapping[str, bytes]:
+        """The files of a scored variant."""
+        tree = self.snapshot.proposal(variant).tree
+        assert tree is not None
+        return await self._in_git(self.code.files, tree)
+
+    async def files(self, tree: str) -> dict[str, bytes]:
+        """The files of a stored tree."""
+        return await self._in_git(self.code.files, tree)
+
+    async def proposal(self, proposal_id: str) -> Proposal:
+        """Any proposal as it stands."""
+        return await self._in_sql(self.archive.proposal, proposal_id)
+
+    async def tree_of(self, files: Mapping[str, bytes]) -> str:
+        """The hash that these files have in git."""
+        return await self._in_git(self.code.tree_of, files)
+
+    async def plan(self, *proposals: Proposal) -> None:
+        """A decision was taken. Parents count the children at once."""
+        for proposal in proposals:
+            if proposal.operator == EVALUATE:
+                self.snapshot.expect_evaluation(proposal)
+            else:
+                self.snapshot.expect(proposal.parents)
+            self.last_number = max(self.last_number, proposal.number)
+        self.snapshot.last_event = await self._in_sql(self.archive.plan, *proposals)
+
+    def attempt_of(self, proposal: Proposal) -> int:
+        """How many children of this proposal have been evaluated and replaced before.
+
+        An evaluation of another variant has its number from its decision.
+        """
+        if proposal.operator == EVALUATE:
+            return int(proposal.decision["attempt"])
+        return self._attempts.get(proposal.id, 0)
+
+    def rows_in_waiting(self, proposal: Proposal) -> list[Evaluation]:
+        """Rows of a complete evaluation whose turn had not come when the run was stopped."""
+        if proposal.state is not State.EVALUATING:
+            return []
+        attempt = self.archive.awaiting_their_turn().get(proposal.id)
+        return [row for row in self.archive.evaluations(proposal.id) if row.attempt == attempt]
+
+    async def keep(self, proposal: Proposal, rows: Sequence[Evaluation]) -> None:
+        """Its evaluation is complete; what it means is said when its turn comes."""
+        await self._in_sql(self.archive.add_evaluations, proposal.id, rows)
+
+    async def propose(self, proposal: Proposal, tree: str, note: str,
+                      rows: Sequence[Evaluation] = ()) -> Proposal:
+        """Keep the child's code, then its state. Objects first: an orphan is harmless.
+
+        `rows` are those of a child that failed and is replaced by this one.
+        """
+        self.trees.claim(tree, proposal)
+        parents = [self._commits[parent] for parent in proposal.parents]
+        message = f"{proposal.operator} {proposal.id}\n\n{note}"
+        stored = await self._in_git(self.code.commit_tree, tree, parents, message)
+        self._commits[proposal.id] = self._without_ref[proposal.id] = stored.commit
+        if rows:
+            self._attempts[proposal.id] = self.attempt_of(proposal) + 1
+        await self._in_sql(self.archive.propose, proposal.id, stored.tree, stored.commit, note, rows,
+                           proposal.tree)
+        await self._tidy_sometimes()
+        return replace(proposal, state=State.PROPOSED, tree=stored.tree, commit=stored.commit,
+                       note=note)
+
+    def evaluating(self, proposal: Proposal) -> None:
+        """A sandbox is at work on it."""
+        self._sql.post(self.archive.evaluating, proposal.id)
+
+    async def release(self, proposal: Proposal) -> None:
+        """The machine failed: back to `proposed`."""
+        await self._in_sql(self.archive.release, proposal.id)
+
+    async def score(self, proposal: Proposal, files: Mapping[str, bytes], score: float,
+                    rows: Sequence[Evaluation], quarantined: bool, kept_rows: bool = False) -> Proposal:
+        """It was evaluated: say what adding it meant. `kept_rows`: the archive has them already."""
+        vector = await self.vectors.of(proposal, files)
+        value = score * self.snapshot.sign
+        known = [self.snapshot.value_of(parent) for parent in proposal.parents]
+        improvement = value - max(known) if known else None
+        best = self.snapshot.best()
+        if not quarantined and (best is None or value > self.snapshot.value_of(best.id)):
+            kept = Kept.BEST
+        else:
+            kept = Kept.IMPROVED if improvement is not None and improvement > 0 else Kept.KEPT
+        novelty = self.snapshot.space.novelty(vector)
+        measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
+        if len(self.snapshot.frame.cases) > 1:
+            measures["behaviour"] = self.snapshot.behaviour(rows)
+        done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
+                       improvement=improvement, quarantined=quarantined, measures=measures)
+        self.snapshot.add(done, score, rows, vector)
+        self._parents.scored(proposal.id, files, rows)
+        self._count(proposal, State.SCORED)
+        self.snapshot.last_event = await self._in_sql(
+            self.archive.score, proposal.id, () if kept_rows else rows, kept, novelty, improvement,
+            quarantined, measures, StoredVector(self.vectors.embedder.source, pack_vector(vector)))
+        return done
+
+    async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
+        """More is known about a variant that was scored before."""
+        self.snapshot.observe(decision.parents[0], rows)
+        self._parents.learned(decision.parents[0])
+        self.snapshot.last_event = await self._in_sql(
+            self.archive.evaluated, decision.id, decision.parents[0], rows)
+        return replace(decision, state=State.EVALUATED)
+
+    async def fail(self, proposal: Proposal, row: Evaluation, rows: Sequence[Evaluation]
+                   ) -> Proposal:
+        """The candidate's own fault."""
+        assert row.reason is not None
+        self._count(proposal, State.FAILED)
+        self.snapshot.fail(replace(proposal, state=State.FAILED, reason=row.reason))
+        self.snapshot.last_event = await self._in_sql(
+            self.archive.fail, proposal.id, row.reason, row.message, row.log, rows)
+        return replace(proposal, state=State.FAILED, reason=row.reason, message=row.message)
+
+    async def reject(self, proposal: Proposal, reason: str, message: str, note: str = ""
+                     ) -> Proposal:
+        """It is no variant, and its parents have no child."""
+        self.snapshot.release(proposal.parents)
+        self._count(proposal, State.REJECTED)
+        self.snapshot.turn_away(replace(proposal, state=State.REJECTED, reason=reason))
+        self.snapshot.last_event = await self._in_sql(
+            self.archive.reject, proposal.id, reason, message, note)
+        return replace(proposal, state=State.REJECTED, reason=reason, message=message)
+
+    def reserve(self, calls: Sequence[Call]) -> None:
+        """All that the calls of a request may cost is spent, as far as others are concerned."""
+        for call in calls:
+            self.spend = self.spend.sent(call)
+
+    async def send_calls(self, calls: Sequence[Call]) -> list[Call]:
+        """Record calls that are reserved before their request leaves."""
+        try:
+            ids = await self._paid(self.archive.send_calls, calls)
+        except BaseException:
+            for call in calls:
+                self.spend = self.spend.taken_back(call)
+            raise
+        return [replace(call, id=id_) for call, id_ in zip(calls, ids, strict=True)]
+
+    async def settle_calls(self, calls: Sequence[Call]) -> Spend:
+        """Keep the replies to one request with what they cost."""
+        await self._paid(self.archive.settle_calls, calls)
+        for call in calls:
+            self.snapshot.charge(call)
+            self.spend = self.spend.ended(call)
+            if call.state is CallState.REPLIED:
+                self.replied.add(call.proposal)
+        return self.spend
+
+    async def replies(self, proposal: str, ended: bool = False) -> list[Call]:
+        """Replies that are stored for a proposal: never asked for again; `ended`: it may have."""
+        if not ended and proposal not in self.replied:
+            return []
+        calls = await self._in_sql(self.archive.calls, proposal)
+        return [call for call in calls if call.state is CallState.REPLIED]
+
+    async def take_notes(self, note: Note) -> None:
+        """Keep notes about the search; decisions from now on may show them."""
+        self.snapshot.last_event = await self._in_sql(self.archive.take_notes, note)
+        self.snapshot.notes = note.number
+
+    async def notes(self, number: int) -> str:
+        """The text of notes that a decision was to show."""
+        if number not in self._notes:
+            self._notes = {note.number: note.text for note in await self._in_sql(self.archive.notes)}
+        return self._notes.get(number, "")
+
+    async def steer(self, work: Callable[[], int]) -> None:
+        """What a person said, with its event; decisions from now on may know it."""
+        self.snapshot.last_event = await self._in_sql(work)
+
+    async def note(self, kind: str, data: Mapping[str, object]) -> None:
+        """Something about the run itself."""
+        await self._in_sql(self.archive.note_event, kind, data)
+
+    async def tidy(self) -> None:
+        """Write refs for people's tools, and pack: in a thread, and nothing else of git meanwhile."""
+        self._since_tidy = 0
+        best = self.snapshot.best()
+        await self._git_free.wait()
+        self._git_free.clear()
+        refs = dict(self._without_ref)
+        try:
+            await self._patiently(functools.partial(
+                asyncio.to_thread, self.code.tidy, refs, self._commits[best.id] if best else None))
+            self._without_ref = {name: commit for name, commit in self._without_ref.items()
+                                 if refs.get(name) != commit}
+        finally:
+            self._git_free.set()
+
+    async def close(self, failed: str | None = None) -> None:
+        """Give threads and database back; `failed` is the error that ended the run, put down for
+        `evolve status`. A machine that fails may not take it."""
+        await self._sql.close()
+        if failed is not None:
+            with suppress(ArchiveError):
+                self.archive.note_event("stopped", {"reason": failed, "failed": True})
+        self.archive.close()
+        self.code.close()
+
+    def _count(self, proposal: Proposal, state: State) -> None:
+        self._attempts.pop(proposal.id, None)
+        self.replied.discard(proposal.id)
+        self.vectors.forget(proposal.id)
+        if proposal.number > 0:
+            self.counts[state] = self.counts.get(state, 0) + 1
+
+    async def _tidy_sometimes(self) -> None:
+        self._since_tidy += 1
+        if self._since_tidy >= TIDY_EVERY:
+            await self.tidy()
+
+    async def _in_sql(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await self._sql.submit(work, *args, **kwargs)
+
+    async def _paid(self, work: Callable[[Sequence[Call]], _T], calls: Sequence[Call]) -> _T:
+        """Write calls; what costs something is on the disk before anything follows."""
+        costs = any(call.reserved_usd > 0 for call in calls)
+        return await (self._sql.secure if costs else self._sql.submit)(work, calls)
+
+    async def _in_git(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Objects are small and the disk is not waited for, so the loop writes them itself."""
+        async def try_once() -> _T:
+            await self._git_free.wait()
+            return work(*args, **kwargs)
+
+        return await self._patiently(try_once)
+
+    async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """A full disk is waited out; the row that names the object comes after it anyway."""
+        pause, deadline = 0.25, time.monotonic() + self._patience_s
+        while True:
+            try:
+                return await work()
+            except StorageFull as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                self._waiting(f"{error.message}; trying again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 10.0)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """What is read lives as long as the run: the garbage collector need never look at it."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()

@@ -1,0 +1,89 @@
+"""Following a record: the same decisions, the same replies, evaluated anew, at no cost."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot, State
+from evolve.engine.ordering import Order
+from evolve.search import Decision, Skip, Stop, recorded_decision
+
+OTHER = "another proposal of the record"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run decided, was answered, and stored."""
+
+    proposals: dict[int, Proposal]  # by decision number
+    calls: list[Call]
+    repaired: frozenset[str]  # proposals whose first child was evaluated, failed, and was replaced
+    scores: dict[str, float]
+    last: int  # the number of its last decision
+
+    @classmethod
+    def read(cls, archive: ArchiveReader) -> Record:
+        """What is not finished (a budget came between) is left out: it has no children."""
+        proposals = {p.number: p for p in archive.proposals() if p.state.finished}
+        calls = archive.calls()
+        with_repair = {call.proposal for call in calls if call.round == 1}
+        repaired = {found for found in with_repair if _has_second(archive.evaluations(found))}
+        return cls(proposals, calls, frozenset(repaired), archive.scores(), max(proposals, default=0))
+
+    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
+        """The recorded decision; None until its parents are scored here, too."""
+        if number > self.last:
+            return Stop("the record has ended")
+        if number not in self.proposals:
+            return Skip()
+        recorded = self.proposals[number]
+        if any(parent not in snapshot for parent in recorded.parents):
+            return None
+        return recorded_decision(recorded)
+
+    def differences(self, archive: ArchiveReader) -> list[str]:
+        """Ids whose tree, state or score came out differently, with what differs."""
+        scores = archive.scores()
+        again = {p.id: p for p in archive.proposals()}
+        found = []
+        for recorded in self.proposals.values():
+            new = again.get(recorded.id)
+            if new is None:
+                found.append(f"{recorded.id}: is missing")
+            elif (new.state, new.tree) != (recorded.state, recorded.tree):
+                found.append(f"{recorded.id}: {recorded.state} became {new.state}"
+                             if new.state != recorded.state else f"{recorded.id}: other files")
+            elif scores.get(new.id) != self.scores.get(new.id):
+                found.append(f"{new.id}: score {self.scores.get(new.id)!r} became "
+                             f"{scores.get(new.id)!r}")
+        return found
+
+
+class AsRecorded(Order):
+    """Results count in the order of the record, and who came first is not decided again."""
+
+    def __init__(self, record: Record) -> None:
+        ended = sorted(record.proposals.values(), key=lambda p: p.finished_event or 0)
+        self._record = record
+        self._turns = deque(p.number for p in ended if p.number > 0)
+
+    def due(self, waiting: Collection[int]) -> int | None:
+        return self._turns[0] if self._turns and self._turns[0] in waiting else None
+
+    def recorded(self, number: int) -> None:
+        self._turns.popleft()
+
+    def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
+        recorded = self._record.proposals[proposal.number]
+        stood = recorded.tree == tree or (round_ == 0 and proposal.id in self._record.repaired)
+        return None if stood else OTHER
+
+    def late(self, proposal: Proposal) -> str | None:
+        recorded = self._record.proposals[proposal.number]
+        return OTHER if recorded.state is State.REJECTED else None
+
+
+def _has_second(rows: list[Evaluation]) -> bool:
+    return any(row.attempt > 0 for row in rows)

@@ -1,0 +1,27 @@
+"""Models: one client for every model, calls that are reserved before and stored after they are made."""
+
+from evolve.models.budgeted import Answer, Caller, Interrupted, OutOfBudget
+from evolve.models.client import Ask, Client, Completion, check_key
+from evolve.models.counting import counter_for
+from evolve.models.embeddings import (
+    Embedder,
+    ModelEmbedder,
+    TokenEmbedder,
+    TransformerEmbedder,
+    as_text,
+)
+from evolve.models.episodes import Episode, StepAsker, asked_the_same, place_of
+from evolve.models.errors import ModelError, ModelFault
+from evolve.models.names import INSIDE, ModelName, asked_models, parse_model
+from evolve.models.prices import Price, price_of
+from evolve.models.replayed import RecordedCaller
+from evolve.models.samples import SHARED, Shared
+from evolve.models.vllm import local_models
+
+__all__ = [
+    "INSIDE", "SHARED", "Answer", "Ask", "Caller", "Client", "Completion", "Embedder", "Episode",
+    "Interrupted", "ModelEmbedder", "ModelError", "ModelFault", "ModelName", "OutOfBudget", "Price",
+    "RecordedCaller", "Shared", "StepAsker", "TokenEmbedder", "TransformerEmbedder", "as_text",
+    "asked_models", "asked_the_same", "check_key", "counter_for", "local_models", "parse_model",
+    "place_of", "price_of",
+]

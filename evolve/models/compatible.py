@@ -1,0 +1,114 @@
+"""Servers that speak OpenAI's protocol, asked over plain HTTP: one's own and providers'."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from evolve.models.endpoints import Endpoint
+from evolve.models.errors import (
+    CONTEXT_WORDS,
+    MODERATION_WORDS,
+    ModelError,
+    ModelFault,
+    endpoint_down,
+    final_fault,
+    plain_text,
+    retry_after_s,
+    turned_away,
+)
+from evolve.models.names import ModelName
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+KEPT_S = 2.0  # an idle connection: such servers close it after 5 s, and what is sent then is lost
+
+
+class CompatibleServer:
+    """One server. Connections are kept between calls."""
+
+    def __init__(self, base: str, endpoint: Endpoint) -> None:
+        """Prepare to ask `endpoint`'s models at the address `base`."""
+        from aiohttp import ClientSession, ClientTimeout, TCPConnector
+
+        self._base, self._endpoint = base.rstrip("/"), endpoint
+        self._session: ClientSession = ClientSession(
+            connector=TCPConnector(limit=0, keepalive_timeout=KEPT_S),
+            timeout=ClientTimeout(total=None),  # the caller's holds
+            headers={"Authorization": f"Bearer {endpoint.key or 'none'}"},
+            trust_env=not on_this_machine(base))
+
+    async def ask(self, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The server's answer to a chat completion. Raises `ModelError`."""
+        return await self._post("chat/completions", name, request)
+
+    async def embed(self, name: ModelName, texts: list[str]) -> dict[str, Any]:
+        """The server's answer to a request for embeddings. Raises `ModelError`."""
+        return await self._post("embeddings", name, {"input": texts})
+
+    async def _post(self, path: str, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
+        import aiohttp
+
+        body = self._endpoint.body(name.model.partition("/")[2], request)
+        try:
+            async with self._session.post(f"{self._base}/{path}", json=body) as response:
+                text = await response.text(errors="replace")
+        except aiohttp.ClientError as error:
+            fault = ModelFault.TRY_AGAIN if turned_away(error) else ModelFault.UNKNOWN
+            raise endpoint_down(fault, plain_text(name, self._nobody(error) or error)) from None
+        if response.status >= 400:
+            raise explain(name, response.status, text, response.headers)
+        return _read(name, text)
+
+    def _nobody(self, error: Exception) -> Exception | None:
+        """The same without the layers around it, when nobody listens there."""
+        cause = getattr(error, "os_error", None)
+        if not isinstance(cause, OSError):
+            return None
+        why = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror
+        return ConnectionError(f"nobody answers at {self._base} ({why})")
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._session.close()
+
+
+def on_this_machine(address: str) -> bool:
+    """Whether an address is on loopback, where no proxy leads."""
+    host = address
+    try:
+        host = urlsplit(address).hostname or ""
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or no address at all
+        return host == "localhost"
+
+
+def _read(name: ModelName, text: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ModelError(ModelFault.UNKNOWN, f"{name}: its answer is no JSON: {error}") from None
+    if not isinstance(answer, dict):
+        raise ModelError(ModelFault.UNKNOWN, f"{name}: its answer is no JSON object: {text[:100]!r}")
+    return answer
+
+
+def explain(name: ModelName, status: int, body: str, headers: Mapping[str, str]) -> ModelError:
+    """What a status other than success means: the server has refused, so nothing is charged."""
+    text, said = plain_text(name, Exception(f"HTTP {status}: {body}")), body.lower()
+    if status == 403 and any(word in said for word in MODERATION_WORDS):
+        return ModelError(ModelFault.PROMPT, text)
+    if status in (401, 403):
+        return final_fault(name, text, "check the key, in the environment or in .env")
+    if status in (400, 413, 422) and any(word in said for word in CONTEXT_WORDS):
+        return ModelError(ModelFault.PROMPT, text)
+    if status == 404 and not any(word in said for word in ("model", "endpoints found")):
+        return final_fault(name, text, "does the address end in /v1, and is it the model's server?")
+    if status in (400, 404, 422):
+        return final_fault(name, text, "check the model's name")
+    return endpoint_down(ModelFault.TRY_AGAIN, text, retry_after_s(headers))

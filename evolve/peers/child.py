@@ -1,0 +1,34 @@
+"""A Python script that an evaluator starts: run here, with the stub in place of the candidate."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import socket
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(config_text: str, script: list[str]) -> None:
+    """Take over the link of the process that started us, then run the script as a program."""
+    config = json.loads(config_text)
+    sys.path[:0] = [*config["path"], str(_ROOT / "evolve" / "evaluation"), str(_ROOT)]
+    import scorer
+
+    from evolve.peers import setup
+
+    stream = socket.socket(fileno=config["descriptor"]).makefile("rwb")
+    setup.connect(scorer.Candidate(stream, {}, config["descriptor"]), config)
+    if script[0] == "-c":
+        sys.argv = ["-c", *script[2:]]
+        exec(compile(script[1], "<string>", "exec"), {"__name__": "__main__"})
+        return
+    sys.argv = script
+    sys.path.insert(0, str(Path(script[0]).resolve().parent))
+    runpy.run_path(script[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,165 @@
+"""However an evaluator imports the candidate's file, it gets the stub; running its text is refused.
+
+Every import of a Python file ends in `SourceFileLoader.get_code`, so that is where the candidate's
+file, or a copy of it under another name, becomes a stub. `exec`, `eval` and `compile` of its text would
+run a candidate in the scorer's process: they raise `Inseparable`. Once it has answered, the task's own
+files may execute only what stands in them, and read plain data: no decoding makes code of an answer.
+Libraries may make code, unless it has a word in it that the candidate said.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import functools
+import os
+import sys
+import tempfile
+import types
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+from evolve.peers.link import Link
+from evolve.peers.proxies import Stub
+
+_LIBRARY = (os.path.dirname(os.__file__) + os.sep, str(Path(__file__).parent) + os.sep)
+_LONG_LINE, _SHARE, _FEW, _SHORT_TEXT = 12, 0.5, 3, 20
+_STUB = "import sys as _sys\n__getattr__, __dir__ = _sys._evolve_stub(__name__, {path!r})\n"
+
+
+class Watch:
+    """Knows the candidate's text when it sees it."""
+
+    def __init__(self, program: Path, evaluator: str, folder: Path) -> None:
+        self.program, self.data = program, program.read_bytes()
+        self._text = self.data.decode(errors="replace").strip()
+        self._lines = _telling_lines(self._text) - _telling_lines(evaluator)
+        self._folder = folder
+
+    def is_candidate(self, path: str | Path) -> bool:
+        """True for the candidate's file and for a copy of it."""
+        try:
+            found = Path(path)
+            return found.resolve() == self.program.resolve() or (
+                bool(self.data.strip()) and found.is_file()
+                and found.stat().st_size == len(self.data) and found.read_bytes() == self.data)
+        except (OSError, ValueError):
+            return False
+
+    def is_made(self, path: str) -> bool:
+        """True for a file that was written during this evaluation: no library, wherever it lies."""
+        if any(Path(path).is_relative_to(place) for place in (sys.prefix, sys.base_prefix)):
+            return False
+        scratch = self.program.parent.parent
+        return any(Path(path).is_relative_to(place) for place in (scratch, tempfile.gettempdir()))
+
+    def is_tasks(self, path: str) -> bool:
+        """True for code of the task's own: its files, those it made, and text that it executes."""
+        return path.startswith("<") or Path(path).is_relative_to(self._folder) or self.is_made(path)
+
+    @functools.cached_property
+    def own_texts(self) -> frozenset[str]:
+        """The task's Python files, and the texts in them."""
+        found: set[str] = set()
+        for path in self._folder.rglob("*.py"):
+            text = path.read_text(errors="replace")
+            found.add(text)
+            with contextlib.suppress(SyntaxError):  # the task need not use it
+                found |= {node.value for node in ast.walk(ast.parse(text))
+                          if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        return frozenset(found)
+
+    def holds_candidate(self, text: str) -> bool:
+        """True for a text that has much of the candidate's in it."""
+        if len(self._text) >= _SHORT_TEXT and self._text in text:
+            return True
+        found = sum(line in self._lines for line in _telling_lines(text))
+        return found >= max(_FEW, _SHARE * len(self._lines))
+
+
+def _telling_lines(text: str) -> frozenset[str]:
+    return frozenset(line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG_LINE)
+
+
+def install(link: Link, watch: Watch, name_inside: str) -> None:
+    """From now on the candidate's file imports as a stub."""
+    real = SourceFileLoader.get_code
+
+    def get_code(loader: SourceFileLoader, fullname: str) -> types.CodeType | None:
+        if not watch.is_candidate(loader.path):
+            if watch.is_made(loader.path) and link.answers.are_in(Path(loader.path).read_text(
+                    errors="replace")):
+                raise link.notes.inseparable("the evaluator imports what the candidate wrote")
+            return real(loader, fullname)
+        return compile_(_STUB.format(path=name_inside), loader.path, "exec")
+
+    def make_stub(name: str, path: str) -> tuple[Any, Any]:
+        stub = Stub(link, path, name)
+        return stub.attribute, stub.names
+
+    compile_ = compile
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
+    sys._evolve_stub = make_stub  # type: ignore[attr-defined]
+    _guard(link, watch)
+
+
+def is_library(path: str) -> bool:
+    """True for the standard library and for us: they make the code that they execute."""
+    return "site-packages" not in path and path.startswith((*_LIBRARY, "<frozen"))
+
+
+def _is_data(text: str) -> bool:
+    """True for numbers, texts and containers of them, written out: reading them does nothing."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _said(link: Link, watch: Watch, text: str, caller: str) -> bool:
+    """True for code that may come from an answer."""
+    if is_library(caller):
+        return link.answers.are_in(text)
+    if watch.is_tasks(caller):
+        return link.answers.have_begun() and text not in watch.own_texts and not _is_data(text)
+    return link.answers.share_words(text)
+
+
+def _guard(link: Link, watch: Watch) -> None:
+    """Refuse to run the candidate's text here."""
+    real_exec, real_eval, real_compile = builtins.exec, builtins.eval, builtins.compile
+
+    def check(source: Any) -> None:
+        text = source.decode(errors="replace") if isinstance(source, (bytes, bytearray)) else source
+        if isinstance(text, ast.AST):
+            text = ast.unparse(text)
+        if not isinstance(text, str):
+            return
+        if watch.holds_candidate(text):
+            raise link.notes.inseparable("the evaluator executes the candidate's text itself")
+        if _said(link, watch, text, sys._getframe(2).f_code.co_filename):
+            raise link.notes.inseparable("the evaluator executes what the candidate said, or may have")
+
+    def scopes(given: Any, local: Any) -> tuple[Any, Any]:
+        if given is not None:
+            return given, local
+        frame = sys._getframe(2)
+        return frame.f_globals, frame.f_locals if local is None else local
+
+    def exec_(source: Any, globals: Any = None, locals: Any = None, /, **rest: Any) -> None:
+        check(source)
+        real_exec(source, *scopes(globals, locals), **rest)
+
+    def eval_(source: Any, globals: Any = None, locals: Any = None, /) -> Any:
+        check(source)
+        return real_eval(source, *scopes(globals, locals))
+
+    def compile_(source: Any, filename: Any, mode: str, flags: int = 0, *args: Any, **rest: Any) -> Any:
+        if not flags & ast.PyCF_ONLY_AST:
+            check(source)
+        return real_compile(source, filename, mode, flags, *args, **rest)
+
+    builtins.exec, builtins.eval, builtins.compile = exec_, eval_, compile_

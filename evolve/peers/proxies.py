@@ -1,0 +1,131 @@
+"""Objects that stay in the candidate's process, as the evaluator sees them.
+
+What such an object says is a claim. Where it looks like a list, the evaluator may take it for an array:
+then its items are read once, and what an array could say of them is computed here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evolve.peers.link import Link
+
+_OF_ARRAYS = frozenset((
+    "all", "any", "argmax", "argmin", "astype", "dtype", "flatten", "max", "mean", "min", "ndim",
+    "prod", "ravel", "shape", "size", "std", "sum", "tolist", "var"))
+
+
+class RemoteObject:
+    """An object that stays in the candidate's process; what is asked of it is asked there."""
+
+    def __init__(self, link: Link, number: int, name: str) -> None:
+        object.__setattr__(self, "_link", link)
+        object.__setattr__(self, "_number", number)
+        object.__setattr__(self, "__name__", name)
+
+    def _look(self, what: str, *arguments: Any) -> Any:
+        link: Link = object.__getattribute__(self, "_link")
+        return link.look(what, object.__getattribute__(self, "_number"), *arguments)
+
+    def _listed(self, kind: str) -> list[Any] | None:
+        """The items of a list, or the keys of a mapping, if it says that it is like one."""
+        found = self._look("shape")
+        if isinstance(found, tuple) and len(found) == 2 and found[0] == kind:
+            return found[1] if isinstance(found[1], list) else None
+        return None
+
+    def _use(self, this: str, other: str) -> None:
+        """What is neither a list nor a mapping is indexed or iterated; both could disagree."""
+        link: Link = object.__getattribute__(self, "_link")
+        if not link.use(object.__getattribute__(self, "_number"), this, other):
+            raise TypeError(f"an object that can't be {this} and {other}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        items = self._listed("list") if name in _OF_ARRAYS else None
+        if items is not None:
+            return self._of_items(items, name)
+        if str(sys._getframe(1).f_globals.get("__name__")).partition(".")[0] == "numpy":
+            raise AttributeError(name)  # `numpy.sum(x)` would let x say its sum
+        return self._look("attribute", name)
+
+    def _of_items(self, items: list[Any], name: str) -> Any:
+        """A field of a named tuple, else what an array of the items says."""
+        import numpy
+
+        fields = self._look("fields")
+        if isinstance(fields, list) and name in fields and len(fields) == len(items):
+            return items[fields.index(name)]
+        try:
+            return getattr(numpy.array(items), name)
+        except ValueError:  # rows of different lengths
+            return getattr(numpy.array(items, dtype=object), name)
+
+    def __getitem__(self, key: Any) -> Any:
+        items, keys = self._listed("list"), self._listed("mapping")
+        if items is not None and isinstance(key, (int, slice)):
+            return items[key]
+        if keys is not None and key not in keys:
+            raise KeyError(key)
+        if items is None and keys is None:
+            self._use("indexed", "iterated")
+        if isinstance(key, (int, str, float, bytes)):
+            return self._look("item", key)
+        link: Link = object.__getattribute__(self, "_link")
+        return link.ask("item", object.__getattribute__(self, "_number"), key)
+
+    def __len__(self) -> int:
+        items = self._listed("list")
+        items = self._listed("mapping") if items is None else items
+        return int(self._look("length")) if items is None else len(items)
+
+    def __iter__(self) -> Iterator[Any]:
+        for kind in ("list", "mapping"):
+            items = self._listed(kind)
+            if items is not None:
+                return iter(items)
+        self._use("iterated", "indexed")
+        return iter(self._look("items"))
+
+    def __dir__(self) -> list[str]:
+        return [str(name) for name in self._look("names")]
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return str(self._look("text"))
+
+
+class RemoteFunction(RemoteObject):
+    """A function or class of the candidate's; calling it asks its process."""
+
+    def __init__(self, link: Link, number: int, module: str, name: str) -> None:
+        super().__init__(link, number, name)
+        object.__setattr__(self, "__qualname__", name)
+        object.__setattr__(self, "__module__", module)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        link: Link = object.__getattribute__(self, "_link")
+        return link.ask("call", object.__getattribute__(self, "_number"), list(args), kwargs)
+
+
+class Stub:
+    """What a module that stands for the candidate's has: PEP 562's `__getattr__` and `__dir__`."""
+
+    def __init__(self, link: Link, path: str, name: str) -> None:
+        self._link = link
+        link.imported.add(name)
+        self._number: int = link.ask("import", path, name)
+
+    def attribute(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._link.look("attribute", self._number, name)
+
+    def names(self) -> list[str]:
+        return [str(name) for name in self._link.look("names", self._number)]

@@ -1,0 +1,136 @@
+"""What the scorer's process loads for a peer's task: each evaluation in a fork of its own.
+
+A fork, because evaluators were written for a process that ends, or keep state that the next candidate
+should not meet. The modules that they import are loaded once, before the first fork.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from evolve.peers import formats, setup
+from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
+
+_STANDINS = Path(__file__).with_name("standins")
+_NOT_AHEAD = ("jax", "torch", "tensorflow", "matplotlib")  # they start threads, or take long
+CONFIG = json.loads(os.environ["EVOLVE_PEER"])
+source = str(Path(CONFIG["evaluator"]).resolve())
+
+
+def evaluate(candidate: Any, case: Any) -> dict[str, Any]:
+    """Score as the peer's engine does. Raises the scorer's `CandidateError`."""
+    from scorer import CandidateError  # the process that loaded us
+
+    with tempfile.TemporaryDirectory(prefix="evolve-peer-") as scratch:
+        said = _in_a_fork(candidate, Path(scratch))
+    if said.get("inseparable"):
+        raise CandidateError("inseparable", said["inseparable"])
+    if said.get("fault"):
+        raise CandidateError(**said["fault"])
+    if said.get("broken"):
+        raise RuntimeError(said["broken"])
+    if said["score"] is None:
+        raise CandidateError("invalid", said["error"])
+    return {key: said[key] for key in ("score", "metrics", "feedback")}
+
+
+def _in_a_fork(candidate: Any, scratch: Path) -> dict[str, Any]:
+    answer = scratch / "answer.json"
+    pid = os.fork()
+    if pid == 0:
+        try:
+            said = _score(candidate, scratch)
+            (scratch / "answer.new").write_text(json.dumps(said))
+            (scratch / "answer.new").rename(answer)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    if not answer.exists():
+        code = os.waitstatus_to_exitcode(status)
+        return {"broken": f"the evaluator's process ended with status {code}"}
+    said = json.loads(answer.read_text())
+    assert isinstance(said, dict)
+    return said
+
+
+def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
+    """In the fork: place the program, connect the stub, run the evaluator, collect the notes."""
+    _reseed()
+    tempfile.tempdir = str(scratch / "tmp")
+    results = scratch / "results"
+    for folder in (Path(tempfile.tempdir), results):
+        folder.mkdir()
+    name = CONFIG["program"]
+    folder, suffix = scratch / "program", Path(name).suffix
+    folder.mkdir()
+    stem = "main" if CONFIG["format"] == "shinka" else f"program_{secrets.token_hex(4)}"
+    program = folder / f"{stem}{suffix}"
+    program.write_bytes(candidate.files[name])
+    link = setup.connect(candidate, {
+        "scratch": str(scratch), "shared": CONFIG["shared"], "program": str(program),
+        "descriptor": candidate.descriptor, "evaluator_text": Path(source).read_text(errors="replace"),
+        "folder": str(Path(source).parent),
+        "name_inside": name, "path": [str(_STANDINS), *_packages()]})
+    link.begin()
+    said: dict[str, Any]
+    try:
+        said = formats.evaluate(CONFIG, str(program), str(results))
+    except (CandidateGone, Inseparable):
+        said = {}  # the note says it
+    except MemoryError as error:
+        link.notes.fault("memory", f"scoring it needs too much: {error!r}",
+                         traceback.format_exc()[-3000:])
+        said = {}
+    except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
+        said = {"broken": traceback.format_exc()[-3000:]}
+    inseparable = link.notes.read("inseparable")
+    shutil.rmtree(results, ignore_errors=True)
+    return said | {"inseparable": inseparable["message"] if inseparable else None,
+                   "fault": link.notes.read("fault") or (
+                       link.notes.read(ORDINARY) if said.get("broken") else None)}
+
+
+def _packages() -> list[str]:
+    return [path for path in sys.argv[3:] if path]
+
+
+def _reseed() -> None:
+    """Forks share their random state; each evaluation has its own, as a new process has."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def _load_ahead() -> None:
+    """Import what the evaluator will, where it is installed: forks then have it at once."""
+    wanted: set[str] = set()
+    for node in ast.walk(ast.parse(Path(source).read_text(errors="replace"))):
+        if isinstance(node, ast.Import):
+            wanted |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            wanted.add(node.module)
+    folder = Path(source).parent
+    for name in sorted(wanted):
+        top = name.partition(".")[0]
+        if top in _NOT_AHEAD or (folder / f"{top}.py").exists() or (folder / top).is_dir():
+            continue
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue  # the evaluator may not need it; if it does, it says so itself
+
+
+sys.path.append(str(_STANDINS))
+_load_ahead()

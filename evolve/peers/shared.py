@@ -1,0 +1,96 @@
+"""A peer's evaluator and its candidate in one fresh sandbox, where they can't be separated.
+
+The machine is safe, the score is not: whatever comes out was in the candidate's reach. Every such score
+carries `EVALUATOR_SHARED` among its metrics.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from archive import Evaluation
+from evolve.tasks import Task, task_files
+from sandbox import Reason, Session
+from sandbox.inside import wire
+
+EVALUATOR_SHARED = "evaluator shared with candidate"
+_CODE = Path(__file__).parent
+_COPIED = ("inside.py", "formats.py", "standins/**/*.py")
+_INSIDE, _TASK, _PROGRAM = "evolve-peer", "evolve-task", "evolve-program"
+_MAX_FILE = 8 << 20
+
+
+async def score_together(session: Session, task: Task, files: Mapping[str, bytes], row: Evaluation
+                         ) -> Evaluation:
+    """Score in the session's sandbox. Raises what the session raises."""
+    assert task.peer is not None
+    tree = _code() | _folder(task) | {f"{_PROGRAM}/{name}": data for name, data in files.items()}
+    await session.load(tree, None)
+    stem = "main" if task.peer.format == "shinka" else "program_of_candidate"
+    program = f"{_PROGRAM}/{stem}{Path(task.peer.program).suffix}"
+    config = peer_config(task) | {"folder": _TASK, "program_path": f"../{program}",
+                                  "evaluator": task.peer.evaluator}
+    reply = await session.run(["python3", f"{_INSIDE}/start.py", program,
+                               f"{_PROGRAM}/{task.peer.program}"], json.dumps(config).encode(),
+                              task.spec.limits.whole_evaluation_s)
+    out, err = wire.decode(reply.payload)
+    return _read(row, int(reply.header.get("exit", -1)), out, err)
+
+
+def peer_config(task: Task) -> dict[str, Any]:
+    """What the code that runs a peer's evaluator needs to know."""
+    peer = task.peer
+    assert peer is not None
+    return {"format": peer.format, "evaluator": str(task.evaluator), "program": peer.program,
+            "shared": list(peer.shared), "fitness_key": peer.fitness_key,
+            "thresholds": None if peer.thresholds is None else list(peer.thresholds)}
+
+
+_START = b"""import os, runpy, sys
+os.path.exists(sys.argv[1]) or os.link(sys.argv[2], sys.argv[1])
+here = os.path.dirname(os.path.abspath(__file__))
+runpy.run_path(os.path.join(here, "inside.py"), run_name="__main__")
+"""
+
+
+def _code() -> dict[str, bytes]:
+    found = {f"{_INSIDE}/{path.relative_to(_CODE)}": path.read_bytes()
+             for pattern in _COPIED for path in sorted(_CODE.glob(pattern))}
+    return found | {f"{_INSIDE}/start.py": _START}
+
+
+def _folder(task: Task) -> dict[str, bytes]:
+    """The task's files, but those too large."""
+    found: dict[str, bytes] = {}
+    for inner in task_files(task.folder):
+        if (task.folder / inner).stat().st_size <= _MAX_FILE:
+            found[f"{_TASK}/{inner.as_posix()}"] = (task.folder / inner).read_bytes()
+    return found
+
+
+def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
+    log = err.decode(errors="replace")[-8000:]
+    try:
+        said = json.loads(out.strip().rpartition(b"\n")[2])
+        if "broken" in said:
+            return replace(row, reason="evaluator", message=str(said["broken"])[-2000:], log=log)
+        if said["score"] is None:
+            return replace(row, reason="invalid", message=str(said["error"])[:2000], log=log)
+        metrics = {str(key): value for key, value in said["metrics"].items()
+                   if isinstance(value, (bool, int, float, str))}
+        return replace(row, score=_finite(said["score"]), metrics=metrics | {EVALUATOR_SHARED: True},
+                       feedback=str(said["feedback"])[:4000], log=log)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return replace(row, reason=Reason.CRASH.value, log=log,
+                       message=f"evaluator and candidate ended with status {status} without a result")
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if number - number != 0:
+        raise ValueError("a score that is not finite")
+    return number

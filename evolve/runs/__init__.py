@@ -1,0 +1,1 @@
+"""A run folder, from its start to its verification."""

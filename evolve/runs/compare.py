@@ -1,0 +1,140 @@
+"""Runs beside each other: the best so far at equal variants, calls or dollars, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from archive import Browser, Node, State
+from evolve.runs.reader import OpenRun
+from evolve.text import one_line
+
+STEPS = 80
+BY = ("variants", "calls", "dollars")
+_NO_MATTER = {"seed", "scorer_seed", "runs_dir", "sandbox", "workers", "model_calls", "model", "policy",
+              "max_variants", "max_time_s", "max_tokens", "max_calls", "budget_usd", "target",
+              "plateau", "patience_s", "call_timeout_s", "requests_per_minute", "price",
+              "price_per_second", "vllm_command", "vllm_options", "vllm_gpu_memory", "vllm_start_s"}
+"""Limits of effort, and what belongs to the machine."""
+
+
+class Course(NamedTuple):
+    """The best so far of a run, wherever it changed, over one measure of effort."""
+
+    run: str
+    label: str  # task, policy and models
+    settings: Mapping[str, str]  # the rest of what may tell it from another, but for random draws
+    maximize: bool
+    efforts: tuple[float, ...]
+    bests: tuple[float, ...]
+    whole: float  # all the effort of the run
+
+    def at(self, effort: float) -> float | None:
+        """The best when so much was spent."""
+        found = None
+        for spent, best in zip(self.efforts, self.bests, strict=True):
+            if spent > effort:
+                break
+            found = best
+        return found
+
+
+class Row(NamedTuple):
+    """Runs that differ in their seed alone, at equal effort."""
+
+    group: str
+    runs: tuple[str, ...]
+    mean: float | None
+    spread: float | None
+    effort: float
+
+
+def course_of(run: OpenRun, by: str) -> Course:
+    """How a run went."""
+    nodes = Browser(run.archive).nodes()
+    asked: dict[str, int] = {}
+    if by == "calls":
+        for call in run.archive.call_costs():
+            asked[call.proposal] = asked.get(call.proposal, 0) + 1
+    maximize = run.task.spec.maximize
+    spent, best, efforts, bests = 0.0, None, [], []
+    for node in sorted(nodes, key=lambda n: (n.finished_at or 0.0, n.number)):
+        spent += _effort(node, by, asked)
+        if node.score is None or node.quarantined:
+            continue
+        if best is None or (node.score > best if maximize else node.score < best):
+            best = node.score
+            efforts.append(spent)
+            bests.append(best)
+    settings = run.folder.settings
+    models = ", ".join(settings.model) or "no model"
+    label = one_line(f"{run.folder.task_name} · {settings.policy} · {models}", 120)
+    return Course(run.folder.name, label, _of_the_search(run), maximize, tuple(efforts),
+                  tuple(bests), spent)
+
+
+def _of_the_search(run: OpenRun) -> dict[str, str]:
+    """Settings that change what is found at equal effort, the scorer, and the program it began with."""
+    values = run.folder.settings.model_dump(mode="json", exclude=_NO_MATTER)
+    if run.folder.settings.policy == "hgm":  # its temperature depends on how much there is to come
+        values["max_variants"] = run.folder.settings.max_variants
+    seed = run.archive.first().tree or ""
+    return {key: str(value) for key, value in values.items()} | {
+        "seed program": seed[:8], "scorer": run.folder.evaluator_hash[:8]}
+
+
+def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
+    """Runs that differ in their random draws alone, by a name that says what tells them from others."""
+    found: dict[tuple[str, ...], list[Course]] = {}
+    for course in courses:
+        others = [other.settings for other in courses if other.label == course.label]
+        told = [f"{key} = {value}" for key, value in course.settings.items()
+                if any(other.get(key) != value for other in others)]
+        found.setdefault((course.label, *told), []).append(course)
+    return {" · ".join(one_line(part, 120) for part in key): runs for key, runs in found.items()}
+
+
+def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
+    """Groups at the effort that all of them reached, and their curves up to there."""
+    equal = min((course.whole for course in courses), default=0.0)
+    efforts = [equal * step / STEPS for step in range(STEPS + 1)]
+    groups = _groups(courses)
+    rows = [_row(name, members, equal) for name, members in groups.items()]
+    sign = -1.0 if courses and courses[0].maximize else 1.0
+    rows.sort(key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))
+    curves = [{"group": row.group, "mean": [_mean(groups[row.group], e) for e in efforts],
+               "low": [_edge(groups[row.group], e, -1.0) for e in efforts],
+               "high": [_edge(groups[row.group], e, 1.0) for e in efforts]} for row in rows]
+    return rows, {"effort": efforts, "curves": curves}
+
+
+def _effort(node: Node, by: str, asked: dict[str, int]) -> float:
+    if by == "dollars":
+        return node.cost_usd
+    if by == "calls":
+        return float(asked.get(node.id, 0))
+    return float(node.number > 0 and node.state in (State.SCORED.value, State.FAILED.value))
+
+
+def _values(members: Sequence[Course], effort: float) -> list[float]:
+    found = [course.at(effort) for course in members]
+    return [value for value in found if value is not None]
+
+
+def _mean(members: Sequence[Course], effort: float) -> float | None:
+    values = _values(members, effort)
+    return fmean(values) if values else None
+
+
+def _edge(members: Sequence[Course], effort: float, side: float) -> float | None:
+    values = _values(members, effort)
+    if not values:
+        return None
+    return fmean(values) + side * (stdev(values) if len(values) > 1 else 0.0)
+
+
+def _row(name: str, members: Sequence[Course], effort: float) -> Row:
+    values = _values(members, effort)
+    return Row(name, tuple(course.run for course in members), fmean(values) if values else None,
+               stdev(values) if len(values) > 1 else None, effort)

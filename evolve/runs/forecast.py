@@ -1,0 +1,129 @@
+"""`evolve run --dry-run`: the first prompt and what a run may cost; nothing is sent or kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archive import Call, Proposal
+from evolve.config import Resolved, Settings
+from evolve.engine.control import Interrupt
+from evolve.engine.progress import Progress
+from evolve.errors import RunError, UsageError
+from evolve.models import Answer, Episode, OutOfBudget, counter_for, parse_model, price_of
+from evolve.runs.folder import RunFolder
+from evolve.runs.launch import RunOutcome, start_run
+from evolve.tasks import Task
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The first question to a model, and what it costs where every reply is as long as it may be."""
+
+    operator: str
+    messages: Messages
+    prompt_tokens: int
+    call_usd: float  # at most: the longest prompt, to the dearest model
+    about_usd: float | None  # for `max_variants` calls like this one; None: agents ask as they like
+    run_usd: float | None  # at most: the budget; None where there is none
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in self.messages)
+
+
+class _Listening:
+    """Takes the first question instead of a model."""
+
+    def __init__(self) -> None:
+        self.asked: tuple[Proposal, Messages] | None = None
+
+    async def embed(self, proposal: Proposal, text: str) -> list[float]:
+        raise OutOfBudget("nothing is sent in a dry run")
+
+    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
+                  ) -> Answer:
+        self.asked = self.asked or (proposal, messages)
+        raise OutOfBudget("nothing is sent in a dry run")
+
+    async def stored_steps(self, proposal: Proposal, episode: Episode) -> dict[int, Call]:
+        return {}
+
+    def step_bound(self, proposal: Proposal, messages: Messages, reply_tokens: int
+                   ) -> tuple[int, float]:
+        return 0, 0.0
+
+    async def step(self, proposal: Proposal, episode: Episode, number: int, messages: Messages,
+                   reply_tokens: int, temperature: float | None) -> Call:
+        self.asked = self.asked or (proposal, messages)
+        raise OutOfBudget("nothing is sent in a dry run")
+
+
+class _Quiet:
+    """A view that passes notes on and shows nothing else."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+
+    def note(self, message: str) -> None:
+        self._note(message)
+
+    def waiting(self, message: str) -> None:
+        self._note(message)
+
+    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Nothing to see."""
+
+    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+        """Nothing to see."""
+
+    def done(self, outcome: RunOutcome, task: Task) -> None:
+        """Nothing to see."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+async def dry_run(task: Task, resolved: Resolved, note: Callable[[str], None]) -> Forecast:
+    """Score the seed, take the first decision, and stop at the first question. Raises `UsageError`."""
+    if not resolved.settings.model:
+        raise UsageError("a dry run shows what a model would be asked", "give one: --model NAME")
+    listening = _Listening()
+    with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
+        settings = resolved.settings.model_copy(update={
+            "runs_dir": Path(folder), "embedding": None})
+        try:
+            await start_run(task, dataclasses.replace(resolved, settings=settings), None, _Quiet(note),
+                            Interrupt(), listening)
+        except RunError:
+            if listening.asked is None:  # else it is the seed of agents that asked, and got nothing
+                raise
+    if listening.asked is None:
+        raise UsageError("the run ended before it asked a model", "look at its operators and limits")
+    proposal, messages = listening.asked
+    return _forecast(task, resolved.settings, proposal.operator, messages)
+
+
+def _forecast(task: Task, settings: Settings, operator: str, messages: Messages) -> Forecast:
+    prompt = counter_for(settings.model)("\n".join(m["content"] for m in messages))
+    names = [parse_model(text) for text in settings.model]
+    prices = [price_of(name, settings.price, settings.price_per_second) for name in names]
+
+    def dearest(tokens: int) -> float:
+        return max(price.bound(tokens, settings.reply_tokens, settings.call_timeout_s)
+                   for price in prices)
+
+    most = None if task.spec.agent is not None else settings.max_variants
+    return Forecast(operator, messages, prompt, dearest(max(prompt, settings.prompt_tokens)),
+                    None if most is None else most * dearest(prompt), settings.budget_usd)
+
+
+def as_data(forecast: Forecast) -> dict[str, Any]:
+    """For `--json`."""
+    return dataclasses.asdict(forecast)

@@ -1,0 +1,44 @@
+"""An evaluation outside of any run: what agents ask on the way is kept in a folder that goes away."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+from archive import SEED, Archive, CodeStore, Proposal, State, derive_id
+from evolve.agents import AgentEvaluator
+from evolve.config import Settings
+from evolve.engine.recorder import Recorder
+from evolve.evaluation import Evaluator
+from evolve.models import Caller, local_models
+from evolve.runs.launch import check_models, require_model
+
+
+@asynccontextmanager
+async def alone(evaluator: Evaluator, settings: Settings, note: Callable[[str], None]
+                ) -> AsyncIterator[Proposal | None]:
+    """What an agent's model calls belong to; None for programs, which ask nobody.
+
+    Raises `ConfigError` when there is no model for an agent.
+    """
+    if not isinstance(evaluator, AgentEvaluator):
+        yield None
+        return
+    require_model(evaluator.task, settings)
+    await check_models(settings)
+    with tempfile.TemporaryDirectory(prefix="evolve-alone-") as folder:
+        database, code = Path(folder) / "archive.db", Path(folder) / "code.git"
+        Recorder.create(database, code, {"evaluator": evaluator.task.evaluator_hash, "seed": "0"})
+        recorder = Recorder(Archive.open_to_write(database), CodeStore.open_to_write(code), True)
+        try:
+            async with (local_models(settings, note) as addresses,
+                        aclosing(Caller(settings, recorder, note, addresses)) as caller):
+                evaluator.connect(caller, settings.reply_tokens, settings.patience_s)
+                proposal = Proposal(derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time())
+                await recorder.plan(proposal)
+                yield proposal
+        finally:
+            await recorder.close()

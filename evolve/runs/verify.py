@@ -1,0 +1,82 @@
+"""Score a variant once more, from its files alone, and hold the result against the record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from archive import EVALUATE, Evaluation, Proposal
+from evolve.errors import RunError
+from evolve.models import OutOfBudget
+from evolve.retry import sandbox_failed
+from evolve.runs.evaluator import open_evaluator
+from evolve.runs.folder import RunFolder
+from evolve.runs.one_off import alone
+from evolve.tasks import Task
+from sandbox import ProviderFault
+
+
+class Verified(NamedTuple):
+    """A case: the mean of its recorded scores, and what came out now."""
+
+    case: str
+    split: str
+    recorded: float | None  # None: it was never scored on this case
+    now: Evaluation
+
+    def holds(self, tolerance: float) -> bool:
+        """Scored, and as it is recorded, but for a share of it."""
+        if self.now.score is None or self.now.reason is not None:
+            return False
+        return self.recorded is None or math.isclose(self.recorded, self.now.score, rel_tol=tolerance,
+                                                     abs_tol=0.0)
+
+    def data(self, tolerance: float) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"case": self.case, "split": self.split, "recorded": self.recorded,
+                "score": self.now.score, "reason": self.now.reason, "message": self.now.message,
+                "holds": self.holds(tolerance)}
+
+
+def check_evaluator(task: Task, proposal: Proposal, known: Sequence[Evaluation]) -> None:
+    """Raises `RunError` for a changed evaluator: its scores say nothing about the record."""
+    changed = [row for row in known if row.evaluator and row.evaluator != task.evaluator_hash]
+    if changed:
+        raise RunError(f"{proposal.id} was scored by another evaluator ({changed[0].evaluator}, now "
+                       f"{task.evaluator_hash})", f"see: evolve show {proposal.id}")
+
+
+async def verify(run: RunFolder, task: Task, files: Mapping[str, bytes],
+                 known: Sequence[Evaluation], sandbox: str, note: Callable[[str], None], log: Path,
+                 heldout: bool = True, begin: Callable[[], None] = lambda: None) -> list[Verified]:
+    """Every case of the task, with the inputs that the run drew; `begin` is called when the sandbox
+    is there, before anything is scored.
+
+    An agent asks the run's models anew, within the run's limits once more, and may do otherwise.
+
+    Raises `RunError` when the sandbox or a model fails, or for the end of the budget.
+    """
+    found = []
+    async with (open_evaluator(task, sandbox, 1, log, note, run.settings.scorer_seed) as evaluator,
+                alone(evaluator, run.settings, note) as anew):
+        begin()
+        # As a further evaluation: that it is an agent was shown when it was made.
+        asking = replace(anew, operator=EVALUATE) if anew else None
+        for case in evaluator.task.spec.cases:
+            if case.split == "heldout" and not heldout:
+                continue
+            try:
+                now = (await evaluator.evaluate(files, [case], 0, asking)).rows[0]
+            except ProviderFault as fault:
+                raise sandbox_failed(fault) from None
+            except OutOfBudget as error:
+                raise RunError(f"{error}, at case {case.id}",
+                               "allow more, then verify again: evolve resume with --budget, "
+                               "--max-tokens or --max-calls") from None
+            scores = [row.score for row in known if row.case == case.id and row.score is not None]
+            found.append(Verified(case.id, case.split, fmean(scores) if scores else None, now))
+    return found

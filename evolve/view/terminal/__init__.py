@@ -1,0 +1,1 @@
+"""Runs on a terminal: lists, trees, tables, plots and the live view."""

@@ -1,0 +1,148 @@
+"""Plain lines for logs and pipes, and JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from typing import Any
+
+from archive import State
+from evolve.engine.progress import Progress
+from evolve.runs.events import Finished
+from evolve.runs.folder import RunFolder
+from evolve.runs.launch import RunOutcome
+from evolve.tasks import Task
+from evolve.text import one_line
+from evolve.view.terminal.console import counted, err, mute_closed, number
+from evolve.view.terminal.follow import Streaming
+from evolve.view.terminal.status import go_on
+
+SAY_AGAIN_S = 20.0
+
+
+class LinesView(Streaming):
+    """One line for each candidate, on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._best: float | None = None
+        self._waits_for, self._said_at = "", 0.0
+
+    def note(self, message: str) -> None:
+        """A line before or beside the run."""
+        err.print(message, markup=False)
+
+    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Where it begins."""
+        self.begin(run, task, progress)
+        self._best = progress.best_score
+        super().launched(run, task, progress)
+
+    def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Say where it begins."""
+        err.print(f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}",
+                  markup=False)
+
+    def ended(self, event: Finished) -> None:
+        """One candidate."""
+        self._waits_for = ""
+        if event.best and not event.quarantined:
+            self._best = event.score
+        self.tell(event)
+
+    def tell(self, event: Finished) -> None:
+        """Write the line."""
+        mark = "*" if event.best else " "
+        what = number(event.score) if event.score is not None else f"{event.reason}: {event.message}"
+        line = (f"{mark} {event.number:>5} {event.proposal[:8]} {event.state:<8} "
+                f"{event.operator:<10} {one_line(what)}\n")
+        try:
+            sys.stderr.write(line)  # no terminal: nothing for rich to lay out, and that takes time
+        except BrokenPipeError:
+            mute_closed()
+
+    def waiting(self, message: str) -> None:
+        """The machine failed. The same words of many calls at once are said once, then now and then."""
+        now, words = time.monotonic(), re.sub(r"\d+", "N", message)  # how long is no news
+        if words != self._waits_for or now - self._said_at > SAY_AGAIN_S:
+            self._waits_for, self._said_at = words, now
+            self.note(message)
+
+    def done(self, outcome: RunOutcome, task: Task) -> None:
+        """How it ended and what to do next."""
+        super().done(outcome, task)
+        for line in closing_lines(outcome, task):
+            self.note(line)
+
+
+class JsonView(LinesView):
+    """JSON lines on stdout; what is no data goes to stderr."""
+
+    def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        assert progress.best is not None or progress.best_score is None
+        _write({"event": "launch", "run": str(run.path), "task": task.spec.name,
+                "best": _best(progress)})
+
+    def tell(self, event: Finished) -> None:
+        rejected = event.state == State.REJECTED.value
+        _write({"event": "variant", "proposal": event.proposal, "number": event.number,
+                "id": None if rejected else event.proposal, "parents": list(event.parents),
+                "operator": event.operator, "status": event.state, "score": event.score,
+                "reason": event.reason, "best": self._best})
+
+    def waiting(self, message: str) -> None:
+        _write({"event": "waiting", "message": message})
+
+    def done(self, outcome: RunOutcome, task: Task) -> None:
+        Streaming.done(self, outcome, task)
+        progress = outcome.progress
+        _write({"event": "done", "best": _best(progress), "variants": progress.variants,
+                "seconds": round(progress.seconds, 3), "stopped": outcome.stopped,
+                "stalls": progress.stalls, "staleness": round(progress.staleness, 3),
+                "spend_usd": progress.spend.usd})
+
+
+def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
+    """The last words of a run."""
+    progress, run = outcome.progress, outcome.run
+    lines = [f"stopped: {outcome.stopped}",
+             f"{counted(progress.variants, 'variant')} ({progress.failed} failed), {progress.rejected} "
+             f"rejected, {progress.seconds:.1f} s"]
+    if progress.best is not None:
+        lines.append(f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}"
+                     f"{gap_to_best_known(task, progress.best_score)}): {progress.best.id}")
+    if progress.stalls:
+        lines.append(f"a window of {run.settings.window} held decisions back {progress.stalls} times; "
+                     f"{progress.staleness:.1f} variants were scored between a decision and its end")
+    if progress.spend.calls:
+        spend = progress.spend
+        lines.append(f"{counted(spend.calls, 'model call')}, {spend.tokens:,} tokens, ${spend.usd:.4f}")
+    lines.append(f"look: evolve tree {run.name} · evolve best {run.name} · "
+                 f"{go_on(run.name, outcome.stopped)}")
+    return lines
+
+
+def gap_to_best_known(task: Task, score: float | None) -> str:
+    """How far the best known score is, in words; empty when the task names none."""
+    known = task.spec.best_known
+    if known is None or score is None:
+        return ""
+    gap = known.score - score if task.spec.maximize else score - known.score
+    return f", best known {known.score!r}, gap {gap:.6g}"
+
+
+def _best(progress: Progress) -> dict[str, Any] | None:
+    if progress.best is None:
+        return None
+    return {"id": progress.best.id, "score": progress.best_score}
+
+
+def _write(event: dict[str, Any]) -> None:
+    try:
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        mute_closed()
+        err.print("nobody reads the output any more; the run goes on: evolve watch", markup=False)

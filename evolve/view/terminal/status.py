@@ -1,0 +1,76 @@
+"""`evolve status`: where a run stands, from its archive and its lock."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from archive import State
+from evolve.runs.reader import OpenRun
+from evolve.view.terminal.console import number, of_limit
+
+_FIGURES = ("max_variants", "max_time_s", "budget_usd", "max_tokens", "max_calls")
+RATE_OVER_S = 60.0
+_LIMITS = {"max_variants": " --max-variants +100", "budget_usd": " --budget +5usd",
+           "max_tokens": " --max-tokens +100000", "max_calls": " --max-calls +100",
+           "target": " --target SCORE", "plateau": " --plateau N"}  # by how the reason begins
+
+
+def status_data(run: OpenRun) -> dict[str, Any]:
+    """Plain data; `state` is running, stopped or failed (with the reason), or killed."""
+    worker, counts, spend = run.folder.worker(), run.archive.counts(), run.archive.spend()
+    last = run.archive.latest_events(("started", "stopped", "waiting"))
+    now = time.time()
+    newest, at = run.archive.last_event(), run.archive.last_event_at()
+    stopped = last.get("stopped")
+    ended = stopped is not None and stopped.id == newest
+    failed = ended and stopped is not None and bool(stopped.data.get("failed"))
+    waiting = last.get("waiting")
+    return run.summary() | {
+        "state": ("running" if worker else "failed" if failed else "stopped" if ended else "killed"),
+        "worker": worker,
+        "stopped": stopped.data["reason"] if stopped and ended else None,
+        "waiting": waiting.data["message"] if worker and waiting and waiting.id == newest else None,
+        "in_flight": {state.value: counts[state] for state in State
+                      if not state.finished and counts.get(state)},
+        "variants": counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0),
+        "calls": spend.calls, "tokens": spend.tokens, "settled_usd": spend.settled_usd,
+        "uncertain_usd": spend.uncertain_usd,
+        "limits": {name: getattr(run.folder.settings, name) for name in _FIGURES},
+        "per_minute": run.archive.finished_since(now - RATE_OVER_S) * 60.0 / RATE_OVER_S,
+        "last_event_s": None if at is None else max(0.0, now - at)}
+
+
+def go_on(name: str, stopped: str | None) -> str:
+    """The command that goes on, with the limit that must be moved first."""
+    limit = next((flag for word, flag in _LIMITS.items() if (stopped or "").startswith(word)), "")
+    return f"go on: evolve resume {name}{limit}"
+
+
+def status_lines(data: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    state = data["state"] + (f" ({data['worker']})" if data["worker"] else "")
+    if data["stopped"]:
+        state += f": {data['stopped']}"
+    limits = data["limits"]
+    in_flight = ", ".join(f"{count} {name}" for name, count in data["in_flight"].items()) or "nothing"
+    lines = [
+        f"{data['run']} on {data['task']}: {state}",
+        f"best       {number(data['best'])} {data['best_id'] or ''}",
+        f"variants   {data['variants']}{of_limit(limits['max_variants'])} "
+        f"({data['failed']} failed), {data['rejected']} rejected, "
+        f"{data['per_minute']:.0f} in the last minute",
+        f"in flight  {in_flight}",
+    ]
+    if data["calls"]:
+        lines.append(f"spend      ${data['usd']:.4f}{of_limit(limits['budget_usd'], '${:g}')} "
+                     f"(${data['uncertain_usd']:.4f} not settled), "
+                     f"{data['tokens']:,}{of_limit(limits['max_tokens'])} tokens, "
+                     f"{data['calls']:,}{of_limit(limits['max_calls'])} calls")
+    if data["waiting"]:
+        lines.append(f"waiting    {data['waiting']}")
+    if data["last_event_s"] is not None:
+        lines.append(f"last event {data['last_event_s']:.0f} s ago")
+    if data["state"] != "running":
+        lines.append(go_on(data["run"], data["stopped"]))
+    return lines

@@ -1,0 +1,98 @@
+"""The archive as a tree of text: score, change against the parent, operator, cost.
+
+What did not matter is folded: of a long way without branches only what became the best is kept.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rich.text import Text
+from rich.tree import Tree
+
+from archive import Kept, Variant
+from evolve.evaluation import EVALUATOR_SHARED
+from evolve.runs.reader import OpenRun
+from evolve.runs.select import Chosen, Selection, choose
+from evolve.view.terminal.console import number
+
+__all__ = ["Selection", "render_tree"]
+FOLDED_FROM = 3  # so many in a row that are only passed through
+
+
+class _Step(NamedTuple):
+    """What is drawn next: below which branch, and as whose only child."""
+
+    variant: Variant
+    branch: Tree
+    depth: int
+    only: bool  # the child of the line above it: a way without branches is not indented
+
+
+def render_tree(run: OpenRun, selection: Selection) -> Tree:
+    """Variants below their first parents; the way to the best is bold."""
+    chosen = choose(run, selection)
+    leader = run.leader()
+    best_path = set(run.lineage.path(leader.id)) if leader else set()
+    hidden = run.count - len(chosen.variants)
+    title = f"{run.folder.name} · {run.folder.task_name} · {run.count} variants"
+    root = Tree(Text(title + (f", {hidden} not shown" if hidden > 0 else "")))
+    below = _children(chosen)
+    fold = selection.path is None
+    waiting = [_Step(variant, root, 0, False) for variant in reversed(below.get("", []))]
+    while waiting:
+        step = waiting.pop()
+        if selection.depth is not None and step.depth > selection.depth:
+            continue
+        step = _folded(step, below, chosen) if fold and step.only else step
+        name = step.variant.proposal.id
+        label = _label(step, name in best_path, name in chosen.meant)
+        if run.shares_evaluator and step.variant.score is not None:
+            label.append(f"  {EVALUATOR_SHARED}", style="yellow")
+        if name in run.signs:
+            label.append("  signs: evolve audit", style="red")
+        branch = step.branch.add(label)
+        kids = below.get(name, [])
+        only = len(kids) == 1 and step.depth > 0
+        waiting += [_Step(kid, step.branch if only else branch, step.depth + 1, only)
+                    for kid in reversed(kids)]
+    return root
+
+
+def _children(chosen: Chosen) -> dict[str, list[Variant]]:
+    """By first parent; founders below nobody."""
+    found: dict[str, list[Variant]] = {}
+    for variant in chosen.variants:
+        found.setdefault(next(iter(variant.proposal.parents), ""), []).append(variant)
+    return found
+
+
+def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _Step:
+    """Pass over a row of variants that were not asked for, never the best, and have one child each."""
+    passed, now = 0, step.variant
+    while (now.proposal.id not in chosen.meant and now.proposal.kept is not Kept.BEST
+           and len(below.get(now.proposal.id, [])) == 1):
+        passed, now = passed + 1, below[now.proposal.id][0]
+    if passed < FOLDED_FROM:
+        return step
+    step.branch.add(Text(f"⋮ {passed} generations", style="dim"))
+    return step._replace(variant=now, depth=step.depth + passed)
+
+
+def _label(step: _Step, on_best_path: bool, meant: bool) -> Text:
+    variant, proposal = step.variant, step.variant.proposal
+    line = Text("↳ " if step.only else "", style="bold" if on_best_path else "" if meant else "dim")
+    line.append(proposal.id[:8])
+    if variant.score is None:
+        line.append(f"  {proposal.reason or proposal.state}", style="dim")
+    else:
+        line.append(f"  {number(variant.score)}")
+    if proposal.improvement is not None:
+        good = proposal.improvement > 0
+        line.append(f"  {proposal.improvement:+.6g}", style="green" if good else "dim")
+    line.append(f"  {proposal.operator}", style="dim")
+    if variant.cost_usd:
+        line.append(f"  ${variant.cost_usd:.4f}", style="dim")
+    if proposal.quarantined:
+        line.append("  quarantined", style="red")
+    return line
