@@ -10,19 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archive.browse import Browser, CaseScore, Cause, EvaluatorUse, ModelUse, Node
-    from archive.code import CodeStore, Commit
-    from archive.errors import ArchiveError, NotFound, StorageFull
-    from archive.evidence import Learned, known_at, learned_of
-    from archive.figures import Figures, figures_of
-    from archive.grid import Grid, GridStats
-    from archive.group_commit import GroupCommit
-    from archive.islands import Advance, Island, Islands
-    from archive.lineage import Contribution, Lineage
-    from archive.measures import BUILT_IN, Measure, measure_code, measure_rows
-    from archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
-    from archive.outcomes import Outcome
-    from archive.promotion import (
+    from evolve.archive.browse import Browser, CaseScore, Cause, EvaluatorUse, ModelUse, Node
+    from evolve.archive.code import CodeStore, Commit
+    from evolve.archive.errors import ArchiveError, NotFound, StorageFull
+    from evolve.archive.evidence import Learned, known_at, learned_of
+    from evolve.archive.figures import Figures, figures_of
+    from evolve.archive.grid import Grid, GridStats
+    from evolve.archive.group_commit import GroupCommit
+    from evolve.archive.islands import Advance, Island, Islands
+    from evolve.archive.lineage import Contribution, Lineage
+    from evolve.archive.measures import BUILT_IN, Measure, measure_code, measure_rows
+    from evolve.archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
+    from evolve.archive.outcomes import Outcome
+    from evolve.archive.promotion import (
         DROP,
         PROMOTE_AT,
         QUANTILE,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
         lower_quantile,
         paired,
     )
-    from archive.ranking import Ranking
-    from archive.reader import ArchiveReader
-    from archive.records import (
+    from evolve.archive.ranking import Ranking
+    from evolve.archive.reader import ArchiveReader
+    from evolve.archive.records import (
         EMBEDDING,
         EPISODE,
         EVALUATE,
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
         Variant,
         derive_id,
     )
-    from archive.snapshot import Frame, Snapshot
-    from archive.source import fingerprint
-    from archive.steering import (
+    from evolve.archive.snapshot import Frame, Snapshot
+    from evolve.archive.source import fingerprint
+    from evolve.archive.steering import (
         OF_PROMOTION,
         STEERED,
         Ban,
@@ -68,8 +68,8 @@ if TYPE_CHECKING:
         hints,
         messages_taken,
     )
-    from archive.store import Archive, StoredVector
-    from archive.trials import Interval
+    from evolve.archive.store import Archive, StoredVector
+    from evolve.archive.trials import Interval
 
 __all__ = [
     "BUILT_IN", "DROP", "EMBEDDING", "EPISODE", "EVALUATE", "JUDGE", "OF_PROMOTION", "PERSON",
@@ -118,6 +118,6 @@ if not TYPE_CHECKING:  # for mypy the names above are all that there is
         """Import a name of this package when it is asked for."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"archive.{_MODULES[name]}"), name)
+        value = getattr(import_module(f"evolve.archive.{_MODULES[name]}"), name)
         globals()[name] = value  # so that it is asked for once
         return value

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 
-from archive.database import IDS_AT_ONCE
-from archive.reader import ArchiveReader
-from archive.records import EVALUATE, CallState, Kept, State
-from archive.schema import calls, evaluations, parents, proposals, vectors
+from evolve.archive.database import IDS_AT_ONCE
+from evolve.archive.reader import ArchiveReader
+from evolve.archive.records import EVALUATE, CallState, Kept, State
+from evolve.archive.schema import calls, evaluations, parents, proposals, vectors
 
 
 class Node(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from archive.columns import Growing
+from evolve.archive.columns import Growing
 
 MANY = 256  # new observations, from which on one pass is cheaper
 ORPHAN = -1  # the parent of a founder

@@ -24,7 +24,7 @@ from gitdb import GitDB
 from gitdb.exc import BadObject, InvalidDBRoot
 from gitdb.util import bin_to_hex, hex_to_bin, mman
 
-from archive.errors import ArchiveError, StorageFull, moved
+from evolve.archive.errors import ArchiveError, StorageFull, moved
 
 Files = Mapping[str, bytes]
 _FILE, _EXECUTABLE, _FOLDER = 0o100644, 0o100755, 0o040000

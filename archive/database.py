@@ -12,8 +12,8 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
-from archive.errors import ArchiveError, StorageFull, moved
-from archive.schema import REVISION, metadata
+from evolve.archive.errors import ArchiveError, StorageFull, moved
+from evolve.archive.schema import REVISION, metadata
 
 IDS_AT_ONCE = 500  # in one query; databases limit how many there may be
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from archive.reader import ArchiveReader
-from archive.records import EVALUATE, Evaluation, State
-from archive.schema import parents, proposals
+from evolve.archive.reader import ArchiveReader
+from evolve.archive.records import EVALUATE, Evaluation, State
+from evolve.archive.schema import parents, proposals
 
 
 class Learned(NamedTuple):

@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from archive.records import PERSON, CallState, State
-from archive.revision import REVISION
+from evolve.archive.records import PERSON, CallState, State
+from evolve.archive.revision import REVISION
 
 _CANDIDATES = 200  # for the best: SQL adds in another order, so the last digit of a mean may differ
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from archive.measures import Measure
+from evolve.archive.measures import Measure
 
 
 class Status(IntEnum):

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from archive.errors import StorageFull
-from archive.store import Archive
+from evolve.archive.errors import StorageFull
+from evolve.archive.store import Archive
 
 GATHER_S = 0.002  # how long jobs gather before they are carried out
 LONGEST_PAUSE_S = 10.0

@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from archive.columns import Growing
-from archive.grid import Grid
-from archive.ranking import Ranking
+from evolve.archive.columns import Growing
+from evolve.archive.grid import Grid
+from evolve.archive.ranking import Ranking
 
 Topology = Literal["ring", "full"]
 

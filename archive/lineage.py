@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, Select, func, literal, select
 
-from archive.database import IDS_AT_ONCE
-from archive.reader import ArchiveReader
-from archive.records import EVALUATE, SEED, Kept, State
-from archive.schema import parents, proposals
+from evolve.archive.database import IDS_AT_ONCE
+from evolve.archive.reader import ArchiveReader
+from evolve.archive.records import EVALUATE, SEED, Kept, State
+from evolve.archive.schema import parents, proposals
 
 
 class Contribution(NamedTuple):

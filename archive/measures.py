@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from archive.records import Evaluation
-from archive.source import Token, tokens
+from evolve.archive.records import Evaluation
+from evolve.archive.source import Token, tokens
 
 BUILT_IN = ("code_length", "complexity", "runtime", "novelty", "behaviour")
 _BRANCHES = {"if", "elif", "for", "while", "and", "or", "except", "catch", "case", "&&", "||", "?"}

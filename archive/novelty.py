@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from archive.accelerated import PAYS_FROM, Blocks, Mirror, has_gpu, products
-from archive.source import tokens
+from evolve.archive.accelerated import PAYS_FROM, Blocks, Mirror, has_gpu, products
+from evolve.archive.source import tokens
 
 WIDTH = 256
 NEAREST = 10

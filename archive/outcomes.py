@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archive.reader import ArchiveReader
-from archive.records import Proposal, State
+from evolve.archive.reader import ArchiveReader
+from evolve.archive.records import Proposal, State
 
 
 class Outcome(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Update
 
-from archive.database import driver_of
+from evolve.archive.database import driver_of
 
 
 class Prepared:

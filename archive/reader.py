@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Executable, Row, func, or_, select
 
-from archive.database import IDS_AT_ONCE, open_for_reading, storage_faults
-from archive.errors import NotFound
-from archive.records import (
+from evolve.archive.database import IDS_AT_ONCE, open_for_reading, storage_faults
+from evolve.archive.errors import NotFound
+from evolve.archive.records import (
     EVIDENCE,
     PERSON,
     Call,
@@ -31,7 +31,7 @@ from archive.records import (
     State,
     Variant,
 )
-from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+from evolve.archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 _ROWS_AT_ONCE = 4096
 _DIGITS = 10  # no run has so many decisions

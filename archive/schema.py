@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-from archive.revision import REVISION as REVISION
+from evolve.archive.revision import REVISION as REVISION
 
 metadata = MetaData()
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from archive.clades import ORPHAN, Clades
-from archive.columns import Growing
-from archive.grid import Grid
-from archive.islands import Archipelago, Island, Islands
-from archive.measures import Measure
-from archive.novelty import NoveltyIndex, Vector
-from archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
-from archive.ranking import Ranking
-from archive.reader import ArchiveReader
-from archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
-from archive.steering import bans, hints
-from archive.trials import Trial, Trials
+from evolve.archive.clades import ORPHAN, Clades
+from evolve.archive.columns import Growing
+from evolve.archive.grid import Grid
+from evolve.archive.islands import Archipelago, Island, Islands
+from evolve.archive.measures import Measure
+from evolve.archive.novelty import NoveltyIndex, Vector
+from evolve.archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
+from evolve.archive.ranking import Ranking
+from evolve.archive.reader import ArchiveReader
+from evolve.archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
+from evolve.archive.steering import bans, hints
+from evolve.archive.trials import Trial, Trials
 
 _WHOLE = ""  # the only case where none is declared
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, update
 
-from archive.reader import ArchiveReader, pack_text
-from archive.records import PERSON, CallState, Proposal, State
-from archive.schema import calls, events, proposals
-from archive.store import Archive
+from evolve.archive.reader import ArchiveReader, pack_text
+from evolve.archive.records import PERSON, CallState, Proposal, State
+from evolve.archive.schema import calls, events, proposals
+from evolve.archive.store import Archive
 
 STEERED = "steered"  # the kind of event
 OF_PROMOTION = "promotion:"  # how the message of a ban begins that no person has written

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, bindparam, insert, literal_column, update
 
-from archive.database import (
+from evolve.archive.database import (
     create_database,
     do_not_wait_for_disk,
     driver_of,
@@ -20,10 +20,10 @@ from archive.database import (
     storage_faults,
     sync_log,
 )
-from archive.prepared import Prepared
-from archive.reader import NOTES, ArchiveReader, pack_text
-from archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
-from archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+from evolve.archive.prepared import Prepared
+from evolve.archive.reader import NOTES, ArchiveReader, pack_text
+from evolve.archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
+from evolve.archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
 
 # Built once: what a statement says does not change, only what is bound to it.
 _NEW_PROPOSAL, _NEW_PARENT = Prepared(insert(proposals)), Prepared(insert(parents))

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from archive.columns import Growing
-from archive.quantiles import student_quantile
+from evolve.archive.columns import Growing
+from evolve.archive.quantiles import student_quantile
 
 Z = 1.959964  # two-sided 95 %
 NEAREST = 10

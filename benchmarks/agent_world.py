@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from archive import Evaluation, Frame, Proposal, Snapshot, State, derive_id
 from evolve.agents.validity import FILE, TOY
+from evolve.archive import Evaluation, Frame, Proposal, Snapshot, State, derive_id
 from evolve.engine.decisions import plan_proposals
 from evolve.engine.proposer import DUPLICATE
 from evolve.operators import Attempt, Child, Context, Evidence, Parent, Rejected, Reply

@@ -26,7 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import insert
 
-from archive import (
+from benchmarks import markdown
+from evolve.archive import (
     TOKENS,
     Archive,
     CodeStore,
@@ -45,7 +46,6 @@ from archive import (
     schema,
     unit,
 )
-from benchmarks import markdown
 from evolve.config import Settings
 from evolve.runs.folder import RunFolder, create_run
 from evolve.search import Expand, OperatorMix, Policy, make_frame, make_policy
@@ -57,7 +57,7 @@ MIX = OperatorMix({"syntactic": 0.7, "recombine": 0.3}, {"syntactic": 1, "recomb
 RESUME = """
 import asyncio, resource, sys
 from pathlib import Path
-from archive import Archive, CodeStore
+from evolve.archive import Archive, CodeStore
 from evolve.engine.recorder import Recorder
 from evolve.runs.folder import open_run
 from evolve.search import make_frame

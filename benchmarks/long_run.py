@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import psutil
 
-from archive import ArchiveReader, State
 from benchmarks import markdown
 from benchmarks.engine_throughput import HERE, Setting, model
 from benchmarks.throughput.spent import containers_s
+from evolve.archive import ArchiveReader, State
 from evolve.cli.main import app
 
 CALLS, SHOWN, EVERY_S = 8, 10, 2.0

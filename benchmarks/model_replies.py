@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import requests
 
-from archive import ArchiveReader, Call, CallState, Proposal, State
 from benchmarks import markdown
+from evolve.archive import ArchiveReader, Call, CallState, Proposal, State
 from evolve.config import resolve
 from evolve.models import local_models
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks import markdown
 from benchmarks.peers_tasks import Scored, in_its_own_process, tasks_below
 from evolve.checking.attacks import armed
-from evolve.evaluation import Verdict
+from evolve.evaluation.evaluator import Verdict
 from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task, load_task
 

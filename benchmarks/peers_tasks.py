@@ -25,12 +25,13 @@ from typing import NamedTuple
 
 from benchmarks import markdown
 from evolve.errors import TaskError
-from evolve.evaluation import EVALUATOR_SHARED, Verdict
+from evolve.evaluation.evaluator import Verdict
 from evolve.peers import standins
+from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.evaluator import open_evaluator
+from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task, load_task
 from evolve.tasks.peers import read_peer
-from sandbox.rootfs import packages_folder
 
 COLUMNS = ("directory", "peer's score", "s", "our score", "s", "", "best variant", "s")
 TIMES = 5  # that scores are taken which differ

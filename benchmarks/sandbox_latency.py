@@ -23,13 +23,13 @@ from statistics import median, quantiles
 import psutil
 
 from benchmarks import markdown
-from sandbox import Limits, Pool, Provider, SandboxSpec
-from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import attempt, opened
-from sandbox.docker import DockerProvider
-from sandbox.image import REPOSITORY
-from sandbox.local import LocalProvider
-from sandbox.rootfs import PACKAGES, interpreter, rootfs_key
+from evolve.sandbox import Limits, Pool, Provider, SandboxSpec
+from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.contract import attempt, opened
+from evolve.sandbox.docker import DockerProvider
+from evolve.sandbox.image import REPOSITORY
+from evolve.sandbox.local import LocalProvider
+from evolve.sandbox.rootfs import PACKAGES, interpreter, rootfs_key
 
 WORKERS = 2
 SPEC = SandboxSpec(Limits(), packages=("numpy",), preload=("numpy",))
@@ -186,7 +186,7 @@ def server_rss() -> int:
     """Resident bytes of all fork servers that can be seen from here."""
     return sum(process.info["memory_info"].rss
                for process in psutil.process_iter(["cmdline", "memory_info"])
-               if any(word.endswith("/evolve/server.py") for word in process.info["cmdline"] or ()))
+               if any(word.endswith("/evolve/start.py") for word in process.info["cmdline"] or ()))
 
 
 def targets(rows: dict[str, Row], flat: Flatness | None) -> list[Target]:

@@ -11,7 +11,7 @@ import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from archive import schema
+from evolve.archive import schema
 from evolve.cli.main import app
 from evolve.config import Settings
 from evolve.models.endpoints import ENDPOINTS

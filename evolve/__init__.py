@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evolve.api import open_run
+    from evolve.candidate import Candidate, CandidateError, Case, Completed
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "open_run"]
+__all__ = ["Candidate", "CandidateError", "Case", "Completed", "__version__", "open_run"]
+
+_HOMES = {"open_run": "evolve.api"} | dict.fromkeys(
+    ("Candidate", "CandidateError", "Case", "Completed"), "evolve.candidate")
 
 
 def __getattr__(name: str) -> Any:
-    """`open_run` is imported when it is asked for: the command line starts without it."""
-    if name == "open_run":
-        from evolve.api import open_run
-
-        return open_run
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name when it is used: the command line starts without any of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from archive import Browser, Evaluation, Node, NotFound
+from evolve.archive import Browser, Evaluation, Node, NotFound
 from evolve.errors import PrerequisiteError
 from evolve.text import one_line, visible
 

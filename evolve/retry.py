@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from evolve.errors import RunError
-from sandbox import ProviderFault
+from evolve.sandbox import ProviderFault
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 20.0
 _T = TypeVar("_T")

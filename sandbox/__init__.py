@@ -4,8 +4,8 @@ The engine asks a candidate for data through a `Session`; what comes back is a c
 This package knows neither the engine nor the archive.
 """
 
-from sandbox.choose import Choice, prepare_provider, provider_class
-from sandbox.errors import (
+from evolve.sandbox.choose import Choice, prepare_provider, provider_class
+from evolve.sandbox.errors import (
     CandidateFault,
     NoSuchSandbox,
     ProviderFault,
@@ -13,10 +13,10 @@ from sandbox.errors import (
     SandboxError,
     SandboxUnavailable,
 )
-from sandbox.limits import Limits, Usage
-from sandbox.pool import Pool
-from sandbox.provider import Box, Provider, SandboxSpec
-from sandbox.session import Reply, Session
+from evolve.sandbox.limits import Limits, Usage
+from evolve.sandbox.pool import Pool
+from evolve.sandbox.provider import Box, Provider, SandboxSpec
+from evolve.sandbox.session import Reply, Session
 
 __all__ = [
     "Box", "CandidateFault", "Choice", "Limits", "NoSuchSandbox", "Pool", "Provider", "ProviderFault",

@@ -16,23 +16,29 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox import enter
-from sandbox.bwrap import find_bwrap
-from sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot, find_root
-from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError, SandboxUnavailable
-from sandbox.folder import MOUNT, SharedFolder, remove_abandoned
-from sandbox.inside import namespaces
-from sandbox.namespaces import explain_refusal
-from sandbox.process_box import ProcessBox, spawn_box
-from sandbox.provider import (
+from evolve.sandbox import enter
+from evolve.sandbox.bwrap import find_bwrap
+from evolve.sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot, find_root
+from evolve.sandbox.errors import (
+    CandidateFault,
+    ProviderFault,
+    Reason,
+    SandboxError,
+    SandboxUnavailable,
+)
+from evolve.sandbox.folder import MOUNT, SharedFolder, remove_abandoned
+from evolve.sandbox.inside import namespaces
+from evolve.sandbox.namespaces import explain_refusal
+from evolve.sandbox.process_box import ProcessBox, spawn_box
+from evolve.sandbox.provider import (
     Box,
     Progress,
     Provider,
     server_arguments,
     server_environment,
 )
-from sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter
-from sandbox.seccomp import build_filter
+from evolve.sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter
+from evolve.sandbox.seccomp import build_filter
 
 # What the fork server needs to separate candidates; in the user namespace of its box, not outside.
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_PTRACE")
@@ -116,7 +122,7 @@ class BubblewrapProvider(Provider):
         shared = ["--ro-bind", str(folder.path), MOUNT] if folder else []
         counted = ["--tmpfs", "/sys", "--tmpfs", COUNTERS, "--ro-bind", str(cgroup.memory),
                    cgroup.seen_at, "--remount-ro", "/sys"] if cgroup else []
-        command = [*self._namespaces(), *shared, *counted, "--", interpreter(), f"{INSIDE}/server.py",
+        command = [*self._namespaces(), *shared, *counted, "--", interpreter(), f"{INSIDE}/start.py",
                    *server_arguments(self.spec, first_uid=0), *self._separating(cgroup)]
         return await spawn_box(BubblewrapBox, _entering(command, cgroup), {})
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.owner import is_gone, this_process
+from evolve.sandbox.owner import is_gone, this_process
 
 COUNTERS = "/sys/fs/cgroup"  # where a box sees them
 _PREFIX = "evolve-"

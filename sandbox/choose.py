@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 
-from sandbox.errors import NoSuchSandbox, PackagesUnavailable, SandboxUnavailable
-from sandbox.provider import Progress, Provider, SandboxSpec
+from evolve.sandbox.errors import NoSuchSandbox, PackagesUnavailable, SandboxUnavailable
+from evolve.sandbox.provider import Progress, Provider, SandboxSpec
 
 _BUILT_IN = {
-    "docker": "sandbox.docker:DockerProvider",
-    "bubblewrap": "sandbox.bubblewrap:BubblewrapProvider",
-    "local": "sandbox.local:LocalProvider",
+    "docker": "evolve.sandbox.docker:DockerProvider",
+    "bubblewrap": "evolve.sandbox.bubblewrap:BubblewrapProvider",
+    "local": "evolve.sandbox.local:LocalProvider",
 }
 AUTOMATIC = ("docker", "bubblewrap")  # never `local`: what isolates nothing must be typed
 

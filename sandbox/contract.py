@@ -17,13 +17,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
-from sandbox.inside import wire
-from sandbox.limits import MIB, Limits
-from sandbox.pool import Pool
-from sandbox.provider import Provider, SandboxSpec
-from sandbox.rootfs import interpreter
-from sandbox.session import Session
+from evolve.sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
+from evolve.sandbox.inside import wire
+from evolve.sandbox.limits import MIB, Limits
+from evolve.sandbox.pool import Pool
+from evolve.sandbox.provider import Provider, SandboxSpec
+from evolve.sandbox.rootfs import interpreter
+from evolve.sandbox.session import Session
 
 LIMITS = Limits(time_s=10.0, memory_bytes=256 * MIB, output_bytes=MIB, disk_bytes=16 * MIB)
 SPEC = SandboxSpec(LIMITS, packages=("numpy",))

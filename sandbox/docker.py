@@ -23,12 +23,18 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError, SandboxUnavailable
-from sandbox.folder import MOUNT, SharedFolder, remove_abandoned
-from sandbox.image import IMAGE_LABEL, REPOSITORY, SandboxImage, derived_image, own_image
-from sandbox.owner import start_time
-from sandbox.packets import PacketStream
-from sandbox.provider import (
+from evolve.sandbox.errors import (
+    CandidateFault,
+    ProviderFault,
+    Reason,
+    SandboxError,
+    SandboxUnavailable,
+)
+from evolve.sandbox.folder import MOUNT, SharedFolder, remove_abandoned
+from evolve.sandbox.image import IMAGE_LABEL, REPOSITORY, SandboxImage, derived_image, own_image
+from evolve.sandbox.owner import start_time
+from evolve.sandbox.packets import PacketStream
+from evolve.sandbox.provider import (
     Box,
     Progress,
     Provider,
@@ -36,7 +42,7 @@ from sandbox.provider import (
     server_arguments,
     server_environment,
 )
-from sandbox.rootfs import INSIDE, PACKAGES
+from evolve.sandbox.rootfs import INSIDE, PACKAGES
 
 LABEL = "evolve.sandbox"  # on containers: who owns it
 START_PATIENCE_S = 60.0
@@ -198,7 +204,7 @@ class DockerProvider(Provider):
 
     def _create(self, folder: SharedFolder | None) -> tuple[Any, socket.socket]:
         first_uid = _FIRST_UID + next(_boxes) % 1000 * self.uids_per_box
-        command = [self._image.python, f"{INSIDE}/server.py",
+        command = [self._image.python, f"{INSIDE}/start.py",
                    *server_arguments(self.spec, first_uid=first_uid)]
         shared = {"volumes": {str(folder.path): {"bind": MOUNT, "mode": "ro"}}} if folder else {}
         container = self._client.containers.create(self._image.tag, command, **self._hardening(),

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.errors import ProviderFault
-from sandbox.owner import is_gone, this_process
+from evolve.sandbox.errors import ProviderFault
+from evolve.sandbox.owner import is_gone, this_process
 
 MOUNT = "/shared"  # where the box sees it
 _UP_TO_THE_NAME = "evolve-shared"

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import docker.errors
 
-from sandbox.errors import SandboxUnavailable
-from sandbox.provider import Progress
-from sandbox.rootfs import (
+from evolve.sandbox.errors import SandboxUnavailable
+from evolve.sandbox.provider import Progress
+from evolve.sandbox.rootfs import (
     INSIDE,
     PACKAGES,
     build_rootfs,

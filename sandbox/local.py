@@ -11,14 +11,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sandbox.errors import SandboxUnavailable
-from sandbox.process_box import ProcessBox, spawn_box
-from sandbox.provider import Box, Progress, Provider, server_arguments, server_environment
-from sandbox.rootfs import interpreter, packages_folder
-from sandbox.toolchain import find_tool
+from evolve.sandbox.errors import SandboxUnavailable
+from evolve.sandbox.process_box import ProcessBox, spawn_box
+from evolve.sandbox.provider import Box, Progress, Provider, server_arguments, server_environment
+from evolve.sandbox.rootfs import interpreter, packages_folder
+from evolve.sandbox.toolchain import find_tool
 
 _LIVES = 10_000
-_SERVER = Path(__file__).parent / "inside" / "server.py"
+_SERVER = Path(__file__).parent / "inside" / "start.py"
 
 
 class LocalProvider(Provider):

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
-from sandbox.errors import ProviderFault
+from evolve.sandbox.errors import ProviderFault
 
 PACKET = struct.Struct(">cI")
 MAX_BODY = 1 << 20

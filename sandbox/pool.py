@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sandbox.errors import ProviderFault
-from sandbox.provider import Box, Provider
-from sandbox.session import Session
+from evolve.sandbox.errors import ProviderFault
+from evolve.sandbox.provider import Box, Provider
+from evolve.sandbox.session import Session
 
 
 @dataclass

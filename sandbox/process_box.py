@@ -10,9 +10,9 @@ from typing import Self, TypeVar
 
 import psutil
 
-from sandbox.errors import ProviderFault, SandboxError
-from sandbox.packets import PacketStream
-from sandbox.provider import Box
+from evolve.sandbox.errors import ProviderFault, SandboxError
+from evolve.sandbox.packets import PacketStream
+from evolve.sandbox.provider import Box
 
 START_PATIENCE_S = 30.0
 

@@ -1,7 +1,7 @@
 """The contract of a sandbox provider: it starts boxes; a box holds one fork server.
 
 A provider's fault is a `ProviderFault`, never the candidate's. What every provider promises is in
-`sandbox.contract`, a test class that a third provider can subclass.
+`evolve.sandbox.contract`, a test class that a third provider can subclass.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sandbox.errors import SandboxError
-from sandbox.folder import SharedFolder
-from sandbox.limits import Limits
-from sandbox.packets import PacketStream
+from evolve.sandbox.errors import SandboxError
+from evolve.sandbox.folder import SharedFolder
+from evolve.sandbox.limits import Limits
+from evolve.sandbox.packets import PacketStream
 
 Progress = Callable[[str], None]
 
@@ -70,7 +70,7 @@ class Provider(ABC):
 
 
 def server_arguments(spec: SandboxSpec, *, first_uid: int, scratch: str = "") -> list[str]:
-    """The command line of `inside/server.py`, without the interpreter."""
+    """The command line of `inside/start.py`, without the interpreter."""
     limits = spec.limits
     arguments = ["--first-uid", str(first_uid), "--memory-bytes", str(limits.memory_bytes),
                  "--output-bytes", str(limits.output_bytes), "--disk-bytes", str(limits.disk_bytes),

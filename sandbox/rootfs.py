@@ -22,10 +22,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from sandbox.errors import PackagesUnavailable, SandboxUnavailable
-from sandbox.folder import MOUNT
-from sandbox.provider import Progress
-from sandbox.toolchain import copy_tools
+from evolve.sandbox.errors import PackagesUnavailable, SandboxUnavailable
+from evolve.sandbox.folder import MOUNT
+from evolve.sandbox.provider import Progress
+from evolve.sandbox.toolchain import copy_tools
 
 INSIDE = "/evolve"  # the fork server
 PACKAGES = "/opt/packages"  # what the task asked for

@@ -10,7 +10,7 @@ import platform
 import struct
 from dataclasses import dataclass
 
-from sandbox.errors import SandboxUnavailable
+from evolve.sandbox.errors import SandboxUnavailable
 
 _INSTRUCTION = struct.Struct("HBBI")  # struct sock_filter
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
-from sandbox.folder import SharedFolder
-from sandbox.inside import wire
-from sandbox.limits import Limits, Usage
-from sandbox.packets import Packet
-from sandbox.provider import Box
+from evolve.sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
+from evolve.sandbox.folder import SharedFolder
+from evolve.sandbox.inside import wire
+from evolve.sandbox.limits import Limits, Usage
+from evolve.sandbox.packets import Packet
+from evolve.sandbox.provider import Box
 
 LOG_TAIL_BYTES = 8 * 1024
 KILL_PATIENCE_S = 5.0

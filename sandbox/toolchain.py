@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from sandbox.errors import PackagesUnavailable, SandboxUnavailable
-from sandbox.provider import Progress
+from evolve.sandbox.errors import PackagesUnavailable, SandboxUnavailable
+from evolve.sandbox.provider import Progress
 
 # What a tool needs to be of use and does not depend on by name.
 _COMPANIONS = {"gcc": ("libc6-dev",), "cc": ("libc6-dev",)}

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from evolve.listening import listen
+from evolve.models.listening import listen
 
 Reply = Callable[[list[dict[str, str]], int], str]
 DIAGNOSIS = "Idea {idea}.\nprompts/system.md should say: skill {skill} of idea {idea}."

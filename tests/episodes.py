@@ -8,15 +8,15 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.agents import Workshop
+from evolve.archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
 from evolve.models import Caller, Episode
 from evolve.runs.evaluator import AGENT_TOOLS
+from evolve.sandbox import Limits, Pool, SandboxSpec, provider_class
+from evolve.sandbox.limits import MIB
 from evolve.tasks import AgentSpec, Produced, Work
-from sandbox import Limits, Pool, SandboxSpec, provider_class
-from sandbox.limits import MIB
 
 WORK = Work("Do something.\n", {"main.py": b"print('nothing')\n"})
 LIMITS = Limits(memory_bytes=256 * MIB, disk_bytes=16 * MIB, output_bytes=MIB)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from archive import Evaluation
-from evolve.evaluation import Evaluator, Verdict
+from evolve.archive import Evaluation
+from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task, load_task
 

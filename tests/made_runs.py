@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert
 
-from archive import (
+from evolve.archive import (
     EMBEDDING,
     JUDGE,
     TOKENS,
@@ -23,7 +23,7 @@ from archive import (
     pack_vector,
     schema,
 )
-from archive.reader import pack_text
+from evolve.archive.reader import pack_text
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
 from evolve.runs.folder import RunFolder, create_run

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from evolve.runs.evaluator import sandbox_spec
+from evolve.sandbox.rootfs import build_rootfs, packages_folder
 from evolve.tasks import Task, load_task
-from sandbox.rootfs import build_rootfs, packages_folder
 
 ROOT = Path(__file__).parents[1]
 TASKS = sorted((ROOT / "tasks").iterdir())

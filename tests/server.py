@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import uvicorn
 
-from evolve.listening import listen
+from evolve.models.listening import listen
 from evolve.scripted import NAME, Script, ScriptedModel
 
 

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from evolve.listening import listen
+from evolve.models.listening import listen
 
 PROGRAM = (Path(__file__).parent / "native" / "initial" / "program.py").read_text()
 

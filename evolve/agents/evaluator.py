@@ -13,15 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archive import EVALUATE, SEED, SIGNS, Evaluation, Proposal
 from evolve.agents.flags import new_lines, trips_in
 from evolve.agents.runner import Workshop
 from evolve.agents.validity import problem_of
-from evolve.evaluation import Evaluator, EvaluatorBroken, Verdict
-from evolve.evaluation.evaluator import EVALUATOR
+from evolve.archive import EVALUATE, SEED, SIGNS, Evaluation, Proposal
+from evolve.evaluation.evaluator import EVALUATOR, Evaluator, EvaluatorBroken, Verdict
 from evolve.models import Episode, StepAsker
+from evolve.sandbox import Pool
 from evolve.tasks import AgentSpec, CaseSpec, Produced, Task, Work, with_cases
-from sandbox import Pool
 
 INVALID = "invalid"  # refused by candidate.fail in evaluate.py, or an agent that is none any more
 LOG_CHARS = 8000

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archive import ArchiveError, Call, Proposal
 from evolve.agents.clock import Clock
 from evolve.agents.flags import trips_in_reply
+from evolve.archive import ArchiveError, Call, Proposal
 from evolve.errors import EvolveError
 from evolve.models import Episode, ModelError, ModelFault, OutOfBudget, StepAsker, asked_the_same
 from evolve.tasks import AgentSpec, Used

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from archive import Proposal
 from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
+from evolve.archive import Proposal
 from evolve.errors import TaskError
 from evolve.models import Episode, StepAsker
 from evolve.retry import wait_out
+from evolve.sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
+from evolve.sandbox.inside import wire
+from evolve.sandbox.session import check_tree
 from evolve.tasks import AgentSpec, Produced, Work
-from sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
-from sandbox.inside import wire
-from sandbox.session import check_tree
 
-INSIDE = "evolve_agent"  # the module in the sandbox that runs an agent
+INSIDE = "evolve_inside.evolve_agent"  # the module in the sandbox that runs an agent
 WORKSPACE, STATEMENT = "workspace", "statement.md"
 AGENT, SOCKET = "agent", "proxy.sock"
 MAX_FILES = 5000  # of a workspace that is taken out

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archive import Proposal
 from evolve.agents.runner import Workshop
+from evolve.archive import Proposal
 from evolve.models import Episode
 from evolve.tasks import Produced, Work
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from evolve.checking.attacks import armed
 from evolve.checking.record import Recording, record
-from evolve.evaluation import Evaluator, Verdict
+from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import score_seed
-from sandbox import ProviderFault
+from evolve.sandbox import ProviderFault
 
 Note = Callable[[str], None]
 _SLOW_S = 3.0  # a seed that takes longer is not computed again for each attack

@@ -13,7 +13,8 @@ from evolve.checking.attacks import ATTACKS, CONTROLS, NOT_EXECUTED, Attack, arm
 from evolve.checking.baseline import Baseline, Note, measure, scored
 from evolve.checking.hostile import CODE, EXECUTED, FOUND
 from evolve.errors import UsageError
-from evolve.evaluation import EVALUATOR_SHARED, Evaluator, Verdict, draw_secret
+from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
+from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task
 

@@ -14,16 +14,17 @@ from typing import Literal
 
 from evolve.config import load_keys, resolve
 from evolve.errors import INSTALL_GIT, EvolveError
-from evolve.evaluation import Evaluator, Verdict, confinement
+from evolve.evaluation import confinement
+from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Ask, Client, check_key, local_models, parse_model
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.one_off import alone
+from evolve.sandbox import Pool, SandboxError, SandboxSpec, provider_class
+from evolve.sandbox.contract import QUICK, broken_promises
+from evolve.sandbox.inside import wire
 from evolve.search.setup import unmeasured
 from evolve.tasks import SPLITS, Task, load_task
 from evolve.tasks.peers.packages import packages_of
-from sandbox import Pool, SandboxError, SandboxSpec, provider_class
-from sandbox.contract import QUICK, broken_promises
-from sandbox.inside import wire
 
 Note = Callable[[str], None]
 _ANSWER = b"def answer(n):\n    return n + 1\n"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from evolve.checking.attacks import armed
 from evolve.checking.hostile import RECORD
-from evolve.evaluation import Evaluator, Verdict
-from sandbox import Session
-from sandbox.inside import wire
+from evolve.evaluation.evaluator import Evaluator, Verdict
+from evolve.sandbox import Session
+from evolve.sandbox.inside import wire
 
 _READ = f"import sys; sys.stdout.buffer.write(open({RECORD!r}, 'rb').read())"
 _MAX_BYTES = 4 << 20

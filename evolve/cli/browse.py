@@ -51,7 +51,7 @@ def _print_json(data: Any) -> None:
 
 def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List runs, the last used first."""
-    from archive import ArchiveError
+    from evolve.archive import ArchiveError
     from evolve.errors import EvolveError
     from evolve.runs.folder import list_runs, open_run
     from evolve.runs.summary import summary_of

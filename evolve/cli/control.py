@@ -58,7 +58,7 @@ def stop(
 
 def upgrade(run: RunName = "last", runs_dir: RunsDir = None) -> None:
     """Bring the archive of a run to the newest schema, as resuming it does."""
-    from archive import Archive
+    from evolve.archive import Archive
     from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err
 

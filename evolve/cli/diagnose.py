@@ -54,8 +54,8 @@ def prune(
     images: Annotated[bool, typer.Option("--images", help="Also the images we built.")] = False,
 ) -> None:
     """Remove containers whose engine is gone, and nothing that we did not label."""
+    from evolve.sandbox import docker
     from evolve.view.terminal.console import out
-    from sandbox import docker
 
     client = docker.connect()
     out.print(f"{docker.prune(client)} containers removed", markup=False)

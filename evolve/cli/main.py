@@ -74,10 +74,10 @@ def _explain(error: Exception) -> int:
 
         err.print(f"error: git is not installed\n  {INSTALL_GIT}", style="red", markup=False)
         return 3
-    from archive import ArchiveError, NotFound
+    from evolve.archive import ArchiveError, NotFound
     from evolve.errors import EvolveError
+    from evolve.sandbox import NoSuchSandbox, SandboxError, SandboxUnavailable
     from evolve.view.terminal.console import err
-    from sandbox import NoSuchSandbox, SandboxError, SandboxUnavailable
 
     if isinstance(error, EvolveError | ArchiveError | SandboxError):
         message, hint = error.message, error.hint

@@ -52,7 +52,7 @@ def promote(
 
 
 def _text(done: Promotion) -> str:
-    from archive import PROMOTE_AT
+    from evolve.archive import PROMOTE_AT
 
     compared = done.select
     lines = [f"champion {done.champion} against {done.incumbent}",

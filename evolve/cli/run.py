@@ -14,7 +14,7 @@ import typer
 from evolve.cli.options import Json, RunName, RunsDir, Sandbox, TaskDir, runs_folder
 
 if TYPE_CHECKING:
-    from archive import Spend
+    from evolve.archive import Spend
     from evolve.config import Resolved
     from evolve.engine.control import Interrupt
     from evolve.runs.folder import RunFolder
@@ -202,7 +202,7 @@ def replay(
 
 def _used(folder: RunFolder, *limits: str | None) -> tuple[int, Spend]:
     """Variants and spend so far, where a limit is `+N`: it comes on top of them, however often said."""
-    from archive import ArchiveReader, Spend, State
+    from evolve.archive import ArchiveReader, Spend, State
 
     if not any(limit and limit.startswith("+") for limit in limits):
         return 0, Spend()

@@ -50,7 +50,7 @@ def ban(
     why: Annotated[str, typer.Option(help="Kept with it.")] = "",
 ) -> None:
     """Take a variant out of the search: it is never the best, nor a parent, from now on."""
-    from archive import State
+    from evolve.archive import State
     from evolve.engine.control import Inbox
     from evolve.errors import UsageError
 

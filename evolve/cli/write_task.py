@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evolve.config import Settings
-    from evolve.evaluation import Verdict
+    from evolve.evaluation.evaluator import Verdict
     from evolve.tasks import CaseSpec, Task
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archive import Evaluation, Learned, Proposal, Snapshot, Vector, known_at
+from evolve.archive import Evaluation, Learned, Proposal, Snapshot, Vector, known_at
 from evolve.models import Embedder, TokenEmbedder
 from evolve.operators import Parent
 

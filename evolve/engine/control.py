@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archive import PERSON, Proposal, Snapshot, Steering, messages_taken
+from evolve.archive import PERSON, Proposal, Snapshot, Steering, messages_taken
 from evolve.engine.decisions import plan_proposals
 from evolve.engine.recorder import Recorder
 from evolve.errors import RunError

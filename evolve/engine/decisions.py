@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from archive import EVALUATE, Proposal, Snapshot, State, derive_id
+from evolve.archive import EVALUATE, Proposal, Snapshot, State, derive_id
 from evolve.engine.ordering import SETTLED
 from evolve.models import SHARED, Shared
 from evolve.plugins import blamed, broken

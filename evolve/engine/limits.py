@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from archive import Snapshot
+from evolve.archive import Snapshot
 from evolve.config import Settings
 
 REJECTIONS_IN_A_ROW = 300  # then the operators have nothing new to offer

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from archive import EVALUATE, SIGNS, ArchiveError, Proposal, Snapshot, State
+from evolve.archive import EVALUATE, SIGNS, ArchiveError, Proposal, Snapshot, State
 from evolve.config import Settings
 from evolve.engine.concurrency import SMOOTHING, Pace, Pulse
 from evolve.engine.control import Interrupt, Steward
@@ -20,13 +20,13 @@ from evolve.engine.progress import Listener, Progress
 from evolve.engine.proposer import DUPLICATE, Proposer, Stored
 from evolve.engine.recorder import Recorder
 from evolve.errors import EvolveError
-from evolve.evaluation import Evaluator, Verdict
+from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Interrupted, OutOfBudget
 from evolve.operators import Rejected
 from evolve.retry import wait_out
+from evolve.sandbox import ProviderFault
 from evolve.search import Evaluate, Expand, Skip, Stop
 from evolve.tasks import CaseSpec
-from sandbox import ProviderFault
 
 TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
 DEAD_END = "the record can't be followed: a parent was not scored this time"

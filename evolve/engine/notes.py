@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
-from archive import Note, Snapshot, derive_id
+from evolve.archive import Note, Snapshot, derive_id
 from evolve.engine.proposer import Asker
 from evolve.engine.recorder import Recorder
 from evolve.models import ModelError, OutOfBudget

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import NamedTuple
 
-from archive import Proposal
+from evolve.archive import Proposal
 
 SETTLED = "settled"  # in a proposal's decision: the last number whose result it saw
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from archive import Proposal, Spend
+from evolve.archive import Proposal, Spend
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from archive import JUDGE, PERSON, Evaluation, Proposal, State, hint_text
+from evolve.archive import JUDGE, PERSON, Evaluation, Proposal, State, hint_text
 from evolve.engine.concurrency import Turns
 from evolve.engine.ordering import SETTLED, Order
 from evolve.engine.recorder import Recorder
-from evolve.evaluation import Verdict
+from evolve.evaluation.evaluator import Verdict
 from evolve.models import (
     SHARED,
     Answer,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from archive import (
+from evolve.archive import (
     EVALUATE,
     Archive,
     ArchiveError,

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot, State
+from evolve.archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot, State
 from evolve.engine.ordering import Order
 from evolve.search import Decision, Skip, Stop, recorded_decision
 

@@ -1,6 +1,4 @@
-"""Scoring: a trusted scorer in a process of its own asks a candidate in a sandbox for data."""
+"""Scoring: a trusted scorer in a process of its own asks a candidate in a sandbox for data.
 
-from evolve.evaluation.evaluator import Evaluator, EvaluatorBroken, Verdict, draw_secret
-from evolve.peers.shared import EVALUATOR_SHARED
-
-__all__ = ["EVALUATOR_SHARED", "Evaluator", "EvaluatorBroken", "Verdict", "draw_secret"]
+Nothing is imported here, so that the scorer's process starts with only what it needs.
+"""

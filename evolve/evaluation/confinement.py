@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from sandbox import SandboxUnavailable
-from sandbox.bwrap import find_bwrap
+from evolve.sandbox import SandboxUnavailable
+from evolve.sandbox.bwrap import find_bwrap
 
 _OURS = Path(__file__).parents[2]  # the folder that holds our packages
 _HIDDEN = ("/tmp", "/var/tmp", "/run", "/home", "/root")

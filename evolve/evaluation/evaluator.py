@@ -13,18 +13,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from archive import Evaluation, Proposal
+from evolve.archive import Evaluation, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
 from evolve.evaluation.memory import memory_limit
 from evolve.evaluation.scorer_process import Said, ScorerDied, ScorerFull, ScorerProcess, WallsFell
 from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
+from evolve.sandbox import CandidateFault, Pool, Reason, Session
+from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec, Task
-from sandbox import CandidateFault, Pool, Reason, Session
-from sandbox.inside import wire
 
 INSEPARABLE = "inseparable"  # the reason when a peer's evaluator can't be outside the sandbox
-REMOTE = "evolve_remote"  # the module in the sandbox that imports a peer's program when asked
+REMOTE = "evolve_inside.evolve_remote"  # imports a peer's program in the sandbox
 _PEER_SCORER = Path(__file__).parents[1] / "peers" / "scorer.py"
 PREPARE_S = 600.0  # for evaluate.py's cases() or workspace()
 EVALUATOR = "evaluator"  # the reason when evaluate.py itself raised or gave no finite score
@@ -93,7 +93,7 @@ class Evaluator:
                        attempt: int = 0, proposal: Proposal | None = None) -> Verdict:
         """Score on every case, in order, until one fails; `proposal` is whose decision it is.
 
-        Raises `sandbox.ProviderFault` (the machine's fault: try again) or `EvaluatorBroken`.
+        Raises `evolve.sandbox.ProviderFault` (the machine's fault: try again) or `EvaluatorBroken`.
         """
         if self.together is None:
             await self._find_out(cases[0])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from evolve.sandbox.family import used
 from evolve.tasks import Task
-from sandbox.family import used
 
 _MIB = 1 << 20
 _SHARE = 0.5  # of the machine's memory, where the task names no limit

@@ -16,11 +16,11 @@ from typing import Any
 
 from evolve.evaluation.confinement import confined, fell
 from evolve.evaluation.memory import wait_until_above
+from evolve.sandbox import CandidateFault, Session
+from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec
-from sandbox import CandidateFault, Session
-from sandbox.inside import wire
 
-_SCRIPT = Path(__file__).parent / "scorer.py"
+_PACKAGES = Path(__file__).parents[2]  # the folder that holds `evolve`
 START_PATIENCE_S = 60.0
 
 
@@ -62,15 +62,16 @@ class ScorerProcess:
         """Start a scorer with one socket and no environment but this. Its prints go to the log."""
         ours, theirs = socket.socketpair()
         packs = [packages] if packages else []
-        command = [sys.executable, "-I", str(_SCRIPT), str(evaluator), str(theirs.fileno()),
-                   *map(str, packs)]
+        command = [sys.executable, "-P", "-s", "-m", "evolve.evaluation.scorer", str(evaluator),
+                   str(theirs.fileno()), *map(str, packs)]
         with log.open("ab") as file, theirs:
             printed = file.tell()
             process = subprocess.Popen(
                 confined(command, folder, packs, memory_bytes), stdin=subprocess.DEVNULL,
                 stdout=file, stderr=file, pass_fds=[theirs.fileno()], cwd=folder,
                 env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
-                     "PYTHONDONTWRITEBYTECODE": "1", **environment}, start_new_session=True)
+                     "PYTHONDONTWRITEBYTECODE": "1", **environment,
+                     "PYTHONPATH": str(_PACKAGES)}, start_new_session=True)
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         return cls(process, reader, writer, memory_bytes, log, printed)
 

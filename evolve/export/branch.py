@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from archive import Proposal
+from evolve.archive import Proposal
 from evolve.errors import PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line

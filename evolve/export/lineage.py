@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from archive import CodeStore, Proposal
+from evolve.archive import CodeStore, Proposal
 from evolve.errors import PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup
 
-from archive import Browser, Node, State
+from evolve.archive import Browser, Node, State
 from evolve.runs.reader import OpenRun
 from evolve.view.web import pages, payload
 from evolve.view.web.links import FileLinks

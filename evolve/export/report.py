@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from archive import Node, Proposal
+from evolve.archive import Node, Proposal
 from evolve.errors import UsageError
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line, visible

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from archive import Browser
+from evolve.archive import Browser
 from evolve.runs.reader import OpenRun
 
 COLUMNS = ("number", "id", "parent", "state", "operator", "model", "island", "score", "improvement",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
-from archive import PERSON, Browser, CallState, Node
+from evolve.archive import PERSON, Browser, CallState, Node
 from evolve.errors import UsageError
 from evolve.runs.reader import OpenRun
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import tenacity
 
-from archive import EMBEDDING, EPISODE, Call, CallState, Proposal, Spend
+from evolve.archive import EMBEDDING, EPISODE, Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
 from evolve.models.client import GRACE_S, Ask, Client, Completion, Messages

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from archive import TOKENS, Proposal, Vector, embed, unit
+from evolve.archive import TOKENS, Proposal, Vector, embed, unit
 from evolve.errors import ConfigError, PrerequisiteError
 from evolve.models.names import INSIDE
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from archive import EPISODE, Call, Proposal
+from evolve.archive import EPISODE, Call, Proposal
 from evolve.models.client import Messages
 
 PLACE = "episode"  # the key of a stored request that says where it belongs

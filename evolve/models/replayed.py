@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from archive import EMBEDDING, EPISODE, Call, CallState, Proposal
+from evolve.archive import EMBEDDING, EPISODE, Call, CallState, Proposal
 from evolve.errors import RunError
 from evolve.models.budgeted import Answer
 from evolve.models.client import Messages

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archive import Call, CallState, Proposal, derive_id
+from evolve.archive import Call, CallState, Proposal, derive_id
 from evolve.models.client import Completion
 from evolve.models.prices import Price
 

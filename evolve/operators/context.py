@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from archive import Evaluation, Proposal
+from evolve.archive import Evaluation, Proposal
 from evolve.operators.templates import Prompts
 from evolve.tasks import Produced, Task, Work
 

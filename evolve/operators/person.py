@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from archive import PERSON
+from evolve.archive import PERSON
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 

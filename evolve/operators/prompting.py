@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from archive import Evaluation, Proposal
+from evolve.archive import Evaluation, Proposal
 from evolve.operators.context import Context, Lesson, Parent
 from evolve.operators.showing import Shown
 from evolve.operators.templates import Prompts

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archive import Evaluation
+from evolve.archive import Evaluation
 from evolve.operators.context import Attempt, Context, Parent
 
 SEVERAL = 4  # cases of one variant

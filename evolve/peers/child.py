@@ -14,13 +14,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 def main(config_text: str, script: list[str]) -> None:
     """Take over the link of the process that started us, then run the script as a program."""
     config = json.loads(config_text)
-    sys.path[:0] = [*config["path"], str(_ROOT / "evolve" / "evaluation"), str(_ROOT)]
-    import scorer
-
+    sys.path[:0] = [*config["path"], str(_ROOT)]
+    from evolve.candidate import Candidate
     from evolve.peers import setup
 
     stream = socket.socket(fileno=config["descriptor"]).makefile("rwb")
-    setup.connect(scorer.Candidate(stream, {}, config["descriptor"]), config)
+    setup.connect(Candidate(stream, {}, config["descriptor"]), config)
     if script[0] == "-c":
         sys.argv = ["-c", *script[2:]]
         exec(compile(script[1], "<string>", "exec"), {"__name__": "__main__"})

@@ -13,15 +13,14 @@ import sys
 import tempfile
 import traceback
 
+from . import formats
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE]
 sys.path.append(os.path.join(HERE, "standins"))
 
 
 def main() -> None:
     """Read the configuration from stdin, print one line of JSON."""
-    import formats  # lies beside this file, in the sandbox
-
     config = json.load(sys.stdin)
     os.chdir(config["folder"])
     results = tempfile.mkdtemp()

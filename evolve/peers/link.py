@@ -1,7 +1,7 @@
 """The scorer's end of a candidate's module in a sandbox: a stub whose attributes are remote calls.
 
 An evaluator that was written for a candidate in its own process gets this instead. Typed data cross as
-copies (`sandbox.inside.objects`): an array that comes back is a copy, a number is finite, and an
+copies (`evolve.sandbox.inside.objects`): an array that comes back is a copy, a number is finite, and an
 object of the evaluator's own that comes back is that very object. What the candidate's process does
 wrong (it dies, hangs, answers what is not allowed) is noted once and decides the verdict, whatever
 the evaluator makes of it.
@@ -23,9 +23,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from evolve.candidate import CandidateError
 from evolve.peers.answers import Answers
 from evolve.peers.proxies import RemoteFunction, RemoteObject
-from sandbox.inside import objects
+from evolve.sandbox.inside import objects
 
 ORDINARY = "exception"  # what a candidate's function raises; evaluators may catch it
 
@@ -160,8 +161,6 @@ class Link(objects.Codec):
 
     def _guarded(self, ask: Callable[..., Any], *arguments: Any) -> Any:
         """Ask; what the candidate's process does wrong is noted."""
-        from scorer import CandidateError  # this very process
-
         if self.notes.read("fault"):
             raise CandidateGone("the candidate's process has ended")
         try:

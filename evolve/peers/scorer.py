@@ -19,6 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from evolve.candidate import CandidateError
 from evolve.peers import formats, setup
 from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
 
@@ -30,8 +31,6 @@ source = str(Path(CONFIG["evaluator"]).resolve())
 
 def evaluate(candidate: Any, case: Any) -> dict[str, Any]:
     """Score as the peer's engine does. Raises the scorer's `CandidateError`."""
-    from scorer import CandidateError  # the process that loaded us
-
     with tempfile.TemporaryDirectory(prefix="evolve-peer-") as scratch:
         said = _in_a_fork(candidate, Path(scratch))
     if said.get("inseparable"):

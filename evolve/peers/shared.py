@@ -12,14 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archive import Evaluation
+from evolve.archive import Evaluation
+from evolve.sandbox import Reason, Session
+from evolve.sandbox.inside import wire
 from evolve.tasks import Task, task_files
-from sandbox import Reason, Session
-from sandbox.inside import wire
 
 EVALUATOR_SHARED = "evaluator shared with candidate"
 _CODE = Path(__file__).parent
-_COPIED = ("inside.py", "formats.py", "standins/**/*.py")
+_PACKAGE = "evolve_peer"  # the name of this package inside the sandbox
+_COPIED = ("__init__.py", "inside.py", "formats.py", "standins/**/*.py")
 _INSIDE, _TASK, _PROGRAM = "evolve-peer", "evolve-task", "evolve-program"
 _MAX_FILE = 8 << 20
 
@@ -53,12 +54,13 @@ def peer_config(task: Task) -> dict[str, Any]:
 _START = b"""import os, runpy, sys
 os.path.exists(sys.argv[1]) or os.link(sys.argv[2], sys.argv[1])
 here = os.path.dirname(os.path.abspath(__file__))
-runpy.run_path(os.path.join(here, "inside.py"), run_name="__main__")
+sys.path.insert(0, here)
+runpy.run_module("evolve_peer.inside", run_name="__main__")
 """
 
 
 def _code() -> dict[str, bytes]:
-    found = {f"{_INSIDE}/{path.relative_to(_CODE)}": path.read_bytes()
+    found = {f"{_INSIDE}/{_PACKAGE}/{path.relative_to(_CODE)}": path.read_bytes()
              for pattern in _COPIED for path in sorted(_CODE.glob(pattern))}
     return found | {f"{_INSIDE}/start.py": _START}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from archive import Browser, Node, State
+from evolve.archive import Browser, Node, State
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 

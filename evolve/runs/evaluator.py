@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from archive import Evaluation, Proposal
 from evolve.agents import AgentEvaluator
+from evolve.archive import Evaluation, Proposal
 from evolve.errors import RunError, TaskError
-from evolve.evaluation import Evaluator, Verdict, confinement
+from evolve.evaluation import confinement
+from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Interrupted, OutOfBudget
 from evolve.retry import sandbox_failed
+from evolve.sandbox import Limits, Pool, Provider, ProviderFault, SandboxSpec, prepare_provider
+from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task
-from sandbox import Limits, Pool, Provider, ProviderFault, SandboxSpec, prepare_provider
-from sandbox.rootfs import packages_folder
 
 AGENT_TOOLS = ("bash", "sh", "ls", "grep", "sed", "find", "diff")  # copied with all that they need
 _MIB = 1024 * 1024

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from archive import SIGNS, STEERED, ArchiveReader, Event, Proposal, State
+from evolve.archive import SIGNS, STEERED, ArchiveReader, Event, Proposal, State
 
 AT_ONCE = 1000
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archive import Call, Proposal
+from evolve.archive import Call, Proposal
 from evolve.config import Resolved, Settings
 from evolve.engine.control import Interrupt
 from evolve.engine.progress import Progress

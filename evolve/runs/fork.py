@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from archive import Proposal
+from evolve.archive import Proposal
 from evolve.runs.reader import OpenRun
 from evolve.tasks import copy_task_files
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from archive import (
+from evolve.agents import AgentEvaluator
+from evolve.archive import (
     EVALUATE,
     PERSON,
     SEED,
@@ -25,7 +26,6 @@ from archive import (
     State,
     derive_id,
 )
-from evolve.agents import AgentEvaluator
 from evolve.config import Resolved, Settings, load_keys, user_file
 from evolve.engine.control import Inbox, Interrupt, Steward
 from evolve.engine.decisions import Decider, PolicyDecider
@@ -37,7 +37,7 @@ from evolve.engine.proposer import Asker, Gate, Proposer
 from evolve.engine.recorder import Recorder
 from evolve.engine.replay import AsRecorded, Record
 from evolve.errors import ConfigError, EvolveError, UsageError
-from evolve.evaluation import Evaluator, Verdict, draw_secret
+from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.models import (
     INSIDE,
     Caller,
@@ -59,10 +59,10 @@ from evolve.operators.person import Person
 from evolve.operators.templates import Prompts
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.folder import RunFolder, create_run, write_run_toml
+from evolve.sandbox import SandboxError
 from evolve.search import OperatorMix, make_frame, make_search
 from evolve.search.setup import unmeasured
 from evolve.tasks import Task
-from sandbox import SandboxError
 
 WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
 WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
-from archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.agents import AgentEvaluator
+from evolve.archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
-from evolve.evaluation import Evaluator
+from evolve.evaluation.evaluator import Evaluator
 from evolve.models import Caller, local_models
 from evolve.runs.launch import check_models, require_model
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from archive import (
+from evolve.archive import (
     SIGNS,
     ArchiveReader,
     Call,
@@ -20,7 +20,7 @@ from archive import (
     Variant,
 )
 from evolve.errors import UsageError
-from evolve.evaluation import EVALUATOR_SHARED
+from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.events import AT_ONCE
 from evolve.runs.folder import RunFolder
 from evolve.runs.summary import summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archive import Browser, Node, Variant
+from evolve.archive import Browser, Node, Variant
 from evolve.runs.reader import OpenRun
 
 SHOWN_WHOLE, SHOWN_OF_MANY = 100, 30

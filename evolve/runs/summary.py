@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from archive import Figures, State, figures_of
+from evolve.archive import Figures, State, figures_of
 from evolve.runs.folder import RunFolder
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from archive import EVALUATE, Evaluation, Proposal
+from evolve.archive import EVALUATE, Evaluation, Proposal
 from evolve.errors import RunError
 from evolve.models import OutOfBudget
 from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
 from evolve.runs.one_off import alone
+from evolve.sandbox import ProviderFault
 from evolve.tasks import Task
-from sandbox import ProviderFault
 
 
 class Verified(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from archive import EPISODE, ArchiveReader, Call, CodeStore, Lineage, Proposal
 from evolve.agents.flags import new_lines, trips_in, trips_in_reply
+from evolve.archive import EPISODE, ArchiveReader, Call, CodeStore, Lineage, Proposal
 from evolve.models import place_of
 
 

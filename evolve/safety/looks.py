@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archive import Archive, ArchiveReader, Event
+from evolve.archive import Archive, ArchiveReader, Event
 from evolve.errors import UsageError
 from evolve.runs.folder import RunFolder
 

@@ -15,7 +15,8 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from archive import (
+from evolve.agents import AgentEvaluator
+from evolve.archive import (
     DROP,
     EVALUATE,
     OF_PROMOTION,
@@ -32,10 +33,9 @@ from archive import (
     lower_quantile,
     paired,
 )
-from evolve.agents import AgentEvaluator
 from evolve.engine.recorder import Recorder
 from evolve.errors import RunError, UsageError
-from evolve.evaluation import Evaluator
+from evolve.evaluation.evaluator import Evaluator
 from evolve.models import Caller, OutOfBudget, local_models
 from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import open_evaluator
@@ -44,10 +44,10 @@ from evolve.runs.launch import check_models, require_model
 from evolve.safety.looks import LOOKED, PROMOTED, Looks
 from evolve.safety.safety_set import SAFETY_SET
 from evolve.safety.trial import CANARY, SAFETY, canary_name, canary_pairs, canary_row, safety_row
+from evolve.sandbox import ProviderFault
 from evolve.search import make_frame
 from evolve.tasks import CaseSpec
 from evolve.tasks.spec import Split
-from sandbox import ProviderFault
 
 Note = Callable[[str], None]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archive import Evaluation, Proposal
 from evolve.agents import AgentEvaluator
+from evolve.archive import Evaluation, Proposal
 from evolve.safety.safety_set import SafetyCase
 from evolve.tasks import CaseSpec
 

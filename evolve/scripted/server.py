@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from archive import embed
-from evolve.listening import listen
+from evolve.archive import embed
+from evolve.models.listening import listen
 from evolve.scripted.failures import FAILURES, Failure, error
 from evolve.scripted.replies import Written, answer, bad_reply
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from archive import Advance, Island, Snapshot
+from evolve.archive import Advance, Island, Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import elite_rows, pick
 

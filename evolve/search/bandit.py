@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from archive import Outcome
+from evolve.archive import Outcome
 
 DISCOUNT = 0.98  # for each finished proposal that came later
 MEMORY = 1000  # older ones weigh nothing any more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from archive import Snapshot
+from evolve.archive import Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, elite_rows
 

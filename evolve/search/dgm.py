@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from archive import Snapshot
+from evolve.archive import Snapshot
 from evolve.search.policy import Evaluate, Expand, Policy
 from evolve.search.sampling import pick, unit_values
 

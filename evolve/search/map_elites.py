@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from archive import Snapshot
+from evolve.archive import Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, pick
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archive import Snapshot
+from evolve.archive import Snapshot
 from evolve.errors import ConfigError, did_you_mean
 from evolve.search.policy import KEEP, MateChoice
 from evolve.search.sampling import elite_rows

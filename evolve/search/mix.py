@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from archive import Snapshot
+from evolve.archive import Snapshot
 from evolve.search.bandit import Arm, arms_of
 from evolve.search.sampling import choose
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from archive import EVALUATE, Proposal, Snapshot
+from evolve.archive import EVALUATE, Proposal, Snapshot
 from evolve.plugins import find_class
 from evolve.search.mix import OperatorMix
 

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from archive import Proposal, Snapshot
+from evolve.archive import Proposal, Snapshot
 from evolve.search.policy import KEEP, Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6

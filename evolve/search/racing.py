@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from archive import Snapshot
+from evolve.archive import Snapshot
 from evolve.plugins import blamed
 from evolve.search.policy import Decision, Evaluate, Policy
 

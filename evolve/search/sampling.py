@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from archive import Ranking, Snapshot
+from evolve.archive import Ranking, Snapshot
 
 
 def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:

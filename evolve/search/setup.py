@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archive import BUILT_IN, Evaluation, Frame, Islands, Measure, measure_code, measure_rows
+from evolve.archive import BUILT_IN, Evaluation, Frame, Islands, Measure, measure_code, measure_rows
 from evolve.config import Settings
 from evolve.search.mates import make_mates
 from evolve.search.mix import OperatorMix

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from archive import EVALUATE, Evaluation, Frame, Proposal, Snapshot, State, derive_id
+from evolve.archive import EVALUATE, Evaluation, Frame, Proposal, Snapshot, State, derive_id
 from evolve.search.ablations import ABLATIONS
 from evolve.search.hgm import ALPHA
 from evolve.search.mix import OperatorMix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from archive import Outcome, Snapshot, State
+from evolve.archive import Outcome, Snapshot, State
 
 BEST_CHANGES, REASONS = 5, 4
 _NOTE_CHARS = 160

@@ -51,8 +51,10 @@ Whatever the candidate returns is a claim: check its type, recompute what you ca
 
 import math
 
+from evolve import Candidate, Case
 
-def evaluate(candidate, case):
+
+def evaluate(candidate: Candidate, case: Case) -> dict:
     worst, where = 0.0, 0.0
     count = case.params["points"]
     for k in range(count):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archive import EMBEDDING, EPISODE, Call, Kept, Proposal, State, bans
+from evolve.archive import EMBEDDING, EPISODE, Call, Kept, Proposal, State, bans
 from evolve.models import place_of
 from evolve.runs.reader import OpenRun
 

@@ -15,8 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-import telling
-import wire
+from . import telling, wire
 
 TRACEBACK_CHARS = 4000
 

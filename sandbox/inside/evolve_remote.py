@@ -18,9 +18,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import child
-import objects
-import wire
+from . import child, objects, wire
 
 _LINE: Any = child  # `child.line` is the way to the engine
 _TRACEBACK_CHARS = 2000
@@ -36,7 +34,7 @@ class _Copy:
         return ask_back("attribute", _codec.handle_of(self), name)
 
 
-class _Codec(objects.Codec):  # type: ignore[misc]  # imported under another name here
+class _Codec(objects.Codec):
     """The candidate's end: own objects become handles, foreign ones copies."""
 
     def __init__(self) -> None:

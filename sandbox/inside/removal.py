@@ -12,7 +12,7 @@ import errno
 import mmap
 import os
 
-from incoming import private_memory
+from .incoming import private_memory
 
 _LISTING_BYTES, _NAME_BYTES, _MOST_LEVELS = 1 << 15, 256, 256
 _RECORD = 19  # bytes before the name in a `struct linux_dirent64`

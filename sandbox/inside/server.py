@@ -23,19 +23,13 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-import child
-import namespaces
-import traces
-import watch
-from incoming import CHUNK, PACKET, Incoming, private_memory
-from removal import empty
+from . import child, namespaces, traces, watch
+from .incoming import CHUNK, PACKET, Incoming, private_memory
+from .removal import empty
 
 REPORT = 5  # descriptors of the candidate begin here; those below are its pipes
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
@@ -392,7 +386,3 @@ def clean_up(settings: Settings, uid: int, running: Running) -> bool:
     if settings.namespaces:  # files and System V objects end with them
         return not traces.others(running.account, running.waiting)
     return bool(traces.gone(running.account))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from removal import empty
+from .removal import empty
 
 SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
 KILL_PATIENCE_S = 2.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-import traces
+from . import traces
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")

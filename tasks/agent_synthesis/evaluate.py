@@ -8,7 +8,7 @@ import functools
 import hashlib
 
 from puzzles import NAMES, instances
-from scorer import CandidateError
+from evolve import CandidateError
 
 SPLITS = ("search", "search", "select", "heldout")
 SHOWN, HIDDEN = 3, 12

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from archive import Evaluation
 from evolve.agents import AgentEvaluator
-from evolve.evaluation import Evaluator
+from evolve.archive import Evaluation
+from evolve.evaluation.evaluator import Evaluator
 from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import CaseSpec, load_task
 

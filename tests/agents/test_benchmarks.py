@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import CaseSpec
-from sandbox.rootfs import packages_folder
 from tests.agents.grading import Grader
 
 TASKS = Path(__file__).parents[2] / "tasks"

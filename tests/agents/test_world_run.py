@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import interval
+from evolve.archive import interval
 from tests.agent_model import AgentModel, serving_agents
 from tests.agents.world import answer
 from tests.agents.world_run import HELPS, carried_out, more_cases, worked

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from archive import EVALUATE, ArchiveReader, CodeStore, Lineage, Proposal, State, interval
+from evolve.archive import EVALUATE, ArchiveReader, CodeStore, Lineage, Proposal, State, interval
 from tests.agent_model import AgentModel, serving_agents
 from tests.agents.world import CHANGES, answer
 from tests.cli import EVOLVE, evolve, evolve_process

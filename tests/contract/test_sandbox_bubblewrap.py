@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Provider, SandboxSpec
-from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import SPEC, Outcome, SandboxContract, attempt, broken_promises, opened
-from sandbox.rootfs import cache_folder
+from evolve.sandbox import Provider, SandboxSpec
+from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.contract import SPEC, Outcome, SandboxContract, attempt, broken_promises, opened
+from evolve.sandbox.rootfs import cache_folder
 from tests.security.weaker import WatchedProvider
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +47,8 @@ def test_one_box_serves_many_candidates() -> None:
 AS_ANOTHER_USER = """
 import os, sys
 sys.executable = os.path.realpath(sys.executable)  # root's home is closed to the other user
-from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import broken_promises
+from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.contract import broken_promises
 assert broken_promises(BubblewrapProvider) == []  # and everything is imported and built
 if os.geteuid() == 0:
     os.setgroups([])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import Provider, SandboxSpec
-from sandbox.contract import SandboxContract
-from sandbox.docker import DockerProvider
+from evolve.sandbox import Provider, SandboxSpec
+from evolve.sandbox.contract import SandboxContract
+from evolve.sandbox.docker import DockerProvider
 
 pytestmark = pytest.mark.docker
 

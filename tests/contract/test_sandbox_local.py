@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psutil
 
-from sandbox import Provider, SandboxSpec
-from sandbox.choose import AUTOMATIC
-from sandbox.contract import SPEC, SandboxContract, attempt, opened
-from sandbox.local import LocalProvider
+from evolve.sandbox import Provider, SandboxSpec
+from evolve.sandbox.choose import AUTOMATIC
+from evolve.sandbox.contract import SPEC, SandboxContract, attempt, opened
+from evolve.sandbox.local import LocalProvider
 
 ESCAPES = """
 import os, subprocess, sys

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from sandbox import Pool, Provider, ProviderFault, SandboxSpec
-from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import LIMITS, ask, attempt, opened
-from sandbox.docker import (
+from evolve.sandbox import Pool, Provider, ProviderFault, SandboxSpec
+from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.contract import LIMITS, ask, attempt, opened
+from evolve.sandbox.docker import (
     IMAGE_LABEL,
     LABEL,
     REPOSITORY,
@@ -28,7 +28,7 @@ from sandbox.docker import (
     prune,
     prune_images,
 )
-from sandbox.local import LocalProvider
+from evolve.sandbox.local import LocalProvider
 from tests.security.weaker import WeakerBubblewrap, WeakerDocker, patched_server
 
 SPEC = SandboxSpec(LIMITS)
@@ -38,7 +38,7 @@ HONEST = "def answer(): return 42"
 def servers_below(pid: int) -> list[psutil.Process]:
     """The fork servers among the descendants of a process."""
     found = psutil.Process(pid).children(recursive=True)
-    return [process for process in found if "server.py" in " ".join(_command_of(process))]
+    return [process for process in found if "start.py" in " ".join(_command_of(process))]
 
 
 def _command_of(process: psutil.Process) -> list[str]:
@@ -161,8 +161,8 @@ def test_a_box_is_replaced_before_its_user_ids_run_out() -> None:
 
 OWNER = """
 import asyncio, sys
-from sandbox import Pool, SandboxSpec
-from sandbox.docker import DockerProvider
+from evolve.sandbox import Pool, SandboxSpec
+from evolve.sandbox.docker import DockerProvider
 async def main():
     provider = DockerProvider(SandboxSpec())
     await provider.prepare(lambda line: None)

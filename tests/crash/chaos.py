@@ -26,7 +26,7 @@ from typing import IO, Any
 import docker
 import docker.errors
 
-from archive import ArchiveReader, CallState
+from evolve.archive import ArchiveReader, CallState
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.daemon import start_daemon, stop_daemon
 from tests.crash.test_kill import assert_one_tree, assert_stores_clean

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import ArchiveReader, Call, CallState
+from evolve.archive import ArchiveReader, Call, CallState
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import assert_one_tree, assert_stores_clean
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import ArchiveReader, CallState
+from evolve.archive import ArchiveReader, CallState
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import KILLS, VARIANTS, assert_one_tree, assert_stores_clean, kill_at_random
 

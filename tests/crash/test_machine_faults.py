@@ -15,7 +15,7 @@ import docker
 import docker.errors
 import pytest
 
-from sandbox.docker import LABEL
+from evolve.sandbox.docker import LABEL
 from tests.cli import EVOLVE
 from tests.crash.test_kill import assert_one_tree, assert_stores_clean
 

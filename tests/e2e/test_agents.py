@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import ArchiveReader, Call, CallState, State
+from evolve.archive import ArchiveReader, Call, CallState, State
 from evolve.models import place_of
 from tests.agent_model import AgentModel, answer, edit, has_written, serving_agents
 from tests.cli import EVOLVE, evolve

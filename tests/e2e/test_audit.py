@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive import Archive, ArchiveReader, Evaluation, Steering
+from evolve.archive import Archive, ArchiveReader, Evaluation, Steering
 from tests.agent_model import AgentModel, answer, edit, has_written, serving_agents
 from tests.cli import Result, evolve
 from tests.conftest import ROOT

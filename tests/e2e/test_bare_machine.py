@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from evolve.errors import INSTALL_GIT
-from sandbox.image import REPOSITORY
-from sandbox.rootfs import cache_folder
+from evolve.sandbox.image import REPOSITORY
+from evolve.sandbox.rootfs import cache_folder
 from tests.cli import EVOLVE
 
 ROOT = Path(__file__).parents[2]

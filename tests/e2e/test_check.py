@@ -37,7 +37,7 @@ def evaluate(candidate, case):
     return 1.0 / (1.0 + sum(values))
 """
 FORGIVES = """
-from scorer import CandidateError
+from evolve import CandidateError
 
 def evaluate(candidate, case):
     costs = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import derive_id
+from evolve.archive import derive_id
 from tests.cli import evolve, evolve_process
 from tests.made_runs import HOSTILE, Made, make_run, make_task
 

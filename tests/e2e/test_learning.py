@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import ArchiveReader, Call
+from evolve.archive import ArchiveReader, Call
 from tests.cli import ScriptedServer, evolve
 
 Start = Callable[..., ScriptedServer]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archive import ArchiveReader
+from evolve.archive import ArchiveReader
 from tests.cli import EVOLVE, Result, ScriptedServer, evolve
 
 Start = Callable[..., ScriptedServer]

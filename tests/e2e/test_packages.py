@@ -11,7 +11,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from sandbox.rootfs import build_rootfs, write_tar
+from evolve.sandbox.rootfs import build_rootfs, write_tar
 from tests.cli import evolve
 
 USES_SIX = "import six\n\n\ndef cap_set(n):\n    return [[int(six.PY3)] * n]\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive import EVALUATE, ArchiveReader, Snapshot, State
+from evolve.archive import EVALUATE, ArchiveReader, Snapshot, State
 from evolve.runs.folder import open_run
 from evolve.search import POLICIES, make_frame
 from tests.cli import EVOLVE, evolve

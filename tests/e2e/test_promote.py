@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from archive import Archive, ArchiveReader, Evaluation, Steering
+from evolve.archive import Archive, ArchiveReader, Evaluation, Steering
 from evolve.safety.promotion import incumbent_of
 from tests.cli import EVOLVE, Result, evolve
 from tests.e2e.test_steering import wait_for

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from archive import ArchiveReader, Event
+from evolve.archive import ArchiveReader, Event
 from tests.agent_model import AgentModel, answer, serving_agents
 from tests.cli import EVOLVE, evolve
 from tests.e2e.test_agents import assert_paid_once

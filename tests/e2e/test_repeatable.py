@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archive import ArchiveReader, CallState, State
+from evolve.archive import ArchiveReader, CallState, State
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 

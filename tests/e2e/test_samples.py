@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import EMBEDDING, JUDGE, ArchiveReader, Call, CallState, Proposal
+from evolve.archive import EMBEDDING, JUDGE, ArchiveReader, Call, CallState, Proposal
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from archive import ArchiveReader
+from evolve.archive import ArchiveReader
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.peers import FOLDER
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import Archive, Steering
+from evolve.archive import Archive, Steering
 from tests.cli import EVOLVE, ScriptedServer, evolve, evolve_process
 from tests.e2e.test_steering import wait_for
 from tests.made_runs import Made, make_run

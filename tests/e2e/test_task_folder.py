@@ -48,3 +48,19 @@ def test_a_run_from_inside_the_task(task: Path) -> None:
     assert load_task(task).evaluator_hash == before, "what is no task changes no hash"
     (task / "data" / "points.txt").write_text("1 2 4\n")
     assert load_task(task).evaluator_hash != before
+
+
+@pytest.mark.parametrize("home", ["evolve", "scorer"])  # `scorer`: as tasks did before 0.2
+def test_a_scorer_imports_the_types_of_its_arguments(task: Path, home: str) -> None:
+    names = "CandidateError" if home == "scorer" else "Candidate, CandidateError, Case"
+    (task / "evaluate.py").write_text(f"""
+from {home} import {names}
+
+def evaluate(candidate, case):
+    try:
+        candidate.call("no_such_function")
+    except CandidateError as error:
+        return 1.0 if error.reason == "exception" else 0.0
+""")
+    done = evolve("eval", task, "--json", cwd=task)
+    assert done.code == 0 and done.json()["score"] == 1.0, done.err

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive import ArchiveReader
+from evolve.archive import ArchiveReader
 from tests.cli import evolve
 
 EVALUATE = """

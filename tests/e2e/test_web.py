@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from archive import derive_id
+from evolve.archive import derive_id
 from tests.browser import Browser, browsing
 from tests.cli import EVOLVE, evolve
 from tests.made_runs import Made, make_run

@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archive import (
+from evolve.archive import (
     EVALUATE,
     Archive,
     Evaluation,

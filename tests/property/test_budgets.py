@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
-from archive import Archive, Call, CallState, CodeStore, Proposal, Spend, State, derive_id
+from evolve.archive import Archive, Call, CallState, CodeStore, Proposal, Spend, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
 from evolve.errors import ConfigError

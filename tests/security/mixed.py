@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 
 from benchmarks import markdown
-from sandbox import Provider
-from sandbox.contract import attempt, opened
+from evolve.sandbox import Provider
+from evolve.sandbox.contract import attempt, opened
 from tests.security.attacks import ATTACKS
 from tests.security.probe import Traces
 from tests.security.test_attacks import PROVIDERS, SPEC, probe

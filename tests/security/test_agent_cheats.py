@@ -28,9 +28,9 @@ from typing import NamedTuple
 
 import pytest
 
-from archive import Evaluation
 from evolve.agents import AgentEvaluator
 from evolve.agents.flags import trips_in
+from evolve.archive import Evaluation
 from evolve.runs.evaluator import open_evaluator
 from evolve.safety import audit_run
 from evolve.tasks import load_task

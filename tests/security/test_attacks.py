@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sandbox import Pool, Provider, SandboxSpec
-from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import LIMITS, Outcome, attempt, opened
-from sandbox.docker import DockerProvider
+from evolve.sandbox import Pool, Provider, SandboxSpec
+from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.contract import LIMITS, Outcome, attempt, opened
+from evolve.sandbox.docker import DockerProvider
 from tests.security.attacks import ATTACKS, Attack
 from tests.security.attacks.attack import MARK, MARK_PREFIX
 from tests.security.attacks.memory import MEMORY

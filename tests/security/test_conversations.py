@@ -11,9 +11,9 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from sandbox import CandidateFault, Reason, Session
-from sandbox.contract import ask, opened
-from sandbox.inside import wire
+from evolve.sandbox import CandidateFault, Reason, Session
+from evolve.sandbox.contract import ask, opened
+from evolve.sandbox.inside import wire
 from tests.security.attacks.attack import PRELUDE
 from tests.security.mixed import mixed
 from tests.security.probe import Traces
@@ -76,7 +76,7 @@ def test_a_candidate_that_stops_listening_is_timed_out(place: str) -> None:
 
     reason, seconds = talk(place, '''
 def answer(x):
-    import child
+    from evolve_inside import child
     speak = child.write_all
     def speak_and_sleep(stream, data):
         speak(stream, data)

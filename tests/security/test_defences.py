@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sandbox import Provider, ProviderFault
-from sandbox.contract import Outcome
+from evolve.sandbox import Provider, ProviderFault
+from evolve.sandbox.contract import Outcome
 from tests.security.attacks import ATTACKS
 from tests.security.attacks.secrets import SECRET, take_back
 from tests.security.probe import Traces

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from evolve.evaluation import Verdict
+from evolve.evaluation.evaluator import Verdict
 from evolve.runs.evaluator import open_evaluator
+from evolve.sandbox import SandboxSpec
+from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.contract import LIMITS, opened
+from evolve.sandbox.inside import wire
+from evolve.sandbox.rootfs import interpreter
 from evolve.tasks import load_task
-from sandbox import SandboxSpec
-from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.contract import LIMITS, opened
-from sandbox.inside import wire
-from sandbox.rootfs import interpreter
 
 NAIVE = Path(__file__).parent / "naive"
 KEY = "sk-planted"

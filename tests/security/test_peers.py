@@ -133,7 +133,7 @@ def run():
 _OTHER_ITEMS = _RADII.replace("FIRST", "0")
 _NO_LIST = _OTHER_ITEMS + """
 try:
-    import evolve_remote
+    from evolve_inside import evolve_remote
     evolve_remote._ANSWERS["shape"] = lambda number: None
 except ImportError: pass
 """
@@ -221,9 +221,9 @@ NOISY = [pytest.param(TRUSTING, _how(how, text), id=name, marks=marks) for name,
                                            "def run(): raise X()"),
     ("an exception that ends", "loops", "import os\nclass X(Exception):\n"
                                         "    def __str__(self): os._exit(0)\ndef run(): raise X()"),
-    ("half an answer", "loops", "import child, wire\ndef run():\n"
+    ("half an answer", "loops", "from evolve_inside import child, wire\ndef run():\n"
                                 "    child.line.answer({'ok': True}, wire.encode(['ok']))"),
-    ("half a callback", "loops", "import child, wire\ndef run():\n"
+    ("half a callback", "loops", "from evolve_inside import child, wire\ndef run():\n"
                                  "    child.line.answer({'ok': True}, wire.encode(['back']))"),
     ("a list in itself", "loops", "def run():\n    a = []\n    a.append(a)\n    return a"),
     ("a huge answer", "loops", "def run(): return [0.5] * 20_000_000"),

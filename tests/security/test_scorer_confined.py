@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import Evaluation
+from evolve.archive import Evaluation
 from evolve.errors import EvolveError
 from evolve.evaluation import confinement, scorer_process
 from tests.conftest import ROOT

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox import SandboxSpec
-from sandbox import inside as trusted
-from sandbox.bubblewrap import BubblewrapProvider
-from sandbox.docker import DockerProvider
-from sandbox.rootfs import INSIDE
+from evolve.sandbox import SandboxSpec
+from evolve.sandbox import inside as trusted
+from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.docker import DockerProvider
+from evolve.sandbox.rootfs import INSIDE
 
 _INSIDE = Path(trusted.__file__).parent
 

@@ -14,9 +14,9 @@ import aiohttp
 import numpy as np
 import pytest
 
-from archive import Evaluation, Proposal, State
 from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
+from evolve.archive import Evaluation, Proposal, State
 from evolve.errors import TaskError
 from evolve.models import Episode
 from evolve.operators import Attempt, Context, Evidence, Lesson, Parent, Rejected, Reply, make_operator

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archive import derive_id
 from evolve import open_run
+from evolve.archive import derive_id
 from evolve.errors import UsageError
 from tests.made_runs import Made, make_run
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import inspect, text
 
-import archive as archive_package
-from archive import (
+import evolve.archive as archive_package
+from evolve.archive import (
     Archive,
     ArchiveError,
     ArchiveReader,
@@ -35,7 +35,7 @@ from archive import (
     derive_id,
     embed,
 )
-from archive.schema import REVISION, metadata
+from evolve.archive.schema import REVISION, metadata
 
 STORED = Path(__file__).parent / "stored"
 

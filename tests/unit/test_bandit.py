@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archive import (
+from evolve.archive import (
     Archive,
     Call,
     CallState,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from archive import Evaluation
+from evolve.archive import Evaluation
 from evolve.checking.baseline import Baseline
-from evolve.evaluation import Verdict
+from evolve.evaluation.evaluator import Verdict
 
 
 def baseline(*scores: float, answers: tuple[str, ...] = ()) -> Baseline:

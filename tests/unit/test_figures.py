@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import ArchiveError, figures_of
+from evolve.archive import ArchiveError, figures_of
 from evolve.errors import TaskError
 from evolve.runs.folder import RunFolder, open_run
 from evolve.runs.reader import OpenRun

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import ProviderFault
-from sandbox.folder import SharedFolder
+from evolve.sandbox import ProviderFault
+from evolve.sandbox.folder import SharedFolder
 
 
 def test_what_the_disk_refuses_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch

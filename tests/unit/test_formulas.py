@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from archive import Evaluation, Frame, Islands, Snapshot, derive_id
-from archive.grid import Grid
-from archive.islands import Archipelago
-from archive.ranking import Ranking
-from archive.trials import Trials
+from evolve.archive import Evaluation, Frame, Islands, Snapshot, derive_id
+from evolve.archive.grid import Grid
+from evolve.archive.islands import Archipelago
+from evolve.archive.ranking import Ranking
+from evolve.archive.trials import Trials
 from evolve.search import Evaluate, Expand, hgm, make_policy, weighted
 from evolve.search.bandit import arms_of
 from evolve.search.racing import repeat_due

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from ribs.archives import GridArchive
 from scipy.stats import t
 
-from archive import Evaluation, Grid, Islands, Measure, measure_code, measure_rows
-from archive.grid import Status
-from archive.islands import Archipelago
-from archive.ranking import Ranking
-from archive.trials import Trial, Trials, wilson
+from evolve.archive import Evaluation, Grid, Islands, Measure, measure_code, measure_rows
+from evolve.archive.grid import Status
+from evolve.archive.islands import Archipelago
+from evolve.archive.ranking import Ranking
+from evolve.archive.trials import Trial, Trials, wilson
 
 MEASURES = (Measure("code_length", 0.0, 4.0, 5), Measure("novelty", -1.0, 1.0, 4))
 POINTS = st.lists(st.tuples(st.floats(-3, 9, width=32), st.floats(-1, 5, width=32),

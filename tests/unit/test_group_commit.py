@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import (
+from evolve.archive import (
     Archive,
     ArchiveError,
     GroupCommit,
@@ -19,7 +19,7 @@ from archive import (
     database,
     derive_id,
 )
-from archive.database import driver_of
+from evolve.archive.database import driver_of
 
 Work = Callable[[GroupCommit], Awaitable[None]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import (
+from evolve.archive import (
     EVALUATE,
     SEED,
     Archive,

@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pytest
 
-from archive import NoveltyIndex, embed, fingerprint, pack_vector, unit
-from archive.accelerated import Mirror
-from archive.novelty import unpack_vector
-from archive.trials import Trial, Trials
+from evolve.archive import NoveltyIndex, embed, fingerprint, pack_vector, unit
+from evolve.archive.accelerated import Mirror
+from evolve.archive.novelty import unpack_vector
+from evolve.archive.trials import Trial, Trials
 
 PROGRAM = b'''"""Says what it does."""
 import math

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archive import Proposal, State
+from evolve.archive import Proposal, State
 from evolve.operators import Child, Context, Parent, Rejected, make_operator
 from evolve.operators.checks import check_child
 from evolve.operators.mutations import MUTATIONS

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from archive import EVALUATE, Archive, CodeStore, Evaluation, Frame, Proposal, State, derive_id
+from evolve.archive import EVALUATE, Archive, CodeStore, Evaluation, Frame, Proposal, State, derive_id
 from evolve.engine.recorder import Recorder
 from evolve.operators import Parent
 

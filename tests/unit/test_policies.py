@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archive import (
+from evolve.archive import (
     EVALUATE,
     Advance,
     Evaluation,

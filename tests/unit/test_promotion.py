@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import beta, betainc
 
-from archive import Paired, drop_chance, e_value, lower_quantile, paired
+from evolve.archive import Paired, drop_chance, e_value, lower_quantile, paired
 
 
 @pytest.mark.parametrize(("wins", "losses", "expected"), [

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archive import Evaluation, Proposal, State
+from evolve.archive import Evaluation, Proposal, State
 from evolve.errors import ConfigError
 from evolve.operators import (
     OPERATORS,

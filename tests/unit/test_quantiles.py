@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import betainc
 from scipy.stats import beta, t
 
-from archive.quantiles import beta_quantile, incomplete_beta, student_quantile
+from evolve.archive.quantiles import beta_quantile, incomplete_beta, student_quantile
 
 SIZES = st.floats(0.5, 2000.0)
 

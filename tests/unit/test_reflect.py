@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archive import Evaluation, Proposal, State
+from evolve.archive import Evaluation, Proposal, State
 from evolve.operators import Context, Parent, Rejected, Reply, make_operator
 from evolve.operators.reflect import new_text, prompts_of
 from evolve.tasks import Task, load_task

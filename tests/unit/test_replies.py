@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import Proposal, State
+from evolve.archive import Proposal, State
 from evolve.operators import Child, Parent, Rejected
 from evolve.operators.checks import check_child
 from evolve.operators.edits import apply_reply

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from archive import Paired
 from evolve.agents.flags import _SIGNS, new_lines, trips_in_reply
+from evolve.archive import Paired
 from evolve.safety import SAFETY_SET, Promotion, trips_in
 from evolve.safety.promotion import HeldOut, _why_not
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archive import Proposal, Snapshot, State, derive_id
+from evolve.archive import Proposal, Snapshot, State, derive_id
 from evolve.engine.decisions import plan_proposals
 from evolve.errors import ConfigError
 from evolve.search import Expand, OperatorMix, make_policy

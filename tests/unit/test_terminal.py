@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from archive import derive_id
+from evolve.archive import derive_id
 from evolve.runs.events import events_after
 from evolve.runs.reader import OpenRun
 from evolve.view.diff import changes, stat_lines

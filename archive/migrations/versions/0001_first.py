@@ -1,6 +1,6 @@
 """Schema 1: proposals, parents, evaluations, calls, events.
 
-Frozen: later schemas get files of their own. A test holds it against `archive.schema`.
+Frozen: later schemas get files of their own. A test holds it against `evolve.archive.schema`.
 """
 
 from __future__ import annotations

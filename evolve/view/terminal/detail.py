@@ -12,8 +12,8 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from archive import Call, Proposal
-from evolve.evaluation import EVALUATOR_SHARED
+from evolve.archive import Call, Proposal
+from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line, visible
 from evolve.view.explain import what_for, why

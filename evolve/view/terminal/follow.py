@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from archive import ArchiveError, ArchiveReader, Proposal
+from evolve.archive import ArchiveError, ArchiveReader, Proposal
 from evolve.engine.progress import Progress
 from evolve.runs.events import ENDS, Finished, follow
 from evolve.runs.folder import RunFolder

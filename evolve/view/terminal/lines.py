@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from archive import State
+from evolve.archive import State
 from evolve.engine.progress import Progress
 from evolve.runs.events import Finished
 from evolve.runs.folder import RunFolder

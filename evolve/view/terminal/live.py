@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from archive import Spend
+from evolve.archive import Spend
 from evolve.config import Settings
 from evolve.engine.progress import Progress
 from evolve.runs.events import Finished

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from archive import Browser
+from evolve.archive import Browser
 from evolve.errors import PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
 from evolve.view.web.payload import Payload, curve_payload

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from archive import Browser, State
+from evolve.archive import Browser, State
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 from evolve.view.terminal.console import DataTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from archive import State
+from evolve.archive import State
 from evolve.runs.reader import OpenRun
 from evolve.view.terminal.console import number, of_limit
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from archive import Kept, Variant
-from evolve.evaluation import EVALUATOR_SHARED
+from evolve.archive import Kept, Variant
+from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.reader import OpenRun
 from evolve.runs.select import Chosen, Selection, choose
 from evolve.view.terminal.console import number

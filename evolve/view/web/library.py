@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archive import ArchiveError, Browser, NotFound
+from evolve.archive import ArchiveError, Browser, NotFound
 from evolve.errors import EvolveError
 from evolve.runs.folder import list_runs, open_run
 from evolve.runs.reader import OpenRun

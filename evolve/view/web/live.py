@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from archive import Browser
+from evolve.archive import Browser
 from evolve.runs.events import Finished, events_after
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line

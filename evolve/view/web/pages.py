@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
-from archive.trials import Interval, student, wilson
+from evolve.archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
+from evolve.archive.trials import Interval, student, wilson
 from evolve.runs.reader import OpenRun
 from evolve.safety.audit import Audited, audit_run
 from evolve.view.diff import Change, Line, changes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from archive import Browser, Grid, Node, State
+from evolve.archive import Browser, Grid, Node, State
 from evolve.runs.reader import OpenRun
 from evolve.search.setup import measures_of
 from evolve.text import one_line
@@ -87,7 +87,7 @@ def projection_payload(run: OpenRun) -> Payload:
     """Variants in the plane of the two directions in which their code differs most."""
     import numpy as np
 
-    from archive.novelty import unpack_vector
+    from evolve.archive.novelty import unpack_vector
 
     packed = Browser(run.archive).vectors()
     scores, numbers = run.archive.scores(), run.archive.trusted()

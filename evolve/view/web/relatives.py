@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from archive import Browser, Node, State
+from evolve.archive import Browser, Node, State
 from evolve.runs.reader import OpenRun
 
 

@@ -20,9 +20,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from archive import ArchiveError, NotFound
+from evolve.archive import ArchiveError, NotFound
 from evolve.errors import EvolveError, PrerequisiteError
-from evolve.listening import listen
+from evolve.models.listening import listen
 from evolve.runs import compare
 from evolve.view.web import pages
 from evolve.view.web.guard import Guard, Rules, is_loopback

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox import CandidateFault, Reason
-from sandbox.contract import LIMITS, Outcome
+from evolve.sandbox import CandidateFault, Reason
+from evolve.sandbox.contract import LIMITS, Outcome
 
 # Every attack carries this in its source; the next candidate must find it nowhere.
 MARK_PREFIX = "trAce8e1"

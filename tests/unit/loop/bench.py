@@ -9,7 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archive import SEED, Archive, Call, CallState, CodeStore, Evaluation, Proposal, State, derive_id
+from evolve.archive import (
+    SEED,
+    Archive,
+    Call,
+    CallState,
+    CodeStore,
+    Evaluation,
+    Proposal,
+    State,
+    derive_id,
+)
 from evolve.config import Settings
 from evolve.engine.control import Interrupt, Steward
 from evolve.engine.decisions import Decider
@@ -18,18 +28,18 @@ from evolve.engine.ordering import AsFinished, Order
 from evolve.engine.progress import Progress
 from evolve.engine.proposer import Asker, Gate, Proposer
 from evolve.engine.recorder import Recorder
-from evolve.evaluation import Evaluator
+from evolve.evaluation.evaluator import Evaluator
 from evolve.models import RecordedCaller
 from evolve.operators import make_operator
 from evolve.operators.person import Person
 from evolve.operators.templates import Prompts
+from evolve.sandbox import Pool, SandboxSpec
+from evolve.sandbox.limits import Limits
+from evolve.sandbox.local import LocalProvider
+from evolve.sandbox.process_box import ProcessBox
+from evolve.sandbox.provider import Box
 from evolve.search import Decision, Expand, Stop, make_frame
 from evolve.tasks import Task, load_task
-from sandbox import Pool, SandboxSpec
-from sandbox.limits import Limits
-from sandbox.local import LocalProvider
-from sandbox.process_box import ProcessBox
-from sandbox.provider import Box
 
 RUN_SEED = 0
 SEED_ID = derive_id(RUN_SEED, 0)

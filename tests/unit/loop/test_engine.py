@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archive import State, derive_id
+from evolve.archive import State, derive_id
 from evolve.engine.limits import REJECTIONS_IN_A_ROW
 from evolve.engine.loop import DEAD_END
 from evolve.engine.ordering import ByNumber

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import ArchiveReader, State
+from evolve.archive import ArchiveReader, State
 from evolve.config import Resolved, Settings
 from evolve.engine.control import Interrupt
 from evolve.engine.ordering import AsFinished, ByNumber

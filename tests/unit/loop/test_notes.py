@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from archive import Call, CallState
+from evolve.archive import Call, CallState
 from evolve.engine.notes import NoteTaker
 from evolve.engine.proposer import Asker
 from evolve.models import RecordedCaller

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archive import Proposal, State
+from evolve.archive import Proposal, State
 from evolve.engine.ordering import SETTLED, AsFinished, ByNumber, Trees
 from evolve.engine.replay import OTHER, AsRecorded, Record
 

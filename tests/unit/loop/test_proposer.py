@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from archive import JUDGE, PERSON, Call, CallState, Evaluation, State
+from evolve.archive import JUDGE, PERSON, Call, CallState, Evaluation, State
 from evolve.engine.ordering import ByNumber
 from evolve.engine.proposer import Gate, Proposer
-from evolve.evaluation import Verdict
+from evolve.evaluation.evaluator import Verdict
 from evolve.models import Caller, RecordedCaller
 from evolve.operators import Rejected
 from evolve.operators.person import person_reply

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import ArchiveReader, Kept, State
+from evolve.archive import ArchiveReader, Kept, State
 from evolve.engine.replay import AsRecorded, Record
 from evolve.models import RecordedCaller
 from evolve.search import Expand, Skip, Stop

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from archive import PERSON, CallState, State, bans, hints
+from evolve.archive import PERSON, CallState, State, bans, hints
 from evolve.engine.control import Inbox, Interrupt, Steward
 from evolve.models import Caller
 from evolve.operators.person import person_reply

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxUnavailable, bwrap
-from sandbox.bwrap import DIGESTS, PROGRAM, bundled_bwrap, find_bwrap
+from evolve.sandbox import SandboxUnavailable, bwrap
+from evolve.sandbox.bwrap import DIGESTS, PROGRAM, bundled_bwrap, find_bwrap
 
 
 @pytest.fixture

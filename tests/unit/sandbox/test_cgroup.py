@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.cgroup import Cgroup, CgroupRoot, find_root
-from sandbox.owner import this_process
+from evolve.sandbox.cgroup import Cgroup, CgroupRoot, find_root
+from evolve.sandbox.owner import this_process
 
 
 def proc(root: Path, mountinfo: str, cgroup: str) -> Path:

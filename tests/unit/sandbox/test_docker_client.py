@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxUnavailable
-from sandbox.docker import connect
+from evolve.sandbox import SandboxUnavailable
+from evolve.sandbox.docker import connect
 from tests.left_behind import nothing_left_behind
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.namespaces import explain_refusal
+from evolve.sandbox.namespaces import explain_refusal
 
 DENIED = "bwrap: No permissions to create new namespace"
 MOUNTS = "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sandbox.inside import objects, wire
+from evolve.sandbox.inside import objects, wire
 
 scalars = (st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
            | st.binary() | st.fractions() | st.complex_numbers(allow_nan=False, allow_infinity=False))

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
-import pytest
-
-INSIDE = Path(__file__).parents[3] / "sandbox" / "inside"
+from evolve.sandbox.inside.removal import empty
 
 
-@pytest.fixture
-def empty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], bool]:
-    monkeypatch.syspath_prepend(INSIDE)
-    return cast(Callable[[str], bool], importlib.import_module("removal").empty)
-
-
-def test_everything_is_removed_and_no_link_is_followed(tmp_path: Path, empty: Callable[[str], bool]
-                                                       ) -> None:
+def test_everything_is_removed_and_no_link_is_followed(tmp_path: Path) -> None:
     folder, outside = tmp_path / "folder", tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").touch()
@@ -36,7 +24,7 @@ def test_everything_is_removed_and_no_link_is_followed(tmp_path: Path, empty: Ca
     assert (outside / "kept").exists()
 
 
-def test_what_can_not_be_removed_is_said(tmp_path: Path, empty: Callable[[str], bool]) -> None:
+def test_what_can_not_be_removed_is_said(tmp_path: Path) -> None:
     deep = tmp_path / "folder"
     for _ in range(300):
         deep /= "d"

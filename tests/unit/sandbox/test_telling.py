@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.inside import telling
+from evolve.sandbox.inside import telling
 
 
 def told(work: str, folder: Path) -> str:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sandbox.inside import wire
+from evolve.sandbox.inside import wire
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 LEAVES = (st.none() | st.booleans() | st.integers() | TEXT | st.binary()
