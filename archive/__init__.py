@@ -10,7 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evolve.archive.browse import Browser, CaseScore, Cause, EvaluatorUse, ModelUse, Node
+    from evolve.archive.browse import (
+        Browser,
+        CaseScore,
+        Cause,
+        EvaluatorUse,
+        ModelUse,
+        Node,
+    )
     from evolve.archive.code import CodeStore, Commit
     from evolve.archive.errors import ArchiveError, NotFound, StorageFull
     from evolve.archive.evidence import Learned, known_at, learned_of
@@ -20,7 +27,14 @@ if TYPE_CHECKING:
     from evolve.archive.islands import Advance, Island, Islands
     from evolve.archive.lineage import Contribution, Lineage
     from evolve.archive.measures import BUILT_IN, Measure, measure_code, measure_rows
-    from evolve.archive.novelty import TOKENS, NoveltyIndex, Vector, embed, pack_vector, unit
+    from evolve.archive.novelty import (
+        TOKENS,
+        NoveltyIndex,
+        Vector,
+        embed,
+        pack_vector,
+        unit,
+    )
     from evolve.archive.outcomes import Outcome
     from evolve.archive.promotion import (
         DROP,
@@ -72,17 +86,85 @@ if TYPE_CHECKING:
     from evolve.archive.trials import Interval
 
 __all__ = [
-    "BUILT_IN", "DROP", "EMBEDDING", "EPISODE", "EVALUATE", "JUDGE", "OF_PROMOTION", "PERSON",
-    "PROMOTE_AT", "QUANTILE", "SEED", "SIGNS", "STEERED", "TOKENS", "Advance", "Archive",
-    "ArchiveError", "ArchiveReader", "Ban", "Browser", "Call", "CallState", "CaseScore", "Cause",
-    "CodeStore", "Commit", "Contribution", "Evaluation", "EvaluatorUse", "Event", "Figures",
-    "Frame", "Grid", "GridStats", "GroupCommit", "Hint", "Interval", "Island", "Islands", "Kept",
-    "Learned", "Lineage", "Measure", "ModelUse", "Node", "NotFound", "Note", "NoveltyIndex",
-    "Outcome", "Paired", "Proposal", "Ranking", "Snapshot", "Spend", "State", "Steering",
-    "StorageFull", "StoredVector", "Variant", "Vector", "bans", "derive_id", "drop_chance",
-    "e_value", "embed", "figures_of", "fingerprint", "hint_text", "hints", "interval", "known_at",
-    "learned_of", "lower_quantile", "measure_code", "measure_rows", "messages_taken", "pack_vector",
-    "paired", "unit",
+    "BUILT_IN",
+    "DROP",
+    "EMBEDDING",
+    "EPISODE",
+    "EVALUATE",
+    "JUDGE",
+    "OF_PROMOTION",
+    "PERSON",
+    "PROMOTE_AT",
+    "QUANTILE",
+    "SEED",
+    "SIGNS",
+    "STEERED",
+    "TOKENS",
+    "Advance",
+    "Archive",
+    "ArchiveError",
+    "ArchiveReader",
+    "Ban",
+    "Browser",
+    "Call",
+    "CallState",
+    "CaseScore",
+    "Cause",
+    "CodeStore",
+    "Commit",
+    "Contribution",
+    "Evaluation",
+    "EvaluatorUse",
+    "Event",
+    "Figures",
+    "Frame",
+    "Grid",
+    "GridStats",
+    "GroupCommit",
+    "Hint",
+    "Interval",
+    "Island",
+    "Islands",
+    "Kept",
+    "Learned",
+    "Lineage",
+    "Measure",
+    "ModelUse",
+    "Node",
+    "NotFound",
+    "Note",
+    "NoveltyIndex",
+    "Outcome",
+    "Paired",
+    "Proposal",
+    "Ranking",
+    "Snapshot",
+    "Spend",
+    "State",
+    "Steering",
+    "StorageFull",
+    "StoredVector",
+    "Variant",
+    "Vector",
+    "bans",
+    "derive_id",
+    "drop_chance",
+    "e_value",
+    "embed",
+    "figures_of",
+    "fingerprint",
+    "hint_text",
+    "hints",
+    "interval",
+    "known_at",
+    "learned_of",
+    "lower_quantile",
+    "measure_code",
+    "measure_rows",
+    "messages_taken",
+    "pack_vector",
+    "paired",
+    "unit",
 ]
 
 _NAMES_BY_MODULE = {
@@ -99,18 +181,20 @@ _NAMES_BY_MODULE = {
     "novelty": "TOKENS NoveltyIndex Vector embed pack_vector unit",
     "outcomes": "Outcome",
     "promotion": "DROP PROMOTE_AT QUANTILE Paired drop_chance e_value interval lower_quantile "
-        "paired",
+    "paired",
     "ranking": "Ranking",
     "reader": "ArchiveReader",
     "records": "EMBEDDING EPISODE EVALUATE JUDGE PERSON SEED SIGNS Call CallState Evaluation "
-        "Event Kept Note Proposal Spend State Variant derive_id",
+    "Event Kept Note Proposal Spend State Variant derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
     "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",
     "store": "Archive StoredVector",
     "trials": "Interval",
 }
-_MODULES = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
+_MODULES = {
+    name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()
+}
 
 if not TYPE_CHECKING:  # for mypy the names above are all that there is
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 4096  # rows
-PAYS_FROM = 50_000  # rows; below, the way to the GPU and back costs more than numpy's scan
+# rows; below, the way to the GPU and back costs more than numpy's scan
+PAYS_FROM = 50_000
 
 
 class Blocks:
@@ -28,10 +29,10 @@ class Blocks:
             place = self._count % BLOCK
             if place == 0:
                 self._blocks.append(np.zeros((BLOCK, self._width), np.float32))
-            some = rows[:BLOCK - place]
-            self._blocks[-1][place:place + len(some)] = some
+            some = rows[: BLOCK - place]
+            self._blocks[-1][place : place + len(some)] = some
             self._count += len(some)
-            rows = rows[len(some):]
+            rows = rows[len(some) :]
 
     def rows(self, first: int = 0) -> NDArray[np.float32]:
         """From a row on, shape (n - first, width): a copy."""
@@ -39,7 +40,7 @@ class Blocks:
             return np.zeros((0, self._width), np.float32)
         start = first // BLOCK
         found = np.concatenate(self._blocks[start:])
-        return found[first - start * BLOCK:self._count - start * BLOCK]
+        return found[first - start * BLOCK : self._count - start * BLOCK]
 
     def products(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """Each row times the vector, shape (n,).
@@ -48,11 +49,14 @@ class Blocks:
         faster here, where memory is the limit.
         """
         found = [np.einsum("ij,j->i", block, vector) for block in self._blocks]
-        return np.concatenate(found)[:self._count] if found else np.zeros(0, np.float32)
+        return (
+            np.concatenate(found)[: self._count] if found else np.zeros(0, np.float32)
+        )
 
 
-def products(matrix: Blocks, vector: NDArray[np.float32], mirror: Mirror | None
-             ) -> NDArray[np.float32]:
+def products(
+    matrix: Blocks, vector: NDArray[np.float32], mirror: Mirror | None
+) -> NDArray[np.float32]:
     """`matrix @ vector`, shape (n,)."""
     if mirror is not None and len(matrix) >= mirror.pays_from:
         return mirror.products(matrix, vector)
@@ -80,10 +84,14 @@ class Mirror:
         self._device, self._count = device, 0
         self._rows: Any = None
 
-    def products(self, matrix: Blocks, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    def products(
+        self, matrix: Blocks, vector: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """As numpy's, to 1e-5."""
         self._catch_up(matrix)
-        found = self._rows[:self._count] @ self._torch.from_numpy(vector).to(self._device)
+        found = self._rows[: self._count] @ self._torch.from_numpy(vector).to(
+            self._device
+        )
         return np.asarray(found.cpu().numpy())
 
     def _catch_up(self, matrix: Blocks) -> None:
@@ -92,7 +100,7 @@ class Mirror:
         if self._rows is None or count > len(self._rows):
             larger = self._torch.zeros((count + count // 2, width), device=self._device)
             if self._rows is not None:
-                larger[:self._count] = self._rows[:self._count]
+                larger[: self._count] = self._rows[: self._count]
             self._rows = larger
-        self._rows[self._count:count] = self._torch.from_numpy(new)
+        self._rows[self._count : count] = self._torch.from_numpy(new)
         self._count = count

@@ -94,23 +94,29 @@ class Browser:
             return self._nodes(_light(), self._archive.scores(), None)
         ids, found = list(wanted), []
         for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start:start + IDS_AT_ONCE]
+            some = ids[start : start + IDS_AT_ONCE]
             scores = self._archive.scores(wanted=some)
             found += self._nodes(_light().where(proposals.c.id.in_(some)), scores, some)
         return sorted(found, key=lambda node: node.number)
 
     def finished_after(self, event: int, limit: int = 500) -> list[Node]:
         """What has ended since an event, the oldest first."""
-        query = (select(proposals.c.id).where(proposals.c.finished_event > event,
-                                              proposals.c.operator != EVALUATE)
-                 .order_by(proposals.c.finished_event).limit(limit))
+        query = (
+            select(proposals.c.id)
+            .where(proposals.c.finished_event > event, proposals.c.operator != EVALUATE)
+            .order_by(proposals.c.finished_event)
+            .limit(limit)
+        )
         return self.nodes(row[0] for row in self._archive.rows(query))
 
-    def _nodes(self, query: Select[Any], scores: Mapping[str, float], some: list[str] | None
-               ) -> list[Node]:
+    def _nodes(
+        self, query: Select[Any], scores: Mapping[str, float], some: list[str] | None
+    ) -> list[Node]:
         costs = self._archive.costs(some)
-        return [Node._make([*row[:7], scores.get(row[0]), *row[7:], costs.get(row[0], 0.0)])
-                for row in self._archive.rows(query)]
+        return [
+            Node._make([*row[:7], scores.get(row[0]), *row[7:], costs.get(row[0], 0.0)])
+            for row in self._archive.rows(query)
+        ]
 
     def children(self, parent: str) -> list[Node]:
         """What was made from a variant, as first or as another parent."""
@@ -120,46 +126,70 @@ class Browser:
     def causes(self) -> list[Cause]:
         """Failures and rejections by reason, the most frequent first."""
         count = func.count().label("count")
-        query = (select(proposals.c.state, proposals.c.reason, count)
-                 .where(proposals.c.state.in_([State.FAILED.value, State.REJECTED.value]))
-                 .group_by(proposals.c.state, proposals.c.reason).order_by(count.desc()))
-        return [Cause(row[0], row[1] or "unknown", row[2]) for row in self._archive.rows(query)]
+        query = (
+            select(proposals.c.state, proposals.c.reason, count)
+            .where(proposals.c.state.in_([State.FAILED.value, State.REJECTED.value]))
+            .group_by(proposals.c.state, proposals.c.reason)
+            .order_by(count.desc())
+        )
+        return [
+            Cause(row[0], row[1] or "unknown", row[2])
+            for row in self._archive.rows(query)
+        ]
 
     def models(self) -> list[ModelUse]:
         """Every model that was asked, the dearest first."""
         c = calls.c
-        query = (select(c.model, func.count(),
-                        func.count().filter(c.state == CallState.REPLIED.value),
-                        func.count().filter(c.state == CallState.FAILED.value),
-                        func.sum(c.prompt_tokens), func.sum(c.completion_tokens),
-                        func.sum(c.cost_usd), func.sum(c.seconds)).group_by(c.model))
-        return sorted((ModelUse(*row) for row in self._archive.rows(query)),
-                      key=lambda use: (-use.cost_usd, -use.calls, use.model))
+        query = select(
+            c.model,
+            func.count(),
+            func.count().filter(c.state == CallState.REPLIED.value),
+            func.count().filter(c.state == CallState.FAILED.value),
+            func.sum(c.prompt_tokens),
+            func.sum(c.completion_tokens),
+            func.sum(c.cost_usd),
+            func.sum(c.seconds),
+        ).group_by(c.model)
+        return sorted(
+            (ModelUse(*row) for row in self._archive.rows(query)),
+            key=lambda use: (-use.cost_usd, -use.calls, use.model),
+        )
 
     def evaluator(self) -> EvaluatorUse:
         """All evaluations together."""
         e = evaluations.c
-        query = select(func.count(), func.count(e.reason), func.coalesce(func.sum(e.seconds), 0.0),
-                       func.coalesce(func.sum(e.cpu_s), 0.0),
-                       func.coalesce(func.max(e.peak_memory_bytes), 0),
-                       func.coalesce(func.sum(e.cost_usd), 0.0))
+        query = select(
+            func.count(),
+            func.count(e.reason),
+            func.coalesce(func.sum(e.seconds), 0.0),
+            func.coalesce(func.sum(e.cpu_s), 0.0),
+            func.coalesce(func.max(e.peak_memory_bytes), 0),
+            func.coalesce(func.sum(e.cost_usd), 0.0),
+        )
         return EvaluatorUse(*self._archive.rows(query)[0])
 
     def case_scores(self, wanted: Iterable[str]) -> list[CaseScore]:
         """Means by case for some variants."""
         e, ids, found = evaluations.c, list(wanted), []
         for start in range(0, len(ids), IDS_AT_ONCE):
-            query = (select(e.proposal, e.case_id, func.avg(e.score), func.count())
-                     .where(e.proposal.in_(ids[start:start + IDS_AT_ONCE]))
-                     .group_by(e.proposal, e.case_id))
+            query = (
+                select(e.proposal, e.case_id, func.avg(e.score), func.count())
+                .where(e.proposal.in_(ids[start : start + IDS_AT_ONCE]))
+                .group_by(e.proposal, e.case_id)
+            )
             found += [CaseScore(*row) for row in self._archive.rows(query)]
         return found
 
     def measures(self) -> dict[str, dict[str, float]]:
         """What each scored variant is, beside its score."""
-        query = select(proposals.c.id, proposals.c.measures).where(
-            proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False)
-        ).order_by(proposals.c.number)
+        query = (
+            select(proposals.c.id, proposals.c.measures)
+            .where(
+                proposals.c.state == State.SCORED.value,
+                proposals.c.quarantined.is_(False),
+            )
+            .order_by(proposals.c.number)
+        )
         return {row[0]: json.loads(row[1]) for row in self._archive.rows(query)}
 
     def vectors(self) -> dict[str, bytes]:
@@ -175,8 +205,25 @@ class Browser:
 def _light() -> Select[Any]:
     p = proposals.c
     first = parents.alias("first")
-    return (select(p.id, p.number, first.c.parent, p.state, p.operator, p.model, p.island,
-                   p.improvement, p.novelty, p.kept, p.quarantined, p.reason,
-                   func.substr(p.note, 1, 160), p.created_at, p.finished_at)
-            .outerjoin(first, (first.c.child == p.id) & (first.c.position == 0))
-            .where(p.operator != EVALUATE).order_by(p.number))
+    return (
+        select(
+            p.id,
+            p.number,
+            first.c.parent,
+            p.state,
+            p.operator,
+            p.model,
+            p.island,
+            p.improvement,
+            p.novelty,
+            p.kept,
+            p.quarantined,
+            p.reason,
+            func.substr(p.note, 1, 160),
+            p.created_at,
+            p.finished_at,
+        )
+        .outerjoin(first, (first.c.child == p.id) & (first.c.position == 0))
+        .where(p.operator != EVALUATE)
+        .order_by(p.number)
+    )

@@ -23,7 +23,8 @@ class Clades:
 
     def __init__(self) -> None:
         self._above: list[int] = []
-        self._new: list[tuple[int, int, float, int]] = []  # row, variants, value, evaluations
+        # row, variants, value, evaluations
+        self._new: list[tuple[int, int, float, int]] = []
         self._parent: Growing[np.int64] = Growing(np.int64)
         self._sums: Growing[np.float64] = Growing(np.float64, 3)
 

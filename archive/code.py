@@ -60,7 +60,9 @@ class CodeStore:
     def open(cls, path: Path) -> Self:
         """An existing one. Raises `ArchiveError`."""
         if not (path / "objects").is_dir():
-            raise ArchiveError(f"{path} is no git repository", "was the run copied only in part?")
+            raise ArchiveError(
+                f"{path} is no git repository", "was the run copied only in part?"
+            )
         return cls(path)
 
     @classmethod
@@ -96,9 +98,18 @@ class CodeStore:
     def commit_tree(self, tree: str, parents: Sequence[str], message: str) -> Commit:
         """A commit of a tree that is stored."""
         stamp = f"{_AUTHOR} {int(time.time())} +0000"
-        lines = [f"tree {tree}", *(f"parent {parent}" for parent in dict.fromkeys(parents)),
-                 f"author {stamp}", f"committer {stamp}", "", message, ""]
-        return Commit(tree, self._hex(self._store(b"commit", "\n".join(lines).encode())))
+        lines = [
+            f"tree {tree}",
+            *(f"parent {parent}" for parent in dict.fromkeys(parents)),
+            f"author {stamp}",
+            f"committer {stamp}",
+            "",
+            message,
+            "",
+        ]
+        return Commit(
+            tree, self._hex(self._store(b"commit", "\n".join(lines).encode()))
+        )
 
     def files(self, tree: str) -> dict[str, bytes]:
         """The files of a tree, by path. Raises `ArchiveError` when it is not there."""
@@ -113,7 +124,9 @@ class CodeStore:
 
     def tidy(self, refs: Mapping[str, str], best: str | None = None) -> None:
         """Write refs (id -> commit) and pack what is loose. Safe to kill at any moment."""
-        lines = [f"update refs/variants/{name} {commit}\n" for name, commit in refs.items()]
+        lines = [
+            f"update refs/variants/{name} {commit}\n" for name, commit in refs.items()
+        ]
         if best is not None:
             lines.append(f"update refs/heads/best {best}\n")
         self._git("update-ref", "--stdin", stdin="".join(lines))
@@ -124,23 +137,33 @@ class CodeStore:
 
     def close(self) -> None:
         """Close the packs, each of which has a descriptor; the next read opens them again."""
-        for part in vars(self._db).get("_dbs", ()):  # gitdb's own `databases` would open all first
+        # gitdb's own `databases` would open all first
+        for part in vars(self._db).get("_dbs", ()):
             for _, pack, _ in vars(part).get("_entities", ()):
                 pack.close()
         self._db = GitDB(self._objects)
         mman.collect()
 
     def _git(self, *arguments: str, stdin: str = "") -> None:
-        done = subprocess.run(["git", f"--git-dir={self.path}", *arguments], input=stdin,
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", f"--git-dir={self.path}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode != 0:
             self._see_whether_it_is_there()
         if "No space left" in done.stderr or "Read-only" in done.stderr:
-            raise StorageFull(f"{self.path} can't be written: {done.stderr.strip().splitlines()[-1]}",
-                              "make room, then: evolve resume")
+            raise StorageFull(
+                f"{self.path} can't be written: {done.stderr.strip().splitlines()[-1]}",
+                "make room, then: evolve resume",
+            )
         if done.returncode != 0:
-            raise ArchiveError(f"git {arguments[0]} failed in {self.path}: {done.stderr.strip()}",
-                               f"try: git --git-dir={self.path} fsck")
+            raise ArchiveError(
+                f"git {arguments[0]} failed in {self.path}: {done.stderr.strip()}",
+                f"try: git --git-dir={self.path} fsck",
+            )
 
     def _see_whether_it_is_there(self) -> None:
         if not (self.path / "HEAD").exists():
@@ -157,8 +180,10 @@ class CodeStore:
                 self._write(path, zlib.compress(raw, 1))
             except OSError as error:
                 self._see_whether_it_is_there()
-                raise StorageFull(f"{self.path} can't be written: {error.strerror}",
-                                  "make room, then: evolve resume") from None
+                raise StorageFull(
+                    f"{self.path} can't be written: {error.strerror}",
+                    "make room, then: evolve resume",
+                ) from None
         return sha.digest()
 
     def _write(self, path: str, data: bytes) -> None:
@@ -180,8 +205,10 @@ class CodeStore:
             self._see_whether_it_is_there()
             if isinstance(error, OSError):
                 raise
-            raise ArchiveError(f"{self.path} has no object {sha}",
-                               f"try: git --git-dir={self.path} fsck") from None
+            raise ArchiveError(
+                f"{self.path} has no object {sha}",
+                f"try: git --git-dir={self.path} fsck",
+            ) from None
 
     @staticmethod
     def _entries(data: bytes) -> list[tuple[int, str, str]]:
@@ -190,7 +217,7 @@ class CodeStore:
         while position < len(data):
             end = data.index(b"\0", position)
             mode, _, name = data[position:end].partition(b" ")
-            sha = data[end + 1:end + 21]
+            sha = data[end + 1 : end + 21]
             entries.append((int(mode, 8), name.decode(), sha.hex()))
             position = end + 21
         return entries
@@ -205,7 +232,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
     try:
         view = memoryview(data)
         while view:
-            view = view[os.write(descriptor, view):]
+            view = view[os.write(descriptor, view) :]
     finally:
         os.close(descriptor)
 

@@ -32,7 +32,7 @@ class Growing(Generic[_S]):
         """What was appended, shape (n,) or (n, width): a view, valid until the next append."""
         if self._new:
             self._settle()
-        return self._data[:self._count]
+        return self._data[: self._count]
 
     def append(self, value: Any) -> None:
         """One more row."""
@@ -49,10 +49,12 @@ class Growing(Generic[_S]):
     def _settle(self) -> None:
         count = len(self)
         if count > len(self._data):
-            larger = np.zeros((max(count, self._count * 3 // 2), *self._data.shape[1:]),
-                              dtype=self._data.dtype)
-            larger[:self._count] = self._data[:self._count]
+            larger = np.zeros(
+                (max(count, self._count * 3 // 2), *self._data.shape[1:]),
+                dtype=self._data.dtype,
+            )
+            larger[: self._count] = self._data[: self._count]
             self._data = larger
-        self._data[self._count:count] = self._new
+        self._data[self._count : count] = self._new
         self._count = count
         self._new.clear()

@@ -17,8 +17,14 @@ from evolve.archive.schema import REVISION, metadata
 
 IDS_AT_ONCE = 500  # in one query; databases limit how many there may be
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_FULL = ("disk is full", "readonly database", "read-only", "disk I/O error", "unable to open",
-         "database is locked")
+_FULL = (
+    "disk is full",
+    "readonly database",
+    "read-only",
+    "disk I/O error",
+    "unable to open",
+    "database is locked",
+)
 _VERSION_TABLE = """CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,
                     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"""
 _SHORT_WAIT_MS = 100  # the loop waits for it
@@ -28,7 +34,8 @@ def create_database(path: Path) -> Engine:
     """A new database at the newest schema. Raises `StorageFull`."""
     engine = _writing_engine(path)
     with storage_faults(path), engine.begin() as connection:
-        metadata.create_all(connection)  # what all migrations together give, without alembic's second
+        # what all migrations together give, without alembic's second
+        metadata.create_all(connection)
         connection.exec_driver_sql(_VERSION_TABLE)
         connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{REVISION}')")
     return engine
@@ -54,31 +61,42 @@ def open_for_reading(path: Path) -> Engine:
     """A view's engine: it can't write, and a live run goes on beside it."""
     if not path.exists():
         raise ArchiveError(f"{path} does not exist", "list the runs: evolve ls")
-    for mode in ("mode=ro", "immutable=1"):  # the second for a folder that can't be written to
+    # the second for a folder that can't be written to
+    for mode in ("mode=ro", "immutable=1"):
         engine = create_engine(f"sqlite:///file:{path}?{mode}&uri=true")
         try:
             if check_revision(engine, path) != REVISION:
-                raise ArchiveError(f"{path} was written by an older version",
-                                   f"bring it up to date: evolve upgrade {path.parent}")
+                raise ArchiveError(
+                    f"{path} was written by an older version",
+                    f"bring it up to date: evolve upgrade {path.parent}",
+                )
             return engine
         except OperationalError as error:
             failure = error
-    raise ArchiveError(f"{path} can't be read: {failure.orig}", "is it a run's archive.db?")
+    raise ArchiveError(
+        f"{path} can't be read: {failure.orig}", "is it a run's archive.db?"
+    )
 
 
 def check_revision(engine: Engine, path: Path) -> str:
     """Its schema. Raises `ArchiveError` when it is no archive or newer than this code."""
     try:
         with engine.connect() as connection:
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            found = connection.execute(
+                text("SELECT version_num FROM alembic_version")
+            ).scalar()
     except DBAPIError as error:
         if "no such table" in str(error.orig) or "not a database" in str(error.orig):
-            raise ArchiveError(f"{path} is no archive of evolve",
-                               "was it copied only in part?") from None
+            raise ArchiveError(
+                f"{path} is no archive of evolve", "was it copied only in part?"
+            ) from None
         raise
     if found is None or found > REVISION:
-        raise ArchiveError(f"{path} was written by a newer version (schema {found}; this one knows "
-                           f"{REVISION})", "open it with that version of evolve")
+        raise ArchiveError(
+            f"{path} was written by a newer version (schema {found}; this one knows "
+            f"{REVISION})",
+            "open it with that version of evolve",
+        )
     return str(found)
 
 
@@ -94,8 +112,10 @@ def storage_faults(path: Path) -> Iterator[None]:
         if not path.exists():
             raise moved(path) from None
         if any(sign in str(cause) for sign in _FULL):
-            raise StorageFull(f"{path} can't be written: {cause}",
-                              "make room or mend the rights, then: evolve resume") from None
+            raise StorageFull(
+                f"{path} can't be written: {cause}",
+                "make room or mend the rights, then: evolve resume",
+            ) from None
         raise ArchiveError(f"{path}: {cause}", "then: evolve resume") from None
 
 
@@ -136,8 +156,10 @@ def sync_log(path: Path) -> None:
         finally:
             os.close(log)
     except OSError as error:
-        raise StorageFull(f"{path} can't be written: {error.strerror}",
-                          "make room or mend the rights, then: evolve resume") from None
+        raise StorageFull(
+            f"{path} can't be written: {error.strerror}",
+            "make room or mend the rights, then: evolve resume",
+        ) from None
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:

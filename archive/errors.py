@@ -23,5 +23,7 @@ class StorageFull(ArchiveError):
 
 def moved(path: Path) -> ArchiveError:
     """What to say when a part of the run folder is where it was no longer."""
-    return ArchiveError(f"{path} is gone: was the run moved or deleted?",
-                        "what is in it is whole; from its new place: evolve resume PATH")
+    return ArchiveError(
+        f"{path} is gone: was the run moved or deleted?",
+        "what is in it is whole; from its new place: evolve resume PATH",
+    )

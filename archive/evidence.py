@@ -27,7 +27,10 @@ def learned_of(archive: ArchiveReader, variant: str) -> list[Learned]:
     since there are such decisions.
     """
     added = _added(archive, variant)
-    return [Learned(added.get((row.case, row.attempt), 0), row) for row in archive.evaluations(variant)]
+    return [
+        Learned(added.get((row.case, row.attempt), 0), row)
+        for row in archive.evaluations(variant)
+    ]
 
 
 def known_at(event: int, rows: Iterable[Learned]) -> list[Evaluation]:
@@ -40,9 +43,14 @@ def known_at(event: int, rows: Iterable[Learned]) -> list[Evaluation]:
 
 def _added(archive: ArchiveReader, variant: str) -> dict[tuple[str, int], int]:
     """(case, attempt) of what was learned after the variant was scored -> the event."""
-    query = (select(proposals.c.decision, proposals.c.finished_event)
-             .join(parents, parents.c.child == proposals.c.id)
-             .where(parents.c.parent == variant, proposals.c.operator == EVALUATE,
-                    proposals.c.state == State.EVALUATED.value))
+    query = (
+        select(proposals.c.decision, proposals.c.finished_event)
+        .join(parents, parents.c.child == proposals.c.id)
+        .where(
+            parents.c.parent == variant,
+            proposals.c.operator == EVALUATE,
+            proposals.c.state == State.EVALUATED.value,
+        )
+    )
     found = [(json.loads(row[0]), row[1]) for row in archive.rows(query)]
     return {(decision["case"], decision["attempt"]): event for decision, event in found}

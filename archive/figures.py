@@ -17,7 +17,8 @@ from typing import NamedTuple
 from evolve.archive.records import PERSON, CallState, State
 from evolve.archive.revision import REVISION
 
-_CANDIDATES = 200  # for the best: SQL adds in another order, so the last digit of a mean may differ
+# for the best: SQL adds in another order, so the last digit of a mean may differ
+_CANDIDATES = 200
 
 _COUNTS = "SELECT state, count(*) FROM proposals WHERE number > 0 GROUP BY state"
 _SPEND = """SELECT state IN (?, ?) AS settled, sum(cost_usd), sum(reserved_usd)
@@ -52,29 +53,42 @@ class Figures(NamedTuple):
 def figures_of(path: Path, maximize: bool) -> Figures | None:
     """Read the figures of the archive at `path`; None where only an `ArchiveReader` can."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
             return _read(connection, maximize)
     except sqlite3.Error:
         return None
 
 
 def _read(connection: sqlite3.Connection, maximize: bool) -> Figures | None:
-    if connection.execute("SELECT version_num FROM alembic_version").fetchone() != (REVISION,):
+    if connection.execute("SELECT version_num FROM alembic_version").fetchone() != (
+        REVISION,
+    ):
         return None
     counts = {State(state): count for state, count in connection.execute(_COUNTS)}
     if State.EVALUATED in counts:
         return None
     settled = (CallState.REPLIED.value, CallState.FAILED.value, PERSON)
-    usd = sum((cost if ended else reserved
-               for ended, cost, reserved in connection.execute(_SPEND, settled)), 0.0)
+    usd = sum(
+        (
+            cost if ended else reserved
+            for ended, cost, reserved in connection.execute(_SPEND, settled)
+        ),
+        0.0,
+    )
     return Figures(counts, usd, *_best(connection, maximize))
 
 
-def _best(connection: sqlite3.Connection, maximize: bool) -> tuple[str | None, float | None]:
+def _best(
+    connection: sqlite3.Connection, maximize: bool
+) -> tuple[str | None, float | None]:
     query = _BEST.format(order="DESC" if maximize else "ASC")
     found = []
-    for name, number in connection.execute(query, (State.SCORED.value, _CANDIDATES)).fetchall():
-        score = fmean(mean for mean, in connection.execute(_CASES, (name,)))
+    for name, number in connection.execute(
+        query, (State.SCORED.value, _CANDIDATES)
+    ).fetchall():
+        score = fmean(mean for (mean,) in connection.execute(_CASES, (name,)))
         found.append((-score if maximize else score, number, name, score))
     if not found:
         return None, None

@@ -84,8 +84,14 @@ class Grid:
         if not len(values):
             return GridStats(0, 0.0, 0.0, 0.0, None, None)
         qd_score = float((values - self._offset).sum())
-        return GridStats(len(values), len(values) / self.cells, qd_score, qd_score / self.cells,
-                         float(values.max()), float(values.mean()))
+        return GridStats(
+            len(values),
+            len(values) / self.cells,
+            qd_score,
+            qd_score / self.cells,
+            float(values.max()),
+            float(values.mean()),
+        )
 
 
 def bin_of(measure: Measure, value: float) -> int:

@@ -34,8 +34,12 @@ class GroupCommit:
     order, for `patience_s`; `waiting` is told meanwhile. Used from one event loop.
     """
 
-    def __init__(self, archive: Archive, patience_s: float = 0.0,
-                 waiting: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        patience_s: float = 0.0,
+        waiting: Callable[[str], None] = lambda message: None,
+    ) -> None:
         self._archive, self._patience_s, self._waiting = archive, patience_s, waiting
         self._loop = asyncio.get_running_loop()
         self._jobs: list[_Job] = []
@@ -43,15 +47,21 @@ class GroupCommit:
         self._pause_s, self._deadline = 0.25, 0.0  # while the disk is full
         self._syncing: set[asyncio.Task[None]] = set()
 
-    def submit(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> asyncio.Future[_T]:
+    def submit(
+        self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> asyncio.Future[_T]:
         """Queue a job: methods of the archive, reading or writing."""
         return self._put(lambda: work(*args, **kwargs), False)
 
-    def secure(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> asyncio.Future[_T]:
+    def secure(
+        self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> asyncio.Future[_T]:
         """Queue a job that is done when the disk has it: what was paid for."""
         return self._put(lambda: work(*args, **kwargs), True)
 
-    def post(self, work: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def post(
+        self, work: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
+    ) -> None:
         """Queue a job that nobody waits for: what comes after it meets the same full disk."""
         self.submit(work, *args, **kwargs).add_done_callback(_heard)
 

@@ -30,7 +30,8 @@ class Islands:
     topology: Topology = "ring"
     interval: int = 50
     rate: float = 0.1
-    restart: int = 0  # after so many scored variants the worse half of the islands begin again
+    # after so many scored variants the worse half of the islands begin again
+    restart: int = 0
 
     def neighbours(self, island: int) -> tuple[int, ...]:
         """Where its visitors go: to the next, or to all others."""
@@ -131,20 +132,29 @@ class Archipelago:
         moves = []
         for number, island in enumerate(self.islands):
             count = math.ceil(self.plan.rate * len(island.ranking))
-            moves += [(target, row, value) for row, value in island.ranking.top(count)
-                      for target in self.plan.neighbours(number)]
+            moves += [
+                (target, row, value)
+                for row, value in island.ranking.top(count)
+                for target in self.plan.neighbours(number)
+            ]
         for target, row, value in moves:
-            self.islands[target].add(row, int(self._cells.rows[row]), value, native=False)
+            self.islands[target].add(
+                row, int(self._cells.rows[row]), value, native=False
+            )
 
     def _restart(self) -> None:
         """The worse half begins again from the best of the others, in turn.
 
         Romera-Paredes et al. 2023 (FunSearch), Methods: "Evolutionary process".
         """
-        order = sorted(range(self.plan.count), key=lambda n: self.islands[n].ranking.key())
-        alive = order[:self.plan.count - self.plan.count // 2]
+        order = sorted(
+            range(self.plan.count), key=lambda n: self.islands[n].ranking.key()
+        )
+        alive = order[: self.plan.count - self.plan.count // 2]
         founders = [self.islands[number].ranking.top(1) for number in alive]
-        for turn, number in enumerate(order[len(alive):]):
+        for turn, number in enumerate(order[len(alive) :]):
             self.islands[number].clear()
             for row, value in founders[turn % len(founders)]:
-                self.islands[number].add(row, int(self._cells.rows[row]), value, native=True)
+                self.islands[number].add(
+                    row, int(self._cells.rows[row]), value, native=True
+                )

@@ -10,7 +10,20 @@ from evolve.archive.records import Evaluation
 from evolve.archive.source import Token, tokens
 
 BUILT_IN = ("code_length", "complexity", "runtime", "novelty", "behaviour")
-_BRANCHES = {"if", "elif", "for", "while", "and", "or", "except", "catch", "case", "&&", "||", "?"}
+_BRANCHES = {
+    "if",
+    "elif",
+    "for",
+    "while",
+    "and",
+    "or",
+    "except",
+    "catch",
+    "case",
+    "&&",
+    "||",
+    "?",
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +42,10 @@ def measure_code(files: Mapping[str, bytes]) -> dict[str, float]:
     McCabe 1976, "A Complexity Measure", by the words that branch: it takes any language.
     """
     read = [tokens(path, content) for path, content in sorted(files.items())]
-    return {"code_length": float(sum(map(len, read))),
-            "complexity": 1.0 + sum(map(_branches, read))}
+    return {
+        "code_length": float(sum(map(len, read))),
+        "complexity": 1.0 + sum(map(_branches, read)),
+    }
 
 
 def measure_rows(rows: Sequence[Evaluation]) -> dict[str, float]:

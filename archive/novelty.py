@@ -39,11 +39,16 @@ def embed(files: Mapping[str, bytes]) -> Vector:
     """
     vector = np.zeros(WIDTH)
     for path in sorted(files):
-        codes = np.array([_code(kind if kind == "bound" else text)
-                          for kind, text in tokens(path, files[path])], dtype=np.uint32)
+        codes = np.array(
+            [
+                _code(kind if kind == "bound" else text)
+                for kind, text in tokens(path, files[path])
+            ],
+            dtype=np.uint32,
+        )
         grams = np.zeros_like(codes)
         for size in range(min(3, len(codes))):
-            grams = _scatter(grams[:len(codes) - size] * _MIX + codes[size:])
+            grams = _scatter(grams[: len(codes) - size] * _MIX + codes[size:])
             signs = np.where(grams & np.uint32(0x8000_0000), 1.0, -1.0)
             vector += np.bincount(grams % np.uint32(WIDTH), signs, WIDTH)
     return unit(vector)
@@ -78,7 +83,11 @@ class NoveltyIndex:
     @property
     def vectors(self) -> NDArray[np.float32]:
         """Shape (n, width), a copy; (0, 0) before the first."""
-        return np.zeros((0, 0), np.float32) if self._matrix is None else self._matrix.rows()
+        return (
+            np.zeros((0, 0), np.float32)
+            if self._matrix is None
+            else self._matrix.rows()
+        )
 
     def append(self, vector: Vector) -> None:
         """One more. All have the width of the first."""
@@ -86,14 +95,18 @@ class NoveltyIndex:
 
     def extend(self, packed: Sequence[bytes]) -> None:
         """Many more, as the database keeps them."""
-        self._extend(np.frombuffer(b"".join(packed), dtype="<f2").reshape(len(packed), -1))
+        self._extend(
+            np.frombuffer(b"".join(packed), dtype="<f2").reshape(len(packed), -1)
+        )
 
     def _extend(self, rows: NDArray[np.floating]) -> None:
         if self._matrix is None:
             self._matrix = Blocks(rows.shape[1])
         self._matrix.extend(rows)
 
-    def nearest(self, vector: Vector, count: int = NEAREST, among: int | None = None) -> Neighbours:
+    def nearest(
+        self, vector: Vector, count: int = NEAREST, among: int | None = None
+    ) -> Neighbours:
         """The nearest rows by cosine distance, by an exact scan; of the first `among`, or of all."""
         if self._mirror is None and len(self) == PAYS_FROM and has_gpu():
             self._mirror = Mirror()

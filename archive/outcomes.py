@@ -41,8 +41,17 @@ def outcome_of(proposal: Proposal, spent: Spent) -> Outcome:
     """The row of a finished proposal; a quarantined one has gained nothing."""
     gain = 0.0 if proposal.quarantined else max(proposal.improvement or 0.0, 0.0)
     note = "" if proposal.state is State.REJECTED else proposal.note
-    return Outcome(proposal.number, proposal.operator, proposal.model or spent.model, proposal.state,
-                   gain, spent.tokens, spent.cost_usd, proposal.reason, note)
+    return Outcome(
+        proposal.number,
+        proposal.operator,
+        proposal.model or spent.model,
+        proposal.state,
+        gain,
+        spent.tokens,
+        spent.cost_usd,
+        proposal.reason,
+        note,
+    )
 
 
 def spent_by_proposal(archive: ArchiveReader) -> dict[str, Spent]:

@@ -38,7 +38,11 @@ class Prepared:
         cursor = driver_of(connection).execute(text, [values[name] for name in names])
         return cursor.lastrowid or 0
 
-    def _compile(self, connection: Connection, keys: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    def _compile(
+        self, connection: Connection, keys: tuple[str, ...]
+    ) -> tuple[str, tuple[str, ...]]:
         columns = [key for key in keys if key != "which"]
-        compiled = self._statement.compile(dialect=connection.dialect, column_keys=columns)
+        compiled = self._statement.compile(
+            dialect=connection.dialect, column_keys=columns
+        )
         return str(compiled), tuple(compiled.positiontup or ())

@@ -32,7 +32,9 @@ class Paired(NamedTuple):
         return e_value(self.wins, self.losses)
 
 
-def paired(one: Mapping[str, float], other: Mapping[str, float], maximize: bool = True) -> Paired:
+def paired(
+    one: Mapping[str, float], other: Mapping[str, float], maximize: bool = True
+) -> Paired:
     """Scores by case; a case that only one has does not count."""
     sign = 1 if maximize else -1
     gains = [sign * (one[case] - other[case]) for case in one.keys() & other.keys()]
@@ -50,7 +52,9 @@ def e_value(wins: int, losses: int) -> float:
     n = wins + losses
     # 1 - I_1/2(w+1, l+1) is the chance of at most w heads in n+1 throws.
     heads = sum(math.comb(n + 1, k) for k in range(wins + 1))
-    beta = Fraction(math.factorial(wins) * math.factorial(losses), math.factorial(n + 1))
+    beta = Fraction(
+        math.factorial(wins) * math.factorial(losses), math.factorial(n + 1)
+    )
     try:
         return float(beta * heads)
     except OverflowError:
@@ -81,5 +85,7 @@ def interval(scores: Sequence[float]) -> Interval:
     if len(scores) < 2:
         return Interval(-math.inf, math.inf)
     mean = fmean(scores)
-    error = math.sqrt(sum((score - mean) ** 2 for score in scores) / (len(scores) - 1) / len(scores))
+    error = math.sqrt(
+        sum((score - mean) ** 2 for score in scores) / (len(scores) - 1) / len(scores)
+    )
     return student(mean, error, len(scores))

@@ -52,7 +52,8 @@ def student_quantile(chance: float, freedom: int) -> float:
     share = beta_quantile(2.0 * chance - 1.0, 0.5, freedom / 2)
     if share < 0.5:
         return math.sqrt(freedom * share / (1.0 - share))
-    rest = beta_quantile(2.0 - 2.0 * chance, freedom / 2, 0.5)  # 1 - share has lost its last digits
+    # 1 - share has lost its last digits
+    rest = beta_quantile(2.0 - 2.0 * chance, freedom / 2, 0.5)
     return math.sqrt(freedom * (1.0 - rest) / rest)
 
 
@@ -63,7 +64,9 @@ def _weight(x: float, a: float, b: float) -> float:
     s is what Stirling's formula lacks (DiDonato and Morris 1992, TOMS 708).
     """
     total = a + b
-    powers = a * (math.log(x) + math.log1p(b / a)) + b * (math.log1p(-x) + math.log1p(a / b))
+    powers = a * (math.log(x) + math.log1p(b / a)) + b * (
+        math.log1p(-x) + math.log1p(a / b)
+    )
     lacking = _beyond_stirling(total) - _beyond_stirling(a) - _beyond_stirling(b)
     return math.sqrt(a * b / (2.0 * math.pi * total)) * math.exp(powers + lacking)
 
@@ -71,7 +74,9 @@ def _weight(x: float, a: float, b: float) -> float:
 def _beyond_stirling(z: float) -> float:
     """ln Γ(z) - (z - 1/2) ln z + z - ln sqrt(2π): DLMF 5.11.1 from ten on."""
     if z < _STIRLING_FROM:
-        return math.lgamma(z) - (z - 0.5) * math.log(z) + z - 0.5 * math.log(2.0 * math.pi)
+        return (
+            math.lgamma(z) - (z - 0.5) * math.log(z) + z - 0.5 * math.log(2.0 * math.pi)
+        )
     square = 1.0 / (z * z)
     terms = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
     total = 0.0

@@ -70,7 +70,7 @@ class Ranking:
         found: list[list[int]] = []
         while start < len(order) and len(found) < count:
             end = bisect_right(order, (order[start][0], math.inf), start)
-            found.append([row for _, row in order[max(start, end - GROUP):end]])
+            found.append([row for _, row in order[max(start, end - GROUP) : end]])
             start = end
         return found
 

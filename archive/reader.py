@@ -31,7 +31,15 @@ from evolve.archive.records import (
     State,
     Variant,
 )
-from evolve.archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+from evolve.archive.schema import (
+    calls,
+    evaluations,
+    events,
+    meta,
+    parents,
+    proposals,
+    vectors,
+)
 
 _ROWS_AT_ONCE = 4096
 _DIGITS = 10  # no run has so many decisions
@@ -71,18 +79,28 @@ class ArchiveReader:
 
     def proposal(self, prefix: str) -> Proposal:
         """By id, number or unique prefix. Raises `NotFound`."""
-        found = self.rows(select(proposals).where(proposals.c.id == prefix))  # by the index
+        # by the index
+        found = self.rows(select(proposals).where(proposals.c.id == prefix))
         if prefix.isdecimal() and len(prefix) < _DIGITS:
-            found = found or self.rows(select(proposals).where(proposals.c.number == int(prefix)))
+            found = found or self.rows(
+                select(proposals).where(proposals.c.number == int(prefix))
+            )
         found = found or self.rows(
-            select(proposals).where(proposals.c.id.startswith(prefix, autoescape=True))
-            .order_by(proposals.c.number).limit(3))
+            select(proposals)
+            .where(proposals.c.id.startswith(prefix, autoescape=True))
+            .order_by(proposals.c.number)
+            .limit(3)
+        )
         if not found:
-            raise NotFound(f"there is no proposal {prefix!r} in {self.path.parent.name}",
-                           "list them: evolve tree; those of another run: --run NAME")
+            raise NotFound(
+                f"there is no proposal {prefix!r} in {self.path.parent.name}",
+                "list them: evolve tree; those of another run: --run NAME",
+            )
         if len(found) > 1:
-            raise NotFound(f"{prefix!r} fits several: " + ", ".join(row.id for row in found),
-                           "give more letters of the id")
+            raise NotFound(
+                f"{prefix!r} fits several: " + ", ".join(row.id for row in found),
+                "give more letters of the id",
+            )
         return self._with_parents(found)[0]
 
     def first(self) -> Proposal:
@@ -92,19 +110,28 @@ class ArchiveReader:
             raise NotFound("the run has no seed yet", "resume the run: evolve resume")
         return self._with_parents(found)[0]
 
-    def proposals(self, states: Iterable[State] = (), short: bool = False) -> list[Proposal]:
+    def proposals(
+        self, states: Iterable[State] = (), short: bool = False
+    ) -> list[Proposal]:
         """All proposals in the order of their decisions, or those in some states.
 
         `short`: without the evidence of their decisions, measures and texts: to open a large run.
         """
-        query, number = select(proposals).order_by(proposals.c.number), proposals.c.number
+        query, number = (
+            select(proposals).order_by(proposals.c.number),
+            proposals.c.number,
+        )
         wanted = [state.value for state in states]
         if wanted:
-            return self._with_parents(self.rows(query.where(proposals.c.state.in_(wanted))), short)
+            return self._with_parents(
+                self.rows(query.where(proposals.c.state.in_(wanted))), short
+            )
         last = self.rows(select(func.max(number)))[0][0]
         lineage, found = self._lineage(), list[Proposal]()
         for start in range(0, 0 if last is None else last + 1, _ROWS_AT_ONCE):
-            rows = self.rows(query.where(number >= start, number < start + _ROWS_AT_ONCE))
+            rows = self.rows(
+                query.where(number >= start, number < start + _ROWS_AT_ONCE)
+            )
             found += _proposals(rows, lineage, short)
         return found
 
@@ -112,25 +139,32 @@ class ArchiveReader:
         """Proposals by their ids, in the order of their decisions."""
         ids, found = list(wanted), []
         for start in range(0, len(ids), IDS_AT_ONCE):
-            query = select(proposals).where(proposals.c.id.in_(ids[start:start + IDS_AT_ONCE]))
+            query = select(proposals).where(
+                proposals.c.id.in_(ids[start : start + IDS_AT_ONCE])
+            )
             found += self._with_parents(self.rows(query))
         return sorted(found, key=lambda proposal: proposal.number)
 
     def trusted(self) -> dict[str, int]:
         """Scored variants that are not quarantined, with the numbers of their decisions."""
         query = select(proposals.c.id, proposals.c.number).where(
-            proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False))
+            proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False)
+        )
         return {row[0]: row[1] for row in self.rows(query)}
 
-    def scores(self, split: str = "search", wanted: Sequence[str] | None = None) -> dict[str, float]:
+    def scores(
+        self, split: str = "search", wanted: Sequence[str] | None = None
+    ) -> dict[str, float]:
         """Mean score over the cases of a split, by proposal id; only scored variants.
 
         Rows with a reason belong to a child that failed and was replaced by its repair.
         """
         scored = select(proposals.c.id).where(proposals.c.state == State.SCORED.value)
-        query = (select(evaluations.c.proposal, func.avg(evaluations.c.score))
-                 .where(evaluations.c.split == split, evaluations.c.reason.is_(None))
-                 .group_by(evaluations.c.proposal, evaluations.c.case_id))
+        query = (
+            select(evaluations.c.proposal, func.avg(evaluations.c.score))
+            .where(evaluations.c.split == split, evaluations.c.reason.is_(None))
+            .group_by(evaluations.c.proposal, evaluations.c.case_id)
+        )
         if wanted is not None:
             scored = scored.where(proposals.c.id.in_(wanted))
             query = query.where(evaluations.c.proposal.in_(wanted))
@@ -143,10 +177,20 @@ class ArchiveReader:
 
     def observations(self) -> dict[str, list[Observation]]:
         """What the search saw of each proposal, from the covering index alone."""
-        query = select(
-            evaluations.c.proposal, evaluations.c.case_id, evaluations.c.split, evaluations.c.attempt,
-            evaluations.c.score, evaluations.c.reason).where(evaluations.c.split == "search").order_by(
-            evaluations.c.proposal, evaluations.c.case_id, evaluations.c.attempt)
+        query = (
+            select(
+                evaluations.c.proposal,
+                evaluations.c.case_id,
+                evaluations.c.split,
+                evaluations.c.attempt,
+                evaluations.c.score,
+                evaluations.c.reason,
+            )
+            .where(evaluations.c.split == "search")
+            .order_by(
+                evaluations.c.proposal, evaluations.c.case_id, evaluations.c.attempt
+            )
+        )
         found: dict[str, list[Observation]] = {}
         for row in self.rows(query):
             found.setdefault(row[0], []).append(Observation._make(row[1:]))
@@ -155,9 +199,12 @@ class ArchiveReader:
     def measures(self) -> dict[str, dict[str, float]]:
         """The measures of every scored variant."""
         query = select(proposals.c.id, proposals.c.measures).where(
-            proposals.c.state == State.SCORED.value)
+            proposals.c.state == State.SCORED.value
+        )
         rows = self.rows(query)
-        read: list[dict[str, float]] = json.loads(f"[{','.join([row[1] for row in rows])}]")
+        read: list[dict[str, float]] = json.loads(
+            f"[{','.join([row[1] for row in rows])}]"
+        )
         return {row[0]: measures for row, measures in zip(rows, read, strict=True)}
 
     def vectors(self, wanted: Sequence[str]) -> Iterator[list[bytes]]:
@@ -165,22 +212,36 @@ class ArchiveReader:
         if self.rows(select(func.count()).select_from(vectors))[0][0] < len(wanted):
             return  # a part of it was written before vectors were kept
         for start in range(0, len(wanted), IDS_AT_ONCE):
-            some = wanted[start:start + IDS_AT_ONCE]
-            query = select(vectors.c.proposal, vectors.c.data).where(vectors.c.proposal.in_(some))
+            some = wanted[start : start + IDS_AT_ONCE]
+            query = select(vectors.c.proposal, vectors.c.data).where(
+                vectors.c.proposal.in_(some)
+            )
             found = dict(self.rows(query))
             yield [found[proposal] for proposal in some]
 
-    def best_scored(self, count: int, maximize: bool, split: str = "search") -> list[str]:
+    def best_scored(
+        self, count: int, maximize: bool, split: str = "search"
+    ) -> list[str]:
         """Ids of the best scored variants that are not quarantined, by their mean, the best first."""
         rows = evaluations.c
-        per_case = (select(rows.proposal, func.avg(rows.score).label("mean"))
-                    .where(rows.split == split, rows.reason.is_(None))
-                    .group_by(rows.proposal, rows.case_id).subquery())
+        per_case = (
+            select(rows.proposal, func.avg(rows.score).label("mean"))
+            .where(rows.split == split, rows.reason.is_(None))
+            .group_by(rows.proposal, rows.case_id)
+            .subquery()
+        )
         mean = func.avg(per_case.c.mean)
-        query = (select(per_case.c.proposal).join(proposals, proposals.c.id == per_case.c.proposal)
-                 .where(proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False))
-                 .group_by(per_case.c.proposal).order_by(mean.desc() if maximize else mean)
-                 .limit(count))
+        query = (
+            select(per_case.c.proposal)
+            .join(proposals, proposals.c.id == per_case.c.proposal)
+            .where(
+                proposals.c.state == State.SCORED.value,
+                proposals.c.quarantined.is_(False),
+            )
+            .group_by(per_case.c.proposal)
+            .order_by(mean.desc() if maximize else mean)
+            .limit(count)
+        )
         return [row[0] for row in self.rows(query)]
 
     def variants(self) -> list[Variant]:
@@ -191,25 +252,41 @@ class ArchiveReader:
         for proposal in everything:
             for parent in set(proposal.parents) if proposal.is_variant else ():
                 children[parent] = children.get(parent, 0) + 1
-        return [Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
-                for p in everything]
+        return [
+            Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
+            for p in everything
+        ]
 
     def variants_of(self, wanted: Iterable[str]) -> list[Variant]:
         """As `variants`, for some ids; what it costs does not grow with the archive."""
         found: list[Variant] = []
         ids = list(wanted)
         for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start:start + IDS_AT_ONCE]
-            scores, costs, children = self.scores(wanted=some), self.costs(some), self._children(some)
-            found += [Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
-                      for p in self.some(some)]
+            some = ids[start : start + IDS_AT_ONCE]
+            scores, costs, children = (
+                self.scores(wanted=some),
+                self.costs(some),
+                self._children(some),
+            )
+            found += [
+                Variant(
+                    p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0)
+                )
+                for p in self.some(some)
+            ]
         return sorted(found, key=lambda variant: variant.proposal.number)
 
     def _children(self, wanted: Sequence[str]) -> dict[str, int]:
-        query = (select(parents.c.parent, func.count(parents.c.child.distinct()))
-                 .join(proposals, proposals.c.id == parents.c.child)
-                 .where(parents.c.parent.in_(wanted), proposals.c.tree.is_not(None),
-                        proposals.c.state != State.REJECTED.value).group_by(parents.c.parent))
+        query = (
+            select(parents.c.parent, func.count(parents.c.child.distinct()))
+            .join(proposals, proposals.c.id == parents.c.child)
+            .where(
+                parents.c.parent.in_(wanted),
+                proposals.c.tree.is_not(None),
+                proposals.c.state != State.REJECTED.value,
+            )
+            .group_by(parents.c.parent)
+        )
         return {row[0]: row[1] for row in self.rows(query)}
 
     def evaluations(self, proposal: str) -> list[Evaluation]:
@@ -227,14 +304,21 @@ class ArchiveReader:
     def replied(self) -> set[str]:
         """The seed and unfinished proposals that have a stored reply."""
         open_ = [state.value for state in State if not state.finished]
-        query = (select(calls.c.proposal).join(proposals, proposals.c.id == calls.c.proposal)
-                 .where(or_(proposals.c.state.in_(open_), proposals.c.number == 0),
-                        calls.c.state == CallState.REPLIED.value))
+        query = (
+            select(calls.c.proposal)
+            .join(proposals, proposals.c.id == calls.c.proposal)
+            .where(
+                or_(proposals.c.state.in_(open_), proposals.c.number == 0),
+                calls.c.state == CallState.REPLIED.value,
+            )
+        )
         return {row[0] for row in self.rows(query)}
 
     def costs(self, wanted: Sequence[str] | None = None) -> dict[str, float]:
         """Dollars by proposal, of all of them or of some ids (at most `IDS_AT_ONCE`)."""
-        query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(calls.c.proposal)
+        query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(
+            calls.c.proposal
+        )
         if wanted is not None:
             query = query.where(calls.c.proposal.in_(wanted))
         return {row[0]: row[1] for row in self.rows(query)}
@@ -242,7 +326,9 @@ class ArchiveReader:
     def call_costs(self) -> list[CallCost]:
         """Every call without its texts, oldest first."""
         tokens = (calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
-        query = select(calls.c.proposal, calls.c.model, tokens, calls.c.cost_usd).order_by(calls.c.id)
+        query = select(
+            calls.c.proposal, calls.c.model, tokens, calls.c.cost_usd
+        ).order_by(calls.c.id)
         return [CallCost(**row._mapping) for row in self.rows(query)]
 
     def notes(self) -> list[Note]:
@@ -253,23 +339,38 @@ class ArchiveReader:
     def spend(self) -> Spend:
         """Sums over call rows: settled cost, and reservations of calls that are not settled."""
         settled = calls.c.state.in_([CallState.REPLIED.value, CallState.FAILED.value])
-        rows = self.rows(select(
-            settled.label("settled"), func.count().label("calls"),
-            func.sum(calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens"),
-            func.sum(calls.c.reserved_tokens).label("reserved_tokens"),
-            func.sum(calls.c.cost_usd).label("usd"),
-            func.sum(calls.c.reserved_usd).label("reserved_usd"))
-            .where(calls.c.model != PERSON).group_by(settled))
+        rows = self.rows(
+            select(
+                settled.label("settled"),
+                func.count().label("calls"),
+                func.sum(calls.c.prompt_tokens + calls.c.completion_tokens).label(
+                    "tokens"
+                ),
+                func.sum(calls.c.reserved_tokens).label("reserved_tokens"),
+                func.sum(calls.c.cost_usd).label("usd"),
+                func.sum(calls.c.reserved_usd).label("reserved_usd"),
+            )
+            .where(calls.c.model != PERSON)
+            .group_by(settled)
+        )
         done = next((row for row in rows if row.settled), None)
         rest = next((row for row in rows if not row.settled), None)
-        usd, uncertain = (done.usd if done else 0.0), (rest.reserved_usd if rest else 0.0)
+        usd, uncertain = (
+            (done.usd if done else 0.0),
+            (rest.reserved_usd if rest else 0.0),
+        )
         tokens = (done.tokens if done else 0) + (rest.reserved_tokens if rest else 0)
-        return Spend(sum(row.calls for row in rows), tokens, usd + uncertain, usd, uncertain)
+        return Spend(
+            sum(row.calls for row in rows), tokens, usd + uncertain, usd, uncertain
+        )
 
     def counts(self) -> dict[State, int]:
         """How many proposals are in each state, the seed left out."""
-        query = (select(proposals.c.state, func.count().label("n"))
-                 .where(proposals.c.number > 0).group_by(proposals.c.state))
+        query = (
+            select(proposals.c.state, func.count().label("n"))
+            .where(proposals.c.number > 0)
+            .group_by(proposals.c.state)
+        )
         return {State(row.state): row.n for row in self.rows(query)}
 
     def events(self, after: int = 0) -> list[Event]:
@@ -277,16 +378,22 @@ class ArchiveReader:
         query = select(events).where(events.c.id > after).order_by(events.c.id)
         return [_event(row) for row in self.rows(query)]
 
-    def events_between(self, after: int, limit: int, kinds: Sequence[str] = ()) -> list[Event]:
+    def events_between(
+        self, after: int, limit: int, kinds: Sequence[str] = ()
+    ) -> list[Event]:
         """At most so many of the events after one, the oldest first; of these kinds, or of all."""
-        query = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
+        query = (
+            select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
+        )
         wanted = query.where(events.c.kind.in_(kinds)) if kinds else query
         return [_event(row) for row in self.rows(wanted)]
 
     def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
         """The newest event of each kind that there is."""
         newest = select(func.max(events.c.id)).where(events.c.kind.in_(list(kinds)))
-        rows = self.rows(select(events).where(events.c.id.in_(newest.group_by(events.c.kind))))
+        rows = self.rows(
+            select(events).where(events.c.id.in_(newest.group_by(events.c.kind)))
+        )
         return {row.kind: _event(row) for row in rows}
 
     def last_event_at(self) -> float | None:
@@ -297,34 +404,57 @@ class ArchiveReader:
     def finished_since(self, moment: float) -> int:
         """How many variants were scored or failed since."""
         states = [State.SCORED.value, State.FAILED.value]
-        return int(self.rows(select(func.count()).select_from(proposals).where(
-            proposals.c.finished_at >= moment, proposals.c.state.in_(states)))[0][0])
+        return int(
+            self.rows(
+                select(func.count())
+                .select_from(proposals)
+                .where(proposals.c.finished_at >= moment, proposals.c.state.in_(states))
+            )[0][0]
+        )
 
     def awaiting_their_turn(self) -> dict[str, int]:
         """Unfinished proposals whose evaluation is complete, with its attempt."""
-        query = (select(events.c.proposal, events.c.data)
-                 .join(proposals, proposals.c.id == events.c.proposal)
-                 .where(events.c.kind == "evaluated",
-                        proposals.c.state == State.EVALUATING.value).order_by(events.c.id))
-        return {row.proposal: json.loads(row.data)["attempt"] for row in self.rows(query)}
+        query = (
+            select(events.c.proposal, events.c.data)
+            .join(proposals, proposals.c.id == events.c.proposal)
+            .where(
+                events.c.kind == "evaluated",
+                proposals.c.state == State.EVALUATING.value,
+            )
+            .order_by(events.c.id)
+        )
+        return {
+            row.proposal: json.loads(row.data)["attempt"] for row in self.rows(query)
+        }
 
     def replaced_trees(self) -> list[tuple[str, str]]:
         """(proposal, tree) of every first child that failed and was replaced by its repair."""
         query = select(events.c.proposal, events.c.data).where(
-            events.c.kind == State.PROPOSED.value, events.c.data.contains('"replaces"'))
-        return [(row.proposal, json.loads(row.data)["replaces"]) for row in self.rows(query)]
+            events.c.kind == State.PROPOSED.value, events.c.data.contains('"replaces"')
+        )
+        return [
+            (row.proposal, json.loads(row.data)["replaces"]) for row in self.rows(query)
+        ]
 
     def last_event(self) -> int:
         """The archive's clock: the id of the newest event, 0 when there is none."""
         return self.rows(select(func.max(events.c.id)))[0][0] or 0
 
-    def _with_parents(self, rows: list[Row[Any]], short: bool = False) -> list[Proposal]:
+    def _with_parents(
+        self, rows: list[Row[Any]], short: bool = False
+    ) -> list[Proposal]:
         few = len(rows) <= IDS_AT_ONCE
-        return _proposals(rows, self._lineage([row.id for row in rows] if few else None), short)
+        return _proposals(
+            rows, self._lineage([row.id for row in rows] if few else None), short
+        )
 
-    def _lineage(self, children: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
+    def _lineage(
+        self, children: Sequence[str] | None = None
+    ) -> dict[str, tuple[str, ...]]:
         """The parents of these, or of all."""
-        query = select(parents.c.child, parents.c.parent).order_by(parents.c.child, parents.c.position)
+        query = select(parents.c.child, parents.c.parent).order_by(
+            parents.c.child, parents.c.position
+        )
         if children is not None:
             query = query.where(parents.c.child.in_(children))
         lineage: dict[str, tuple[str, ...]] = {}
@@ -342,27 +472,40 @@ class ArchiveReader:
 
 
 _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
-_PARENTS = [f.name for f in fields(Proposal)].index("parents")  # the only one that is no column
+# the only one that is no column
+_PARENTS = [f.name for f in fields(Proposal)].index("parents")
 _STATES = {state.value: state for state in State}
-_KEPT: dict[str | None, Kept | None] = {None: None} | {kept.value: kept for kept in Kept}
+_KEPT: dict[str | None, Kept | None] = {None: None} | {
+    kept.value: kept for kept in Kept
+}
 
 
-def _proposals(rows: Sequence[Row[Any]], lineage: Mapping[str, tuple[str, ...]], short: bool
-               ) -> list[Proposal]:
+def _proposals(
+    rows: Sequence[Row[Any]], lineage: Mapping[str, tuple[str, ...]], short: bool
+) -> list[Proposal]:
     measures = [dict[str, float]()] * len(rows) if short else _all_of(rows, "measures")
     read = zip(rows, _all_of(rows, "decision"), measures, strict=True)
-    return [_proposal(row, lineage.get(row[0], ()), decision, measures, short)
-            for row, decision, measures in read]
+    return [
+        _proposal(row, lineage.get(row[0], ()), decision, measures, short)
+        for row, decision, measures in read
+    ]
 
 
 def _all_of(rows: Sequence[Row[Any]], column: str) -> list[dict[str, Any]]:
     """A column of JSON, read at once: a run is opened with a hundred thousand of them."""
-    found: list[dict[str, Any]] = json.loads(f"[{','.join([row[_PLACE[column]] for row in rows])}]")
+    found: list[dict[str, Any]] = json.loads(
+        f"[{','.join([row[_PLACE[column]] for row in rows])}]"
+    )
     return found
 
 
-def _proposal(row: Row[Any], lineage: tuple[str, ...], decision: dict[str, Any],
-              measures: dict[str, float], short: bool) -> Proposal:
+def _proposal(
+    row: Row[Any],
+    lineage: tuple[str, ...],
+    decision: dict[str, Any],
+    measures: dict[str, float],
+    short: bool,
+) -> Proposal:
     """By place, not by name, for the same reason."""
     values = list(row)
     values[_PLACE["state"]] = _STATES[row[_PLACE["state"]]]

@@ -45,10 +45,14 @@ class CallState(StrEnum):
 
 
 SEED = "seed"  # the operator of proposal 0
-PERSON = "person"  # the operator of a program that a person gave, and who answered for it
-EMBEDDING, JUDGE = -1, -2  # rounds of calls that write no code; JUDGE less the round that is judged
-EPISODE = -1000  # less the number of the step: rounds of what agents ask while they work
-SIGNS = "signs"  # the kind of event, and the metric, that names what a candidate did to cheat
+# the operator of a program that a person gave, and who answered for it
+PERSON = "person"
+# rounds of calls that write no code; JUDGE less the round that is judged
+EMBEDDING, JUDGE = -1, -2
+# less the number of the step: rounds of what agents ask while they work
+EPISODE = -1000
+# the kind of event, and the metric, that names what a candidate did to cheat
+SIGNS = "signs"
 EVALUATE = "evaluate"  # the operator of a decision to learn more about its parent
 
 
@@ -58,8 +62,19 @@ def derive_id(run_seed: int, number: int) -> str:
     return base64.b32encode(digest).decode().lower()
 
 
-EVIDENCE = frozenset({"inspirations", "failures", "lessons", "tried", "attempts", "notes", "hints",
-                      "shared", "settled"})
+EVIDENCE = frozenset(
+    {
+        "inspirations",
+        "failures",
+        "lessons",
+        "tried",
+        "attempts",
+        "notes",
+        "hints",
+        "shared",
+        "settled",
+    }
+)
 """Keys of a decision that say what a model was shown: of no use once the proposal has ended."""
 
 
@@ -91,8 +106,10 @@ class Proposal:
     finished_event: int | None = None  # the order in which proposals ended
     island: int = 0
     model: str | None = None  # who was chosen to answer
-    decision: Mapping[str, Any] = field(default_factory=dict)  # what else was decided: evidence
-    measures: Mapping[str, float] = field(default_factory=dict)  # what it is, beside its score
+    # what else was decided: evidence
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    # what it is, beside its score
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_variant(self) -> bool:
@@ -187,28 +204,38 @@ class Spend:
     settled_usd: float = 0.0
     uncertain_usd: float = 0.0
 
-
     def sent(self, call: Call) -> Spend:
         """With one more call on its way: all that it may cost is charged."""
-        return replace(self, calls=self.calls + 1, tokens=self.tokens + call.reserved_tokens,
-                       usd=self.usd + call.reserved_usd,
-                       uncertain_usd=self.uncertain_usd + call.reserved_usd)
+        return replace(
+            self,
+            calls=self.calls + 1,
+            tokens=self.tokens + call.reserved_tokens,
+            usd=self.usd + call.reserved_usd,
+            uncertain_usd=self.uncertain_usd + call.reserved_usd,
+        )
 
     def taken_back(self, call: Call) -> Spend:
         """A call that was never sent after all."""
-        return replace(self, calls=self.calls - 1, tokens=self.tokens - call.reserved_tokens,
-                       usd=self.usd - call.reserved_usd,
-                       uncertain_usd=self.uncertain_usd - call.reserved_usd)
+        return replace(
+            self,
+            calls=self.calls - 1,
+            tokens=self.tokens - call.reserved_tokens,
+            usd=self.usd - call.reserved_usd,
+            uncertain_usd=self.uncertain_usd - call.reserved_usd,
+        )
 
     def ended(self, call: Call) -> Spend:
         """A call that was on its way has ended; one whose fate is unknown stays charged."""
         if call.state is CallState.UNCERTAIN:
             return self
         used = call.prompt_tokens + call.completion_tokens
-        return replace(self, tokens=self.tokens + used - call.reserved_tokens,
-                       usd=self.usd + call.cost_usd - call.reserved_usd,
-                       settled_usd=self.settled_usd + call.cost_usd,
-                       uncertain_usd=self.uncertain_usd - call.reserved_usd)
+        return replace(
+            self,
+            tokens=self.tokens + used - call.reserved_tokens,
+            usd=self.usd + call.cost_usd - call.reserved_usd,
+            settled_usd=self.settled_usd + call.cost_usd,
+            uncertain_usd=self.uncertain_usd - call.reserved_usd,
+        )
 
 
 @dataclass(frozen=True)

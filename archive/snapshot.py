@@ -19,7 +19,14 @@ from evolve.archive.novelty import NoveltyIndex, Vector
 from evolve.archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from evolve.archive.ranking import Ranking
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import EVALUATE, Call, Evaluation, Observation, Proposal, State
+from evolve.archive.records import (
+    EVALUATE,
+    Call,
+    Evaluation,
+    Observation,
+    Proposal,
+    State,
+)
 from evolve.archive.steering import bans, hints
 from evolve.archive.trials import Trial, Trials
 
@@ -31,7 +38,8 @@ class Frame:
     """What a snapshot is made for: from the task and the run's settings, the same all along."""
 
     cases: tuple[str, ...] = ()  # of the search split; none: scores are kept whole
-    repeats: int = 1  # attempts at each case that a noisy task needs at most; 1: no noise
+    # attempts at each case that a noisy task needs at most; 1: no noise
+    repeats: int = 1
     budget: int | None = None  # variants that may be made
     islands: Islands = field(default_factory=Islands)
     measures: tuple[Measure, ...] = ()
@@ -52,13 +60,17 @@ class Snapshot:
         self.space = NoveltyIndex()
         self.trials = Trials(self.frame.cases or (_WHOLE,))
         self.ranking = Ranking()  # by value, without the quarantined
-        self.archipelago = Archipelago(self.frame.islands, lambda: Grid(self.frame.measures))
-        self._merit: Ranking | None = None  # by what is sure, once that is not the value itself
+        self.archipelago = Archipelago(
+            self.frame.islands, lambda: Grid(self.frame.measures)
+        )
+        # by what is sure, once that is not the value itself
+        self._merit: Ranking | None = None
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
         self._turned: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
-        self.outcomes: list[Outcome] = []  # of every finished proposal, in the order of their ends
+        # of every finished proposal, in the order of their ends
+        self.outcomes: list[Outcome] = []
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # the number of the newest notes
         self.hints: int | None = None  # the event of the newest hint of a person
@@ -66,13 +78,21 @@ class Snapshot:
         self._children: Growing[np.int64] = Growing(np.int64)
         self._finished: Growing[np.int64] = Growing(np.int64)
         self._trusted: Growing[np.bool_] = Growing(np.bool_)
-        self._gain: Growing[np.float64] = Growing(np.float64)  # over the best parent, when scored
+        # over the best parent, when scored
+        self._gain: Growing[np.float64] = Growing(np.float64)
         self._doubtful = self._planned = self._done = 0
-        self._measures: Growing[np.float64] = Growing(np.float64, len(self.frame.measures))
+        self._measures: Growing[np.float64] = Growing(
+            np.float64, len(self.frame.measures)
+        )
 
     @classmethod
-    def load(cls, archive: ArchiveReader, maximize: bool, frame: Frame | None = None,
-             everything: Sequence[Proposal] | None = None) -> Snapshot:
+    def load(
+        cls,
+        archive: ArchiveReader,
+        maximize: bool,
+        frame: Frame | None = None,
+        everything: Sequence[Proposal] | None = None,
+    ) -> Snapshot:
         """Everything the database has; equal to a snapshot that saw every write, in its order.
 
         `everything` are all proposals, where they were read before.
@@ -98,12 +118,17 @@ class Snapshot:
 
         Who was banned counted until then.
         """
-        banned = {name: ban.event for name, ban in bans(archive).items() if not ban.doubted}
+        banned = {
+            name: ban.event for name, ban in bans(archive).items() if not ban.doubted
+        }
         due = deque(sorted(banned, key=banned.__getitem__))
         observations = archive.observations()
         measured = archive.measures() if self.frame.measures else {}
-        later = {(p.parents[0], p.decision["case"], p.decision["attempt"])
-                 for p in ended if p.operator == EVALUATE}
+        later = {
+            (p.parents[0], p.decision["case"], p.decision["attempt"])
+            for p in ended
+            if p.operator == EVALUATE
+        }
         for proposal in ended:
             while due and banned[due[0]] < (proposal.finished_event or 0):
                 self.distrust(due.popleft())
@@ -111,14 +136,31 @@ class Snapshot:
                 proposal = replace(proposal, quarantined=False)
             if proposal.operator == EVALUATE:
                 wanted = (proposal.decision["case"], proposal.decision["attempt"])
-                self.observe(proposal.parents[0], [
-                    found for found in observations.get(proposal.parents[0], ())
-                    if (found.case, found.attempt) == wanted])
+                self.observe(
+                    proposal.parents[0],
+                    [
+                        found
+                        for found in observations.get(proposal.parents[0], ())
+                        if (found.case, found.attempt) == wanted
+                    ],
+                )
             elif proposal.state is State.SCORED:
-                rows = observations.get(proposal.id, ()) if later else observations.pop(proposal.id, ())
-                self.add(proposal, None, [found for found in rows if not later or (
-                    proposal.id, found.case, found.attempt) not in later],
-                    measured=measured.pop(proposal.id, {}))
+                rows = (
+                    observations.get(proposal.id, ())
+                    if later
+                    else observations.pop(proposal.id, ())
+                )
+                self.add(
+                    proposal,
+                    None,
+                    [
+                        found
+                        for found in rows
+                        if not later
+                        or (proposal.id, found.case, found.attempt) not in later
+                    ],
+                    measured=measured.pop(proposal.id, {}),
+                )
             elif proposal.state is State.FAILED:
                 self.fail(proposal)
             else:
@@ -207,16 +249,23 @@ class Snapshot:
             return float(self.values[row])
         return self.trials.interval(row).low
 
-    def add(self, proposal: Proposal, score: float | None = None,
-            observed: Iterable[Evaluation | Observation] = (), vector: Vector | None = None,
-            measured: Mapping[str, float] | None = None) -> None:
+    def add(
+        self,
+        proposal: Proposal,
+        score: float | None = None,
+        observed: Iterable[Evaluation | Observation] = (),
+        vector: Vector | None = None,
+        measured: Mapping[str, float] | None = None,
+    ) -> None:
         """A variant was scored: by its rows, or by a score for the whole of it.
 
         `measured` are its measures, where the proposal was read without them.
         """
         row = len(self)
         self._row[proposal.id] = row
-        parent = self._row.get(proposal.parents[0], ORPHAN) if proposal.parents else ORPHAN
+        parent = (
+            self._row.get(proposal.parents[0], ORPHAN) if proposal.parents else ORPHAN
+        )
         self.clades.append(parent)
         seen = self._trials_of(observed)
         if score is not None and not any(trial.value is not None for trial in seen):
@@ -245,7 +294,9 @@ class Snapshot:
             self.ranking.add(row, value)
             sure = self.frame.repeats == 1 and known.complete
             self._judge(row, value if sure else self.trials.interval(row).low, value)
-        self.archipelago.add(proposal.island, self.islands[0].grid.cell(measures), value)
+        self.archipelago.add(
+            proposal.island, self.islands[0].grid.cell(measures), value
+        )
 
     def _judge(self, row: int, merit: float | None, value: float | None) -> None:
         """Rank it by what is sure. While that is the value of everyone, one ranking will do."""
@@ -256,7 +307,9 @@ class Snapshot:
         if self._merit is not None:
             self._merit.update(row, merit)
 
-    def observe(self, variant: str, observed: Iterable[Evaluation | Observation]) -> None:
+    def observe(
+        self, variant: str, observed: Iterable[Evaluation | Observation]
+    ) -> None:
         """More was learned about a scored variant; one that fails now is trusted no longer."""
         row = self._row[variant]
         rows = list(observed)
@@ -295,7 +348,9 @@ class Snapshot:
             case = found.case if self.frame.cases else _WHOLE
             if found.split == "search" and case in cases:
                 score = found.score if found.reason is None else None
-                trials.append(Trial(case, found.attempt, None if score is None else score * sign))
+                trials.append(
+                    Trial(case, found.attempt, None if score is None else score * sign)
+                )
         return trials
 
     def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
@@ -313,8 +368,11 @@ class Snapshot:
 
     def expect_evaluation(self, decision: Proposal) -> None:
         """One more attempt at a case was decided."""
-        self.trials.expect(self._row[decision.parents[0]], str(decision.decision["case"]),
-                           int(decision.decision["attempt"]))
+        self.trials.expect(
+            self._row[decision.parents[0]],
+            str(decision.decision["case"]),
+            int(decision.decision["attempt"]),
+        )
 
     def release(self, parents: Sequence[str]) -> None:
         """That child was rejected: it never became a variant."""
@@ -346,17 +404,20 @@ class Snapshot:
         """A call of a proposal is settled."""
         spent = self._spent.get(call.proposal, Spent())
         self._spent[call.proposal] = spent.and_call(
-            call.model, call.prompt_tokens + call.completion_tokens, call.cost_usd)
+            call.model, call.prompt_tokens + call.completion_tokens, call.cost_usd
+        )
 
     def _came_out(self, proposal: Proposal) -> None:
         if proposal.number > 0:
-            self.outcomes.append(outcome_of(proposal, self._spent.get(proposal.id, Spent())))
+            self.outcomes.append(
+                outcome_of(proposal, self._spent.get(proposal.id, Spent()))
+            )
 
     def improvements(self, among: int) -> Iterator[Proposal]:
         """Of the newest `among`, those better than their parents, by how much; ties by age."""
         first = max(len(self) - among, 0)
         gains = -self._gain.rows[first:]
-        for place in np.argsort(gains, kind="stable")[:int((gains < 0.0).sum())]:
+        for place in np.argsort(gains, kind="stable")[: int((gains < 0.0).sum())]:
             yield self.proposals[first + int(place)]
 
     def children_of(self, parent: str) -> list[Proposal]:
@@ -365,11 +426,11 @@ class Snapshot:
 
     def failures_of(self, parent: str, count: int) -> list[str]:
         """The latest failed children of a variant (ids), newest first."""
-        return self._failed.get(parent, [])[:-count - 1:-1]
+        return self._failed.get(parent, [])[: -count - 1 : -1]
 
     def turned_away_of(self, parent: str, count: int) -> list[str]:
         """The latest rejected children of a variant (ids), newest first."""
-        return self._turned.get(parent, [])[:-count - 1:-1]
+        return self._turned.get(parent, [])[: -count - 1 : -1]
 
     def best(self) -> Proposal | None:
         """The one that is surely the best, by the lower end of its interval where there is noise.

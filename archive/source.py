@@ -12,19 +12,30 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 _HASH_COMMENTS = {".py", ".sh", ".rb", ".pl", ".r", ".jl", ".toml", ".yaml", ".yml"}
-_STRING = (r'"""(?:\\.|[^\\])*?"""' r"|'''(?:\\.|[^\\])*?'''"
-           r'|"(?:\\.|[^"\\\n])*"' r"|'(?:\\.|[^'\\\n])*'")
-_REST = (r"(?P<line>\n[ \t]*)|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*(?:(?<=[eE])[+-]\d+)?|\.\d+)"
-         r"|(?P<sign>\*\*=?|//=?|<<=?|>>=?|[-+*/%&|^<>=!:@]=|->|&&|\|\||\+\+|--|[^\w\s])")
-_HASH = re.compile(rf"(?P<string>{_STRING})|(?P<comment>#[^\n]*|\\\n)|{_REST}", re.DOTALL)
-_SLASH = re.compile(rf"(?P<string>{_STRING})|(?P<comment>//[^\n]*|/\*.*?\*/)|{_REST}", re.DOTALL)
+_STRING = (
+    r'"""(?:\\.|[^\\])*?"""'
+    r"|'''(?:\\.|[^\\])*?'''"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'(?:\\.|[^'\\\n])*'"
+)
+_REST = (
+    r"(?P<line>\n[ \t]*)|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*(?:(?<=[eE])[+-]\d+)?|\.\d+)"
+    r"|(?P<sign>\*\*=?|//=?|<<=?|>>=?|[-+*/%&|^<>=!:@]=|->|&&|\|\||\+\+|--|[^\w\s])"
+)
+_HASH = re.compile(
+    rf"(?P<string>{_STRING})|(?P<comment>#[^\n]*|\\\n)|{_REST}", re.DOTALL
+)
+_SLASH = re.compile(
+    rf"(?P<string>{_STRING})|(?P<comment>//[^\n]*|/\*.*?\*/)|{_REST}", re.DOTALL
+)
 _ASSIGNS = {"=", "+=", "-=", "*=", "/=", "//=", "%=", "**=", ":="}
 _DEFINES = {"def", "class", "fn", "func", "function", "as", "let", "var"}
 
 Token = tuple[str, str]  # (kind, text)
 
 
-@lru_cache(8)  # a new variant is read twice at once: for its vector and for its measures
+# a new variant is read twice at once: for its vector and for its measures
+@lru_cache(8)
 def tokens(path: str, content: bytes) -> Sequence[Token]:
     """What the program says: kinds name, bound, number, string, sign, and in Python level."""
     text = content.decode(errors="replace")
@@ -37,8 +48,12 @@ def tokens(path: str, content: bytes) -> Sequence[Token]:
     else:
         found = [token for token in found if token[0] != "line"]
     bound = _bound_names(found)
-    return tuple([("bound", text) if kind == "name" and text in bound else (kind, text)
-                  for kind, text in found])
+    return tuple(
+        [
+            ("bound", text) if kind == "name" and text in bound else (kind, text)
+            for kind, text in found
+        ]
+    )
 
 
 def fingerprint(files: Mapping[str, bytes]) -> str:
@@ -46,8 +61,10 @@ def fingerprint(files: Mapping[str, bytes]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(files):
         names: dict[str, str] = {}
-        parts = [names.setdefault(text, f"bound {len(names)}") if kind == "bound" else text
-                 for kind, text in tokens(path, files[path])]
+        parts = [
+            names.setdefault(text, f"bound {len(names)}") if kind == "bound" else text
+            for kind, text in tokens(path, files[path])
+        ]
         digest.update("\0".join([path, *parts, "\1"]).encode(errors="surrogatepass"))
     return digest.hexdigest()
 
@@ -91,9 +108,16 @@ def _bound_names(found: list[Token]) -> set[str]:
             inside = "parameters"
         elif text == ")" and inside == "parameters":
             inside = ""
-        if kind == "name" and previous != "." and (
-                inside or previous in _DEFINES or (depth == 0 and following in _ASSIGNS)
-                or following == ":="):
+        if (
+            kind == "name"
+            and previous != "."
+            and (
+                inside
+                or previous in _DEFINES
+                or (depth == 0 and following in _ASSIGNS)
+                or following == ":="
+            )
+        ):
             bound.add(text)
         before, previous = previous, text
     return bound - {"for", "lambda", "in", "if", "else"}

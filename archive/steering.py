@@ -13,7 +13,8 @@ from evolve.archive.schema import calls, events, proposals
 from evolve.archive.store import Archive
 
 STEERED = "steered"  # the kind of event
-OF_PROMOTION = "promotion:"  # how the message of a ban begins that no person has written
+# how the message of a ban begins that no person has written
+OF_PROMOTION = "promotion:"
 
 
 class Hint(NamedTuple):
@@ -42,7 +43,11 @@ class Steering:
         """The variant counts for nothing from now on; returns the event's id."""
         of_it = proposals.c.id == variant
         with self._archive._writing() as connection:
-            doubted = bool(connection.execute(select(proposals.c.quarantined).where(of_it)).scalar())
+            doubted = bool(
+                connection.execute(
+                    select(proposals.c.quarantined).where(of_it)
+                ).scalar()
+            )
             connection.execute(update(proposals).where(of_it).values(quarantined=True))
         return self._event(message, "ban", text, variant, doubted=doubted)
 
@@ -58,21 +63,48 @@ class Steering:
         """A program of a person: planned, and its reply stored, so that nobody else is asked."""
         with self._archive._writing() as connection:
             self._archive.plan(proposal)
-            connection.execute(insert(calls), {
-                "proposal": proposal.id, "round": 0, "attempt": 0, "model": PERSON,
-                "state": CallState.REPLIED.value, "request": pack_text('{"messages": []}'),
-                "reply": pack_text(reply), "reserved_tokens": 0, "reserved_usd": 0.0,
-                "finish_reason": "stop", "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0.0,
-                "sent_at": self._archive.clock(), "seconds": 0.0})
-            connection.execute(update(proposals).where(proposals.c.id == proposal.id)
-                               .values(state=State.REPLIED.value))
+            connection.execute(
+                insert(calls),
+                {
+                    "proposal": proposal.id,
+                    "round": 0,
+                    "attempt": 0,
+                    "model": PERSON,
+                    "state": CallState.REPLIED.value,
+                    "request": pack_text('{"messages": []}'),
+                    "reply": pack_text(reply),
+                    "reserved_tokens": 0,
+                    "reserved_usd": 0.0,
+                    "finish_reason": "stop",
+                    "prompt_tokens": 0,
+                    "completion_tokens": 0,
+                    "cost_usd": 0.0,
+                    "sent_at": self._archive.clock(),
+                    "seconds": 0.0,
+                },
+            )
+            connection.execute(
+                update(proposals)
+                .where(proposals.c.id == proposal.id)
+                .values(state=State.REPLIED.value)
+            )
         return self._event(message, "add", text, proposal.id)
 
-    def _event(self, message: str, verb: str, text: str, proposal: str | None = None,
-               **more: Any) -> int:
+    def _event(
+        self,
+        message: str,
+        verb: str,
+        text: str,
+        proposal: str | None = None,
+        **more: Any,
+    ) -> int:
         with self._archive._writing() as connection:
-            return self._archive._event(connection, STEERED, proposal, {
-                "message": message, "verb": verb, "text": text} | more)
+            return self._archive._event(
+                connection,
+                STEERED,
+                proposal,
+                {"message": message, "verb": verb, "text": text} | more,
+            )
 
 
 def messages_taken(archive: ArchiveReader) -> set[str]:
@@ -82,8 +114,11 @@ def messages_taken(archive: ArchiveReader) -> set[str]:
 
 def hints(archive: ArchiveReader, until: int | None = None) -> list[Hint]:
     """Hints up to an event, or all, the oldest first."""
-    return [Hint(event, str(data["text"])) for event, _, data in _steered(archive)
-            if data.get("verb") == "tell" and (until is None or event <= until)]
+    return [
+        Hint(event, str(data["text"]))
+        for event, _, data in _steered(archive)
+        if data.get("verb") == "tell" and (until is None or event <= until)
+    ]
 
 
 def hint_text(archive: ArchiveReader, until: int) -> str:
@@ -93,14 +128,23 @@ def hint_text(archive: ArchiveReader, until: int) -> str:
 
 def bans(archive: ArchiveReader) -> dict[str, Ban]:
     """By variant; the first counts."""
-    return {proposal: Ban(event, str(data.get("text", "")), bool(data.get("doubted")),
-                          not str(data.get("message", "")).startswith(OF_PROMOTION))
-            for event, proposal, data in reversed(_steered(archive))
-            if data.get("verb") == "ban" and proposal is not None}
+    return {
+        proposal: Ban(
+            event,
+            str(data.get("text", "")),
+            bool(data.get("doubted")),
+            not str(data.get("message", "")).startswith(OF_PROMOTION),
+        )
+        for event, proposal, data in reversed(_steered(archive))
+        if data.get("verb") == "ban" and proposal is not None
+    }
 
 
 def _steered(archive: ArchiveReader) -> list[tuple[int, str | None, dict[str, Any]]]:
     """Event, variant and data of all that people said, the oldest first."""
-    query = select(events.c.id, events.c.proposal, events.c.data).where(
-        events.c.kind == STEERED).order_by(events.c.id)
+    query = (
+        select(events.c.id, events.c.proposal, events.c.data)
+        .where(events.c.kind == STEERED)
+        .order_by(events.c.id)
+    )
     return [(row[0], row[1], json.loads(row[2])) for row in archive.rows(query)]

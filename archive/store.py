@@ -22,8 +22,24 @@ from evolve.archive.database import (
 )
 from evolve.archive.prepared import Prepared
 from evolve.archive.reader import NOTES, ArchiveReader, pack_text
-from evolve.archive.records import Call, CallState, Evaluation, Kept, Note, Proposal, State
-from evolve.archive.schema import calls, evaluations, events, meta, parents, proposals, vectors
+from evolve.archive.records import (
+    Call,
+    CallState,
+    Evaluation,
+    Kept,
+    Note,
+    Proposal,
+    State,
+)
+from evolve.archive.schema import (
+    calls,
+    evaluations,
+    events,
+    meta,
+    parents,
+    proposals,
+    vectors,
+)
 
 # Built once: what a statement says does not change, only what is bound to it.
 _NEW_PROPOSAL, _NEW_PARENT = Prepared(insert(proposals)), Prepared(insert(parents))
@@ -31,11 +47,20 @@ _NEW_VECTOR, _NEW_EVALUATION = Prepared(insert(vectors)), Prepared(insert(evalua
 _NEW_CALL, _NEW_EVENT = Prepared(insert(calls)), Prepared(insert(events))
 _OF_ONE = update(proposals).where(proposals.c.id == bindparam("which"))
 _THE_PROPOSAL = Prepared(_OF_ONE)
-_THE_OPEN_PROPOSAL = Prepared(_OF_ONE.where(
-    *(proposals.c.state != literal_column(f"'{state.value}'") for state in State if state.finished)))
+_THE_OPEN_PROPOSAL = Prepared(
+    _OF_ONE.where(
+        *(
+            proposals.c.state != literal_column(f"'{state.value}'")
+            for state in State
+            if state.finished
+        )
+    )
+)
 _THE_CALL = Prepared(update(calls).where(calls.c.id == bindparam("which")))
 _OF_A_PROPOSAL = [c.name for c in proposals.columns]
-_OF_AN_EVALUATION = [c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")]
+_OF_AN_EVALUATION = [
+    c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")
+]
 
 
 class StoredVector(NamedTuple):
@@ -72,23 +97,47 @@ class Archive(ArchiveReader):
 
     def _plan(self, connection: Connection, proposal: Proposal) -> int:
         values = {name: getattr(proposal, name) for name in _OF_A_PROPOSAL}
-        _NEW_PROPOSAL.run(connection, values | {
-            "state": State.PLANNED.value, "decision": json.dumps(dict(proposal.decision)),
-            "measures": "{}"})
-        rows = [{"child": proposal.id, "position": position, "parent": parent}
-                for position, parent in enumerate(proposal.parents)]
+        _NEW_PROPOSAL.run(
+            connection,
+            values
+            | {
+                "state": State.PLANNED.value,
+                "decision": json.dumps(dict(proposal.decision)),
+                "measures": "{}",
+            },
+        )
+        rows = [
+            {"child": proposal.id, "position": position, "parent": parent}
+            for position, parent in enumerate(proposal.parents)
+        ]
         for row in rows:
             _NEW_PARENT.run(connection, row)
-        return self._event(connection, "planned", proposal.id, {"number": proposal.number})
+        return self._event(
+            connection, "planned", proposal.id, {"number": proposal.number}
+        )
 
-    def propose(self, proposal: str, tree: str, commit: str, note: str,
-                rows: Sequence[Evaluation] = (), replaces: str | None = None) -> int:
+    def propose(
+        self,
+        proposal: str,
+        tree: str,
+        commit: str,
+        note: str,
+        rows: Sequence[Evaluation] = (),
+        replaces: str | None = None,
+    ) -> int:
         """The child's tree passed the checks and is in git.
 
         `rows` are those of a first child that failed, `replaces` is its tree.
         """
-        return self._change(proposal, State.PROPOSED, rows, {"replaces": replaces} if replaces else {},
-                            tree=tree, commit=commit, note=note)
+        return self._change(
+            proposal,
+            State.PROPOSED,
+            rows,
+            {"replaces": replaces} if replaces else {},
+            tree=tree,
+            commit=commit,
+            note=note,
+        )
 
     def evaluating(self, proposal: str) -> int:
         """A sandbox is at work on it."""
@@ -98,18 +147,42 @@ class Archive(ArchiveReader):
         """The machine failed, not the candidate: back to `proposed`."""
         return self._change(proposal, State.PROPOSED)
 
-    def score(self, proposal: str, rows: Sequence[Evaluation], kept: Kept,
-              novelty: float, improvement: float | None, quarantined: bool = False,
-              measures: Mapping[str, float] | None = None, vector: StoredVector | None = None) -> int:
+    def score(
+        self,
+        proposal: str,
+        rows: Sequence[Evaluation],
+        kept: Kept,
+        novelty: float,
+        improvement: float | None,
+        quarantined: bool = False,
+        measures: Mapping[str, float] | None = None,
+        vector: StoredVector | None = None,
+    ) -> int:
         """It was evaluated on every case that counts."""
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
             if vector is not None:
-                _NEW_VECTOR.run(connection, {
-                    "proposal": proposal, "source": vector.source, "data": vector.data})
-            return self._end(connection, proposal, State.SCORED, {"kept": kept.value}, {
-                "kept": kept.value, "novelty": novelty, "improvement": improvement,
-                "quarantined": quarantined, "measures": json.dumps(dict(measures or {}))})
+                _NEW_VECTOR.run(
+                    connection,
+                    {
+                        "proposal": proposal,
+                        "source": vector.source,
+                        "data": vector.data,
+                    },
+                )
+            return self._end(
+                connection,
+                proposal,
+                State.SCORED,
+                {"kept": kept.value},
+                {
+                    "kept": kept.value,
+                    "novelty": novelty,
+                    "improvement": improvement,
+                    "quarantined": quarantined,
+                    "measures": json.dumps(dict(measures or {})),
+                },
+            )
 
     def evaluated(self, decision: str, variant: str, rows: Sequence[Evaluation]) -> int:
         """More was learned about a scored variant: the rows, and the end of that decision."""
@@ -117,21 +190,38 @@ class Archive(ArchiveReader):
             self._insert_evaluations(connection, variant, rows)
             return self._end(connection, decision, State.EVALUATED, {}, {})
 
-    def fail(self, proposal: str, reason: str, message: str, log: str,
-             rows: Sequence[Evaluation] = ()) -> int:
+    def fail(
+        self,
+        proposal: str,
+        reason: str,
+        message: str,
+        log: str,
+        rows: Sequence[Evaluation] = (),
+    ) -> int:
         """The candidate's own fault, with the tail of its log."""
-        return self._change(proposal, State.FAILED, rows, reason=reason, message=message, log=log)
+        return self._change(
+            proposal, State.FAILED, rows, reason=reason, message=message, log=log
+        )
 
     def reject(self, proposal: str, reason: str, message: str, note: str = "") -> int:
         """It is no variant: unchanged, a duplicate, not parsable, outside the editable region."""
-        return self._change(proposal, State.REJECTED, reason=reason, message=message, note=note)
+        return self._change(
+            proposal, State.REJECTED, reason=reason, message=message, note=note
+        )
 
     def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> int:
         """Rows without a change of state: they wait for their turn, or add to a finished variant."""
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
-            return self._event(connection, "evaluated", proposal, {
-                "cases": [row.case for row in rows], "attempt": max(row.attempt for row in rows)})
+            return self._event(
+                connection,
+                "evaluated",
+                proposal,
+                {
+                    "cases": [row.case for row in rows],
+                    "attempt": max(row.attempt for row in rows),
+                },
+            )
 
     def send_calls(self, sent: Sequence[Call]) -> list[int]:
         """Reserve and record the calls of one request before it leaves; returns their ids."""
@@ -139,12 +229,24 @@ class Archive(ArchiveReader):
             return [self._send(connection, call) for call in sent]
 
     def _send(self, connection: Connection, call: Call) -> int:
-        return _NEW_CALL.run(connection, {
-            "proposal": call.proposal, "round": call.round, "attempt": call.attempt,
-            "model": call.model, "state": CallState.SENT.value,
-            "request": pack_text(call.request), "reserved_tokens": call.reserved_tokens,
-            "reserved_usd": call.reserved_usd, "prompt_tokens": 0, "completion_tokens": 0,
-            "cost_usd": 0.0, "sent_at": self.clock(), "seconds": 0.0})
+        return _NEW_CALL.run(
+            connection,
+            {
+                "proposal": call.proposal,
+                "round": call.round,
+                "attempt": call.attempt,
+                "model": call.model,
+                "state": CallState.SENT.value,
+                "request": pack_text(call.request),
+                "reserved_tokens": call.reserved_tokens,
+                "reserved_usd": call.reserved_usd,
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "cost_usd": 0.0,
+                "sent_at": self.clock(),
+                "seconds": 0.0,
+            },
+        )
 
     def settle_calls(self, settled: Sequence[Call]) -> int:
         """Replies and what they cost, with the proposals' states, at once: never paid twice."""
@@ -152,23 +254,40 @@ class Archive(ArchiveReader):
             return [self._settle(connection, call) for call in settled][-1]
 
     def _settle(self, connection: Connection, call: Call) -> int:
-        _THE_CALL.run(connection, {
-            "which": call.id, "state": call.state.value, "finish_reason": call.finish_reason,
-            "error": call.error, "reply": None if call.reply is None else pack_text(call.reply),
-            "prompt_tokens": call.prompt_tokens, "completion_tokens": call.completion_tokens,
-            "cost_usd": call.cost_usd, "seconds": call.seconds})
+        _THE_CALL.run(
+            connection,
+            {
+                "which": call.id,
+                "state": call.state.value,
+                "finish_reason": call.finish_reason,
+                "error": call.error,
+                "reply": None if call.reply is None else pack_text(call.reply),
+                "prompt_tokens": call.prompt_tokens,
+                "completion_tokens": call.completion_tokens,
+                "cost_usd": call.cost_usd,
+                "seconds": call.seconds,
+            },
+        )
         if call.state is CallState.REPLIED and call.round >= 0:
             # The seed asks, too, for notes, and it has long been scored.
-            _THE_OPEN_PROPOSAL.run(connection, {
-                "which": call.proposal, "state": State.REPLIED.value})
-        return self._event(connection, "call", call.proposal, {
-            "state": call.state.value, "model": call.model, "cost_usd": call.cost_usd})
+            _THE_OPEN_PROPOSAL.run(
+                connection, {"which": call.proposal, "state": State.REPLIED.value}
+            )
+        return self._event(
+            connection,
+            "call",
+            call.proposal,
+            {"state": call.state.value, "model": call.model, "cost_usd": call.cost_usd},
+        )
 
     def expire_calls(self) -> int:
         """After a crash: calls whose fate is unknown stay charged. Returns how many."""
         with self._writing() as connection:
-            result = connection.execute(update(calls).where(calls.c.state == CallState.SENT.value)
-                                        .values(state=CallState.UNCERTAIN.value))
+            result = connection.execute(
+                update(calls)
+                .where(calls.c.state == CallState.SENT.value)
+                .values(state=CallState.UNCERTAIN.value)
+            )
             return result.rowcount
 
     def take_notes(self, note: Note) -> int:
@@ -180,33 +299,72 @@ class Archive(ArchiveReader):
         with self._writing() as connection:
             return self._event(connection, kind, None, data)
 
-    def _change(self, proposal: str, state: State, rows: Sequence[Evaluation] = (),
-                facts: Mapping[str, Any] | None = None, **values: Any) -> int:
+    def _change(
+        self,
+        proposal: str,
+        state: State,
+        rows: Sequence[Evaluation] = (),
+        facts: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> int:
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
             data = {key: values[key] for key in ("reason", "note") if values.get(key)}
-            return self._end(connection, proposal, state, data | dict(facts or {}), values)
+            return self._end(
+                connection, proposal, state, data | dict(facts or {}), values
+            )
 
-    def _end(self, connection: Connection, proposal: str, state: State, data: Mapping[str, Any],
-             values: Mapping[str, Any]) -> int:
+    def _end(
+        self,
+        connection: Connection,
+        proposal: str,
+        state: State,
+        data: Mapping[str, Any],
+        values: Mapping[str, Any],
+    ) -> int:
         """The event of a change, and the proposal's new state; returns the event's id."""
         event = self._event(connection, state.value, proposal, data)
-        ended = {"finished_at": self.clock(), "finished_event": event} if state.finished else {}
-        _THE_PROPOSAL.run(connection, {"which": proposal, "state": state.value, **values, **ended})
+        ended = (
+            {"finished_at": self.clock(), "finished_event": event}
+            if state.finished
+            else {}
+        )
+        _THE_PROPOSAL.run(
+            connection, {"which": proposal, "state": state.value, **values, **ended}
+        )
         return event
 
-    def _insert_evaluations(self, connection: Connection, proposal: str,
-                            rows: Sequence[Evaluation]) -> None:
+    def _insert_evaluations(
+        self, connection: Connection, proposal: str, rows: Sequence[Evaluation]
+    ) -> None:
         for row in rows:
-            _NEW_EVALUATION.run(connection, {
-                name: getattr(row, name, None) for name in _OF_AN_EVALUATION} | {
-                "proposal": proposal, "case_id": row.case, "created_at": self.clock(),
-                "metrics": json.dumps(dict(row.metrics))})
+            _NEW_EVALUATION.run(
+                connection,
+                {name: getattr(row, name, None) for name in _OF_AN_EVALUATION}
+                | {
+                    "proposal": proposal,
+                    "case_id": row.case,
+                    "created_at": self.clock(),
+                    "metrics": json.dumps(dict(row.metrics)),
+                },
+            )
 
-    def _event(self, connection: Connection, kind: str, proposal: str | None,
-               data: Mapping[str, Any]) -> int:
-        return _NEW_EVENT.run(connection, {
-            "at": self.clock(), "kind": kind, "proposal": proposal, "data": json.dumps(dict(data))})
+    def _event(
+        self,
+        connection: Connection,
+        kind: str,
+        proposal: str | None,
+        data: Mapping[str, Any],
+    ) -> int:
+        return _NEW_EVENT.run(
+            connection,
+            {
+                "at": self.clock(),
+                "kind": kind,
+                "proposal": proposal,
+                "data": json.dumps(dict(data)),
+            },
+        )
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -216,7 +374,8 @@ class Archive(ArchiveReader):
         loses its power before `sync`.
         """
         connection = self._connection()
-        driver = driver_of(connection)  # SQLAlchemy's own transaction costs as much as a row
+        # SQLAlchemy's own transaction costs as much as a row
+        driver = driver_of(connection)
         with storage_faults(self.path):
             driver.execute("BEGIN IMMEDIATE")
             self._shared = connection
@@ -228,7 +387,8 @@ class Archive(ArchiveReader):
                 raise
             finally:
                 self._shared = None
-                if connection.in_transaction():  # a query inside made SQLAlchemy count it, too
+                # a query inside made SQLAlchemy count it, too
+                if connection.in_transaction():
                     connection.rollback()
 
     def sync(self) -> None:

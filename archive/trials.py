@@ -86,9 +86,13 @@ class Trials:
     def append(self, seen: Sequence[Trial]) -> Known:
         """A new row with what was observed of it; returns what that says."""
         tally = self._tally(seen)
-        for grown, values in ((self._sum, tally.sums), (self._square, tally.squares),
-                              (self._count, tally.counts), (self._pending, [0] * len(self.cases)),
-                              (self._next, tally.numbers)):
+        for grown, values in (
+            (self._sum, tally.sums),
+            (self._square, tally.squares),
+            (self._count, tally.counts),
+            (self._pending, [0] * len(self.cases)),
+            (self._next, tally.numbers),
+        ):
             grown.append(values)
         return Known(_mean(tally.sums, tally.counts), all(tally.counts))
 
@@ -99,7 +103,12 @@ class Trials:
 
     def _tally(self, seen: Iterable[Trial]) -> _Tally:
         width = len(self.cases)
-        sums, squares, counts, numbers = [0.0] * width, [0.0] * width, [0] * width, [0] * width
+        sums, squares, counts, numbers = (
+            [0.0] * width,
+            [0.0] * width,
+            [0] * width,
+            [0] * width,
+        )
         for case, attempt, value in seen:
             column = self.cases[case]
             numbers[column] = max(numbers[column], attempt + 1)
@@ -155,8 +164,10 @@ class Trials:
         if not len(rows):
             return 1.0
         spread = np.ptp(np.vstack([np.where(both, means, own)[rows], own]), axis=0)
-        apart = np.where(both, (means - own) / np.where(spread > 0, spread, 1.0), 0.0)[rows]
-        distances = np.sqrt((apart ** 2).sum(axis=1) / both[rows].sum(axis=1))
+        apart = np.where(both, (means - own) / np.where(spread > 0, spread, 1.0), 0.0)[
+            rows
+        ]
+        distances = np.sqrt((apart**2).sum(axis=1) / both[rows].sum(axis=1))
         return round(float(np.sort(distances)[:NEAREST].mean()), 6)
 
     def complete(self, row: int) -> bool:
@@ -169,7 +180,10 @@ class Trials:
         Cases that were tried stand for those that were not.
         """
         count = int(self.counts[row].sum())
-        total, squares = float(self.sums[row].sum()), float(self._square.rows[row].sum())
+        total, squares = (
+            float(self.sums[row].sum()),
+            float(self._square.rows[row].sum()),
+        )
         if count and squares == abs(total) and total >= 0 and float(total).is_integer():
             return wilson(total, count)
         if count < 2:
@@ -187,7 +201,9 @@ class Trials:
             spread = self._square.rows[row] - self.sums[row] ** 2 / counts
             inside = np.maximum(spread, 0.0) / (counts - 1) / counts
             return float(np.sqrt(inside.sum()) / len(counts))
-        return math.sqrt(max(squares - total * total / count, 0.0) / (count - 1) / count)
+        return math.sqrt(
+            max(squares - total * total / count, 0.0) / (count - 1) / count
+        )
 
 
 def _mean(sums: Sequence[float], counts: Sequence[int]) -> float:
@@ -199,7 +215,9 @@ def wilson(successes: float, count: int) -> Interval:
     """Wilson 1927: the score interval of a proportion."""
     share, spread = successes / count, Z * Z / count
     middle = (share + spread / 2) / (1 + spread)
-    half = Z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    half = (
+        Z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    )
     return Interval(middle - half, middle + half)
 
 

@@ -47,7 +47,9 @@ Files = Mapping[str, bytes]
 
 def load_scorer() -> Any:
     """The task's evaluate.py."""
-    spec = importlib.util.spec_from_file_location("agent_world_scorer", TASK / "evaluate.py")
+    spec = importlib.util.spec_from_file_location(
+        "agent_world_scorer", TASK / "evaluate.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -55,7 +57,9 @@ def load_scorer() -> Any:
 
 
 SCORER = load_scorer()
-_SHELL: dict[tuple[str, tuple[tuple[str, bytes], ...]], tuple[bytes, int, dict[str, bytes]]] = {}
+_SHELL: dict[
+    tuple[str, tuple[tuple[str, bytes], ...]], tuple[bytes, int, dict[str, bytes]]
+] = {}
 _KNOWN: dict[tuple[tuple[tuple[str, bytes], ...], str], Evaluation] = {}
 
 
@@ -72,7 +76,9 @@ def episode(steps: int, agent: Files, work: Work) -> Produced:
                 imported(folder / "agent", steps, used).main()
         except SyntaxError as error:
             return Produced(reason="crash", message=str(error))
-        return Produced(read(folder / "work"), log=log.getvalue(), used=Used(steps=used[0]))
+        return Produced(
+            read(folder / "work"), log=log.getvalue(), used=Used(steps=used[0])
+        )
 
 
 @contextlib.contextmanager
@@ -95,8 +101,11 @@ def write(folder: Path, files: Files) -> None:
 
 def read(folder: Path) -> dict[str, bytes]:
     """A tree as it is now."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def imported(folder: Path, steps: int, used: list[int]) -> Any:
@@ -122,18 +131,30 @@ def shell(command: list[str], **_: Any) -> Any:
     folder = Path.cwd()
     key = (command[-1], tuple(read(folder).items()))
     if key not in _SHELL:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
         _SHELL[key] = done.stdout, done.returncode, read(folder)
     output, status, files = _SHELL[key]
     for path in read(folder).keys() - files.keys():
         (folder / path).unlink()
     write(folder, files)
-    return SimpleNamespace(communicate=lambda timeout: (output, None), returncode=status)
+    return SimpleNamespace(
+        communicate=lambda timeout: (output, None), returncode=status
+    )
 
 
-def ask(steps: int, used: list[int], stopped: type[Exception], messages: list[dict[str, str]],
-        repeats: int = 0) -> str:
+def ask(
+    steps: int,
+    used: list[int],
+    stopped: type[Exception],
+    messages: list[dict[str, str]],
+    repeats: int = 0,
+) -> str:
     """The scripted model's answer, as far as the steps of a case go."""
     if used[0] >= steps:
         raise stopped("steps_exhausted")
@@ -150,7 +171,9 @@ class Limit(NamedTuple):
     @property
     def variants(self) -> int:
         """About how many agents `hgm` makes with it: from there its draws are greedy."""
-        return round(self.size ** ALPHA if self.unit == "evaluations" else self.size / CALLS_EACH)
+        return round(
+            self.size**ALPHA if self.unit == "evaluations" else self.size / CALLS_EACH
+        )
 
 
 class Step(NamedTuple):
@@ -194,7 +217,9 @@ class Search:
         self.search = [case for case in SCORER.cases(EACH) if case["split"] == "search"]
         self.heldout = [case for case in SCORER.cases() if case["split"] == "heldout"]
         self.by_id = {case["id"]: case for case in self.search}
-        self.snapshot = Snapshot(True, Frame(tuple(self.by_id), budget=self.limit.variants))
+        self.snapshot = Snapshot(
+            True, Frame(tuple(self.by_id), budget=self.limit.variants)
+        )
 
     @property
     def used(self) -> int:
@@ -203,7 +228,9 @@ class Search:
 
     def run(self) -> float:
         """Go on to the limit; returns the held-out rate of the agent that is picked."""
-        first = Proposal(derive_id(self.seed, 0), 0, State.SCORED, "seed", (), 0, 0.0, tree="world")
+        first = Proposal(
+            derive_id(self.seed, 0), 0, State.SCORED, "seed", (), 0, 0.0, tree="world"
+        )
         self._add(first, self.task.seed, 6)
         under_way: list[Open] = []
         number = 1
@@ -212,7 +239,9 @@ class Search:
                 under_way.append(self._decided(number))
                 number += 1
             one = under_way.pop(0)
-            (self._evaluate if isinstance(one.decision, Evaluate) else self._expand)(one)
+            (self._evaluate if isinstance(one.decision, Evaluate) else self._expand)(
+                one
+            )
         best = self.snapshot.best()
         assert best is not None
         return self._rate(self.trees[best.id])
@@ -232,7 +261,9 @@ class Search:
     def _evaluate(self, one: Open) -> None:
         decision = one.decision
         assert isinstance(decision, Evaluate)
-        row = self._row(self.trees[decision.variant], self.by_id[decision.case], decision.attempt)
+        row = self._row(
+            self.trees[decision.variant], self.by_id[decision.case], decision.attempt
+        )
         self.rows[decision.variant].append(row)
         self.snapshot.observe(decision.variant, [row])
         self._count([row])
@@ -266,9 +297,15 @@ class Search:
     async def _child(self, one: Open) -> Child:
         """By the engine's operator and checks, with one repair. Raises `Rejected`."""
         parent = one.made.parents[0]
-        shown = Parent(self.snapshot.proposal(parent), self.trees[parent],
-                       self.snapshot.score_of(parent), self.rows[parent])
-        attempts = tuple(self.ended[name] for name in one.made.decision["attempts"] if self.told)
+        shown = Parent(
+            self.snapshot.proposal(parent),
+            self.trees[parent],
+            self.snapshot.score_of(parent),
+            self.rows[parent],
+        )
+        attempts = tuple(
+            self.ended[name] for name in one.made.decision["attempts"] if self.told
+        )
         draw = int(one.rng.integers(1 << 31))
 
         async def model(round_: int, messages: list[dict[str, str]]) -> Reply:
@@ -278,8 +315,14 @@ class Search:
         async def let_work(_: int, editor: Files, work: Work) -> Produced:
             return self._episode(editor, work)
 
-        context = Context(self.task, (shown,), one.rng, Evidence(attempts=attempts), ask=model,
-                          let_work=let_work)
+        context = Context(
+            self.task,
+            (shown,),
+            one.rng,
+            Evidence(attempts=attempts),
+            ask=model,
+            let_work=let_work,
+        )
         try:
             return await self._checked(context)
         except Rejected as why:
@@ -288,8 +331,11 @@ class Search:
             again = replace(context, repair=why.message)
             if self.told:
                 known = Attempt(why.note, f"{why.reason}: {why.message}")
-                again = replace(again, known=why.reason == DUPLICATE,
-                                evidence=Evidence(attempts=(known, *attempts)))
+                again = replace(
+                    again,
+                    known=why.reason == DUPLICATE,
+                    evidence=Evidence(attempts=(known, *attempts)),
+                )
             return await self._checked(again)
 
     async def _checked(self, context: Context) -> Child:
@@ -298,7 +344,10 @@ class Search:
             check_child(self.task, context.parents, child)
             if child.files in self.trees.values():
                 raise Rejected(DUPLICATE, "it is there already")
-            if self._episode(child.files, TOY).files.get(FILE, b"").strip() != b"goodbye":
+            if (
+                self._episode(child.files, TOY).files.get(FILE, b"").strip()
+                != b"goodbye"
+            ):
                 raise Rejected("invalid", "it can't change a toy repository")
         except Rejected as why:
             raise Rejected(why.reason, why.message, child.note) from None
@@ -336,11 +385,24 @@ class Search:
         assert self.task.spec.agent is not None
         one = SimpleNamespace(**case)
         given = SCORER.workspace(one)
-        produced = episode(self.task.spec.agent.steps, files, Work(given["statement"], {
-            path: text.encode() for path, text in given["files"].items()}))
+        produced = episode(
+            self.task.spec.agent.steps,
+            files,
+            Work(
+                given["statement"],
+                {path: text.encode() for path, text in given["files"].items()},
+            ),
+        )
         found = SCORER.evaluate(produced, one)
-        return Evaluation(case["id"], case["split"], 0, found["score"],
-                          {"steps": produced.used.steps}, found["feedback"], produced.log)
+        return Evaluation(
+            case["id"],
+            case["split"],
+            0,
+            found["score"],
+            {"steps": produced.used.steps},
+            found["feedback"],
+            produced.log,
+        )
 
     def _rate(self, files: Files) -> float:
         """The share of the held-out cases that it solves."""

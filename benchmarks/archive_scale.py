@@ -53,7 +53,9 @@ from evolve.tasks import load_task
 
 TASK = Path(__file__).parents[1] / "tasks" / "cap_set"
 NUMBERS, WIDTH, MEASURED, AT_ONCE = 60, 384, 200, 5000
-MIX = OperatorMix({"syntactic": 0.7, "recombine": 0.3}, {"syntactic": 1, "recombine": 2})
+MIX = OperatorMix(
+    {"syntactic": 0.7, "recombine": 0.3}, {"syntactic": 1, "recombine": 2}
+)
 RESUME = """
 import asyncio, resource, sys
 from pathlib import Path
@@ -87,14 +89,29 @@ class _Row(NamedTuple):
     def proposal(self) -> dict[str, object]:
         """Its row of the table."""
         tree = hashlib.sha1(self.id.encode()).hexdigest()
-        return {"id": self.id, "number": self.number, "state": State.SCORED.value,
-                "operator": "syntactic", "seen": self.event, "created_at": 1.0, "tree": tree,
-                "commit": tree, "note": "numbers", "message": "", "log": "", "kept": Kept.KEPT.value,
-                "novelty": 0.5, "improvement": 0.0, "quarantined": False, "finished_at": 1.0,
-                "finished_event": self.event + 4, "island": 0,
-                "decision": '{"inspirations": [], "failures": [], "lessons": [], "tried": []}',
-                "measures": '{"code_length": 540.0, "complexity": 1.0, "runtime": 0.01, '
-                            '"novelty": 0.5}'}
+        return {
+            "id": self.id,
+            "number": self.number,
+            "state": State.SCORED.value,
+            "operator": "syntactic",
+            "seen": self.event,
+            "created_at": 1.0,
+            "tree": tree,
+            "commit": tree,
+            "note": "numbers",
+            "message": "",
+            "log": "",
+            "kept": Kept.KEPT.value,
+            "novelty": 0.5,
+            "improvement": 0.0,
+            "quarantined": False,
+            "finished_at": 1.0,
+            "finished_event": self.event + 4,
+            "island": 0,
+            "decision": '{"inspirations": [], "failures": [], "lessons": [], "tried": []}',
+            "measures": '{"code_length": 540.0, "complexity": 1.0, "runtime": 0.01, '
+            '"novelty": 0.5}',
+        }
 
 
 @dataclass
@@ -114,7 +131,10 @@ class Filler:
     """Adds variants the way a run does, without models and sandboxes."""
 
     def __init__(self, run: RunFolder) -> None:
-        self.archive, self.code = Archive.open_to_write(run.database), CodeStore(run.code)
+        self.archive, self.code = (
+            Archive.open_to_write(run.database),
+            CodeStore(run.code),
+        )
         self.snapshot = Snapshot(True, make_frame(run.task(), run.settings))
         self.policy: Policy = make_policy(run.settings.policy, MIX)
         self.commits: dict[str, str] = {}
@@ -127,8 +147,15 @@ class Filler:
         with timed("decide"):
             decision = self.policy.decide(self.snapshot, rng) if number else None
         assert decision is None or isinstance(decision, Expand)
-        planned = Proposal(derive_id(1, number), number, State.PLANNED, "syntactic",
-                           decision.parents if decision else (), self.snapshot.last_event, 1.0)
+        planned = Proposal(
+            derive_id(1, number),
+            number,
+            State.PLANNED,
+            "syntactic",
+            decision.parents if decision else (),
+            self.snapshot.last_event,
+            1.0,
+        )
         files, score = self._child(planned, rng)
         with timed("write"):
             self.snapshot.expect(planned.parents)
@@ -137,42 +164,84 @@ class Filler:
             stored = self._commit(planned, files)
         with timed("embed"):
             known = embed(files) if whole else rng.standard_normal(256) / 16
-            vector = unit(np.concatenate([known, 0.3 * rng.standard_normal(WIDTH - 256)]))
+            vector = unit(
+                np.concatenate([known, 0.3 * rng.standard_normal(WIDTH - 256)])
+            )
         with timed("novelty"):
             novelty = self.snapshot.space.novelty(vector) if whole else 0.5
         self._score(planned, stored, files, score, novelty, vector)
 
-    def _child(self, planned: Proposal, rng: np.random.Generator) -> tuple[dict[str, bytes], float]:
+    def _child(
+        self, planned: Proposal, rng: np.random.Generator
+    ) -> tuple[dict[str, bytes], float]:
         if planned.parents:
-            values = self.numbers.get(planned.parents[0], self.numbers[derive_id(1, 0)]).copy()
+            values = self.numbers.get(
+                planned.parents[0], self.numbers[derive_id(1, 0)]
+            ).copy()
             values[rng.integers(NUMBERS, size=2)] += rng.standard_normal(2)
         else:
             values = rng.standard_normal(NUMBERS)
         self.numbers[planned.id] = values
-        lines = [f"    total += {value:.6f} * weight({k}, items)" for k, value in enumerate(values)]
-        text = "def score(items):\n    total = 0.0\n" + "\n".join(lines) + "\n    return total\n"
+        lines = [
+            f"    total += {value:.6f} * weight({k}, items)"
+            for k, value in enumerate(values)
+        ]
+        text = (
+            "def score(items):\n    total = 0.0\n"
+            + "\n".join(lines)
+            + "\n    return total\n"
+        )
         return {"capset.py": text.encode()}, float(-np.abs(values).sum().round(3))
 
     def _commit(self, planned: Proposal, files: dict[str, bytes]) -> Commit:
         seed = self.commits.get(derive_id(1, 0))  # in the place of what has rows alone
         parents = [self.commits.get(parent, seed or "") for parent in planned.parents]
-        stored = self.code.commit(files, parents, f"{planned.operator} {planned.id}\n\nnumbers")
+        stored = self.code.commit(
+            files, parents, f"{planned.operator} {planned.id}\n\nnumbers"
+        )
         self.commits[planned.id] = stored.commit
         return stored
 
-    def _score(self, planned: Proposal, stored: Commit, files: dict[str, bytes], score: float,
-               novelty: float, vector: Vector) -> None:
+    def _score(
+        self,
+        planned: Proposal,
+        stored: Commit,
+        files: dict[str, bytes],
+        score: float,
+        novelty: float,
+        vector: Vector,
+    ) -> None:
         measures = measure_code(files) | {"runtime": 0.01, "novelty": novelty}
         rows = [Evaluation("n6", "search", 0, score, evaluator="0123456789abcdef")]
         with self.clock.timed("write"):
-            self._write(self.archive.propose, planned.id, stored.tree, stored.commit, "numbers")
+            self._write(
+                self.archive.propose, planned.id, stored.tree, stored.commit, "numbers"
+            )
             self._write(self.archive.evaluating, planned.id)
             self.snapshot.last_event = self._write(
-                self.archive.score, planned.id, rows, Kept.KEPT, novelty, 0.0, False, measures,
-                StoredVector(TOKENS, pack_vector(vector)))
+                self.archive.score,
+                planned.id,
+                rows,
+                Kept.KEPT,
+                novelty,
+                0.0,
+                False,
+                measures,
+                StoredVector(TOKENS, pack_vector(vector)),
+            )
         with self.clock.timed("snapshot"):
-            self.snapshot.add(replace(planned, state=State.SCORED, tree=stored.tree,
-                                      commit=stored.commit, measures=measures), None, rows, vector)
+            self.snapshot.add(
+                replace(
+                    planned,
+                    state=State.SCORED,
+                    tree=stored.tree,
+                    commit=stored.commit,
+                    measures=measures,
+                ),
+                None,
+                rows,
+                vector,
+            )
 
     def _write(self, work: Callable[..., int], *args: object) -> int:
         """A transaction of its own, as a run's writer makes it."""
@@ -190,25 +259,42 @@ class Filler:
         names = {number: derive_id(1, number) for number in range(last)}
         for start in range(first, last, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, last))
-            vectors = rng.standard_normal((len(numbers), WIDTH)) / WIDTH ** 0.5
-            rows = [_Row(number, names[number], names[int(rng.integers(max(number - 2000, 0), number))],
-                         float(rng.normal(number ** 0.5)), event + 4 * place, pack_vector(vector))
-                    for place, (number, vector) in enumerate(zip(numbers, vectors, strict=True))]
+            vectors = rng.standard_normal((len(numbers), WIDTH)) / WIDTH**0.5
+            rows = [
+                _Row(
+                    number,
+                    names[number],
+                    names[int(rng.integers(max(number - 2000, 0), number))],
+                    float(rng.normal(number**0.5)),
+                    event + 4 * place,
+                    pack_vector(vector),
+                )
+                for place, (number, vector) in enumerate(
+                    zip(numbers, vectors, strict=True)
+                )
+            ]
             event += 4 * len(rows)
             insert_rows(self.archive, rows)
         self.snapshot = Snapshot.load(self.archive, True, self.snapshot.frame)
 
     def measure(self, first: int) -> dict[str, float]:
         """Milliseconds for each of the next candidates, a transaction for each of their steps."""
-        os.sync()  # what was filled in before is on the disk, and not written at the cost of these
+        # what was filled in before is on the disk, and not written at the cost of these
+        os.sync()
         self.clock = Clock()
         started = time.perf_counter()
         for number in range(first, first + MEASURED):
             self.add(number)
         wall = time.perf_counter() - started
-        found = {step: 1e3 * spent / MEASURED for step, spent in self.clock.steps.items()}
-        found["sample + add"] = found["decide"] + found["write"] + found["snapshot"] + found["git"]
-        found["all, with novelty"] = found["sample + add"] + found["embed"] + found["novelty"]
+        found = {
+            step: 1e3 * spent / MEASURED for step, spent in self.clock.steps.items()
+        }
+        found["sample + add"] = (
+            found["decide"] + found["write"] + found["snapshot"] + found["git"]
+        )
+        found["all, with novelty"] = (
+            found["sample + add"] + found["embed"] + found["novelty"]
+        )
         return found | {"wall": 1e3 * wall / MEASURED}
 
     def tidy(self) -> None:
@@ -261,7 +347,8 @@ def main() -> None:
         run = create_run(Path(folder), "scale", load_task(TASK), settings, empty)
         filler = Filler(run)
         filler.fill(1000)
-        filler.tidy()  # before each measurement: a packed repository has no folders for new objects
+        # before each measurement: a packed repository has no folders for new objects
+        filler.tidy()
         few = filler.measure(1000)
         filler.tidy()
         packed = allocated_bytes(run.code) / (1000 + MEASURED)
@@ -270,10 +357,25 @@ def main() -> None:
         many = filler.measure(given.variants)
         filler.tidy()
         filler.archive.close()
-        say(markdown.table(
-            ["processor ms for a candidate", "1,000", f"{given.variants:,}", "ratio"],
-            ([step, f"{spent:.2f}", f"{many[step]:.2f}", f"{many[step] / spent:.2f}"]
-             for step, spent in few.items())))
+        say(
+            markdown.table(
+                [
+                    "processor ms for a candidate",
+                    "1,000",
+                    f"{given.variants:,}",
+                    "ratio",
+                ],
+                (
+                    [
+                        step,
+                        f"{spent:.2f}",
+                        f"{many[step]:.2f}",
+                        f"{many[step] / spent:.2f}",
+                    ]
+                    for step, spent in few.items()
+                ),
+            )
+        )
         say(f"- git, packed: {packed:.0f} bytes a variant")
         report_opening(run)
 
@@ -281,20 +383,57 @@ def main() -> None:
 def insert_rows(archive: Archive, rows: list[_Row]) -> None:
     """Scored variants, as the archive keeps them."""
     with archive._writing() as connection:
-        connection.execute(insert(schema.events), [
-            {"id": row.event + step, "at": 1.0, "kind": kind, "proposal": row.id, "data": "{}"}
-            for row in rows
-            for step, kind in enumerate(("planned", "proposed", "evaluating", "scored"), start=1)])
+        connection.execute(
+            insert(schema.events),
+            [
+                {
+                    "id": row.event + step,
+                    "at": 1.0,
+                    "kind": kind,
+                    "proposal": row.id,
+                    "data": "{}",
+                }
+                for row in rows
+                for step, kind in enumerate(
+                    ("planned", "proposed", "evaluating", "scored"), start=1
+                )
+            ],
+        )
         connection.execute(insert(schema.proposals), [row.proposal() for row in rows])
-        connection.execute(insert(schema.parents), [
-            {"child": row.id, "position": 0, "parent": row.parent} for row in rows])
-        connection.execute(insert(schema.evaluations), [
-            {"proposal": row.id, "case_id": "n6", "split": "search", "attempt": 0, "score": row.score,
-             "metrics": "{}", "feedback": "", "log": "", "message": "", "seconds": 0.01, "cpu_s": 0.01,
-             "peak_memory_bytes": 1 << 24, "cost_usd": 0.0, "evaluator": "0123456789abcdef",
-             "created_at": 1.0} for row in rows])
-        connection.execute(insert(schema.vectors), [
-            {"proposal": row.id, "source": TOKENS, "data": row.vector} for row in rows])
+        connection.execute(
+            insert(schema.parents),
+            [{"child": row.id, "position": 0, "parent": row.parent} for row in rows],
+        )
+        connection.execute(
+            insert(schema.evaluations),
+            [
+                {
+                    "proposal": row.id,
+                    "case_id": "n6",
+                    "split": "search",
+                    "attempt": 0,
+                    "score": row.score,
+                    "metrics": "{}",
+                    "feedback": "",
+                    "log": "",
+                    "message": "",
+                    "seconds": 0.01,
+                    "cpu_s": 0.01,
+                    "peak_memory_bytes": 1 << 24,
+                    "cost_usd": 0.0,
+                    "evaluator": "0123456789abcdef",
+                    "created_at": 1.0,
+                }
+                for row in rows
+            ],
+        )
+        connection.execute(
+            insert(schema.vectors),
+            [
+                {"proposal": row.id, "source": TOKENS, "data": row.vector}
+                for row in rows
+            ],
+        )
 
 
 def report_opening(run: RunFolder) -> None:
@@ -302,11 +441,15 @@ def report_opening(run: RunFolder) -> None:
     folder = str(run.path.parent)
     evolve = str(Path(sys.executable).parent / "evolve")
     tree = command(evolve, "tree", "scale", "--top", "20", "--runs-dir", folder)
-    say(f"- evolve tree --top 20: {tree.wall_s:.2f} s, {tree.cpu_s:.2f} s of the processor")
+    say(
+        f"- evolve tree --top 20: {tree.wall_s:.2f} s, {tree.cpu_s:.2f} s of the processor"
+    )
     resume = command(sys.executable, "-c", RESUME, folder, "scale")
     memory, loaded = resume.out.split()
-    say(f"- what a resume loads: {resume.wall_s:.2f} s, {resume.cpu_s:.2f} s of the processor, "
-        f"{float(memory):.0f} MiB, {loaded} variants")
+    say(
+        f"- what a resume loads: {resume.wall_s:.2f} s, {resume.cpu_s:.2f} s of the processor, "
+        f"{float(memory):.0f} MiB, {loaded} variants"
+    )
     say(f"- database: {run.database.stat().st_size / int(loaded):.0f} bytes a variant")
 
 

@@ -78,10 +78,21 @@ class Watch(threading.Thread):
         archive = ArchiveReader.open(self._database)
         counts = archive.counts()
         archive.close()
-        tasks = len(asyncio.all_tasks(loop)) if loop is not None and loop.is_running() else 0
-        return Look(counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0),
-                    time.monotonic() - self._began, me.memory_info().rss / 1e6, me.num_fds(),
-                    me.num_threads(), tasks, len(me.children(recursive=True)), containers_s())
+        tasks = (
+            len(asyncio.all_tasks(loop))
+            if loop is not None and loop.is_running()
+            else 0
+        )
+        return Look(
+            counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0),
+            time.monotonic() - self._began,
+            me.memory_info().rss / 1e6,
+            me.num_fds(),
+            me.num_threads(),
+            tasks,
+            len(me.children(recursive=True)),
+            containers_s(),
+        )
 
 
 def table(looks: list[Look]) -> str:
@@ -89,37 +100,81 @@ def table(looks: list[Look]) -> str:
     step = max(1, len(looks) // SHOWN)
     shown = looks[step::step]
     return markdown.table(
-        ["variants", "a second", "ms each in containers", "memory MB", "KB each", "descriptors",
-         "threads", "tasks", "processes"],
-        (row(before, look) for before, look in pairwise([looks[0], *shown])))
+        [
+            "variants",
+            "a second",
+            "ms each in containers",
+            "memory MB",
+            "KB each",
+            "descriptors",
+            "threads",
+            "tasks",
+            "processes",
+        ],
+        (row(before, look) for before, look in pairwise([looks[0], *shown])),
+    )
 
 
 def row(before: Look, look: Look) -> list[str]:
     """One moment, and what a variant took since the one before."""
     made = max(look.variants - before.variants, 1)
-    return [f"{look.variants:,}", f"{made / (look.seconds - before.seconds):.1f}",
-            f"{1e3 * (look.containers_s - before.containers_s) / made:.1f}", f"{look.memory_mb:.0f}",
-            f"{1e3 * (look.memory_mb - before.memory_mb) / made:.2f}", str(look.descriptors),
-            str(look.threads), str(look.tasks), str(look.processes)]
+    return [
+        f"{look.variants:,}",
+        f"{made / (look.seconds - before.seconds):.1f}",
+        f"{1e3 * (look.containers_s - before.containers_s) / made:.1f}",
+        f"{look.memory_mb:.0f}",
+        f"{1e3 * (look.memory_mb - before.memory_mb) / made:.2f}",
+        str(look.descriptors),
+        str(look.threads),
+        str(look.tasks),
+        str(look.processes),
+    ]
 
 
 def main() -> int:
     """Run, look, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--variants", type=int, default=20_000)
     given = parser.parse_args()
     loops = Loops()
     asyncio.set_event_loop_policy(loops)
-    with tempfile.TemporaryDirectory() as folder, model(Setting(given.variants, CALLS)) as address:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        model(Setting(given.variants, CALLS)) as address,
+    ):
         os.environ |= {"EVOLVE_REPAIRS": "0", "EVOLVE_MODEL_CALLS": str(CALLS)}
         watch = Watch(Path(folder) / "long" / "archive.db", loops)
         watch.start()
-        with ((Path(folder) / "printed").open("w") as printed, contextlib.redirect_stderr(printed),
-              contextlib.redirect_stdout(printed)):
-            app(["run", str(HERE / "native"), "--model", f"hosted_vllm/bench@{address}", "--operator",
-                 "rewrite", "--sandbox", "docker", "--workers", "2", "--window", "0", "--name", "long",
-                 "--max-variants", str(given.variants), "--runs-dir", folder],
-                standalone_mode=False)
+        with (
+            (Path(folder) / "printed").open("w") as printed,
+            contextlib.redirect_stderr(printed),
+            contextlib.redirect_stdout(printed),
+        ):
+            app(
+                [
+                    "run",
+                    str(HERE / "native"),
+                    "--model",
+                    f"hosted_vllm/bench@{address}",
+                    "--operator",
+                    "rewrite",
+                    "--sandbox",
+                    "docker",
+                    "--workers",
+                    "2",
+                    "--window",
+                    "0",
+                    "--name",
+                    "long",
+                    "--max-variants",
+                    str(given.variants),
+                    "--runs-dir",
+                    folder,
+                ],
+                standalone_mode=False,
+            )
         watch.stop()
     sys.stdout.write(table(watch.looks))
     return 0

@@ -12,11 +12,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    rule = ["-" * width if at == 0 else "-" * (width - 1) + ":" for at, width in enumerate(widths)]
+    rule = [
+        "-" * width if at == 0 else "-" * (width - 1) + ":"
+        for at, width in enumerate(widths)
+    ]
     return "".join(_line(line, widths) for line in (head, rule, *cells))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (cell.ljust(width) if at == 0 else cell.rjust(width)
-                      for at, (cell, width) in enumerate(zip(cells, widths, strict=True)))
+    first, *others = (
+        cell.ljust(width) if at == 0 else cell.rjust(width)
+        for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
     return f"| {' | '.join([first, *others])} |\n"

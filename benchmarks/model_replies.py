@@ -35,7 +35,9 @@ RUNS: Mapping[str, tuple[list[str], dict[str, str]]] = {
     "norepair": (["--operator", "rewrite"], {"EVOLVE_REPAIRS": "0"}),
     "best_of_n": (["--operator", "rewrite", "--policy", "best_of_n"], {}),
 }
-_COUNTER = re.compile(r"^vllm:prefix_cache_(queries|hits)_total\{[^}]*\} (\S+)$", re.MULTILINE)
+_COUNTER = re.compile(
+    r"^vllm:prefix_cache_(queries|hits)_total\{[^}]*\} (\S+)$", re.MULTILINE
+)
 
 
 def cache_counters(address: str | None) -> dict[str, float]:
@@ -56,10 +58,25 @@ async def run_all(model: str, task: Path, folder: Path, variants: int) -> None:
             if (folder / name).exists():
                 continue
             before = cache_counters(addresses.get(model))
-            command = [str(Path(sys.executable).parent / "evolve"), "run", str(task), "--model", model,
-                       "--name", name, "--runs-dir", str(folder), "--max-variants", str(variants),
-                       "--max-calls", str(5 * variants), *options]
-            await asyncio.to_thread(subprocess.run, command, env=os.environ | env, check=True)
+            command = [
+                str(Path(sys.executable).parent / "evolve"),
+                "run",
+                str(task),
+                "--model",
+                model,
+                "--name",
+                name,
+                "--runs-dir",
+                str(folder),
+                "--max-variants",
+                str(variants),
+                "--max-calls",
+                str(5 * variants),
+                *options,
+            ]
+            await asyncio.to_thread(
+                subprocess.run, command, env=os.environ | env, check=True
+            )
             after = cache_counters(addresses.get(model))
             found = {key: after[key] - before.get(key, 0.0) for key in after}
             (folder / f"{name}.cache.json").write_text(json.dumps(found))
@@ -100,15 +117,24 @@ def row(run: Run, equal: int) -> list[str]:
     new = scored + sum(p.state is State.FAILED for p in run.proposals)
     reasons = Counter(p.reason for p in run.proposals if p.reason).most_common()
     tokens = sum(call.completion_tokens for call in run.calls)
-    return [run.name, str(len(run.calls)), str(len(run.proposals)),
-            f"{new} ({new / max(len(run.calls), 1):.0%})", str(scored), f"{max(run.scores.values()):g}",
-            f"{best_within(run, equal):g}", f"{tokens:,}", run.cached,
-            ", ".join(f"{reason} {count}" for reason, count in reasons) or "-"]
+    return [
+        run.name,
+        str(len(run.calls)),
+        str(len(run.proposals)),
+        f"{new} ({new / max(len(run.calls), 1):.0%})",
+        str(scored),
+        f"{max(run.scores.values()):g}",
+        f"{best_within(run, equal):g}",
+        f"{tokens:,}",
+        run.cached,
+        ", ".join(f"{reason} {count}" for reason, count in reasons) or "-",
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("task", nargs="?", type=Path, default=Path("tasks/cap_set"))
     parser.add_argument("--model", required=True)
     parser.add_argument("--variants", type=int, default=20)
@@ -118,10 +144,23 @@ def main() -> None:
     asyncio.run(run_all(given.model, given.task, given.folder, given.variants))
     runs = [read(given.folder, name) for name in RUNS]
     equal = min(len(run.calls) for run in runs)
-    sys.stdout.write(markdown.table(
-        ["run", "replies", "candidates", "new and evaluated (of replies)", "scored", "best",
-         f"best of {equal} calls", "reply tokens", "prefix cache", "not scored because"],
-        (row(run, equal) for run in runs)))
+    sys.stdout.write(
+        markdown.table(
+            [
+                "run",
+                "replies",
+                "candidates",
+                "new and evaluated (of replies)",
+                "scored",
+                "best",
+                f"best of {equal} calls",
+                "reply tokens",
+                "prefix cache",
+                "not scored because",
+            ],
+            (row(run, equal) for run in runs),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -31,22 +31,34 @@ ATTACKS = ("nan", "names rebound", "libraries changed", "forged results", "odd f
 
 def main() -> int:
     """A row for each directory; 1 when an attack got more here than a seed that is repeatable."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--sandbox", default="bubblewrap")
-    parser.add_argument("--limit", type=float, default=100.0, help="seconds for a peer's evaluation")
+    parser.add_argument(
+        "--limit", type=float, default=100.0, help="seconds for a peer's evaluation"
+    )
     given = parser.parse_args()
-    folders = [found for folder in given.folders for found in tasks_below(folder.resolve())]
+    folders = [
+        found for folder in given.folders for found in tasks_below(folder.resolve())
+    ]
     above = Path(os.path.commonpath([folder.parent for folder in folders]))
     rows, held = [], True
     for folder in folders:
         task = load_task(folder)
         seed, *tried, again = scored_here(task, given.sandbox)
-        cells = [_cell(there, here) for there, here in zip(scored_there(task, given.limit), tried,
-                                                           strict=True)]
-        held = held and (seed.score != again.score or not any(
-            verdict.failed is None and verdict.score > seed.score + 1e-12 for verdict in tried))
+        cells = [
+            _cell(there, here)
+            for there, here in zip(scored_there(task, given.limit), tried, strict=True)
+        ]
+        held = held and (
+            seed.score != again.score
+            or not any(
+                verdict.failed is None and verdict.score > seed.score + 1e-12
+                for verdict in tried
+            )
+        )
         rows.append([str(folder.relative_to(above)), f"{seed.score:.6g}", *cells])
         sys.stderr.write(" | ".join(rows[-1]) + "\n")
     sys.stdout.write(markdown.table(("directory", "seed", *ATTACKS), rows))
@@ -60,16 +72,26 @@ def scored_there(task: Task, limit_s: float) -> list[Scored]:
         with tempfile.TemporaryDirectory() as place:
             copy = Path(shutil.copytree(task.folder, Path(place) / "task"))
             seed = dict(task.seed) | {task.entry: armed(task, attack)}
-            found.append(in_its_own_process(replace(task, folder=copy, seed=seed), limit_s))
+            found.append(
+                in_its_own_process(replace(task, folder=copy, seed=seed), limit_s)
+            )
     return found
 
 
 def scored_here(task: Task, sandbox: str) -> list[Verdict]:
     """The seed's verdict, that of each attack, and the seed's again."""
+
     async def score(programs: Sequence[bytes]) -> list[Verdict]:
-        async with open_evaluator(task, sandbox, 1, Path(os.devnull), lambda line: None) as evaluator:
-            return [await evaluator.evaluate(dict(task.seed) | {task.entry: program},
-                                             task.spec.cases_of("search")) for program in programs]
+        async with open_evaluator(
+            task, sandbox, 1, Path(os.devnull), lambda line: None
+        ) as evaluator:
+            return [
+                await evaluator.evaluate(
+                    dict(task.seed) | {task.entry: program},
+                    task.spec.cases_of("search"),
+                )
+                for program in programs
+            ]
 
     seed, attacks = task.seed[task.entry], [armed(task, attack) for attack in ATTACKS]
     return asyncio.run(score([seed, *attacks, seed]))

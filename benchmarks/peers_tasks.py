@@ -75,26 +75,41 @@ class Scored(NamedTuple):
         if self.note:
             return self.note
         low, high = min(self.scores), max(self.scores)
-        return f"{low}" if low == high else f"{low:.6g} to {high:.6g} ({len(self.scores)} times)"
+        return (
+            f"{low}"
+            if low == high
+            else f"{low:.6g} to {high:.6g} ({len(self.scores)} times)"
+        )
 
     def agrees(self, other: Scored) -> bool:
         """True for scores of which some may be the other's."""
         if not self.scores or not other.scores:
             return False
-        return min(self.scores) <= max(other.scores) and min(other.scores) <= max(self.scores)
+        return min(self.scores) <= max(other.scores) and min(other.scores) <= max(
+            self.scores
+        )
 
 
 def main() -> int:
     """A row for each directory; 1 when our score is another one."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--sandbox", default="bubblewrap")
-    parser.add_argument("--limit", type=float, default=700.0, help="seconds for a peer's evaluation")
-    parser.add_argument("--variants", type=int, default=0, help="to try without a model")
-    parser.add_argument("--quick", type=float, default=10.0, help="seconds an evaluation for that")
+    parser.add_argument(
+        "--limit", type=float, default=700.0, help="seconds for a peer's evaluation"
+    )
+    parser.add_argument(
+        "--variants", type=int, default=0, help="to try without a model"
+    )
+    parser.add_argument(
+        "--quick", type=float, default=10.0, help="seconds an evaluation for that"
+    )
     given = parser.parse_args()
-    folders = [found for folder in given.folders for found in tasks_below(folder.resolve())]
+    folders = [
+        found for folder in given.folders for found in tasks_below(folder.resolve())
+    ]
     above = Path(os.path.commonpath([folder.parent for folder in folders] or [Path()]))
     rows, same = [], True
     for folder in folders:
@@ -128,8 +143,13 @@ def _row(folder: Path, given: argparse.Namespace) -> tuple[list[str], bool]:
     except TaskError as error:
         return [str(error), "", "", "", "", *[""] * (2 if given.variants else 0)], False
     theirs, ours, shared = compared(task, given.sandbox, given.limit)
-    cells = [theirs.shown, f"{theirs.seconds:.1f}", ours.shown, f"{ours.seconds:.1f}",
-             "shared" if shared else "isolated"]
+    cells = [
+        theirs.shown,
+        f"{theirs.seconds:.1f}",
+        ours.shown,
+        f"{ours.seconds:.1f}",
+        "shared" if shared else "isolated",
+    ]
     if given.variants:
         quick = bool(ours.scores) and ours.seconds < given.quick
         cells += best_of(folder, given) if quick else ["not run", ""]
@@ -147,26 +167,45 @@ def compared(task: Task, sandbox: str, limit_s: float) -> tuple[Scored, Scored, 
 
 def _more(first: Scored, again: Callable[[], Scored]) -> Scored:
     others = [again() for _ in range(TIMES - 1)]
-    return first._replace(scores=first.scores + tuple(s for other in others for s in other.scores))
+    return first._replace(
+        scores=first.scores + tuple(s for other in others for s in other.scores)
+    )
 
 
 def best_of(folder: Path, given: argparse.Namespace) -> list[str]:
     """The best of so many variants without a model, and how long the run took."""
     with tempfile.TemporaryDirectory() as runs:
         started = time.monotonic()
-        done = _evolve("run", str(folder), "--name", "r", "--runs-dir", runs, "--sandbox",
-                       given.sandbox, "--max-variants", str(given.variants))
+        done = _evolve(
+            "run",
+            str(folder),
+            "--name",
+            "r",
+            "--runs-dir",
+            runs,
+            "--sandbox",
+            given.sandbox,
+            "--max-variants",
+            str(given.variants),
+        )
         seconds = time.monotonic() - started
         if done.returncode != 0:
-            return [(done.stderr.strip().splitlines() or ["failed"])[-1][:80], f"{seconds:.0f}"]
+            return [
+                (done.stderr.strip().splitlines() or ["failed"])[-1][:80],
+                f"{seconds:.0f}",
+            ]
         rows = json.loads(_evolve("tree", "r", "--json", "--runs-dir", runs).stdout)
     scores = [row["score"] for row in rows if row["score"] is not None]
     return [f"{max(scores):.6f} ({len(rows)} variants)", f"{seconds:.0f}"]
 
 
 def _evolve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(Path(sys.executable).parent / "evolve"), *arguments], check=False,
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "evolve"), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
 
 def in_its_own_process(task: Task, limit_s: float) -> Scored:
@@ -179,16 +218,26 @@ def in_its_own_process(task: Task, limit_s: float) -> Scored:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         try:
-            subprocess.run([sys.executable, *_arguments(task, Path(place))], cwd=task.folder,
-                           env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(paths),
-                                "PYTHONDONTWRITEBYTECODE": "1"},
-                           capture_output=True, timeout=limit_s, check=False)
+            subprocess.run(
+                [sys.executable, *_arguments(task, Path(place))],
+                cwd=task.folder,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": ":".join(paths),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
+                capture_output=True,
+                timeout=limit_s,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return Scored((), time.monotonic() - started, f"none in {limit_s:g} s")
         seconds, result = time.monotonic() - started, Path(place) / "metrics.json"
         found = json.loads(result.read_text()) if result.exists() else {}
     key = task.peer.fitness_key or "combined_score"
-    return Scored((found[key],), seconds) if key in found else Scored((), seconds, "none")
+    return (
+        Scored((found[key],), seconds) if key in found else Scored((), seconds, "none")
+    )
 
 
 def _arguments(task: Task, place: Path) -> list[str]:
@@ -203,19 +252,31 @@ def _arguments(task: Task, place: Path) -> list[str]:
         return [script, "--program_path", str(program), "--results_dir", str(place)]
     if peer.format == "codeevolve":
         return [script, str(program), f"{place}/metrics.json"]
-    return ["-c", _OPENEVOLVE, script, str(program), str(place), json.dumps(peer.thresholds)]
+    return [
+        "-c",
+        _OPENEVOLVE,
+        script,
+        str(program),
+        str(place),
+        json.dumps(peer.thresholds),
+    ]
 
 
 def isolated(task: Task, sandbox: str) -> tuple[Scored, bool]:
     """The seed's score as we take it, and whether the evaluator shared the candidate's sandbox."""
+
     async def score() -> Verdict:
-        async with open_evaluator(task, sandbox, 1, Path(os.devnull), lambda line: None) as evaluator:
+        async with open_evaluator(
+            task, sandbox, 1, Path(os.devnull), lambda line: None
+        ) as evaluator:
             return await evaluator.evaluate(task.seed, task.spec.cases_of("search"))
 
     verdict = asyncio.run(score())
     seconds = sum(row.seconds for row in verdict.rows)
     if verdict.failed is not None:
-        return Scored((), seconds, f"{verdict.failed.reason}: {verdict.failed.message[:60]}"), False
+        return Scored(
+            (), seconds, f"{verdict.failed.reason}: {verdict.failed.message[:60]}"
+        ), False
     shared = any(EVALUATOR_SHARED in row.metrics for row in verdict.rows)
     return Scored((verdict.score,), seconds), shared
 

@@ -28,18 +28,28 @@ import psutil
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 ROOT = RESULTS.parents[1]
-BLOCK = re.compile(r"<!-- table -->\n`(?P<command>[^`]+)`\n.*?<!-- end -->\n", re.DOTALL)
+BLOCK = re.compile(
+    r"<!-- table -->\n`(?P<command>[^`]+)`\n.*?<!-- end -->\n", re.DOTALL
+)
 
 
 def main() -> int:
     """Run what is asked for; 1 when a command failed (its table stays as it was)."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", help="only commands that have one of these in them")
-    parser.add_argument("--list", action="store_true", help="show the commands, run nothing")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "words", nargs="*", help="only commands that have one of these in them"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="show the commands, run nothing"
+    )
     given = parser.parse_args()
-    commands = [found["command"] for found in BLOCK.finditer(RESULTS.read_text())
-                if not given.words or any(word in found["command"] for word in given.words)]
+    commands = [
+        found["command"]
+        for found in BLOCK.finditer(RESULTS.read_text())
+        if not given.words or any(word in found["command"] for word in given.words)
+    ]
     if given.list:
         sys.stdout.write("".join(f"{command}\n" for command in commands))
         return 0
@@ -54,19 +64,31 @@ def renew(command: str) -> int:
     sys.stderr.write(f"$ {command}\n")
     started = time.monotonic()
     here = Path(sys.executable).parent
-    done = subprocess.run([str(here / shlex.split(command)[0]), *shlex.split(command)[1:]], cwd=ROOT,
-                          stdout=subprocess.PIPE, text=True, check=False,
-                          env=os.environ | {"PATH": f"{here}:{os.environ['PATH']}"})
+    done = subprocess.run(
+        [str(here / shlex.split(command)[0]), *shlex.split(command)[1:]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=os.environ | {"PATH": f"{here}:{os.environ['PATH']}"},
+    )
     if not done.stdout.strip() or done.returncode not in (0, 1):
         sys.stderr.write(f"it ended with {done.returncode}\n")
         return done.returncode or 1
-    RESULTS.write_text(replaced(RESULTS.read_text(), command, done.stdout,
-                                f"{where()}, {time.monotonic() - started:.0f} s"))
+    RESULTS.write_text(
+        replaced(
+            RESULTS.read_text(),
+            command,
+            done.stdout,
+            f"{where()}, {time.monotonic() - started:.0f} s",
+        )
+    )
     return 0
 
 
 def replaced(text: str, command: str, printed: str, ran: str) -> str:
     """The page with another table under a command."""
+
     def block(found: re.Match[str]) -> str:
         if found["command"] != command:
             return found[0]
@@ -80,14 +102,25 @@ def replaced(text: str, command: str, printed: str, ran: str) -> str:
 
 def where() -> str:
     """When, on what, with which versions."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
-                            text=True, check=False).stdout.strip()
-    engine = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"],
-                            capture_output=True, text=True, check=False).stdout.strip()
-    return (f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {commit}, {os.cpu_count()} cores "
-            f"{platform.machine()}, {psutil.virtual_memory().total / 2**30:.0f} GiB, Linux "
-            f"{platform.release().split('-')[0]}, Python {platform.python_version()}, numpy "
-            f"{version('numpy')}, Docker {engine or 'none'}")
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    engine = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {commit}, {os.cpu_count()} cores "
+        f"{platform.machine()}, {psutil.virtual_memory().total / 2**30:.0f} GiB, Linux "
+        f"{platform.release().split('-')[0]}, Python {platform.python_version()}, numpy "
+        f"{version('numpy')}, Docker {engine or 'none'}"
+    )
 
 
 if __name__ == "__main__":

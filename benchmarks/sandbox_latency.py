@@ -76,18 +76,33 @@ class Flatness:
 
 def main() -> int:
     """Measure, print, and say whether every target is met."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--count", type=int, default=40, help="candidates for each slow way")
-    parser.add_argument("--flat", type=int, default=1000, help="candidates of the flatness check")
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    parser.add_argument(
+        "--count", type=int, default=40, help="candidates for each slow way"
+    )
+    parser.add_argument(
+        "--flat", type=int, default=1000, help="candidates of the flatness check"
+    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     rows = asyncio.run(measure_all(given.count))
     flat = asyncio.run(measure_flatness(given.flat)) if given.flat else None
     reached = targets({row.way: row for row in rows}, flat)
     if given.json:
-        sys.stdout.write(json.dumps({
-            "rows": [asdict(row) for row in rows], "flat": asdict(flat) if flat else None,
-            "targets": [asdict(target) | {"met": target.met} for target in reached]}) + "\n")
+        sys.stdout.write(
+            json.dumps(
+                {
+                    "rows": [asdict(row) for row in rows],
+                    "flat": asdict(flat) if flat else None,
+                    "targets": [
+                        asdict(target) | {"met": target.met} for target in reached
+                    ],
+                }
+            )
+            + "\n"
+        )
     else:
         sys.stdout.write(table(rows, flat, reached))
     return 0 if all(target.met for target in reached) else 1
@@ -96,7 +111,8 @@ def main() -> int:
 async def measure_all(count: int) -> list[Row]:
     """Every way, one after the other."""
     rows = []
-    async with opened(DockerProvider(SPEC), WORKERS) as pool:  # builds the image on first use
+    # builds the image on first use
+    async with opened(DockerProvider(SPEC), WORKERS) as pool:
         await asyncio.gather(*(attempt(pool, CANDIDATE, 1) for _ in range(WORKERS)))
         rows.append(await measure("warm Docker", lambda: one(pool), count * 10))
     async with opened(BubblewrapProvider(SPEC), WORKERS) as warm:
@@ -105,8 +121,10 @@ async def measure_all(count: int) -> list[Row]:
     rows.append(await measure("python subprocess", lambda: command(*plain()), count))
     rows.append(await measure("docker run", lambda: command(*docker_run()), count // 2))
     ways: list[tuple[str, Provider]] = [
-        ("fresh Docker", DockerProvider(FRESH)), ("fresh bubblewrap", BubblewrapProvider(FRESH)),
-        ("local", LocalProvider(SPEC))]
+        ("fresh Docker", DockerProvider(FRESH)),
+        ("fresh bubblewrap", BubblewrapProvider(FRESH)),
+        ("local", LocalProvider(SPEC)),
+    ]
     for name, provider in ways:
         async with opened(provider, WORKERS) as other:
             await one(other)
@@ -133,9 +151,29 @@ def plain() -> list[str]:
 def docker_run() -> list[str]:
     """A hardened container for each candidate, started by the command line."""
     image = f"{REPOSITORY}:{rootfs_key(SPEC.packages)}"
-    return ["docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL",
-            "--tmpfs", "/tmp", "--pids-limit", "64", "--memory", "512m", "--env",
-            f"PYTHONPATH={PACKAGES}", "--entrypoint", interpreter(), image, "-c", "import numpy"]
+    return [
+        "docker",
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+        "--tmpfs",
+        "/tmp",
+        "--pids-limit",
+        "64",
+        "--memory",
+        "512m",
+        "--env",
+        f"PYTHONPATH={PACKAGES}",
+        "--entrypoint",
+        interpreter(),
+        image,
+        "-c",
+        "import numpy",
+    ]
 
 
 async def measure(name: str, way: Way, count: int) -> Row:
@@ -172,60 +210,121 @@ async def measure_flatness(count: int) -> Flatness:
             times.append(time.perf_counter() - started)
         after, server_after = usage(me), server_rss()
         part = min(500, count // 2)
-        return Flatness(count, median(times[-part:]) / median(times[:part]), after[0] - before[0],
-                        after[1] - before[1], after[2] - before[2], pool.counts.started,
-                        server_after - server_before)
+        return Flatness(
+            count,
+            median(times[-part:]) / median(times[:part]),
+            after[0] - before[0],
+            after[1] - before[1],
+            after[2] - before[2],
+            pool.counts.started,
+            server_after - server_before,
+        )
 
 
 def usage(process: psutil.Process) -> tuple[int, int, int]:
     """Resident bytes, open descriptors, and processes below this one."""
-    return process.memory_info().rss, process.num_fds(), len(process.children(recursive=True))
+    return (
+        process.memory_info().rss,
+        process.num_fds(),
+        len(process.children(recursive=True)),
+    )
 
 
 def server_rss() -> int:
     """Resident bytes of all fork servers that can be seen from here."""
-    return sum(process.info["memory_info"].rss
-               for process in psutil.process_iter(["cmdline", "memory_info"])
-               if any(word.endswith("/evolve/start.py") for word in process.info["cmdline"] or ()))
+    return sum(
+        process.info["memory_info"].rss
+        for process in psutil.process_iter(["cmdline", "memory_info"])
+        if any(
+            word.endswith("/evolve/start.py") for word in process.info["cmdline"] or ()
+        )
+    )
 
 
 def targets(rows: dict[str, Row], flat: Flatness | None) -> list[Target]:
     """The promises, as ratios that must be reached."""
-    warm, plain_row, run = rows["warm Docker"], rows["python subprocess"], rows["docker run"]
+    warm, plain_row, run = (
+        rows["warm Docker"],
+        rows["python subprocess"],
+        rows["docker run"],
+    )
     boxed = rows["warm bubblewrap"]
     reached = [
-        Target("python subprocess / warm Docker, median", plain_row.median_ms / warm.median_ms, 8),
+        Target(
+            "python subprocess / warm Docker, median",
+            plain_row.median_ms / warm.median_ms,
+            8,
+        ),
         Target("warm Docker / docker run, rate", warm.per_second / run.per_second, 20),
-        Target("warm Docker / python subprocess, rate", warm.per_second / plain_row.per_second, 8),
-        Target("python subprocess / warm bubblewrap, median", plain_row.median_ms / boxed.median_ms, 8),
-        Target("warm bubblewrap / python subprocess, rate", boxed.per_second / plain_row.per_second,
-               10),
+        Target(
+            "warm Docker / python subprocess, rate",
+            warm.per_second / plain_row.per_second,
+            8,
+        ),
+        Target(
+            "python subprocess / warm bubblewrap, median",
+            plain_row.median_ms / boxed.median_ms,
+            8,
+        ),
+        Target(
+            "warm bubblewrap / python subprocess, rate",
+            boxed.per_second / plain_row.per_second,
+            10,
+        ),
     ]
     if flat:
-        reached.append(Target("first / last candidates of a long run, median",
-                              1 / flat.latency_ratio, 1 / 1.2))
+        reached.append(
+            Target(
+                "first / last candidates of a long run, median",
+                1 / flat.latency_ratio,
+                1 / 1.2,
+            )
+        )
     return reached
 
 
 def table(rows: list[Row], flat: Flatness | None, reached: list[Target]) -> str:
     """The figures for people."""
     shown = markdown.table(
-        ["start + trivial call, numpy", "median ms", "p95 ms", "2 workers, candidates/s"],
-        ([row.way, f"{row.median_ms:.1f}", f"{row.p95_ms:.1f}", f"{row.per_second:.1f}"]
-         for row in sorted(rows, key=lambda row: row.median_ms)))
+        [
+            "start + trivial call, numpy",
+            "median ms",
+            "p95 ms",
+            "2 workers, candidates/s",
+        ],
+        (
+            [
+                row.way,
+                f"{row.median_ms:.1f}",
+                f"{row.p95_ms:.1f}",
+                f"{row.per_second:.1f}",
+            ]
+            for row in sorted(rows, key=lambda row: row.median_ms)
+        ),
+    )
     ratios = markdown.table(
         ["ratio", "is", "target", "met"],
-        ([target.name, f"{target.ratio:.1f}", f"{target.at_least:.1f}", "yes" if target.met else "no"]
-         for target in reached))
+        (
+            [
+                target.name,
+                f"{target.ratio:.1f}",
+                f"{target.at_least:.1f}",
+                "yes" if target.met else "no",
+            ]
+            for target in reached
+        ),
+    )
     return "\n".join([shown, ratios, *([told(flat)] if flat else [])])
 
 
 def told(flat: Flatness) -> str:
     """What grew, in a sentence."""
-    return (f"{flat.candidates:,} candidates, one box: {flat.boxes_started} started, latency x "
-            f"{flat.latency_ratio:.2f}, engine {flat.engine_rss_bytes:+,} bytes, server "
-            f"{flat.server_rss_bytes:+,} bytes, descriptors {flat.descriptors:+}, processes "
-            f"{flat.processes:+}\n")
+    return (
+        f"{flat.candidates:,} candidates, one box: {flat.boxes_started} started, latency x "
+        f"{flat.latency_ratio:.2f}, engine {flat.engine_rss_bytes:+,} bytes, server "
+        f"{flat.server_rss_bytes:+,} bytes, descriptors {flat.descriptors:+}, processes "
+        f"{flat.processes:+}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -38,25 +38,48 @@ def licence(found: Distribution) -> str:
     """What it says of itself, in a few words."""
     about = found.metadata
     said = about.get("License-Expression") or ""
-    classified = [line.rpartition(" :: ")[2] for line in about.get_all("Classifier") or ()
-                  if line.startswith("License :: ")]
-    return said or ", ".join(classified) or (about.get("License") or "not said").splitlines()[0][:60]
+    classified = [
+        line.rpartition(" :: ")[2]
+        for line in about.get_all("Classifier") or ()
+        if line.startswith("License :: ")
+    ]
+    return (
+        said
+        or ", ".join(classified)
+        or (about.get("License") or "not said").splitlines()[0][:60]
+    )
 
 
 def page() -> Iterator[str]:
     """The document."""
-    direct = {Requirement(text).name.lower() for text in distribution(OURS).requires or ()
-              if "extra" not in text}
-    found = {name: found for name, found in sorted(required(OURS, {}).items()) if name != OURS}
+    direct = {
+        Requirement(text).name.lower()
+        for text in distribution(OURS).requires or ()
+        if "extra" not in text
+    }
+    found = {
+        name: found
+        for name, found in sorted(required(OURS, {}).items())
+        if name != OURS
+    }
     total = sum(map(size_mb, found.values()))
-    yield from ("# What it brings along", "", "Written by `python docs/dependencies.py`.", "",
-                f"{len(direct)} packages are required, {len(found)} with all that they require, "
-                f"{total:.0f} MB. Extras: litellm, torch, vllm, sentence-transformers, pandas, "
-                "matplotlib.",
-                "", "| package | version | MB | licence | required by us |", "| --- " * 5 + "|")
+    yield from (
+        "# What it brings along",
+        "",
+        "Written by `python docs/dependencies.py`.",
+        "",
+        f"{len(direct)} packages are required, {len(found)} with all that they require, "
+        f"{total:.0f} MB. Extras: litellm, torch, vllm, sentence-transformers, pandas, "
+        "matplotlib.",
+        "",
+        "| package | version | MB | licence | required by us |",
+        "| --- " * 5 + "|",
+    )
     for name, each in found.items():
-        yield (f"| {name} | {each.version} | {size_mb(each):.1f} | {licence(each)} | "
-               f"{'yes' if name in direct else ''} |")
+        yield (
+            f"| {name} | {each.version} | {size_mb(each):.1f} | {licence(each)} | "
+            f"{'yes' if name in direct else ''} |"
+        )
 
 
 if __name__ == "__main__":

@@ -22,20 +22,45 @@ PAGE = Path(__file__).with_name("reference.md")
 
 def reference() -> str:
     """The whole page."""
-    lines = ["# Reference", "", "Written by `python docs/generate.py`; do not edit.", "",
-             "## Commands", "", *_commands(), "",
-             "`evolve COMMAND --help` shows arguments and options. What reads takes `--json`.",
-             "", "## Settings", "",
-             "Flags come before `EVOLVE_NAME` variables, `.env`, `[run]` in `task.toml`, and",
-             "`~/.config/evolve/config.toml`. `evolve config show --origin` says which one counts.", "",
-             "| setting | default | what it does |", "| --- | --- | --- |", *_settings(), "",
-             "## task.toml", "", "| key | default | what it says |", "| --- | --- | --- |",
-             *_keys(TaskSpec, ""), "", "## Providers", "",
-             "Asked directly, as they speak OpenAI's protocol. Every other one needs litellm:",
-             "`pip install 'evolutionary-code-search[llm]'`.", "", *_providers(), "",
-             "## The database", "",
-             f"Schema {schema.REVISION}. SQLite in `archive.db`; the code is in `code.git`.", "",
-             *_tables()]
+    lines = [
+        "# Reference",
+        "",
+        "Written by `python docs/generate.py`; do not edit.",
+        "",
+        "## Commands",
+        "",
+        *_commands(),
+        "",
+        "`evolve COMMAND --help` shows arguments and options. What reads takes `--json`.",
+        "",
+        "## Settings",
+        "",
+        "Flags come before `EVOLVE_NAME` variables, `.env`, `[run]` in `task.toml`, and",
+        "`~/.config/evolve/config.toml`. `evolve config show --origin` says which one counts.",
+        "",
+        "| setting | default | what it does |",
+        "| --- | --- | --- |",
+        *_settings(),
+        "",
+        "## task.toml",
+        "",
+        "| key | default | what it says |",
+        "| --- | --- | --- |",
+        *_keys(TaskSpec, ""),
+        "",
+        "## Providers",
+        "",
+        "Asked directly, as they speak OpenAI's protocol. Every other one needs litellm:",
+        "`pip install 'evolutionary-code-search[llm]'`.",
+        "",
+        *_providers(),
+        "",
+        "## The database",
+        "",
+        f"Schema {schema.REVISION}. SQLite in `archive.db`; the code is in `code.git`.",
+        "",
+        *_tables(),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -64,15 +89,21 @@ def _keys(model: type[BaseModel], before: str) -> Iterator[str]:
 
 def _inner(annotation: Any) -> type[BaseModel] | None:
     options = [annotation, *getattr(annotation, "__args__", ())]
-    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    return next(
+        (o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None
+    )
 
 
 def _providers() -> Iterator[str]:
-    yield from ("| provider | usual address | variable of the address | variable of the key |",
-                "| --- | --- | --- | --- |")
+    yield from (
+        "| provider | usual address | variable of the address | variable of the key |",
+        "| --- | --- | --- | --- |",
+    )
     for name, endpoint in ENDPOINTS.items():
-        addresses, keys = (", ".join(f"`{variable}`" for variable in variables) for variables in
-                           (endpoint.address_variables, endpoint.key_variables))
+        addresses, keys = (
+            ", ".join(f"`{variable}`" for variable in variables)
+            for variables in (endpoint.address_variables, endpoint.key_variables)
+        )
         if endpoint.own:
             keys += " if it wants one"
         yield f"| `{name}` | {endpoint.address or 'must be given'} | {addresses} | {keys} |"
@@ -80,8 +111,14 @@ def _providers() -> Iterator[str]:
 
 def _tables() -> Iterator[str]:
     for table in schema.metadata.sorted_tables:
-        yield from (f"### {table.name}", "", table.info["about"], "", "| column | what it is |",
-                    "| --- | --- |")
+        yield from (
+            f"### {table.name}",
+            "",
+            table.info["about"],
+            "",
+            "| column | what it is |",
+            "| --- | --- |",
+        )
         for column in table.columns:
             keys = [f"-> `{key.target_fullname}`" for key in column.foreign_keys]
             yield f"| `{column.name}` | {' '.join([*keys, column.doc or ''])} |"
@@ -91,7 +128,11 @@ def _tables() -> Iterator[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "" if field.default is None or field.default in ((), {}) else f"`{field.default}`"
+    return (
+        ""
+        if field.default is None or field.default in ((), {})
+        else f"`{field.default}`"
+    )
 
 
 if __name__ == "__main__":

@@ -27,8 +27,21 @@ def main() -> None:
     """Run, draw, write."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as runs:
-        evolve(runs, "run", str(ROOT / "tasks" / "circle_packing"), "--name", "circles", "--seed", "4",
-               "--max-variants", "300", "--window", "8", "--policy", "map_elites")
+        evolve(
+            runs,
+            "run",
+            str(ROOT / "tasks" / "circle_packing"),
+            "--name",
+            "circles",
+            "--seed",
+            "4",
+            "--max-variants",
+            "300",
+            "--window",
+            "8",
+            "--policy",
+            "map_elites",
+        )
         tree = evolve(runs, "tree", "circles", "--top", "6")
         (FOLDER / "tree.svg").write_text(drawn("evolve tree --top 6", tree))
         (FOLDER / "page.png").write_bytes(photographed(runs))
@@ -36,17 +49,27 @@ def main() -> None:
 
 def evolve(runs: str, *words: str) -> str:
     """What the command line prints, as on a terminal with colours."""
-    return subprocess.run([EVOLVE, *words, "--runs-dir", runs], check=True, capture_output=True,
-                          text=True, env=os.environ | {
-                              "FORCE_COLOR": "1", "COLUMNS": str(COLUMNS)}).stdout
+    return subprocess.run(
+        [EVOLVE, *words, "--runs-dir", runs],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS)},
+    ).stdout
 
 
 def drawn(title: str, printed: str) -> str:
     """A terminal's window as SVG, without the fonts that rich would load from the internet."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    console = Console(
+        record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True
+    )
     console.print(Text.from_ansi(printed.rstrip()))
-    return re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title, unique_id="evolve"),
-                  flags=re.DOTALL)
+    return re.sub(
+        r"@font-face \{.*?\}",
+        "",
+        console.export_svg(title=title, unique_id="evolve"),
+        flags=re.DOTALL,
+    )
 
 
 def photographed(runs: str) -> bytes:
@@ -54,8 +77,12 @@ def photographed(runs: str) -> bytes:
     sys.path.insert(0, str(ROOT))
     from tests.browser import browsing
 
-    server = subprocess.Popen([EVOLVE, "serve", "circles", "--runs-dir", runs, "--port", "0"],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [EVOLVE, "serve", "circles", "--runs-dir", runs, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert server.stdout is not None
         address = re.search(r"http://\S+", server.stdout.readline())

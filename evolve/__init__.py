@@ -10,10 +10,18 @@ if TYPE_CHECKING:
     from evolve.candidate import Candidate, CandidateError, Case, Completed
 
 __version__ = "0.1.0"
-__all__ = ["Candidate", "CandidateError", "Case", "Completed", "__version__", "open_run"]
+__all__ = [
+    "Candidate",
+    "CandidateError",
+    "Case",
+    "Completed",
+    "__version__",
+    "open_run",
+]
 
 _HOMES = {"open_run": "evolve.api"} | dict.fromkeys(
-    ("Candidate", "CandidateError", "Case", "Completed"), "evolve.candidate")
+    ("Candidate", "CandidateError", "Case", "Completed"), "evolve.candidate"
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
 """Runs for people who work in Python: `from evolve import open_run`.
 
-    run = open_run("last")
-    run.best.score, run.best.files["program.py"]
-    run.variants.to_pandas().plot.scatter("number", "score")
-    run                                       # in a notebook: a small table
+run = open_run("last")
+run.best.score, run.best.files["program.py"]
+run.variants.to_pandas().plot.scatter("number", "score")
+run                                       # in a notebook: a small table
 """
 
 from __future__ import annotations
@@ -35,14 +35,18 @@ class Variant:
     def __getattr__(self, name: str) -> Any:
         if name in Node._fields:
             return getattr(self.node, name)
-        raise AttributeError(f"a variant has no {name!r}; it has files, patch, evaluations, "
-                             + ", ".join(Node._fields))
+        raise AttributeError(
+            f"a variant has no {name!r}; it has files, patch, evaluations, "
+            + ", ".join(Node._fields)
+        )
 
     @cached_property
     def files(self) -> dict[str, str]:
         """Its program, by path."""
         found = self._run.files(self._run.proposal(self.node.id))
-        return {path: content.decode(errors="replace") for path, content in found.items()}
+        return {
+            path: content.decode(errors="replace") for path, content in found.items()
+        }
 
     @cached_property
     def patch(self) -> str:
@@ -87,10 +91,18 @@ class Variants(Sequence[Variant]):
         try:
             import pandas
         except ImportError:
-            raise PrerequisiteError("pandas is not installed", "pip install pandas") from None
+            raise PrerequisiteError(
+                "pandas is not installed", "pip install pandas"
+            ) from None
         measures = Browser(self._run.archive).measures()
-        rows = [node._asdict() | {f"measure.{name}": value for name, value
-                                  in measures.get(node.id, {}).items()} for node in self._nodes]
+        rows = [
+            node._asdict()
+            | {
+                f"measure.{name}": value
+                for name, value in measures.get(node.id, {}).items()
+            }
+            for node in self._nodes
+        ]
         frame = pandas.DataFrame(rows, columns=None if rows else list(Node._fields))
         for name in ("created_at", "finished_at"):
             frame[name] = pandas.to_datetime(frame[name], unit="s", utc=True)
@@ -100,8 +112,9 @@ class Variants(Sequence[Variant]):
         return f"<{len(self)} variants>"
 
     def _repr_html_(self) -> str:
-        return _table(self._nodes[:SHOWN]) + (f"<p>… {len(self) - SHOWN} more</p>"
-                                              if len(self) > SHOWN else "")
+        return _table(self._nodes[:SHOWN]) + (
+            f"<p>… {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
+        )
 
 
 class Run:
@@ -164,8 +177,10 @@ class Run:
 
     def __repr__(self) -> str:
         leader = self._run.leader()
-        return (f"<run {self.name} on {self._run.folder.task_name}: {self._run.count} variants, "
-                f"best {leader.score if leader else None!r}>")
+        return (
+            f"<run {self.name} on {self._run.folder.task_name}: {self._run.count} variants, "
+            f"best {leader.score if leader else None!r}>"
+        )
 
     def _repr_html_(self) -> str:
         ids = [ranked.id for ranked in self._run.best(SHOWN)]
@@ -187,6 +202,13 @@ def open_run(which: str | Path = "last", runs_dir: str | Path | None = None) -> 
 def _table(nodes: Sequence[Node]) -> str:
     names = ("number", "id", "score", "improvement", "operator", "note")
     head = "".join(f"<th>{name}</th>" for name in names)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(visible(one_line(getattr(node, name), 60)))}</td>"
-                                    for name in names) + "</tr>" for node in nodes)
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            f"<td>{escape(visible(one_line(getattr(node, name), 60)))}</td>"
+            for name in names
+        )
+        + "</tr>"
+        for node in nodes
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -49,12 +49,16 @@ class Completed:
 class Candidate:
     """A handle on the candidate: everything it answers is a claim, in plain data."""
 
-    def __init__(self, stream: wire.Stream, files: Mapping[str, bytes], descriptor: int = -1) -> None:
+    def __init__(
+        self, stream: wire.Stream, files: Mapping[str, bytes], descriptor: int = -1
+    ) -> None:
         self._stream, self.descriptor = stream, descriptor
         self.files = files  # its source, path -> content
         self.seconds = 0.0  # wall time of the last call, measured outside the candidate
 
-    def call(self, function: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> Any:
+    def call(
+        self, function: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
+    ) -> Any:
         """Call a function of the candidate's entry file with plain arguments.
 
         Returns None, bool, int, str, bytes, finite floats, numeric numpy arrays, or lists, tuples
@@ -64,8 +68,9 @@ class Candidate:
         header = {"op": "call", "function": function, "timeout_s": timeout_s}
         return self._decoded(self._ask(header, payload)[1])
 
-    def run(self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
-            ) -> Completed:
+    def run(
+        self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
+    ) -> Completed:
         """Run a command in the candidate's folder. Raises `CandidateError`."""
         header = {"op": "run", "argv": list(argv), "timeout_s": timeout_s}
         reply, payload = self._ask(header, stdin)
@@ -74,20 +79,25 @@ class Candidate:
 
     def put(self, files: Mapping[str, str | bytes]) -> None:
         """Add files to the candidate's folder, over its own: hidden tests. Raises `CandidateError`."""
-        listing = {path: data.encode() if isinstance(data, str) else data
-                   for path, data in files.items()}
+        listing = {
+            path: data.encode() if isinstance(data, str) else data
+            for path, data in files.items()
+        }
         self._ask({"op": "put", "timeout_s": None}, wire.encode(listing))
 
     def fail(self, message: str) -> NoReturn:
         """Refuse the candidate's answer: the variant has failed, and the message says why."""
         raise CandidateError("invalid", message)
 
-    def _ask(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    def _ask(
+        self, header: dict[str, Any], payload: bytes
+    ) -> tuple[dict[str, Any], bytes]:
         header["token"] = secrets.token_hex(4)
         self._stream.write(wire.frame(header, payload))
         self._stream.flush()
         reply, answer = wire.read_frame(self._stream)
-        while reply["token"] != header["token"]:  # to one of us that was killed while it waited
+        # to one of us that was killed while it waited
+        while reply["token"] != header["token"]:
             reply, answer = wire.read_frame(self._stream)
         self.seconds = float(reply.get("seconds", 0.0))
         if not reply["ok"]:

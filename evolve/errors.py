@@ -15,7 +15,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-INSTALL_GIT = "apt-get install git (Debian), dnf install git (Fedora), apk add git (Alpine)"
+INSTALL_GIT = (
+    "apt-get install git (Debian), dnf install git (Fedora), apk add git (Alpine)"
+)
 
 
 class EvolveError(Exception):

@@ -15,7 +15,9 @@ _T = TypeVar("_T")
 _OURS = ("evolve", "archive", "sandbox")
 
 
-def find_class(kind: str, name: str, built_in: Mapping[str, str], base: type[_T]) -> type[_T]:
+def find_class(
+    kind: str, name: str, built_in: Mapping[str, str], base: type[_T]
+) -> type[_T]:
     """A built-in name or a dotted path. Raises `ConfigError`."""
     module, _, attribute = built_in.get(name, name).partition(":")
     if not attribute:
@@ -23,16 +25,22 @@ def find_class(kind: str, name: str, built_in: Mapping[str, str], base: type[_T]
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the {kind} {name}: there is no module {error.name!r}",
-                          "is its folder on the path? PYTHONPATH=. evolve ...") from None
+        raise ConfigError(
+            f"the {kind} {name}: there is no module {error.name!r}",
+            "is its folder on the path? PYTHONPATH=. evolve ...",
+        ) from None
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"the {kind} {name} can't be imported: {error}") from None
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigError(f"{name} is no {kind}", f"see {base.__module__}.{base.__qualname__}")
+        raise ConfigError(
+            f"{name} is no {kind}", f"see {base.__module__}.{base.__qualname__}"
+        )
     if inspect.isabstract(found):
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
-        raise ConfigError(f"the {kind} {name} does not define {missing}",
-                          f"see {base.__module__}.{base.__qualname__}")
+        raise ConfigError(
+            f"the {kind} {name} does not define {missing}",
+            f"see {base.__module__}.{base.__qualname__}",
+        )
     return found
 
 
@@ -46,14 +54,29 @@ def blamed(kind: str, plugin: object) -> Iterator[None]:
         yield
     except Exception as error:
         owner = type(plugin)
-        frames = list(traceback.walk_tb(error.__traceback__))[2:]  # without this one and our caller's
-        places = [(str(frame.f_globals.get("__name__", "")), line) for frame, line in frames]
-        if any(_is_ours(module) for module in
-               (owner.__module__, type(error).__module__, *(module for module, _ in places))):
+        # without this one and our caller's
+        frames = list(traceback.walk_tb(error.__traceback__))[2:]
+        places = [
+            (str(frame.f_globals.get("__name__", "")), line) for frame, line in frames
+        ]
+        if any(
+            _is_ours(module)
+            for module in (
+                owner.__module__,
+                type(error).__module__,
+                *(module for module, _ in places),
+            )
+        ):
             raise
-        at = [f" in line {line}" for module, line in places if module == owner.__module__]
-        raise broken(kind, plugin, f"failed{at[-1] if at else ''}: {type(error).__name__}: {error}",
-                     "mend it, then: evolve resume; --debug shows more") from error
+        at = [
+            f" in line {line}" for module, line in places if module == owner.__module__
+        ]
+        raise broken(
+            kind,
+            plugin,
+            f"failed{at[-1] if at else ''}: {type(error).__name__}: {error}",
+            "mend it, then: evolve resume; --debug shows more",
+        ) from error
 
 
 def broken(kind: str, plugin: object, what: str, hint: str) -> EvolveError:

@@ -17,11 +17,16 @@ _T = TypeVar("_T")
 def sandbox_failed(fault: ProviderFault, for_s: float | None = None) -> RunError:
     """What a person is told, and does next."""
     how_long = "" if for_s is None else f" for {for_s:g} s"
-    return RunError(f"the sandbox failed{how_long}: {fault.message}", fault.hint or "evolve doctor")
+    return RunError(
+        f"the sandbox failed{how_long}: {fault.message}", fault.hint or "evolve doctor"
+    )
 
 
-async def wait_out(work: Callable[[], Awaitable[_T]], patience_s: float,
-                   say: Callable[[str], Awaitable[None]] | None = None) -> _T:
+async def wait_out(
+    work: Callable[[], Awaitable[_T]],
+    patience_s: float,
+    say: Callable[[str], Awaitable[None]] | None = None,
+) -> _T:
     """What `work` gives; after a `ProviderFault` it is tried again, each time after a longer pause.
 
     Raises `RunError` when the faults have not passed `patience_s` after the first.
@@ -35,6 +40,8 @@ async def wait_out(work: Callable[[], Awaitable[_T]], patience_s: float,
             if time.monotonic() + pause > deadline:
                 raise sandbox_failed(fault, patience_s) from None
             if say is not None:
-                await say(f"the sandbox failed ({fault.message}); trying again in {pause:g} s")
+                await say(
+                    f"the sandbox failed ({fault.message}); trying again in {pause:g} s"
+                )
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_S)

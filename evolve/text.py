@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
 
 
 def visible(text: str) -> str:
@@ -20,9 +22,15 @@ def visible(text: str) -> str:
 def one_line(text: object, most: int = 100) -> str:
     """The beginning of a text, or of anything as text, on one line."""
     line = visible(" ".join(str(text).split()))
-    return line if len(line) <= most else line[:most - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match.group())
-    return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7f else f"‹U+{code:04X}›"
+    return (
+        chr(0x2400 + code)
+        if code < 0x20
+        else "␡"
+        if code == 0x7F
+        else f"‹U+{code:04X}›"
+    )

@@ -19,7 +19,21 @@ from evolve.sandbox.provider import Box, Provider, SandboxSpec
 from evolve.sandbox.session import Reply, Session
 
 __all__ = [
-    "Box", "CandidateFault", "Choice", "Limits", "NoSuchSandbox", "Pool", "Provider", "ProviderFault",
-    "Reason", "Reply", "SandboxError", "SandboxSpec", "SandboxUnavailable", "Session", "Usage",
-    "prepare_provider", "provider_class",
+    "Box",
+    "CandidateFault",
+    "Choice",
+    "Limits",
+    "NoSuchSandbox",
+    "Pool",
+    "Provider",
+    "ProviderFault",
+    "Reason",
+    "Reply",
+    "SandboxError",
+    "SandboxSpec",
+    "SandboxUnavailable",
+    "Session",
+    "Usage",
+    "prepare_provider",
+    "provider_class",
 ]

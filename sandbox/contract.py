@@ -25,7 +25,9 @@ from evolve.sandbox.provider import Provider, SandboxSpec
 from evolve.sandbox.rootfs import interpreter
 from evolve.sandbox.session import Session
 
-LIMITS = Limits(time_s=10.0, memory_bytes=256 * MIB, output_bytes=MIB, disk_bytes=16 * MIB)
+LIMITS = Limits(
+    time_s=10.0, memory_bytes=256 * MIB, output_bytes=MIB, disk_bytes=16 * MIB
+)
 SPEC = SandboxSpec(LIMITS, packages=("numpy",))
 _T = TypeVar("_T")
 
@@ -54,14 +56,20 @@ async def opened(provider: Provider, size: int = 1) -> AsyncIterator[Pool]:
         await pool.close()
 
 
-async def ask(session: Session, function: str, *args: Any, timeout_s: float | None = None) -> Any:
+async def ask(
+    session: Session, function: str, *args: Any, timeout_s: float | None = None
+) -> Any:
     """Call a function of the candidate and decode its answer."""
     reply = await session.call(function, wire.encode((list(args), {})), timeout_s)
     return wire.decode(reply.payload)
 
 
-async def attempt(pool: Pool, source: str | Mapping[str, bytes], *args: Any,
-                  timeout_s: float | None = None) -> Outcome:
+async def attempt(
+    pool: Pool,
+    source: str | Mapping[str, bytes],
+    *args: Any,
+    timeout_s: float | None = None,
+) -> Outcome:
     """One candidate's life: load it as `candidate`, call its `answer`."""
     files = {"candidate.py": source.encode()} if isinstance(source, str) else source
     value: Any = None
@@ -83,9 +91,14 @@ class SandboxContract(ABC):
     def make_provider(self, spec: SandboxSpec) -> Provider:
         """The provider under test, not yet prepared."""
 
-    def with_pool(self, work: Callable[[Pool], Awaitable[_T]], spec: SandboxSpec = SPEC,
-                  size: int = 1) -> _T:
+    def with_pool(
+        self,
+        work: Callable[[Pool], Awaitable[_T]],
+        spec: SandboxSpec = SPEC,
+        size: int = 1,
+    ) -> _T:
         """Run some work on a pool of this provider."""
+
         async def run() -> _T:
             async with opened(self.make_provider(spec), size) as pool:
                 return await work(pool)
@@ -94,6 +107,7 @@ class SandboxContract(ABC):
 
     def with_session(self, source: str, work: Callable[[Session], Awaitable[_T]]) -> _T:
         """Run some work on one loaded candidate."""
+
         async def run(pool: Pool) -> _T:
             async with pool.session() as session:
                 await session.load({"candidate.py": source.encode()}, "candidate")
@@ -101,9 +115,14 @@ class SandboxContract(ABC):
 
         return self.with_pool(run)
 
-    def outcome(self, source: str | Mapping[str, bytes], *args: Any,
-                timeout_s: float | None = None) -> Outcome:
+    def outcome(
+        self,
+        source: str | Mapping[str, bytes],
+        *args: Any,
+        timeout_s: float | None = None,
+    ) -> Outcome:
         """What becomes of one candidate, after which another one must score right in the same pool."""
+
         async def run(pool: Pool) -> Outcome:
             result = await attempt(pool, source, *args, timeout_s=timeout_s)
             assert (await attempt(pool, "def answer(): return 42")).value == 42
@@ -122,8 +141,11 @@ class SandboxContract(ABC):
         assert self.with_session(source, work) == [sum(range(n + 1)) for n in range(20)]
 
     def test_values_come_back_as_they_were_sent(self) -> None:
-        value: dict[Any, Any] = {"a": [1, -2.5, True, None, "é\n\0", b"\0\xff"],
-                                 (1, "x"): {"": ()}, 7: [[]]}
+        value: dict[Any, Any] = {
+            "a": [1, -2.5, True, None, "é\n\0", b"\0\xff"],
+            (1, "x"): {"": ()},
+            7: [[]],
+        }
         assert self.outcome("def answer(x): return x", value).value == value
 
     def test_arrays_cross_both_ways(self) -> None:
@@ -132,7 +154,9 @@ class SandboxContract(ABC):
         source = "import numpy\ndef answer(x): return numpy.asarray(x) * 2, x.dtype.str, x.shape"
         sent = numpy.arange(12, dtype="<f4").reshape(3, 4)
         spec = SandboxSpec(LIMITS, SPEC.packages, preload=("numpy",))
-        doubled, dtype, shape = self.with_pool(lambda pool: attempt(pool, source, sent), spec).value
+        doubled, dtype, shape = self.with_pool(
+            lambda pool: attempt(pool, source, sent), spec
+        ).value
         assert (doubled == sent * 2).all() and doubled.dtype == sent.dtype
         assert (dtype, shape) == ("<f4", (3, 4))
 
@@ -141,22 +165,29 @@ class SandboxContract(ABC):
         assert self.outcome("def answer(x): return x[::-1]", data).value == data[::-1]
 
     def test_files_in_folders_are_there(self) -> None:
-        files = {"candidate.py": b"from pack.deep import word\n"
-                                 b"def answer(): return word + open('data/a b.txt').read()",
-                 "pack/__init__.py": b"", "pack/deep.py": b"word = 'read '",
-                 "data/a b.txt": "äöü".encode()}
+        files = {
+            "candidate.py": b"from pack.deep import word\n"
+            b"def answer(): return word + open('data/a b.txt').read()",
+            "pack/__init__.py": b"",
+            "pack/deep.py": b"word = 'read '",
+            "data/a b.txt": "äöü".encode(),
+        }
         assert self.outcome(files).value == "read äöü"
 
     def test_many_files_are_no_matter(self) -> None:
         files = {f"data/{n:05}.txt": b"x" for n in range(3000)}
-        files["candidate.py"] = b"import os\ndef answer(): return len(os.listdir('data'))"
+        files["candidate.py"] = (
+            b"import os\ndef answer(): return len(os.listdir('data'))"
+        )
         assert self.outcome(files).value == 3000
 
     def test_a_command_runs_with_input_and_files(self) -> None:
         async def work(pool: Pool) -> tuple[Any, Any]:
             async with pool.session() as session:
-                script = f"#!{interpreter()}\nimport sys\nprint(sys.stdin.read()[::-1], end='')\n" \
-                         "print('warned', file=sys.stderr)\nsys.exit(3)"
+                script = (
+                    f"#!{interpreter()}\nimport sys\nprint(sys.stdin.read()[::-1], end='')\n"
+                    "print('warned', file=sys.stderr)\nsys.exit(3)"
+                )
                 await session.load({"bin/tool": script.encode()}, None)
                 reply = await session.run(["bin/tool"], b"abc")
                 return wire.decode(reply.payload), reply.header["exit"]
@@ -174,7 +205,9 @@ class SandboxContract(ABC):
 
     def test_an_exception_is_told_and_the_candidate_lives_on(self) -> None:
         async def work(session: Session) -> tuple[CandidateFault, Any]:
-            return await _fault(ask(session, "answer", 0)), await ask(session, "answer", 4)
+            return await _fault(ask(session, "answer", 0)), await ask(
+                session, "answer", 4
+            )
 
         fault, later = self.with_session("def answer(x): return 8 / x", work)
         assert fault.reason is Reason.EXCEPTION and "ZeroDivisionError" in fault.message
@@ -183,7 +216,11 @@ class SandboxContract(ABC):
 
     def test_a_file_that_does_not_compile_is_an_exception(self) -> None:
         fault = self.outcome("def answer(:").fault
-        assert fault and fault.reason is Reason.EXCEPTION and "SyntaxError" in fault.message
+        assert (
+            fault
+            and fault.reason is Reason.EXCEPTION
+            and "SyntaxError" in fault.message
+        )
 
     def test_a_missing_function_is_an_exception(self) -> None:
         fault = self.outcome("x = 1").fault
@@ -210,8 +247,10 @@ class SandboxContract(ABC):
         assert fault and fault.reason is Reason.OUTPUT and "spam" in fault.log
 
     def test_a_crash_is_told_with_the_tail_of_the_log(self) -> None:
-        fault = self.outcome("import os\nprint('last words', flush=True)\n"
-                             "def answer(): os.kill(os.getpid(), 11)").fault
+        fault = self.outcome(
+            "import os\nprint('last words', flush=True)\n"
+            "def answer(): os.kill(os.getpid(), 11)"
+        ).fault
         assert fault and fault.reason is Reason.CRASH
         assert "SIGSEGV" in fault.message and "last words" in fault.log
 
@@ -223,7 +262,10 @@ class SandboxContract(ABC):
 
         first, second = self.with_pool(run)
         assert first.fault and second.fault
-        assert (first.fault.message, first.fault.log) == (second.fault.message, second.fault.log)
+        assert (first.fault.message, first.fault.log) == (
+            second.fault.message,
+            second.fault.log,
+        )
         assert 'File "candidate.py", line 3' in first.fault.log
 
     def test_an_early_exit_is_a_crash(self) -> None:
@@ -232,8 +274,17 @@ class SandboxContract(ABC):
 
     def test_an_answer_that_may_not_cross_is_refused(self) -> None:
         async def work(session: Session) -> list[Reason]:
-            return [await _reason(ask(session, "answer", expression)) for expression in
-                    ("object()", "1j", "float('nan')", "{1, 2}", "print", "[[[1e999]]]")]
+            return [
+                await _reason(ask(session, "answer", expression))
+                for expression in (
+                    "object()",
+                    "1j",
+                    "float('nan')",
+                    "{1, 2}",
+                    "print",
+                    "[[[1e999]]]",
+                )
+            ]
 
         source = "def answer(expression): return eval(expression)"
         assert set(self.with_session(source, work)) == {Reason.REFUSED}
@@ -243,8 +294,10 @@ class SandboxContract(ABC):
             value = await ask(session, "answer")
             return value, (await session.end()).log
 
-        source = "import os, sys\ndef answer():\n    print('a print')\n    os.write(1, b'raw')\n" \
-                 "    sys.stderr.write('error')\n    os.system('true')\n    return 'answered'"
+        source = (
+            "import os, sys\ndef answer():\n    print('a print')\n    os.write(1, b'raw')\n"
+            "    sys.stderr.write('error')\n    os.system('true')\n    return 'answered'"
+        )
         value, log = self.with_session(source, work)
         assert value == "answered"
         assert "a print" in log and "raw" in log and "error" in log
@@ -255,16 +308,20 @@ class SandboxContract(ABC):
             usage = await session.end()
             return usage.cpu_s, usage.peak_memory_bytes
 
-        source = "import time\ndef answer():\n    block = bytearray(100 << 20)\n" \
-                 "    block[::4096] = b'x' * len(block[::4096])\n" \
-                 "    end = time.process_time() + 0.4\n    while time.process_time() < end: pass"
+        source = (
+            "import time\ndef answer():\n    block = bytearray(100 << 20)\n"
+            "    block[::4096] = b'x' * len(block[::4096])\n"
+            "    end = time.process_time() + 0.4\n    while time.process_time() < end: pass"
+        )
         cpu_s, peak = self.with_session(source, work)
         assert 0.3 < cpu_s < 5 and 100 * MIB < peak < 256 * MIB
 
     def test_each_candidate_starts_in_an_empty_place(self) -> None:
         async def work(pool: Pool) -> list[Any]:
-            source = "import os, random\nopen('mine', 'w').close()\n" \
-                     "def answer(): return sorted(os.listdir('.')), random.random()"
+            source = (
+                "import os, random\nopen('mine', 'w').close()\n"
+                "def answer(): return sorted(os.listdir('.')), random.random()"
+            )
             return [(await attempt(pool, source)).value for _ in range(3)]
 
         seen = self.with_pool(work)
@@ -272,22 +329,39 @@ class SandboxContract(ABC):
         assert len({number for _, number in seen}) == 3
 
     def test_a_candidate_may_have_the_name_of_a_loaded_module(self) -> None:
-        files = {"candidate.py": b"import wire, child\ndef answer(): return wire.mine + child.mine",
-                 "wire.py": b"mine = 40", "child.py": b"mine = 2"}
+        files = {
+            "candidate.py": b"import wire, child\ndef answer(): return wire.mine + child.mine",
+            "wire.py": b"mine = 40",
+            "child.py": b"mine = 2",
+        }
         assert self.outcome(files).value == 42
 
     def test_names_that_lead_out_of_the_folder_are_refused(self) -> None:
         async def work(pool: Pool) -> list[Reason]:
-            names = ["../out.py", "/tmp/out.py", "a/../../out.py", "", ".", "a//b", "a/", "a\0b",
-                     "x\ud800", "x" * 300]
+            names = [
+                "../out.py",
+                "/tmp/out.py",
+                "a/../../out.py",
+                "",
+                ".",
+                "a//b",
+                "a/",
+                "a\0b",
+                "x\ud800",
+                "x" * 300,
+            ]
             async with pool.session() as session:
-                return [await _reason(session.load({name: b"x"}, None)) for name in names]
+                return [
+                    await _reason(session.load({name: b"x"}, None)) for name in names
+                ]
 
         assert set(self.with_pool(work)) == {Reason.REFUSED}
 
     def test_two_candidates_live_at_a_time(self) -> None:
         async def work(pool: Pool) -> list[Any]:
-            source = b"kept = []\ndef answer(x):\n    kept.append(x)\n    return list(kept)"
+            source = (
+                b"kept = []\ndef answer(x):\n    kept.append(x)\n    return list(kept)"
+            )
             async with pool.session() as one, pool.session() as two:
                 for session in (one, two):
                     await session.load({"candidate.py": source}, "candidate")
@@ -316,7 +390,10 @@ class SandboxContract(ABC):
 
     def test_fresh_gives_every_candidate_a_box_of_its_own(self) -> None:
         async def work(pool: Pool) -> tuple[list[Any], int]:
-            values = [(await attempt(pool, f"def answer(): return {n}")).value for n in range(3)]
+            values = [
+                (await attempt(pool, f"def answer(): return {n}")).value
+                for n in range(3)
+            ]
             return values, pool.counts.discarded
 
         spec = SandboxSpec(LIMITS, SPEC.packages, fresh=True)
@@ -327,7 +404,9 @@ class SandboxContract(ABC):
             box = await pool.provider.start()
             session = Session(box, LIMITS)
             session.begin()
-            await session.load({"candidate.py": b"import time\nanswer = time.sleep"}, "candidate")
+            await session.load(
+                {"candidate.py": b"import time\nanswer = time.sleep"}, "candidate"
+            )
             call = asyncio.create_task(ask(session, "answer", 30))
             await asyncio.sleep(0.1)
             await box.kill()
@@ -360,6 +439,7 @@ QUICK = (
 
 def broken_promises(make_provider: Callable[[SandboxSpec], Provider]) -> list[str]:
     """The quick part of the contract: which promises do not hold, in words. Takes seconds."""
+
     class Contract(SandboxContract):
         def make_provider(self, spec: SandboxSpec) -> Provider:
             return make_provider(spec)

@@ -31,7 +31,13 @@ from evolve.sandbox.errors import (
     SandboxUnavailable,
 )
 from evolve.sandbox.folder import MOUNT, SharedFolder, remove_abandoned
-from evolve.sandbox.image import IMAGE_LABEL, REPOSITORY, SandboxImage, derived_image, own_image
+from evolve.sandbox.image import (
+    IMAGE_LABEL,
+    REPOSITORY,
+    SandboxImage,
+    derived_image,
+    own_image,
+)
 from evolve.sandbox.owner import start_time
 from evolve.sandbox.packets import PacketStream
 from evolve.sandbox.provider import (
@@ -51,7 +57,9 @@ _STREAM = struct.Struct(">BxxxI")
 _READ_BYTES, _ERROR_TAIL_BYTES = 1 << 16, 4096
 _FIRST_UID = 2_000_000
 _T = TypeVar("_T")
-_START_HINT = "start it (for example: systemctl start docker), or use --sandbox bubblewrap"
+_START_HINT = (
+    "start it (for example: systemctl start docker), or use --sandbox bubblewrap"
+)
 _boxes = itertools.count()
 
 
@@ -63,8 +71,11 @@ def connect() -> Any:
             client = docker.from_env(timeout=60)
             unless_it_answers.callback(client.close)
             client.ping()
-        except (docker.errors.DockerException, requests.exceptions.RequestException,
-                OSError) as error:
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+            OSError,
+        ) as error:
             raise SandboxUnavailable(_no_answer(error), _START_HINT) from None
         unless_it_answers.pop_all()
     return client
@@ -98,7 +109,9 @@ def _no_answer(error: BaseException) -> str:
 def prune(client: Any, every: bool = False) -> int:
     """Remove our containers whose owner is gone (or every one); returns how many."""
     removed = 0
-    ours = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+    ours = client.containers.list(
+        all=True, filters={"label": LABEL}, ignore_removed=True
+    )
     for container in ours:
         if every or _abandoned(container):
             removed += _removed(partial(container.remove, force=True), container.name)
@@ -175,9 +188,13 @@ class DockerProvider(Provider):
         if self.spec.shares_folder:
             remove_abandoned()
         if self.spec.image is None:
-            self._image = own_image(self._client, self.spec.packages, self.spec.tools, progress)
+            self._image = own_image(
+                self._client, self.spec.packages, self.spec.tools, progress
+            )
         else:
-            self._image = derived_image(self._client, self.spec.image, self.spec.packages, progress)
+            self._image = derived_image(
+                self._client, self.spec.image, self.spec.packages, progress
+            )
 
     async def start(self) -> Box:
         """Create, attach, start, and wait until the fork server is ready."""
@@ -199,19 +216,30 @@ class DockerProvider(Provider):
         except (TimeoutError, SandboxError) as error:
             message = str(error) or f"it was not ready within {START_PATIENCE_S:g} s"
             await box.kill()
-            raise ProviderFault(f"a sandbox container did not start: {message}") from None
+            raise ProviderFault(
+                f"a sandbox container did not start: {message}"
+            ) from None
         return box
 
     def _create(self, folder: SharedFolder | None) -> tuple[Any, socket.socket]:
         first_uid = _FIRST_UID + next(_boxes) % 1000 * self.uids_per_box
-        command = [self._image.python, f"{INSIDE}/start.py",
-                   *server_arguments(self.spec, first_uid=first_uid)]
-        shared = {"volumes": {str(folder.path): {"bind": MOUNT, "mode": "ro"}}} if folder else {}
-        container = self._client.containers.create(self._image.tag, command, **self._hardening(),
-                                                   **shared)
+        command = [
+            self._image.python,
+            f"{INSIDE}/start.py",
+            *server_arguments(self.spec, first_uid=first_uid),
+        ]
+        shared = (
+            {"volumes": {str(folder.path): {"bind": MOUNT, "mode": "ro"}}}
+            if folder
+            else {}
+        )
+        container = self._client.containers.create(
+            self._image.tag, command, **self._hardening(), **shared
+        )
         try:
             sock = self._client.api.attach_socket(
-                container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+                container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            )
             container.start()
         except (docker.errors.DockerException, requests.exceptions.RequestException):
             _removed(partial(container.remove, force=True), container.name)
@@ -222,15 +250,24 @@ class DockerProvider(Provider):
         limits = self.spec.limits
         scratch = f"size={limits.disk_bytes},nr_inodes={limits.files},mode=1777,nosuid,nodev,exec"
         return {
-            "labels": {LABEL: _owner()}, "environment": server_environment(PACKAGES),
-            "network_mode": "none", "read_only": True, "user": "0:0", "working_dir": "/tmp",
-            "cap_drop": ["ALL"], "cap_add": _CAPABILITIES,
-            "security_opt": ["no-new-privileges"], "ipc_mode": "private",
+            "labels": {LABEL: _owner()},
+            "environment": server_environment(PACKAGES),
+            "network_mode": "none",
+            "read_only": True,
+            "user": "0:0",
+            "working_dir": "/tmp",
+            "cap_drop": ["ALL"],
+            "cap_add": _CAPABILITIES,
+            "security_opt": ["no-new-privileges"],
+            "ipc_mode": "private",
             "tmpfs": {"/tmp": scratch, "/dev/shm": scratch},
             "mem_limit": limits.memory_bytes + limits.disk_bytes,
             "memswap_limit": limits.memory_bytes + limits.disk_bytes,
-            "pids_limit": limits.processes, "nano_cpus": int(limits.cpus * 1e9),
-            "log_config": {"type": "none"}, "stdin_open": True, "auto_remove": True,
+            "pids_limit": limits.processes,
+            "nano_cpus": int(limits.cpus * 1e9),
+            "log_config": {"type": "none"},
+            "stdin_open": True,
+            "auto_remove": True,
             "entrypoint": [],
         }
 
@@ -240,16 +277,21 @@ class DockerProvider(Provider):
             remove = partial(container.remove, force=True)
             await self._in_thread(lambda: _removed(remove, "a container"))
         except ProviderFault:
-            return  # the daemon is gone: the container ends with our socket, `prune` does the rest
+            # the daemon is gone: the container ends with our socket, `prune` does the rest
+            return
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         try:
             return await asyncio.to_thread(work)
         except docker.errors.NotFound as error:
-            raise ProviderFault(f"Docker: {error.explanation}",
-                                "run: evolve doctor --sandbox docker") from None
-        except (docker.errors.DockerException, requests.exceptions.RequestException,
-                OSError) as error:
+            raise ProviderFault(
+                f"Docker: {error.explanation}", "run: evolve doctor --sandbox docker"
+            ) from None
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+            OSError,
+        ) as error:
             raise ProviderFault(f"Docker failed: {error}", _START_HINT) from None
 
     async def was_out_of_memory(self, container: Any) -> bool:
@@ -257,10 +299,18 @@ class DockerProvider(Provider):
 
         A container in which that happened serves nobody else, so it was its last candidate.
         """
+
         def look() -> bool:
             events = self._client.events(
-                since=int(time.time() - START_PATIENCE_S), until=time.time() + 0.2, decode=True,
-                filters={"type": "container", "event": "oom", "container": container.id})
+                since=int(time.time() - START_PATIENCE_S),
+                until=time.time() + 0.2,
+                decode=True,
+                filters={
+                    "type": "container",
+                    "event": "oom",
+                    "container": container.id,
+                },
+            )
             with contextlib.closing(events):
                 return any(True for _ in events)
 
@@ -275,8 +325,13 @@ class DockerProvider(Provider):
 class DockerBox(Box):
     """A running container and its attached streams."""
 
-    def __init__(self, provider: DockerProvider, container: Any, output: _Demultiplexed,
-                 writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        provider: DockerProvider,
+        container: Any,
+        output: _Demultiplexed,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         self._provider, self._container, self._output = provider, container, output
         self.packets = PacketStream(output, writer)
 
@@ -331,7 +386,9 @@ class _Demultiplexed:
 
     async def _read_more(self) -> None:
         if not self._left:
-            self._stream, self._left = _STREAM.unpack(await self._raw.readexactly(_STREAM.size))
+            self._stream, self._left = _STREAM.unpack(
+                await self._raw.readexactly(_STREAM.size)
+            )
         data = await self._raw.read(min(self._left, _READ_BYTES))
         if not data:
             raise asyncio.IncompleteReadError(b"", None)

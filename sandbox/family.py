@@ -59,7 +59,10 @@ def _sum(pid: int, size: Callable[[psutil.Process], int]) -> Used:
 def _family(pid: int) -> list[int]:
     """The process and all below it, without a look at every process of the machine."""
     if not _lists_children():
-        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        return [
+            pid,
+            *(child.pid for child in psutil.Process(pid).children(recursive=True)),
+        ]
     family = [pid]
     for member in family:  # it grows meanwhile
         with suppress(FileNotFoundError, ProcessLookupError):  # it ended

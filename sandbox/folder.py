@@ -72,9 +72,10 @@ def _the_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ProviderFault(f"a folder for a sandbox can't be written: {error}",
-                            f"is there room in {tempfile.gettempdir()}? TMPDIR names another place"
-                            ) from None
+        raise ProviderFault(
+            f"a folder for a sandbox can't be written: {error}",
+            f"is there room in {tempfile.gettempdir()}? TMPDIR names another place",
+        ) from None
 
 
 def _place() -> Path:

@@ -32,8 +32,10 @@ from evolve.sandbox.rootfs import (
 
 IMAGE_LABEL = "evolve.sandbox.image"
 REPOSITORY = "evolve-sandbox"
-_ASK_PYTHON = ("import json, platform, sys; print(json.dumps([sys.executable, "
-               "'%d.%d' % sys.version_info[:2], platform.machine(), platform.libc_ver()[0]]))")
+_ASK_PYTHON = (
+    "import json, platform, sys; print(json.dumps([sys.executable, "
+    "'%d.%d' % sys.version_info[:2], platform.machine(), platform.libc_ver()[0]]))"
+)
 
 
 class SandboxImage(NamedTuple):
@@ -52,8 +54,9 @@ class ImagePython(NamedTuple):
     libc: str
 
 
-def own_image(client: Any, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress
-              ) -> SandboxImage:
+def own_image(
+    client: Any, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress
+) -> SandboxImage:
     """The image made from this machine's Python, imported on first use."""
     key = rootfs_key(packages, tools)
     tag = f"{REPOSITORY}:{key}"
@@ -64,13 +67,17 @@ def own_image(client: Any, packages: tuple[str, ...], tools: tuple[str, ...], pr
             write_tar(root, tar)
             tar.seek(0)
             client.api.import_image_from_stream(
-                iter(lambda: tar.read(1 << 20), b""), repository=REPOSITORY, tag=key,
-                changes=[f"LABEL {IMAGE_LABEL}=1"])
+                iter(lambda: tar.read(1 << 20), b""),
+                repository=REPOSITORY,
+                tag=key,
+                changes=[f"LABEL {IMAGE_LABEL}=1"],
+            )
     return SandboxImage(tag, interpreter())
 
 
-def derived_image(client: Any, base: str, packages: tuple[str, ...], progress: Progress
-                  ) -> SandboxImage:
+def derived_image(
+    client: Any, base: str, packages: tuple[str, ...], progress: Progress
+) -> SandboxImage:
     """A task's image with the fork server and its packages added, built on first use.
 
     Raises `SandboxUnavailable`: the image can't be had, or has no Python 3.
@@ -82,7 +89,9 @@ def derived_image(client: Any, base: str, packages: tuple[str, ...], progress: P
     key = hashlib.sha256(f"{base_id}:{rootfs_key(packages)}".encode()).hexdigest()[:16]
     tag = f"{REPOSITORY}:on-{key}"
     if not _exists(client, tag):
-        progress(f"sandbox: adding the fork server and {len(packages)} packages to {base}")
+        progress(
+            f"sandbox: adding the fork server and {len(packages)} packages to {base}"
+        )
         with tempfile.TemporaryDirectory() as folder:
             context = _write_context(Path(folder), base, packages, python)
             client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
@@ -104,14 +113,24 @@ def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
     progress(f"sandbox: building {dockerfile}")
     problem: object
     try:
-        told = list(client.api.build(path=str(dockerfile.parent), tag=tag, rm=True, decode=True,
-                                     labels={IMAGE_LABEL: "1"}))  # to its end: the connection is free
+        told = list(
+            client.api.build(
+                path=str(dockerfile.parent),
+                tag=tag,
+                rm=True,
+                decode=True,
+                # to its end: the connection is free
+                labels={IMAGE_LABEL: "1"},
+            )
+        )
         problem = next((line["error"] for line in told if "error" in line), None)
     except (docker.errors.APIError, TypeError) as error:
         problem = error
     if problem is not None:
-        raise SandboxUnavailable(f"{dockerfile} can't be built: {problem}",
-                                 f"try it by hand: docker build {dockerfile.parent}")
+        raise SandboxUnavailable(
+            f"{dockerfile} can't be built: {problem}",
+            f"try it by hand: docker build {dockerfile.parent}",
+        )
     return tag
 
 
@@ -119,28 +138,42 @@ def _pulled(client: Any, base: str, progress: Progress) -> Any:
     if not _exists(client, base):
         progress(f"sandbox: pulling {base}")
         try:
-            client.images.pull(*base.rsplit(":", 1) if ":" in base.rsplit("/", 1)[-1] else (base,))
+            client.images.pull(
+                *base.rsplit(":", 1) if ":" in base.rsplit("/", 1)[-1] else (base,)
+            )
         except docker.errors.APIError as error:
-            raise SandboxUnavailable(f"the image {base} can't be pulled: {error.explanation}",
-                                     f"docker pull {base}, or name another image") from None
+            raise SandboxUnavailable(
+                f"the image {base} can't be pulled: {error.explanation}",
+                f"docker pull {base}, or name another image",
+            ) from None
     return client.images.get(base)
 
 
 def _python_of(client: Any, base: str) -> ImagePython:
     """Ask the image itself."""
     try:
-        said = client.containers.run(base, ["python3", "-c", _ASK_PYTHON], remove=True, entrypoint=[],
-                                     network_mode="none")
+        said = client.containers.run(
+            base,
+            ["python3", "-c", _ASK_PYTHON],
+            remove=True,
+            entrypoint=[],
+            network_mode="none",
+        )
         return ImagePython(*json.loads(said))
     except (docker.errors.ContainerError, docker.errors.APIError, ValueError) as error:
-        raise SandboxUnavailable(f"the image {base} has no python3 that runs: {error}",
-                                 "the fork server needs Python 3.9 or newer in it") from None
+        raise SandboxUnavailable(
+            f"the image {base} has no python3 that runs: {error}",
+            "the fork server needs Python 3.9 or newer in it",
+        ) from None
 
 
-def _write_context(folder: Path, base: str, packages: Sequence[str], python: ImagePython) -> BytesIO:
+def _write_context(
+    folder: Path, base: str, packages: Sequence[str], python: ImagePython
+) -> BytesIO:
     """A build context of COPY lines only: nothing runs and nothing is fetched while it builds."""
     (folder / "Dockerfile").write_text(
-        f"FROM {base}\nLABEL {IMAGE_LABEL}=1\nCOPY root/ /\n")
+        f"FROM {base}\nLABEL {IMAGE_LABEL}=1\nCOPY root/ /\n"
+    )
     root = folder / "root"
     copy_inside(root / INSIDE.lstrip("/"))
     target = root / PACKAGES.lstrip("/")

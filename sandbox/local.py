@@ -13,7 +13,13 @@ from pathlib import Path
 
 from evolve.sandbox.errors import SandboxUnavailable
 from evolve.sandbox.process_box import ProcessBox, spawn_box
-from evolve.sandbox.provider import Box, Progress, Provider, server_arguments, server_environment
+from evolve.sandbox.provider import (
+    Box,
+    Progress,
+    Provider,
+    server_arguments,
+    server_environment,
+)
 from evolve.sandbox.rootfs import interpreter, packages_folder
 from evolve.sandbox.toolchain import find_tool
 
@@ -31,22 +37,30 @@ class LocalProvider(Provider):
     async def prepare(self, progress: Progress) -> None:
         """Look for the task's tools; install its packages beside, not into, this Python."""
         if self.spec.image:
-            raise SandboxUnavailable("the local sandbox can't use a Docker image",
-                                     "start Docker and use --sandbox docker")
+            raise SandboxUnavailable(
+                "the local sandbox can't use a Docker image",
+                "start Docker and use --sandbox docker",
+            )
         if self.spec.shares_folder:
-            raise SandboxUnavailable("the local sandbox runs no agents: it can't keep them from the "
-                                     "network and the keys",
-                                     "start Docker and use --sandbox docker, or bubblewrap")
+            raise SandboxUnavailable(
+                "the local sandbox runs no agents: it can't keep them from the "
+                "network and the keys",
+                "start Docker and use --sandbox docker, or bubblewrap",
+            )
         for tool in self.spec.tools:
             find_tool(tool)
         if self.spec.packages:
-            self._packages = str(await asyncio.to_thread(
-                packages_folder, self.spec.packages, progress))
+            self._packages = str(
+                await asyncio.to_thread(packages_folder, self.spec.packages, progress)
+            )
 
     async def start(self) -> Box:
         scratch = tempfile.mkdtemp(prefix="evolve-local-")
-        command = [interpreter(), str(_SERVER),
-                   *server_arguments(self.spec, first_uid=0, scratch=scratch)]
+        command = [
+            interpreter(),
+            str(_SERVER),
+            *server_arguments(self.spec, first_uid=0, scratch=scratch),
+        ]
         box = await spawn_box(LocalBox, command, server_environment(self._packages))
         box.scratch = scratch
         box.lives = 1 if self.spec.fresh else _LIVES

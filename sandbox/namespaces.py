@@ -14,8 +14,10 @@ class Refusal(NamedTuple):
 
 
 _OTHERWISE = "or start Docker and use --sandbox docker"
-_CONTAINER = ("start the container with: docker run --security-opt seccomp=unconfined --security-opt "
-              "apparmor=unconfined --security-opt systempaths=unconfined ...")
+_CONTAINER = (
+    "start the container with: docker run --security-opt seccomp=unconfined --security-opt "
+    "apparmor=unconfined --security-opt systempaths=unconfined ..."
+)
 
 
 def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
@@ -26,8 +28,11 @@ def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
         root: where `proc` is; other than "/" in tests only.
     """
     if "mount proc" in detail:
-        return Refusal("a container around this process hides parts of /proc, so that no sandbox can "
-                       f"have a /proc of its own ({detail})", f"{_CONTAINER}, {_OTHERWISE}")
+        return Refusal(
+            "a container around this process hides parts of /proc, so that no sandbox can "
+            f"have a /proc of its own ({detail})",
+            f"{_CONTAINER}, {_OTHERWISE}",
+        )
     if _read(root, "proc/sys/kernel/unprivileged_userns_clone") == "0":
         return _by_sysctl("kernel.unprivileged_userns_clone", "0", "1")
     if _read(root, "proc/sys/user/max_user_namespaces") == "0":
@@ -35,18 +40,27 @@ def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
     if _read(root, "proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
         return _by_sysctl("kernel.apparmor_restrict_unprivileged_userns", "1", "0")
     if _in_chroot(root):
-        return Refusal("this process runs in a chroot, where the kernel refuses user namespaces",
-                       f"run outside of it, {_OTHERWISE}")
+        return Refusal(
+            "this process runs in a chroot, where the kernel refuses user namespaces",
+            f"run outside of it, {_OTHERWISE}",
+        )
     if _status(root, "Seccomp") == "2":
-        return Refusal("the container around this process forbids user namespaces by its filter of "
-                       "system calls (seccomp)", f"{_CONTAINER}, {_OTHERWISE}")
-    return Refusal(f"bwrap can't make namespaces here: {detail}",
-                   "start Docker and use --sandbox docker")
+        return Refusal(
+            "the container around this process forbids user namespaces by its filter of "
+            "system calls (seccomp)",
+            f"{_CONTAINER}, {_OTHERWISE}",
+        )
+    return Refusal(
+        f"bwrap can't make namespaces here: {detail}",
+        "start Docker and use --sandbox docker",
+    )
 
 
 def _by_sysctl(name: str, value: str, better: str) -> Refusal:
-    return Refusal(f"this machine forbids user namespaces to ordinary users ({name} = {value})",
-                   f"sudo sysctl -w {name}={better}, {_OTHERWISE}")
+    return Refusal(
+        f"this machine forbids user namespaces to ordinary users ({name} = {value})",
+        f"sudo sysctl -w {name}={better}, {_OTHERWISE}",
+    )
 
 
 def _read(root: Path, name: str) -> str | None:
@@ -67,4 +81,6 @@ def _status(root: Path, key: str) -> str | None:
 def _in_chroot(root: Path) -> bool:
     """Whether "/" is not a mount point: the root of a mount namespace always is."""
     mounts = _read(root, "proc/self/mountinfo")
-    return mounts is not None and all(line.split()[4] != "/" for line in mounts.splitlines())
+    return mounts is not None and all(
+        line.split()[4] != "/" for line in mounts.splitlines()
+    )

@@ -62,24 +62,39 @@ class ProcessBox(Box):
                 packet = await self.packets.receive()
         except TimeoutError:
             await self.kill()
-            raise ProviderFault(f"a sandbox was not ready in {START_PATIENCE_S:g} s") from None
+            raise ProviderFault(
+                f"a sandbox was not ready in {START_PATIENCE_S:g} s"
+            ) from None
         if packet is None or packet.kind != b"R":
             words = await self.last_words()
-            raise ProviderFault(f"a sandbox did not start: {words}", "run: evolve doctor")
+            raise ProviderFault(
+                f"a sandbox did not start: {words}", "run: evolve doctor"
+            )
         return self
 
 
 _B = TypeVar("_B", bound=ProcessBox)
 
 
-async def spawn_box(kind: type[_B], command: list[str], environment: dict[str, str],
-                    pass_fds: tuple[int, ...] = ()) -> _B:
+async def spawn_box(
+    kind: type[_B],
+    command: list[str],
+    environment: dict[str, str],
+    pass_fds: tuple[int, ...] = (),
+) -> _B:
     """Start a command as a box of this kind and wait until its server is ready."""
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment,
-            start_new_session=True, limit=1 << 20, pass_fds=pass_fds)
+            *command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env=environment,
+            start_new_session=True,
+            limit=1 << 20,
+            pass_fds=pass_fds,
+        )
     except OSError as error:
         raise ProviderFault(f"can't start {command[0]}: {error}") from None
     return await kind(process).wait_until_ready()

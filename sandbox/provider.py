@@ -24,18 +24,21 @@ class SandboxSpec:
 
     limits: Limits = field(default_factory=Limits)
     packages: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()  # commands of this machine that candidates may run, like gcc
+    # commands of this machine that candidates may run, like gcc
+    tools: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     image: str | None = None  # None: the rootfs made from this machine's own Python
     fresh: bool = False  # a box for each candidate instead of a warm one
-    shares_folder: bool = False  # each box sees a folder of the host's, its own one, read-only
+    # each box sees a folder of the host's, its own one, read-only
+    shares_folder: bool = False
 
 
 class Box(ABC):
     """A started sandbox with a fork server in it."""
 
     packets: PacketStream
-    lives: int = 1  # how many candidates it may serve, each after a clean end of the one before
+    # how many candidates it may serve, each after a clean end of the one before
+    lives: int = 1
     folder: SharedFolder | None = None  # what the host shows to this box alone
 
     @abstractmethod
@@ -69,13 +72,27 @@ class Provider(ABC):
         """Release what `prepare` took; boxes are killed by their owners."""
 
 
-def server_arguments(spec: SandboxSpec, *, first_uid: int, scratch: str = "") -> list[str]:
+def server_arguments(
+    spec: SandboxSpec, *, first_uid: int, scratch: str = ""
+) -> list[str]:
     """The command line of `inside/start.py`, without the interpreter."""
     limits = spec.limits
-    arguments = ["--first-uid", str(first_uid), "--memory-bytes", str(limits.memory_bytes),
-                 "--output-bytes", str(limits.output_bytes), "--disk-bytes", str(limits.disk_bytes),
-                 "--files", str(limits.files), "--processes", str(limits.processes),
-                 "--scratch", scratch]
+    arguments = [
+        "--first-uid",
+        str(first_uid),
+        "--memory-bytes",
+        str(limits.memory_bytes),
+        "--output-bytes",
+        str(limits.output_bytes),
+        "--disk-bytes",
+        str(limits.disk_bytes),
+        "--files",
+        str(limits.files),
+        "--processes",
+        str(limits.processes),
+        "--scratch",
+        scratch,
+    ]
     if spec.fresh:
         arguments.append("--once")
     return [*arguments, "--preload", *spec.preload] if spec.preload else arguments
@@ -85,6 +102,12 @@ def server_environment(extra_path: str = "") -> dict[str, str]:
     """The whole environment inside; nothing of the host's comes along."""
     threads = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
     environment = {f"{name}_NUM_THREADS": "1" for name in threads}
-    environment |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8",
-                    "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    environment |= {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
     return environment | ({"PYTHONPATH": extra_path} if extra_path else {})

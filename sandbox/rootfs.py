@@ -30,10 +30,27 @@ from evolve.sandbox.toolchain import copy_tools
 INSIDE = "/evolve"  # the fork server
 PACKAGES = "/opt/packages"  # what the task asked for
 SOURCES = "sdists"  # in a folder of packages: the distributions that are not installed
-_LEFT_OUT = ("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3",
-             "site-packages", "dist-packages", "__pycache__")
-_STUBS = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6",
-          "libgcc_s.so.1", "libstdc++.so.6")
+_LEFT_OUT = (
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "ensurepip",
+    "lib2to3",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+)
+_STUBS = (
+    "libpthread.so.0",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+    "libm.so.6",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+)
 _LDD_PATH = re.compile(r"(/\S+) \(0x")
 
 
@@ -53,8 +70,15 @@ def interpreter() -> str:
 
 def rootfs_key(packages: Iterable[str], tools: Iterable[str] = ()) -> str:
     """A hash of everything that goes in."""
-    return _hash_of([*_this_python(), *sorted(packages), "tools", *sorted(tools),
-                     *(path.read_text() for path in (*_inside_files(), Path(__file__)))])
+    return _hash_of(
+        [
+            *_this_python(),
+            *sorted(packages),
+            "tools",
+            *sorted(tools),
+            *(path.read_text() for path in (*_inside_files(), Path(__file__))),
+        ]
+    )
 
 
 def _this_python() -> list[str]:
@@ -69,8 +93,9 @@ def _hash_of(parts: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def build_rootfs(packages: tuple[str, ...], progress: Progress, tools: tuple[str, ...] = ()
-                 ) -> Path:
+def build_rootfs(
+    packages: tuple[str, ...], progress: Progress, tools: tuple[str, ...] = ()
+) -> Path:
     """The folder of the file system, built on first use.
 
     Raises `SandboxUnavailable` when a package can't be installed or the machine is not supported.
@@ -98,11 +123,23 @@ def _publish(staging: Path, target: Path) -> None:
             raise
 
 
-def _fill(root: Path, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress) -> None:
+def _fill(
+    root: Path, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress
+) -> None:
     progress("sandbox: copying this machine's Python")
     stdlib = Path(sysconfig.get_path("stdlib"))
-    for folder in {stdlib, Path(sysconfig.get_path("platstdlib", vars={
-            "platbase": sys.base_prefix, "installed_platbase": sys.base_prefix}))}:
+    for folder in {
+        stdlib,
+        Path(
+            sysconfig.get_path(
+                "platstdlib",
+                vars={
+                    "platbase": sys.base_prefix,
+                    "installed_platbase": sys.base_prefix,
+                },
+            )
+        ),
+    }:
         _copy_library(folder, _inside_of(root, folder))
     binary = _inside_of(root, Path(interpreter()))
     binary.parent.mkdir(parents=True, exist_ok=True)
@@ -118,8 +155,13 @@ def _fill(root: Path, packages: tuple[str, ...], tools: tuple[str, ...], progres
     progress("sandbox: collecting shared libraries")
     _copy_shared_libraries(root)
     progress("sandbox: compiling")
-    compileall.compile_dir(root, quiet=2, workers=os.cpu_count() or 1, stripdir=str(root),
-                           invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    compileall.compile_dir(
+        root,
+        quiet=2,
+        workers=os.cpu_count() or 1,
+        stripdir=str(root),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
     for name in ("tmp", "proc", "dev", "sys", "etc", MOUNT.lstrip("/")):
         (root / name).mkdir(exist_ok=True)
     (root / "etc/passwd").write_text("root:x:0:0:root:/tmp:/bin/false\n")
@@ -131,29 +173,52 @@ def _inside_of(root: Path, path: Path) -> Path:
 
 def _copy_library(source: Path, target: Path) -> None:
     def ignore(folder: str, names: list[str]) -> list[str]:
-        return [n for n in names if n in _LEFT_OUT or n.startswith("config-") or n.endswith(".a")]
+        return [
+            n
+            for n in names
+            if n in _LEFT_OUT or n.startswith("config-") or n.endswith(".a")
+        ]
 
     shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
 
 
-def install_packages(packages: Iterable[str], target: Path, options: Sequence[str] = ()) -> None:
+def install_packages(
+    packages: Iterable[str], target: Path, options: Sequence[str] = ()
+) -> None:
     """Install wheels into a folder. Raises `PackagesUnavailable` with pip's last lines."""
-    _pip("install", "--only-binary=:all:", "--no-compile", "--target", str(target), *options, *packages)
+    _pip(
+        "install",
+        "--only-binary=:all:",
+        "--no-compile",
+        "--target",
+        str(target),
+        *options,
+        *packages,
+    )
 
 
 def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check",
-               *arguments[1:]]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        arguments[0],
+        "--quiet",
+        "--disable-pip-version-check",
+        *arguments[1:],
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
         raise PackagesUnavailable(
             f"the packages of the task can't be installed: pip says: {' '.join(lines[-3:])}",
-            f"look at [environment] in task.toml; by hand: {' '.join(command)}")
+            f"look at [environment] in task.toml; by hand: {' '.join(command)}",
+        )
 
 
-def packages_folder(packages: tuple[str, ...], progress: Progress, sources: tuple[str, ...] = ()
-                    ) -> Path:
+def packages_folder(
+    packages: tuple[str, ...], progress: Progress, sources: tuple[str, ...] = ()
+) -> Path:
     """A cached folder with these packages, beside this Python and not in it.
 
     `sources` are distributions that are not installed: their archives lie in its folder `sdists`.
@@ -198,14 +263,23 @@ def _copy_shared_libraries(root: Path) -> None:
     binaries = [str(path) for path in root.rglob("*.so*") if path.is_file()]
     binaries.append(str(_inside_of(root, Path(interpreter()))))
     if shutil.which("ldd") is None:
-        raise SandboxUnavailable("ldd is missing: the Python of this machine can't be copied",
-                                 "name an image in task.toml: [environment] image = \"...\"")
+        raise SandboxUnavailable(
+            "ldd is missing: the Python of this machine can't be copied",
+            'name an image in task.toml: [environment] image = "..."',
+        )
     listing = ""
     for start in range(0, len(binaries), 100):
-        done = subprocess.run(["ldd", *binaries[start:start + 100]], capture_output=True,
-                              text=True, check=False)  # ldd fails for files that are not dynamic
+        done = subprocess.run(
+            ["ldd", *binaries[start : start + 100]],
+            capture_output=True,
+            # ldd fails for files that are not dynamic
+            text=True,
+            check=False,
+        )
         listing += done.stdout
-    libraries = {path for path in _LDD_PATH.findall(listing) if not path.startswith(str(root))}
+    libraries = {
+        path for path in _LDD_PATH.findall(listing) if not path.startswith(str(root))
+    }
     libc = next((path for path in libraries if "/libc.so" in path), None)
     if libc:
         libraries |= {str(Path(libc).parent / stub) for stub in _STUBS}
@@ -218,6 +292,7 @@ def _copy_shared_libraries(root: Path) -> None:
 
 def write_tar(root: Path, stream: BinaryIO) -> None:
     """The file system as a tar, owned by root, with the modes Docker needs."""
+
     def own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = "root"

@@ -47,7 +47,9 @@ class _Inbox:
         """Take one whole frame. Raises `wire.Malformed`."""
         if len(self.data) < _PREFIX_BYTES:
             return None
-        header, payload = wire.frame_lengths(bytes(self.data[:_PREFIX_BYTES]), max_payload)
+        header, payload = wire.frame_lengths(
+            bytes(self.data[:_PREFIX_BYTES]), max_payload
+        )
         end = _PREFIX_BYTES + header + payload
         if len(self.data) < end:
             return None
@@ -83,26 +85,36 @@ class Session:
         """Have the server fork a candidate, with the first request to it."""
         self._box.packets.hold(b"S")
 
-    async def load(self, files: Mapping[str, bytes], module: str | None,
-                   timeout_s: float | None = None) -> Reply:
+    async def load(
+        self,
+        files: Mapping[str, bytes],
+        module: str | None,
+        timeout_s: float | None = None,
+    ) -> Reply:
         """Write the files inside and import `module`, if given.
 
         Raises `CandidateFault` (it failed or took too long) or `ProviderFault`.
         """
         check_tree(files, self._limits)
         listing = [[path, data, data.startswith(b"#!")] for path, data in files.items()]
-        return await self._exchange({"op": "load", "module": module}, wire.encode(listing),
-                                    timeout_s)
+        return await self._exchange(
+            {"op": "load", "module": module}, wire.encode(listing), timeout_s
+        )
 
-    async def call(self, function: str, arguments: bytes, timeout_s: float | None = None) -> Reply:
+    async def call(
+        self, function: str, arguments: bytes, timeout_s: float | None = None
+    ) -> Reply:
         """Call a function of the loaded module; `arguments` is an encoded (args, kwargs).
 
         The reply's payload is the encoded result. Raises as `load` does.
         """
-        return await self._exchange({"op": "call", "function": function}, arguments, timeout_s)
+        return await self._exchange(
+            {"op": "call", "function": function}, arguments, timeout_s
+        )
 
-    async def run(self, argv: Sequence[str], stdin: bytes = b"",
-                  timeout_s: float | None = None) -> Reply:
+    async def run(
+        self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
+    ) -> Reply:
         """Run a command in the candidate's folder; the payload is an encoded (stdout, stderr)."""
         return await self._exchange({"op": "run", "argv": list(argv)}, stdin, timeout_s)
 
@@ -111,7 +123,9 @@ class Session:
         if self._end is None and not isinstance(self._fault, ProviderFault):
             await self._kill()
         facts = self._end or {}
-        return Usage(facts.get("cpu_s", 0.0), facts.get("peak_memory_bytes", 0), self.log)
+        return Usage(
+            facts.get("cpu_s", 0.0), facts.get("peak_memory_bytes", 0), self.log
+        )
 
     @property
     def clean(self) -> bool:
@@ -123,8 +137,9 @@ class Session:
         """The tail of what the candidate printed."""
         return repeatable(self._inbox.log.decode(errors="replace"))
 
-    async def _exchange(self, header: dict[str, Any], payload: bytes,
-                        timeout_s: float | None) -> Reply:
+    async def _exchange(
+        self, header: dict[str, Any], payload: bytes, timeout_s: float | None
+    ) -> Reply:
         if self._fault is not None:
             raise self._fault
         limit = self._limits.time_s if timeout_s is None else timeout_s
@@ -136,7 +151,9 @@ class Session:
                 answer, body = await self._answer()
         except TimeoutError:
             await self._kill()
-            fault = CandidateFault(Reason.TIMEOUT, f"no answer within {limit:g} s", self.log)
+            fault = CandidateFault(
+                Reason.TIMEOUT, f"no answer within {limit:g} s", self.log
+            )
             raise self._broken(fault) from None
         except _Gone:  # asked for the cause outside the candidate's own time limit
             raise self._broken(await self._box.explain_death()) from None
@@ -144,8 +161,11 @@ class Session:
             raise self._broken(fault) from None
         if answer.get("id") != header["id"]:
             await self._kill()
-            raise self._broken(CandidateFault(
-                Reason.REFUSED, "its answer is not to what it was asked", self.log))
+            raise self._broken(
+                CandidateFault(
+                    Reason.REFUSED, "its answer is not to what it was asked", self.log
+                )
+            )
         return self._checked(Reply(answer, body, time.perf_counter() - started))
 
     async def _answer(self) -> tuple[dict[str, Any], bytes]:
@@ -154,7 +174,9 @@ class Session:
                 whole = self._inbox.frame(self._limits.message_bytes)
             except wire.Malformed as error:
                 await self._kill()
-                raise CandidateFault(Reason.REFUSED, f"its answer: {error}", self.log) from None
+                raise CandidateFault(
+                    Reason.REFUSED, f"its answer: {error}", self.log
+                ) from None
             if whole is not None:
                 return whole
             if self._end is not None:
@@ -191,28 +213,42 @@ class Session:
         reason = Reason(error) if error in set(Reason) else Reason.REFUSED
         # What it printed comes by another way and may be late: `end` has all of it.
         log = _text(reply.header, "traceback").strip()[-LOG_TAIL_BYTES:]
-        raise CandidateFault(reason, _text(reply.header, "message")[:1000] or "no message", log)
+        raise CandidateFault(
+            reason, _text(reply.header, "message")[:1000] or "no message", log
+        )
 
     def _fault_of_end(self, facts: dict[str, Any]) -> SandboxError:
         if facts.get("fault"):
-            return ProviderFault(f"the sandbox could not set up a candidate: {facts['fault']}")
+            return ProviderFault(
+                f"the sandbox could not set up a candidate: {facts['fault']}"
+            )
         status = int(facts.get("exit", 0))
         if facts.get("flooded"):
             limit = self._limits.output_bytes
-            return CandidateFault(Reason.OUTPUT, f"printed more than {limit:,} bytes", self.log)
+            return CandidateFault(
+                Reason.OUTPUT, f"printed more than {limit:,} bytes", self.log
+            )
         if facts.get("exceeded") == "processes":
             limit = self._limits.processes
-            return CandidateFault(Reason.CRASH, f"started more than {limit:,} processes", self.log)
+            return CandidateFault(
+                Reason.CRASH, f"started more than {limit:,} processes", self.log
+            )
         if facts.get("oom") or facts.get("exceeded") == "memory":
             return CandidateFault(Reason.MEMORY, "killed: out of memory", self.log)
         if status < 0:
-            return CandidateFault(Reason.CRASH,
-                                  f"killed by {_signal_name(-status)} before it answered", self.log)
-        return CandidateFault(Reason.CRASH, f"exited with status {status} before it answered",
-                              self.log)
+            return CandidateFault(
+                Reason.CRASH,
+                f"killed by {_signal_name(-status)} before it answered",
+                self.log,
+            )
+        return CandidateFault(
+            Reason.CRASH, f"exited with status {status} before it answered", self.log
+        )
 
     def _broken(self, fault: SandboxError) -> SandboxError:
-        if self._fault is None and (self._end is not None or isinstance(fault, ProviderFault)):
+        if self._fault is None and (
+            self._end is not None or isinstance(fault, ProviderFault)
+        ):
             self._fault = fault
         return fault
 
@@ -221,18 +257,28 @@ def check_tree(files: Mapping[str, bytes], limits: Limits) -> None:
     """Raise `CandidateFault` (refused) for a tree that can't be written below one folder."""
     total = sum(len(data) for data in files.values())
     if total > limits.disk_bytes or len(files) > limits.files:
-        raise CandidateFault(Reason.REFUSED, f"its {len(files):,} files have {total:,} bytes; the "
-                             f"limit is {limits.files:,} files and {limits.disk_bytes:,} bytes")
+        raise CandidateFault(
+            Reason.REFUSED,
+            f"its {len(files):,} files have {total:,} bytes; the "
+            f"limit is {limits.files:,} files and {limits.disk_bytes:,} bytes",
+        )
     for path in files:
         if not _is_inside(path):
-            raise CandidateFault(Reason.REFUSED, f"a file name that is not allowed: {path!a:.200}")
+            raise CandidateFault(
+                Reason.REFUSED, f"a file name that is not allowed: {path!a:.200}"
+            )
 
 
 def _is_inside(path: str) -> bool:
     """A plain relative path: no way up, no odd spelling of another one, representable as UTF-8."""
     parts = PurePosixPath(path).parts
     plain = "/".join(parts) == path and path.isprintable() and not path.startswith("/")
-    return bool(parts) and plain and ".." not in parts and all(len(p.encode()) < 256 for p in parts)
+    return (
+        bool(parts)
+        and plain
+        and ".." not in parts
+        and all(len(p.encode()) < 256 for p in parts)
+    )
 
 
 def _text(header: Mapping[str, Any], key: str) -> str:

@@ -17,8 +17,10 @@ from evolve.sandbox.provider import Progress
 
 # What a tool needs to be of use and does not depend on by name.
 _COMPANIONS = {"gcc": ("libc6-dev",), "cc": ("libc6-dev",)}
-_LEFT_OUT = re.compile(r"^/usr/share/(doc|man|locale|lintian|bug|info|gdb)/|/lto|lto-dump|/share/perl|"
-                       r"lib[atl]san|libubsan|libhwasan|/sanitizer/|\.gox?$")
+_LEFT_OUT = re.compile(
+    r"^/usr/share/(doc|man|locale|lintian|bug|info|gdb)/|/lto|lto-dump|/share/perl|"
+    r"lib[atl]san|libubsan|libhwasan|/sanitizer/|\.gox?$"
+)
 _NAME = re.compile(r"[^\s,|(:]+")
 
 
@@ -28,7 +30,9 @@ def copy_tools(root: Path, tools: Iterable[str], progress: Progress) -> None:
     if not tools:
         return
     progress(f"sandbox: copying {', '.join(tools)}")
-    for package in sorted(_closure(package for tool in tools for package in _packages_of(tool))):
+    for package in sorted(
+        _closure(package for tool in tools for package in _packages_of(tool))
+    ):
         for name in _ask("dpkg-query", "--listfiles", package).splitlines():
             _copy(Path(name), root)
 
@@ -37,16 +41,20 @@ def find_tool(tool: str) -> str:
     """Return the path of a command of this machine. Raises `PackagesUnavailable`."""
     path = shutil.which(tool)
     if path is None:
-        raise PackagesUnavailable(f"the task needs {tool}, which is not on this machine",
-                                  f"apt-get install {tool}, or name an image that has it")
+        raise PackagesUnavailable(
+            f"the task needs {tool}, which is not on this machine",
+            f"apt-get install {tool}, or name an image that has it",
+        )
     return path
 
 
 def _packages_of(tool: str) -> list[str]:
     path = find_tool(tool)
     if shutil.which("dpkg-query") is None:
-        raise SandboxUnavailable(f"only Debian's {tool} can be copied into a sandbox",
-                                 'name an image in task.toml: [environment] image = "..."')
+        raise SandboxUnavailable(
+            f"only Debian's {tool} can be copied into a sandbox",
+            'name an image in task.toml: [environment] image = "..."',
+        )
     return [_owner_of(path), *_COMPANIONS.get(tool, ())]
 
 
@@ -55,15 +63,26 @@ def _owner_of(path: str) -> str:
 
     Where /bin is a link to /usr/bin, packages may still know their files by the shorter name.
     """
-    for name in dict.fromkeys((path, path.removeprefix("/usr"), str(Path(path).resolve()))):
-        done = subprocess.run(("dpkg-query", "--search", name), capture_output=True, text=True,
-                              check=False)
-        owners = [line.split(":")[0] for line in done.stdout.splitlines()
-                  if not line.startswith("diversion ")]
+    for name in dict.fromkeys(
+        (path, path.removeprefix("/usr"), str(Path(path).resolve()))
+    ):
+        done = subprocess.run(
+            ("dpkg-query", "--search", name),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        owners = [
+            line.split(":")[0]
+            for line in done.stdout.splitlines()
+            if not line.startswith("diversion ")
+        ]
         if done.returncode == 0 and owners:
             return owners[0]
-    raise SandboxUnavailable(f"no package of this machine has {path}",
-                             'name an image in task.toml: [environment] image = "..."')
+    raise SandboxUnavailable(
+        f"no package of this machine has {path}",
+        'name an image in task.toml: [environment] image = "..."',
+    )
 
 
 def _closure(packages: Iterable[str]) -> set[str]:
@@ -73,18 +92,25 @@ def _closure(packages: Iterable[str]) -> set[str]:
     waiting = list(packages)
     while waiting:
         package = waiting.pop()
-        if package in known or package not in depends:  # an alternative that is not installed
+        # an alternative that is not installed
+        if package in known or package not in depends:
             continue
         known.add(package)
-        waiting += [match.group() for part in re.split("[,|]", depends[package])
-                    if (match := _NAME.search(part))]
+        waiting += [
+            match.group()
+            for part in re.split("[,|]", depends[package])
+            if (match := _NAME.search(part))
+        ]
     return known
 
 
 def _installed() -> dict[str, str]:
     """What each installed package depends on, as Debian writes it."""
-    listing = _ask("dpkg-query", "--show",
-                   "--showformat=${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\n")
+    listing = _ask(
+        "dpkg-query",
+        "--show",
+        "--showformat=${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\n",
+    )
     rows = [line.split("\t") for line in listing.splitlines()]
     return {row[0]: row[2] for row in rows if row[1] == "installed"}
 
@@ -93,15 +119,22 @@ def _ask(*command: str) -> str:
     """What a command prints. Raises `SandboxUnavailable` when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise SandboxUnavailable(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}",
-                                 'name an image in task.toml: [environment] image = "..."')
+        raise SandboxUnavailable(
+            f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}",
+            'name an image in task.toml: [environment] image = "..."',
+        )
     return done.stdout
 
 
 def _copy(source: Path, root: Path) -> None:
     """One file or link; folders come with their files."""
     target = root / str(source).lstrip("/")
-    if source.is_dir() or not source.exists() or target.exists() or _LEFT_OUT.search(str(source)):
+    if (
+        source.is_dir()
+        or not source.exists()
+        or target.exists()
+        or _LEFT_OUT.search(str(source))
+    ):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_symlink():

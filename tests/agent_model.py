@@ -40,7 +40,7 @@ def answer(messages: list[dict[str, str]], seed: int) -> str:
     if wanted := re.search(r"should say: (skill \d+ of idea \d+)", text):
         return edit("prompts/system.md", "", f"You work step by step. {wanted[1]}\n")
     word = re.search(r"print the word (\w+)", text)
-    known = "abcdefgh"[:2 + 2 * _skill(text)]
+    known = "abcdefgh"[: 2 + 2 * _skill(text)]
     if word is None or word[1][0] not in known:
         return "I give up.\n```done\nno\n```\n"
     return edit("main.py", "print('nothing')\n", f"print('{word[1]}')\n")
@@ -82,23 +82,42 @@ class AgentModel:
         self.at_once -= 1
         text = self.reply(asked["messages"], int(asked.get("seed") or 0))
         prompt = sum(len(m["content"]) for m in asked["messages"]) // 4
-        return JSONResponse({
-            "choices": [{"index": 0, "finish_reason": "stop",
-                         "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": prompt, "completion_tokens": max(1, len(text) // 4)}})
+        return JSONResponse(
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "finish_reason": "stop",
+                        "message": {"role": "assistant", "content": text},
+                    }
+                ],
+                "usage": {
+                    "prompt_tokens": prompt,
+                    "completion_tokens": max(1, len(text) // 4),
+                },
+            }
+        )
 
 
 @contextmanager
 def serving_agents(model: AgentModel | None = None) -> Iterator[AgentModel]:
     model = model or AgentModel()
-    app = Starlette(routes=[Route("/v1/chat/completions", model.complete, methods=["POST"])])
+    app = Starlette(
+        routes=[Route("/v1/chat/completions", model.complete, methods=["POST"])]
+    )
     with listen() as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
+        )
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listening]}, daemon=True
+        )
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        model.model = f"hosted_vllm/agents@http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        model.model = (
+            f"hosted_vllm/agents@http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        )
         try:
             yield model
         finally:

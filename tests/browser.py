@@ -13,9 +13,19 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-_FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
-          "--disable-background-networking", "--disable-component-update", "--disable-sync",
-          "--disable-dev-shm-usage", "--no-default-browser-check", "--disable-extensions")
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--no-default-browser-check",
+    "--disable-extensions",
+)
 
 
 class Browser:
@@ -36,16 +46,34 @@ class Browser:
         from selenium.webdriver.support.ui import WebDriverWait
 
         WebDriverWait(self.driver, seconds, 0.05).until(
-            lambda _: self.run(f"return Boolean({condition})"), f"never came true: {condition}")
+            lambda _: self.run(f"return Boolean({condition})"),
+            f"never came true: {condition}",
+        )
 
     def size(self, width: int, height: int) -> None:
         """The page's own size, however narrow: a window can't be."""
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {
+                "width": width,
+                "height": height,
+                "deviceScaleFactor": 1,
+                "mobile": width < 600,
+            },
+        )
 
     def dark(self, wanted: bool) -> None:
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
-            {"name": "prefers-color-scheme", "value": "dark" if wanted else "light"}]})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {
+                "features": [
+                    {
+                        "name": "prefers-color-scheme",
+                        "value": "dark" if wanted else "light",
+                    }
+                ]
+            },
+        )
 
     def complaints(self) -> list[str]:
         """Errors and warnings of the console since the last call."""
@@ -66,12 +94,16 @@ def browsing() -> Iterator[Browser]:
     """A browser with a profile of its own, which ends with the block."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     assert program and driver, "apt-get install chromium chromium-driver"
-    with tempfile.TemporaryDirectory(prefix="evolve-browser-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(
+        prefix="evolve-browser-", ignore_cleanup_errors=True
+    ) as profile:
         options = Options()
         options.binary_location = program
         for flag in (*_FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        options.set_capability(
+            "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
+        )
         chrome = webdriver.Chrome(options=options, service=Service(driver))
         try:
             chrome.get("about:blank")

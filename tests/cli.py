@@ -34,8 +34,12 @@ class Result(NamedTuple):
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-def evolve(*arguments: str | Path | float, cwd: Path | None = None,
-           env: Mapping[str, str] | None = None, stdin: str = "") -> Result:
+def evolve(
+    *arguments: str | Path | float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+) -> Result:
     """Run `evolve` to its end in this process, as its console script does.
 
     Fails when the command leaves something behind in the process: a person's notebook, a service or
@@ -44,19 +48,35 @@ def evolve(*arguments: str | Path | float, cwd: Path | None = None,
     with _file() as given, _file() as out, _file() as err:
         given.write(stdin)
         given.seek(0)
-        with nothing_left_behind(), _surroundings(cwd or Path.cwd(), env or {}, given), \
-                redirect_stdout(out), redirect_stderr(err):
+        with (
+            nothing_left_behind(),
+            _surroundings(cwd or Path.cwd(), env or {}, given),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
             sys.argv = [EVOLVE, *map(str, arguments)]
             code = _exit_code()
         return Result(code, _text_of(out), _text_of(err))
 
 
-def evolve_process(*arguments: str | Path | float, cwd: Path | None = None,
-                   env: Mapping[str, str] | None = None, timeout: float = 240.0,
-                   stdin: str = "") -> Result:
+def evolve_process(
+    *arguments: str | Path | float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 240.0,
+    stdin: str = "",
+) -> Result:
     """Run `evolve` to its end as a process: for tests of how it starts, ends, and prints."""
-    done = subprocess.run([EVOLVE, *map(str, arguments)], capture_output=True, text=True, cwd=cwd,
-                          env=os.environ | (env or {}), timeout=timeout, input=stdin, check=False)
+    done = subprocess.run(
+        [EVOLVE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        timeout=timeout,
+        input=stdin,
+        check=False,
+    )
     return Result(done.returncode, done.stdout, done.stderr)
 
 
@@ -107,8 +127,11 @@ class ScriptedServer:
     """`evolve scripted-model` as a process; stop it to take the endpoint down."""
 
     def __init__(self, *options: str | float) -> None:
-        self._process = subprocess.Popen([EVOLVE, "scripted-model", *map(str, options)],
-                                         stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [EVOLVE, "scripted-model", *map(str, options)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert self._process.stdout is not None
         self.model = self._process.stdout.readline().strip()
         assert self.model, "the scripted model did not start"

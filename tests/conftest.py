@@ -15,18 +15,42 @@ import pytest
 from tests.cli import ScriptedServer
 
 ROOT = Path(__file__).parents[1]
-hypothesis.settings.register_profile("house", deadline=None)  # no test depends on a machine's speed
+# no test depends on a machine's speed
+hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
 
 # What a person's shell may say, and no test may depend on.
-FROM_OUTSIDE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
-                "PAGER", "LESS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONIOENCODING",
-                "PYTHONPATH", "PYTHONWARNINGS", "TYPER_STANDARD_TRACEBACK")
-SHELL = {"TERM": "dumb", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "GIT_CONFIG_GLOBAL": os.devnull,
-         "GIT_CONFIG_NOSYSTEM": "1"}
-SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
-           signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
+FROM_OUTSIDE = (
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+    "PAGER",
+    "LESS",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "PYTHONIOENCODING",
+    "PYTHONPATH",
+    "PYTHONWARNINGS",
+    "TYPER_STANDARD_TRACEBACK",
+)
+SHELL = {
+    "TERM": "dumb",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+SIGNALS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGQUIT: signal.SIG_DFL,
+}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -40,7 +64,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(scope="session", autouse=True)
 def _a_plain_shell() -> Iterator[None]:
     """Settings of a plain shell, whoever started the tests: a background job ignores Ctrl-C."""
-    handlers = {number: signal.signal(number, handler) for number, handler in SIGNALS.items()}
+    handlers = {
+        number: signal.signal(number, handler) for number, handler in SIGNALS.items()
+    }
     mask = os.umask(0o022)
     with pytest.MonkeyPatch.context() as patch:
         for name in FROM_OUTSIDE:
@@ -55,7 +81,12 @@ def _a_plain_shell() -> Iterator[None]:
 
 def _docker_answers() -> bool:
     try:
-        return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(
+                ["docker", "info"], capture_output=True, check=False
+            ).returncode
+            == 0
+        )
     except FileNotFoundError:
         return False
 
@@ -77,7 +108,11 @@ def _docker_for_marked(request: pytest.FixtureRequest) -> None:
 
 def _process() -> dict[str, str]:
     """What a test could leave to those after it in the same process."""
-    return {**os.environ, "the working directory": os.getcwd(), "PYTEST_CURRENT_TEST": ""}
+    return {
+        **os.environ,
+        "the working directory": os.getcwd(),
+        "PYTEST_CURRENT_TEST": "",
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -90,16 +125,24 @@ def _leaves_nothing_behind() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(_leaves_nothing_behind: None, monkeypatch: pytest.MonkeyPatch,
-                              tmp_path_factory: pytest.TempPathFactory) -> None:
-    for name in [n for n in os.environ if n.startswith("EVOLVE_") and n != "EVOLVE_CACHE_DIR"]:
+def _no_settings_from_outside(
+    _leaves_nothing_behind: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    for name in [
+        n for n in os.environ if n.startswith("EVOLVE_") and n != "EVOLVE_CACHE_DIR"
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
 @pytest.fixture(autouse=True)
-def _quickest_sandbox(_no_settings_from_outside: None, request: pytest.FixtureRequest,
-                      monkeypatch: pytest.MonkeyPatch) -> None:
+def _quickest_sandbox(
+    _no_settings_from_outside: None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Without --sandbox a run takes the one that starts at once; a test of isolation names another."""
     if not request.node.get_closest_marker("docker"):
         monkeypatch.setenv("EVOLVE_SANDBOX", "local")

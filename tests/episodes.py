@@ -38,11 +38,15 @@ async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[De
     database, code = folder / "archive.db", folder / "code.git"
     if not database.exists():
         Recorder.create(database, code, {"evaluator": "none", "seed": "0"})
-    recorder = Recorder(Archive.open_to_write(database), CodeStore.open_to_write(code), True)
+    recorder = Recorder(
+        Archive.open_to_write(database), CodeStore.open_to_write(code), True
+    )
     chosen = Settings.model_validate({"model": (model,), "patience_s": 2.0} | settings)
     try:
         async with aclosing(Caller(chosen, recorder, lambda line: None)) as caller:
-            proposal = Proposal(derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time())
+            proposal = Proposal(
+                derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time()
+            )
             if not recorder.unfinished():
                 await recorder.plan(proposal)
             yield Desk(recorder, caller, proposal)
@@ -51,8 +55,9 @@ async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[De
 
 
 @asynccontextmanager
-async def workshop(place: str, caller: Caller, limits: AgentSpec, size: int = 1
-                   ) -> AsyncIterator[Workshop]:
+async def workshop(
+    place: str, caller: Caller, limits: AgentSpec, size: int = 1
+) -> AsyncIterator[Workshop]:
     """Boxes for episodes in a named sandbox."""
     spec = SandboxSpec(LIMITS, tools=AGENT_TOOLS, fresh=True, shares_folder=True)
     provider = provider_class(place)(spec)
@@ -64,14 +69,24 @@ async def workshop(place: str, caller: Caller, limits: AgentSpec, size: int = 1
         await shop.pool.close()
 
 
-async def one_episode(place: str, folder: Path, model: str, agent: str | Mapping[str, bytes],
-                      limits: AgentSpec | None = None, work: Work = WORK, **settings: object
-                      ) -> Produced:
+async def one_episode(
+    place: str,
+    folder: Path,
+    model: str,
+    agent: str | Mapping[str, bytes],
+    limits: AgentSpec | None = None,
+    work: Work = WORK,
+    **settings: object,
+) -> Produced:
     """Let one agent, a tree or the text of its agent.py, work once."""
     files = {"agent.py": agent.encode()} if isinstance(agent, str) else agent
-    async with (desk(folder, model, **settings) as open_desk,
-                workshop(place, open_desk.caller, limits or with_limits()) as shop):
-        return await shop.episode(open_desk.proposal, Episode("case one", 0), files, work)
+    async with (
+        desk(folder, model, **settings) as open_desk,
+        workshop(place, open_desk.caller, limits or with_limits()) as shop,
+    ):
+        return await shop.episode(
+            open_desk.proposal, Episode("case one", 0), files, work
+        )
 
 
 def with_limits(**limits: object) -> AgentSpec:

@@ -22,7 +22,8 @@ from pathlib import Path
 
 PACKAGES = ("evolve", "archive", "sandbox")
 # Every pattern of the glossary's table and of its "Avoid" line, one alternative each.
-IDIOMS = re.compile(r"""\b(?:
+IDIOMS = re.compile(
+    r"""\b(?:
     (?:is|are|was|were)\s+no\s+(?!longer|more|less)\w+ | mend(?:s|ed|ing)? |
     so\s+(?:many|long|much)\b(?!\s+as) | the\s+last\s+so\b |
     who | whom | whoever | whose | nobody | somebody |
@@ -36,10 +37,19 @@ IDIOMS = re.compile(r"""\b(?:
     (?:came|comes|come)\s+to\s+nothing | dear | dearer | dearest | but\s+those\s+of | but\s+for |
     the\s+rights\s+of | under\s+way | on\s+(?:its|their)\s+way | for\s+good | at\s+hand |
     as\s+it\s+is | has\s+made | one\s+for\s+each
-)\b""", re.VERBOSE | re.IGNORECASE)
+)\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
 _WORD = re.compile(r"[A-Za-z']+")
-_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
-           tokenize.ENCODING, tokenize.ENDMARKER}
+_LAYOUT = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -80,31 +90,54 @@ def arrows(modules: list[Source]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for module in modules:
         room = room_of(module.name)
-        found[room] |= {room_of(name) for name in _imports(module.tree, names)} - {room, "evolve"}
+        found[room] |= {room_of(name) for name in _imports(module.tree, names)} - {
+            room,
+            "evolve",
+        }
     return found
 
 
 def _imports(tree: ast.Module, names: set[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] in PACKAGES)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
+            yield from (
+                alias.name
+                for alias in node.names
+                if alias.name.split(".")[0] in PACKAGES
+            )
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] in PACKAGES
+        ):
             assert node.module is not None
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                inside = room_of(whole) in {room_of(name) for name in names} or whole in names
-                yield whole if (inside and node.module == "evolve") or whole in names else node.module
+                inside = (
+                    room_of(whole) in {room_of(name) for name in names}
+                    or whole in names
+                )
+                yield (
+                    whole
+                    if (inside and node.module == "evolve") or whole in names
+                    else node.module
+                )
 
 
 def floors_and_circles(graph: dict[str, set[str]]) -> tuple[int, int]:
     """Return the longest chain of rooms, and how many pairs of rooms import each other."""
     reached = {room: _reach(graph, room) for room in graph}
-    circles = sum(1 for room in graph for other in reached[room]
-                  if room < other and room in reached.get(other, ()))
+    circles = sum(
+        1
+        for room in graph
+        for other in reached[room]
+        if room < other and room in reached.get(other, ())
+    )
 
     @cache
     def floor(room: str) -> int:
-        below = [other for other in graph.get(room, ()) if room not in reached.get(other, ())]
+        below = [
+            other for other in graph.get(room, ()) if room not in reached.get(other, ())
+        ]
         return 1 + max(map(floor, below), default=0)
 
     return max(map(floor, graph), default=0), circles
@@ -123,8 +156,11 @@ def _reach(graph: dict[str, set[str]], room: str) -> set[str]:
 
 def tokens(module: Source) -> tuple[int, int]:
     """Return the number of tokens and of lines that hold one."""
-    documented = {node.body[0].lineno for node in ast.walk(module.tree)
-                  if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None}
+    documented = {
+        node.body[0].lineno
+        for node in ast.walk(module.tree)
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None
+    }
     count, lines = 0, set()
     for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
         if token.type in _LAYOUT:
@@ -139,10 +175,16 @@ def tokens(module: Source) -> tuple[int, int]:
 def prose(module: Source) -> Iterator[str]:
     """Yield docstrings, comments and messages: text constants of at least three words."""
     for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
-        if token.type == tokenize.COMMENT and not token.string.startswith(("#!", "# noqa", "# type")):
+        if token.type == tokenize.COMMENT and not token.string.startswith(
+            ("#!", "# noqa", "# type")
+        ):
             yield token.string
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_prose(node.value):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and _is_prose(node.value)
+        ):
             yield node.value
 
 
@@ -153,8 +195,10 @@ def _is_prose(text: str) -> bool:
 def idioms(modules: list[Source]) -> tuple[int, int]:
     """Return the number of idioms and of words."""
     texts = [text for module in modules for text in prose(module)]
-    return (sum(len(IDIOMS.findall(text)) for text in texts),
-            sum(len(_WORD.findall(text)) for text in texts))
+    return (
+        sum(len(IDIOMS.findall(text)) for text in texts),
+        sum(len(_WORD.findall(text)) for text in texts),
+    )
 
 
 def documented(modules: list[Source]) -> tuple[int, int]:
@@ -169,11 +213,17 @@ def documented(modules: list[Source]) -> tuple[int, int]:
                 continue
             total += 1
             text = ast.get_docstring(node) or ""
-            full += bool(re.search(r"^(Args|Returns|Raises|Yields|Attributes):", text, re.MULTILINE))
+            full += bool(
+                re.search(
+                    r"^(Args|Returns|Raises|Yields|Attributes):", text, re.MULTILINE
+                )
+            )
     return full, total
 
 
-def _public(tree: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+def _public(
+    tree: ast.AST,
+) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in getattr(tree, "body", ()):
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
@@ -183,16 +233,27 @@ def _public(tree: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.Asyn
                 yield from _public(node)
 
 
-def _needs_sections(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _needs_sections(
+    node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+) -> bool:
     if isinstance(node, ast.ClassDef):
-        return any(isinstance(inner, ast.FunctionDef) and inner.name == "__init__"
-                   and len(inner.args.args) > 1 for inner in node.body)
-    if any(isinstance(found, ast.Name) and found.id in ("property", "overload")
-           for found in node.decorator_list):
+        return any(
+            isinstance(inner, ast.FunctionDef)
+            and inner.name == "__init__"
+            and len(inner.args.args) > 1
+            for inner in node.body
+        )
+    if any(
+        isinstance(found, ast.Name) and found.id in ("property", "overload")
+        for found in node.decorator_list
+    ):
         return False
     given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
     takes = [found for found in given if found.arg not in ("self", "cls")]
-    gives = node.returns is not None and ast.unparse(node.returns) not in ("None", "NoReturn")
+    gives = node.returns is not None and ast.unparse(node.returns) not in (
+        "None",
+        "NoReturn",
+    )
     return bool(takes) or gives
 
 
@@ -201,10 +262,16 @@ def arguments(modules: list[Source], name: str) -> int | None:
     for module in modules:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.ClassDef) and node.name == name:
-                made = [inner for inner in node.body
-                        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__"]
+                made = [
+                    inner
+                    for inner in node.body
+                    if isinstance(inner, ast.FunctionDef) and inner.name == "__init__"
+                ]
                 return _count(made[0]) - 1 if made else None
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
+            if (
+                isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+                and node.name == name
+            ):
                 return _count(node)
     return None
 
@@ -225,13 +292,20 @@ def main() -> None:
     full, public = documented(modules)
     at_root = sum(1 for _ in (root / "evolve").glob("*.py"))
     figures = {
-        "rooms": len(graph), "floors": floors, "arrows": sum(map(len, graph.values())),
-        "circles": circles, "files at the root of evolve": at_root,
-        **{f"arguments of {name}": arguments(modules, name)
-           for name in ("Engine", "Proposer", "start_run")},
-        "tokens": f"{total:,}", "tokens a line": f"{total / lines:.2f}",
+        "rooms": len(graph),
+        "floors": floors,
+        "arrows": sum(map(len, graph.values())),
+        "circles": circles,
+        "files at the root of evolve": at_root,
+        **{
+            f"arguments of {name}": arguments(modules, name)
+            for name in ("Engine", "Proposer", "start_run")
+        },
+        "tokens": f"{total:,}",
+        "tokens a line": f"{total / lines:.2f}",
         "idioms per 1,000 words": f"{1000 * found / words:.1f} ({found:,} in {words:,})",
-        "docstrings with sections": f"{full / public:.0%} ({full} of {public})"}
+        "docstrings with sections": f"{full / public:.0%} ({full} of {public})",
+    }
     for name, value in figures.items():
         sys.stdout.write(f"{name:28} {value}\n")
 

@@ -13,12 +13,20 @@ from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task, load_task
 
 
-def verdicts(task: Task, programs: Sequence[bytes], sandbox: str, log: Path) -> list[Verdict]:
+def verdicts(
+    task: Task, programs: Sequence[bytes], sandbox: str, log: Path
+) -> list[Verdict]:
     """Each program in the entry's place, one after the other in one pool."""
+
     async def score() -> list[Verdict]:
         async with open_evaluator(task, sandbox, 1, log, lambda _: None) as evaluator:
-            return [await evaluator.evaluate(dict(task.seed) | {task.entry: program},
-                                             task.spec.cases_of("search")) for program in programs]
+            return [
+                await evaluator.evaluate(
+                    dict(task.seed) | {task.entry: program},
+                    task.spec.cases_of("search"),
+                )
+                for program in programs
+            ]
 
     return asyncio.run(score())
 
@@ -29,7 +37,9 @@ class Judge:
     def __init__(self, sandbox: str, log: Path) -> None:
         self._sandbox, self._log = sandbox, log
         self._runner = asyncio.Runner()
-        self._open: dict[Path, tuple[Task, Evaluator, AbstractAsyncContextManager[Evaluator]]] = {}
+        self._open: dict[
+            Path, tuple[Task, Evaluator, AbstractAsyncContextManager[Evaluator]]
+        ] = {}
 
     def __enter__(self) -> Judge:
         return self
@@ -41,8 +51,14 @@ class Judge:
             manager = open_evaluator(task, self._sandbox, 1, self._log, lambda _: None)
             self._open[folder] = task, self._runner.run(manager.__aenter__()), manager
         task, evaluator, _ = self._open[folder]
-        files = dict(task.seed) if program is None else dict(task.seed) | {task.entry: program.encode()}
-        return self._runner.run(evaluator.evaluate(files, task.spec.cases_of("search"))).rows[-1]
+        files = (
+            dict(task.seed)
+            if program is None
+            else dict(task.seed) | {task.entry: program.encode()}
+        )
+        return self._runner.run(
+            evaluator.evaluate(files, task.spec.cases_of("search"))
+        ).rows[-1]
 
     def __exit__(self, *details: object) -> None:
         for _, _, manager in self._open.values():

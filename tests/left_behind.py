@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE_S = 5.0  # a server in a thread of this process closes its end of a connection a little later
+# a server in a thread of this process closes its end of a connection a little later
+PATIENCE_S = 5.0
 
 
 @contextmanager
@@ -22,18 +23,27 @@ def nothing_left_behind() -> Iterator[None]:
     """Context manager: fail when files, threads, handlers or filters are left that were not there."""
     settings, files, threads = _settings(), _files(), _threads()
     yield
-    changed = {name: (settings[name], value) for name, value in _settings().items()
-               if settings[name] != value}
+    changed = {
+        name: (settings[name], value)
+        for name, value in _settings().items()
+        if settings[name] != value
+    }
     assert not changed, f"the call changed its process: {changed}"
     remaining = _remaining(files, threads)
     assert not remaining, f"the call left open or running: {remaining}"
 
 
 def _settings() -> dict[str, Any]:
-    handlers = {f"handler of {number.name}": signal.getsignal(number)
-                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP)}
-    return handlers | {"umask": _umask(), "hook of exceptions": sys.excepthook,
-                       "filters of warnings": list(warnings.filters), "collector": gc.isenabled()}
+    handlers = {
+        f"handler of {number.name}": signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP)
+    }
+    return handlers | {
+        "umask": _umask(),
+        "hook of exceptions": sys.excepthook,
+        "filters of warnings": list(warnings.filters),
+        "collector": gc.isenabled(),
+    }
 
 
 def _umask() -> int:
@@ -64,7 +74,11 @@ def _remaining(files: dict[str, str], threads: set[threading.Thread]) -> list[st
     """What is still open or running, once what is only slow has ended."""
     end = time.monotonic() + PATIENCE_S
     while True:
-        open_still = [f"{name}: {what}" for name, what in _files().items() if files.get(name) != what]
+        open_still = [
+            f"{name}: {what}"
+            for name, what in _files().items()
+            if files.get(name) != what
+        ]
         found = open_still + [thread.name for thread in _threads() - threads]
         if not found or time.monotonic() > end:
             return found

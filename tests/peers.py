@@ -14,9 +14,17 @@ from tests.conftest import ROOT
 
 FOLDER = ROOT / "tests" / "tasks" / "peers"
 STANDINS = ROOT / "evolve" / "peers" / "standins"
-SEPARATE = ("shinka_curve", "shinka_moves", "shinka_command", "openevolve_points",
-            "openevolve_placement", "openevolve_script", "codeevolve_sum", "codeevolve_script",
-            "codeevolve_c")
+SEPARATE = (
+    "shinka_curve",
+    "shinka_moves",
+    "shinka_command",
+    "openevolve_points",
+    "openevolve_placement",
+    "openevolve_script",
+    "codeevolve_sum",
+    "codeevolve_script",
+    "codeevolve_c",
+)
 TOGETHER = "openevolve_together"
 
 _OPENEVOLVE = """
@@ -37,17 +45,29 @@ def score_in_process(folder: Path, program: str | None = None) -> float | None:
     assert task.peer is not None
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / f"candidate_program{Path(task.peer.program).suffix}"
-        path.write_bytes(task.seed[task.peer.program] if program is None else program.encode())
+        path.write_bytes(
+            task.seed[task.peer.program] if program is None else program.encode()
+        )
         for name in set(task.seed) - {task.peer.program}:
             (Path(scratch) / name).write_bytes(task.seed[name])
         script = str(task.evaluator)
-        arguments = {"shinka": [script, "--program_path", str(path), "--results_dir", scratch],
-                     "codeevolve": [script, str(path), f"{scratch}/metrics.json"],
-                     "openevolve": ["-c", _OPENEVOLVE, script, str(path), scratch]}
-        subprocess.run([sys.executable, *arguments[task.peer.format]], check=False, cwd=folder,
-                       env={"PYTHONPATH": f"{STANDINS}:{task.evaluator.parent}",
-                            "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
-                       stdin=subprocess.DEVNULL, capture_output=True)
+        arguments = {
+            "shinka": [script, "--program_path", str(path), "--results_dir", scratch],
+            "codeevolve": [script, str(path), f"{scratch}/metrics.json"],
+            "openevolve": ["-c", _OPENEVOLVE, script, str(path), scratch],
+        }
+        subprocess.run(
+            [sys.executable, *arguments[task.peer.format]],
+            check=False,
+            cwd=folder,
+            env={
+                "PYTHONPATH": f"{STANDINS}:{task.evaluator.parent}",
+                "PATH": "/usr/bin:/bin",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
         metrics = json.loads((Path(scratch) / "metrics.json").read_text())
         key = task.peer.fitness_key or "combined_score"
         return float(metrics[key]) if key in metrics else None

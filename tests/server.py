@@ -25,9 +25,12 @@ class Served(NamedTuple):
 def serving(script: Script) -> Iterator[Served]:
     app = ScriptedModel(script)
     with listen() as listening:
-        server = uvicorn.Server(uvicorn.Config(app.app(), log_level="critical",
-                                               timeout_graceful_shutdown=0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        server = uvicorn.Server(
+            uvicorn.Config(app.app(), log_level="critical", timeout_graceful_shutdown=0)
+        )
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listening]}, daemon=True
+        )
         thread.start()
         while not server.started:
             time.sleep(0.01)

@@ -16,8 +16,12 @@ from tests.cli import EVOLVE
 @contextmanager
 def serving(runs: Path, *options: str) -> Iterator[str]:
     """The address that it prints, once it answers."""
-    process = subprocess.Popen([EVOLVE, "serve", str(runs), "--port", "0", *options],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [EVOLVE, "serve", str(runs), "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
@@ -32,8 +36,12 @@ def _wait_for(address: str) -> None:
     parts = urlsplit(address)
     for _ in range(400):
         try:
-            with socket.create_connection(("127.0.0.1", parts.port or 80), 5) as connection:
-                connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+            with socket.create_connection(
+                ("127.0.0.1", parts.port or 80), 5
+            ) as connection:
+                connection.sendall(
+                    f"HEAD / HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+                )
                 if connection.recv(16):
                     return
         except OSError:

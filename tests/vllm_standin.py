@@ -27,8 +27,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("verb", choices=["serve"])
     parser.add_argument("model")
-    for option in ("--served-model-name", "--host", "--port", "--gpu-memory-utilization",
-                   "--max-model-len"):
+    for option in (
+        "--served-model-name",
+        "--host",
+        "--port",
+        "--gpu-memory-utilization",
+        "--max-model-len",
+    ):
         parser.add_argument(option)
     parser.add_argument("--enable-prefix-caching", action="store_true")
     parser.add_argument("--enable-prompt-tokens-details", action="store_true")

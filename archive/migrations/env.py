@@ -6,6 +6,8 @@ from alembic import context
 
 from evolve.archive.schema import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=metadata
+)
 with context.begin_transaction():
     context.run_migrations()

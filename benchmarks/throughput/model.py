@@ -1,6 +1,6 @@
 """The model of the benchmark: another number in the same program, in an answer that all engines read.
 
-    python -m benchmarks.throughput.model --latency 1 --spread 0
+python -m benchmarks.throughput.model --latency 1 --spread 0
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from evolve.models.listening import listen
 PROGRAM = (Path(__file__).parent / "native" / "initial" / "program.py").read_text()
 
 
-def make_app(latency_s: float, spread: float, sleep_s: float, hang_every: int) -> Starlette:
+def make_app(
+    latency_s: float, spread: float, sleep_s: float, hang_every: int
+) -> Starlette:
     """Log-normal latencies; programs that sleep, and every so often one that never returns."""
     numbers = itertools.count(1)
     draw = random.Random(7)
@@ -35,17 +37,38 @@ def make_app(latency_s: float, spread: float, sleep_s: float, hang_every: int) -
         await asyncio.sleep(latency_s * math.exp(spread * draw.gauss(0, 1)))
         hangs = hang_every and number % hang_every == 0
         text = answer(number, 1e6 if hangs else sleep_s)
-        return JSONResponse({
-            "id": str(number), "object": "chat.completion", "created": 0, "model": "scripted",
-            "choices": [{"index": 0, "finish_reason": "stop",
-                         "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": 500, "completion_tokens": 100, "total_tokens": 600}})
+        return JSONResponse(
+            {
+                "id": str(number),
+                "object": "chat.completion",
+                "created": 0,
+                "model": "scripted",
+                "choices": [
+                    {
+                        "index": 0,
+                        "finish_reason": "stop",
+                        "message": {"role": "assistant", "content": text},
+                    }
+                ],
+                "usage": {
+                    "prompt_tokens": 500,
+                    "completion_tokens": 100,
+                    "total_tokens": 600,
+                },
+            }
+        )
 
     async def models(request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+        return JSONResponse(
+            {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
+        )
 
-    return Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"]),
-                             Route("/v1/models", models)])
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", complete, methods=["POST"]),
+            Route("/v1/models", models),
+        ]
+    )
 
 
 def answer(number: int, sleep_s: float) -> str:
@@ -54,8 +77,10 @@ def answer(number: int, sleep_s: float) -> str:
     if sleep_s:
         step += f"    __import__('time').sleep({sleep_s!r})\n"
     program = PROGRAM.replace("    step = 0.5\n", step)
-    return (f"<NAME>step_{number}</NAME>\n<DESCRIPTION>another step</DESCRIPTION>\n<CODE>\n"
-            f"```python\n{program}```\n</CODE>\n")
+    return (
+        f"<NAME>step_{number}</NAME>\n<DESCRIPTION>another step</DESCRIPTION>\n<CODE>\n"
+        f"```python\n{program}```\n</CODE>\n"
+    )
 
 
 def main() -> None:

@@ -16,7 +16,13 @@ from typing import NamedTuple
 import psutil
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_DAEMONS = ("dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-proxy")
+_DAEMONS = (
+    "dockerd",
+    "containerd",
+    "containerd-shim",
+    "containerd-shim-runc-v2",
+    "docker-proxy",
+)
 _JOIN = 'echo $$ >"$0" && exec "$@"'
 
 
@@ -86,7 +92,11 @@ def _used_s(group: Path) -> float:
 
 def containers_s() -> float:
     """Seconds so far in the control group above all containers, which outlives each of them."""
-    for group in (_CGROUPS / "cpuacct" / "docker", _CGROUPS / "docker", _CGROUPS / "system.slice"):
+    for group in (
+        _CGROUPS / "cpuacct" / "docker",
+        _CGROUPS / "docker",
+        _CGROUPS / "system.slice",
+    ):
         if group.is_dir():
             return _used_s(group)
     return 0.0

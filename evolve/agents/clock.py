@@ -20,7 +20,9 @@ class Clock:
     def used_s(self) -> float:
         """Seconds that have counted so far."""
         running = self._timeout is not None and not self._stopped
-        return self.limit_s - self._left + (self._now() - self._since if running else 0.0)
+        return (
+            self.limit_s - self._left + (self._now() - self._since if running else 0.0)
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -22,7 +22,8 @@ from evolve.models import Episode, StepAsker
 from evolve.sandbox import Pool
 from evolve.tasks import AgentSpec, CaseSpec, Produced, Task, Work, with_cases
 
-INVALID = "invalid"  # refused by candidate.fail in evaluate.py, or an agent that is none any more
+# refused by candidate.fail in evaluate.py, or an agent that is none any more
+INVALID = "invalid"
 LOG_CHARS = 8000
 
 
@@ -31,8 +32,16 @@ class AgentEvaluator(Evaluator):
 
     workshop: Workshop
 
-    def __init__(self, task: Task, pool: Pool, episodes: Pool, log: Path, packages: Path | None = None,
-                 secret: int | None = None, note: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        pool: Pool,
+        episodes: Pool,
+        log: Path,
+        packages: Path | None = None,
+        secret: int | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__(task, pool, log, packages, secret, note)
         self._episodes = episodes
 
@@ -44,7 +53,9 @@ class AgentEvaluator(Evaluator):
 
     def connect(self, asker: StepAsker, reply_tokens: int, patience_s: float) -> None:
         """Agents ask this asker from now on."""
-        self.workshop = Workshop(self._episodes, asker, self.limits, reply_tokens, patience_s)
+        self.workshop = Workshop(
+            self._episodes, asker, self.limits, reply_tokens, patience_s
+        )
 
     async def complete(self) -> None:
         """Let evaluate.py make the cases, where task.toml has none. Raises `TaskError`."""
@@ -56,33 +67,56 @@ class AgentEvaluator(Evaluator):
         try:
             text = json.dumps(made, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise EvaluatorBroken(f"{self.task.evaluator}: cases(): no plain data: {error}") from None
+            raise EvaluatorBroken(
+                f"{self.task.evaluator}: cases(): no plain data: {error}"
+            ) from None
         await self.move_to(with_cases(self.task, text), self._log)
 
-    async def evaluate(self, files: Mapping[str, bytes], cases: Sequence[CaseSpec],
-                       attempt: int = 0, proposal: Proposal | None = None) -> Verdict:
+    async def evaluate(
+        self,
+        files: Mapping[str, bytes],
+        cases: Sequence[CaseSpec],
+        attempt: int = 0,
+        proposal: Proposal | None = None,
+    ) -> Verdict:
         """Score on all cases, at once where boxes are free; a new agent must show that it is one.
 
         Raises as `Evaluator.evaluate` does, and `OutOfBudget` or `ModelError`.
         """
         assert proposal is not None, "an agent's calls belong to a proposal"
         if proposal.operator != EVALUATE:
-            problem = await problem_of(self.workshop, proposal, files, attempt,
-                                       self.limits.validity == "toy")
+            problem = await problem_of(
+                self.workshop, proposal, files, attempt, self.limits.validity == "toy"
+            )
             if problem is not None:
                 return Verdict((self._invalid(cases[0], attempt, problem),))
         # A fault of one ends none of the others: calls that are on their way are paid for.
-        rows = await asyncio.gather(*(self._scored_episode(files, case, attempt, proposal)
-                                      for case in cases), return_exceptions=True)
+        rows = await asyncio.gather(
+            *(self._scored_episode(files, case, attempt, proposal) for case in cases),
+            return_exceptions=True,
+        )
         return Verdict(tuple(map(_row_or_fault, rows)))
 
     def _invalid(self, case: CaseSpec, attempt: int, problem: str) -> Evaluation:
         message, _, log = problem.partition("\n")
-        return Evaluation(case.id, case.split, attempt, None, reason=INVALID, message=message,
-                          log=log[-LOG_CHARS:], evaluator=self.task.evaluator_hash)
+        return Evaluation(
+            case.id,
+            case.split,
+            attempt,
+            None,
+            reason=INVALID,
+            message=message,
+            log=log[-LOG_CHARS:],
+            evaluator=self.task.evaluator_hash,
+        )
 
-    async def _scored_episode(self, files: Mapping[str, bytes], case: CaseSpec, attempt: int,
-                              proposal: Proposal) -> Evaluation:
+    async def _scored_episode(
+        self,
+        files: Mapping[str, bytes],
+        case: CaseSpec,
+        attempt: int,
+        proposal: Proposal,
+    ) -> Evaluation:
         """One case: work, then grading. Only a broken evaluator on the seed is no score."""
         work = await self._work_of(case)
         produced = await self.work(proposal, f"case {case.id}", files, work, attempt)
@@ -91,36 +125,68 @@ class AgentEvaluator(Evaluator):
 
     def _signs_of(self, files: Mapping[str, bytes]) -> list[str]:
         """In the agent's own lines, as far as the seed does not have them."""
-        return [f"{trip.kind}: {trip.words}" for lines in new_lines(self.task.seed, files).values()
-                for trip in trips_in(lines)]
+        return [
+            f"{trip.kind}: {trip.words}"
+            for lines in new_lines(self.task.seed, files).values()
+            for trip in trips_in(lines)
+        ]
 
-    async def work(self, proposal: Proposal, purpose: str, files: Mapping[str, bytes], work: Work,
-                   attempt: int = 0) -> Produced:
+    async def work(
+        self,
+        proposal: Proposal,
+        purpose: str,
+        files: Mapping[str, bytes],
+        work: Work,
+        attempt: int = 0,
+    ) -> Produced:
         """An episode that is not graded. Raises as an episode does."""
-        return await self.workshop.episode(proposal, Episode(purpose, attempt), files, work)
+        return await self.workshop.episode(
+            proposal, Episode(purpose, attempt), files, work
+        )
 
-    async def work_and_grade(self, proposal: Proposal, purpose: str, files: Mapping[str, bytes],
-                             worked: CaseSpec, graded: CaseSpec) -> Evaluation:
+    async def work_and_grade(
+        self,
+        proposal: Proposal,
+        purpose: str,
+        files: Mapping[str, bytes],
+        worked: CaseSpec,
+        graded: CaseSpec,
+    ) -> Evaluation:
         """Work on one case, graded as another. Raises as an episode does."""
-        produced = await self.work(proposal, purpose, files, await self._work_of(worked))
+        produced = await self.work(
+            proposal, purpose, files, await self._work_of(worked)
+        )
         return await self._graded(produced, graded, 0, proposal)
 
-    async def _graded(self, produced: Produced, case: CaseSpec, attempt: int, proposal: Proposal
-                      ) -> Evaluation:
+    async def _graded(
+        self, produced: Produced, case: CaseSpec, attempt: int, proposal: Proposal
+    ) -> Evaluation:
         if produced.reason is not None:
-            row = Evaluation(case.id, case.split, attempt, 0.0, evaluator=self.task.evaluator_hash,
-                             feedback=f"the agent failed: {produced.reason}: {produced.message}")
+            row = Evaluation(
+                case.id,
+                case.split,
+                attempt,
+                0.0,
+                evaluator=self.task.evaluator_hash,
+                feedback=f"the agent failed: {produced.reason}: {produced.message}",
+            )
         else:
             row = await self._evaluate_case(produced.files, case, attempt)
-        if row.reason is not None and not (row.reason == EVALUATOR and proposal.operator == SEED):
-            row = replace(row, score=0.0, reason=None, message="", feedback=_why_none(row))
+        if row.reason is not None and not (
+            row.reason == EVALUATOR and proposal.operator == SEED
+        ):
+            row = replace(
+                row, score=0.0, reason=None, message="", feedback=_why_none(row)
+            )
         return _with_use(row, produced)
 
     async def _work_of(self, case: CaseSpec) -> Work:
         made: Any = await self.prepared("workspace", case)
         if made is None:
-            raise EvaluatorBroken(f"{self.task.evaluator} has no function workspace(case)",
-                                  'it returns {"statement": text, "files": {path: text or bytes}}')
+            raise EvaluatorBroken(
+                f"{self.task.evaluator} has no function workspace(case)",
+                'it returns {"statement": text, "files": {path: text or bytes}}',
+            )
         return Work(made["statement"], made["files"])
 
     async def close(self) -> None:
@@ -147,10 +213,19 @@ def _with_use(row: Evaluation, produced: Produced) -> Evaluation:
     The log of the grading is left out: it may hold hidden tests, and logs are shown to models.
     """
     used = produced.used
-    metrics: dict[str, Any] = {"steps": used.steps, "tokens": used.tokens, "usd": used.usd,
-               "agent_s": round(used.seconds, 3)} | dict(row.metrics)
+    metrics: dict[str, Any] = {
+        "steps": used.steps,
+        "tokens": used.tokens,
+        "usd": used.usd,
+        "agent_s": round(used.seconds, 3),
+    } | dict(row.metrics)
     if produced.signs:
         metrics[SIGNS] = "; ".join(produced.signs)
     log = produced.log[-LOG_CHARS:] if row.reason is None else row.log
-    return replace(row, metrics=metrics, log=log, cost_usd=used.usd,
-                   seconds=row.seconds + used.seconds)
+    return replace(
+        row,
+        metrics=metrics,
+        log=log,
+        cost_usd=used.usd,
+        seconds=row.seconds + used.seconds,
+    )

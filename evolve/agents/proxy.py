@@ -19,7 +19,14 @@ from evolve.agents.clock import Clock
 from evolve.agents.flags import trips_in_reply
 from evolve.archive import ArchiveError, Call, Proposal
 from evolve.errors import EvolveError
-from evolve.models import Episode, ModelError, ModelFault, OutOfBudget, StepAsker, asked_the_same
+from evolve.models import (
+    Episode,
+    ModelError,
+    ModelFault,
+    OutOfBudget,
+    StepAsker,
+    asked_the_same,
+)
 from evolve.tasks import AgentSpec, Used
 
 if TYPE_CHECKING:
@@ -52,15 +59,23 @@ class Asked:
 class Proxy:
     """Serves one episode. `fault` is what must end the run, or this life of it; not the agent's."""
 
-    def __init__(self, asker: StepAsker, proposal: Proposal, episode: Episode, limits: AgentSpec,
-                 reply_tokens: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        asker: StepAsker,
+        proposal: Proposal,
+        episode: Episode,
+        limits: AgentSpec,
+        reply_tokens: int,
+        clock: Clock,
+    ) -> None:
         self._asker, self._proposal, self._episode = asker, proposal, episode
         self._limits, self._reply_tokens, self._clock = limits, reply_tokens, clock
         self._stored: dict[int, Call] = {}
         self._one_at_a_time = asyncio.Lock()
         self._under_way: set[asyncio.Task[web.Response]] = set()
         self.used, self._refusals = Used(), 0
-        self.signs: dict[str, str] = {}  # kind -> words, of what the model told the agent to do
+        # kind -> words, of what the model told the agent to do
+        self.signs: dict[str, str] = {}
         self.fault: OutOfBudget | EvolveError | ArchiveError | None = None
         self.broken = asyncio.Event()  # set with the fault
 
@@ -73,11 +88,14 @@ class Proxy:
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", _models)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=0.1
+        )
         await runner.setup()
         try:
             await _started(web.UnixSite(runner, str(socket)))
-            socket.chmod(0o666)  # the candidate is another user; nobody else can find it
+            # the candidate is another user; nobody else can find it
+            socket.chmod(0o666)
             yield
         finally:
             if self._under_way:
@@ -118,8 +136,14 @@ class Proxy:
         """Only here the agent's time stands still: steps are few, refusals are not."""
         try:
             with self._clock.stopped():
-                return await self._asker.step(self._proposal, self._episode, number, asked.messages,
-                                              tokens, asked.temperature)
+                return await self._asker.step(
+                    self._proposal,
+                    self._episode,
+                    number,
+                    asked.messages,
+                    tokens,
+                    asked.temperature,
+                )
         except ModelError as error:
             if error.fault is not ModelFault.PROMPT:
                 raise
@@ -132,12 +156,20 @@ class Proxy:
         prompt, _ = self._asker.step_bound(self._proposal, asked.messages, 0)
         tokens = min(asked.reply_tokens, limits.tokens - used.tokens - prompt)
         if tokens < min(SHORTEST_REPLY, asked.reply_tokens):
-            raise Refusal(429, "tokens_exhausted", f"{used.tokens} of {limits.tokens} tokens are used "
-                          "up, and this call might pass the limit")
+            raise Refusal(
+                429,
+                "tokens_exhausted",
+                f"{used.tokens} of {limits.tokens} tokens are used "
+                "up, and this call might pass the limit",
+            )
         _, usd = self._asker.step_bound(self._proposal, asked.messages, tokens)
         if used.usd + usd > limits.usd:
-            raise Refusal(402, "dollars_exhausted", f"${used.usd:.4f} of ${limits.usd:g} are used up, "
-                          "and this call might pass the limit")
+            raise Refusal(
+                402,
+                "dollars_exhausted",
+                f"${used.usd:.4f} of ${limits.usd:g} are used up, "
+                "and this call might pass the limit",
+            )
         return tokens
 
     def _count(self, call: Call | None) -> None:
@@ -154,8 +186,11 @@ class Proxy:
         if self.fault is not None:
             raise Refusal(503, "run_ended", "the run has ended")
         if self.used.steps >= self._limits.steps:
-            raise Refusal(429, "steps_exhausted",
-                          f"all {self._limits.steps} model calls are used up")
+            raise Refusal(
+                429,
+                "steps_exhausted",
+                f"all {self._limits.steps} model calls are used up",
+            )
         try:
             asked = json.loads(body)
         except (ValueError, RecursionError):
@@ -164,11 +199,16 @@ class Proxy:
             raise Refusal(400, "invalid_request", "the body is no object")
         for key in ("stream", "tools", "functions"):
             if asked.get(key):
-                raise Refusal(400, "unsupported", f"{key} is not offered here: ask for plain text")
+                raise Refusal(
+                    400, "unsupported", f"{key} is not offered here: ask for plain text"
+                )
         wanted = asked.get("max_tokens")
         reply = wanted if type(wanted) is int and wanted > 0 else self._reply_tokens
-        return Asked(_messages(asked.get("messages")), min(reply, self._reply_tokens),
-                     _temperature(asked.get("temperature")))
+        return Asked(
+            _messages(asked.get("messages")),
+            min(reply, self._reply_tokens),
+            _temperature(asked.get("temperature")),
+        )
 
 
 async def _started(site: web.UnixSite) -> None:
@@ -189,13 +229,21 @@ def _temperature(given: Any) -> float | None:
 def _messages(given: Any) -> Messages:
     """Plain chat messages. Raises `Refusal`."""
     if not isinstance(given, list) or not 0 < len(given) <= MAX_MESSAGES:
-        raise Refusal(400, "invalid_request", f"messages must be a list of 1 to {MAX_MESSAGES}")
+        raise Refusal(
+            400, "invalid_request", f"messages must be a list of 1 to {MAX_MESSAGES}"
+        )
     found = []
     for message in given:
-        if not isinstance(message, dict) or message.get("role") not in _ROLES or (
-                not isinstance(message.get("content"), str)):
-            raise Refusal(400, "invalid_request",
-                          f"a message needs a role of {', '.join(_ROLES)} and a text as content")
+        if (
+            not isinstance(message, dict)
+            or message.get("role") not in _ROLES
+            or (not isinstance(message.get("content"), str))
+        ):
+            raise Refusal(
+                400,
+                "invalid_request",
+                f"a message needs a role of {', '.join(_ROLES)} and a text as content",
+            )
         content = message["content"].encode(errors="replace").decode()
         found.append({"role": message["role"], "content": content})
     return found
@@ -204,22 +252,40 @@ def _messages(given: Any) -> Messages:
 def _answer(call: Call) -> web.Response:
     from aiohttp import web
 
-    return web.json_response({
-        "id": f"call-{call.id}", "object": "chat.completion", "created": 0, "model": "proxy",
-        "choices": [{"index": 0, "finish_reason": call.finish_reason or "stop",
-                     "message": {"role": "assistant", "content": call.reply or ""}}],
-        "usage": {"prompt_tokens": call.prompt_tokens, "completion_tokens": call.completion_tokens,
-                  "total_tokens": call.prompt_tokens + call.completion_tokens}})
+    return web.json_response(
+        {
+            "id": f"call-{call.id}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "proxy",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": call.finish_reason or "stop",
+                    "message": {"role": "assistant", "content": call.reply or ""},
+                }
+            ],
+            "usage": {
+                "prompt_tokens": call.prompt_tokens,
+                "completion_tokens": call.completion_tokens,
+                "total_tokens": call.prompt_tokens + call.completion_tokens,
+            },
+        }
+    )
 
 
 def _refused(why: Refusal) -> web.Response:
     from aiohttp import web
 
-    return web.json_response({"error": {"message": why.message, "type": why.code, "code": why.code}},
-                             status=why.status)
+    return web.json_response(
+        {"error": {"message": why.message, "type": why.code, "code": why.code}},
+        status=why.status,
+    )
 
 
 async def _models(request: web.Request) -> web.Response:
     from aiohttp import web
 
-    return web.json_response({"object": "list", "data": [{"id": "proxy", "object": "model"}]})
+    return web.json_response(
+        {"object": "list", "data": [{"id": "proxy", "object": "model"}]}
+    )

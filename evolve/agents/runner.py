@@ -23,46 +23,74 @@ WORKSPACE, STATEMENT = "workspace", "statement.md"
 AGENT, SOCKET = "agent", "proxy.sock"
 MAX_FILES = 5000  # of a workspace that is taken out
 _FOREVER_S = 1e9  # the clock ends it
-_NO_FOLDER = ("the sandbox does not see the folder with the agent and the proxy's socket",
-              "the Docker daemon must run on this machine, with the same file system")
+_NO_FOLDER = (
+    "the sandbox does not see the folder with the agent and the proxy's socket",
+    "the Docker daemon must run on this machine, with the same file system",
+)
 
 
 class Workshop:
     """Runs episodes in boxes of its own, as many at a time as the pool has."""
 
-    def __init__(self, pool: Pool, asker: StepAsker, limits: AgentSpec, reply_tokens: int,
-                 patience_s: float) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        asker: StepAsker,
+        limits: AgentSpec,
+        reply_tokens: int,
+        patience_s: float,
+    ) -> None:
         self.pool, self._asker, self._patience_s = pool, asker, patience_s
         self._limits, self._reply_tokens = limits, reply_tokens
 
-    async def episode(self, proposal: Proposal, episode: Episode, agent: Mapping[str, bytes],
-                      work: Work) -> Produced:
+    async def episode(
+        self,
+        proposal: Proposal,
+        episode: Episode,
+        agent: Mapping[str, bytes],
+        work: Work,
+    ) -> Produced:
         """Let an agent work. Its failure is a `Produced` with a reason.
 
         Raises `ProviderFault`, `OutOfBudget`, or what else must end the run.
         """
         clock = Clock(self._limits.time_s)
-        proxy = Proxy(self._asker, proposal, episode, self._limits, self._reply_tokens, clock)
+        proxy = Proxy(
+            self._asker, proposal, episode, self._limits, self._reply_tokens, clock
+        )
         async with self.pool.session() as session:
             produced = await self._in_box(session, proxy, clock, agent, work)
             usage = await session.end()
         if proxy.fault is not None:
             raise proxy.fault
         log = f"{usage.log.rstrip()}\n{produced.log}".strip()
-        return replace(produced, log=log, used=replace(proxy.used, seconds=clock.used_s),
-                       signs=tuple(f"{kind}: {words}" for kind, words in proxy.signs.items()))
+        return replace(
+            produced,
+            log=log,
+            used=replace(proxy.used, seconds=clock.used_s),
+            signs=tuple(f"{kind}: {words}" for kind, words in proxy.signs.items()),
+        )
 
-    async def edit(self, proposal: Proposal, attempt: int, agent: Mapping[str, bytes], work: Work
-                   ) -> Produced:
+    async def edit(
+        self, proposal: Proposal, attempt: int, agent: Mapping[str, bytes], work: Work
+    ) -> Produced:
         """An episode on an agent's own tree; a machine's fault is waited out, with back-off.
 
         Raises `RunError` when it does not pass, and what else must end the run.
         """
-        return await wait_out(lambda: self.episode(proposal, Episode("edit", attempt), agent, work),
-                              self._patience_s)
+        return await wait_out(
+            lambda: self.episode(proposal, Episode("edit", attempt), agent, work),
+            self._patience_s,
+        )
 
-    async def _in_box(self, session: Session, proxy: Proxy, clock: Clock,
-                      agent: Mapping[str, bytes], work: Work) -> Produced:
+    async def _in_box(
+        self,
+        session: Session,
+        proxy: Proxy,
+        clock: Clock,
+        agent: Mapping[str, bytes],
+        work: Work,
+    ) -> Produced:
         assert session.folder is not None
         await _furnish(session, agent, work)
         async with proxy.serving(session.folder.path / SOCKET):
@@ -73,22 +101,32 @@ class Workshop:
                 if proxy.fault is not None:
                     return Produced()
                 if status != 0:
-                    return Produced(reason=Reason.CRASH.value,
-                                    message=f"the agent ended with exit status {status!r:.20}")
+                    return Produced(
+                        reason=Reason.CRASH.value,
+                        message=f"the agent ended with exit status {status!r:.20}",
+                    )
                 return Produced(await self._collect(session))
             except TimeoutError:
-                return Produced(reason=Reason.TIMEOUT.value,
-                                message=f"the agent took over {clock.limit_s:g} s of its own")
+                return Produced(
+                    reason=Reason.TIMEOUT.value,
+                    message=f"the agent took over {clock.limit_s:g} s of its own",
+                )
             except CandidateFault as fault:
-                return Produced(reason=fault.reason.value, message=fault.message, log=fault.log)
+                return Produced(
+                    reason=fault.reason.value, message=fault.message, log=fault.log
+                )
 
     async def _run(self, session: Session, proxy: Proxy, clock: Clock) -> Any:
         """The agent's exit status, as it is claimed; None when something ended it from outside."""
-        running = asyncio.create_task(_call(session, "run", self._limits.entry, WORKSPACE, STATEMENT))
+        running = asyncio.create_task(
+            _call(session, "run", self._limits.entry, WORKSPACE, STATEMENT)
+        )
         broken = asyncio.create_task(proxy.broken.wait())
         try:
             async with clock.running():
-                await asyncio.wait({running, broken}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {running, broken}, return_when=asyncio.FIRST_COMPLETED
+                )
             return running.result() if running.done() else None
         finally:
             for task in (running, broken):
@@ -139,11 +177,15 @@ async def _furnish(session: Session, agent: Mapping[str, bytes], work: Work) -> 
     except CandidateFault as fault:  # the agent has not begun, so it is not the agent's
         if fault.reason is not Reason.REFUSED:
             raise ProviderFault(f"the box took no files: {fault.message}") from None
-        raise TaskError(f"the workspace can't be made: {fault.message}",
-                        "see [limits] in task.toml: disk_mb") from None
+        raise TaskError(
+            f"the workspace can't be made: {fault.message}",
+            "see [limits] in task.toml: disk_mb",
+        ) from None
 
 
-async def _call(session: Session, function: str, *arguments: Any, timeout_s: float = _FOREVER_S) -> Any:
+async def _call(
+    session: Session, function: str, *arguments: Any, timeout_s: float = _FOREVER_S
+) -> Any:
     """Call a function of ours in the box; what it says is a claim."""
     reply = await session.call(function, wire.encode((list(arguments), {})), timeout_s)
     try:

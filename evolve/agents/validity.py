@@ -14,11 +14,17 @@ FILE = "greeting.txt"
 TOY = Work(
     f"This repository holds one file, {FILE}, with one line: the word hello. Change the file so that "
     "the line is the word goodbye instead, and nothing else. Then you are done.\n",
-    {FILE: b"hello\n"})
+    {FILE: b"hello\n"},
+)
 
 
-async def problem_of(workshop: Workshop, proposal: Proposal, agent: Mapping[str, bytes], attempt: int,
-                     toy: bool) -> str | None:
+async def problem_of(
+    workshop: Workshop,
+    proposal: Proposal,
+    agent: Mapping[str, bytes],
+    attempt: int,
+    toy: bool,
+) -> str | None:
     """Why an agent is no agent any more; None when it is one. Raises as an episode does."""
     wrong = await workshop.imports(agent)
     if wrong is not None:
@@ -27,7 +33,8 @@ async def problem_of(workshop: Workshop, proposal: Proposal, agent: Mapping[str,
         return None
     for number in range(TRIES):
         produced = await workshop.episode(
-            proposal, Episode("toy", attempt * TRIES + number), agent, TOY)
+            proposal, Episode("toy", attempt * TRIES + number), agent, TOY
+        )
         wrong = _wrong_with(produced)
         if wrong is None:
             return None

@@ -13,17 +13,23 @@ from evolve.tasks import Task
 _HOSTILE = Path(__file__).with_name("hostile.py")
 _MAIN = re.compile(r"^if __name__ *== *['\"]__main__['\"] *:", re.MULTILINE)
 _FUTURE = re.compile(r"^from __future__ import [^\n]*\n", re.MULTILINE)
-_RECOMPUTE = "recompute the score from the data; never read what the program says of itself"
+_RECOMPUTE = (
+    "recompute the score from the data; never read what the program says of itself"
+)
 _FINITE = "refuse numbers that are not finite before anything is compared: NaN passes every comparison"
 _TYPES = "check types exactly (type(x) in (int, float)) and convert arrays by tolist()"
 _SIZE = "take the size of the problem from the case, never from the answer, and check it first"
 _PROCESS = "keep the scorer in another process than the candidate: ask it for data by candidate.call"
-_DATA = ("never execute, unpickle or query by what a program says: it can set its score then; "
-         "json.loads and ast.literal_eval read data")
+_DATA = (
+    "never execute, unpickle or query by what a program says: it can set its score then; "
+    "json.loads and ast.literal_eval read data"
+)
 
 
-NOT_EXECUTED = ("a text in place of an answer scores more, though nothing executed it: an answer "
-                "of another type must cost")
+NOT_EXECUTED = (
+    "a text in place of an answer scores more, though nothing executed it: an answer "
+    "of another type must cost"
+)
 
 
 @dataclass(frozen=True)
@@ -36,25 +42,51 @@ class Attack:
 
 
 ATTACKS = (
-    Attack("nan", _FINITE), Attack("one nan", _FINITE), Attack("infinite", _FINITE),
-    Attack("minus infinite", _FINITE), Attack("one infinite", _FINITE), Attack("complex", _TYPES),
-    Attack("strings", _TYPES), Attack("booleans", _TYPES), Attack("odd floats", _TYPES),
-    Attack("huge", "check that every number lies in its range"), Attack("nothing", _TYPES),
-    Attack("empty", _SIZE), Attack("one element", _SIZE), Attack("short", _SIZE),
-    Attack("a claim", _RECOMPUTE), Attack("a negative claim", _RECOMPUTE),
-    Attack("a claimed float", _RECOMPUTE), Attack("a claimed count", _SIZE),
-    Attack("a bare number", _RECOMPUTE), Attack("a dict with a score", _RECOMPUTE),
+    Attack("nan", _FINITE),
+    Attack("one nan", _FINITE),
+    Attack("infinite", _FINITE),
+    Attack("minus infinite", _FINITE),
+    Attack("one infinite", _FINITE),
+    Attack("complex", _TYPES),
+    Attack("strings", _TYPES),
+    Attack("booleans", _TYPES),
+    Attack("odd floats", _TYPES),
+    Attack("huge", "check that every number lies in its range"),
+    Attack("nothing", _TYPES),
+    Attack("empty", _SIZE),
+    Attack("one element", _SIZE),
+    Attack("short", _SIZE),
+    Attack("a claim", _RECOMPUTE),
+    Attack("a negative claim", _RECOMPUTE),
+    Attack("a claimed float", _RECOMPUTE),
+    Attack("a claimed count", _SIZE),
+    Attack("a bare number", _RECOMPUTE),
+    Attack("a dict with a score", _RECOMPUTE),
     Attack("inputs changed", "give the program copies, and score with your own data"),
-    Attack("exceptions", "a case that fails must cost: never average over those that did not"),
-    Attack("early exit", _PROCESS), Attack("sys.exit", _PROCESS), Attack("forged output", _PROCESS),
-    Attack("forged results", _PROCESS), Attack("names rebound", _PROCESS),
+    Attack(
+        "exceptions",
+        "a case that fails must cost: never average over those that did not",
+    ),
+    Attack("early exit", _PROCESS),
+    Attack("sys.exit", _PROCESS),
+    Attack("forged output", _PROCESS),
+    Attack("forged results", _PROCESS),
+    Attack("names rebound", _PROCESS),
     Attack("libraries changed", _PROCESS),
-    Attack("the clock", "measure time outside the candidate's process: candidate.seconds"),
-    Attack("hangs", "set limits.time_s"), Attack("floods", "set limits.output_kb"),
+    Attack(
+        "the clock", "measure time outside the candidate's process: candidate.seconds"
+    ),
+    Attack("hangs", "set limits.time_s"),
+    Attack("floods", "set limits.output_kb"),
     Attack("looks around", "keep answers and keys out of the candidate's reach"),
-    Attack("code", _DATA), Attack("code in base64", _DATA), Attack("code in JSON", _DATA),
-    Attack("code in YAML", _DATA), Attack("code in a query", _DATA), Attack("a pickle", _DATA),
-    Attack("a pickle in base64", _DATA), Attack("marshalled code", _DATA),
+    Attack("code", _DATA),
+    Attack("code in base64", _DATA),
+    Attack("code in JSON", _DATA),
+    Attack("code in YAML", _DATA),
+    Attack("code in a query", _DATA),
+    Attack("a pickle", _DATA),
+    Attack("a pickle in base64", _DATA),
+    Attack("marshalled code", _DATA),
     Attack("marshalled code in base64", _DATA),
     *(Attack(f"claims off by {size}", _RECOMPUTE) for size in SIZES),
     *(Attack(f"nudge {size}", "", fair=True) for size in SIZES),
@@ -67,7 +99,7 @@ _C_PROGRAMS = {
     "infinite": '#include <stdio.h>\nint main(void) { for (int i = 0; i < 100000; i++) puts("inf"); }',
     "booleans": '#include <stdio.h>\nint main(void) { for (int i = 0; i < 100000; i++) puts("1"); }',
     "huge": "#include <stdio.h>\nint main(void) { for (int i = 0; i < 100000; i++) "
-            'puts("99999999999999999999"); }',
+    'puts("99999999999999999999"); }',
     "a claim": '#include <stdio.h>\nint main(void) { puts("{\\"score\\": 1e9}"); }',
     "hangs": "int main(void) { for (;;) ; }",
     "floods": '#include <stdio.h>\nint main(void) { for (;;) puts("xxxxxxxxxxxxxxxxxxxxxxxxxxxx"); }',
@@ -93,6 +125,8 @@ def armed(task: Task, attack: str, recorded: Sequence[str] = ()) -> bytes:
     body = _FUTURE.sub("", seed)
     found = _MAIN.search(body)
     split = found.start() if found else len(body)
-    arm = (f"\n\n_evolve_check = {{'__name__': 'evolve_check'}}\nexec({_HOSTILE.read_text()!r}, "
-           f"_evolve_check)\n_evolve_check['arm'](globals(), {attack!r}, {tuple(recorded)!r})\n\n\n")
+    arm = (
+        f"\n\n_evolve_check = {{'__name__': 'evolve_check'}}\nexec({_HOSTILE.read_text()!r}, "
+        f"_evolve_check)\n_evolve_check['arm'](globals(), {attack!r}, {tuple(recorded)!r})\n\n\n"
+    )
     return f"{futures}{body[:split]}{arm}{body[split:]}".encode()

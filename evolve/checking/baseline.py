@@ -19,9 +19,11 @@ from evolve.sandbox import ProviderFault
 
 Note = Callable[[str], None]
 _SLOW_S = 3.0  # a seed that takes longer is not computed again for each attack
-_TIMES, _WHOLE_S = 8, 40.0  # a seed that varies is scored so often, while it takes no longer
+# a seed that varies is scored so often, while it takes no longer
+_TIMES, _WHOLE_S = 8, 40.0
 _REPEATS, _FEW = 3, 5
-_NARROWER = 0.1  # of what the seed varies: so little must be left when its answers are repeated
+# of what the seed varies: so little must be left when its answers are repeated
+_NARROWER = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Baseline:
 
     def margin(self) -> float:
         """How far beyond the seed's scores one is still the seed's: what they differ, of few twice."""
-        return self.spread * (2 if len(self.scores) < _FEW else 1) + 1e-12 * max(map(abs, self.scores))
+        return self.spread * (2 if len(self.scores) < _FEW else 1) + 1e-12 * max(
+            map(abs, self.scores)
+        )
 
     def better(self, score: float, maximize: bool) -> bool:
         """True for a score that the seed does not reach."""
@@ -74,7 +78,9 @@ class Baseline:
 
     def worse(self, score: float, maximize: bool) -> bool:
         """True for a score that the seed does not fall to."""
-        return replace(self, scores=tuple(-s for s in self.scores)).better(-score, maximize)
+        return replace(self, scores=tuple(-s for s in self.scores)).better(
+            -score, maximize
+        )
 
 
 async def measure(evaluator: Evaluator, note: Note) -> Baseline:
@@ -89,8 +95,10 @@ async def measure(evaluator: Evaluator, note: Note) -> Baseline:
     if recording is not None and recording.answers:
         repeating = await _repeated(evaluator, seeds, recording)
         if repeating is not None:
-            note(f"the seed {'takes' if slow else 'varies, and takes'} {seeds.seconds:.1f} s: attacks "
-                 f"repeat what it answered, {repeating.repeated_s:.1f} s each")
+            note(
+                f"the seed {'takes' if slow else 'varies, and takes'} {seeds.seconds:.1f} s: attacks "
+                f"repeat what it answered, {repeating.repeated_s:.1f} s each"
+            )
             return repeating
     return await _scored_more(evaluator, seeds) if seeds.varies else seeds
 
@@ -107,7 +115,9 @@ async def _recorded(evaluator: Evaluator) -> Recording | None:
     return recording if recording.verdict.failed is None else None
 
 
-async def _repeated(evaluator: Evaluator, seeds: Baseline, recording: Recording) -> Baseline | None:
+async def _repeated(
+    evaluator: Evaluator, seeds: Baseline, recording: Recording
+) -> Baseline | None:
     """With the answers, if repeating them scores as giving them did, or varies far less."""
     program = armed(evaluator.task, "repeated", recording.answers)
     scores, seconds = [recording.verdict.score], 0.0
@@ -117,8 +127,12 @@ async def _repeated(evaluator: Evaluator, seeds: Baseline, recording: Recording)
             return None
         scores.append(verdict.score)
         seconds = sum(row.seconds for row in verdict.rows)
-    found = replace(seeds, scores=tuple(scores), answers=recording.answers, repeated_s=seconds)
-    return found if not found.spread or found.spread < _NARROWER * seeds.spread else None
+    found = replace(
+        seeds, scores=tuple(scores), answers=recording.answers, repeated_s=seconds
+    )
+    return (
+        found if not found.spread or found.spread < _NARROWER * seeds.spread else None
+    )
 
 
 async def _scored_more(evaluator: Evaluator, seeds: Baseline) -> Baseline:
@@ -134,7 +148,8 @@ async def scored(evaluator: Evaluator, program: bytes) -> Verdict:
     """The verdict on a program in the entry's place. Raises `RunError` for a fault of the sandbox."""
     task = evaluator.task
     try:
-        return await evaluator.evaluate(dict(task.seed) | {task.entry: program},
-                                        task.spec.cases_of("search"))
+        return await evaluator.evaluate(
+            dict(task.seed) | {task.entry: program}, task.spec.cases_of("search")
+        )
     except ProviderFault as fault:
         raise sandbox_failed(fault) from None

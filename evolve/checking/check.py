@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evolve.checking.attacks import ATTACKS, CONTROLS, NOT_EXECUTED, Attack, armed, programs
+from evolve.checking.attacks import (
+    ATTACKS,
+    CONTROLS,
+    NOT_EXECUTED,
+    Attack,
+    armed,
+    programs,
+)
 from evolve.checking.baseline import Baseline, Note, measure, scored
 from evolve.checking.hostile import CODE, EXECUTED, FOUND
 from evolve.errors import UsageError
@@ -18,11 +25,16 @@ from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task
 
-_SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0  # what an attack may take of the seed's time
+# what an attack may take of the seed's time
+_SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0
 _AGAIN = 2  # so often what pays is fired again where the seed's score varies
-_TIMED = re.compile(r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.seconds)\b")
+_TIMED = re.compile(
+    r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.seconds)\b"
+)
 _NAMED = {attack.name: attack for attack in ATTACKS}
-_CONSTANT_SEED = re.compile(r"(seed|default_rng|RandomState|Random)\s*\(\s*\d+\s*\)|\bseed\s*=\s*\d+")
+_CONSTANT_SEED = re.compile(
+    r"(seed|default_rng|RandomState|Random)\s*\(\s*\d+\s*\)|\bseed\s*=\s*\d+"
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,8 @@ class Report:
     shared: bool
     tried: tuple[Tried, ...]
     notes: tuple[str, ...]
-    repeated: bool  # attacks repeated the seed's answers instead of computing them again
+    # attacks repeated the seed's answers instead of computing them again
+    repeated: bool
 
     @property
     def paying(self) -> tuple[Tried, ...]:
@@ -65,14 +78,17 @@ class Report:
 async def check(task: Task, sandbox: str, note: Note) -> Report:
     """Attack the task's evaluator. Raises `TaskError` when the seed has no score."""
     if task.spec.agent is not None:
-        raise UsageError("the attacks are programs, and an agent task scores what agents leave behind",
-                         "try its grading on a folder of files of your own in a test of the task")
+        raise UsageError(
+            "the attacks are programs, and an agent task scores what agents leave behind",
+            "try its grading on a folder of files of your own in a test of the task",
+        )
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as file:
         log = Path(file.name)
         secret = draw_secret()  # the same hidden inputs for all
         async with open_evaluator(task, sandbox, 1, log, note, secret) as evaluator:
             seeds, together = await measure(evaluator, note), evaluator.together
-        quick, silent = _hurried(task, seeds.attack_s), lambda _: None  # it was all said
+        # it was all said
+        quick, silent = _hurried(task, seeds.attack_s), lambda _: None
         async with open_evaluator(quick, sandbox, 1, log, silent, secret) as evaluator:
             evaluator.together = together
             firing, tried = _Firing(evaluator, seeds, log), []
@@ -82,8 +98,16 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
                     note(f"{name}: {tried[-1].word}")
             hidden = await firing.hidden(tried)
     shared = any(EVALUATOR_SHARED in row.metrics for row in seeds.first.rows)
-    return Report(task, seeds.first.score, seeds.second.score, seeds.seconds, shared, tuple(tried),
-                  (*_notes(task, seeds, tried, shared), *hidden), bool(seeds.answers))
+    return Report(
+        task,
+        seeds.first.score,
+        seeds.second.score,
+        seeds.seconds,
+        shared,
+        tuple(tried),
+        (*_notes(task, seeds, tried, shared), *hidden),
+        bool(seeds.answers),
+    )
 
 
 def _hurried(task: Task, seconds: float) -> Task:
@@ -114,7 +138,9 @@ class _Firing:
         if control and tried.pays and self._is_python:
             honest = armed(self.evaluator.task, control, self.seeds.answers)
             if (await self.once(Attack(control, attack.fix), honest)).pays:
-                return replace(tried, pays=False, said=f"{control} get more than the seed, too")
+                return replace(
+                    tried, pays=False, said=f"{control} get more than the seed, too"
+                )
         return tried
 
     async def hidden(self, tried: list[Tried]) -> list[str]:
@@ -122,10 +148,17 @@ class _Firing:
         kept = any(t.attack.name == "nothing" and t.word == "no effect" for t in tried)
         if not kept or not self._is_python:
             return []
-        broken = await self.once(Attack("raises", ""), armed(self.evaluator.task, "raises"))
-        return [] if broken.word != "no effect" else [
-            "a program that only raises scores as much as the seed: attacks that are refused with that "
-            "score look as if they had no effect; begin with a better program"]
+        broken = await self.once(
+            Attack("raises", ""), armed(self.evaluator.task, "raises")
+        )
+        return (
+            []
+            if broken.word != "no effect"
+            else [
+                "a program that only raises scores as much as the seed: attacks that are refused with that "
+                "score look as if they had no effect; begin with a better program"
+            ]
+        )
 
     @property
     def _is_python(self) -> bool:
@@ -157,27 +190,42 @@ def _found(verdict: Verdict, printed: str) -> str:
     if EXECUTED in "\n".join((printed, *shared)).splitlines():
         return "the scorer executed what the program answered"
     logs = "\n".join(row.log for row in verdict.rows).splitlines()
-    return next((line.removeprefix(FOUND).strip() for line in logs if line.startswith(FOUND)), "")
+    return next(
+        (line.removeprefix(FOUND).strip() for line in logs if line.startswith(FOUND)),
+        "",
+    )
 
 
 def _notes(task: Task, seeds: Baseline, tried: list[Tried], shared: bool) -> list[str]:
     """What is worth knowing beside the attacks."""
     notes = []
     if shared:
-        notes.append(f"{EVALUATOR_SHARED}: no score of this task can be trusted; let the evaluator "
-                     "import the program instead of executing its text")
+        notes.append(
+            f"{EVALUATOR_SHARED}: no score of this task can be trusted; let the evaluator "
+            "import the program instead of executing its text"
+        )
     text = task.evaluator.read_text(errors="replace")
     timed = _TIMED.search(text) is not None
     if seeds.varies:
-        notes.append(f"not repeatable: {seeds.first.score!r}, then {seeds.second.score!r}; "
-                     + _why_it_varies(seeds, timed, _draws(text)))
+        notes.append(
+            f"not repeatable: {seeds.first.score!r}, then {seeds.second.score!r}; "
+            + _why_it_varies(seeds, timed, _draws(text))
+        )
     elif timed:
-        notes.append("the evaluator reads a clock: make sure that the score does not depend on it")
-    if _CONSTANT_SEED.search(text) or any("seed" in case.params for case in task.spec.cases):
-        notes.append("inputs come from a constant seed: a program can contain their answers; "
-                     "draw them from case.seed, which no candidate knows")
+        notes.append(
+            "the evaluator reads a clock: make sure that the score does not depend on it"
+        )
+    if _CONSTANT_SEED.search(text) or any(
+        "seed" in case.params for case in task.spec.cases
+    ):
+        notes.append(
+            "inputs come from a constant seed: a program can contain their answers; "
+            "draw them from case.seed, which no candidate knows"
+        )
     if task.spec.ceiling is None:
-        notes.append("no ceiling: a proved bound in task.toml catches faults of the scorer")
+        notes.append(
+            "no ceiling: a proved bound in task.toml catches faults of the scorer"
+        )
     return [*notes, *_tolerances(task, seeds, tried)]
 
 
@@ -186,12 +234,18 @@ def _why_it_varies(seeds: Baseline, timed: bool, draws: bool) -> str:
         return "the program is random: its answers, repeated, score the same"
     if timed:
         return "it measures time, or the program is random"
-    return "it draws random numbers without a seed" if draws else "the program is random"
+    return (
+        "it draws random numbers without a seed" if draws else "the program is random"
+    )
 
 
 def _draws(text: str) -> bool:
     try:
-        names = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+        names = {
+            node.attr
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Attribute)
+        }
     except SyntaxError:
         return False
     return bool(names & {"random", "randint", "uniform", "shuffle", "normal", "rand"})
@@ -200,22 +254,41 @@ def _draws(text: str) -> bool:
 def _tolerances(task: Task, seeds: Baseline, tried: list[Tried]) -> list[str]:
     """How far numbers may be off before it shows, beside what is left to gain."""
     seed = max(seeds.scores) if task.spec.maximize else min(seeds.scores)
-    paying = {t.attack.name: abs(t.score - seed) for t in tried
-              if t.attack.fair and t.score is not None and t.against > 0}
+    paying = {
+        t.attack.name: abs(t.score - seed)
+        for t in tried
+        if t.attack.fair and t.score is not None and t.against > 0
+    }
     if not paying:
         return []
     name = max(paying, key=lambda key: paying[key])
     known = task.spec.best_known
     left = f"; {abs(known.score - seed):.3g} is left to the best known" if known else ""
-    return [f"all numbers times (1 + {name.split()[-1]}) are accepted and gain {paying[name]:.3g}"
-            f"{left}: if that is no real improvement, the tolerance is too large"]
+    return [
+        f"all numbers times (1 + {name.split()[-1]}) are accepted and gain {paying[name]:.3g}"
+        f"{left}: if that is no real improvement, the tolerance is too large"
+    ]
 
 
 def as_data(report: Report) -> dict[str, Any]:
     """The report as JSON."""
-    return {"task": report.task.spec.name, "seed": report.seed, "again": report.again,
-            "seconds": report.seconds, "repeated": report.repeated, "evaluator_shared": report.shared,
-            "notes": list(report.notes),
-            "paying": len(report.paying),
-            "attacks": [{"attack": t.attack.name, "result": t.word, "score": t.score, "said": t.said,
-                         "fix": t.attack.fix if t.pays else ""} for t in report.tried]}
+    return {
+        "task": report.task.spec.name,
+        "seed": report.seed,
+        "again": report.again,
+        "seconds": report.seconds,
+        "repeated": report.repeated,
+        "evaluator_shared": report.shared,
+        "notes": list(report.notes),
+        "paying": len(report.paying),
+        "attacks": [
+            {
+                "attack": t.attack.name,
+                "result": t.word,
+                "score": t.score,
+                "said": t.said,
+                "fix": t.attack.fix if t.pays else "",
+            }
+            for t in report.tried
+        ],
+    }

@@ -39,8 +39,13 @@ class Finding:
     fix: str = ""
 
 
-async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], note: Note,
-                  fix: bool = False) -> list[Finding]:
+async def examine(
+    task_dir: Path | None,
+    sandbox: str,
+    models: Sequence[str],
+    note: Note,
+    fix: bool = False,
+) -> list[Finding]:
     """All checks, quick ones first."""
     findings = [_python(), _git()]
     names = ("docker", "bubblewrap") if sandbox == "auto" else (sandbox,)
@@ -53,8 +58,10 @@ async def examine(task_dir: Path | None, sandbox: str, models: Sequence[str], no
     load_keys()
     findings += [await _model(text, note) for text in models]
     if task_dir is not None:
-        findings += [*_requirements(task_dir, fix),
-                     *await _task(task_dir, sandbox, note, models)]
+        findings += [
+            *_requirements(task_dir, fix),
+            *await _task(task_dir, sandbox, note, models),
+        ]
     return findings
 
 
@@ -65,16 +72,26 @@ async def keeps_the_contract(name: str) -> Finding:
     except SandboxError as error:
         return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
     if broken:
-        return Finding("fail", f"sandbox {name} breaks {len(broken)} of {len(QUICK)} promises: "
-                       + "; ".join(broken), "do not trust scores from it")
+        return Finding(
+            "fail",
+            f"sandbox {name} breaks {len(broken)} of {len(QUICK)} promises: "
+            + "; ".join(broken),
+            "do not trust scores from it",
+        )
     return Finding("ok", f"sandbox {name} keeps {len(QUICK)} promises of its contract")
 
 
 def _scorers() -> Finding:
     if confinement.works():
-        return Finding("ok", "scorers have no network and change no file of this machine")
-    return Finding("warn", "scorers run as you, with your files and network, where bubblewrap does not "
-                           "work", "evolve doctor --sandbox bubblewrap says why")
+        return Finding(
+            "ok", "scorers have no network and change no file of this machine"
+        )
+    return Finding(
+        "warn",
+        "scorers run as you, with your files and network, where bubblewrap does not "
+        "work",
+        "evolve doctor --sandbox bubblewrap says why",
+    )
 
 
 def _python() -> Finding:
@@ -105,7 +122,9 @@ async def _provider(name: str, note: Note) -> Finding:
     if not right:
         return Finding("fail", f"sandbox {name}: a candidate gave a wrong answer")
     if not provider.isolates:
-        return Finding("warn", f"sandbox {name} runs, but isolates nothing", "use docker")
+        return Finding(
+            "warn", f"sandbox {name} runs, but isolates nothing", "use docker"
+        )
     return Finding("ok", f"sandbox {name}")
 
 
@@ -116,17 +135,25 @@ async def _model(text: str, note: Note) -> Finding:
         check_key(name)
         settings = resolve({"model": (text,)}, {}, Path("task.toml")).settings
         question = [{"role": "user", "content": "Say hello."}]
-        async with (local_models(settings, note) as addresses,
-                    aclosing(Client(60.0, addresses)) as client):
+        async with (
+            local_models(settings, note) as addresses,
+            aclosing(Client(60.0, addresses)) as client,
+        ):
             reply = await client.complete(name, question, Ask(16, 1, 0.0))
     except EvolveError as error:
         return Finding("fail", f"model {error.message}", error.hint)
-    return Finding("ok", f"model {text} answers: {reply.samples[0].text.strip()[:40]!r}")
+    return Finding(
+        "ok", f"model {text} answers: {reply.samples[0].text.strip()[:40]!r}"
+    )
 
 
 def _soften(finding: Finding) -> Finding:
     """One sandbox that works is enough."""
-    return Finding("warn", finding.what, finding.fix) if finding.state == "fail" else finding
+    return (
+        Finding("warn", finding.what, finding.fix)
+        if finding.state == "fail"
+        else finding
+    )
 
 
 def _requirements(folder: Path, fix: bool) -> list[Finding]:
@@ -143,23 +170,37 @@ def _requirements(folder: Path, fix: bool) -> list[Finding]:
         return []
     path, names = task.folder / "requirements.txt", ", ".join(unknown)
     if not fix:
-        return [Finding("warn", f"the task imports {names}, and no package is declared for it",
-                        f"evolve doctor {folder} --fix writes {path.name}; look at the names first")]
+        return [
+            Finding(
+                "warn",
+                f"the task imports {names}, and no package is declared for it",
+                f"evolve doctor {folder} --fix writes {path.name}; look at the names first",
+            )
+        ]
     before = path.read_text() if path.exists() else ""
     line_end = "" if not before or before.endswith("\n") else "\n"
     path.write_text(before + line_end + "".join(f"{name}\n" for name in unknown))
     return [Finding("ok", f"wrote {names} into {path}")]
 
 
-async def _task(folder: Path, sandbox: str, note: Note, models: Sequence[str]) -> list[Finding]:
+async def _task(
+    folder: Path, sandbox: str, note: Note, models: Sequence[str]
+) -> list[Finding]:
     try:
         task = load_task(folder)
-        settings = resolve({"model": tuple(models)}, task.spec.run, folder / "task.toml").settings
+        settings = resolve(
+            {"model": tuple(models)}, task.spec.run, folder / "task.toml"
+        ).settings
         with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
-            async with (open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator,
-                        alone(evaluator, settings, note) as proposal):
-                found = _agent(evaluator.task, await score_seed(evaluator, proposal)) \
-                    if proposal is not None else await _seed(task, evaluator)
+            async with (
+                open_evaluator(task, sandbox, 1, Path(log.name), note) as evaluator,
+                alone(evaluator, settings, note) as proposal,
+            ):
+                found = (
+                    _agent(evaluator.task, await score_seed(evaluator, proposal))
+                    if proposal is not None
+                    else await _seed(task, evaluator)
+                )
                 return [Finding("ok", f"task {task.spec.name}"), *found]
     except (EvolveError, SandboxError) as error:
         return [Finding("fail", error.message, error.hint)]
@@ -170,12 +211,25 @@ def _agent(task: Task, verdict: Verdict) -> list[Finding]:
     counts = {split: len(task.spec.cases_of(split)) for split in SPLITS}
     seconds = sum(row.seconds for row in verdict.rows) / len(verdict.rows)
     findings = [
-        Finding("ok", "cases: " + ", ".join(f"{count} {split}" for split, count in counts.items())),
-        Finding("ok", f"the seed can still change a repository, and scores {verdict.score:.3f} on "
-                f"{len(verdict.rows)} cases, {seconds:.1f} s each")]
+        Finding(
+            "ok",
+            "cases: "
+            + ", ".join(f"{count} {split}" for split, count in counts.items()),
+        ),
+        Finding(
+            "ok",
+            f"the seed can still change a repository, and scores {verdict.score:.3f} on "
+            f"{len(verdict.rows)} cases, {seconds:.1f} s each",
+        ),
+    ]
     if not counts["select"] or not counts["heldout"]:
-        findings.append(Finding("warn", "no case is kept for the choice of the best, or for the end",
-                                'give some cases split = "select" and some "heldout"'))
+        findings.append(
+            Finding(
+                "warn",
+                "no case is kept for the choice of the best, or for the end",
+                'give some cases split = "select" and some "heldout"',
+            )
+        )
     return findings
 
 
@@ -185,11 +239,23 @@ async def _seed(task: Task, evaluator: Evaluator) -> list[Finding]:
     seconds = sum(row.seconds for row in second.rows)
     findings = [Finding("ok", f"the seed scores {first.score!r} in {seconds:.3f} s")]
     if first.score != second.score:
-        findings.append(Finding("warn", f"the score is not repeatable: {second.score!r} next",
-                                "give the evaluator's randomness a fixed seed"))
+        findings.append(
+            Finding(
+                "warn",
+                f"the score is not repeatable: {second.score!r} next",
+                "give the evaluator's randomness a fixed seed",
+            )
+        )
     if advice := unmeasured(task, first.rows):
-        findings.append(Finding("warn", advice, "name in [[measures]] what evaluate() returns"))
+        findings.append(
+            Finding("warn", advice, "name in [[measures]] what evaluate() returns")
+        )
     if task.spec.ceiling is None:
-        findings.append(Finding("warn", "the task declares no ceiling",
-                                "a proved bound in task.toml catches faults of the scorer"))
+        findings.append(
+            Finding(
+                "warn",
+                "the task declares no ceiling",
+                "a proved bound in task.toml catches faults of the scorer",
+            )
+        )
     return findings

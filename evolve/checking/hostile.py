@@ -37,10 +37,15 @@ def arm(names: Any, attack: Any, recorded: Any = ()) -> Any:
     if attack in AT_ONCE:
         AT_ONCE[attack]()
     if attack in CODE:
-        names["print"] = lambda *values, **options: sys.stdout.write(f"{CODE[attack]}\n")
+        names["print"] = lambda *values, **options: sys.stdout.write(
+            f"{CODE[attack]}\n"
+        )
     for name, value in list(names.items()):
-        if callable(value) and getattr(value, "__module__", None) == names["__name__"] \
-                and type(value) is type(arm):
+        if (
+            callable(value)
+            and getattr(value, "__module__", None) == names["__name__"]
+            and type(value) is type(arm)
+        ):
             names[name] = _wrapped(value, attack)
 
 
@@ -89,13 +94,20 @@ def _same(value: Any) -> Any:
 
 def _each(change: Any) -> Any:
     """Change every number of a value, however deep."""
+
     def changed(value: Any) -> Any:
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(value, numpy.generic):
             value = value.item()
         if numpy is not None and isinstance(value, numpy.ndarray):
-            new = numpy.array([changed(item) for item in value.ravel().tolist()]).reshape(value.shape)
-            return new.astype(value.dtype) if new.dtype.kind == value.dtype.kind == "f" else new
+            new = numpy.array(
+                [changed(item) for item in value.ravel().tolist()]
+            ).reshape(value.shape)
+            return (
+                new.astype(value.dtype)
+                if new.dtype.kind == value.dtype.kind == "f"
+                else new
+            )
         if isinstance(value, dict):
             return {key: changed(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
@@ -109,17 +121,24 @@ def _each(change: Any) -> Any:
 
 def _measured(change: Any) -> Any:
     """Change the numbers that are no counts: the floats, or all where there are none."""
+
     def changed(value: Any) -> Any:
         floats: list[Any] = []
-        _each(lambda number: floats.append(number) if isinstance(number, float) else None)(value)
-        return _each(lambda number: change(number) if isinstance(number, float) or not floats
-                     else number)(value)
+        _each(
+            lambda number: floats.append(number) if isinstance(number, float) else None
+        )(value)
+        return _each(
+            lambda number: (
+                change(number) if isinstance(number, float) or not floats else number
+            )
+        )(value)
 
     return changed
 
 
 def _one(change: Any) -> Any:
     """Change the first of them only: one bad number among good ones."""
+
     def changed(value: Any) -> Any:
         left = [change]
         return _measured(lambda number: left.pop()(number) if left else number)(value)
@@ -129,28 +148,38 @@ def _one(change: Any) -> Any:
 
 def _cut(keep: Any) -> Any:
     """Keep a part of the outermost container, and of containers in a tuple, which tells their sizes."""
+
     def changed(value: Any) -> Any:
         if type(value) is tuple and any(hasattr(item, "__len__") for item in value):
             sizes = {len(item) for item in value if hasattr(item, "__len__")}
-            return tuple(keep(item) if type(item) is int and item in sizes else changed(item)
-                         for item in value)
+            return tuple(
+                keep(item) if type(item) is int and item in sizes else changed(item)
+                for item in value
+            )
         if isinstance(value, dict):
-            return dict(list(value.items())[:keep(len(value))])
-        if isinstance(value, str) or not hasattr(value, "__len__") or not hasattr(value, "__getitem__"):
+            return dict(list(value.items())[: keep(len(value))])
+        if (
+            isinstance(value, str)
+            or not hasattr(value, "__len__")
+            or not hasattr(value, "__getitem__")
+        ):
             return value
-        return value[:keep(len(value))]
+        return value[: keep(len(value))]
 
     return changed
 
 
 def _texts(text: Any) -> Any:
     """Every text of a value becomes this one; a value without any becomes it as a whole."""
+
     def changed(value: Any) -> Any:
         if isinstance(value, (str, bytes)):
             return text
         if isinstance(value, dict):
             return {key: changed(item) for key, item in value.items()}
-        return type(value)(map(changed, value)) if type(value) in (list, tuple) else value
+        return (
+            type(value)(map(changed, value)) if type(value) in (list, tuple) else value
+        )
 
     def swapped(value: Any) -> Any:
         new = changed(value)
@@ -164,18 +193,24 @@ def _claims(claim: Any, kinds: Any, alone: Any = False) -> Any:
 
     Of numbers `alone` the last is what may be said of the others.
     """
+
     def changed(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: once(item) for key, item in value.items()}
         if isinstance(value, tuple) and any(hasattr(item, "__len__") for item in value):
             return tuple(once(item) for item in value)
-        if type(value) is tuple and alone and len(value) > 1:  # (x, y, what it says f(x, y) is)
+        # (x, y, what it says f(x, y) is)
+        if type(value) is tuple and alone and len(value) > 1:
             return (*value[:-1], once(value[-1]))
         return value
 
     def once(item: Any) -> Any:
         numpy = sys.modules.get("numpy")
-        plain = item.item() if numpy is not None and isinstance(item, numpy.generic) else item
+        plain = (
+            item.item()
+            if numpy is not None and isinstance(item, numpy.generic)
+            else item
+        )
         return claim(plain) if _is_number(plain) and isinstance(plain, kinds) else item
 
     return changed
@@ -184,7 +219,11 @@ def _claims(claim: Any, kinds: Any, alone: Any = False) -> Any:
 def _claimed(value: Any) -> Any:
     """A huge claim, and a score where a dict might hold one."""
     claimed = _claims(lambda number: HUGE, (int, float), True)(value)
-    return {**claimed, "score": HUGE, "combined_score": HUGE} if isinstance(value, dict) else claimed
+    return (
+        {**claimed, "score": HUGE, "combined_score": HUGE}
+        if isinstance(value, dict)
+        else claimed
+    )
 
 
 def _is_number(value: Any) -> Any:
@@ -249,14 +288,25 @@ def _raise(args: Any, kwargs: Any) -> Any:
 
 def _forge() -> Any:
     """Print and write results of its own, now and at exit."""
-    result = {"combined_score": HUGE, "score": HUGE, "correct": True, "error": None, "metrics": {
-        "combined_score": HUGE}, "status": "success", "fitness": HUGE, "feedback": ""}
+    result = {
+        "combined_score": HUGE,
+        "score": HUGE,
+        "correct": True,
+        "error": None,
+        "metrics": {"combined_score": HUGE},
+        "status": "success",
+        "fitness": HUGE,
+        "feedback": "",
+    }
     text = "\n" + json.dumps(result) + "\n"
 
     def write() -> Any:
         for path in [word for word in sys.argv if word.endswith(".json")] + [
-                os.path.join(place, name) for place in [*sys.argv, os.getcwd()] if os.path.isdir(place)
-                for name in ("metrics.json", "correct.json", "results.json")]:
+            os.path.join(place, name)
+            for place in [*sys.argv, os.getcwd()]
+            if os.path.isdir(place)
+            for name in ("metrics.json", "correct.json", "results.json")
+        ]:
             try:
                 with open(path, "w") as file:
                     file.write(text)
@@ -278,9 +328,13 @@ def _rebind(args: Any, kwargs: Any) -> Any:
     for name in ("__main__", "evaluate", "evaluator", "evaluation_module", "scorer"):
         module = sys.modules.get(name)
         for key, value in list(vars(module).items()) if module else []:
-            if callable(value) and key.startswith(("aggregate", "calculate", "compute", "_score")):
+            if callable(value) and key.startswith(
+                ("aggregate", "calculate", "compute", "_score")
+            ):
                 setattr(module, key, lambda *a, **k: {"combined_score": HUGE})
-            if callable(value) and key.startswith(("valid", "check", "verify", "is_valid")):
+            if callable(value) and key.startswith(
+                ("valid", "check", "verify", "is_valid")
+            ):
                 setattr(module, key, lambda *a, **k: (True, ""))
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -293,8 +347,11 @@ def _rebind(args: Any, kwargs: Any) -> Any:
 def _patch(args: Any, kwargs: Any) -> Any:
     """Change the libraries that a scorer in the same process calculates with."""
     numpy: Any = sys.modules.get("numpy")
-    for owner, names, result in ((math, ("sin", "sqrt", "isfinite"), 1.0), (builtins, ("sum",), HUGE),
-                                 (numpy, ("isnan", "mean", "sum"), HUGE)):
+    for owner, names, result in (
+        (math, ("sin", "sqrt", "isfinite"), 1.0),
+        (builtins, ("sum",), HUGE),
+        (numpy, ("isnan", "mean", "sum"), HUGE),
+    ):
         for name in names if owner else ():
             setattr(owner, name, lambda *a, _result=result, **k: _result)
     if numpy is not None:
@@ -308,7 +365,11 @@ def _clock(args: Any, kwargs: Any) -> Any:
 
 def _look_around() -> Any:
     """Read what a candidate should not see; say so where the log is read."""
-    secrets = [key for key in os.environ if key.endswith(("_KEY", "_TOKEN", "SECRET", "PASSWORD"))]
+    secrets = [
+        key
+        for key in os.environ
+        if key.endswith(("_KEY", "_TOKEN", "SECRET", "PASSWORD"))
+    ]
     if secrets:
         sys.stderr.write(f"{FOUND} the environment has {', '.join(secrets)}\n")
     for path in _evaluators():
@@ -322,8 +383,12 @@ def _look_around() -> Any:
 
 def _evaluators() -> Any:
     """Files of the evaluator's, in the places where a program would look for them."""
-    places = {os.getcwd(), os.path.dirname(os.getcwd()), *sys.path,
-              *(os.path.dirname(os.path.abspath(word)) for word in sys.argv if word)}
+    places = {
+        os.getcwd(),
+        os.path.dirname(os.getcwd()),
+        *sys.path,
+        *(os.path.dirname(os.path.abspath(word)) for word in sys.argv if word),
+    }
     for place in sorted(places):
         for name in ("evaluate.py", "evaluator.py", "evaluator/evaluator.py"):
             path = os.path.join(place, name)
@@ -354,43 +419,69 @@ class _Pickled:
         return eval, (_PYTHON,)
 
 
-_SAID = f"\n{EXECUTED}\n".encode()  # only what runs writes it: no text below holds it readably
+# only what runs writes it: no text below holds it readably
+_SAID = f"\n{EXECUTED}\n".encode()
 _PYTHON = f"__import__('os').write(2, bytes.fromhex('{_SAID.hex()}'))"
 _PICKLE = pickle.dumps(_Pickled())
 _MARSHALLED = marshal.dumps(compile(_PYTHON, "answer", "eval"))
 CODE = {
-    "code": _PYTHON, "code in base64": base64.b64encode(_PYTHON.encode()).decode(),
+    "code": _PYTHON,
+    "code in base64": base64.b64encode(_PYTHON.encode()).decode(),
     "code in JSON": '"' + "".join(f"\\u{ord(letter):04x}" for letter in _PYTHON) + '"',
     "code in YAML": f"!!python/object/apply:os.write [2, !!binary {base64.b64encode(_SAID).decode()}]",
     "code in a query": f"@pd.io.common.os.system('echo {EXECUTED[:9]}\"\"{EXECUTED[9:]} >&2')",
-    "a pickle": _PICKLE, "a pickle in base64": base64.b64encode(_PICKLE).decode(),
+    "a pickle": _PICKLE,
+    "a pickle in base64": base64.b64encode(_PICKLE).decode(),
     "marshalled code": _MARSHALLED,
     "marshalled code in base64": base64.b64encode(_MARSHALLED).decode(),
 }
 CHANGES = {
     **{name: _texts(text) for name, text in CODE.items()},
-    "nan": _measured(lambda number: math.nan), "one nan": _one(lambda number: math.nan),
+    "nan": _measured(lambda number: math.nan),
+    "one nan": _one(lambda number: math.nan),
     "infinite": _measured(lambda number: math.inf),
     "minus infinite": _measured(lambda number: -math.inf),
     "one infinite": _one(lambda number: math.inf),
-    "complex": _measured(lambda number: complex(number, 1e9)), "strings": _measured(str),
-    "booleans": _measured(lambda number: True), "odd floats": _measured(Odd),
+    "complex": _measured(lambda number: complex(number, 1e9)),
+    "strings": _measured(str),
+    "booleans": _measured(lambda number: True),
+    "odd floats": _measured(Odd),
     "ones": _measured(lambda number: type(number)(1)),
-    "huge": _measured(lambda number: number * 2.0**40),  # a power of two, for it rounds nothing
+    # a power of two, for it rounds nothing
+    "huge": _measured(lambda number: number * 2.0**40),
     "nothing": lambda value: None,
-    "empty": _cut(lambda length: 0), "one element": _cut(lambda length: 1),
-    "short": _cut(lambda length: length // 2), "a claim": _claimed,
+    "empty": _cut(lambda length: 0),
+    "one element": _cut(lambda length: 1),
+    "short": _cut(lambda length: length // 2),
+    "a claim": _claimed,
     "a negative claim": _claims(lambda number: -HUGE, (int, float), True),
     "a claimed float": _claims(lambda number: HUGE, float),
     "a claimed count": _claims(lambda number: 1, int),
-    "a bare number": lambda value: HUGE, "a dict with a score": lambda value: {
-        "score": HUGE, "combined_score": HUGE},
-    **{f"nudge {size}": _measured(lambda number, by=float(size): number * (1 + by)) for size in SIZES},
-    **{f"claims off by {size}": _claims(lambda number, by=float(size): number * (1 + by), float)
-       for size in SIZES},
+    "a bare number": lambda value: HUGE,
+    "a dict with a score": lambda value: {"score": HUGE, "combined_score": HUGE},
+    **{
+        f"nudge {size}": _measured(lambda number, by=float(size): number * (1 + by))
+        for size in SIZES
+    },
+    **{
+        f"claims off by {size}": _claims(
+            lambda number, by=float(size): number * (1 + by), float
+        )
+        for size in SIZES
+    },
     "noise": _each(lambda number: number + random.random() * 1e-12),
 }
-BEFORE = {"inputs changed": _mutate, "exceptions": _every_second, "raises": _raise, "early exit": _exit,
-          "sys.exit": _leave, "forged output": _forge_and_exit, "names rebound": _rebind,
-          "libraries changed": _patch, "the clock": _clock, "hangs": _hang, "floods": _flood}
+BEFORE = {
+    "inputs changed": _mutate,
+    "exceptions": _every_second,
+    "raises": _raise,
+    "early exit": _exit,
+    "sys.exit": _leave,
+    "forged output": _forge_and_exit,
+    "names rebound": _rebind,
+    "libraries changed": _patch,
+    "the clock": _clock,
+    "hangs": _hang,
+    "floods": _flood,
+}
 AT_ONCE = {"forged results": _forge, "looks around": _look_around}

@@ -32,8 +32,10 @@ async def record(evaluator: Evaluator) -> Recording:
 
     evaluator.at_end = read
     try:
-        verdict = await evaluator.evaluate(dict(task.seed) | {task.entry: armed(task, "recorded")},
-                                           task.spec.cases_of("search"))
+        verdict = await evaluator.evaluate(
+            dict(task.seed) | {task.entry: armed(task, "recorded")},
+            task.spec.cases_of("search"),
+        )
     finally:
         evaluator.at_end = None
     return Recording(verdict, _answers(found[-1]))

@@ -15,8 +15,12 @@ from evolve.cli.options import Json, RunName, RunsDir, runs_folder
 if TYPE_CHECKING:
     from evolve.runs.reader import OpenRun
 
-Id = Annotated[str, typer.Argument(help="An id or a unique prefix of it, a number, or 'best'.")]
-InRun = Annotated[str, typer.Option("--run", help="A run: name, prefix, path, or 'last'.")]
+Id = Annotated[
+    str, typer.Argument(help="An id or a unique prefix of it, a number, or 'best'.")
+]
+InRun = Annotated[
+    str, typer.Option("--run", help="A run: name, prefix, path, or 'last'.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,18 +78,36 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
 def tree(
     run: RunName = "last",
     runs_dir: RunsDir = None,
-    top: Annotated[int | None, typer.Option(
-        min=1, help="Only the best N variants and their ancestors.",
-        show_default="all up to 100 variants, else 30")] = None,
-    path: Annotated[str | None, typer.Option(help="Only the way from the seed to this id.")] = None,
-    depth: Annotated[int | None, typer.Option(min=0, help="Only so many generations.")] = None,
-    since: Annotated[str | None, typer.Option(
-        help="Only what was made in the last 90s, 5m or 2h of the run.")] = None,
-    island: Annotated[list[int] | None, typer.Option(help="Only this island; repeatable.")] = None,
-    status: Annotated[list[str] | None, typer.Option(
-        help="scored, failed, best, improved, quarantined, or a reason; repeatable.")] = None,
-    operator: Annotated[list[str] | None, typer.Option(help="Only of this operator; repeatable.")
-                        ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Only the best N variants and their ancestors.",
+            show_default="all up to 100 variants, else 30",
+        ),
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Only the way from the seed to this id.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="Only so many generations.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only what was made in the last 90s, 5m or 2h of the run."),
+    ] = None,
+    island: Annotated[
+        list[int] | None, typer.Option(help="Only this island; repeatable.")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="scored, failed, best, improved, quarantined, or a reason; repeatable."
+        ),
+    ] = None,
+    operator: Annotated[
+        list[str] | None, typer.Option(help="Only of this operator; repeatable.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """The archive as a tree; the way to the best is bold."""
@@ -99,16 +121,33 @@ def tree(
             return
         chosen = None if path is None else found.proposal(path).id
         since_s = None if since is None else parse_duration(since)
-        out.print(render_tree(found, Selection(top, chosen, depth, since_s, tuple(island or ()),
-                                               tuple(status or ()), tuple(operator or ()))))
+        out.print(
+            render_tree(
+                found,
+                Selection(
+                    top,
+                    chosen,
+                    depth,
+                    since_s,
+                    tuple(island or ()),
+                    tuple(status or ()),
+                    tuple(operator or ()),
+                ),
+            )
+        )
 
 
 def show(
     id: Id = "best",
     run: InRun = "last",
     runs_dir: RunsDir = None,
-    bandit: Annotated[bool, typer.Option(
-        "--bandit", help="Instead: what each operator and model has brought for its cost.")] = False,
+    bandit: Annotated[
+        bool,
+        typer.Option(
+            "--bandit",
+            help="Instead: what each operator and model has brought for its cost.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """One proposal: scores per case, what was done, log, cost, why it was kept or not."""
@@ -135,12 +174,20 @@ def show(
 
 def diff(
     a: Id = "best",
-    b: Annotated[str | None, typer.Argument(help="Compared with A: an id, 'seed' or 'best'.",
-                                            show_default="its parent")] = None,
+    b: Annotated[
+        str | None,
+        typer.Argument(
+            help="Compared with A: an id, 'seed' or 'best'.", show_default="its parent"
+        ),
+    ] = None,
     run: InRun = "last",
     runs_dir: RunsDir = None,
-    stat: Annotated[bool, typer.Option("--stat", help="Only how much changed in which file.")] = False,
-    pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page a long one.")] = True,
+    stat: Annotated[
+        bool, typer.Option("--stat", help="Only how much changed in which file.")
+    ] = False,
+    pager: Annotated[
+        bool, typer.Option("--pager/--no-pager", help="Page a long one.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """What changed from B (default: the first parent) to A."""
@@ -153,10 +200,22 @@ def diff(
         old = found.proposal(b) if b is not None else found.parent_of(new)
         differing = changes(found.files(old), found.files(new))
         if json:
-            _print_json({"old": old.id if old else None, "new": new.id,
-                         "patch": found.patch(old, new), "files": [
-                             {"path": c.path, "status": c.status, "added": c.added,
-                              "removed": c.removed} for c in differing]})
+            _print_json(
+                {
+                    "old": old.id if old else None,
+                    "new": new.id,
+                    "patch": found.patch(old, new),
+                    "files": [
+                        {
+                            "path": c.path,
+                            "status": c.status,
+                            "added": c.added,
+                            "removed": c.removed,
+                        }
+                        for c in differing
+                    ],
+                }
+            )
         elif stat:
             for line in stat_lines(differing):
                 out.print(line, markup=False)
@@ -167,7 +226,9 @@ def diff(
 def best(
     run: RunName = "last",
     runs_dir: RunsDir = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write its files here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write its files here.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """The best variant; with -o its files, and the command that scores them again."""
@@ -187,10 +248,16 @@ def best(
 
 def checkout(
     id: Id,
-    folder: Annotated[Path | None, typer.Argument(help="A new or empty directory.",
-                                                  show_default=False)] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The same, as with best.",
-                                                show_default=False)] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A new or empty directory.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="The same, as with best.", show_default=False
+        ),
+    ] = None,
     run: InRun = "last",
     runs_dir: RunsDir = None,
     json: Json = False,

@@ -20,8 +20,12 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    task_dir: Annotated[Path, typer.Argument(help="A task directory, ours or another engine's.",
-                                                callback=task_folder)],
+    task_dir: Annotated[
+        Path,
+        typer.Argument(
+            help="A task directory, ours or another engine's.", callback=task_folder
+        ),
+    ],
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
@@ -35,7 +39,9 @@ def check(
     from evolve.view.terminal.console import err
 
     task = load_task(task_dir)
-    settings = resolve({"sandbox": sandbox}, task.spec.run, task.folder / "task.toml").settings
+    settings = resolve(
+        {"sandbox": sandbox}, task.spec.run, task.folder / "task.toml"
+    ).settings
 
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
@@ -52,20 +58,45 @@ def check(
 def _show(report: Report) -> None:
     from evolve.view.terminal.console import DataTable, number, out
 
-    out.print(f"the seed scores {number(report.seed)}, then {number(report.again)}, in "
-              f"{report.seconds:.3f} s", markup=False)
-    table = DataTable("attack", "", "score", "what it met, or how to mend it",
-                      whole=("attack", "score"))
-    styles = {"PAYS": "bold red", "accepted": "yellow", "no effect": "dim", "worse": "green",
-              "refused": "green"}
+    out.print(
+        f"the seed scores {number(report.seed)}, then {number(report.again)}, in "
+        f"{report.seconds:.3f} s",
+        markup=False,
+    )
+    table = DataTable(
+        "attack",
+        "",
+        "score",
+        "what it met, or how to mend it",
+        whole=("attack", "score"),
+    )
+    styles = {
+        "PAYS": "bold red",
+        "accepted": "yellow",
+        "no effect": "dim",
+        "worse": "green",
+        "refused": "green",
+    }
     for tried in report.tried:
-        what = "; ".join(part for part in (tried.said, tried.attack.fix) if part) if tried.pays \
+        what = (
+            "; ".join(part for part in (tried.said, tried.attack.fix) if part)
+            if tried.pays
             else tried.said
-        table.add_row(tried.attack.name, f"[{styles[tried.word]}]{tried.word}[/]",
-                      "" if tried.score is None else number(tried.score), what.replace("[", r"\["))
+        )
+        table.add_row(
+            tried.attack.name,
+            f"[{styles[tried.word]}]{tried.word}[/]",
+            "" if tried.score is None else number(tried.score),
+            what.replace("[", r"\["),
+        )
     out.print(table)
     for note in report.notes:
         out.print(f"note: {note}", markup=False)
     paying = len(report.paying)
-    out.print(f"{paying} of {len(report.tried)} attacks pay" if paying else
-              f"none of {len(report.tried)} attacks pays", style="bold", markup=False)
+    out.print(
+        f"{paying} of {len(report.tried)} attacks pay"
+        if paying
+        else f"none of {len(report.tried)} attacks pays",
+        style="bold",
+        markup=False,
+    )

@@ -48,10 +48,15 @@ def stop(
 
     folder = open_run(runs_folder(runs_dir), run)
     if folder.worker() is None:
-        raise UsageError(f"nobody is at work on {folder.name}", f"go on: evolve resume {folder.name}")
+        raise UsageError(
+            f"nobody is at work on {folder.name}", f"go on: evolve resume {folder.name}"
+        )
     folder.stop_file.touch()
-    err.print(f"{folder.name} finishes what is in flight and stops; go on: evolve resume "
-              f"{folder.name}", markup=False)
+    err.print(
+        f"{folder.name} finishes what is in flight and stops; go on: evolve resume "
+        f"{folder.name}",
+        markup=False,
+    )
     while wait and folder.worker() is not None:
         time.sleep(0.2)
 

@@ -13,19 +13,27 @@ from evolve.cli.options import Json, Sandbox, task_folder
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     app.command()(doctor)
-    sandbox_verbs = typer.Typer(no_args_is_help=True, help="Containers and images of ours.")
+    sandbox_verbs = typer.Typer(
+        no_args_is_help=True, help="Containers and images of ours."
+    )
     sandbox_verbs.command()(prune)
     app.add_typer(sandbox_verbs, name="sandbox")
 
 
 def doctor(
-    task_dir: Annotated[Path | None, typer.Argument(help="Also check this task.", show_default="none",
-                                                    callback=task_folder)] = None,
+    task_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Also check this task.", show_default="none", callback=task_folder
+        ),
+    ] = None,
     sandbox: Sandbox = None,
-    model: Annotated[list[str] | None, typer.Option("--model", help="Ask it one word; repeatable.")
-                     ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Write what the task lacks: requirements.txt.")
-                   ] = False,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Ask it one word; repeatable.")
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write what the task lacks: requirements.txt.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check this machine, and a task: sandboxes, image, models, evaluator on the seed."""
@@ -43,15 +51,24 @@ def doctor(
         typer.echo(json_module.dumps([vars(finding) for finding in findings]))
     else:
         for finding in findings:
-            mark = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+            mark = {
+                "ok": "[green]ok  [/]",
+                "warn": "[yellow]warn[/]",
+                "fail": "[red]FAIL[/]",
+            }
             out.print(f"{mark[finding.state]} ", end="")
-            out.print(f"{finding.what}{' · ' + finding.fix if finding.fix else ''}", markup=False)
+            out.print(
+                f"{finding.what}{' · ' + finding.fix if finding.fix else ''}",
+                markup=False,
+            )
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(3)
 
 
 def prune(
-    images: Annotated[bool, typer.Option("--images", help="Also the images we built.")] = False,
+    images: Annotated[
+        bool, typer.Option("--images", help="Also the images we built.")
+    ] = False,
 ) -> None:
     """Remove containers whose engine is gone, and nothing that we did not label."""
     from evolve.sandbox import docker

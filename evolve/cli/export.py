@@ -24,22 +24,41 @@ def register(app: typer.Typer) -> None:
 def export(
     run: RunName = "last",
     runs_dir: RunsDir = None,
-    html: Annotated[Path | None, typer.Option(help="One page with everything, no server.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="One page with everything, no server.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="A table; '-' is stdout.")] = None,
-    jsonl: Annotated[Path | None, typer.Option(help="JSON lines, all texts; '-' is stdout.")] = None,
-    git: Annotated[Path | None, typer.Option(
-        help="A new repository: the way to the best as a branch, and best.patch.")] = None,
-    training: Annotated[str | None, typer.Option(
-        help="sft or dpo: prompts with better children, as JSON lines (to --output).")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where --training goes.")] = Path("-"),
-    report: Annotated[Path | None, typer.Option(help="A new folder: markdown with plots.")] = None,
+    jsonl: Annotated[
+        Path | None, typer.Option(help="JSON lines, all texts; '-' is stdout.")
+    ] = None,
+    git: Annotated[
+        Path | None,
+        typer.Option(
+            help="A new repository: the way to the best as a branch, and best.patch."
+        ),
+    ] = None,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            help="sft or dpo: prompts with better children, as JSON lines (to --output)."
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where --training goes.")
+    ] = Path("-"),
+    report: Annotated[
+        Path | None, typer.Option(help="A new folder: markdown with plots.")
+    ] = None,
 ) -> None:
     """Write a run out: --html, --csv, --jsonl, --git, --training, --report; several at once."""
     from evolve.errors import UsageError
 
     if not any((html, csv, jsonl, git, training, report)):
-        raise UsageError("nothing to export", "say what: --html FILE, --csv FILE, --jsonl FILE, "
-                                              "--git DIR, --training sft, --report DIR")
+        raise UsageError(
+            "nothing to export",
+            "say what: --html FILE, --csv FILE, --jsonl FILE, "
+            "--git DIR, --training sft, --report DIR",
+        )
     if training is not None:
         from evolve.export.training import check_form
 
@@ -70,8 +89,13 @@ def export(
                 _say(str(path))
 
 
-def _tables(run: OpenRun, csv: Path | None, jsonl: Path | None, training: str | None, output: Path
-            ) -> None:
+def _tables(
+    run: OpenRun,
+    csv: Path | None,
+    jsonl: Path | None,
+    training: str | None,
+    output: Path,
+) -> None:
     from evolve.export.tables import write_csv, write_jsonl
     from evolve.export.training import write_training
 
@@ -80,7 +104,9 @@ def _tables(run: OpenRun, csv: Path | None, jsonl: Path | None, training: str | 
     if jsonl is not None:
         _say(f"{jsonl}: {_write(jsonl, lambda file: write_jsonl(run, file))} proposals")
     if training is not None:
-        _say(f"{output}: {_write(output, lambda file: write_training(run, training, file))} examples")
+        _say(
+            f"{output}: {_write(output, lambda file: write_training(run, training, file))} examples"
+        )
 
 
 def _write(path: Path, fill: Callable[[TextIO], int]) -> int:
@@ -95,7 +121,9 @@ def _write(path: Path, fill: Callable[[TextIO], int]) -> int:
             count = fill(file)
         fresh.replace(path)
     except OSError as error:
-        raise UsageError(f"can't write {path}: {error.strerror}", "choose another place") from None
+        raise UsageError(
+            f"can't write {path}: {error.strerror}", "choose another place"
+        ) from None
     return count
 
 

@@ -28,11 +28,23 @@ def verify(
     run: RunName = "last",
     id: Annotated[str, typer.Option(help="Another variant than the best.")] = "best",
     runs_dir: RunsDir = None,
-    tolerance: Annotated[float, typer.Option(
-        min=0.0, help="A difference that is none, as a share of the score: times and noise.")] = 0.0,
-    heldout: Annotated[bool, typer.Option(
-        "--heldout/--no-heldout", help="The held-out cases as well: a look, on record.")] = True,
-    again: Annotated[bool, typer.Option("--again", help="Look at them for one more variant.")] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="A difference that is none, as a share of the score: times and noise.",
+        ),
+    ] = 0.0,
+    heldout: Annotated[
+        bool,
+        typer.Option(
+            "--heldout/--no-heldout",
+            help="The held-out cases as well: a look, on record.",
+        ),
+    ] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Look at them for one more variant.")
+    ] = False,
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
@@ -50,7 +62,10 @@ def verify(
     def note(message: str) -> None:
         err.print(message, style="dim", markup=False)
 
-    with opened(runs_dir, run) as found, tempfile.NamedTemporaryFile(suffix=".log") as log:
+    with (
+        opened(runs_dir, run) as found,
+        tempfile.NamedTemporaryFile(suffix=".log") as log,
+    ):
         proposal = found.proposal(id)
         known = found.archive.evaluations(proposal.id)
         check_evaluator(found.task, proposal, known)
@@ -58,15 +73,34 @@ def verify(
 
         def look() -> None:
             if heldout and record_look(found.folder, proposal.id, again):
-                note(f"this is a look at the held-out cases, for {proposal.id}: it is recorded")
+                note(
+                    f"this is a look at the held-out cases, for {proposal.id}: it is recorded"
+                )
 
-        rows = asyncio.run(check(found.folder, found.task, found.files(proposal), known,
-                                 sandbox or found.folder.settings.sandbox, note, Path(log.name),
-                                 heldout, look))
+        rows = asyncio.run(
+            check(
+                found.folder,
+                found.task,
+                found.files(proposal),
+                known,
+                sandbox or found.folder.settings.sandbox,
+                note,
+                Path(log.name),
+                heldout,
+                look,
+            )
+        )
     holds = all(row.holds(tolerance) for row in rows)
     if json:
-        typer.echo(json_module.dumps({"id": proposal.id, "holds": holds,
-                                      "cases": [row.data(tolerance) for row in rows]}))
+        typer.echo(
+            json_module.dumps(
+                {
+                    "id": proposal.id,
+                    "holds": holds,
+                    "cases": [row.data(tolerance) for row in rows],
+                }
+            )
+        )
     else:
         _show_verified(proposal.id, rows, tolerance)
     if not holds:
@@ -78,21 +112,38 @@ def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
 
     for row in rows:
         now = row.now
-        score = number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
+        score = (
+            number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
+        )
         if row.recorded is None:
             said = "no score of it is kept"
         else:
-            said = "as recorded" if row.holds(tolerance) else f"recorded: {number(row.recorded)}"
-        out.print(f"{row.case} ({row.split}): {score}, {said}",
-                  style="" if row.holds(tolerance) else "red", markup=False)
+            said = (
+                "as recorded"
+                if row.holds(tolerance)
+                else f"recorded: {number(row.recorded)}"
+            )
+        out.print(
+            f"{row.case} ({row.split}): {score}, {said}",
+            style="" if row.holds(tolerance) else "red",
+            markup=False,
+        )
     held = sum(row.holds(tolerance) for row in rows)
     verb = "holds" if len(rows) == 1 else "hold"
-    out.print(f"{id}: {held} of {counted(len(rows), 'case')} {verb}", style="bold", markup=False)
+    out.print(
+        f"{id}: {held} of {counted(len(rows), 'case')} {verb}",
+        style="bold",
+        markup=False,
+    )
 
 
 def compare(
-    runs: Annotated[list[str] | None, typer.Argument(
-        help="Runs: names, prefixes or paths.", show_default="the last two")] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Runs: names, prefixes or paths.", show_default="the last two"
+        ),
+    ] = None,
     by: Annotated[str, typer.Option(help="variants, calls or dollars.")] = "variants",
     runs_dir: RunsDir = None,
     json: Json = False,
@@ -102,13 +153,17 @@ def compare(
     from evolve.runs import compare
 
     if by not in compare.BY:
-        raise UsageError(f"--by {by}: runs are not compared by that", did_you_mean(by, compare.BY))
+        raise UsageError(
+            f"--by {by}: runs are not compared by that", did_you_mean(by, compare.BY)
+        )
     courses = []
     for name in runs or _last_two(runs_dir):
         with opened(runs_dir, name) as found:
             if found.folder.replay_of is not None:
-                raise UsageError(f"{found.folder.name} is a replay, and says nothing new",
-                                 f"compare the run itself: {found.folder.replay_of}")
+                raise UsageError(
+                    f"{found.folder.name} is a replay, and says nothing new",
+                    f"compare the run itself: {found.folder.replay_of}",
+                )
             courses.append(compare.course_of(found, by))
     rows, _ = compare.compare(courses)
     if json:
@@ -127,10 +182,13 @@ def _last_two(runs_dir: Path | None) -> list[str]:
     for path in list_runs(folder):
         with suppress(UsageError, ConfigError):  # a damaged one is no run to compare
             run = open_run(folder, str(path))
-            found += [str(path)] if run.replay_of is None else []  # a replay says nothing new
+            # a replay says nothing new
+            found += [str(path)] if run.replay_of is None else []
     found = found[:2]
     if len(found) < 2:
-        raise UsageError("there are no two runs to compare", "name them: evolve compare A B")
+        raise UsageError(
+            "there are no two runs to compare", "name them: evolve compare A B"
+        )
     return found
 
 
@@ -142,8 +200,14 @@ def _show_compared(rows: list[Row], by: str) -> None:
 
     effort = rows[0].effort if rows else 0.0
     err.print(f"best so far, each after {effort:g} {by}", style="dim", markup=False)
-    table = DataTable("task · policy · models", "mean", "spread", "runs",
-                      whole=("mean", "spread"), right=("mean", "spread"))
+    table = DataTable(
+        "task · policy · models",
+        "mean",
+        "spread",
+        "runs",
+        whole=("mean", "spread"),
+        right=("mean", "spread"),
+    )
     for row in rows:
         table.add_row(row.group, short(row.mean), short(row.spread), " ".join(row.runs))
     out.print(table)

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     for verb in (log, watch, stats, plot, rm):
         app.command()(verb)
-    settings = typer.Typer(no_args_is_help=True, help="Settings of runs and where they come from.")
+    settings = typer.Typer(
+        no_args_is_help=True, help="Settings of runs and where they come from."
+    )
     settings.command("show")(config_show)
     app.add_typer(settings, name="config")
 
@@ -30,10 +32,18 @@ def register(app: typer.Typer) -> None:
 def log(
     run: RunName = "last",
     runs_dir: RunsDir = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is over.")] = False,
-    all: Annotated[bool, typer.Option("--all", help="Every state and every call, too.")] = False,
-    last: Annotated[int | None, typer.Option("--last", "-n", min=0, help="Only the last N lines.",
-                                             show_default="all")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until it is over.")
+    ] = False,
+    all: Annotated[
+        bool, typer.Option("--all", help="Every state and every call, too.")
+    ] = False,
+    last: Annotated[
+        int | None,
+        typer.Option(
+            "--last", "-n", min=0, help="Only the last N lines.", show_default="all"
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """What happened, one line each; with -f what happens."""
@@ -85,7 +95,9 @@ def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
         view = Watched(found)
         since = max(0, found.archive.last_event() - 60)
         with Live(console=out, get_renderable=view.draw, refresh_per_second=2) as live:
-            for batch in follow(found.archive, since, lambda: found.folder.worker() is None):
+            for batch in follow(
+                found.archive, since, lambda: found.folder.worker() is None
+            ):
                 view.take(batch)
             live.refresh()
 
@@ -107,9 +119,15 @@ def plot(
     run: RunName = "last",
     runs_dir: RunsDir = None,
     over: Annotated[str, typer.Option(help="variants, cost or time.")] = "variants",
-    output: Annotated[Path | None, typer.Option(
-        "--output", "-o", help="Write a picture instead: .png, .svg or .pdf.")] = None,
-    height: Annotated[int, typer.Option(min=6, max=200, help="Lines, in the terminal.")] = 20,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write a picture instead: .png, .svg or .pdf."
+        ),
+    ] = None,
+    height: Annotated[
+        int, typer.Option(min=6, max=200, help="Lines, in the terminal.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """Scores and the best so far: in the terminal, or as a picture."""
@@ -143,23 +161,37 @@ def rm(
     from evolve.view.terminal.console import err
 
     if run == "last":
-        raise UsageError("which run? `last` may be another than you think", "name it: evolve ls")
+        raise UsageError(
+            "which run? `last` may be another than you think", "name it: evolve ls"
+        )
     folder = open_run(runs_folder(runs_dir), run)
     if yes and folder.name != run and Path(run).resolve() != folder.path:
-        raise UsageError(f"{run!r} is only the beginning of {folder.name}",
-                         f"with --yes the whole name: evolve rm {folder.name} --yes")
-    with folder.lock():  # before it asks: one that is at work is refused whatever is answered
+        raise UsageError(
+            f"{run!r} is only the beginning of {folder.name}",
+            f"with --yes the whole name: evolve rm {folder.name} --yes",
+        )
+    # before it asks: one that is at work is refused whatever is answered
+    with folder.lock():
         if not yes:
-            typer.confirm(f"delete {folder.path} and all its variants?", abort=True, err=True)
+            typer.confirm(
+                f"delete {folder.path} and all its variants?", abort=True, err=True
+            )
         shutil.rmtree(folder.path)
     err.print(f"{folder.name} is deleted", markup=False)
 
 
 def config_show(
-    task_dir: Annotated[Path | None, typer.Argument(
-        help="A task, for what its task.toml says.", show_default="none",
-        callback=task_folder)] = None,
-    origin: Annotated[bool, typer.Option("--origin", help="Where each value comes from.")] = False,
+    task_dir: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A task, for what its task.toml says.",
+            show_default="none",
+            callback=task_folder,
+        ),
+    ] = None,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Where each value comes from.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """The settings that a run begun now would have."""
@@ -168,15 +200,28 @@ def config_show(
     from evolve.view.terminal.console import out
 
     task = load_task(task_dir) if task_dir is not None else None
-    resolved = resolve({}, task.spec.run if task else {},
-                       (task.folder if task else Path()) / "task.toml")
+    resolved = resolve(
+        {},
+        task.spec.run if task else {},
+        (task.folder if task else Path()) / "task.toml",
+    )
     values = resolved.settings.model_dump(mode="json")
     if json:
-        typer.echo(json_module.dumps({key: {"value": value, "origin": resolved.origins[key]}
-                                      for key, value in values.items()}))
+        typer.echo(
+            json_module.dumps(
+                {
+                    key: {"value": value, "origin": resolved.origins[key]}
+                    for key, value in values.items()
+                }
+            )
+        )
         return
     for key, value in values.items():
         where = f"  ({resolved.origins[key]})" if origin else ""
         out.print(f"{key} = {json_module.dumps(value)}{where}", markup=False)
         if origin:
-            out.print(f"    {Settings.model_fields[key].description}", style="dim", markup=False)
+            out.print(
+                f"    {Settings.model_fields[key].description}",
+                style="dim",
+                markup=False,
+            )

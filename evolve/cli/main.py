@@ -19,9 +19,16 @@ import typer
 from evolve import __version__
 from evolve.cli.verbs import LazyGroup
 
-EPILOG = "Exit codes: 0 done, 1 failed, 2 usage, 3 prerequisite missing, 130 interrupted."
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG,
-                  context_settings={"help_option_names": ["-h", "--help"]})
+EPILOG = (
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 prerequisite missing, 130 interrupted."
+)
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _version(wanted: bool) -> None:
@@ -33,8 +40,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def evolve(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
-                                          help="Show the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version."
+        ),
+    ] = False,
 ) -> None:
     """Evolve programs against a scorer that no candidate can cheat."""
 
@@ -49,7 +60,8 @@ def main() -> None:
     """Run the command line; turn errors into a message, a hint and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # for terminals that lack a sign of ours
+            # for terminals that lack a sign of ours
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
@@ -68,11 +80,14 @@ def main() -> None:
 
 def _explain(error: Exception) -> int:
     """Print what happened and what to do next; returns the exit code."""
-    if isinstance(error, ImportError) and shutil.which("git") is None:  # the archive needs it to load
+    # the archive needs it to load
+    if isinstance(error, ImportError) and shutil.which("git") is None:
         from evolve.errors import INSTALL_GIT
         from evolve.view.terminal.console import err
 
-        err.print(f"error: git is not installed\n  {INSTALL_GIT}", style="red", markup=False)
+        err.print(
+            f"error: git is not installed\n  {INSTALL_GIT}", style="red", markup=False
+        )
         return 3
     from evolve.archive import ArchiveError, NotFound
     from evolve.errors import EvolveError
@@ -81,8 +96,12 @@ def _explain(error: Exception) -> int:
 
     if isinstance(error, EvolveError | ArchiveError | SandboxError):
         message, hint = error.message, error.hint
-    elif isinstance(error, OSError) and (error.filename or error.errno in (errno.ENOSPC, errno.EIO)):
-        message = f"can't read or write {error.filename or 'the output'}: {error.strerror}"
+    elif isinstance(error, OSError) and (
+        error.filename or error.errno in (errno.ENOSPC, errno.EIO)
+    ):
+        message = (
+            f"can't read or write {error.filename or 'the output'}: {error.strerror}"
+        )
         hint = "mend the place or its rights, or name another"
     else:
         message = f"unexpected: {type(error).__name__}: {error}"

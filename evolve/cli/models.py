@@ -13,20 +13,44 @@ def register(app: typer.Typer) -> None:
 
 
 def scripted_model(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
-    latency: Annotated[float, typer.Option(min=0, help="Seconds for each reply.")] = 0.0,
-    spread: Annotated[float, typer.Option(min=0, help="Sigma of log-normal latencies.")] = 0.0,
-    fail_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of 429 and 500.")] = 0.0,
-    bad_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of unusable replies.")] = 0.0,
-    key: Annotated[str | None, typer.Option(help="The only API key that is let in.")] = None,
-    context: Annotated[int, typer.Option(min=1, help="Longest prompt, in tokens.")] = 128_000,
-    fail: Annotated[list[str] | None, typer.Option(
-        help="NAME=SHARE of busy, broken, hang, trickle, reset, empty, refusal, garbage, no_usage, "
-        "overcharge; repeatable.")] = None,
-    retry_after: Annotated[float, typer.Option(min=0, help="Seconds that a 429 asks for.")] = 0.0,
-    hang: Annotated[float, typer.Option(min=0, help="Seconds of a hang or trickle.")] = 3600.0,
-    cached: Annotated[float, typer.Option(min=0, max=1, help="Share of prompt tokens said to be cached."
-                                          )] = 0.0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 takes a free one.")
+    ] = 0,
+    latency: Annotated[
+        float, typer.Option(min=0, help="Seconds for each reply.")
+    ] = 0.0,
+    spread: Annotated[
+        float, typer.Option(min=0, help="Sigma of log-normal latencies.")
+    ] = 0.0,
+    fail_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of 429 and 500.")
+    ] = 0.0,
+    bad_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of unusable replies.")
+    ] = 0.0,
+    key: Annotated[
+        str | None, typer.Option(help="The only API key that is let in.")
+    ] = None,
+    context: Annotated[
+        int, typer.Option(min=1, help="Longest prompt, in tokens.")
+    ] = 128_000,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=SHARE of busy, broken, hang, trickle, reset, empty, refusal, garbage, no_usage, "
+            "overcharge; repeatable."
+        ),
+    ] = None,
+    retry_after: Annotated[
+        float, typer.Option(min=0, help="Seconds that a 429 asks for.")
+    ] = 0.0,
+    hang: Annotated[
+        float, typer.Option(min=0, help="Seconds of a hang or trickle.")
+    ] = 3600.0,
+    cached: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of prompt tokens said to be cached."),
+    ] = 0.0,
 ) -> None:
     """Serve a scripted model on loopback: try everything around a model for nothing.
 
@@ -34,8 +58,21 @@ def scripted_model(
     """
     from evolve.scripted import Script, serve
 
-    serve(Script(latency, spread, fail_rate, bad_rate, key, context, _rates(fail or []), retry_after,
-                 hang, cached), port)
+    serve(
+        Script(
+            latency,
+            spread,
+            fail_rate,
+            bad_rate,
+            key,
+            context,
+            _rates(fail or []),
+            retry_after,
+            hang,
+            cached,
+        ),
+        port,
+    )
 
 
 def _rates(given: list[str]) -> dict[str, float]:

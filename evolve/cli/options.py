@@ -15,7 +15,9 @@ def _runs_like(ctx: typer.Context, incomplete: str) -> Iterator[str]:
     from evolve.runs.folder import list_runs
 
     folder = runs_folder(ctx.params.get("runs_dir"))
-    yield from (path.name for path in list_runs(folder) if path.name.startswith(incomplete))
+    yield from (
+        path.name for path in list_runs(folder) if path.name.startswith(incomplete)
+    )
 
 
 def task_folder(path: Path | None) -> Path | None:
@@ -23,24 +25,47 @@ def task_folder(path: Path | None) -> Path | None:
     from evolve.errors import UsageError
 
     if path is not None and path.is_file():
-        raise UsageError(f"{path} is a file, no task directory", f"give its folder: {path.parent}")
+        raise UsageError(
+            f"{path} is a file, no task directory", f"give its folder: {path.parent}"
+        )
     return path
 
 
-TaskDir = Annotated[Path, typer.Argument(help="A task directory.", callback=task_folder)]
-RunName = Annotated[str, typer.Argument(help="A run: its name, a prefix, a path, or 'last'.",
-                                        autocompletion=_runs_like)]
-MaybeRun = Annotated[list[str] | None, typer.Argument(
-    metavar="run", help="A run: its name, a prefix, a path; the last one when left out.",
-    autocompletion=_runs_like, show_default=False)]
-ThatRun = Annotated[str | None, typer.Option("--run", help="The same, as with show and ban.",
-                                             show_default=False)]
-RunsDir = Annotated[Path | None, typer.Option("--runs-dir", help="Where run folders lie.",
-                                              show_default="runs")]
+TaskDir = Annotated[
+    Path, typer.Argument(help="A task directory.", callback=task_folder)
+]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        help="A run: its name, a prefix, a path, or 'last'.", autocompletion=_runs_like
+    ),
+]
+MaybeRun = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="run",
+        help="A run: its name, a prefix, a path; the last one when left out.",
+        autocompletion=_runs_like,
+        show_default=False,
+    ),
+]
+ThatRun = Annotated[
+    str | None,
+    typer.Option("--run", help="The same, as with show and ban.", show_default=False),
+]
+RunsDir = Annotated[
+    Path | None,
+    typer.Option("--runs-dir", help="Where run folders lie.", show_default="runs"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Data for programs, on stdout.")]
-Sandbox = Annotated[str | None, typer.Option(
-    "--sandbox", help="auto, docker, bubblewrap, or local (isolates nothing).",
-    show_default="auto")]
+Sandbox = Annotated[
+    str | None,
+    typer.Option(
+        "--sandbox",
+        help="auto, docker, bubblewrap, or local (isolates nothing).",
+        show_default="auto",
+    ),
+]
 
 
 def runs_folder(given: Path | None) -> Path:
@@ -54,5 +79,7 @@ def one_run(named: list[str] | None, option: str | None) -> str:
 
     given = [*(named or ()), *([option] if option else ())]
     if len(given) > 1:
-        raise UsageError(f"one run at a time, not {', '.join(given)}", "quote what has spaces")
+        raise UsageError(
+            f"one run at a time, not {', '.join(given)}", "quote what has spaces"
+        )
     return given[0] if given else "last"

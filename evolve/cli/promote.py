@@ -23,11 +23,19 @@ def register(app: typer.Typer) -> None:
 def promote(
     run: RunName = "last",
     runs_dir: RunsDir = None,
-    candidates: Annotated[int, typer.Option(min=1, help="So many of the best are tried on the "
-                                            "select cases.")] = 5,
-    again: Annotated[bool, typer.Option("--again", help="Look at the held-out cases once more; "
-                                        "it is recorded.")] = False,
-    approve: Annotated[bool, typer.Option("--approve", help="Ask a person first.")] = False,
+    candidates: Annotated[
+        int,
+        typer.Option(min=1, help="So many of the best are tried on the select cases."),
+    ] = 5,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Look at the held-out cases once more; it is recorded."
+        ),
+    ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Ask a person first.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Promote the safest choice among the best, if the evidence is enough. Exit code 1 when not."""
@@ -45,7 +53,9 @@ def promote(
         return typer.confirm(f"promote {found.champion}?", err=True)
 
     folder = open_run(runs_folder(runs_dir), run)
-    done = asyncio.run(carry_out(folder, note, candidates, again, ask if approve else None))
+    done = asyncio.run(
+        carry_out(folder, note, candidates, again, ask if approve else None)
+    )
     typer.echo(json_module.dumps(done.data()) if json else _text(done))
     if not done.promoted:
         raise typer.Exit(1)
@@ -55,18 +65,26 @@ def _text(done: Promotion) -> str:
     from evolve.archive import PROMOTE_AT
 
     compared = done.select
-    lines = [f"champion {done.champion} against {done.incumbent}",
-             f"select: {compared.wins} better, {compared.losses} worse, {compared.ties} equal; "
-             f"E = {compared.e_value:.4g} ({PROMOTE_AT:g} is enough); "
-             f"lower quantile {done.quantiles[done.champion]:.4f}"]
+    lines = [
+        f"champion {done.champion} against {done.incumbent}",
+        f"select: {compared.wins} better, {compared.losses} worse, {compared.ties} equal; "
+        f"E = {compared.e_value:.4g} ({PROMOTE_AT:g} is enough); "
+        f"lower quantile {done.quantiles[done.champion]:.4f}",
+    ]
     if done.safety is not None:
-        lines.append(f"safety set: {done.safety.wins} better, {done.safety.losses} worse, "
-                     f"{done.safety.ties} equal")
+        lines.append(
+            f"safety set: {done.safety.wins} better, {done.safety.losses} worse, "
+            f"{done.safety.ties} equal"
+        )
     for name, held in done.heldout.items():
-        lines.append(f"heldout, {name}: {held.mean:.4f} in [{held.low:.4f}, {held.high:.4f}], "
-                     f"{held.cases} cases")
-    return "\n".join([*lines, *(f"not promoted: {why}" for why in done.blocked)]
-                     + ([] if done.blocked else ["promoted"]))
+        lines.append(
+            f"heldout, {name}: {held.mean:.4f} in [{held.low:.4f}, {held.high:.4f}], "
+            f"{held.cases} cases"
+        )
+    return "\n".join(
+        [*lines, *(f"not promoted: {why}" for why in done.blocked)]
+        + ([] if done.blocked else ["promoted"])
+    )
 
 
 def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
@@ -81,7 +99,9 @@ def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -
         typer.echo(json_module.dumps([flag._asdict() for flag in flags]))
         return
     for flag in flags:
-        out.print(f"{flag.variant}  {flag.kind}  {one_line(flag.where)}: {one_line(flag.words)}",
-                  markup=False)
+        out.print(
+            f"{flag.variant}  {flag.kind}  {one_line(flag.where)}: {one_line(flag.words)}",
+            markup=False,
+        )
         out.print(f"  from {' > '.join(flag.lineage)}", style="dim", markup=False)
     out.print(f"{len(flags)} flags", markup=False)

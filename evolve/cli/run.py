@@ -21,21 +21,39 @@ if TYPE_CHECKING:
     from evolve.runs.launch import View
     from evolve.tasks import Task
 
-Workers = Annotated[int | None, typer.Option(help="Evaluations at the same time.",
-                                             show_default="2")]
-MaxVariants = Annotated[int | None, typer.Option(
-    help="Stop after so many scored or failed variants; the seed is not counted.",
-    show_default="200")]
-Models = Annotated[list[str] | None, typer.Option(
-    "--model", help="Model that proposes changes: provider/name[@http://address/v1]; repeatable.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Evaluations at the same time.", show_default="2")
+]
+MaxVariants = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop after so many scored or failed variants; the seed is not counted.",
+        show_default="200",
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help="Model that proposes changes: provider/name[@http://address/v1]; repeatable.",
+    ),
+]
 Budget = Annotated[str | None, typer.Option(help="Stop before so many dollars: 5usd.")]
 MaxTokens = Annotated[int | None, typer.Option(help="Stop before so many tokens.")]
 MaxCalls = Annotated[int | None, typer.Option(help="Stop before so many model calls.")]
-Prices = Annotated[list[str] | None, typer.Option(
-    "--price", help="Dollars for a million tokens: MODEL=PROMPT/REPLY; repeatable.")]
+Prices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price", help="Dollars for a million tokens: MODEL=PROMPT/REPLY; repeatable."
+    ),
+]
 Target = Annotated[float | None, typer.Option(help="Stop at this score.")]
-Plateau = Annotated[int | None, typer.Option(
-    help="Stop when so many scored variants in a row brought nothing better.")]
+Plateau = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop when so many scored variants in a row brought nothing better."
+    ),
+]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this long: 90s, 5m, 2h.")]
 
 
@@ -48,41 +66,71 @@ def register(app: typer.Typer) -> None:
 
 def run(
     task_dir: TaskDir,
-    name: Annotated[str | None, typer.Option(help="Name of the run.", show_default="made up")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run.", show_default="made up")
+    ] = None,
     runs_dir: RunsDir = None,
-    policy: Annotated[str | None, typer.Option(
-        help="map_elites, weighted, greedy, beam, power_law, adaevolve, dgm, hgm, random, "
-             "best_of_n, or package.module:Class.",
-        show_default="map_elites")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="map_elites, weighted, greedy, beam, power_law, adaevolve, dgm, hgm, random, "
+            "best_of_n, or package.module:Class.",
+            show_default="map_elites",
+        ),
+    ] = None,
     sandbox: Sandbox = None,
     workers: Workers = None,
     max_variants: MaxVariants = None,
     max_time: MaxTime = None,
     target: Target = None,
     plateau: Plateau = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random draws.",
-                                             show_default="0")] = None,
-    window: Annotated[int | None, typer.Option(
-        min=0, help="Repeatable for any number of workers: decide on all results but those of the "
-                    "last so many decisions. 0: live.",
-        show_default="32 with the scripted model, else 0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of all random draws.", show_default="0")
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Repeatable for any number of workers: decide on all results but those of the "
+            "last so many decisions. 0: live.",
+            show_default="32 with the scripted model, else 0",
+        ),
+    ] = None,
     model: Models = None,
-    samples: Annotated[int | None, typer.Option(
-        min=1, help="Replies asked for with one prompt: as many children of one decision.",
-        show_default="1")] = None,
-    embedding: Annotated[str | None, typer.Option(
-        help="Model of vectors for novelty: as --model, or transformer:NAME.",
-        show_default="token n-grams, no model")] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Replies asked for with one prompt: as many children of one decision.",
+            show_default="1",
+        ),
+    ] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(
+            help="Model of vectors for novelty: as --model, or transformer:NAME.",
+            show_default="token n-grams, no model",
+        ),
+    ] = None,
     budget: Budget = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     price: Prices = None,
-    operator: Annotated[list[str] | None, typer.Option(
-        "--operator", help="NAME or NAME=WEIGHT; repeatable.",
-        show_default="diff=.6 rewrite=.4 with a model, else syntactic=.7 recombine=.3")] = None,
-    dry_run: Annotated[bool, typer.Option(
-        "--dry-run", help="Show the first prompt and what the run may cost; ask nobody.")
-        ] = False,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--operator",
+            help="NAME or NAME=WEIGHT; repeatable.",
+            show_default="diff=.6 rewrite=.4 with a model, else syntactic=.7 recombine=.3",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show the first prompt and what the run may cost; ask nobody.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Evolve a task: sample parents, change them, score the children, keep them all."""
@@ -91,11 +139,27 @@ def run(
 
     task = load_task(task_dir)
     flags = _shared_settings(
-        sandbox=sandbox, workers=workers, max_variants=max_variants, max_time=max_time, model=model,
-        budget=budget, max_tokens=max_tokens, max_calls=max_calls, price=price)
-    flags |= {"runs_dir": runs_dir, "policy": policy, "seed": seed, "window": window,
-              "target": target, "plateau": plateau, "samples": samples, "embedding": embedding,
-              "operators": parse_weights(operator or ())}
+        sandbox=sandbox,
+        workers=workers,
+        max_variants=max_variants,
+        max_time=max_time,
+        model=model,
+        budget=budget,
+        max_tokens=max_tokens,
+        max_calls=max_calls,
+        price=price,
+    )
+    flags |= {
+        "runs_dir": runs_dir,
+        "policy": policy,
+        "seed": seed,
+        "window": window,
+        "target": target,
+        "plateau": plateau,
+        "samples": samples,
+        "embedding": embedding,
+        "operators": parse_weights(operator or ()),
+    }
     resolved = resolve(flags, task.spec.run, task.folder / "task.toml")
     if dry_run:
         _show_forecast(task, resolved, json)
@@ -117,18 +181,31 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
     from evolve.runs import forecast
     from evolve.view.terminal.console import err, out
 
-    found = asyncio.run(forecast.dry_run(task, resolved, lambda line: err.print(line, markup=False)))
+    found = asyncio.run(
+        forecast.dry_run(task, resolved, lambda line: err.print(line, markup=False))
+    )
     if json:
         typer.echo(json_module.dumps(forecast.as_data(found)))
         return
     out.print(found.text, markup=False, highlight=False)
-    about = "" if found.about_usd is None else (
-        f"; so many variants are about ${found.about_usd:.4f} (later prompts hold more; repairs, "
-        "rejected children, notes and judges come on top)")
-    most = "nothing bounds the run: give it a --budget" if found.run_usd is None else (
-        f"the run stops before ${found.run_usd:g}")
-    err.print(f"\n{found.operator}: {found.prompt_tokens:,} tokens; a call costs at most "
-              f"${found.call_usd:.6f}{about}; {most}", markup=False)
+    about = (
+        ""
+        if found.about_usd is None
+        else (
+            f"; so many variants are about ${found.about_usd:.4f} (later prompts hold more; repairs, "
+            "rejected children, notes and judges come on top)"
+        )
+    )
+    most = (
+        "nothing bounds the run: give it a --budget"
+        if found.run_usd is None
+        else (f"the run stops before ${found.run_usd:g}")
+    )
+    err.print(
+        f"\n{found.operator}: {found.prompt_tokens:,} tokens; a call costs at most "
+        f"${found.call_usd:.6f}{about}; {most}",
+        markup=False,
+    )
 
 
 def resume(
@@ -136,18 +213,34 @@ def resume(
     runs_dir: RunsDir = None,
     sandbox: Sandbox = None,
     workers: Workers = None,
-    max_variants: Annotated[str | None, typer.Option(
-        help="Stop after so many scored or failed variants, or after +100 more.")] = None,
+    max_variants: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop after so many scored or failed variants, or after +100 more."
+        ),
+    ] = None,
     max_time: MaxTime = None,
     target: Target = None,
     plateau: Plateau = None,
     model: Models = None,
-    budget: Annotated[str | None, typer.Option(
-        help="Stop before so many dollars: 5usd, or +5usd on top of what was spent.")] = None,
-    max_tokens: Annotated[str | None, typer.Option(
-        help="Stop before so many tokens, or +100000 on top of those that were used.")] = None,
-    max_calls: Annotated[str | None, typer.Option(
-        help="Stop before so many model calls, or +100 on top of those that were made.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop before so many dollars: 5usd, or +5usd on top of what was spent."
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop before so many tokens, or +100000 on top of those that were used."
+        ),
+    ] = None,
+    max_calls: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop before so many model calls, or +100 on top of those that were made."
+        ),
+    ] = None,
     price: Prices = None,
     json: Json = False,
 ) -> None:
@@ -159,13 +252,24 @@ def resume(
     folder = open_run(runs_folder(runs_dir), run)
     variants, spend = _used(folder, max_variants, budget, max_tokens, max_calls)
     given = _shared_settings(
-        sandbox=sandbox, workers=workers, max_time=max_time, model=model, price=price,
+        sandbox=sandbox,
+        workers=workers,
+        max_time=max_time,
+        model=model,
+        price=price,
         max_variants=_count("max-variants", max_variants, variants),
-        budget=_dollars(budget, spend.usd), max_tokens=_count("max-tokens", max_tokens, spend.tokens),
-        max_calls=_count("max-calls", max_calls, spend.calls))
-    changes = {key: value for key, value in given.items() if value not in (None, (), {})}
-    changes |= {key: value for key, value in {"target": target, "plateau": plateau}.items()
-                if value is not None}
+        budget=_dollars(budget, spend.usd),
+        max_tokens=_count("max-tokens", max_tokens, spend.tokens),
+        max_calls=_count("max-calls", max_calls, spend.calls),
+    )
+    changes = {
+        key: value for key, value in given.items() if value not in (None, (), {})
+    }
+    changes |= {
+        key: value
+        for key, value in {"target": target, "plateau": plateau}.items()
+        if value is not None
+    }
     build_settings(changes, dict.fromkeys(changes, "flag"))
     view, interrupt = _view(json), _interrupt()
     _carry_out(resume_run(folder, changes, view, interrupt), view, interrupt)
@@ -174,8 +278,9 @@ def resume(
 def replay(
     run: RunName = "last",
     runs_dir: RunsDir = None,
-    name: Annotated[str | None, typer.Option(help="Name of the new run.",
-                                             show_default="RUN-replay")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new run.", show_default="RUN-replay")
+    ] = None,
     sandbox: Sandbox = None,
     workers: Workers = None,
     json: Json = False,
@@ -187,12 +292,15 @@ def replay(
 
     folder = open_run(runs_folder(runs_dir), run)
     changes = {"sandbox": sandbox, "workers": workers}
-    settings = folder.settings.model_copy(update={
-        key: value for key, value in changes.items() if value is not None})
+    settings = folder.settings.model_copy(
+        update={key: value for key, value in changes.items() if value is not None}
+    )
     view, interrupt = _view(json), _interrupt()
     _, differences = _carry_out(
-        replay_run(folder, name or f"{folder.name}-replay", settings, view, interrupt), view,
-        interrupt)
+        replay_run(folder, name or f"{folder.name}-replay", settings, view, interrupt),
+        view,
+        interrupt,
+    )
     for line in differences:
         view.note(line)
     view.note(f"replayed: {counted(len(differences), 'difference')}")
@@ -227,22 +335,38 @@ def _count(flag: str, text: str | None, used: int) -> int | None:
     if text is None:
         return None
     if not text.removeprefix("+").isdecimal():
-        raise UsageError(f"--{flag}: {text!r} is no number", f"write --{flag} 300, or +100 for more")
+        raise UsageError(
+            f"--{flag}: {text!r} is no number", f"write --{flag} 300, or +100 for more"
+        )
     return int(text) + (used if text.startswith("+") else 0)
 
 
-def _shared_settings(*, sandbox: str | None, workers: int | None, max_variants: int | None,
-                     max_time: str | None, model: list[str] | None, budget: str | None,
-                     max_tokens: int | None, max_calls: int | None, price: list[str] | None
-                     ) -> dict[str, Any]:
+def _shared_settings(
+    *,
+    sandbox: str | None,
+    workers: int | None,
+    max_variants: int | None,
+    max_time: str | None,
+    model: list[str] | None,
+    budget: str | None,
+    max_tokens: int | None,
+    max_calls: int | None,
+    price: list[str] | None,
+) -> dict[str, Any]:
     """Of `run` and `resume`, by their names."""
     from evolve.config import parse_dollars, parse_duration, parse_prices
 
-    return {"sandbox": sandbox, "workers": workers, "max_variants": max_variants,
-            "max_time_s": None if max_time is None else parse_duration(max_time),
-            "model": tuple(model or ()),
-            "budget_usd": None if budget is None else parse_dollars(budget),
-            "max_tokens": max_tokens, "max_calls": max_calls, "price": parse_prices(price or ())}
+    return {
+        "sandbox": sandbox,
+        "workers": workers,
+        "max_variants": max_variants,
+        "max_time_s": None if max_time is None else parse_duration(max_time),
+        "model": tuple(model or ()),
+        "budget_usd": None if budget is None else parse_dollars(budget),
+        "max_tokens": max_tokens,
+        "max_calls": max_calls,
+        "price": parse_prices(price or ()),
+    }
 
 
 def _view(json: bool) -> View:
@@ -283,7 +407,9 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
                 task.cancel()
                 return
             interrupt.asked = True
-            view.note("stopping: what is in flight is finished first; Ctrl-C again stops at once")
+            view.note(
+                "stopping: what is in flight is finished first; Ctrl-C again stops at once"
+            )
 
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, on_signal)
@@ -296,8 +422,11 @@ def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) 
         raise typer.Exit(130) from None
     except asyncio.CancelledError:
         run = interrupt.file and interrupt.file.parent.name
-        view.note(f"stopped at once; nothing is lost. Go on: evolve resume {run}" if run else
-                  "stopped before there was a run")
+        view.note(
+            f"stopped at once; nothing is lost. Go on: evolve resume {run}"
+            if run
+            else "stopped before there was a run"
+        )
         raise typer.Exit(130) from None
     finally:
         with contextlib.suppress(OSError):  # the terminal may be gone

@@ -16,14 +16,27 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    what: Annotated[str | None, typer.Argument(help="A run, or a folder of runs.",
-                                               show_default="all runs")] = None,
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A run, or a folder of runs.", show_default="all runs"),
+    ] = None,
     runs_dir: RunsDir = None,
-    host: Annotated[str, typer.Option(help="Where to listen. Any other than this machine's own "
-                                           "loopback needs the token that is printed.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8321,
-    name: Annotated[list[str] | None, typer.Option(
-        "--name", help="Another host name by which it is asked; repeatable.")] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Where to listen. Any other than this machine's own "
+            "loopback needs the token that is printed."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0: any free one.")
+    ] = 8321,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name", help="Another host name by which it is asked; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Show runs in a browser: live curves, tree, map, variants, comparisons. It only reads."""
     from evolve.runs.folder import open_run
@@ -31,7 +44,11 @@ def serve(
     from evolve.view.web.server import serve_folder
 
     folder, only = runs_folder(runs_dir), None
-    if what is not None and Path(what).is_dir() and not (Path(what) / "run.toml").is_file():
+    if (
+        what is not None
+        and Path(what).is_dir()
+        and not (Path(what) / "run.toml").is_file()
+    ):
         folder = Path(what)
     elif what is not None:
         found = open_run(folder, what)

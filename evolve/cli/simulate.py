@@ -16,15 +16,25 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    policy: Annotated[list[str] | None, typer.Option(
-        help="A policy, or an ablation of HGM: hgm_own, hgm_pooled, hgm_alpha6; repeatable.",
-        show_default="dgm, hgm_own, hgm_pooled, hgm")] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A policy, or an ablation of HGM: hgm_own, hgm_pooled, hgm_alpha6; repeatable.",
+            show_default="dgm, hgm_own, hgm_pooled, hgm",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Runs of each policy.")] = 60,
-    evaluations: Annotated[int, typer.Option(min=1, help="Evaluations of one case in each run.")] = 800,
-    cases: Annotated[int, typer.Option(
-        min=0, help="Cases, solved or not; 0: one score without bounds.")] = 60,
-    noise: Annotated[float, typer.Option(
-        min=0, help="Standard deviation of a score, with --cases 0.")] = 0.0,
+    evaluations: Annotated[
+        int, typer.Option(min=1, help="Evaluations of one case in each run.")
+    ] = 800,
+    cases: Annotated[
+        int,
+        typer.Option(min=0, help="Cases, solved or not; 0: one score without bounds."),
+    ] = 60,
+    noise: Annotated[
+        float,
+        typer.Option(min=0, help="Standard deviation of a score, with --cases 0."),
+    ] = 0.0,
     json: Json = False,
 ) -> None:
     """Compare policies over many seeds in a simulated world: no task, no model, no sandbox."""
@@ -33,10 +43,14 @@ def simulate(
     from evolve.view.terminal.simulation import figures_of, simulation_table
 
     world = World(cases=cases, evaluations=evaluations, noise=noise)
-    found = {name: figures_of(run(name, world, seeds))
-             for name in policy or ["dgm", "hgm_own", "hgm_pooled", "hgm"]}
+    found = {
+        name: figures_of(run(name, world, seeds))
+        for name in policy or ["dgm", "hgm_own", "hgm_pooled", "hgm"]
+    }
     if json:
-        typer.echo(json_module.dumps({name: row._asdict() for name, row in found.items()}))
+        typer.echo(
+            json_module.dumps({name: row._asdict() for name, row in found.items()})
+        )
         return
     from evolve.view.terminal.console import out
 

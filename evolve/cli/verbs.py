@@ -12,15 +12,27 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 VERBS: Mapping[str, str] = {  # in the order of the help
-    verb: module for module, verbs in (
-        ("run", "run resume replay"), ("control", "status stop upgrade"),
-        ("write_task", "init import eval"), ("check", "check"),
-        ("browse", "ls tree show diff best checkout"), ("judge", "verify compare"),
-        ("look", "log watch stats plot rm"), ("steer", "tell ban add fork apply"),
-        ("promote", "promote audit"), ("serve", "serve"), ("export", "export"),
-        ("diagnose", "doctor"), ("models", "scripted-model"), ("simulate", "simulate"),
-        ("look", "config"), ("diagnose", "sandbox"),
-    ) for verb in verbs.split()}
+    verb: module
+    for module, verbs in (
+        ("run", "run resume replay"),
+        ("control", "status stop upgrade"),
+        ("write_task", "init import eval"),
+        ("check", "check"),
+        ("browse", "ls tree show diff best checkout"),
+        ("judge", "verify compare"),
+        ("look", "log watch stats plot rm"),
+        ("steer", "tell ban add fork apply"),
+        ("promote", "promote audit"),
+        ("serve", "serve"),
+        ("export", "export"),
+        ("diagnose", "doctor"),
+        ("models", "scripted-model"),
+        ("simulate", "simulate"),
+        ("look", "config"),
+        ("diagnose", "sandbox"),
+    )
+    for verb in verbs.split()
+}
 
 
 class LazyCommands(Mapping[str, Any]):

@@ -26,8 +26,11 @@ def register(app: typer.Typer) -> None:
     app.command("eval")(evaluate)
 
 
-def init(name: Annotated[str, typer.Argument(help="Folder to write; its name is the task's.")]
-         ) -> None:
+def init(
+    name: Annotated[
+        str, typer.Argument(help="Folder to write; its name is the task's.")
+    ],
+) -> None:
     """Write a task that already runs: fit a curve, to be replaced by your own."""
     from evolve.errors import UsageError
     from evolve.tasks.template import write_template
@@ -48,8 +51,12 @@ def init(name: Annotated[str, typer.Argument(help="Folder to write; its name is 
 
 def import_(
     source: Annotated[Path, typer.Argument(help="A task directory of another engine.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The new folder.",
-                                                show_default="NAME-task")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="The new folder.", show_default="NAME-task"
+        ),
+    ] = None,
 ) -> None:
     """Write another engine's task as one of ours; its evaluator is kept as it is."""
     from evolve.tasks.importing import import_task
@@ -61,18 +68,35 @@ def import_(
     folder = imported.task.folder
     out.print(f"{folder}/task.toml", markup=False)
     named = quote(str(folder))
-    out.print(f"next: evolve eval {named} · evolve check {named} · evolve run {named}", markup=False)
+    out.print(
+        f"next: evolve eval {named} · evolve check {named} · evolve run {named}",
+        markup=False,
+    )
 
 
 def evaluate(
     task_dir: TaskDir,
-    path: Annotated[Path | None, typer.Argument(help="A file or folder to score.",
-                                                show_default="the seed")] = None,
-    split: Annotated[str, typer.Option(help="search, select, heldout or all.")] = "search",
-    case: Annotated[list[str] | None, typer.Option(
-        "--case", help="Only this case; repeatable.", show_default="all of the split")] = None,
-    model: Annotated[list[str] | None, typer.Option(
-        "--model", help="Whom an agent asks: provider/name[@http://address/v1].")] = None,
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A file or folder to score.", show_default="the seed"),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="search, select, heldout or all.")
+    ] = "search",
+    case: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--case",
+            help="Only this case; repeatable.",
+            show_default="all of the split",
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", help="Whom an agent asks: provider/name[@http://address/v1]."
+        ),
+    ] = None,
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
@@ -83,11 +107,15 @@ def evaluate(
     from evolve.tasks import load_task
 
     task = load_task(task_dir)
-    settings = resolve({"sandbox": sandbox, "model": tuple(model or ())}, task.spec.run,
-                       task.folder / "task.toml").settings
+    settings = resolve(
+        {"sandbox": sandbox, "model": tuple(model or ())},
+        task.spec.run,
+        task.folder / "task.toml",
+    ).settings
     files = dict(task.seed) if path is None else _files_of(task, path)
-    verdict, printed = asyncio.run(_score(
-        task, files, lambda whole: _cases(whole, split, case or ()), settings))
+    verdict, printed = asyncio.run(
+        _score(task, files, lambda whole: _cases(whole, split, case or ()), settings)
+    )
     if json:
         from evolve.view.terminal.console import out
 
@@ -101,15 +129,21 @@ def evaluate(
 def _cases(task: Task, split: str, named: Sequence[str]) -> tuple[CaseSpec, ...]:
     from evolve.errors import UsageError, did_you_mean
 
-    cases = tuple(c for c in task.spec.cases if split in (c.split, "all") or c.id in named)
+    cases = tuple(
+        c for c in task.spec.cases if split in (c.split, "all") or c.id in named
+    )
     if unknown := set(named) - {c.id for c in cases}:
-        raise UsageError(f"{task.spec.name} has no case {min(unknown)!r}",
-                         did_you_mean(min(unknown), [c.id for c in task.spec.cases]))
+        raise UsageError(
+            f"{task.spec.name} has no case {min(unknown)!r}",
+            did_you_mean(min(unknown), [c.id for c in task.spec.cases]),
+        )
     if named:
         return tuple(c for c in cases if c.id in named)
     if not cases:
-        raise UsageError(f"{task.spec.name} has no case of split {split!r}",
-                         "choose search, select, heldout or all")
+        raise UsageError(
+            f"{task.spec.name} has no case of split {split!r}",
+            "choose search, select, heldout or all",
+        )
     return cases
 
 
@@ -125,9 +159,12 @@ def _files_of(task: Task, path: Path) -> dict[str, bytes]:
     return dict(task.seed) | {task.entry: path.read_bytes()}
 
 
-async def _score(task: Task, files: dict[str, bytes],
-                 choose: Callable[[Task], tuple[CaseSpec, ...]], settings: Settings
-                 ) -> tuple[Verdict, str]:
+async def _score(
+    task: Task,
+    files: dict[str, bytes],
+    choose: Callable[[Task], tuple[CaseSpec, ...]],
+    settings: Settings,
+) -> tuple[Verdict, str]:
     import tempfile
 
     from evolve.runs.evaluator import open_evaluator
@@ -138,19 +175,41 @@ async def _score(task: Task, files: dict[str, bytes],
         err.print(message, style="dim", markup=False)
 
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
-        async with (open_evaluator(task, settings.sandbox, 1, Path(log.name), note) as evaluator,
-                    alone(evaluator, settings, note) as proposal):
-            verdict = await evaluator.evaluate(files, choose(evaluator.task), 0, proposal)
+        async with (
+            open_evaluator(
+                task, settings.sandbox, 1, Path(log.name), note
+            ) as evaluator,
+            alone(evaluator, settings, note) as proposal,
+        ):
+            verdict = await evaluator.evaluate(
+                files, choose(evaluator.task), 0, proposal
+            )
         return verdict, Path(log.name).read_text(errors="replace")[-4000:]
 
 
 def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
-    rows = [{"case": row.case, "split": row.split, "score": row.score, "metrics": row.metrics,
-             "feedback": row.feedback, "reason": row.reason, "message": row.message,
-             "log": row.log, "seconds": row.seconds, "cpu_s": row.cpu_s,
-             "peak_memory_bytes": row.peak_memory_bytes} for row in verdict.rows]
-    return {"task": task.spec.name, "score": None if verdict.failed else verdict.score,
-            "cases": rows, "scorer_log": printed}
+    rows = [
+        {
+            "case": row.case,
+            "split": row.split,
+            "score": row.score,
+            "metrics": row.metrics,
+            "feedback": row.feedback,
+            "reason": row.reason,
+            "message": row.message,
+            "log": row.log,
+            "seconds": row.seconds,
+            "cpu_s": row.cpu_s,
+            "peak_memory_bytes": row.peak_memory_bytes,
+        }
+        for row in verdict.rows
+    ]
+    return {
+        "task": task.spec.name,
+        "score": None if verdict.failed else verdict.score,
+        "cases": rows,
+        "scorer_log": printed,
+    }
 
 
 def _is_search(verdict: Verdict) -> bool:
@@ -165,14 +224,20 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
     from evolve.view.terminal.lines import gap_to_best_known
 
     for row in verdict.rows:
-        what = number(row.score) if row.reason is None else f"{row.reason}: {row.message}"
+        what = (
+            number(row.score) if row.reason is None else f"{row.reason}: {row.message}"
+        )
         out.print(f"{row.case} ({row.split}): {what}", markup=False)
         for key, value in row.metrics.items():
             out.print(f"  {key} = {value}", markup=False)
         if row.feedback:
             out.print(f"  {row.feedback}", markup=False)
-        out.print(f"  {row.seconds:.3f} s, {row.cpu_s:.3f} s of CPU, "
-                  f"{row.peak_memory_bytes / 1e6:.0f} MB", style="dim", markup=False)
+        out.print(
+            f"  {row.seconds:.3f} s, {row.cpu_s:.3f} s of CPU, "
+            f"{row.peak_memory_bytes / 1e6:.0f} MB",
+            style="dim",
+            markup=False,
+        )
         if row.log.strip():
             out.print(row.log.rstrip(), style="dim", markup=False)
     if printed.strip():
@@ -183,7 +248,11 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
         if advice := unmeasured(task, verdict.rows):
             err.print(f"warning: {advice}", style="yellow", markup=False)
         if task.above_ceiling(verdict.score):
-            err.print(f"warning: better than the ceiling of {task.spec.ceiling!r}: it would be "
-                      "quarantined", style="yellow", markup=False)
+            err.print(
+                f"warning: better than the ceiling of {task.spec.ceiling!r}: it would be "
+                "quarantined",
+                style="yellow",
+                markup=False,
+            )
         gap = gap_to_best_known(task, verdict.score) if _is_search(verdict) else ""
         out.print(f"score {number(verdict.score)}{gap}", style="bold", markup=False)

@@ -25,7 +25,9 @@ class Held(NamedTuple):
 class Parents:
     """Keeps at hand what the latest parents need. Used from one event loop."""
 
-    def __init__(self, snapshot: Snapshot, read: Callable[[str], Awaitable[Held]]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, read: Callable[[str], Awaitable[Held]]
+    ) -> None:
         """`read` asks the archive."""
         self._snapshot, self._read = snapshot, read
         self._held: dict[str, Held] = {}
@@ -40,11 +42,21 @@ class Parents:
             if self._learned == before:  # else it may be from before that
                 self._keep(variant, held)
         rows = known_at(event, held.rows)
-        return Parent(self._snapshot.proposal(variant), held.files, self._snapshot.score_by(rows), rows)
+        return Parent(
+            self._snapshot.proposal(variant),
+            held.files,
+            self._snapshot.score_by(rows),
+            rows,
+        )
 
-    def scored(self, variant: str, files: Mapping[str, bytes], rows: Sequence[Evaluation]) -> None:
+    def scored(
+        self, variant: str, files: Mapping[str, bytes], rows: Sequence[Evaluation]
+    ) -> None:
         """A variant is new; its children come soon."""
-        self._keep(variant, _for_prompts(Held(files, [Learned(0, _as_stored(row)) for row in rows])))
+        self._keep(
+            variant,
+            _for_prompts(Held(files, [Learned(0, _as_stored(row)) for row in rows])),
+        )
 
     def learned(self, variant: str) -> None:
         """More is being written of it: what is at hand is out of date."""
@@ -59,8 +71,13 @@ class Parents:
 
 def _for_prompts(held: Held) -> Held:
     """Without what no prompt may show: failures, and other splits."""
-    return held._replace(rows=[learned for learned in held.rows
-                               if learned.row.reason is None and learned.row.split == "search"])
+    return held._replace(
+        rows=[
+            learned
+            for learned in held.rows
+            if learned.row.reason is None and learned.row.split == "search"
+        ]
+    )
 
 
 def _as_stored(row: Evaluation) -> Evaluation:
@@ -91,16 +108,28 @@ class Vectors:
         self._made[proposal.id] = files, vector
         return vector
 
-    async def nearest(self, snapshot: Snapshot, proposal: Proposal, files: Mapping[str, bytes],
-                      settled: int | None) -> Near | None:
+    async def nearest(
+        self,
+        snapshot: Snapshot,
+        proposal: Proposal,
+        files: Mapping[str, bytes],
+        settled: int | None,
+    ) -> Near | None:
         """The scored variant whose code is the nearest; of those that the decision could see."""
         vector = await self.of(proposal, files)
-        known = len(snapshot) if settled is None else bisect_right(
-            snapshot.proposals, settled, key=lambda scored: scored.number)
+        known = (
+            len(snapshot)
+            if settled is None
+            else bisect_right(
+                snapshot.proposals, settled, key=lambda scored: scored.number
+            )
+        )
         found = snapshot.space.nearest(vector, 1, known)
         if not len(found.rows):
             return None
-        return Near(snapshot.proposals[int(found.rows[0])].id, float(found.distances[0]))
+        return Near(
+            snapshot.proposals[int(found.rows[0])].id, float(found.distances[0])
+        )
 
     def forget(self, proposal_id: str) -> None:
         """It has ended."""

@@ -65,17 +65,25 @@ class Inbox:
                 os.fsync(file.fileno())
             fresh.rename(self.path / f"{name}.json")
         except OSError as error:
-            raise RunError(f"can't write to {self.path}: {error.strerror}",
-                           "mend the rights of the run folder") from None
+            raise RunError(
+                f"can't write to {self.path}: {error.strerror}",
+                "mend the rights of the run folder",
+            ) from None
         return name
 
     def messages(self) -> list[Message]:
         """What lies there. A file that is no message is put aside as `.bad`."""
         try:
-            names = sorted(name for name in os.listdir(self.path) if name.endswith(".json"))
+            names = sorted(
+                name for name in os.listdir(self.path) if name.endswith(".json")
+            )
         except FileNotFoundError:
             return []
-        return [message for name in names if (message := _read(self.path / name)) is not None]
+        return [
+            message
+            for name in names
+            if (message := _read(self.path / name)) is not None
+        ]
 
     def remove(self, message: Message) -> None:
         """The archive has it."""
@@ -121,7 +129,9 @@ class Steward:
                 return proposal
         return None
 
-    async def _carry_out(self, message: Message, number: int, settled: int | None) -> Proposal | None:
+    async def _carry_out(
+        self, message: Message, number: int, settled: int | None
+    ) -> Proposal | None:
         recorder, snapshot, data = self._recorder, self._recorder.snapshot, message.data
         about = str(data.get("variant") or data.get("parent") or "")
         text = str(data.get("text", ""))
@@ -129,24 +139,40 @@ class Steward:
             await recorder.steer(partial(self._steering.tell, message.id, text))
             snapshot.hints = snapshot.last_event
         elif about not in snapshot:
-            await recorder.steer(partial(self._steering.refuse, message.id,
-                                         f"{message.verb} {about}: it is not scored"))
+            await recorder.steer(
+                partial(
+                    self._steering.refuse,
+                    message.id,
+                    f"{message.verb} {about}: it is not scored",
+                )
+            )
         elif message.verb == "ban":
             snapshot.distrust(about)
             await recorder.steer(partial(self._steering.ban, message.id, about, text))
         elif message.verb == "add":
-            return await self._add(message, _planned(about, self._seed, number, snapshot, settled))
+            return await self._add(
+                message, _planned(about, self._seed, number, snapshot, settled)
+            )
         return None
 
     async def _add(self, message: Message, proposal: Proposal) -> Proposal:
         recorder = self._recorder
         recorder.snapshot.expect(proposal.parents)
         recorder.last_number = max(recorder.last_number, proposal.number)
-        await recorder.steer(partial(self._steering.add, message.id, proposal,
-                                     str(message.data["reply"]), str(message.data.get("text", ""))))
+        await recorder.steer(
+            partial(
+                self._steering.add,
+                message.id,
+                proposal,
+                str(message.data["reply"]),
+                str(message.data.get("text", "")),
+            )
+        )
         recorder.replied.add(proposal.id)
         return proposal
 
 
-def _planned(parent: str, seed: int, number: int, snapshot: Snapshot, settled: int | None) -> Proposal:
+def _planned(
+    parent: str, seed: int, number: int, snapshot: Snapshot, settled: int | None
+) -> Proposal:
     return plan_proposals(Expand((parent,), PERSON), seed, number, snapshot, settled)[0]

@@ -12,7 +12,16 @@ from evolve.archive import EVALUATE, Proposal, Snapshot, State, derive_id
 from evolve.engine.ordering import SETTLED
 from evolve.models import SHARED, Shared
 from evolve.plugins import blamed, broken
-from evolve.search import Decision, Evaluate, Expand, Policy, Racing, Skip, Stop, evidence_of
+from evolve.search import (
+    Decision,
+    Evaluate,
+    Expand,
+    Policy,
+    Racing,
+    Skip,
+    Stop,
+    evidence_of,
+)
 
 
 class Decider(Protocol):
@@ -40,8 +49,12 @@ class PolicyDecider:
             return decision
         mix = self.policy.operators
         if decision.model is None:
-            decision = replace(decision, model=mix.draw_model(decision.operator, snapshot, rng))
-        return replace(decision, samples=self.samples if decision.operator in mix.asking else 1)
+            decision = replace(
+                decision, model=mix.draw_model(decision.operator, snapshot, rng)
+            )
+        return replace(
+            decision, samples=self.samples if decision.operator in mix.asking else 1
+        )
 
     def _check(self, decision: object, snapshot: Snapshot) -> None:
         """Raises `RunError` for what can't be carried out: a policy may be anyone's."""
@@ -49,20 +62,43 @@ class PolicyDecider:
             return
         chosen = self.policy.policy if isinstance(self.policy, Racing) else self.policy
         if not isinstance(decision, Expand | Evaluate):
-            raise broken("policy", chosen, f"decided {decision!r}",
-                         "decide() returns Expand, Evaluate or Stop")
-        if isinstance(decision, Expand) and decision.operator not in self.policy.operators.parents:
-            raise broken("policy", chosen, f"chose the operator {decision.operator!r}",
-                         "self.operators.draw(...) gives one of the run's")
-        named = decision.parents if isinstance(decision, Expand) else (decision.variant,)
+            raise broken(
+                "policy",
+                chosen,
+                f"decided {decision!r}",
+                "decide() returns Expand, Evaluate or Stop",
+            )
+        if (
+            isinstance(decision, Expand)
+            and decision.operator not in self.policy.operators.parents
+        ):
+            raise broken(
+                "policy",
+                chosen,
+                f"chose the operator {decision.operator!r}",
+                "self.operators.draw(...) gives one of the run's",
+            )
+        named = (
+            decision.parents if isinstance(decision, Expand) else (decision.variant,)
+        )
         for variant in named:
             if variant not in snapshot:
-                raise broken("policy", chosen, f"chose the variant {variant!r}",
-                             "take ids from the snapshot: snapshot.proposals")
+                raise broken(
+                    "policy",
+                    chosen,
+                    f"chose the variant {variant!r}",
+                    "take ids from the snapshot: snapshot.proposals",
+                )
 
 
-def plan_proposals(decision: Expand | Evaluate, seed: int, number: int, snapshot: Snapshot,
-                   settled: int | None = None, count: int = 1) -> list[Proposal]:
+def plan_proposals(
+    decision: Expand | Evaluate,
+    seed: int,
+    number: int,
+    snapshot: Snapshot,
+    settled: int | None = None,
+    count: int = 1,
+) -> list[Proposal]:
     """The proposals of a decision, from `number` on: `count` children that share a prompt.
 
     Their evidence is part of it: what is shown was known when it was decided. Ids follow from the
@@ -70,12 +106,33 @@ def plan_proposals(decision: Expand | Evaluate, seed: int, number: int, snapshot
     """
     seen = {} if settled is None else {SETTLED: settled}
     if isinstance(decision, Evaluate):
-        return [Proposal(derive_id(seed, number), number, State.PLANNED, EVALUATE, (decision.variant,),
-                         snapshot.last_event, time.time(),
-                         decision=seen | {"case": decision.case, "attempt": decision.attempt})]
+        return [
+            Proposal(
+                derive_id(seed, number),
+                number,
+                State.PLANNED,
+                EVALUATE,
+                (decision.variant,),
+                snapshot.last_event,
+                time.time(),
+                decision=seen | {"case": decision.case, "attempt": decision.attempt},
+            )
+        ]
     known = evidence_of(decision, snapshot) | seen
     if count > 1:
         known[SHARED] = list(Shared(number, count))
-    return [Proposal(derive_id(seed, each), each, State.PLANNED, decision.operator, decision.parents,
-                     snapshot.last_event, time.time(), island=decision.island, model=decision.model,
-                     decision=known) for each in range(number, number + count)]
+    return [
+        Proposal(
+            derive_id(seed, each),
+            each,
+            State.PLANNED,
+            decision.operator,
+            decision.parents,
+            snapshot.last_event,
+            time.time(),
+            island=decision.island,
+            model=decision.model,
+            decision=known,
+        )
+        for each in range(number, number + count)
+    ]

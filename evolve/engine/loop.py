@@ -53,18 +53,31 @@ class Ended(NamedTuple):
 class Engine:
     """Runs one evolution from where its archive stands."""
 
-    def __init__(self, settings: Settings, decider: Decider, proposer: Proposer,
-                 recorder: Recorder, evaluator: Evaluator, listener: Listener,
-                 interrupt: Interrupt, order: Order, model_slots: int = 0,
-                 notes: Notes | None = None, steward: Steward | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        decider: Decider,
+        proposer: Proposer,
+        recorder: Recorder,
+        evaluator: Evaluator,
+        listener: Listener,
+        interrupt: Interrupt,
+        order: Order,
+        model_slots: int = 0,
+        notes: Notes | None = None,
+        steward: Steward | None = None,
+    ) -> None:
         self.notes, self.steward = notes, steward
         self.settings, self.decider, self.proposer = settings, decider, proposer
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt, self.order = listener, interrupt, order
         self._stopping = Stopping(settings, recorder.rejections_at_end())
-        self._pace, self._pulse = Pace(
-            settings.workers, model_slots, self.task.spec.agent is not None), Pulse()
-        self._begun: deque[Proposal] = deque()  # in an earlier life of the run, the first decided first
+        self._pace, self._pulse = (
+            Pace(settings.workers, model_slots, self.task.spec.agent is not None),
+            Pulse(),
+        )
+        # in an earlier life of the run, the first decided first
+        self._begun: deque[Proposal] = deque()
         self._waiting: dict[int, Ended] = {}  # ended, but not yet their turn
         self._running = self._proposing = 0
         self._next = 1
@@ -101,7 +114,8 @@ class Engine:
             self._begun.extend(self.recorder.unfinished())
             try:
                 await self._fill_slots(group)
-            except OutOfBudget as error:  # recording asks, too, where a model makes the vectors
+            # recording asks, too, where a model makes the vectors
+            except OutOfBudget as error:
                 self._halt = str(error)
             except (EvolveError, ArchiveError) as error:
                 self._fault = self._fault or error
@@ -109,19 +123,27 @@ class Engine:
             await self.notes.finish()
         if self._fault is None and not (self.order.window and self.interrupt.requested):
             # Under a window an interrupted run keeps them for their turn, so that it goes on exactly.
-            with suppress(OutOfBudget):  # what can't be recorded now is when the run goes on
+            # what can't be recorded now is when the run goes on
+            with suppress(OutOfBudget):
                 await self._record_due()
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
         while not self._halted():
             if self._pace.room(self._proposing, self._running - self._proposing) and (
-                    await self._may_decide()):
-                proposals = [self._begun.popleft()] if self._begun else await self._decide()
+                await self._may_decide()
+            ):
+                proposals = (
+                    [self._begun.popleft()] if self._begun else await self._decide()
+                )
                 for proposal in proposals:
                     self._launch(group, proposal)
                 if proposals:
                     continue
-                if self._halt is None and not self._running and self.order.due(self._waiting) is None:
+                if (
+                    self._halt is None
+                    and not self._running
+                    and self.order.due(self._waiting) is None
+                ):
                     self._halt = DEAD_END
             self._changed.clear()
             await self._wait_for_change()
@@ -143,7 +165,9 @@ class Engine:
             self._halt = "interrupted"
         to_finish = self._begun and self._stopping.room_for(self.recorder.variants)
         if self._halt is None and self._pending == 0 and not to_finish:
-            self._halt = self._stopping.reached(self.recorder.variants, self.recorder.snapshot)
+            self._halt = self._stopping.reached(
+                self.recorder.variants, self.recorder.snapshot
+            )
         return self._halt is not None
 
     async def _may_decide(self) -> bool:
@@ -160,11 +184,14 @@ class Engine:
     def _full(self) -> bool:
         window, pending = self.order.window, self._pending
         return (window is not None and pending >= window) or (
-            not self._stopping.room_for(self.recorder.variants + pending))
+            not self._stopping.room_for(self.recorder.variants + pending)
+        )
 
     def _launch(self, group: asyncio.TaskGroup, proposal: Proposal) -> None:
         self._running += 1
-        group.create_task(self._carry_through(proposal), name=f"proposal {proposal.number}")
+        group.create_task(
+            self._carry_through(proposal), name=f"proposal {proposal.number}"
+        )
 
     async def _decide(self) -> list[Proposal]:
         """What is begun next; nothing while something must end first, or when nothing is left."""
@@ -191,7 +218,9 @@ class Engine:
             self._halt = decision.reason
             return []
         count = self._how_many(decision)
-        proposals = plan_proposals(decision, self.settings.seed, self._next, snapshot, settled, count)
+        proposals = plan_proposals(
+            decision, self.settings.seed, self._next, snapshot, settled, count
+        )
         self._next += len(proposals)
         self._seen.update((proposal.number, len(snapshot)) for proposal in proposals)
         await self.recorder.plan(*proposals)
@@ -201,7 +230,9 @@ class Engine:
         """Children of this decision: as many as it says, within what may still be made."""
         if isinstance(decision, Evaluate):
             return 1
-        return self._stopping.at_most(decision.samples, self.recorder.variants + self._pending)
+        return self._stopping.at_most(
+            decision.samples, self.recorder.variants + self._pending
+        )
 
     async def _carry_through(self, proposal: Proposal) -> None:
         """One proposal from where it stands to its end."""
@@ -209,7 +240,8 @@ class Engine:
             await self._hand_in(await self._finish(proposal))
         except OutOfBudget as error:
             self._halt = str(error)
-        except (EvolveError, ArchiveError) as error:  # the run can't go on; the others may finish
+        # the run can't go on; the others may finish
+        except (EvolveError, ArchiveError) as error:
             self._fault, self._halt = self._fault or error, "a fault"
         finally:
             self._running -= 1
@@ -258,7 +290,9 @@ class Engine:
 
     async def _verdict(self, stored: Stored) -> Verdict:
         """Evaluate; a machine's fault is waited out with back-off, and never a score."""
-        return await wait_out(lambda: self._attempt(stored), self.settings.patience_s, self._wait_aloud)
+        return await wait_out(
+            lambda: self._attempt(stored), self.settings.patience_s, self._wait_aloud
+        )
 
     async def _wait_aloud(self, message: str) -> None:
         self.listener.waiting(message)
@@ -276,10 +310,16 @@ class Engine:
     async def _at_work(self, stored: Stored) -> Verdict:
         proposal, started = stored.proposal, time.monotonic()
         self.recorder.evaluating(proposal)
-        verdict = await self.evaluator.evaluate(stored.files, self._cases_of(proposal),
-                                                self.recorder.attempt_of(proposal), proposal)
+        verdict = await self.evaluator.evaluate(
+            stored.files,
+            self._cases_of(proposal),
+            self.recorder.attempt_of(proposal),
+            proposal,
+        )
         if verdict.failed is not None and self._pulse.stood_still_since(started):
-            raise ProviderFault("this process stood still meanwhile; the result says nothing")
+            raise ProviderFault(
+                "this process stood still meanwhile; the result says nothing"
+            )
         self._pace.evaluated(time.monotonic() - started)
         return verdict
 
@@ -288,14 +328,15 @@ class Engine:
         cases = self.task.spec.cases_of("search")
         if proposal.operator == EVALUATE:
             return [case for case in cases if case.id == proposal.decision["case"]]
-        return cases[:proposal.decision.get("cases")]
+        return cases[: proposal.decision.get("cases")]
 
     async def _hand_in(self, ended: Ended) -> None:
         """Record it now, or keep what was measured until its turn comes."""
         if not self.order.holds:
             await self._record(ended)
             return
-        learns = ended.proposal.operator == EVALUATE  # its rows belong to another, when its turn comes
+        # its rows belong to another, when its turn comes
+        learns = ended.proposal.operator == EVALUATE
         if ended.verdict is not None and not ended.kept and not learns:
             await self.recorder.keep(ended.proposal, ended.verdict.rows)
             ended = ended._replace(kept=True)
@@ -322,7 +363,9 @@ class Engine:
         done, score = await self._written(ended)
         rejected = done.state is State.REJECTED
         self._stopping.rejections = self._stopping.rejections + 1 if rejected else 0
-        age = len(self.recorder.snapshot) - self._seen.pop(done.number, len(self.recorder.snapshot))
+        age = len(self.recorder.snapshot) - self._seen.pop(
+            done.number, len(self.recorder.snapshot)
+        )
         self._staleness += SMOOTHING * (age - self._staleness)
         await self._tell_signs(ended)
         if done.state is not State.EVALUATED:
@@ -333,36 +376,60 @@ class Engine:
         rows = ended.verdict.rows if ended.verdict is not None else ()
         one = ended.proposal
         variant = one.parents[0] if one.operator == EVALUATE else one.id
-        found = {(variant, str(row.metrics[SIGNS])) for row in rows if SIGNS in row.metrics}
+        found = {
+            (variant, str(row.metrics[SIGNS])) for row in rows if SIGNS in row.metrics
+        }
         for _, signs in sorted(found - self._told):
             await self.recorder.note(SIGNS, {"variant": variant, "signs": signs})
-            self.listener.waiting(f"{variant[:8]}: a sign that a person should look at: {signs}")
+            self.listener.waiting(
+                f"{variant[:8]}: a sign that a person should look at: {signs}"
+            )
         self._told |= found
 
     async def _written(self, ended: Ended) -> tuple[Proposal, float | None]:
         proposal, verdict = ended.proposal, ended.verdict
         if ended.rejected is not None:
             why = ended.rejected
-            return await self.recorder.reject(proposal, why.reason, why.message, why.note), None
+            return await self.recorder.reject(
+                proposal, why.reason, why.message, why.note
+            ), None
         assert verdict is not None and ended.stored is not None
         if proposal.operator == EVALUATE:
             return await self.recorder.learn(proposal, verdict.rows), None
         known = self.order.late(proposal)
         if known is not None:
-            return await self.recorder.reject(proposal, DUPLICATE, f"the same files as {known}",
-                                              ended.stored.proposal.note), None
+            return await self.recorder.reject(
+                proposal,
+                DUPLICATE,
+                f"the same files as {known}",
+                ended.stored.proposal.note,
+            ), None
         if verdict.failed is not None:
             rows = () if ended.kept else verdict.rows
             return await self.recorder.fail(proposal, verdict.failed, rows), None
-        done = await self.recorder.score(proposal, ended.stored.files, verdict.score, verdict.rows,
-                                         self.task.above_ceiling(verdict.score), ended.kept)
+        done = await self.recorder.score(
+            proposal,
+            ended.stored.files,
+            verdict.score,
+            verdict.rows,
+            self.task.above_ceiling(verdict.score),
+            ended.kept,
+        )
         return done, verdict.score
 
     def progress(self) -> Progress:
         """Where the run stands now."""
         counts, snapshot = self.recorder.counts, self.recorder.snapshot
         best = snapshot.best()
-        return Progress(counts.get(State.SCORED, 0), counts.get(State.FAILED, 0),
-                        counts.get(State.REJECTED, 0), self._running, best,
-                        snapshot.score_of(best.id) if best else None, self.recorder.spend,
-                        self._stopping.seconds, self._stalls, self._staleness)
+        return Progress(
+            counts.get(State.SCORED, 0),
+            counts.get(State.FAILED, 0),
+            counts.get(State.REJECTED, 0),
+            self._running,
+            best,
+            snapshot.score_of(best.id) if best else None,
+            self.recorder.spend,
+            self._stopping.seconds,
+            self._stalls,
+            self._staleness,
+        )

@@ -22,8 +22,16 @@ from evolve.tasks import Task
 class NoteTaker:
     """Writes notes when they are due. With an asker, a model words them: a call like any other."""
 
-    def __init__(self, task: Task, seed: int, every: int, window: int, recorder: Recorder,
-                 prompts: Prompts, asker: Asker | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        seed: int,
+        every: int,
+        window: int,
+        recorder: Recorder,
+        prompts: Prompts,
+        asker: Asker | None,
+    ) -> None:
         self.task, self._seed, self._every, self._window = task, seed, every, window
         self._recorder, self._prompts, self._asker = recorder, prompts, asker
         self._wording: asyncio.Task[Note | None] | None = None
@@ -33,7 +41,8 @@ class NoteTaker:
         """Before decision `number`: write notes, unless they are not due or there already."""
         last = snapshot.notes or 0
         if self._asker is not None and last > self._tried:
-            self._word(Note(last, await self._recorder.notes(last)))  # it was stopped before they came
+            # it was stopped before they came
+            self._word(Note(last, await self._recorder.notes(last)))
         if self._window and number >= self._tried + self._window:
             await self._show_words()
         due = number > 1 and (number - 1) % self._every == 0
@@ -71,10 +80,18 @@ class NoteTaker:
         The call belongs to the seed's row, in a round of its own: a stored reply is found again.
         """
         seed = await self._recorder.proposal(derive_id(self._seed, 0))
-        messages = [{"role": "system", "content": self._prompts.render("system.j2")},
-                    {"role": "user", "content": "\n".join([
+        messages = [
+            {"role": "system", "content": self._prompts.render("system.j2")},
+            {
+                "role": "user",
+                "content": "\n".join(
+                    [
                         self._prompts.render("task.j2", task=self.task, marked=False),
-                        self._prompts.render("meta_notes.j2", statistics=note.text)])}]
+                        self._prompts.render("meta_notes.j2", statistics=note.text),
+                    ]
+                ),
+            },
+        ]
         try:
             reply = await asker.ask(seed, note.number, messages)
         except (OutOfBudget, ModelError):

@@ -115,7 +115,11 @@ class ByNumber(Order):
     def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
         """Only what the decision could see counts: what came since depends on the clock."""
         claim = self._trees.first(tree)
-        return claim.proposal if claim and claim.number <= proposal.decision[SETTLED] else None
+        return (
+            claim.proposal
+            if claim and claim.number <= proposal.decision[SETTLED]
+            else None
+        )
 
     def late(self, proposal: Proposal) -> str | None:
         """Of two equal children the lower number wins."""

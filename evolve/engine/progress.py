@@ -21,7 +21,8 @@ class Progress:
     spend: Spend
     seconds: float
     stalls: int = 0  # how often a window held a decision back
-    staleness: float = 0.0  # variants that were scored between a decision and its own end, on average
+    # variants that were scored between a decision and its own end, on average
+    staleness: float = 0.0
 
     @property
     def variants(self) -> int:
@@ -32,7 +33,9 @@ class Progress:
 class Listener(Protocol):
     """Who watches a run."""
 
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+    def finished(
+        self, proposal: Proposal, score: float | None, progress: Progress
+    ) -> None:
         """A proposal is scored, failed or rejected."""
 
     def waiting(self, message: str) -> None:

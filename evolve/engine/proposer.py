@@ -49,8 +49,13 @@ DUPLICATE = "duplicate"
 class Asker(StepAsker, Protocol):
     """Who answers for the models: a caller within its budget, or a record."""
 
-    async def ask(self, proposal: Proposal, round_: int, messages: list[dict[str, str]],
-                  model: str | None = None) -> Answer: ...
+    async def ask(
+        self,
+        proposal: Proposal,
+        round_: int,
+        messages: list[dict[str, str]],
+        model: str | None = None,
+    ) -> Answer: ...
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]: ...
 
@@ -76,9 +81,19 @@ class Stored(NamedTuple):
 class Proposer:
     """Makes children of planned proposals."""
 
-    def __init__(self, task: Task, seed: int, operators: Mapping[str, Operator],
-                 recorder: Recorder, asker: Asker, order: Order, prompts: Prompts, repairs: int,
-                 gate: Gate, editor: Editor | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        seed: int,
+        operators: Mapping[str, Operator],
+        recorder: Recorder,
+        asker: Asker,
+        order: Order,
+        prompts: Prompts,
+        repairs: int,
+        gate: Gate,
+        editor: Editor | None,
+    ) -> None:
         """`editor`: how agents work, where they evolve."""
         self._gate, self._editor = gate, editor
         self._prompts, self._repairs = prompts, repairs
@@ -96,50 +111,80 @@ class Proposer:
             if not asked or why.reason == "prompt":
                 raise
             known = Attempt(why.note, f"{why.reason}: {why.message}")
-            evidence = replace(context.evidence, attempts=(known, *context.evidence.attempts))
-            again = replace(context, repair=why.message, rng=self._rng(proposal), evidence=evidence,
-                            known=why.reason == DUPLICATE)
+            evidence = replace(
+                context.evidence, attempts=(known, *context.evidence.attempts)
+            )
+            again = replace(
+                context,
+                repair=why.message,
+                rng=self._rng(proposal),
+                evidence=evidence,
+                known=why.reason == DUPLICATE,
+            )
             return await self._store(proposal, again, 1)
 
     async def repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
         """Feed the failure of a model's child back, once; None when there is nothing new to try."""
         failed = verdict.failed
         operator = self._operators.get(proposal.operator)
-        if failed is None or failed.attempt > 0 or operator is None or not operator.needs_model:
+        if (
+            failed is None
+            or failed.attempt > 0
+            or operator is None
+            or not operator.needs_model
+        ):
             return None
         if self._repairs == 0:
             return None
-        problem = f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
+        problem = (
+            f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
+        )
         context = await self._context(proposal)
-        rows = tuple(replace(row, reason=row.reason or "replaced") for row in verdict.rows)
+        rows = tuple(
+            replace(row, reason=row.reason or "replaced") for row in verdict.rows
+        )
         try:
-            return await self._store(proposal, replace(context, repair=problem, note=proposal.note),
-                                     1, rows)
+            return await self._store(
+                proposal, replace(context, repair=problem, note=proposal.note), 1, rows
+            )
         except Rejected:
             return None  # the first child stands, and has failed
 
-    async def _store(self, proposal: Proposal, context: Context, round_: int,
-                     rows: tuple[Evaluation, ...] = ()) -> Stored:
+    async def _store(
+        self,
+        proposal: Proposal,
+        context: Context,
+        round_: int,
+        rows: tuple[Evaluation, ...] = (),
+    ) -> Stored:
         """`rows` are those of the child that is replaced; they are kept in the same transaction."""
         child = await self._made(self._operators[proposal.operator], context)
         try:
             tree = await self._checked(proposal, context, child, round_)
         except Rejected as why:
             raise Rejected(why.reason, why.message, child.note) from None
-        return Stored(await self._recorder.propose(proposal, tree, child.note, rows),
-                      child.files)
+        return Stored(
+            await self._recorder.propose(proposal, tree, child.note, rows), child.files
+        )
 
     async def _made(self, operator: Operator, context: Context) -> Child:
         """What the operator, which may be anyone's, makes. Raises `Rejected` and `RunError`."""
         with blamed("operator", operator):
             child = await operator.propose(context)
         if not isinstance(child, Child) or not all(
-                isinstance(content, bytes) for content in child.files.values()):
-            raise broken("operator", operator, f"returned {str(child)[:80]}",
-                         "propose() returns Child(files, note); the files are bytes")
+            isinstance(content, bytes) for content in child.files.values()
+        ):
+            raise broken(
+                "operator",
+                operator,
+                f"returned {str(child)[:80]}",
+                "propose() returns Child(files, note); the files are bytes",
+            )
         return child
 
-    async def _checked(self, proposal: Proposal, context: Context, child: Child, round_: int) -> str:
+    async def _checked(
+        self, proposal: Proposal, context: Context, child: Child, round_: int
+    ) -> str:
         """The child's tree: changed, new and within bounds. Raises `Rejected`."""
         check_child(self.task, context.parents, child)
         tree = await self._recorder.tree_of(child.files)
@@ -147,35 +192,52 @@ class Proposer:
             raise Rejected("unchanged", "the repair gives the same files again")
         known = self._order.early(proposal, tree, round_)
         if known is not None:
-            raise Rejected(DUPLICATE, f"the same files as {known}, which was tried before")
+            raise Rejected(
+                DUPLICATE, f"the same files as {known}, which was tried before"
+            )
         await self._check_novelty(proposal, context, child, round_)
         return tree
 
-    async def _check_novelty(self, proposal: Proposal, context: Context, child: Child, round_: int
-                             ) -> None:
+    async def _check_novelty(
+        self, proposal: Proposal, context: Context, child: Child, round_: int
+    ) -> None:
         """Before it costs an evaluation. Raises `Rejected`."""
         if not self._gate.distance or proposal.operator == PERSON:
             return
         recorder, settled = self._recorder, proposal.decision.get(SETTLED)
-        near = await recorder.vectors.nearest(recorder.snapshot, proposal, child.files, settled)
+        near = await recorder.vectors.nearest(
+            recorder.snapshot, proposal, child.files, settled
+        )
         if near is None or near.distance >= self._gate.distance:
             return
         first = await self._recorder.files_of(near.proposal)
         if not await self._differ(proposal, context, (first, child.files), round_):
-            raise Rejected("not novel", f"its code is {near.distance:.6f} from {near.proposal}, "
-                                        f"nearer than novelty_gate = {self._gate.distance:g}")
+            raise Rejected(
+                "not novel",
+                f"its code is {near.distance:.6f} from {near.proposal}, "
+                f"nearer than novelty_gate = {self._gate.distance:g}",
+            )
 
-    async def _differ(self, proposal: Proposal, context: Context,
-                      programs: tuple[Mapping[str, bytes], Mapping[str, bytes]], round_: int) -> bool:
+    async def _differ(
+        self,
+        proposal: Proposal,
+        context: Context,
+        programs: tuple[Mapping[str, bytes], Mapping[str, bytes]],
+        round_: int,
+    ) -> bool:
         """What the judge says of two programs; where there is none to be had, they do not."""
         if self._gate.judge is None:
             return False
         first, second = map(as_text, programs)
         question = self._prompts.render("judge.j2", first=first, second=second)
-        messages = [{"role": "system", "content": self._prompts.render("system.j2")},
-                    {"role": "user", "content": question}]
+        messages = [
+            {"role": "system", "content": self._prompts.render("system.j2")},
+            {"role": "user", "content": question},
+        ]
         try:
-            answer = await self._asker.ask(proposal, JUDGE - round_, messages, self._gate.judge)
+            answer = await self._asker.ask(
+                proposal, JUDGE - round_, messages, self._gate.judge
+            )
         except Interrupted:
             raise  # no answer is no judgement
         except (OutOfBudget, ModelError):
@@ -183,13 +245,21 @@ class Proposer:
         return "DIFFERENT" in answer.text.upper() and "SAME" not in answer.text.upper()
 
     async def _context(self, proposal: Proposal) -> Context:
-        parents = tuple([await self._known(proposal, parent) for parent in proposal.parents])
+        parents = tuple(
+            [await self._known(proposal, parent) for parent in proposal.parents]
+        )
         rng = self._rng(proposal)
         if not self._operators[proposal.operator].needs_model:
             return Context(self.task, parents, rng, ask=self._ask_for(proposal))
-        return Context(self.task, parents, rng, await self._evidence(proposal),
-                       self._ask_for(proposal), prompts=self._prompts,
-                       let_work=self._work_for(proposal))
+        return Context(
+            self.task,
+            parents,
+            rng,
+            await self._evidence(proposal),
+            self._ask_for(proposal),
+            prompts=self._prompts,
+            let_work=self._work_for(proposal),
+        )
 
     async def _known(self, proposal: Proposal, variant: str) -> Parent:
         """A variant as the decision knew it."""
@@ -206,26 +276,46 @@ class Proposer:
     async def _evidence(self, proposal: Proposal) -> Evidence:
         """What was known when it was decided, whatever has happened since."""
         decided = proposal.decision
-        inspirations = [await self._known(proposal, found) for found in decided.get("inspirations", ())]
-        failures = [await self._recorder.proposal(found) for found in decided.get("failures", ())]
-        tried = [await self._known(proposal, found) for found in decided.get("tried", ())]
-        lessons = [Lesson(await self._known(proposal, before), await self._known(proposal, after))
-                   for before, after in decided.get("lessons", ())]
-        attempts = [_attempt(await self._recorder.proposal(found))
-                    for found in decided.get("attempts", ())]
+        inspirations = [
+            await self._known(proposal, found)
+            for found in decided.get("inspirations", ())
+        ]
+        failures = [
+            await self._recorder.proposal(found)
+            for found in decided.get("failures", ())
+        ]
+        tried = [
+            await self._known(proposal, found) for found in decided.get("tried", ())
+        ]
+        lessons = [
+            Lesson(
+                await self._known(proposal, before), await self._known(proposal, after)
+            )
+            for before, after in decided.get("lessons", ())
+        ]
+        attempts = [
+            _attempt(await self._recorder.proposal(found))
+            for found in decided.get("attempts", ())
+        ]
         notes, hints = decided.get("notes"), decided.get("hints")
-        return Evidence(tuple(inspirations), tuple(failures), tuple(lessons),
-                        tuple(Tried(child.proposal.note, child.score) for child in tried),
-                        "" if notes is None else await self._recorder.notes(notes),
-                        "" if hints is None else hint_text(self._recorder.archive, hints),
-                        tuple(attempts))
+        return Evidence(
+            tuple(inspirations),
+            tuple(failures),
+            tuple(lessons),
+            tuple(Tried(child.proposal.note, child.score) for child in tried),
+            "" if notes is None else await self._recorder.notes(notes),
+            "" if hints is None else hint_text(self._recorder.archive, hints),
+            tuple(attempts),
+        )
 
     def _work_for(self, proposal: Proposal) -> LetWork | None:
         editor = self._editor
         if editor is None:
             return None
 
-        async def let_work(attempt: int, agent: Mapping[str, bytes], work: Work) -> Produced:
+        async def let_work(
+            attempt: int, agent: Mapping[str, bytes], work: Work
+        ) -> Produced:
             return await editor(proposal, attempt, agent, work)
 
         return let_work
@@ -247,5 +337,7 @@ class Proposer:
 def _attempt(child: Proposal) -> Attempt:
     """In words, without its score, which may be known better later on."""
     if child.state is State.SCORED:
-        return Attempt(child.note, "better" if (child.improvement or 0.0) > 0.0 else "not better")
+        return Attempt(
+            child.note, "better" if (child.improvement or 0.0) > 0.0 else "not better"
+        )
     return Attempt(child.note, f"{child.reason}: {child.message}")

@@ -50,9 +50,15 @@ _T = TypeVar("_T")
 class Recorder:
     """Writes each state with its data, then lets the snapshot know."""
 
-    def __init__(self, archive: Archive, code: CodeStore, maximize: bool, frame: Frame | None = None,
-                 patience_s: float = 0.0, waiting: Callable[[str], None] = lambda message: None
-                 ) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        code: CodeStore,
+        maximize: bool,
+        frame: Frame | None = None,
+        patience_s: float = 0.0,
+        waiting: Callable[[str], None] = lambda message: None,
+    ) -> None:
         self.archive, self.code = archive, code
         self._patience_s, self._waiting = patience_s, waiting
         self.counts = archive.counts()
@@ -60,8 +66,10 @@ class Recorder:
         self.trees = Trees()  # every tree that is or becomes a variant
         self.last_number = -1
         self._commits: dict[str, str] = {}
-        self._attempts: dict[str, int] = {}  # children of unfinished proposals that were evaluated
-        self.replied = archive.replied()  # proposals that may be asked again and have a reply
+        # children of unfinished proposals that were evaluated
+        self._attempts: dict[str, int] = {}
+        # proposals that may be asked again and have a reply
+        self.replied = archive.replied()
         self._notes: dict[int, str] = {}
         self.vectors = Vectors()
         self._since_tidy = 0
@@ -71,7 +79,8 @@ class Recorder:
             self._load(everything)
         self._parents = Parents(self.snapshot, self._read_parent)
         self._sql = GroupCommit(archive, patience_s, waiting)
-        self._without_ref = dict(self._commits)  # perhaps: writing a ref twice is harmless
+        # perhaps: writing a ref twice is harmless
+        self._without_ref = dict(self._commits)
         self._git_free = asyncio.Event()  # git's objects are not being packed
         self._git_free.set()
 
@@ -87,7 +96,8 @@ class Recorder:
                 self._attempts[proposal.id] = self._attempts_of(proposal)
         for replaced, tree in self.archive.replaced_trees():
             self.trees.claim(tree, by_id[replaced])
-        if len(self.snapshot.space) < len(self.snapshot):  # written before vectors were kept
+        # written before vectors were kept
+        if len(self.snapshot.space) < len(self.snapshot):
             self.snapshot.space = NoveltyIndex()
             for proposal in self.snapshot.proposals:
                 assert proposal.tree is not None
@@ -112,7 +122,9 @@ class Recorder:
         """How many of the latest results, without a break, were rejected."""
         ended = [p for p in self.archive.proposals() if p.finished_event is not None]
         ended.sort(key=lambda p: -(p.finished_event or 0))
-        return sum(1 for _ in itertools.takewhile(lambda p: p.state is State.REJECTED, ended))
+        return sum(
+            1 for _ in itertools.takewhile(lambda p: p.state is State.REJECTED, ended)
+        )
 
     @property
     def variants(self) -> int:
@@ -172,14 +184,19 @@ class Recorder:
         if proposal.state is not State.EVALUATING:
             return []
         attempt = self.archive.awaiting_their_turn().get(proposal.id)
-        return [row for row in self.archive.evaluations(proposal.id) if row.attempt == attempt]
+        return [
+            row
+            for row in self.archive.evaluations(proposal.id)
+            if row.attempt == attempt
+        ]
 
     async def keep(self, proposal: Proposal, rows: Sequence[Evaluation]) -> None:
         """Its evaluation is complete; what it means is said when its turn comes."""
         await self._in_sql(self.archive.add_evaluations, proposal.id, rows)
 
-    async def propose(self, proposal: Proposal, tree: str, note: str,
-                      rows: Sequence[Evaluation] = ()) -> Proposal:
+    async def propose(
+        self, proposal: Proposal, tree: str, note: str, rows: Sequence[Evaluation] = ()
+    ) -> Proposal:
         """Keep the child's code, then its state. Objects first: an orphan is harmless.
 
         `rows` are those of a child that failed and is replaced by this one.
@@ -191,11 +208,23 @@ class Recorder:
         self._commits[proposal.id] = self._without_ref[proposal.id] = stored.commit
         if rows:
             self._attempts[proposal.id] = self.attempt_of(proposal) + 1
-        await self._in_sql(self.archive.propose, proposal.id, stored.tree, stored.commit, note, rows,
-                           proposal.tree)
+        await self._in_sql(
+            self.archive.propose,
+            proposal.id,
+            stored.tree,
+            stored.commit,
+            note,
+            rows,
+            proposal.tree,
+        )
         await self._tidy_sometimes()
-        return replace(proposal, state=State.PROPOSED, tree=stored.tree, commit=stored.commit,
-                       note=note)
+        return replace(
+            proposal,
+            state=State.PROPOSED,
+            tree=stored.tree,
+            commit=stored.commit,
+            note=note,
+        )
 
     def evaluating(self, proposal: Proposal) -> None:
         """A sandbox is at work on it."""
@@ -205,30 +234,58 @@ class Recorder:
         """The machine failed: back to `proposed`."""
         await self._in_sql(self.archive.release, proposal.id)
 
-    async def score(self, proposal: Proposal, files: Mapping[str, bytes], score: float,
-                    rows: Sequence[Evaluation], quarantined: bool, kept_rows: bool = False) -> Proposal:
+    async def score(
+        self,
+        proposal: Proposal,
+        files: Mapping[str, bytes],
+        score: float,
+        rows: Sequence[Evaluation],
+        quarantined: bool,
+        kept_rows: bool = False,
+    ) -> Proposal:
         """It was evaluated: say what adding it meant. `kept_rows`: the archive has them already."""
         vector = await self.vectors.of(proposal, files)
         value = score * self.snapshot.sign
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
         improvement = value - max(known) if known else None
         best = self.snapshot.best()
-        if not quarantined and (best is None or value > self.snapshot.value_of(best.id)):
+        if not quarantined and (
+            best is None or value > self.snapshot.value_of(best.id)
+        ):
             kept = Kept.BEST
         else:
-            kept = Kept.IMPROVED if improvement is not None and improvement > 0 else Kept.KEPT
+            kept = (
+                Kept.IMPROVED
+                if improvement is not None and improvement > 0
+                else Kept.KEPT
+            )
         novelty = self.snapshot.space.novelty(vector)
         measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
         if len(self.snapshot.frame.cases) > 1:
             measures["behaviour"] = self.snapshot.behaviour(rows)
-        done = replace(proposal, state=State.SCORED, kept=kept, novelty=novelty,
-                       improvement=improvement, quarantined=quarantined, measures=measures)
+        done = replace(
+            proposal,
+            state=State.SCORED,
+            kept=kept,
+            novelty=novelty,
+            improvement=improvement,
+            quarantined=quarantined,
+            measures=measures,
+        )
         self.snapshot.add(done, score, rows, vector)
         self._parents.scored(proposal.id, files, rows)
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
-            self.archive.score, proposal.id, () if kept_rows else rows, kept, novelty, improvement,
-            quarantined, measures, StoredVector(self.vectors.embedder.source, pack_vector(vector)))
+            self.archive.score,
+            proposal.id,
+            () if kept_rows else rows,
+            kept,
+            novelty,
+            improvement,
+            quarantined,
+            measures,
+            StoredVector(self.vectors.embedder.source, pack_vector(vector)),
+        )
         return done
 
     async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
@@ -236,27 +293,34 @@ class Recorder:
         self.snapshot.observe(decision.parents[0], rows)
         self._parents.learned(decision.parents[0])
         self.snapshot.last_event = await self._in_sql(
-            self.archive.evaluated, decision.id, decision.parents[0], rows)
+            self.archive.evaluated, decision.id, decision.parents[0], rows
+        )
         return replace(decision, state=State.EVALUATED)
 
-    async def fail(self, proposal: Proposal, row: Evaluation, rows: Sequence[Evaluation]
-                   ) -> Proposal:
+    async def fail(
+        self, proposal: Proposal, row: Evaluation, rows: Sequence[Evaluation]
+    ) -> Proposal:
         """The candidate's own fault."""
         assert row.reason is not None
         self._count(proposal, State.FAILED)
         self.snapshot.fail(replace(proposal, state=State.FAILED, reason=row.reason))
         self.snapshot.last_event = await self._in_sql(
-            self.archive.fail, proposal.id, row.reason, row.message, row.log, rows)
-        return replace(proposal, state=State.FAILED, reason=row.reason, message=row.message)
+            self.archive.fail, proposal.id, row.reason, row.message, row.log, rows
+        )
+        return replace(
+            proposal, state=State.FAILED, reason=row.reason, message=row.message
+        )
 
-    async def reject(self, proposal: Proposal, reason: str, message: str, note: str = ""
-                     ) -> Proposal:
+    async def reject(
+        self, proposal: Proposal, reason: str, message: str, note: str = ""
+    ) -> Proposal:
         """It is no variant, and its parents have no child."""
         self.snapshot.release(proposal.parents)
         self._count(proposal, State.REJECTED)
         self.snapshot.turn_away(replace(proposal, state=State.REJECTED, reason=reason))
         self.snapshot.last_event = await self._in_sql(
-            self.archive.reject, proposal.id, reason, message, note)
+            self.archive.reject, proposal.id, reason, message, note
+        )
         return replace(proposal, state=State.REJECTED, reason=reason, message=message)
 
     def reserve(self, calls: Sequence[Call]) -> None:
@@ -299,7 +363,10 @@ class Recorder:
     async def notes(self, number: int) -> str:
         """The text of notes that a decision was to show."""
         if number not in self._notes:
-            self._notes = {note.number: note.text for note in await self._in_sql(self.archive.notes)}
+            self._notes = {
+                note.number: note.text
+                for note in await self._in_sql(self.archive.notes)
+            }
         return self._notes.get(number, "")
 
     async def steer(self, work: Callable[[], int]) -> None:
@@ -318,10 +385,19 @@ class Recorder:
         self._git_free.clear()
         refs = dict(self._without_ref)
         try:
-            await self._patiently(functools.partial(
-                asyncio.to_thread, self.code.tidy, refs, self._commits[best.id] if best else None))
-            self._without_ref = {name: commit for name, commit in self._without_ref.items()
-                                 if refs.get(name) != commit}
+            await self._patiently(
+                functools.partial(
+                    asyncio.to_thread,
+                    self.code.tidy,
+                    refs,
+                    self._commits[best.id] if best else None,
+                )
+            )
+            self._without_ref = {
+                name: commit
+                for name, commit in self._without_ref.items()
+                if refs.get(name) != commit
+            }
         finally:
             self._git_free.set()
 
@@ -347,16 +423,23 @@ class Recorder:
         if self._since_tidy >= TIDY_EVERY:
             await self.tidy()
 
-    async def _in_sql(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    async def _in_sql(
+        self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         return await self._sql.submit(work, *args, **kwargs)
 
-    async def _paid(self, work: Callable[[Sequence[Call]], _T], calls: Sequence[Call]) -> _T:
+    async def _paid(
+        self, work: Callable[[Sequence[Call]], _T], calls: Sequence[Call]
+    ) -> _T:
         """Write calls; what costs something is on the disk before anything follows."""
         costs = any(call.reserved_usd > 0 for call in calls)
         return await (self._sql.secure if costs else self._sql.submit)(work, calls)
 
-    async def _in_git(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    async def _in_git(
+        self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         """Objects are small and the disk is not waited for, so the loop writes them itself."""
+
         async def try_once() -> _T:
             await self._git_free.wait()
             return work(*args, **kwargs)

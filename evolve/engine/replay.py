@@ -19,7 +19,8 @@ class Record:
 
     proposals: dict[int, Proposal]  # by decision number
     calls: list[Call]
-    repaired: frozenset[str]  # proposals whose first child was evaluated, failed, and was replaced
+    # proposals whose first child was evaluated, failed, and was replaced
+    repaired: frozenset[str]
     scores: dict[str, float]
     last: int  # the number of its last decision
 
@@ -29,8 +30,16 @@ class Record:
         proposals = {p.number: p for p in archive.proposals() if p.state.finished}
         calls = archive.calls()
         with_repair = {call.proposal for call in calls if call.round == 1}
-        repaired = {found for found in with_repair if _has_second(archive.evaluations(found))}
-        return cls(proposals, calls, frozenset(repaired), archive.scores(), max(proposals, default=0))
+        repaired = {
+            found for found in with_repair if _has_second(archive.evaluations(found))
+        }
+        return cls(
+            proposals,
+            calls,
+            frozenset(repaired),
+            archive.scores(),
+            max(proposals, default=0),
+        )
 
     def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
         """The recorded decision; None until its parents are scored here, too."""
@@ -53,11 +62,16 @@ class Record:
             if new is None:
                 found.append(f"{recorded.id}: is missing")
             elif (new.state, new.tree) != (recorded.state, recorded.tree):
-                found.append(f"{recorded.id}: {recorded.state} became {new.state}"
-                             if new.state != recorded.state else f"{recorded.id}: other files")
+                found.append(
+                    f"{recorded.id}: {recorded.state} became {new.state}"
+                    if new.state != recorded.state
+                    else f"{recorded.id}: other files"
+                )
             elif scores.get(new.id) != self.scores.get(new.id):
-                found.append(f"{new.id}: score {self.scores.get(new.id)!r} became "
-                             f"{scores.get(new.id)!r}")
+                found.append(
+                    f"{new.id}: score {self.scores.get(new.id)!r} became "
+                    f"{scores.get(new.id)!r}"
+                )
         return found
 
 
@@ -77,7 +91,9 @@ class AsRecorded(Order):
 
     def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
         recorded = self._record.proposals[proposal.number]
-        stood = recorded.tree == tree or (round_ == 0 and proposal.id in self._record.repaired)
+        stood = recorded.tree == tree or (
+            round_ == 0 and proposal.id in self._record.repaired
+        )
         return None if stood else OTHER
 
     def late(self, proposal: Proposal) -> str | None:

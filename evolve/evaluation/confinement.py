@@ -26,8 +26,9 @@ _PROBE_S = 10.0
 TRIES = 3
 
 
-def confined(command: Sequence[str], folder: Path, needed: Iterable[Path],
-             memory_bytes: int) -> list[str]:
+def confined(
+    command: Sequence[str], folder: Path, needed: Iterable[Path], memory_bytes: int
+) -> list[str]:
     """The command in the task's folder, of which it has a copy of its own.
 
     Of people's folders it sees what is `needed`. Each place that it may write to holds an eighth of
@@ -37,9 +38,31 @@ def confined(command: Sequence[str], folder: Path, needed: Iterable[Path],
         return list(command)
     own, place_bytes = folder.resolve(), max(memory_bytes // 8, 2 * _COPIED_BYTES)
     if _size(own) > _COPIED_BYTES:
-        return [*_walls((own, *needed), place_bytes), "--chdir", str(own), "--", *command]
-    copied = ["--ro-bind", str(own), _TASK, *_scratch(own, place_bytes), "--chdir", str(own)]
-    return [*_walls(needed, place_bytes), *copied, "--", "sh", "-c", _COPY, str(own), *command]
+        return [
+            *_walls((own, *needed), place_bytes),
+            "--chdir",
+            str(own),
+            "--",
+            *command,
+        ]
+    copied = [
+        "--ro-bind",
+        str(own),
+        _TASK,
+        *_scratch(own, place_bytes),
+        "--chdir",
+        str(own),
+    ]
+    return [
+        *_walls(needed, place_bytes),
+        *copied,
+        "--",
+        "sh",
+        "-c",
+        _COPY,
+        str(own),
+        *command,
+    ]
 
 
 def works() -> bool:
@@ -55,8 +78,13 @@ def _makes_namespaces(program: str) -> bool:
     """Tried once for each `program`: which one it is follows from the environment."""
     command = [*_walls((), _COPIED_BYTES), "--", sys.executable, "-I", "-c", ""]
     try:
-        return any(subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=False
-                                  ).returncode == 0 for _ in range(TRIES))
+        return any(
+            subprocess.run(
+                command, capture_output=True, timeout=_PROBE_S, check=False
+            ).returncode
+            == 0
+            for _ in range(TRIES)
+        )
     except subprocess.TimeoutExpired:
         return False
 
@@ -75,11 +103,28 @@ def _walls(needed: Iterable[Path], place_bytes: int) -> list[str]:
 
     Raises `SandboxUnavailable` where there is no bwrap.
     """
-    walls = [find_bwrap(), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
-             "--die-with-parent", "--cap-drop", "ALL", "--ro-bind", "/", "/", "--dev", "/dev",
-             "--proc", "/proc"]
-    hidden = [path for path in dict.fromkeys((*map(Path, _HIDDEN), Path.home()))
-              if path.is_dir() and not path.is_symlink()]
+    walls = [
+        find_bwrap(),
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--die-with-parent",
+        "--cap-drop",
+        "ALL",
+        "--ro-bind",
+        "/",
+        "/",
+        "--dev",
+        "/dev",
+        "--proc",
+        "/proc",
+    ]
+    hidden = [
+        path
+        for path in dict.fromkeys((*map(Path, _HIDDEN), Path.home()))
+        if path.is_dir() and not path.is_symlink()
+    ]
     for folder in hidden:
         walls += _scratch(folder, place_bytes)
     shown = [path for path in dict.fromkeys(_shown(needed)) if _is_below(path, hidden)]

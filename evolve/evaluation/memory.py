@@ -13,7 +13,10 @@ from evolve.tasks import Task
 
 _MIB = 1 << 20
 _SHARE = 0.5  # of the machine's memory, where the task names no limit
-_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CONTAINER = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 _FASTEST = 10e9  # bytes a second: processes do not fill memory faster
 _SHORTEST_S, _LONGEST_S = 0.05, 1.0
 
@@ -34,7 +37,9 @@ def machine_memory() -> int:
     return min(sizes)
 
 
-async def wait_until_above(process: subprocess.Popen[bytes], limit_bytes: int) -> int | None:
+async def wait_until_above(
+    process: subprocess.Popen[bytes], limit_bytes: int
+) -> int | None:
     """Return what the process and all below it use once it is more than the limit; None when it ended.
 
     It looks seldom while there is room, often when there is little.

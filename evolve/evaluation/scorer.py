@@ -29,7 +29,8 @@ RESULT_KEYS = ("score", "metrics", "feedback")
 def main(evaluate_path: str, descriptor: int) -> None:
     """Load the evaluator, then score until the engine closes the socket."""
     stream = socket.socket(fileno=descriptor).makefile("rwb")
-    with contextlib.suppress(OSError):  # where memory runs out, we go before the engine does
+    # where memory runs out, we go before the engine does
+    with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_GOES_FIRST)
     try:
         evaluate = load_evaluate(Path(evaluate_path))
@@ -43,7 +44,9 @@ def main(evaluate_path: str, descriptor: int) -> None:
         except EOFError:
             return
         files, params = wire.decode(payload)
-        case = Case(header["case"], header["split"], params, header["seed"], header["attempt"])
+        case = Case(
+            header["case"], header["split"], params, header["seed"], header["attempt"]
+        )
         if header["op"] == "evaluate":
             candidate = Candidate(stream, files, descriptor)
             send(stream, *score(evaluate, candidate, case, evaluate_path))
@@ -64,8 +67,9 @@ def load_evaluate(path: Path) -> Any:
     return module.evaluate
 
 
-def score(evaluate: Any, candidate: Candidate, case: Case, path: str
-          ) -> tuple[dict[str, Any], bytes]:
+def score(
+    evaluate: Any, candidate: Candidate, case: Case, path: str
+) -> tuple[dict[str, Any], bytes]:
     """One evaluation; what it raises becomes a message."""
     try:
         result = evaluate(candidate, case)
@@ -73,18 +77,32 @@ def score(evaluate: Any, candidate: Candidate, case: Case, path: str
             result = {"score": result}
         unknown = set(result) - set(RESULT_KEYS)
         if unknown or "score" not in result:
-            raise TypeError(f"evaluate returned the keys {sorted(result)}; it may return "
-                            f"{', '.join(RESULT_KEYS)}, and must return score")
+            raise TypeError(
+                f"evaluate returned the keys {sorted(result)}; it may return "
+                f"{', '.join(RESULT_KEYS)}, and must return score"
+            )
         check_score(result["score"])
-        return {"op": "result"}, wire.encode({
-            "score": float(result["score"]), "metrics": checked_metrics(result.get("metrics", {})),
-            "feedback": printable(result.get("feedback", ""))})
+        return {"op": "result"}, wire.encode(
+            {
+                "score": float(result["score"]),
+                "metrics": checked_metrics(result.get("metrics", {})),
+                "feedback": printable(result.get("feedback", "")),
+            }
+        )
     except CandidateError as error:
-        return {"op": "refused", "reason": error.reason, "message": error.message[:2000],
-                "log": error.log}, b""
+        return {
+            "op": "refused",
+            "reason": error.reason,
+            "message": error.message[:2000],
+            "log": error.log,
+        }, b""
     except MemoryError as error:
-        return {"op": "refused", "reason": "memory", "message": f"scoring it needs too much: {error!r}",
-                "log": broken(error, path)["log"]}, b""
+        return {
+            "op": "refused",
+            "reason": "memory",
+            "message": f"scoring it needs too much: {error!r}",
+            "log": broken(error, path)["log"],
+        }, b""
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
         return broken(error, path), b""
 
@@ -95,7 +113,11 @@ def prepare(op: str, case: Case, path: str) -> tuple[dict[str, Any], bytes]:
     try:
         if not hasattr(module, op):
             return {"op": "nothing"}, b""
-        made = module.cases() if op == "cases" else checked_workspace(module.workspace(case))
+        made = (
+            module.cases()
+            if op == "cases"
+            else checked_workspace(module.workspace(case))
+        )
         return {"op": op}, wire.encode(made)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
         return broken(error, path), b""
@@ -103,24 +125,40 @@ def prepare(op: str, case: Case, path: str) -> tuple[dict[str, Any], bytes]:
 
 def checked_workspace(made: Any) -> dict[str, Any]:
     """A statement, and files as path -> bytes. Raises `TypeError`."""
-    if not isinstance(made, dict) or set(made) - {"statement", "files"} or "statement" not in made:
-        raise TypeError('workspace must return {"statement": text, "files": {path: text or bytes}}')
-    files = {str(path): data.encode() if isinstance(data, str) else bytes(data)
-             for path, data in made.get("files", {}).items()}
+    if (
+        not isinstance(made, dict)
+        or set(made) - {"statement", "files"}
+        or "statement" not in made
+    ):
+        raise TypeError(
+            'workspace must return {"statement": text, "files": {path: text or bytes}}'
+        )
+    files = {
+        str(path): data.encode() if isinstance(data, str) else bytes(data)
+        for path, data in made.get("files", {}).items()
+    }
     return {"statement": printable(made["statement"]), "files": files}
 
 
 def checked_metrics(metrics: Any) -> dict[str, Any]:
     """Metrics are a dict of plain data. Raises `TypeError` or `ValueError`."""
     if not isinstance(metrics, dict):
-        raise TypeError(f"evaluate returned metrics of type {type(metrics).__name__}, not a dict")
-    plain = {str(key): value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0
-             else value for key, value in metrics.items()}
+        raise TypeError(
+            f"evaluate returned metrics of type {type(metrics).__name__}, not a dict"
+        )
+    plain = {
+        str(key): value.item()
+        if hasattr(value, "item") and getattr(value, "ndim", 1) == 0
+        else value
+        for key, value in metrics.items()
+    }
     try:
         json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"evaluate returned metrics that are no plain data: {error}; a number that is "
-                        "not finite is none") from None
+        raise TypeError(
+            f"evaluate returned metrics that are no plain data: {error}; a number that is "
+            "not finite is none"
+        ) from None
     return plain
 
 
@@ -131,21 +169,35 @@ def printable(text: Any) -> str:
 
 def check_score(value: Any) -> None:
     """A score is one finite number. Raises `TypeError` or `ValueError` that says what it was."""
-    if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):
-        raise TypeError(f"evaluate returned a score of type {type(value).__name__}, not a number")
+    if (
+        isinstance(value, bool)
+        or not hasattr(value, "__float__")
+        or isinstance(value, str)
+    ):
+        raise TypeError(
+            f"evaluate returned a score of type {type(value).__name__}, not a number"
+        )
     if not math.isfinite(float(value)):
-        raise ValueError(f"evaluate returned the score {float(value)}, which is not finite")
+        raise ValueError(
+            f"evaluate returned the score {float(value)}, which is not finite"
+        )
 
 
 def broken(error: BaseException, path: str) -> dict[str, Any]:
     """Where in the evaluator it went wrong, and the end of the traceback."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
-             if frame.filename == path]
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == path
+    ]
     if isinstance(error, SyntaxError) and error.filename == path:
         lines = [error.lineno]
-    return {"op": "broken", "message": f"{type(error).__name__}: {error}"[:2000],
-            "line": lines[-1] if lines else None,
-            "log": telling.told(error, __file__, 4000)}
+    return {
+        "op": "broken",
+        "message": f"{type(error).__name__}: {error}"[:2000],
+        "line": lines[-1] if lines else None,
+        "log": telling.told(error, __file__, 4000),
+    }
 
 
 def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> None:
@@ -154,7 +206,9 @@ def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> N
 
 
 if __name__ == "__main__":
-    os.environ.pop("PYTHONPATH", None)  # how this process found `evolve`: no matter of its children
-    sys.modules["scorer"] = public  # where tasks imported CandidateError from before 0.2
+    # how this process found `evolve`: no matter of its children
+    os.environ.pop("PYTHONPATH", None)
+    # where tasks imported CandidateError from before 0.2
+    sys.modules["scorer"] = public
     sys.path[:0] = sys.argv[3:]  # the task's own packages come before ours
     main(sys.argv[1], int(sys.argv[2]))

@@ -48,8 +48,15 @@ class Said:
 class ScorerProcess:
     """One scorer. Raises `ScorerDied` when it is gone; it is not used again then."""
 
-    def __init__(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader,
-                 writer: asyncio.StreamWriter, memory_bytes: int, log: Path, printed: int) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        memory_bytes: int,
+        log: Path,
+        printed: int,
+    ) -> None:
         self._process, self._reader, self._writer = process, reader, writer
         self._log, self._printed = log, printed  # the log, and how long it was
         self.scored = 0  # evaluations that it was asked for
@@ -57,21 +64,46 @@ class ScorerProcess:
         self._watcher = asyncio.create_task(self._watch(memory_bytes))
 
     @classmethod
-    async def start(cls, evaluator: Path, packages: Path | None, log: Path, folder: Path,
-                    environment: Mapping[str, str], memory_bytes: int) -> ScorerProcess:
+    async def start(
+        cls,
+        evaluator: Path,
+        packages: Path | None,
+        log: Path,
+        folder: Path,
+        environment: Mapping[str, str],
+        memory_bytes: int,
+    ) -> ScorerProcess:
         """Start a scorer with one socket and no environment but this. Its prints go to the log."""
         ours, theirs = socket.socketpair()
         packs = [packages] if packages else []
-        command = [sys.executable, "-P", "-s", "-m", "evolve.evaluation.scorer", str(evaluator),
-                   str(theirs.fileno()), *map(str, packs)]
+        command = [
+            sys.executable,
+            "-P",
+            "-s",
+            "-m",
+            "evolve.evaluation.scorer",
+            str(evaluator),
+            str(theirs.fileno()),
+            *map(str, packs),
+        ]
         with log.open("ab") as file, theirs:
             printed = file.tell()
             process = subprocess.Popen(
-                confined(command, folder, packs, memory_bytes), stdin=subprocess.DEVNULL,
-                stdout=file, stderr=file, pass_fds=[theirs.fileno()], cwd=folder,
-                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
-                     "PYTHONDONTWRITEBYTECODE": "1", **environment,
-                     "PYTHONPATH": str(_PACKAGES)}, start_new_session=True)
+                confined(command, folder, packs, memory_bytes),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                pass_fds=[theirs.fileno()],
+                cwd=folder,
+                env={
+                    "PATH": "/usr/local/bin:/usr/bin:/bin",
+                    "LANG": "C.UTF-8",
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    **environment,
+                    "PYTHONPATH": str(_PACKAGES),
+                },
+                start_new_session=True,
+            )
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         return cls(process, reader, writer, memory_bytes, log, printed)
 
@@ -89,21 +121,34 @@ class ScorerProcess:
             async with asyncio.timeout(START_PATIENCE_S):
                 header, payload = await self._read()
         except TimeoutError:
-            raise ScorerDied(f"it was not loaded within {START_PATIENCE_S:g} s") from None
+            raise ScorerDied(
+                f"it was not loaded within {START_PATIENCE_S:g} s"
+            ) from None
         except ScorerDied as error:
-            if fell(self._log.read_bytes()[self._printed:]):
+            if fell(self._log.read_bytes()[self._printed :]):
                 raise WallsFell(str(error)) from None
             raise
         return None if header["op"] == "ready" else Said("broken", header, payload)
 
-    async def score(self, session: Session, files: Mapping[str, bytes], case: CaseSpec,
-                    seed: int, attempt: int) -> Said:
+    async def score(
+        self,
+        session: Session,
+        files: Mapping[str, bytes],
+        case: CaseSpec,
+        seed: int,
+        attempt: int,
+    ) -> Said:
         """Let it score the candidate in the session; relay its questions.
 
         Raises `ScorerDied`; a machine's fault of the sandbox comes through as it is.
         """
-        header: dict[str, Any] = {"op": "evaluate", "case": case.id, "split": case.split, "seed": seed,
-                                  "attempt": attempt}
+        header: dict[str, Any] = {
+            "op": "evaluate",
+            "case": case.id,
+            "split": case.split,
+            "seed": seed,
+            "attempt": attempt,
+        }
         self.scored += 1
         await self._write(header, wire.encode((dict(files), dict(case.params))))
         while True:
@@ -117,8 +162,13 @@ class ScorerProcess:
 
         Raises `ScorerDied`.
         """
-        header: dict[str, Any] = {"op": op, "case": case.id, "split": case.split, "seed": seed,
-                                  "attempt": 0}
+        header: dict[str, Any] = {
+            "op": op,
+            "case": case.id,
+            "split": case.split,
+            "seed": seed,
+            "attempt": 0,
+        }
         await self._write(header, wire.encode(({}, dict(case.params))))
         header, payload = await self._read()
         return Said(header["op"], header, payload)
@@ -127,8 +177,10 @@ class ScorerProcess:
         try:
             prefix = await self._reader.readexactly(8)
             header, payload = wire.frame_lengths(prefix)
-            return (wire.parse_header(await self._reader.readexactly(header)),
-                    await self._reader.readexactly(payload))
+            return (
+                wire.parse_header(await self._reader.readexactly(header)),
+                await self._reader.readexactly(payload),
+            )
         except wire.Malformed as error:
             raise ScorerDied(f"it sent {error}") from None
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -145,11 +197,14 @@ class ScorerProcess:
     def _death(self, how: str) -> ScorerDied:
         if self._used is None:
             return ScorerDied(how)
-        return ScorerFull(f"it used {self._used / 1e6:,.0f} MB of memory, more than it may "
-                          "(limits.scorer_memory_mb)")
+        return ScorerFull(
+            f"it used {self._used / 1e6:,.0f} MB of memory, more than it may "
+            "(limits.scorer_memory_mb)"
+        )
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):  # with all that evaluate.py started
+        # with all that evaluate.py started
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def close(self) -> None:
@@ -160,8 +215,9 @@ class ScorerProcess:
         await asyncio.to_thread(self._process.wait)
 
 
-async def _ask_candidate(session: Session, header: Mapping[str, Any], payload: bytes
-                         ) -> tuple[dict[str, Any], bytes]:
+async def _ask_candidate(
+    session: Session, header: Mapping[str, Any], payload: bytes
+) -> tuple[dict[str, Any], bytes]:
     """Pass one question on; a candidate's fault is an answer, too."""
     try:
         if header["op"] == "call":
@@ -172,7 +228,16 @@ async def _ask_candidate(session: Session, header: Mapping[str, Any], payload: b
             reply = await session.run(header["argv"], payload, header["timeout_s"])
     except CandidateFault as fault:
         # Cut, so that the frame stays within its limit however the text is escaped.
-        return {"ok": False, "token": header["token"], "reason": fault.reason.value,
-                "message": fault.message[:1000], "log": fault.log[-2000:]}, b""
-    return {"ok": True, "token": header["token"], "seconds": reply.seconds,
-            "exit": reply.header.get("exit")}, reply.payload
+        return {
+            "ok": False,
+            "token": header["token"],
+            "reason": fault.reason.value,
+            "message": fault.message[:1000],
+            "log": fault.log[-2000:],
+        }, b""
+    return {
+        "ok": True,
+        "token": header["token"],
+        "seconds": reply.seconds,
+        "exit": reply.header.get("exit"),
+    }, reply.payload

@@ -24,19 +24,28 @@ class Applied(NamedTuple):
     paths: tuple[str, ...]
 
 
-def apply_variant(run: OpenRun, proposal: Proposal, repository: Path, to: str | None,
-                  branch: str | None) -> Applied:
+def apply_variant(
+    run: OpenRun,
+    proposal: Proposal,
+    repository: Path,
+    to: str | None,
+    branch: str | None,
+) -> Applied:
     """A new branch on top of HEAD, with what differs from the seed. Raises `UsageError`."""
     git = _Git(repository)
     seed, files = run.files(run.archive.first()), run.files(proposal)
     folder = _folder(git, seed) if to is None else to.strip("/").removeprefix("./")
     if folder.split("/")[0] == ".git" or ".." in folder.split("/"):
-        raise UsageError(f"{to} is no folder of the repository", "name one inside it: --to DIR")
+        raise UsageError(
+            f"{to} is no folder of the repository", "name one inside it: --to DIR"
+        )
     name = branch or f"evolve/{run.folder.name}-{proposal.id[:8]}"
     git.run("check-ref-format", "--branch", name, hint="choose another --branch")
     if git.run("branch", "--list", name):
         raise UsageError(f"there is a branch {name} already", "choose another --branch")
-    changed = {path: content for path, content in files.items() if seed.get(path) != content}
+    changed = {
+        path: content for path, content in files.items() if seed.get(path) != content
+    }
     gone = [path for path in seed if path not in files]
     with tempfile.TemporaryDirectory(prefix="evolve-index-") as place:
         git.environment["GIT_INDEX_FILE"] = f"{place}/index"
@@ -51,31 +60,55 @@ def apply_variant(run: OpenRun, proposal: Proposal, repository: Path, to: str | 
 
 def _message(run: OpenRun, proposal: Proposal) -> str:
     score = run.archive.scores(wanted=[proposal.id]).get(proposal.id)
-    return (f"{run.folder.task_name}: {one_line(proposal.note, 60) or proposal.id}\n\n"
-            f"Variant {proposal.id} of the run {run.folder.name}, score {score!r}.\n")
+    return (
+        f"{run.folder.task_name}: {one_line(proposal.note, 60) or proposal.id}\n\n"
+        f"Variant {proposal.id} of the run {run.folder.name}, score {score!r}.\n"
+    )
 
 
-def _stage(git: _Git, folder: str, changed: Mapping[str, bytes], gone: list[str]) -> None:
+def _stage(
+    git: _Git, folder: str, changed: Mapping[str, bytes], gone: list[str]
+) -> None:
     for path, content in changed.items():
         blob = git.run("hash-object", "-w", "--stdin", content=content)
         mode = "100755" if content.startswith(b"#!") else "100644"
-        git.run("update-index", "--add", "--cacheinfo", f"{mode},{blob},{_join(folder, path)}")
+        git.run(
+            "update-index",
+            "--add",
+            "--cacheinfo",
+            f"{mode},{blob},{_join(folder, path)}",
+        )
     for path in gone:
         git.run("update-index", "--force-remove", _join(folder, path))
 
 
 def _folder(git: _Git, seed: Mapping[str, bytes]) -> str:
     """Where HEAD has exactly the files of the seed."""
-    blobs = {path: git.run("hash-object", "--stdin", content=content) for path, content in seed.items()}
-    tracked = dict(_entry(line) for line in git.run("ls-tree", "-r", "-z", "HEAD").split("\0") if line)
+    blobs = {
+        path: git.run("hash-object", "--stdin", content=content)
+        for path, content in seed.items()
+    }
+    tracked = dict(
+        _entry(line)
+        for line in git.run("ls-tree", "-r", "-z", "HEAD").split("\0")
+        if line
+    )
     first = min(seed)
-    places = {path.removesuffix(first).rstrip("/") for path in tracked
-              if path == first or path.endswith(f"/{first}")}
-    found = [place for place in sorted(places) if all(
-        tracked.get(_join(place, path)) == blob for path, blob in blobs.items())]
+    places = {
+        path.removesuffix(first).rstrip("/")
+        for path in tracked
+        if path == first or path.endswith(f"/{first}")
+    }
+    found = [
+        place
+        for place in sorted(places)
+        if all(tracked.get(_join(place, path)) == blob for path, blob in blobs.items())
+    ]
     if len(found) != 1:
         where = f"{len(found)} folders have" if found else "no folder has"
-        raise UsageError(f"{where} the files of the run's seed", "say where they belong: --to DIR")
+        raise UsageError(
+            f"{where} the files of the run's seed", "say where they belong: --to DIR"
+        )
     return found[0]
 
 
@@ -93,15 +126,27 @@ class _Git:
 
     def __init__(self, repository: Path) -> None:
         self._repository, self.environment = repository, dict(os.environ)
-        self.run("rev-parse", "--verify", "HEAD", hint="name a repository with a commit: -C DIR")
+        self.run(
+            "rev-parse",
+            "--verify",
+            "HEAD",
+            hint="name a repository with a commit: -C DIR",
+        )
 
     def run(self, *arguments: str, content: bytes = b"", hint: str = "") -> str:
         """Its output. Raises `UsageError`, `PrerequisiteError`."""
         try:
-            done = subprocess.run(["git", "-C", str(self._repository), *arguments], input=content,
-                                  capture_output=True, env=self.environment, check=False)
+            done = subprocess.run(
+                ["git", "-C", str(self._repository), *arguments],
+                input=content,
+                capture_output=True,
+                env=self.environment,
+                check=False,
+            )
         except FileNotFoundError:
-            raise PrerequisiteError("git is not installed", "apt-get install git") from None
+            raise PrerequisiteError(
+                "git is not installed", "apt-get install git"
+            ) from None
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()
             raise UsageError(f"git {arguments[0]}: {said}", hint)

@@ -23,9 +23,13 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
     _git(folder, "init", "--quiet", f"--initial-branch={BRANCH}")
     store, parent = CodeStore.open(folder / ".git"), ""
     for step in path:
-        message = (f"{step.operator}: {one_line(step.note, 60) or step.id}\n\n"
-                   f"score {scores.get(step.id)!r}\nvariant {step.id}")
-        parent = store.commit(run.files(step), [parent] if parent else [], message).commit
+        message = (
+            f"{step.operator}: {one_line(step.note, 60) or step.id}\n\n"
+            f"score {scores.get(step.id)!r}\nvariant {step.id}"
+        )
+        parent = store.commit(
+            run.files(step), [parent] if parent else [], message
+        ).commit
     store.close()
     _git(folder, "update-ref", f"refs/heads/{BRANCH}", parent)
     _git(folder, "reset", "--quiet", "--hard", BRANCH)
@@ -36,7 +40,9 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
 
 def _git(folder: Path, *arguments: str) -> None:
     try:
-        subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=True)
+        subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, check=True
+        )
     except FileNotFoundError:
         raise PrerequisiteError("git is not installed", "apt-get install git") from None
     except subprocess.CalledProcessError as error:

@@ -23,8 +23,17 @@ from evolve.view.web.templates import render, static_text
 
 MOST_BYTES = 7_500_000  # of packed variants and all else
 TOGETHER = 40  # variants in one pack
-SCRIPTS = ("theme.js", "file.js", "vendor/uplot.min.js", "vendor/d3-hierarchy.min.js", "page.js",
-           "charts.js", "tree.js", "map.js", "start.js")
+SCRIPTS = (
+    "theme.js",
+    "file.js",
+    "vendor/uplot.min.js",
+    "vendor/d3-hierarchy.min.js",
+    "page.js",
+    "charts.js",
+    "tree.js",
+    "map.js",
+    "start.js",
+)
 STYLES = ("vendor/uplot.min.css", "app.css")
 
 
@@ -34,33 +43,62 @@ def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) 
     leader = run.leader()
     link, best = FileLinks(), leader.id if leader else None
     maximize = {"maximize": run.task.spec.maximize}
-    data = {"tree": payload.tree_payload(nodes, best) | maximize,
-            "curves": payload.curve_payload(nodes, run.task.spec.maximize) | maximize,
-            "map": payload.map_payload(run) | maximize, "plane": payload.projection_payload(run)}
-    packed = {name: _packed(json.dumps(found, separators=(",", ":"))) for name, found in data.items()}
+    data = {
+        "tree": payload.tree_payload(nodes, best) | maximize,
+        "curves": payload.curve_payload(nodes, run.task.spec.maximize) | maximize,
+        "map": payload.map_payload(run) | maximize,
+        "plane": payload.projection_payload(run),
+    }
+    packed = {
+        name: _packed(json.dumps(found, separators=(",", ":")))
+        for name, found in data.items()
+    }
     room = MOST_BYTES - sum(map(len, packed.values())) - 200_000
     packs, places = _variants(run, nodes, room, tell)
     packed["places"] = _packed(json.dumps(places, separators=(",", ":")))
     scripts = [static_text(name) for name in SCRIPTS]
     styles = [static_text(name) for name in STYLES]
     shown = pages.overview(run)
-    shown["status"] |= {"state": "an export" if shown["status"]["state"] != "running" else "so far"}
-    return render("file.html", title=run.folder.name, page="overview", run_name=run.folder.name,
-                  crumb="", best_id=best, link=link, scripts=[Markup(text) for text in scripts],
-                  styles=[Markup(text) for text in styles], policy=_policy(scripts, styles),
-                  packed=packed, packs=packs, left_out=len(nodes) - len(places), **shown,
-                  **{k: v for k, v in pages.case_matrix(run).items() if k != "task"})
+    shown["status"] |= {
+        "state": "an export" if shown["status"]["state"] != "running" else "so far"
+    }
+    return render(
+        "file.html",
+        title=run.folder.name,
+        page="overview",
+        run_name=run.folder.name,
+        crumb="",
+        best_id=best,
+        link=link,
+        scripts=[Markup(text) for text in scripts],
+        styles=[Markup(text) for text in styles],
+        policy=_policy(scripts, styles),
+        packed=packed,
+        packs=packs,
+        left_out=len(nodes) - len(places),
+        **shown,
+        **{k: v for k, v in pages.case_matrix(run).items() if k != "task"},
+    )
 
 
-def _variants(run: OpenRun, nodes: Sequence[Node], room: int, tell: Callable[[str], None]
-              ) -> tuple[list[str], dict[str, list[int]]]:
+def _variants(
+    run: OpenRun, nodes: Sequence[Node], room: int, tell: Callable[[str], None]
+) -> tuple[list[str], dict[str, list[int]]]:
     """Packs, and for each variant the pack and its place in it."""
     packs: list[str] = []
     kin = AtHand(nodes)
     places: dict[str, list[int]] = {}
     for group in _in_packs(_by_importance(run, nodes)):
-        texts = [render("_variant.html", link=FileLinks(), run_name=run.folder.name, page="variant",
-                        **pages.variant(run, run.proposal(node.id), kin)) for node in group]
+        texts = [
+            render(
+                "_variant.html",
+                link=FileLinks(),
+                run_name=run.folder.name,
+                page="variant",
+                **pages.variant(run, run.proposal(node.id), kin),
+            )
+            for node in group
+        ]
         tell(f"{len(places)} of {len(nodes)} variants")
         pack = _packed(json.dumps(texts, separators=(",", ":")))
         room -= len(pack) + 60
@@ -76,9 +114,11 @@ def _by_importance(run: OpenRun, nodes: Sequence[Node]) -> list[list[Node]]:
     top = [ranked.id for ranked in run.best(200)]
     first = run.lineage.ancestors(top)
     order = _by_descent(nodes)
-    return [[n for n in order if n.id in first],
-            [n for n in order if n.id not in first and n.state == State.SCORED.value],
-            [n for n in order if n.id not in first and n.state != State.SCORED.value]]
+    return [
+        [n for n in order if n.id in first],
+        [n for n in order if n.id not in first and n.state == State.SCORED.value],
+        [n for n in order if n.id not in first and n.state != State.SCORED.value],
+    ]
 
 
 def _by_descent(nodes: Sequence[Node]) -> list[Node]:
@@ -99,7 +139,7 @@ def _by_descent(nodes: Sequence[Node]) -> list[Node]:
 def _in_packs(groups: Sequence[Sequence[Node]]) -> Iterator[Sequence[Node]]:
     for group in groups:
         for start in range(0, len(group), TOGETHER):
-            yield group[start:start + TOGETHER]
+            yield group[start : start + TOGETHER]
 
 
 def _packed(text: str) -> str:
@@ -109,9 +149,14 @@ def _packed(text: str) -> str:
 
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
     """Nothing runs but these very scripts, and nothing is fetched."""
-    def hashes(texts: Sequence[str]) -> str:
-        return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-                        for text in texts)
 
-    return (f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; "
-            "img-src data:; base-uri 'none'; form-action 'none'")
+    def hashes(texts: Sequence[str]) -> str:
+        return " ".join(
+            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+            for text in texts
+        )
+
+    return (
+        f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )

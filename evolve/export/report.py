@@ -38,8 +38,12 @@ def write_report(run: OpenRun, folder: Path) -> list[Path]:
 
 def _lines(run: OpenRun) -> Iterator[str]:
     best = run.leader()
-    yield from [f"# {_plain(run.folder.name)}: {_plain(run.folder.task_name)}", "",
-                _plain(run.task.spec.description, 2000), ""]
+    yield from [
+        f"# {_plain(run.folder.name)}: {_plain(run.folder.task_name)}",
+        "",
+        _plain(run.task.spec.description, 2000),
+        "",
+    ]
     if best is None:
         yield "No variant is scored yet."
         return
@@ -53,10 +57,16 @@ def _lines(run: OpenRun) -> Iterator[str]:
 def _found(run: OpenRun, winner: Proposal, score: float) -> Iterator[str]:
     seed = run.archive.first()
     before = run.archive.scores(wanted=[seed.id]).get(seed.id)
-    yield from ["## What was found", "",
-                f"The best of {run.count} variants scores **{score!r}**; the seed {before!r}"
-                f"{gap_to_best_known(run.task, score)}. It is `{winner.id}`: "
-                f"{_plain(winner.note, 300)}", "", "![best so far](variants.svg)", ""]
+    yield from [
+        "## What was found",
+        "",
+        f"The best of {run.count} variants scores **{score!r}**; the seed {before!r}"
+        f"{gap_to_best_known(run.task, score)}. It is `{winner.id}`: "
+        f"{_plain(winner.note, 300)}",
+        "",
+        "![best so far](variants.svg)",
+        "",
+    ]
     patch = visible(run.patch(seed, winner))
     yield from ["The change against the seed:", "", *_fenced(patch, "diff"), ""]
 
@@ -64,55 +74,96 @@ def _found(run: OpenRun, winner: Proposal, score: float) -> Iterator[str]:
 def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     settings = run.folder.settings
     models = ", ".join(settings.model) or "no model"
-    yield from ["## How", "", f"Policy {settings.policy}, {_plain(models)}, seed {settings.seed}, "
-                f"{settings.islands} islands. The way to the best:", "",
-                "| generation | variant | score | gain | operator | what was done |",
-                "| ---: | --- | ---: | ---: | --- | --- |"]
+    yield from [
+        "## How",
+        "",
+        f"Policy {settings.policy}, {_plain(models)}, seed {settings.seed}, "
+        f"{settings.islands} islands. The way to the best:",
+        "",
+        "| generation | variant | score | gain | operator | what was done |",
+        "| ---: | --- | ---: | ---: | --- | --- |",
+    ]
     for step in lineage_of(Asked(run), winner.id):
         if step.skipped:
             yield f"| … | {step.skipped} more | | | | |"
         yield _row(step.generation, step.node)
-    yield from ["", "| operator | model | made | scored | improved | new best | gain |",
-                "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    yield from [
+        "",
+        "| operator | model | made | scored | improved | new best | gain |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for c in run.lineage.contributions():
-        yield (f"| {_plain(c.operator)} | {_plain(c.model or '-')} | {c.made} | {c.scored} | "
-               f"{c.improved} | {c.best} | {c.gain:.6g} |")
+        yield (
+            f"| {_plain(c.operator)} | {_plain(c.model or '-')} | {c.made} | {c.scored} | "
+            f"{c.improved} | {c.best} | {c.gain:.6g} |"
+        )
     yield ""
 
 
 def _row(generation: int, node: Node) -> str:
     gain = "" if node.improvement is None else f"{node.improvement:+.6g}"
-    return (f"| {generation} | `{node.id[:8]}` | {node.score!r} | {gain} | {_plain(node.operator)} | "
-            f"{_plain(node.note, 120)} |")
+    return (
+        f"| {generation} | `{node.id[:8]}` | {node.score!r} | {gain} | {_plain(node.operator)} | "
+        f"{_plain(node.note, 120)} |"
+    )
 
 
 def _cost(run: OpenRun) -> Iterator[str]:
     data, status = stats_data(run), status_data(run)
     used = data["evaluator"]
-    yield from ["## At what cost", "",
-                f"- ${status['usd']:.4f} for {status['calls']} model calls and "
-                f"{status['tokens']:,} tokens (${status['uncertain_usd']:.4f} not settled)",
-                f"- {used['rows']} evaluations, {used['seconds']:.0f} s, {used['cpu_s']:.0f} s of CPU",
-                f"- {status['failed']} variants failed, {status['rejected']} proposals were rejected",
-                *(f"    - {_plain(c['reason'])} ({c['state']}): {c['times']}" for c in data["causes"]),
-                "", "![over dollars](cost.svg)", "", "![over time](time.svg)", ""]
+    yield from [
+        "## At what cost",
+        "",
+        f"- ${status['usd']:.4f} for {status['calls']} model calls and "
+        f"{status['tokens']:,} tokens (${status['uncertain_usd']:.4f} not settled)",
+        f"- {used['rows']} evaluations, {used['seconds']:.0f} s, {used['cpu_s']:.0f} s of CPU",
+        f"- {status['failed']} variants failed, {status['rejected']} proposals were rejected",
+        *(
+            f"    - {_plain(c['reason'])} ({c['state']}): {c['times']}"
+            for c in data["causes"]
+        ),
+        "",
+        "![over dollars](cost.svg)",
+        "",
+        "![over time](time.svg)",
+        "",
+    ]
 
 
 def _verified(run: OpenRun, winner: Proposal) -> Iterator[str]:
-    yield from ["## How it was verified", "",
-                f"Each variant was scored by the task's `evaluate.py` (hash "
-                f"`{run.folder.evaluator_hash}`) outside the candidate's sandbox. Rows of the best:",
-                "", "| case | split | score | attempts | 95 % interval |",
-                "| --- | --- | ---: | ---: | --- |"]
+    yield from [
+        "## How it was verified",
+        "",
+        f"Each variant was scored by the task's `evaluate.py` (hash "
+        f"`{run.folder.evaluator_hash}`) outside the candidate's sandbox. Rows of the best:",
+        "",
+        "| case | split | score | attempts | 95 % interval |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
     for case in case_rows(run.archive.evaluations(winner.id)):
-        interval = f"{case.interval.low:.6g} … {case.interval.high:.6g}" if case.interval else "-"
+        interval = (
+            f"{case.interval.low:.6g} … {case.interval.high:.6g}"
+            if case.interval
+            else "-"
+        )
         yield f"| {_plain(case.case)} | {case.split} | {case.score!r} | {case.attempts} | {interval} |"
-    held = any(case.split == "heldout" for case in case_rows(run.archive.evaluations(winner.id)))
-    yield from ["", "" if held else "No held-out case was scored in this run.", "",
-                "Score it again:", "", *_fenced(
-                    f"evolve best {run.folder.name} -o best\n"
-                    f"evolve eval {run.folder.path / 'task'} best --split all\n"
-                    f"evolve verify {run.folder.name}  # with the run's own draws (case.seed)", "sh")]
+    held = any(
+        case.split == "heldout"
+        for case in case_rows(run.archive.evaluations(winner.id))
+    )
+    yield from [
+        "",
+        "" if held else "No held-out case was scored in this run.",
+        "",
+        "Score it again:",
+        "",
+        *_fenced(
+            f"evolve best {run.folder.name} -o best\n"
+            f"evolve eval {run.folder.path / 'task'} best --split all\n"
+            f"evolve verify {run.folder.name}  # with the run's own draws (case.seed)",
+            "sh",
+        ),
+    ]
 
 
 def _fenced(text: str, language: str) -> list[str]:

@@ -10,8 +10,25 @@ from typing import Any, TextIO
 from evolve.archive import Browser
 from evolve.runs.reader import OpenRun
 
-COLUMNS = ("number", "id", "parent", "state", "operator", "model", "island", "score", "improvement",
-           "novelty", "kept", "quarantined", "reason", "cost_usd", "created_at", "finished_at", "note")
+COLUMNS = (
+    "number",
+    "id",
+    "parent",
+    "state",
+    "operator",
+    "model",
+    "island",
+    "score",
+    "improvement",
+    "novelty",
+    "kept",
+    "quarantined",
+    "reason",
+    "cost_usd",
+    "created_at",
+    "finished_at",
+    "note",
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -20,7 +37,9 @@ def rows(run: OpenRun) -> Iterator[dict[str, Any]]:
     measures = Browser(run.archive).measures()
     for node in Browser(run.archive).nodes():
         found = node._asdict()
-        yield {name: found[name] for name in COLUMNS} | {"measures": measures.get(node.id, {})}
+        yield {name: found[name] for name in COLUMNS} | {
+            "measures": measures.get(node.id, {})
+        }
 
 
 def write_csv(run: OpenRun, file: TextIO) -> int:
@@ -30,8 +49,10 @@ def write_csv(run: OpenRun, file: TextIO) -> int:
     writer = csv.writer(file)
     writer.writerow([*COLUMNS, *(f"measure.{name}" for name in names)])
     for row in found:
-        writer.writerow([_harmless(row[name]) for name in COLUMNS]
-                        + [row["measures"].get(name, "") for name in names])
+        writer.writerow(
+            [_harmless(row[name]) for name in COLUMNS]
+            + [row["measures"].get(name, "") for name in names]
+        )
     return len(found)
 
 
@@ -42,10 +63,21 @@ def write_jsonl(run: OpenRun, file: TextIO) -> int:
         count += 1
         proposal = run.archive.proposal(row["id"])
         detail = run.detail_data(proposal)
-        files = {path: content.decode(errors="replace") for path, content in run.files(proposal).items()
-                 } if proposal.tree else {}
-        file.write(json.dumps(detail | {"measures": row["measures"], "files": files},
-                              ensure_ascii=False) + "\n")
+        files = (
+            {
+                path: content.decode(errors="replace")
+                for path, content in run.files(proposal).items()
+            }
+            if proposal.tree
+            else {}
+        )
+        file.write(
+            json.dumps(
+                detail | {"measures": row["measures"], "files": files},
+                ensure_ascii=False,
+            )
+            + "\n"
+        )
     return count
 
 

@@ -46,9 +46,18 @@ def write_training(run: OpenRun, form: str, file: TextIO) -> int:
 def _sft(run: OpenRun) -> Iterator[dict[str, Any]]:
     for one in answered(run):
         if one.gain is not None and one.gain > 0:
-            yield {"messages": [*one.messages, {"role": "assistant", "content": one.reply}],
-                   "gain": one.gain, "score": one.node.score, "id": one.node.id,
-                   "parent": one.node.parent, "operator": one.node.operator, "model": one.node.model}
+            yield {
+                "messages": [
+                    *one.messages,
+                    {"role": "assistant", "content": one.reply},
+                ],
+                "gain": one.gain,
+                "score": one.node.score,
+                "id": one.node.id,
+                "parent": one.node.parent,
+                "operator": one.node.operator,
+                "model": one.node.model,
+            }
 
 
 def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
@@ -61,10 +70,16 @@ def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
         for one in members:
             better = one.gain is not None and one.gain > 0 and one is not worst
             if better and (worst.gain is None or (one.gain or 0.0) > worst.gain):
-                yield {"prompt": one.messages, "id": one.node.id, "parent": one.node.parent,
-                       "chosen": [{"role": "assistant", "content": one.reply}],
-                       "rejected": [{"role": "assistant", "content": worst.reply}],
-                       "gain": one.gain, "rejected_gain": worst.gain, "rejected_id": worst.node.id}
+                yield {
+                    "prompt": one.messages,
+                    "id": one.node.id,
+                    "parent": one.node.parent,
+                    "chosen": [{"role": "assistant", "content": one.reply}],
+                    "rejected": [{"role": "assistant", "content": worst.reply}],
+                    "gain": one.gain,
+                    "rejected_gain": worst.gain,
+                    "rejected_id": worst.node.id,
+                }
 
 
 def answered(run: OpenRun) -> Iterator[Answered]:
@@ -72,9 +87,16 @@ def answered(run: OpenRun) -> Iterator[Answered]:
     for node in Browser(run.archive).nodes():
         if node.quarantined or node.operator == PERSON:
             continue
-        calls = [c for c in run.archive.calls(node.id) if c.state is CallState.REPLIED and c.reply
-                 and c.round in _ROUNDS]
+        calls = [
+            c
+            for c in run.archive.calls(node.id)
+            if c.state is CallState.REPLIED and c.reply and c.round in _ROUNDS
+        ]
         if calls:
             last = max(calls, key=lambda call: (call.round, call.id))
-            yield Answered(node, json.loads(last.request)["messages"], last.reply or "",
-                           node.improvement if node.score is not None else None)
+            yield Answered(
+                node,
+                json.loads(last.request)["messages"],
+                last.reply or "",
+                node.improvement if node.score is not None else None,
+            )

@@ -70,25 +70,40 @@ class Answer:
 class Caller:
     """Asks models within the budget; what is stored is never asked again."""
 
-    def __init__(self, settings: Settings, rows: Rows, waiting: Callable[[str], None],
-                 addresses: Mapping[str, str] | None = None,
-                 stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rows: Rows,
+        waiting: Callable[[str], None],
+        addresses: Mapping[str, str] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         """`stopping` tells when nobody wants to wait for an endpoint any longer."""
         self._stopping = stopping
         self.settings, self._rows, self._waiting = settings, rows, waiting
         self._models = [parse_model(text) for text in settings.model]
         asked = [parse_model(text) for text in asked_models(settings)]
-        self._prices = {name: price_of(name, settings.price, settings.price_per_second)
-                        for name in asked}
-        self._rates = {name: Rate(_limit_of(name, settings), sleep=self._wait) for name in asked}
+        self._prices = {
+            name: price_of(name, settings.price, settings.price_per_second)
+            for name in asked
+        }
+        self._rates = {
+            name: Rate(_limit_of(name, settings), sleep=self._wait) for name in asked
+        }
         self._client = Client(settings.call_timeout_s, addresses or {})
-        self._shared: dict[int, asyncio.Task[object]] = {}  # requests for several, by the first number
+        # requests for several, by the first number
+        self._shared: dict[int, asyncio.Task[object]] = {}
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
         self._out = 0  # calls that are on their way
 
-    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
-                  ) -> Answer:
+    async def ask(
+        self,
+        proposal: Proposal,
+        round_: int,
+        messages: Messages,
+        model: str | None = None,
+    ) -> Answer:
         """The reply to a round of a proposal: the stored one, else a new one.
 
         `model` is asked, or one of the run's models. Proposals that share a prompt (`SHARED` in their
@@ -98,8 +113,11 @@ class Caller:
         """
         stored = await self._stored(proposal, round_)
         if stored is None and round_ == 0 and SHARED in proposal.decision:
-            await self._ask_for_all(Shared(*proposal.decision[SHARED]), proposal, messages)
-            stored = await self._stored(proposal, round_)  # none: the server gave fewer than asked
+            await self._ask_for_all(
+                Shared(*proposal.decision[SHARED]), proposal, messages
+            )
+            # none: the server gave fewer than asked
+            stored = await self._stored(proposal, round_)
         if stored is not None:
             return stored
         name = parse_model(model) if model else self._choose(proposal)
@@ -115,34 +133,68 @@ class Caller:
                 return unpack_numbers(call.reply or "")
         assert self.settings.embedding is not None
         name = parse_model(self.settings.embedding)
-        return await self._patiently(name, lambda attempt: self._embed_once(
-            name, proposal, attempt, text))
+        return await self._patiently(
+            name, lambda attempt: self._embed_once(name, proposal, attempt, text)
+        )
 
-    async def _embed_once(self, name: ModelName, proposal: Proposal, attempt: int, text: str
-                          ) -> list[float]:
+    async def _embed_once(
+        self, name: ModelName, proposal: Proposal, attempt: int, text: str
+    ) -> list[float]:
         tokens, usd = self._bound(name, [{"content": text}], 0)
-        sent = await self._reserve([Call(
-            0, proposal.id, EMBEDDING, attempt, str(name), json.dumps({"input": text}),
-            CallState.SENT, tokens, usd)])
+        sent = await self._reserve(
+            [
+                Call(
+                    0,
+                    proposal.id,
+                    EMBEDDING,
+                    attempt,
+                    str(name),
+                    json.dumps({"input": text}),
+                    CallState.SENT,
+                    tokens,
+                    usd,
+                )
+            ]
+        )
         started = time.perf_counter()
         found = await self._or_settle(name, sent, self._client.embed(name, [text]))
         seconds, numbers = time.perf_counter() - started, pack_numbers(found.vectors[0])
         cost = self._prices[name].cost(found.tokens, 0, 0, seconds)
-        await self._settle([replace(sent[0], state=CallState.REPLIED, reply=numbers, seconds=seconds,
-                                    prompt_tokens=found.tokens, cost_usd=cost)])
+        await self._settle(
+            [
+                replace(
+                    sent[0],
+                    state=CallState.REPLIED,
+                    reply=numbers,
+                    seconds=seconds,
+                    prompt_tokens=found.tokens,
+                    cost_usd=cost,
+                )
+            ]
+        )
         return unpack_numbers(numbers)
 
-    async def stored_steps(self, proposal: Proposal, episode: Episode) -> dict[int, Call]:
+    async def stored_steps(
+        self, proposal: Proposal, episode: Episode
+    ) -> dict[int, Call]:
         """Replies of an earlier life of an agent's episode, by step."""
         return episode.steps(await self._rows.replies(proposal.id))
 
-    def step_bound(self, proposal: Proposal, messages: Messages, reply_tokens: int
-                   ) -> tuple[int, float]:
+    def step_bound(
+        self, proposal: Proposal, messages: Messages, reply_tokens: int
+    ) -> tuple[int, float]:
         """Tokens and dollars that a reply to these messages can't exceed."""
         return self._bound(self._choose(proposal), messages, reply_tokens)
 
-    async def step(self, proposal: Proposal, episode: Episode, number: int, messages: Messages,
-                   reply_tokens: int, temperature: float | None) -> Call:
+    async def step(
+        self,
+        proposal: Proposal,
+        episode: Episode,
+        number: int,
+        messages: Messages,
+        reply_tokens: int,
+        temperature: float | None,
+    ) -> Call:
         """A new reply to an agent. Raises as `ask` does."""
         name = self._choose(proposal)
         if temperature is None:
@@ -151,13 +203,29 @@ class Caller:
         async def once(attempt: int) -> Call:
             seed = derive_seed(proposal.id, f"{episode}:{number}:{attempt}")
             ask = Ask(reply_tokens, seed, temperature)
-            sent = await self._reserve([Call(
-                0, proposal.id, EPISODE - number, attempt, str(name),
-                json.dumps(episode.mark(ask.request(messages), number)), CallState.SENT,
-                *self._bound(name, messages, reply_tokens))])
+            sent = await self._reserve(
+                [
+                    Call(
+                        0,
+                        proposal.id,
+                        EPISODE - number,
+                        attempt,
+                        str(name),
+                        json.dumps(episode.mark(ask.request(messages), number)),
+                        CallState.SENT,
+                        *self._bound(name, messages, reply_tokens),
+                    )
+                ]
+            )
             started = time.perf_counter()
-            reply = await self._or_settle(name, sent, self._client.complete(name, messages, ask))
-            return (await self._keep(sent, reply, self._prices[name], time.perf_counter() - started))[0]
+            reply = await self._or_settle(
+                name, sent, self._client.complete(name, messages, ask)
+            )
+            return (
+                await self._keep(
+                    sent, reply, self._prices[name], time.perf_counter() - started
+                )
+            )[0]
 
         return await self._patiently(name, once, midway=True)
 
@@ -167,39 +235,64 @@ class Caller:
                 return Answer(call.reply or "", call.finish_reason)
         return None
 
-    async def _ask_for_all(self, shared: Shared, proposal: Proposal, messages: Messages) -> None:
+    async def _ask_for_all(
+        self, shared: Shared, proposal: Proposal, messages: Messages
+    ) -> None:
         """One request for this proposal and those after it that have the same prompt."""
         under_way = self._shared.get(shared.first)
         if under_way is None:  # nothing is awaited before the others can find it
-            under_way = asyncio.create_task(self._ask_missing(shared, proposal, messages))
+            under_way = asyncio.create_task(
+                self._ask_missing(shared, proposal, messages)
+            )
             self._shared[shared.first] = under_way
             under_way.add_done_callback(lambda _: self._shared.pop(shared.first, None))
         await asyncio.shield(under_way)
 
-    async def _ask_missing(self, shared: Shared, proposal: Proposal, messages: Messages) -> None:
+    async def _ask_missing(
+        self, shared: Shared, proposal: Proposal, messages: Messages
+    ) -> None:
         """One request for those that share a prompt and have no reply yet."""
-        asked = [each for each in shared.proposals(proposal, self.settings.seed)
-                 if not await self._rows.replies(each.id, ended=True)]
+        asked = [
+            each
+            for each in shared.proposals(proposal, self.settings.seed)
+            if not await self._rows.replies(each.id, ended=True)
+        ]
         await self._ask(self._choose(asked[0]), asked, 0, messages)
 
-    async def _ask(self, name: ModelName, asking: Sequence[Proposal], round_: int, messages: Messages
-                   ) -> list[Answer]:
+    async def _ask(
+        self,
+        name: ModelName,
+        asking: Sequence[Proposal],
+        round_: int,
+        messages: Messages,
+    ) -> list[Answer]:
         """New replies, for one proposal or for several that share a prompt."""
-        return await self._patiently(name, lambda attempt: self._once(
-            name, asking, round_, attempt, messages))
+        return await self._patiently(
+            name, lambda attempt: self._once(name, asking, round_, attempt, messages)
+        )
 
-    async def _patiently(self, name: ModelName, once: Callable[[int], Awaitable[_T]],
-                         midway: bool = False) -> _T:
+    async def _patiently(
+        self,
+        name: ModelName,
+        once: Callable[[int], Awaitable[_T]],
+        midway: bool = False,
+    ) -> _T:
         """Try again as long as it is worth it, `once` with the number of the attempt.
 
         Nothing that is new leaves after a stop; what is `midway`, as an agent is, may finish.
         """
-        patience = tenacity.stop_all(tenacity.stop_after_attempt(ATTEMPTS),
-                                     tenacity.stop_after_delay(self.settings.patience_s))
+        patience = tenacity.stop_all(
+            tenacity.stop_after_attempt(ATTEMPTS),
+            tenacity.stop_after_delay(self.settings.patience_s),
+        )
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
             stop=lambda state: self._stopping() or patience(state),
-            sleep=self._wait, reraise=True, wait=_pause_s, before_sleep=self._say_so)
+            sleep=self._wait,
+            reraise=True,
+            wait=_pause_s,
+            before_sleep=self._say_so,
+        )
         async with self._free:
             try:
                 async for attempt in retrying:
@@ -232,7 +325,9 @@ class Caller:
     def _say_so(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         left = max(0.0, self.settings.patience_s - (state.seconds_since_start or 0.0))
-        self._waiting(f"a model call failed ({error}); trying again, for {left:.0f} s at most")
+        self._waiting(
+            f"a model call failed ({error}); trying again, for {left:.0f} s at most"
+        )
 
     async def _sleep(self, seconds: float) -> None:
         """As long as that, or until nobody waits for it."""
@@ -246,22 +341,51 @@ class Caller:
         if self._stopping():
             raise Interrupted("interrupted")
 
-    async def _once(self, name: ModelName, asking: Sequence[Proposal], round_: int, attempt: int,
-                    messages: Messages) -> list[Answer]:
+    async def _once(
+        self,
+        name: ModelName,
+        asking: Sequence[Proposal],
+        round_: int,
+        attempt: int,
+        messages: Messages,
+    ) -> list[Answer]:
         first = asking[0]
-        ask = Ask(self.settings.reply_tokens, derive_seed(first.id, f"{round_}:{attempt}"),
-                  self._temperature(first), len(asking))
+        ask = Ask(
+            self.settings.reply_tokens,
+            derive_seed(first.id, f"{round_}:{attempt}"),
+            self._temperature(first),
+            len(asking),
+        )
         request = json.dumps(ask.request(messages))
-        calls = await self._reserve([
-            Call(0, each.id, round_, attempt, str(name), request, CallState.SENT,
-                 *self._bound(name, () if place else messages, self.settings.reply_tokens))
-            for place, each in enumerate(asking)])
+        calls = await self._reserve(
+            [
+                Call(
+                    0,
+                    each.id,
+                    round_,
+                    attempt,
+                    str(name),
+                    request,
+                    CallState.SENT,
+                    *self._bound(
+                        name, () if place else messages, self.settings.reply_tokens
+                    ),
+                )
+                for place, each in enumerate(asking)
+            ]
+        )
         started = time.perf_counter()
-        reply = await self._or_settle(name, calls, self._client.complete(name, messages, ask))
-        kept = await self._keep(calls, reply, self._prices[name], time.perf_counter() - started)
+        reply = await self._or_settle(
+            name, calls, self._client.complete(name, messages, ask)
+        )
+        kept = await self._keep(
+            calls, reply, self._prices[name], time.perf_counter() - started
+        )
         return [Answer(call.reply or "", call.finish_reason) for call in kept]
 
-    async def _or_settle(self, name: ModelName, calls: Sequence[Call], request: Awaitable[_T]) -> _T:
+    async def _or_settle(
+        self, name: ModelName, calls: Sequence[Call], request: Awaitable[_T]
+    ) -> _T:
         """What the request gives; where it fails, its calls have ended, charged or not."""
         started = time.perf_counter()
         try:
@@ -270,10 +394,16 @@ class Caller:
             lost = error.fault is ModelFault.UNKNOWN
             if error.retry_after_s is not None:
                 self._rates[name].pause(error.retry_after_s)
-            state, seconds = (CallState.UNCERTAIN if lost else CallState.FAILED,
-                              time.perf_counter() - started)
-            await self._settle([replace(call, error=error.message, seconds=seconds, state=state)
-                                for call in calls])
+            state, seconds = (
+                CallState.UNCERTAIN if lost else CallState.FAILED,
+                time.perf_counter() - started,
+            )
+            await self._settle(
+                [
+                    replace(call, error=error.message, seconds=seconds, state=state)
+                    for call in calls
+                ]
+            )
             raise
 
     def _temperature(self, proposal: Proposal) -> float:
@@ -281,8 +411,9 @@ class Caller:
         schedule = self.settings.temperature
         return schedule[proposal.number % len(schedule)]
 
-    def _bound(self, name: ModelName, messages: Sequence[Mapping[str, str]], reply: int
-               ) -> tuple[int, float]:
+    def _bound(
+        self, name: ModelName, messages: Sequence[Mapping[str, str]], reply: int
+    ) -> tuple[int, float]:
         """Tokens and dollars that a reply can't exceed: a token is at least one byte.
 
         Of several replies to one request the first one bears the prompt and the time.
@@ -301,7 +432,8 @@ class Caller:
             self._rows.reserve(calls)
             self._out += 1
         try:
-            return await self._rows.send_calls(calls)  # many at once: they share a transaction
+            # many at once: they share a transaction
+            return await self._rows.send_calls(calls)
         except BaseException:
             await self._came_back()
             raise
@@ -311,7 +443,10 @@ class Caller:
         spend, settings = self._rows.spend, self.settings
         tokens = spend.tokens + sum(call.reserved_tokens for call in calls)
         usd = spend.usd + sum(call.reserved_usd for call in calls)
-        if settings.max_calls is not None and spend.calls + len(calls) > settings.max_calls:
+        if (
+            settings.max_calls is not None
+            and spend.calls + len(calls) > settings.max_calls
+        ):
             return f"max_calls = {settings.max_calls}"
         if settings.max_tokens is not None and tokens > settings.max_tokens:
             return f"max_tokens = {settings.max_tokens}"
@@ -319,17 +454,23 @@ class Caller:
             return f"budget_usd = {settings.budget_usd:g}"
         return None
 
-    async def _keep(self, calls: Sequence[Call], reply: Completion, price: Price, seconds: float
-                    ) -> list[Call]:
+    async def _keep(
+        self, calls: Sequence[Call], reply: Completion, price: Price, seconds: float
+    ) -> list[Call]:
         """Settle each reply with its share of the usage: the sum is what the server reports."""
         kept = shares(calls, reply, price, seconds)
         await self._settle(kept)
         for call, reserved in zip(kept, calls, strict=True):
             used = call.prompt_tokens + call.completion_tokens
-            if used > reserved.reserved_tokens or call.cost_usd > reserved.reserved_usd + 1e-12:
-                raise Overrun(f"{call.model} reports {used} tokens for a call that can't exceed "
-                              f"{reserved.reserved_tokens}",
-                              "its usage can't be trusted, so no budget holds")
+            if (
+                used > reserved.reserved_tokens
+                or call.cost_usd > reserved.reserved_usd + 1e-12
+            ):
+                raise Overrun(
+                    f"{call.model} reports {used} tokens for a call that can't exceed "
+                    f"{reserved.reserved_tokens}",
+                    "its usage can't be trusted, so no budget holds",
+                )
         return kept
 
     async def _settle(self, calls: Sequence[Call]) -> None:
@@ -368,5 +509,7 @@ _BACK_OFF = tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_S
 
 
 def _worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, ModelError) and error.fault in (ModelFault.TRY_AGAIN,
-                                                            ModelFault.UNKNOWN)
+    return isinstance(error, ModelError) and error.fault in (
+        ModelFault.TRY_AGAIN,
+        ModelFault.UNKNOWN,
+    )

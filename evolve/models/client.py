@@ -40,8 +40,12 @@ class Completion:
     def believable(self) -> bool:
         """False when the server reports no tokens for a text that has some, or fewer than none."""
         silent = not any(sample.text for sample in self.samples)
-        return (self.prompt_tokens > 0 and 0 <= self.cached_tokens <= self.prompt_tokens
-                and (self.completion_tokens > 0 or silent) and self.completion_tokens >= 0)
+        return (
+            self.prompt_tokens > 0
+            and 0 <= self.cached_tokens <= self.prompt_tokens
+            and (self.completion_tokens > 0 or silent)
+            and self.completion_tokens >= 0
+        )
 
 
 class Embedded(NamedTuple):
@@ -63,8 +67,12 @@ class Ask:
     def request(self, messages: Messages) -> dict[str, Any]:
         """The body of the request, without the model's name."""
         several = {"n": self.samples} if self.samples > 1 else {}
-        return {"messages": messages, "max_tokens": self.max_tokens, "seed": self.seed,
-                "temperature": self.temperature} | several
+        return {
+            "messages": messages,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+            "temperature": self.temperature,
+        } | several
 
 
 @dataclass(frozen=True)
@@ -72,21 +80,32 @@ class Client:
     """Asks any model: directly where its server speaks OpenAI's protocol, else through litellm."""
 
     timeout_s: float
-    addresses: Mapping[str, str] = field(default_factory=dict)  # of models that we serve ourselves
+    # of models that we serve ourselves
+    addresses: Mapping[str, str] = field(default_factory=dict)
     _servers: dict[tuple[str, str], CompatibleServer] = field(default_factory=dict)
 
-    async def complete(self, name: ModelName, messages: Messages, ask: Ask) -> Completion:
+    async def complete(
+        self, name: ModelName, messages: Messages, ask: Ask
+    ) -> Completion:
         """One request, no retries. Raises `ModelError`."""
         request, server = ask.request(messages), self._server(name)
-        answer = await self._in_time(name, litellm_client.ask(name, request, self.timeout_s)
-                                     if server is None else server.ask(name, request))
+        answer = await self._in_time(
+            name,
+            litellm_client.ask(name, request, self.timeout_s)
+            if server is None
+            else server.ask(name, request),
+        )
         return _in_form(name, lambda: _read(name, answer))
 
     async def embed(self, name: ModelName, texts: list[str]) -> Embedded:
         """Vectors of texts, one request, no retries. Raises `ModelError`."""
         server = self._server(name)
-        answer = await self._in_time(name, litellm_client.embed(name, texts, self.timeout_s)
-                                     if server is None else server.embed(name, texts))
+        answer = await self._in_time(
+            name,
+            litellm_client.embed(name, texts, self.timeout_s)
+            if server is None
+            else server.embed(name, texts),
+        )
         return _in_form(name, lambda: _read_vectors(name, answer, len(texts)))
 
     def _server(self, name: ModelName) -> CompatibleServer | None:
@@ -96,7 +115,9 @@ class Client:
             return None
         base = endpoint.base(name.api_base or self.addresses.get(str(name)))
         if base is None:
-            raise ModelError(ModelFault.FINAL, f"{name}: its server's address is not known")
+            raise ModelError(
+                ModelFault.FINAL, f"{name}: its server's address is not known"
+            )
         key = (base, provider_of(name.model))
         if key not in self._servers:
             self._servers[key] = CompatibleServer(base, endpoint)
@@ -108,8 +129,11 @@ class Client:
             async with asyncio.timeout(self.timeout_s + GRACE_S):
                 return await work
         except TimeoutError:
-            raise ModelError(ModelFault.UNKNOWN, f"{name}: no whole answer in {self.timeout_s:g} s",
-                             "call_timeout_s may be too short") from None
+            raise ModelError(
+                ModelFault.UNKNOWN,
+                f"{name}: no whole answer in {self.timeout_s:g} s",
+                "call_timeout_s may be too short",
+            ) from None
 
     async def aclose(self) -> None:
         """End the connections, those that litellm keeps for later requests included."""
@@ -126,11 +150,15 @@ def check_key(name: ModelName) -> None:
         litellm_client.check_key(name)
         return
     if name.local is None and endpoint.base(name.api_base) is None:
-        raise ConfigError(f"where is the server of {name}?",
-                          f"write {name}@http://HOST:PORT/v1, or set {endpoint.address_variables[0]}")
+        raise ConfigError(
+            f"where is the server of {name}?",
+            f"write {name}@http://HOST:PORT/v1, or set {endpoint.address_variables[0]}",
+        )
     if not endpoint.own and endpoint.key is None:
-        raise ConfigError(f"{name.model} needs a key: {' or '.join(endpoint.key_variables)} is not set",
-                          "set it in the environment or in .env, never in task.toml")
+        raise ConfigError(
+            f"{name.model} needs a key: {' or '.join(endpoint.key_variables)} is not set",
+            "set it in the environment or in .env, never in task.toml",
+        )
 
 
 def _in_form(name: ModelName, read: Callable[[], _T]) -> _T:
@@ -138,20 +166,30 @@ def _in_form(name: ModelName, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(ModelFault.UNKNOWN, f"{name}: its answer can't be read: {error}") from None
+        raise ModelError(
+            ModelFault.UNKNOWN, f"{name}: its answer can't be read: {error}"
+        ) from None
 
 
 def _read(name: ModelName, answer: Answer) -> Completion:
     choices, usage = answer.get("choices"), answer.get("usage")
     if not choices or not usage or any(not choice.get("message") for choice in choices):
         said = f": {answer['error']}" if answer.get("error") else ""
-        raise ModelError(ModelFault.UNKNOWN, plain_text(name, ValueError(
-            f"it answered without choices or usage{said}")))
-    samples = tuple(Sample(_text(choice["message"].get("content")), choice.get("finish_reason"))
-                    for choice in choices)
+        raise ModelError(
+            ModelFault.UNKNOWN,
+            plain_text(name, ValueError(f"it answered without choices or usage{said}")),
+        )
+    samples = tuple(
+        Sample(_text(choice["message"].get("content")), choice.get("finish_reason"))
+        for choice in choices
+    )
     details = usage.get("prompt_tokens_details") or {}
-    return Completion(samples, int(usage.get("prompt_tokens") or 0),
-                      int(usage.get("completion_tokens") or 0), int(details.get("cached_tokens") or 0))
+    return Completion(
+        samples,
+        int(usage.get("prompt_tokens") or 0),
+        int(usage.get("completion_tokens") or 0),
+        int(details.get("cached_tokens") or 0),
+    )
 
 
 def _text(content: str | list[dict[str, Any]] | None) -> str:
@@ -164,5 +202,9 @@ def _text(content: str | list[dict[str, Any]] | None) -> str:
 def _read_vectors(name: ModelName, answer: Answer, count: int) -> Embedded:
     rows, usage = answer.get("data") or [], answer.get("usage") or {}
     if len(rows) != count or any(not row.get("embedding") for row in rows):
-        raise ModelError(ModelFault.UNKNOWN, f"{name.model} gave no embedding of each text")
-    return Embedded([row["embedding"] for row in rows], int(usage.get("prompt_tokens") or 0))
+        raise ModelError(
+            ModelFault.UNKNOWN, f"{name.model} gave no embedding of each text"
+        )
+    return Embedded(
+        [row["embedding"] for row in rows], int(usage.get("prompt_tokens") or 0)
+    )

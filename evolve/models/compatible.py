@@ -26,7 +26,8 @@ from evolve.models.names import ModelName
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
-KEPT_S = 2.0  # an idle connection: such servers close it after 5 s, and what is sent then is lost
+# an idle connection: such servers close it after 5 s, and what is sent then is lost
+KEPT_S = 2.0
 
 
 class CompatibleServer:
@@ -41,7 +42,8 @@ class CompatibleServer:
             connector=TCPConnector(limit=0, keepalive_timeout=KEPT_S),
             timeout=ClientTimeout(total=None),  # the caller's holds
             headers={"Authorization": f"Bearer {endpoint.key or 'none'}"},
-            trust_env=not on_this_machine(base))
+            trust_env=not on_this_machine(base),
+        )
 
     async def ask(self, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
         """The server's answer to a chat completion. Raises `ModelError`."""
@@ -51,16 +53,22 @@ class CompatibleServer:
         """The server's answer to a request for embeddings. Raises `ModelError`."""
         return await self._post("embeddings", name, {"input": texts})
 
-    async def _post(self, path: str, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def _post(
+        self, path: str, name: ModelName, request: Mapping[str, Any]
+    ) -> dict[str, Any]:
         import aiohttp
 
         body = self._endpoint.body(name.model.partition("/")[2], request)
         try:
-            async with self._session.post(f"{self._base}/{path}", json=body) as response:
+            async with self._session.post(
+                f"{self._base}/{path}", json=body
+            ) as response:
                 text = await response.text(errors="replace")
         except aiohttp.ClientError as error:
             fault = ModelFault.TRY_AGAIN if turned_away(error) else ModelFault.UNKNOWN
-            raise endpoint_down(fault, plain_text(name, self._nobody(error) or error)) from None
+            raise endpoint_down(
+                fault, plain_text(name, self._nobody(error) or error)
+            ) from None
         if response.status >= 400:
             raise explain(name, response.status, text, response.headers)
         return _read(name, text)
@@ -70,7 +78,11 @@ class CompatibleServer:
         cause = getattr(error, "os_error", None)
         if not isinstance(cause, OSError):
             return None
-        why = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror
+        why = (
+            os.strerror(cause.errno)
+            if cause.errno and cause.errno > 0
+            else cause.strerror
+        )
         return ConnectionError(f"nobody answers at {self._base} ({why})")
 
     async def close(self) -> None:
@@ -92,13 +104,19 @@ def _read(name: ModelName, text: str) -> dict[str, Any]:
     try:
         answer = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ModelError(ModelFault.UNKNOWN, f"{name}: its answer is no JSON: {error}") from None
+        raise ModelError(
+            ModelFault.UNKNOWN, f"{name}: its answer is no JSON: {error}"
+        ) from None
     if not isinstance(answer, dict):
-        raise ModelError(ModelFault.UNKNOWN, f"{name}: its answer is no JSON object: {text[:100]!r}")
+        raise ModelError(
+            ModelFault.UNKNOWN, f"{name}: its answer is no JSON object: {text[:100]!r}"
+        )
     return answer
 
 
-def explain(name: ModelName, status: int, body: str, headers: Mapping[str, str]) -> ModelError:
+def explain(
+    name: ModelName, status: int, body: str, headers: Mapping[str, str]
+) -> ModelError:
     """What a status other than success means: the server has refused, so nothing is charged."""
     text, said = plain_text(name, Exception(f"HTTP {status}: {body}")), body.lower()
     if status == 403 and any(word in said for word in MODERATION_WORDS):
@@ -108,7 +126,9 @@ def explain(name: ModelName, status: int, body: str, headers: Mapping[str, str])
     if status in (400, 413, 422) and any(word in said for word in CONTEXT_WORDS):
         return ModelError(ModelFault.PROMPT, text)
     if status == 404 and not any(word in said for word in ("model", "endpoints found")):
-        return final_fault(name, text, "does the address end in /v1, and is it the model's server?")
+        return final_fault(
+            name, text, "does the address end in /v1, and is it the model's server?"
+        )
     if status in (400, 404, 422):
         return final_fault(name, text, "check the model's name")
     return endpoint_down(ModelFault.TRY_AGAIN, text, retry_after_s(headers))

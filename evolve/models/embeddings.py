@@ -22,7 +22,9 @@ class Embedder(Protocol):
 
     source: str  # what is kept with each vector
 
-    async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector: ...
+    async def vector(
+        self, proposal: Proposal, files: Mapping[str, bytes]
+    ) -> Vector: ...
 
 
 class TokenEmbedder:
@@ -65,7 +67,9 @@ class TransformerEmbedder:
     async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
         """As long as the model makes them."""
         async with self._one_at_a_time:
-            return unit(np.array(await asyncio.to_thread(self._model.encode, as_text(files))))
+            return unit(
+                np.array(await asyncio.to_thread(self._model.encode, as_text(files)))
+            )
 
 
 def load_transformer(name: str) -> Any:
@@ -73,18 +77,24 @@ def load_transformer(name: str) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
-        raise PrerequisiteError("the package sentence-transformers is not installed",
-                                "pip install sentence-transformers") from None
+        raise PrerequisiteError(
+            "the package sentence-transformers is not installed",
+            "pip install sentence-transformers",
+        ) from None
     try:
         return SentenceTransformer(name)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{INSIDE}{name} can't be loaded: {str(error)[:300]}",
-                          "give the name of a sentence transformer or its folder") from None
+        raise ConfigError(
+            f"{INSIDE}{name} can't be loaded: {str(error)[:300]}",
+            "give the name of a sentence transformer or its folder",
+        ) from None
 
 
 def as_text(files: Mapping[str, bytes]) -> str:
     """All files after each other, by name, as far as models read."""
-    parts = [f"# {path}\n{files[path].decode(errors='replace')}" for path in sorted(files)]
+    parts = [
+        f"# {path}\n{files[path].decode(errors='replace')}" for path in sorted(files)
+    ]
     return "\n".join(parts)[:MOST_CHARS]
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _VERSION = "/v1"
-_REASONING = re.compile(r"(o\d|gpt-([5-9]|\d\d))(?!.*-chat)")  # OpenAI's o1, o3, o4-mini, gpt-5, ...
+# OpenAI's o1, o3, o4-mini, gpt-5, ...
+_REASONING = re.compile(r"(o\d|gpt-([5-9]|\d\d))(?!.*-chat)")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ class Endpoint:
         if address is None:
             return None
         address = address.rstrip("/")
-        return address + _VERSION if self.unversioned and not address.endswith(_VERSION) else address
+        return (
+            address + _VERSION
+            if self.unversioned and not address.endswith(_VERSION)
+            else address
+        )
 
     @property
     def key(self) -> str | None:
@@ -56,8 +61,11 @@ class Endpoint:
     def body(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """The request to `model` (without its provider) as this provider accepts it."""
         name = model if "/" in model else self.folder + model
-        accepted = {self.renamed.get(key, key): value for key, value in request.items()
-                    if key not in self.refused}
+        accepted = {
+            self.renamed.get(key, key): value
+            for key, value in request.items()
+            if key not in self.refused
+        }
         if self is ENDPOINTS["openai"] and _REASONING.match(model):
             accepted = _for_reasoning(accepted)
         return {"model": name, **accepted}
@@ -80,24 +88,45 @@ def _first_set(variables: Iterable[str]) -> str | None:
 def _for_reasoning(request: Mapping[str, Any]) -> dict[str, Any]:
     """OpenAI's reasoning models count their thoughts in the limit, and choose their temperature."""
     renamed = {"max_tokens": "max_completion_tokens"}
-    return {renamed.get(key, key): value for key, value in request.items() if key != "temperature"}
+    return {
+        renamed.get(key, key): value
+        for key, value in request.items()
+        if key != "temperature"
+    }
 
 
 def _own(address: str | None, prefix: str, **more: Any) -> Endpoint:
-    return Endpoint(address, (f"{prefix}_API_BASE",), (f"{prefix}_API_KEY",), own=True, **more)
+    return Endpoint(
+        address, (f"{prefix}_API_BASE",), (f"{prefix}_API_KEY",), own=True, **more
+    )
 
 
-def _service(address: str, prefix: str, *more_keys: str, refused: tuple[str, ...] = (), **more: Any
-             ) -> Endpoint:
-    return Endpoint(address, (f"{prefix}_API_BASE",), (f"{prefix}_API_KEY", *more_keys),
-                    refused=frozenset(refused), **more)
+def _service(
+    address: str,
+    prefix: str,
+    *more_keys: str,
+    refused: tuple[str, ...] = (),
+    **more: Any,
+) -> Endpoint:
+    return Endpoint(
+        address,
+        (f"{prefix}_API_BASE",),
+        (f"{prefix}_API_KEY", *more_keys),
+        refused=frozenset(refused),
+        **more,
+    )
 
 
-_OLLAMA = _own("http://localhost:11434/v1", "OLLAMA", unversioned=True, refused=frozenset({"n"}))
+_OLLAMA = _own(
+    "http://localhost:11434/v1", "OLLAMA", unversioned=True, refused=frozenset({"n"})
+)
 
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "openai": Endpoint("https://api.openai.com/v1", ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
-                       ("OPENAI_API_KEY",)),
+    "openai": Endpoint(
+        "https://api.openai.com/v1",
+        ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+        ("OPENAI_API_KEY",),
+    ),
     "hosted_vllm": _own(None, "HOSTED_VLLM"),
     "ollama": _OLLAMA,
     "ollama_chat": _OLLAMA,
@@ -105,16 +134,32 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "llamafile": _own("http://localhost:8080/v1", "LLAMAFILE"),
     "openrouter": _service("https://openrouter.ai/api/v1", "OPENROUTER", "OR_API_KEY"),
     "cerebras": _service("https://api.cerebras.ai/v1", "CEREBRAS", refused=("n",)),
-    "deepinfra": _service("https://api.deepinfra.com/v1/openai", "DEEPINFRA", refused=("seed",)),
+    "deepinfra": _service(
+        "https://api.deepinfra.com/v1/openai", "DEEPINFRA", refused=("seed",)
+    ),
     "deepseek": _service("https://api.deepseek.com/v1", "DEEPSEEK"),
-    "fireworks_ai": _service("https://api.fireworks.ai/inference/v1", "FIREWORKS",
-                             "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY",
-                             folder="accounts/fireworks/models/"),
+    "fireworks_ai": _service(
+        "https://api.fireworks.ai/inference/v1",
+        "FIREWORKS",
+        "FIREWORKS_AI_API_KEY",
+        "FIREWORKSAI_API_KEY",
+        folder="accounts/fireworks/models/",
+    ),
     "groq": _service("https://api.groq.com/openai/v1", "GROQ"),
-    "mistral": _service("https://api.mistral.ai/v1", "MISTRAL", refused=("n",), unversioned=True,
-                        renamed={"seed": "random_seed"}),
-    "nvidia_nim": _service("https://integrate.api.nvidia.com/v1", "NVIDIA_NIM", refused=("n",)),
-    "together_ai": Endpoint("https://api.together.ai/v1", ("TOGETHER_AI_API_BASE",), (
-        "TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY")),
+    "mistral": _service(
+        "https://api.mistral.ai/v1",
+        "MISTRAL",
+        refused=("n",),
+        unversioned=True,
+        renamed={"seed": "random_seed"},
+    ),
+    "nvidia_nim": _service(
+        "https://integrate.api.nvidia.com/v1", "NVIDIA_NIM", refused=("n",)
+    ),
+    "together_ai": Endpoint(
+        "https://api.together.ai/v1",
+        ("TOGETHER_AI_API_BASE",),
+        ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY"),
+    ),
     "xai": _service("https://api.x.ai/v1", "XAI"),
 }

@@ -48,13 +48,23 @@ def asked_the_same(call: Call, messages: Messages) -> bool:
 class StepAsker(Protocol):
     """Who answers agents: a caller within its budget, or a record."""
 
-    async def stored_steps(self, proposal: Proposal, episode: Episode) -> dict[int, Call]:
+    async def stored_steps(
+        self, proposal: Proposal, episode: Episode
+    ) -> dict[int, Call]:
         """Replies of an earlier life of this episode, by step."""
 
-    def step_bound(self, proposal: Proposal, messages: Messages, reply_tokens: int
-                   ) -> tuple[int, float]:
+    def step_bound(
+        self, proposal: Proposal, messages: Messages, reply_tokens: int
+    ) -> tuple[int, float]:
         """Tokens and dollars that a reply can't exceed."""
 
-    async def step(self, proposal: Proposal, episode: Episode, number: int, messages: Messages,
-                   reply_tokens: int, temperature: float | None) -> Call:
+    async def step(
+        self,
+        proposal: Proposal,
+        episode: Episode,
+        number: int,
+        messages: Messages,
+        reply_tokens: int,
+        temperature: float | None,
+    ) -> Call:
         """A new reply. Raises `OutOfBudget`, `ModelError` (after retries), `Overrun`."""

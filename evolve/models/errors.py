@@ -9,16 +9,33 @@ from enum import StrEnum
 from evolve.errors import RunError
 from evolve.models.names import ModelName
 
-_NO_CONNECTION = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror",
-                  "ClientConnectorDNSError", "ClientConnectorSSLError",
-                  "ClientConnectorCertificateError", "ClientProxyConnectionError",
-                  "ClientHttpProxyError")
+_NO_CONNECTION = (
+    "ConnectError",
+    "ClientConnectorError",
+    "ConnectionRefusedError",
+    "gaierror",
+    "ClientConnectorDNSError",
+    "ClientConnectorSSLError",
+    "ClientConnectorCertificateError",
+    "ClientProxyConnectionError",
+    "ClientHttpProxyError",
+)
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 CONTEXT_WORDS = (
-    "context_length", "context length", "context limit", "context size", "maximum prompt length",
-    "maximum number of tokens", "while limit is", "too long", "content_policy", "content policy",
-    "safety system")
-MODERATION_WORDS = ("flagged", "moderation")  # OpenRouter's 403 for a prompt, not for a key
+    "context_length",
+    "context length",
+    "context limit",
+    "context size",
+    "maximum prompt length",
+    "maximum number of tokens",
+    "while limit is",
+    "too long",
+    "content_policy",
+    "content policy",
+    "safety system",
+)
+# OpenRouter's 403 for a prompt, not for a key
+MODERATION_WORDS = ("flagged", "moderation")
 
 
 class ModelFault(StrEnum):
@@ -33,8 +50,13 @@ class ModelFault(StrEnum):
 class ModelError(RunError):
     """A request that gave no reply."""
 
-    def __init__(self, fault: ModelFault, message: str, hint: str = "",
-                 retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        fault: ModelFault,
+        message: str,
+        hint: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message, hint)
         self.fault, self.retry_after_s = fault, retry_after_s
         self.exit_code = 2 if fault is ModelFault.FINAL else 1
@@ -62,13 +84,19 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 def final_fault(name: ModelName, text: str, advice: str) -> ModelError:
     """No call will succeed."""
-    return ModelError(ModelFault.FINAL, text, f"{advice}; then: evolve doctor --model {name}")
+    return ModelError(
+        ModelFault.FINAL, text, f"{advice}; then: evolve doctor --model {name}"
+    )
 
 
-def endpoint_down(fault: ModelFault, text: str, retry_after: float | None = None) -> ModelError:
+def endpoint_down(
+    fault: ModelFault, text: str, retry_after: float | None = None
+) -> ModelError:
     """It may be there again later."""
-    hint = ("is the endpoint up? then: evolve resume; at another address: evolve resume --model "
-            "NAME@URL")
+    hint = (
+        "is the endpoint up? then: evolve resume; at another address: evolve resume --model "
+        "NAME@URL"
+    )
     return ModelError(fault, text, hint, retry_after)
 
 

@@ -37,7 +37,8 @@ def find_litellm() -> Any | None:
             del os.environ[_NO_LOOK_UP]  # it is read while litellm is imported
     litellm.suppress_debug_info = True
     litellm.telemetry = False
-    litellm.disable_hf_tokenizer_download = True  # counting tokens must not need a network
+    # counting tokens must not need a network
+    litellm.disable_hf_tokenizer_download = True
     return litellm
 
 
@@ -56,8 +57,11 @@ def load_litellm(user: str) -> Any:
 def pip_line() -> str:
     """The command that installs the extra into this installation: from its checkout, or by name."""
     try:
-        origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
-    except PackageNotFoundError:  # the package is on sys.path without having been installed
+        origin = json.loads(
+            distribution(DISTRIBUTION).read_text("direct_url.json") or "{}"
+        )
+    # the package is on sys.path without having been installed
+    except PackageNotFoundError:
         origin = {}
     place = urlsplit(origin.get("url", ""))
     if place.scheme != "file" or "dir_info" not in origin:

@@ -35,7 +35,10 @@ def keep(lock: Path, linger_s: float, command: list[str]) -> int:
 
     The lock is kept while the server is stopped: nobody new finds one that is about to end.
     """
-    with lock.open("a") as file, subprocess.Popen(command, start_new_session=True) as server:
+    with (
+        lock.open("a") as file,
+        subprocess.Popen(command, start_new_session=True) as server,
+    ):
         asked = _ask_to_stop_on_signals()
         used = time.monotonic()
         while server.poll() is None:

@@ -19,7 +19,9 @@ from evolve.models.extra import find_litellm, load_litellm
 from evolve.models.names import ModelName
 
 
-async def ask(name: ModelName, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+async def ask(
+    name: ModelName, request: Mapping[str, Any], timeout_s: float
+) -> dict[str, Any]:
     """The answer to a chat completion. Raises `ModelError`, and `ConfigError` without litellm."""
     return await _call("acompletion", name, request, timeout_s)
 
@@ -29,15 +31,22 @@ async def embed(name: ModelName, texts: list[str], timeout_s: float) -> dict[str
     return await _call("aembedding", name, {"input": texts}, timeout_s)
 
 
-async def _call(function: str, name: ModelName, request: Mapping[str, Any], timeout_s: float
-                ) -> dict[str, Any]:
+async def _call(
+    function: str, name: ModelName, request: Mapping[str, Any], timeout_s: float
+) -> dict[str, Any]:
     litellm = load_litellm(name.model)
     import openai
 
     try:
         response = await getattr(litellm, function)(
-            model=name.model, api_base=name.api_base, timeout=timeout_s, num_retries=0, max_retries=0,
-            drop_params=True, **request)
+            model=name.model,
+            api_base=name.api_base,
+            timeout=timeout_s,
+            num_retries=0,
+            max_retries=0,
+            drop_params=True,
+            **request,
+        )
     except openai.OpenAIError as error:  # the base of all of litellm's own
         raise _explain(litellm, name, error) from None
     return dict(response.model_dump())
@@ -55,15 +64,19 @@ def check_key(name: ModelName) -> None:
     found = load_litellm(name.model).validate_environment(name.model)
     wanted = [key for key in found["missing_keys"] if key.endswith("_KEY")]
     if wanted and not found["keys_in_environment"]:
-        raise ConfigError(f"{name.model} needs a key: {' or '.join(wanted)} is not set",
-                          "set it in the environment or in .env, never in task.toml")
+        raise ConfigError(
+            f"{name.model} needs a key: {' or '.join(wanted)} is not set",
+            "set it in the environment or in .env, never in task.toml",
+        )
 
 
 def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:
     """What litellm's error means."""
     kinds = litellm.exceptions
     text = plain_text(name, error)
-    if isinstance(error, (kinds.ContextWindowExceededError, kinds.ContentPolicyViolationError)):
+    if isinstance(
+        error, (kinds.ContextWindowExceededError, kinds.ContentPolicyViolationError)
+    ):
         return ModelError(ModelFault.PROMPT, text)
     if isinstance(error, (kinds.AuthenticationError, kinds.PermissionDeniedError)):
         return final_fault(name, text, "check the key, in the environment or in .env")

@@ -11,7 +11,8 @@ from evolve.models.endpoints import endpoint_of
 
 LOCAL = "vllm:"
 INSIDE = "transformer:"  # before the name or the folder of a sentence transformer
-_ADDRESS = re.compile(r"@(?=[^@]*[:/]|localhost)[^@]+$")  # and not the version in provider/name@001
+# and not the version in provider/name@001
+_ADDRESS = re.compile(r"@(?=[^@]*[:/]|localhost)[^@]+$")
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,16 @@ def parse_model(text: str) -> ModelName:
         return ModelName(f"hosted_vllm/{name}", None, name)
     model, _, base = text.partition("@http")
     if "/" not in model or model.endswith("/") or model.startswith("/"):
-        raise ConfigError(f"{text!r} names no model",
-                          "write provider/name, for example openai/gpt-4o-mini or "
-                          "hosted_vllm/NAME@http://localhost:8000/v1, or vllm:NAME_OR_PATH")
+        raise ConfigError(
+            f"{text!r} names no model",
+            "write provider/name, for example openai/gpt-4o-mini or "
+            "hosted_vllm/NAME@http://localhost:8000/v1, or vllm:NAME_OR_PATH",
+        )
     if found := _ADDRESS.search(model):
-        raise ConfigError(f"{text!r}: the address of the model does not begin with http:// or https://",
-                          f"for example {model[:found.start()]}@http://{found[0][1:]}")
+        raise ConfigError(
+            f"{text!r}: the address of the model does not begin with http:// or https://",
+            f"for example {model[: found.start()]}@http://{found[0][1:]}",
+        )
     return ModelName(model, f"http{base}" if base else None)
 
 

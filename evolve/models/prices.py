@@ -20,24 +20,41 @@ class Price:
 
     prompt_usd: float
     reply_usd: float
-    cached_usd: float | None = None  # for a prompt token that the server had in its cache
+    # for a prompt token that the server had in its cache
+    cached_usd: float | None = None
     second_usd: float = 0.0
 
-    def cost(self, prompt_tokens: int, reply_tokens: int, cached_tokens: int = 0,
-             seconds: float = 0.0) -> float:
+    def cost(
+        self,
+        prompt_tokens: int,
+        reply_tokens: int,
+        cached_tokens: int = 0,
+        seconds: float = 0.0,
+    ) -> float:
         """Dollars for a call."""
         cached = self.prompt_usd if self.cached_usd is None else self.cached_usd
-        return ((prompt_tokens - cached_tokens) * self.prompt_usd + cached_tokens * cached
-                + reply_tokens * self.reply_usd + seconds * self.second_usd)
+        return (
+            (prompt_tokens - cached_tokens) * self.prompt_usd
+            + cached_tokens * cached
+            + reply_tokens * self.reply_usd
+            + seconds * self.second_usd
+        )
 
     def bound(self, prompt_tokens: int, reply_tokens: int, seconds: float) -> float:
         """The most that such a call can cost: nothing comes from a cache."""
         dearest = max(self.prompt_usd, self.cached_usd or 0.0)
-        return (prompt_tokens * dearest + reply_tokens * self.reply_usd + seconds * self.second_usd)
+        return (
+            prompt_tokens * dearest
+            + reply_tokens * self.reply_usd
+            + seconds * self.second_usd
+        )
 
 
-def price_of(name: ModelName, given: Mapping[str, tuple[float, ...]],
-             per_second: Mapping[str, float] | None = None) -> Price:
+def price_of(
+    name: ModelName,
+    given: Mapping[str, tuple[float, ...]],
+    per_second: Mapping[str, float] | None = None,
+) -> Price:
     """From the settings, else from litellm's list; one's own server is free unless it has a price.
 
     litellm is not imported where the settings name the price.
@@ -46,7 +63,11 @@ def price_of(name: ModelName, given: Mapping[str, tuple[float, ...]],
     """
     _check_provider(name)
     keys = (str(name), name.model)
-    second = next((per_second[key] for key in keys if key in per_second), 0.0) if per_second else 0.0
+    second = (
+        next((per_second[key] for key in keys if key in per_second), 0.0)
+        if per_second
+        else 0.0
+    )
     for key in keys:
         if key in given:
             prompt, reply, *cached = (dollars / MILLION for dollars in given[key])
@@ -69,11 +90,14 @@ def _check_provider(name: ModelName) -> None:
         raise ConfigError(
             f"{name.model} needs litellm, which is not installed: {provider!r} is not asked directly",
             f"{_guess(provider, direct)}use one of {', '.join(direct)}, or for other providers: "
-            f"{pip_line()}")
+            f"{pip_line()}",
+        )
     known = [str(getattr(one, "value", one)) for one in litellm.provider_list]
     if provider not in known:
-        raise ConfigError(f"{name.model}: there is no provider {provider!r}",
-                          did_you_mean(provider, [*known, *direct]))
+        raise ConfigError(
+            f"{name.model}: there is no provider {provider!r}",
+            did_you_mean(provider, [*known, *direct]),
+        )
 
 
 def _guess(provider: str, direct: Sequence[str]) -> str:
@@ -84,12 +108,17 @@ def _guess(provider: str, direct: Sequence[str]) -> str:
 
 def _unknown(name: ModelName) -> ConfigError:
     """The price of a model is neither given nor listed."""
-    given = (f"give it in dollars for a million tokens: --price {name.model}=PROMPT/REPLY (0/0 if it "
-             "is free), or `price` in the settings")
+    given = (
+        f"give it in dollars for a million tokens: --price {name.model}=PROMPT/REPLY (0/0 if it "
+        "is free), or `price` in the settings"
+    )
     if find_litellm() is not None:
         return ConfigError(f"the price of {name.model} is not known", given)
-    return ConfigError(f"the price of {name.model} is not known: litellm, which lists many, is not "
-                       "installed", f"{given}; or install the list: {pip_line()}")
+    return ConfigError(
+        f"the price of {name.model} is not known: litellm, which lists many, is not "
+        "installed",
+        f"{given}; or install the list: {pip_line()}",
+    )
 
 
 def _listed(model: str) -> Price | None:
@@ -100,7 +129,9 @@ def _listed(model: str) -> Price | None:
         row = table.get(key)
         if row and row.get("input_cost_per_token") is not None:
             cached = row.get("cache_read_input_token_cost")
-            return Price(float(row["input_cost_per_token"]),
-                         float(row.get("output_cost_per_token") or 0.0),
-                         None if cached is None else float(cached))
+            return Price(
+                float(row["input_cost_per_token"]),
+                float(row.get("output_cost_per_token") or 0.0),
+                None if cached is None else float(cached),
+            )
     return None

@@ -14,8 +14,12 @@ LONGEST_WAIT_S = 600.0  # no server makes a run wait longer at a time
 class Rate:
     """One model's rate. The clock and the sleep are given, so that a test needs no minute."""
 
-    def __init__(self, per_minute: int | None, clock: Callable[[], float] = time.monotonic,
-                 sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        per_minute: int | None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.per_minute, self._clock, self._sleep = per_minute, clock, sleep
         self._sent: deque[float] = deque()
         self._not_before = 0.0
@@ -31,11 +35,15 @@ class Rate:
 
     def pause(self, seconds: float) -> None:
         """The server asked not to come before so many seconds: that holds for all requests."""
-        self._not_before = max(self._not_before, self._clock() + min(seconds, LONGEST_WAIT_S))
+        self._not_before = max(
+            self._not_before, self._clock() + min(seconds, LONGEST_WAIT_S)
+        )
 
     def _wait_s(self) -> float:
         now = self._clock()
         while self._sent and self._sent[0] + WINDOW_S <= now:
             self._sent.popleft()
         full = self.per_minute is not None and len(self._sent) >= self.per_minute
-        return max(self._not_before - now, self._sent[0] + WINDOW_S - now if full else 0.0)
+        return max(
+            self._not_before - now, self._sent[0] + WINDOW_S - now if full else 0.0
+        )

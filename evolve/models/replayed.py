@@ -28,39 +28,65 @@ class RecordedCaller:
         for call in replied:
             if call.round < EPISODE:
                 self._steps.setdefault(call.proposal, []).append(call)
-        self._refused = {(call.proposal, call.round): call.error or "" for call in calls
-                         if call.state is CallState.FAILED}
+        self._refused = {
+            (call.proposal, call.round): call.error or ""
+            for call in calls
+            if call.state is CallState.FAILED
+        }
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
         """The recorded vector of that text. Raises `RunError` when there is none."""
         for call in self._vectors.get(proposal.id, ()):
             if json.loads(call.request)["input"] == text:
                 return unpack_numbers(call.reply or "")
-        raise RunError(f"no vector is recorded for {proposal.id}", "resume the run first")
+        raise RunError(
+            f"no vector is recorded for {proposal.id}", "resume the run first"
+        )
 
-    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
-                  ) -> Answer:
+    async def ask(
+        self,
+        proposal: Proposal,
+        round_: int,
+        messages: Messages,
+        model: str | None = None,
+    ) -> Answer:
         """The recorded reply of that proposal and round. Raises `RunError` when there is none."""
         call = self._replies.get((proposal.id, round_))
         if call is None and (round_ > 0 or (proposal.id, round_) in self._refused):
             # It was refused then, or there was no budget for a repair.
-            raise ModelError(ModelFault.PROMPT, self._refused.get((proposal.id, round_), "not asked"))
+            raise ModelError(
+                ModelFault.PROMPT, self._refused.get((proposal.id, round_), "not asked")
+            )
         if call is None:
-            raise RunError(f"no reply is recorded for {proposal.id}, round {round_}",
-                           "the record is not of a finished run; resume it first")
+            raise RunError(
+                f"no reply is recorded for {proposal.id}, round {round_}",
+                "the record is not of a finished run; resume it first",
+            )
         return Answer(call.reply or "", call.finish_reason)
 
-    async def stored_steps(self, proposal: Proposal, episode: Episode) -> dict[int, Call]:
+    async def stored_steps(
+        self, proposal: Proposal, episode: Episode
+    ) -> dict[int, Call]:
         """The recorded steps of an agent's episode."""
         return episode.steps(self._steps.get(proposal.id, ()))
 
-    def step_bound(self, proposal: Proposal, messages: Messages, reply_tokens: int
-                   ) -> tuple[int, float]:
+    def step_bound(
+        self, proposal: Proposal, messages: Messages, reply_tokens: int
+    ) -> tuple[int, float]:
         """A recorded reply costs nothing."""
         return 0, 0.0
 
-    async def step(self, proposal: Proposal, episode: Episode, number: int, messages: Messages,
-                   reply_tokens: int, temperature: float | None) -> Call:
+    async def step(
+        self,
+        proposal: Proposal,
+        episode: Episode,
+        number: int,
+        messages: Messages,
+        reply_tokens: int,
+        temperature: float | None,
+    ) -> Call:
         """Raises `RunError`: what is recorded was given already, and nobody else is asked."""
-        raise RunError(f"no reply is recorded for step {number} of {episode.purpose} by {proposal.id}",
-                       "the agent asked for something else this time: its work is not repeatable")
+        raise RunError(
+            f"no reply is recorded for step {number} of {episode.purpose} by {proposal.id}",
+            "the agent asked for something else this time: its work is not repeatable",
+        )

@@ -10,7 +10,8 @@ from evolve.archive import Call, CallState, Proposal, derive_id
 from evolve.models.client import Completion
 from evolve.models.prices import Price
 
-SHARED = "shared"  # in a proposal's decision: the first number that has its prompt, and how many have
+# in a proposal's decision: the first number that has its prompt, and how many have
+SHARED = "shared"
 
 
 class Shared(NamedTuple):
@@ -21,11 +22,15 @@ class Shared(NamedTuple):
 
     def proposals(self, one: Proposal, run_seed: int) -> list[Proposal]:
         """All of them, as far as a call needs them, from any one: ids follow from the numbers."""
-        return [replace(one, id=derive_id(run_seed, number), number=number)
-                for number in range(self.first, self.first + self.size)]
+        return [
+            replace(one, id=derive_id(run_seed, number), number=number)
+            for number in range(self.first, self.first + self.size)
+        ]
 
 
-def shares(calls: Sequence[Call], reply: Completion, price: Price, seconds: float) -> list[Call]:
+def shares(
+    calls: Sequence[Call], reply: Completion, price: Price, seconds: float
+) -> list[Call]:
     """The calls with their replies; the first bears the prompt and the time, all share the rest.
 
     A reply that was asked for and did not come is a failed call, which costs nothing.
@@ -35,17 +40,35 @@ def shares(calls: Sequence[Call], reply: Completion, price: Price, seconds: floa
     settled = []
     for place, call in enumerate(calls):
         if place >= answered:
-            settled.append(replace(call, state=CallState.FAILED, seconds=seconds,
-                                   error="the server gave fewer replies than it was asked for"))
+            settled.append(
+                replace(
+                    call,
+                    state=CallState.FAILED,
+                    seconds=seconds,
+                    error="the server gave fewer replies than it was asked for",
+                )
+            )
             continue
         prompt, cached, time_s = (
-            (reply.prompt_tokens, reply.cached_tokens, seconds) if place == 0 else (0, 0, 0.0))
+            (reply.prompt_tokens, reply.cached_tokens, seconds)
+            if place == 0
+            else (0, 0, 0.0)
+        )
         completion = each + (place < left)
         cost = price.cost(prompt, completion, cached, time_s)
         if not reply.believable:  # then the most that it can have been
             prompt, completion, cost = 0, call.reserved_tokens, call.reserved_usd
         sample = reply.samples[place]
-        settled.append(replace(
-            call, state=CallState.REPLIED, reply=sample.text, finish_reason=sample.finish_reason,
-            prompt_tokens=prompt, completion_tokens=completion, cost_usd=cost, seconds=seconds))
+        settled.append(
+            replace(
+                call,
+                state=CallState.REPLIED,
+                reply=sample.text,
+                finish_reason=sample.finish_reason,
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                cost_usd=cost,
+                seconds=seconds,
+            )
+        )
     return settled

@@ -36,23 +36,42 @@ class _Sign(NamedTuple):
 
 
 _SIGNS = (
-    _Sign(re.compile(r"No module named '?vllm|No such file or directory: '[^']*vllm[^']*'"),
-          "vllm is not installed", "pip install vllm, or name its command: "
-          "EVOLVE_VLLM_COMMAND=/path/to/vllm"),
-    _Sign(re.compile(r"(?i)out of memory|No available memory for the cache|less than desired GPU memory"
-                     r"|Cannot allocate memory|larger than the available KV cache|MemoryError"),
-          "there is not enough memory for {model}", "take a smaller model, or set "
-          "EVOLVE_VLLM_GPU_MEMORY, or EVOLVE_VLLM_OPTIONS='--max-model-len 8192'"),
-    _Sign(re.compile(r"(?i)not a local folder and is not a valid model|Repository Not Found"
-                     r"|Cannot find any model weights|LocalEntryNotFound|does not appear to have"
-                     r"|OfflineModeIsEnabled|couldn't connect to|Invalid repository ID"
-                     r"|Can't load the configuration"),
-          "there are no weights for {model}", "give a folder with weights and tokenizer, or a name "
-          "that can be downloaded from here"),
-    _Sign(re.compile(r"(?i)Failed to infer device type|No CUDA GPUs|libcuda|NVML|no NVIDIA driver"
-                     r"|Found no NVIDIA"),
-          "vllm finds no GPU", "its usual build needs one; there is a CPU build, and "
-          "hosted_vllm/NAME@http://HOST:PORT/v1 uses a server elsewhere"),
+    _Sign(
+        re.compile(
+            r"No module named '?vllm|No such file or directory: '[^']*vllm[^']*'"
+        ),
+        "vllm is not installed",
+        "pip install vllm, or name its command: EVOLVE_VLLM_COMMAND=/path/to/vllm",
+    ),
+    _Sign(
+        re.compile(
+            r"(?i)out of memory|No available memory for the cache|less than desired GPU memory"
+            r"|Cannot allocate memory|larger than the available KV cache|MemoryError"
+        ),
+        "there is not enough memory for {model}",
+        "take a smaller model, or set "
+        "EVOLVE_VLLM_GPU_MEMORY, or EVOLVE_VLLM_OPTIONS='--max-model-len 8192'",
+    ),
+    _Sign(
+        re.compile(
+            r"(?i)not a local folder and is not a valid model|Repository Not Found"
+            r"|Cannot find any model weights|LocalEntryNotFound|does not appear to have"
+            r"|OfflineModeIsEnabled|couldn't connect to|Invalid repository ID"
+            r"|Can't load the configuration"
+        ),
+        "there are no weights for {model}",
+        "give a folder with weights and tokenizer, or a name "
+        "that can be downloaded from here",
+    ),
+    _Sign(
+        re.compile(
+            r"(?i)Failed to infer device type|No CUDA GPUs|libcuda|NVML|no NVIDIA driver"
+            r"|Found no NVIDIA"
+        ),
+        "vllm finds no GPU",
+        "its usual build needs one; there is a CPU build, and "
+        "hosted_vllm/NAME@http://HOST:PORT/v1 uses a server elsewhere",
+    ),
 )
 
 
@@ -63,9 +82,13 @@ def explain_end(model: str, command: str, log: Path) -> PrerequisiteError:
         text = file.read().decode(errors="replace")
     for sign in _SIGNS:
         if sign.pattern.search(text):
-            return PrerequisiteError(sign.message.format(model=model), f"{sign.hint} (log: {log})")
+            return PrerequisiteError(
+                sign.message.format(model=model), f"{sign.hint} (log: {log})"
+            )
     tail = "\n".join(text.strip().splitlines()[-_TAIL_LINES:])
-    return PrerequisiteError(f"vllm ended while it was starting {model}:\n{tail}", f"see {log}")
+    return PrerequisiteError(
+        f"vllm ended while it was starting {model}:\n{tail}", f"see {log}"
+    )
 
 
 LINGER_S = 5.0
@@ -74,18 +97,28 @@ Note = Callable[[str], None]
 
 
 @asynccontextmanager
-async def local_models(settings: Settings, note: Note) -> AsyncIterator[Mapping[str, str]]:
+async def local_models(
+    settings: Settings, note: Note
+) -> AsyncIterator[Mapping[str, str]]:
     """Start or find a server for every `vllm:` model; model -> address. Raises `PrerequisiteError`."""
-    names = [parse_model(model) for model in asked_models(settings) if model.startswith(LOCAL)]
+    names = [
+        parse_model(model)
+        for model in asked_models(settings)
+        if model.startswith(LOCAL)
+    ]
     addresses: dict[str, str] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name in names:
-            addresses[str(name)] = await stack.enter_async_context(local_server(name, settings, note))
+            addresses[str(name)] = await stack.enter_async_context(
+                local_server(name, settings, note)
+            )
         yield addresses
 
 
 @asynccontextmanager
-async def local_server(name: ModelName, settings: Settings, note: Note) -> AsyncIterator[str]:
+async def local_server(
+    name: ModelName, settings: Settings, note: Note
+) -> AsyncIterator[str]:
     """The address of one server, http://127.0.0.1:PORT/v1, for as long as this is open."""
     assert name.local is not None
     place = Place.of(name.local, settings)
@@ -108,8 +141,14 @@ class Place:
     @classmethod
     def of(cls, model: str, settings: Settings) -> Place:
         """One for each model and way of serving it."""
-        key = json.dumps([model, settings.vllm_command, settings.vllm_options,
-                          settings.vllm_gpu_memory])
+        key = json.dumps(
+            [
+                model,
+                settings.vllm_command,
+                settings.vllm_options,
+                settings.vllm_gpu_memory,
+            ]
+        )
         folder = cache_folder() / "vllm" / hashlib.sha256(key.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder)
@@ -157,13 +196,26 @@ async def _locked(path: Path, kind: int) -> AsyncIterator[None]:
 async def _start(place: Place, model: str, settings: Settings, note: Note) -> str:
     port = _free_port()
     address = f"http://127.0.0.1:{port}/v1"
-    command = [sys.executable, keeper.__file__, str(place.lock), str(LINGER_S), "--",
-               *serve_command(model, port, settings)]
+    command = [
+        sys.executable,
+        keeper.__file__,
+        str(place.lock),
+        str(LINGER_S),
+        "--",
+        *serve_command(model, port, settings),
+    ]
     note(f"vllm: starting {model}; its log is {place.log}")
     with place.log.open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   start_new_session=True)  # Ctrl-C is for us, not for the server
-    Thread(target=process.wait, daemon=True).start()  # it outlives this run, perhaps not this process
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C is for us, not for the server
+            start_new_session=True,
+        )
+    # it outlives this run, perhaps not this process
+    Thread(target=process.wait, daemon=True).start()
     try:
         await _wait_until_healthy(process, address, place, model, settings, note)
     except BaseException:
@@ -176,15 +228,31 @@ async def _start(place: Place, model: str, settings: Settings, note: Note) -> st
 def serve_command(model: str, port: int, settings: Settings) -> Sequence[str]:
     """What is run: prefix caching on, listening on loopback only."""
     memory = settings.vllm_gpu_memory
-    return [*shlex.split(settings.vllm_command), "serve", model, "--served-model-name", model,
-            "--host", "127.0.0.1", "--port", str(port), "--enable-prefix-caching",
-            "--enable-prompt-tokens-details",
-            *([] if memory is None else ["--gpu-memory-utilization", f"{memory:g}"]),
-            *shlex.split(settings.vllm_options)]
+    return [
+        *shlex.split(settings.vllm_command),
+        "serve",
+        model,
+        "--served-model-name",
+        model,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--enable-prefix-caching",
+        "--enable-prompt-tokens-details",
+        *([] if memory is None else ["--gpu-memory-utilization", f"{memory:g}"]),
+        *shlex.split(settings.vllm_options),
+    ]
 
 
-async def _wait_until_healthy(process: subprocess.Popen[bytes], address: str, place: Place, model: str,
-                              settings: Settings, note: Note) -> None:
+async def _wait_until_healthy(
+    process: subprocess.Popen[bytes],
+    address: str,
+    place: Place,
+    model: str,
+    settings: Settings,
+    note: Note,
+) -> None:
     """Say now and then how far it is. Raises `PrerequisiteError` when it ends or takes too long."""
     began = told = time.monotonic()
     while not await asyncio.to_thread(_healthy, address):
@@ -192,8 +260,10 @@ async def _wait_until_healthy(process: subprocess.Popen[bytes], address: str, pl
         if process.poll() is not None:
             raise explain_end(model, settings.vllm_command, place.log)
         if now - began > settings.vllm_start_s:
-            raise PrerequisiteError(f"vllm: {model} does not answer after {settings.vllm_start_s:g} s",
-                                    f"see {place.log}, or wait longer: EVOLVE_VLLM_START_S")
+            raise PrerequisiteError(
+                f"vllm: {model} does not answer after {settings.vllm_start_s:g} s",
+                f"see {place.log}, or wait longer: EVOLVE_VLLM_START_S",
+            )
         if now - told > _TELL_S:
             told = now
             note(f"vllm: loading {model}, {now - began:.0f} s")
@@ -208,9 +278,12 @@ def _healthy(address: str) -> bool:
 
     direct = build_opener(ProxyHandler({}))
     try:
-        with direct.open(address.removesuffix("/v1") + "/health", timeout=_HEALTH_S) as reply:
+        with direct.open(
+            address.removesuffix("/v1") + "/health", timeout=_HEALTH_S
+        ) as reply:
             return bool(reply.status == 200)
-    except (OSError, HTTPException):  # nobody listens, or it says something else than OK
+    # nobody listens, or it says something else than OK
+    except (OSError, HTTPException):
         return False
 
 

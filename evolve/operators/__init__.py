@@ -13,5 +13,19 @@ from evolve.operators.context import (
     Tried,
 )
 
-__all__ = ["OPERATORS", "Ask", "Attempt", "Child", "Context", "Evidence", "Lesson", "LetWork",
-           "Operator", "Parent", "Rejected", "Reply", "Tried", "make_operator"]
+__all__ = [
+    "OPERATORS",
+    "Ask",
+    "Attempt",
+    "Child",
+    "Context",
+    "Evidence",
+    "Lesson",
+    "LetWork",
+    "Operator",
+    "Parent",
+    "Rejected",
+    "Reply",
+    "Tried",
+    "make_operator",
+]

@@ -29,15 +29,24 @@ class Agentic(Operator):
         """Ask for a diagnosis, let the editor work, take its workspace. Raises `Rejected`."""
         spec = context.task.spec.agent
         if spec is None or context.let_work is None or context.ask is None:
-            raise Rejected("agentic", 'the operator agentic is for tasks of kind = "agent"')
+            raise Rejected(
+                "agentic", 'the operator agentic is for tasks of kind = "agent"'
+            )
         prompts = context.prompts
         idea = await _idea(context, context.ask, prompts)
         parent = context.parents[0].files
         # Nothing but the stored diagnosis goes in: after a restart the editor asks the same again.
-        statement = prompts.render("edit_agent.j2", diagnosis=idea, task=context.task, spec=spec,
-                                   problem=None if context.known else context.repair)
+        statement = prompts.render(
+            "edit_agent.j2",
+            diagnosis=idea,
+            task=context.task,
+            spec=spec,
+            problem=None if context.known else context.repair,
+        )
         editor = parent if spec.editor == "parent" else context.task.seed
-        produced = await context.let_work(_attempt(context), editor, Work(statement, parent))
+        produced = await context.let_work(
+            _attempt(context), editor, Work(statement, parent)
+        )
         return Child(_checked(produced, spec, first_words(idea)), first_words(idea))
 
 
@@ -45,7 +54,8 @@ async def _idea(context: Context, ask: Ask, prompts: Prompts) -> str:
     """What should be changed: another one where the first was tried before. Raises `Rejected`."""
     messages = agent_messages(context, prompts, choose_evidence(context))
     reply = await ask(1 if context.known else 0, messages)
-    if context.note and first_words(reply.text) != context.note:  # what failed is the other one's
+    # what failed is the other one's
+    if context.note and first_words(reply.text) != context.note:
         reply = await ask(1, messages)
     if not reply.text.strip():
         raise Rejected("no diagnosis", "the model said nothing")
@@ -66,8 +76,12 @@ def _checked(produced: Produced, spec: AgentSpec, note: str) -> Mapping[str, byt
     """
     if produced.reason is not None:
         log = produced.log[-LOG_CHARS:]
-        raise Rejected("editor", f"{produced.reason}: {produced.message}\n{log}".strip(), note)
+        raise Rejected(
+            "editor", f"{produced.reason}: {produced.message}\n{log}".strip(), note
+        )
     size = sum(map(len, produced.files.values()))
     if size > spec.max_kb * 1024:
-        raise Rejected("size", f"the agent has {size:,} bytes; max_kb = {spec.max_kb}", note)
+        raise Rejected(
+            "size", f"the agent has {size:,} bytes; max_kb = {spec.max_kb}", note
+        )
     return produced.files

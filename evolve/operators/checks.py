@@ -21,9 +21,13 @@ def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
         raise Rejected("unchanged", "the files are the same as the parent's")
     for path in child.files.keys() ^ base.keys():
         if path == task.entry or not task.edits.admits(path):
-            raise Rejected("region", f"{path} was added or removed; editable: {task.edits}")
+            raise Rejected(
+                "region", f"{path} was added or removed; editable: {task.edits}"
+            )
     if len(child.files) > len(task.seed) + MAX_NEW_FILES:
-        raise Rejected("region", f"more than {MAX_NEW_FILES} files were added to those of the seed")
+        raise Rejected(
+            "region", f"more than {MAX_NEW_FILES} files were added to those of the seed"
+        )
     for path, content in child.files.items():
         if content == base.get(path):
             continue

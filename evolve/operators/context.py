@@ -43,7 +43,9 @@ class Lesson:
 
 @functools.lru_cache(maxsize=256)  # the best steps are shown in many prompts
 def _changed_lines(path: str, before: bytes, after: bytes) -> tuple[str, ...]:
-    old, new = (content.decode(errors="replace").splitlines() for content in (before, after))
+    old, new = (
+        content.decode(errors="replace").splitlines() for content in (before, after)
+    )
     return tuple(difflib.unified_diff(old, new, path, path, n=1, lineterm=""))
 
 
@@ -68,7 +70,8 @@ class Evidence:
     """What is shown beside the parents. All of it was known when the proposal was decided."""
 
     inspirations: tuple[Parent, ...] = ()
-    failures: tuple[Proposal, ...] = ()  # recent children of the first parent that failed
+    # recent children of the first parent that failed
+    failures: tuple[Proposal, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     tried: tuple[Tried, ...] = ()
     notes: str = ""
@@ -101,8 +104,11 @@ class Context:
     rng: np.random.Generator
     evidence: Evidence = field(default_factory=Evidence)
     ask: Ask | None = None
-    repair: str | None = None  # what was wrong with the first answer, on the second round
-    known: bool = False  # that was a duplicate: another idea is asked for, not a repair of this one
+    # what was wrong with the first answer, on the second round
+    repair: str | None = None
+    # that was a duplicate: another idea is asked for, not a repair of this one
+    known: bool = False
     note: str = ""  # of the child that is repaired
-    prompts: Prompts = field(default_factory=Prompts)  # ours, unless a task or a person has others
+    # ours, unless a task or a person has others
+    prompts: Prompts = field(default_factory=Prompts)
     let_work: LetWork | None = None  # where the task is one for agents

@@ -16,22 +16,28 @@ class ModelOperator(Operator):
 
     needs_model = True
     instruction: ClassVar[str]  # the prompt file that says how to answer
-    shows: ClassVar[tuple[str, ...]] = ("rows", "inspirations", "failures")  # beside the parents
+    # beside the parents
+    shows: ClassVar[tuple[str, ...]] = ("rows", "inspirations", "failures")
     whole: ClassVar[bool] = True  # bare blocks of code are whole new texts
 
     async def propose(self, context: Context) -> Child:
         """Ask and apply the reply to the first parent. Raises `Rejected`."""
         assert context.ask is not None
         prompts = context.prompts
-        messages = messages_for(context, prompts, self.instruction, self.shows,
-                                **self.values(context))
+        messages = messages_for(
+            context, prompts, self.instruction, self.shows, **self.values(context)
+        )
         reply = await context.ask(0, messages)
         if context.repair is not None:
             anew = self.anew(context)
-            messages += [{"role": "assistant", "content": reply.text or "(nothing)"},
-                         {"role": "user", "content": repair_message(prompts, context, anew)}]
+            messages += [
+                {"role": "assistant", "content": reply.text or "(nothing)"},
+                {"role": "user", "content": repair_message(prompts, context, anew)},
+            ]
             reply = await context.ask(1, messages)
-            return Child(self.apply(reply, context, self.whole or anew), first_words(reply.text))
+            return Child(
+                self.apply(reply, context, self.whole or anew), first_words(reply.text)
+            )
         return Child(self.apply(reply, context, self.whole), first_words(reply.text))
 
     def anew(self, context: Context) -> bool:
@@ -46,8 +52,13 @@ class ModelOperator(Operator):
         """The child's files; `whole`: bare blocks of code are whole new texts. Raises `Rejected`."""
         if reply.finish_reason == "content_filter" and not reply.text.strip():
             raise Rejected("refused", "the model declined to answer")
-        return apply_reply(reply.text, context.parents[0].files, context.task.edits,
-                           whole=whole, cut_off=reply.finish_reason == "length")
+        return apply_reply(
+            reply.text,
+            context.parents[0].files,
+            context.task.edits,
+            whole=whole,
+            cut_off=reply.finish_reason == "length",
+        )
 
 
 SHORT_BYTES = 8000  # of an editable program that may as well be written anew
@@ -63,7 +74,10 @@ class Diff(ModelOperator):
     def anew(self, context: Context) -> bool:
         """Who could not copy lines seldom can the next time; a short program is soon written."""
         files = context.parents[0].files
-        return sum(len(files[path]) for path in context.task.edits.within(files)) <= SHORT_BYTES
+        return (
+            sum(len(files[path]) for path in context.task.edits.within(files))
+            <= SHORT_BYTES
+        )
 
 
 VARIANTS = 5  # of the instruction, in rewrite.j2

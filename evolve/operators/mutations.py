@@ -17,11 +17,31 @@ from evolve.operators.python_source import Edit, Source, indent_of
 
 Mutation = Callable[[Source, np.random.Generator], Edit | None]
 STEP_SIZES = (0.03, 0.1, 0.3, 1.0)  # standard deviations of a number's logarithm
-_ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//",
-               ast.Mod: "%"}
-_ORDER = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
-_CALLS = (("min", "max"), ("sin", "cos"), ("floor", "ceil", "round"), ("sqrt", "exp", "log1p", "abs"),
-          ("sum", "max", "min"), ("any", "all"), ("arange", "linspace"))
+_ARITHMETIC = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+}
+_ORDER = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
+_CALLS = (
+    ("min", "max"),
+    ("sin", "cos"),
+    ("floor", "ceil", "round"),
+    ("sqrt", "exp", "log1p", "abs"),
+    ("sum", "max", "min"),
+    ("any", "all"),
+    ("arange", "linspace"),
+)
 _T = TypeVar("_T")
 
 
@@ -63,7 +83,9 @@ def change_number(source: Source, rng: np.random.Generator) -> Edit | None:
     node = pick(numbers, rng)
     assert isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
     new = step_number(node.value, rng)
-    return Edit(*source.span(node), write_number(new), f"{source.code(node)} -> {new!r}")
+    return Edit(
+        *source.span(node), write_number(new), f"{source.code(node)} -> {new!r}"
+    )
 
 
 def swap_operator(source: Source, rng: np.random.Generator) -> Edit | None:
@@ -71,11 +93,23 @@ def swap_operator(source: Source, rng: np.random.Generator) -> Edit | None:
     places: list[tuple[ast.AST, ast.AST, str, Sequence[str]]] = []
     for node in source.nodes:
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-            places.append((node.left, node.right, _ARITHMETIC[type(node.op)],
-                           list(_ARITHMETIC.values())))
+            places.append(
+                (
+                    node.left,
+                    node.right,
+                    _ARITHMETIC[type(node.op)],
+                    list(_ARITHMETIC.values()),
+                )
+            )
         elif isinstance(node, ast.Compare) and type(node.ops[0]) in _ORDER:
-            places.append((node.left, node.comparators[0], _ORDER[type(node.ops[0])],
-                           list(_ORDER.values())))
+            places.append(
+                (
+                    node.left,
+                    node.comparators[0],
+                    _ORDER[type(node.ops[0])],
+                    list(_ORDER.values()),
+                )
+            )
         elif isinstance(node, ast.BoolOp):
             old = "and" if isinstance(node.op, ast.And) else "or"
             places.append((node.values[0], node.values[1], old, ("and", "or")))
@@ -92,7 +126,9 @@ def swap_call(source: Source, rng: np.random.Generator) -> Edit | None:
     """Another function of the same family."""
     places: list[tuple[ast.expr, str, tuple[str, ...]]] = []
     for node in source.nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
+        if isinstance(node, ast.Call) and isinstance(
+            node.func, (ast.Name, ast.Attribute)
+        ):
             name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
             places += [(node.func, name, family) for family in _CALLS if name in family]
     if not places:
@@ -110,8 +146,11 @@ def delete_statement(source: Source, rng: np.random.Generator) -> Edit | None:
         return None
     only = any(len(body) == 1 and body[0] is statement for body in source.bodies)
     indent = indent_of(source.lines(statement))
-    return Edit(*source.line_span(statement), f"{indent}pass\n" if only else "",
-                f"deleted: {_short(source.code(statement))}")
+    return Edit(
+        *source.line_span(statement),
+        f"{indent}pass\n" if only else "",
+        f"deleted: {_short(source.code(statement))}",
+    )
 
 
 def duplicate_statement(source: Source, rng: np.random.Generator) -> Edit | None:
@@ -120,22 +159,33 @@ def duplicate_statement(source: Source, rng: np.random.Generator) -> Edit | None
     if statement is None:
         return None
     end = source.line_span(statement)[1]
-    return Edit(end, end, source.lines(statement),
-                f"twice: {_short(source.code(statement))}")
+    return Edit(
+        end, end, source.lines(statement), f"twice: {_short(source.code(statement))}"
+    )
 
 
 def swap_statements(source: Source, rng: np.random.Generator) -> Edit | None:
     """Exchange two neighbours in a block."""
-    pairs = [(a, b) for body in source.bodies for a, b in itertools.pairwise(body)
-             if source.alone(a) and source.alone(b) and not _is_definition(a)
-             and not _is_definition(b)]
+    pairs = [
+        (a, b)
+        for body in source.bodies
+        for a, b in itertools.pairwise(body)
+        if source.alone(a)
+        and source.alone(b)
+        and not _is_definition(a)
+        and not _is_definition(b)
+    ]
     if not pairs:
         return None
     first, second = pick(pairs, rng)
     (start, middle), (after, end) = source.line_span(first), source.line_span(second)
     between = source.data[middle:after].decode()
-    return Edit(start, end, source.lines(second) + between + source.lines(first),
-                f"order: {_short(source.code(second))} first")
+    return Edit(
+        start,
+        end,
+        source.lines(second) + between + source.lines(first),
+        f"order: {_short(source.code(second))} first",
+    )
 
 
 def replace_expression(source: Source, rng: np.random.Generator) -> Edit | None:
@@ -144,21 +194,30 @@ def replace_expression(source: Source, rng: np.random.Generator) -> Edit | None:
     if not functions:
         return None
     function = pick(functions, rng)
-    inside = [node for node in _values(function) if source.region.contains(
-        node.lineno - 1, node.end_lineno or node.lineno)]
+    inside = [
+        node
+        for node in _values(function)
+        if source.region.contains(node.lineno - 1, node.end_lineno or node.lineno)
+    ]
     if len(inside) < 2:
         return None
     target, other = pick(inside, rng), pick(inside, rng)
     text = source.code(other)
-    return Edit(*source.span(target), f"({text})" if not isinstance(other, ast.Name) else text,
-                f"{_short(source.code(target))} -> {_short(text)}")
+    return Edit(
+        *source.span(target),
+        f"({text})" if not isinstance(other, ast.Name) else text,
+        f"{_short(source.code(target))} -> {_short(text)}",
+    )
 
 
 def wrap_expression(source: Source, rng: np.random.Generator) -> Edit | None:
     """Scale or shift a value: x -> x * c or x + c, with c near 1 or 0."""
-    values = [node for node in source.nodes
-              if isinstance(node, (ast.BinOp, ast.Call, ast.Name))
-              and not isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))]
+    values = [
+        node
+        for node in source.nodes
+        if isinstance(node, (ast.BinOp, ast.Call, ast.Name))
+        and not isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))
+    ]
     if not values:
         return None
     node = pick(values, rng)
@@ -172,29 +231,46 @@ def wrap_expression(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 MUTATIONS: tuple[tuple[Mutation, float], ...] = (
-    (change_number, 0.80), (wrap_expression, 0.10), (replace_expression, 0.06),
-    (swap_operator, 0.07), (swap_call, 0.03), (delete_statement, 0.05),
-    (duplicate_statement, 0.03), (swap_statements, 0.04),
+    (change_number, 0.80),
+    (wrap_expression, 0.10),
+    (replace_expression, 0.06),
+    (swap_operator, 0.07),
+    (swap_call, 0.03),
+    (delete_statement, 0.05),
+    (duplicate_statement, 0.03),
+    (swap_statements, 0.04),
 )
 
 
 def _pick_statement(source: Source, rng: np.random.Generator) -> ast.stmt | None:
-    statements = [s for body in source.bodies for s in body
-                  if source.alone(s) and not _is_definition(s)]
+    statements = [
+        s
+        for body in source.bodies
+        for s in body
+        if source.alone(s) and not _is_definition(s)
+    ]
     return pick(statements, rng) if statements else None
 
 
 def _is_definition(node: ast.stmt) -> bool:
-    return isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Return))
+    return isinstance(
+        node, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Return)
+    )
 
 
 def _values(function: ast.FunctionDef) -> list[ast.expr]:
     """Expressions that are read, in a function's body."""
-    return [node for statement in function.body for node in ast.walk(statement)
-            if isinstance(node, (ast.BinOp, ast.Call, ast.Name, ast.Constant, ast.Subscript,
-                                 ast.Compare))
-            and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
-            and not (isinstance(node, ast.Constant) and isinstance(node.value, str))]
+    return [
+        node
+        for statement in function.body
+        for node in ast.walk(statement)
+        if isinstance(
+            node,
+            (ast.BinOp, ast.Call, ast.Name, ast.Constant, ast.Subscript, ast.Compare),
+        )
+        and isinstance(getattr(node, "ctx", ast.Load()), ast.Load)
+        and not (isinstance(node, ast.Constant) and isinstance(node.value, str))
+    ]
 
 
 def _short(text: str) -> str:

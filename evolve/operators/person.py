@@ -25,7 +25,11 @@ class Person(Operator):
         reply = await context.ask(0, [])
         try:
             given = json.loads(reply.text)
-            files = {str(path): str(text).encode() for path, text in given["files"].items()}
+            files = {
+                str(path): str(text).encode() for path, text in given["files"].items()
+            }
             return Child(files, str(given["note"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Rejected("unusable", f"the program that was given can't be read: {error}") from None
+            raise Rejected(
+                "unusable", f"the program that was given can't be read: {error}"
+            ) from None

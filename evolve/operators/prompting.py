@@ -16,53 +16,96 @@ from evolve.operators.tokens import cut_to
 from evolve.tasks import Task
 from evolve.tasks.region import START
 
-FEEDBACK_SHARE, LOG_SHARE, NOTES_SHARE = 0.15, 0.05, 0.1  # of it, at most, for one piece
+# of it, at most, for one piece
+FEEDBACK_SHARE, LOG_SHARE, NOTES_SHARE = 0.15, 0.05, 0.1
 AGENT_SHARE, CASES_SHARE = 0.5, 0.3  # of a question about an agent
 Messages = list[dict[str, str]]
 
 
-def messages_for(context: Context, prompts: Prompts, instruction: str,
-                 shows: Collection[str], **values: Any) -> Messages:
+def messages_for(
+    context: Context,
+    prompts: Prompts,
+    instruction: str,
+    shows: Collection[str],
+    **values: Any,
+) -> Messages:
     """The chat for an operator. What is shown beside the parent is cut until it fits."""
     task, parent = context.task, context.parents[0]
     common = _form(context) | values
-    notes, hints = (cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
-                    for text in (context.evidence.notes, context.evidence.hints))
+    notes, hints = (
+        cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
+        for text in (context.evidence.notes, context.evidence.hints)
+    )
     head = prompts.render("system.j2")
-    first = prompts.render("task.j2", **common) + "\n" + prompts.render(
-        "notes.j2", notes=notes, hints=hints)
+    first = (
+        prompts.render("task.j2", **common)
+        + "\n"
+        + prompts.render("notes.j2", notes=notes, hints=hints)
+    )
     last = prompts.render(instruction, **common)
     mates = [_shown(task, prompts, mate) for mate in context.parents[1:]]
     fixed = {"parent": _shown(task, prompts, parent), "mates": mates}
     bare = prompts.render("evidence.j2", **fixed, **_nothing())
     room = prompts.tokens - sum(map(prompts.count, (head, first, last, bare)))
-    shown = prompts.render("evidence.j2", **fixed, **_fitting(context, prompts, shows, room))
-    return [{"role": "system", "content": head},
-            {"role": "user", "content": "\n".join([first, shown, last])}]
+    shown = prompts.render(
+        "evidence.j2", **fixed, **_fitting(context, prompts, shows, room)
+    )
+    return [
+        {"role": "system", "content": head},
+        {"role": "user", "content": "\n".join([first, shown, last])},
+    ]
 
 
 def _form(context: Context) -> dict[str, Any]:
     """What an answer must look like: one file or several, with marks or without."""
     edits, files = context.task.edits, context.parents[0].files
     paths = edits.within(files)
-    return {"task": context.task, "several": len(paths) > 1 or bool(edits.patterns),
-            "marked": any(START.encode() in files[path] for path in paths)}
+    return {
+        "task": context.task,
+        "several": len(paths) > 1 or bool(edits.patterns),
+        "marked": any(START.encode() in files[path] for path in paths),
+    }
 
 
-def agent_messages(context: Context, prompts: Prompts, shown: Shown, template: str = "diagnose.j2",
-                   **values: Any) -> Messages:
+def agent_messages(
+    context: Context,
+    prompts: Prompts,
+    shown: Shown,
+    template: str = "diagnose.j2",
+    **values: Any,
+) -> Messages:
     """A question about an agent: what should be changed. What is shown is cut until it fits."""
     parent = context.parents[0]
-    notes, hints = (cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
-                    for text in (context.evidence.notes, context.evidence.hints))
-    agent = cut_to(_shown(context.task, prompts, parent)["listing"], int(prompts.tokens * AGENT_SHARE),
-                   prompts.count)
+    notes, hints = (
+        cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
+        for text in (context.evidence.notes, context.evidence.hints)
+    )
+    agent = cut_to(
+        _shown(context.task, prompts, parent)["listing"],
+        int(prompts.tokens * AGENT_SHARE),
+        prompts.count,
+    )
     each = int(prompts.tokens * CASES_SHARE / max(1, 2 * len(shown.cases)))
-    cases = [dict(case) | {key: cut_to(case[key].strip(), each, prompts.count)
-                           for key in ("feedback", "log")} for case in shown.cases]
-    text = prompts.render(template, task=context.task, agent=agent, score=parent.score,
-                          cases=cases, form=shown.form, attempts=shown.attempts, notes=notes,
-                          hints=hints, **values)
+    cases = [
+        dict(case)
+        | {
+            key: cut_to(case[key].strip(), each, prompts.count)
+            for key in ("feedback", "log")
+        }
+        for case in shown.cases
+    ]
+    text = prompts.render(
+        template,
+        task=context.task,
+        agent=agent,
+        score=parent.score,
+        cases=cases,
+        form=shown.form,
+        attempts=shown.attempts,
+        notes=notes,
+        hints=hints,
+        **values,
+    )
     return [{"role": "user", "content": text}]
 
 
@@ -70,21 +113,32 @@ def _nothing() -> dict[str, Any]:
     return {"rows": [], "inspirations": [], "lessons": [], "tried": [], "failures": []}
 
 
-def _fitting(context: Context, prompts: Prompts, shows: Collection[str], room: int
-             ) -> dict[str, Any]:
+def _fitting(
+    context: Context, prompts: Prompts, shows: Collection[str], room: int
+) -> dict[str, Any]:
     """What is known beside the parent, the most useful first, as long as there is room for it."""
     evidence, shown = context.evidence, _nothing()
     wanted: list[tuple[str, Any]] = [
         ("rows", [_short(row, prompts) for row in context.parents[0].rows]),
-        ("inspirations", [_shown(context.task, prompts, one) for one in evidence.inspirations[:1]]),
+        (
+            "inspirations",
+            [_shown(context.task, prompts, one) for one in evidence.inspirations[:1]],
+        ),
         ("failures", [_failure(one, prompts) for one in evidence.failures]),
         ("lessons", [_lesson(one) for one in evidence.lessons]),
         ("tried", list(evidence.tried)),
-        ("inspirations", [_shown(context.task, prompts, one) for one in evidence.inspirations[1:]])]
+        (
+            "inspirations",
+            [_shown(context.task, prompts, one) for one in evidence.inspirations[1:]],
+        ),
+    ]
     for key, pieces in wanted:
         for piece in pieces if key in shows else ():
-            size = prompts.count(prompts.render("evidence.j2", parent=None, mates=[],
-                                                **_nothing() | {key: [piece]}))
+            size = prompts.count(
+                prompts.render(
+                    "evidence.j2", parent=None, mates=[], **_nothing() | {key: [piece]}
+                )
+            )
             if size <= room:
                 shown[key].append(piece)
                 room -= size
@@ -93,7 +147,9 @@ def _fitting(context: Context, prompts: Prompts, shows: Collection[str], room: i
 
 def repair_message(prompts: Prompts, context: Context, anew: bool) -> str:
     """What a model is told about an answer that can't be used; `anew`: write the whole program."""
-    return prompts.render("repair.j2", problem=context.repair, anew=anew, **_form(context))
+    return prompts.render(
+        "repair.j2", problem=context.repair, anew=anew, **_form(context)
+    )
 
 
 def _short(row: Evaluation, prompts: Prompts) -> Evaluation:
@@ -107,13 +163,19 @@ def _failure(failed: Proposal, prompts: Prompts) -> Proposal:
 
 
 def _lesson(lesson: Lesson) -> Mapping[str, Any]:
-    return {"before": lesson.before.score, "after": lesson.after.score,
-            "note": lesson.after.proposal.note, "patch": lesson.patch}
+    return {
+        "before": lesson.before.score,
+        "after": lesson.after.score,
+        "note": lesson.after.proposal.note,
+        "patch": lesson.patch,
+    }
 
 
 def _shown(task: Task, prompts: Prompts, variant: Parent) -> dict[str, Any]:
-    files = [(path, _with_end(variant.files[path].decode()))
-             for path in task.edits.within(variant.files)]
+    files = [
+        (path, _with_end(variant.files[path].decode()))
+        for path in task.edits.within(variant.files)
+    ]
     return {"score": variant.score, "listing": _listing(task, prompts, files)}
 
 

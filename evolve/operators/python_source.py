@@ -38,11 +38,16 @@ class Source:
         """Expressions and statements that lie in the editable region whole, docstrings left out."""
         out = {id(body[0]) for body in self._bodies() if _is_docstring(body[0])}
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.JoinedStr):  # positions in f-strings are wrong before 3.12
+            # positions in f-strings are wrong before 3.12
+            if isinstance(node, ast.JoinedStr):
                 out |= {id(inner) for inner in ast.walk(node)}
-        return [node for node in ast.walk(self.tree)
-                if isinstance(node, (ast.expr, ast.stmt)) and id(node) not in out
-                and self.region.contains(node.lineno - 1, node.end_lineno or node.lineno)]
+        return [
+            node
+            for node in ast.walk(self.tree)
+            if isinstance(node, (ast.expr, ast.stmt))
+            and id(node) not in out
+            and self.region.contains(node.lineno - 1, node.end_lineno or node.lineno)
+        ]
 
     def _bodies(self) -> Iterator[list[ast.stmt]]:
         for node in ast.walk(self.tree):
@@ -61,14 +66,18 @@ class Source:
     @cached_property
     def functions(self) -> dict[str, ast.FunctionDef]:
         """Functions in the region, by name."""
-        return {node.name: node for node in self.nodes if isinstance(node, ast.FunctionDef)}
+        return {
+            node.name: node for node in self.nodes if isinstance(node, ast.FunctionDef)
+        }
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Byte offsets of a node."""
         assert isinstance(node, (ast.expr, ast.stmt))
         assert node.end_lineno is not None and node.end_col_offset is not None
-        return (self._starts[node.lineno - 1] + node.col_offset,
-                self._starts[node.end_lineno - 1] + node.end_col_offset)
+        return (
+            self._starts[node.lineno - 1] + node.col_offset,
+            self._starts[node.end_lineno - 1] + node.end_col_offset,
+        )
 
     def code(self, node: ast.AST) -> str:
         """The text of a node."""
@@ -77,7 +86,9 @@ class Source:
 
     def line_span(self, node: ast.stmt) -> tuple[int, int]:
         """Byte offsets of the whole lines of a statement, decorators included."""
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        first = min(
+            [node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]
+        )
         return self._starts[first - 1], self._starts[node.end_lineno or node.lineno]
 
     def lines(self, node: ast.stmt) -> str:
@@ -89,17 +100,26 @@ class Source:
     def alone(self, node: ast.stmt) -> bool:
         """True when no other code shares its lines."""
         start, end = self.line_span(node)
-        around = self.data[start:self.span(node)[0]] + self.data[self.span(node)[1]:end]
-        return around.split(b"#")[0].strip() in (b"",) or bool(getattr(node, "decorator_list", []))
+        around = (
+            self.data[start : self.span(node)[0]] + self.data[self.span(node)[1] : end]
+        )
+        return around.split(b"#")[0].strip() in (b"",) or bool(
+            getattr(node, "decorator_list", [])
+        )
 
     def apply(self, edit: Edit) -> str:
         """The text with one edit applied."""
-        return (self.data[:edit.start] + edit.text.encode() + self.data[edit.end:]).decode()
+        return (
+            self.data[: edit.start] + edit.text.encode() + self.data[edit.end :]
+        ).decode()
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    return (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str))
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def syntax_error(text: str, path: str = "candidate") -> Exception | None:
@@ -115,11 +135,13 @@ def syntax_error(text: str, path: str = "candidate") -> Exception | None:
 
 def indent_of(text: str) -> str:
     """The white space before the first line's code."""
-    return text[:len(text) - len(text.lstrip(" \t"))]
+    return text[: len(text) - len(text.lstrip(" \t"))]
 
 
 def reindent(text: str, indent: str) -> str:
     """Whole lines moved so that the first one has this indent."""
     old = indent_of(text)
-    return "".join(indent + line.removeprefix(old) if line.strip() else line
-                   for line in text.splitlines(keepends=True))
+    return "".join(
+        indent + line.removeprefix(old) if line.strip() else line
+        for line in text.splitlines(keepends=True)
+    )

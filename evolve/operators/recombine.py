@@ -9,7 +9,13 @@ import numpy as np
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 from evolve.operators.mutations import is_number, pick, write_number
-from evolve.operators.python_source import Edit, Source, indent_of, reindent, syntax_error
+from evolve.operators.python_source import (
+    Edit,
+    Source,
+    indent_of,
+    reindent,
+    syntax_error,
+)
 from evolve.operators.syntactic import pick_file
 
 TRIES = 20
@@ -30,12 +36,21 @@ class Recombine(Operator):
             raise Rejected("unchanged", f"{path} can't be recombined")
         source, mate = Source(first[path].decode()), Source(second[path].decode())
         for _ in range(TRIES):
-            crossing = pick((blend_numbers, blend_numbers, take_function, graft_statement), rng)
+            crossing = pick(
+                (blend_numbers, blend_numbers, take_function, graft_statement), rng
+            )
             text = crossing(source, mate, rng)
-            if text is not None and text not in (source.text, mate.text) and not syntax_error(text):
+            if (
+                text is not None
+                and text not in (source.text, mate.text)
+                and not syntax_error(text)
+            ):
                 first[path] = text.encode()
-                return Child(first, f"{crossing.__name__.replace('_', ' ')} of "
-                                    f"{context.parents[1].proposal.id[:8]}")
+                return Child(
+                    first,
+                    f"{crossing.__name__.replace('_', ' ')} of "
+                    f"{context.parents[1].proposal.id[:8]}",
+                )
         raise Rejected("unchanged", "the parents have nothing to exchange")
 
 
@@ -56,19 +71,29 @@ def blend_numbers(source: Source, mate: Source, rng: np.random.Generator) -> str
     return data.text if edits else None
 
 
-def _blend(mine: ast.Constant, theirs: ast.Constant, rng: np.random.Generator) -> float | None:
+def _blend(
+    mine: ast.Constant, theirs: ast.Constant, rng: np.random.Generator
+) -> float | None:
     a, b = mine.value, theirs.value
     assert isinstance(a, (int, float)) and isinstance(b, (int, float))
     if a == b or rng.random() < 0.3:
         return None
     mixed = a + (b - a) * float(rng.uniform(-1.0, 1.5))
-    return round(mixed) if isinstance(a, int) and isinstance(b, int) else float(f"{mixed:.9g}")
+    return (
+        round(mixed)
+        if isinstance(a, int) and isinstance(b, int)
+        else float(f"{mixed:.9g}")
+    )
 
 
 def take_function(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
     """One function as the mate has it."""
-    names = [name for name, node in source.functions.items()
-             if name in mate.functions and source.code(node) != mate.code(mate.functions[name])]
+    names = [
+        name
+        for name, node in source.functions.items()
+        if name in mate.functions
+        and source.code(node) != mate.code(mate.functions[name])
+    ]
     if not names:
         return None
     name = pick(names, rng)
@@ -77,7 +102,9 @@ def take_function(source: Source, mate: Source, rng: np.random.Generator) -> str
     return source.apply(Edit(*source.line_span(mine), text, ""))
 
 
-def graft_statement(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
+def graft_statement(
+    source: Source, mate: Source, rng: np.random.Generator
+) -> str | None:
     """A statement of the mate's function, put into or over one of ours of the same name."""
     names = [name for name in source.functions if name in mate.functions]
     if not names:
@@ -95,8 +122,11 @@ def graft_statement(source: Source, mate: Source, rng: np.random.Generator) -> s
 
 def _numbers(function: ast.FunctionDef) -> list[ast.Constant]:
     """In the order of the tree, which two functions of the same shape share."""
-    return [node for node in ast.walk(function) if isinstance(node, ast.Constant)
-            and is_number(node)]
+    return [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Constant) and is_number(node)
+    ]
 
 
 def _shape(function: ast.FunctionDef) -> str:

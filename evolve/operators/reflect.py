@@ -16,8 +16,11 @@ from evolve.operators.prompting import Messages, agent_messages
 from evolve.operators.showing import choose_evidence
 
 SUFFIXES = (".md", ".txt", ".j2", ".prompt")
-NEW_TEXT = re.compile(r"<new_text>[ \t]*\n(.*?)(^</new_text>|\Z)", re.DOTALL | re.MULTILINE)
-GAP = re.compile(r"\{[a-z_]+\}|\{\{[^{}]*\}\}")  # what the program fills in: {files}, {{ files }}
+NEW_TEXT = re.compile(
+    r"<new_text>[ \t]*\n(.*?)(^</new_text>|\Z)", re.DOTALL | re.MULTILINE
+)
+# what the program fills in: {files}, {{ files }}
+GAP = re.compile(r"\{[a-z_]+\}|\{\{[^{}]*\}\}")
 
 
 class Reflect(Operator):
@@ -32,14 +35,18 @@ class Reflect(Operator):
         files = context.parents[0].files
         paths = prompts_of(context.task.edits.within(files))
         if not paths:
-            raise Rejected("reflect", f"no prompt may change: a file in {', '.join(SUFFIXES)}")
+            raise Rejected(
+                "reflect", f"no prompt may change: a file in {', '.join(SUFFIXES)}"
+            )
         path = paths[int(context.rng.integers(len(paths)))]
         old = files[path].decode()
         messages = _question(context, path, old)
         reply = await context.ask(0, messages)
         if context.repair is not None:
-            messages += [{"role": "assistant", "content": reply.text or "(nothing)"},
-                         {"role": "user", "content": context.repair}]
+            messages += [
+                {"role": "assistant", "content": reply.text or "(nothing)"},
+                {"role": "user", "content": context.repair},
+            ]
             reply = await context.ask(1, messages)
         note = note_of(reply.text) or f"{path} is written anew"
         return Child(_with(files, path, new_text(reply, old, note)), note)
@@ -64,19 +71,34 @@ def new_text(reply: Reply, old: str, note: str = "") -> str:
     found, cut_off = NEW_TEXT.search(reply.text), reply.finish_reason == "length"
     if found is None or (cut_off and not found[2]):
         cut = " (the answer was cut off)" if cut_off else ""
-        raise Rejected("no text", "Write the whole new text between a line <new_text> and a line "
-                                  f"</new_text>.{cut}", note)
+        raise Rejected(
+            "no text",
+            "Write the whole new text between a line <new_text> and a line "
+            f"</new_text>.{cut}",
+            note,
+        )
     text = found[1].rstrip() + "\n"
     lost = sorted(set(GAP.findall(old)) - set(GAP.findall(text)))
     if lost or not text.strip():
-        raise Rejected("gap lost", f"The new text must hold {', '.join(lost) or 'something'}: the "
-                                   "program puts something in its place.", note)
+        raise Rejected(
+            "gap lost",
+            f"The new text must hold {', '.join(lost) or 'something'}: the "
+            "program puts something in its place.",
+            note,
+        )
     return text
 
 
 def _question(context: Context, path: str, old: str) -> Messages:
-    return agent_messages(context, context.prompts, choose_evidence(context), "reflect.j2",
-                          path=path, old=old, gaps=sorted(set(GAP.findall(old))))
+    return agent_messages(
+        context,
+        context.prompts,
+        choose_evidence(context),
+        "reflect.j2",
+        path=path,
+        old=old,
+        gaps=sorted(set(GAP.findall(old))),
+    )
 
 
 def _with(files: Mapping[str, bytes], path: str, text: str) -> Mapping[str, bytes]:

@@ -30,12 +30,21 @@ def choose_evidence(context: Context) -> Shown:
     """One of the forms that there is something for."""
     parent = context.parents[0]
     rows = sorted(parent.rows, key=lambda row: (row.score or 0.0, row.case))
-    forms = [shown for shown in (_failure(context, rows), _several(rows), _two(context, parent),
-                                 _attempts(context)) if shown is not None]
+    forms = [
+        shown
+        for shown in (
+            _failure(context, rows),
+            _several(rows),
+            _two(context, parent),
+            _attempts(context),
+        )
+        if shown is not None
+    ]
     if not forms:
         return Shown("cases")
     chosen = forms[int(context.rng.integers(len(forms)))]
-    return replace(chosen, attempts=context.evidence.attempts)  # always: a change is dear
+    # always: a change is dear
+    return replace(chosen, attempts=context.evidence.attempts)
 
 
 def _failure(context: Context, rows: Sequence[Evaluation]) -> Shown | None:
@@ -54,11 +63,22 @@ def _several(rows: Sequence[Evaluation]) -> Shown | None:
 def _two(context: Context, parent: Parent) -> Shown | None:
     """A case on which the agent and another one did differently."""
     evidence = context.evidence
-    others = [*evidence.inspirations,
-              *(side for lesson in evidence.lessons for side in (lesson.before, lesson.after))]
+    others = [
+        *evidence.inspirations,
+        *(
+            side
+            for lesson in evidence.lessons
+            for side in (lesson.before, lesson.after)
+        ),
+    ]
     own = {row.case: row for row in parent.rows}
-    pairs = [(own[row.case], row) for other in others if other.proposal.id != parent.proposal.id
-             for row in other.rows if row.case in own and row.score != own[row.case].score]
+    pairs = [
+        (own[row.case], row)
+        for other in others
+        if other.proposal.id != parent.proposal.id
+        for row in other.rows
+        if row.case in own and row.score != own[row.case].score
+    ]
     if not pairs:
         return None
     mine, theirs = pairs[int(context.rng.integers(len(pairs)))]
@@ -71,5 +91,12 @@ def _attempts(context: Context) -> Shown | None:
 
 
 def _case(row: Evaluation, who: str = "this agent") -> Mapping[str, Any]:
-    return {"who": who, "case": row.case, "score": row.score, "feedback": row.feedback, "log": row.log,
-            "steps": row.metrics.get("steps"), "tokens": row.metrics.get("tokens")}
+    return {
+        "who": who,
+        "case": row.case,
+        "score": row.score,
+        "feedback": row.feedback,
+        "log": row.log,
+        "steps": row.metrics.get("steps"),
+        "tokens": row.metrics.get("tokens"),
+    }

@@ -32,7 +32,11 @@ class Syntactic(Operator):
         path = pick_file(context.task.edits.within(files), files, rng)
         text, notes = files[path].decode(), []
         for _ in range(TRIES):
-            edited = mutate_python(text, rng) if path.endswith(".py") else mutate_numbers(text, rng)
+            edited = (
+                mutate_python(text, rng)
+                if path.endswith(".py")
+                else mutate_numbers(text, rng)
+            )
             if edited is None or edited[0] == text:
                 continue
             text = edited[0]
@@ -43,10 +47,13 @@ class Syntactic(Operator):
         raise Rejected("unchanged", f"no small edit of {path} gave a new program")
 
 
-def pick_file(editable: tuple[str, ...], files: Mapping[str, bytes], rng: np.random.Generator
-              ) -> str:
+def pick_file(
+    editable: tuple[str, ...], files: Mapping[str, bytes], rng: np.random.Generator
+) -> str:
     """An editable file, by the size of its editable region."""
-    sizes = np.array([len(editable_region(files[path].decode()).text) + 1 for path in editable])
+    sizes = np.array(
+        [len(editable_region(files[path].decode()).text) + 1 for path in editable]
+    )
     return editable[int(rng.choice(len(editable), p=sizes / sizes.sum()))]
 
 
@@ -66,11 +73,17 @@ def mutate_numbers(text: str, rng: np.random.Generator) -> tuple[str, str] | Non
     """One number in the editable region of a file in any language."""
     region = editable_region(text)
     starts = np.cumsum([0, *(len(line) for line in region.lines)])
-    found = [match for match in _NUMBER.finditer(text) if any(
-        starts[first] <= match.start() < starts[last] for first, last in region.blocks)]
+    found = [
+        match
+        for match in _NUMBER.finditer(text)
+        if any(
+            starts[first] <= match.start() < starts[last]
+            for first, last in region.blocks
+        )
+    ]
     if not found:
         return None
     match = pick(found, rng)
     old = match.group()
     new = repr(step_number(float(old) if "." in old else int(old), rng))
-    return text[:match.start()] + new + text[match.end():], f"{old} -> {new}"
+    return text[: match.start()] + new + text[match.end() :], f"{old} -> {new}"

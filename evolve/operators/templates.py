@@ -24,7 +24,9 @@ class Prompts:
     folders: tuple[Path, ...] = ()
     tokens: int = PROMPT_TOKENS
     count: CountTokens = by_bytes
-    _environments: list[jinja2.Environment] = field(default_factory=list, compare=False, repr=False)
+    _environments: list[jinja2.Environment] = field(
+        default_factory=list, compare=False, repr=False
+    )
 
     def check(self) -> None:
         """Raises `ConfigError` for a template that can't be read."""
@@ -38,24 +40,33 @@ class Prompts:
         try:
             return found.render(**values)
         except jinja2.TemplateError as error:
-            raise ConfigError(f"{found.filename}: {error}", "known values: " + ", ".join(values)
-                              ) from None
+            raise ConfigError(
+                f"{found.filename}: {error}", "known values: " + ", ".join(values)
+            ) from None
 
     def _template(self, name: str) -> jinja2.Template:
         try:
             return self._environment.get_template(name)
         except jinja2.TemplateSyntaxError as error:
-            raise ConfigError(f"{error.filename}:{error.lineno}: {error.message}") from None
+            raise ConfigError(
+                f"{error.filename}:{error.lineno}: {error.message}"
+            ) from None
 
     @property
     def _environment(self) -> jinja2.Environment:
         if not self._environments:
-            loaders = [*map(jinja2.FileSystemLoader, self.folders),
-                       jinja2.PackageLoader("evolve.operators", "prompts")]
+            loaders = [
+                *map(jinja2.FileSystemLoader, self.folders),
+                jinja2.PackageLoader("evolve.operators", "prompts"),
+            ]
             made = jinja2.Environment(
-                loader=jinja2.ChoiceLoader(loaders), autoescape=False, trim_blocks=True,
-                undefined=jinja2.StrictUndefined, lstrip_blocks=True,
-                auto_reload=False)  # a run keeps the prompts that it began with
+                loader=jinja2.ChoiceLoader(loaders),
+                autoescape=False,
+                trim_blocks=True,
+                undefined=jinja2.StrictUndefined,
+                lstrip_blocks=True,
+                auto_reload=False,
+            )  # a run keeps the prompts that it began with
             made.filters["exact"] = repr  # scores at full precision
             made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
             self._environments.append(made)

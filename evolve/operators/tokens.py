@@ -30,4 +30,4 @@ def cut_to(text: str, limit: int, count: CountTokens) -> str:
 
 
 def _ends(text: str, kept: int, mark: str) -> str:
-    return text[:kept - kept // 2] + mark + text[len(text) - kept // 2:]
+    return text[: kept - kept // 2] + mark + text[len(text) - kept // 2 :]

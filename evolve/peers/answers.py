@@ -18,13 +18,32 @@ _OURS = ("__main__", "evaluation_module", "evaluator", "evaluate")
 
 # What a pickle may name: what builds plain data, and nothing that does anything else.
 _PLAIN = {
-    "builtins": {"set", "frozenset", "complex", "bytearray", "range", "slice", "int", "float", "str",
-                 "bool", "list", "tuple", "dict", "bytes"},
+    "builtins": {
+        "set",
+        "frozenset",
+        "complex",
+        "bytearray",
+        "range",
+        "slice",
+        "int",
+        "float",
+        "str",
+        "bool",
+        "list",
+        "tuple",
+        "dict",
+        "bytes",
+    },
     "collections": {"OrderedDict", "defaultdict", "deque", "Counter"},
-    "fractions": {"Fraction"}, "decimal": {"Decimal"}, "_codecs": {"encode"},
+    "fractions": {"Fraction"},
+    "decimal": {"Decimal"},
+    "_codecs": {"encode"},
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
     "numpy": {"ndarray", "dtype"},
-    **{f"numpy.{core}.multiarray": {"_reconstruct", "scalar"} for core in ("core", "_core")},
+    **{
+        f"numpy.{core}.multiarray": {"_reconstruct", "scalar"}
+        for core in ("core", "_core")
+    },
     **{f"numpy.{core}.numeric": {"_frombuffer"} for core in ("core", "_core")},
 }
 
@@ -69,7 +88,9 @@ class Answers:
         """True for a text that holds a longer one of the candidate's."""
         size, said, _ = self._said()
         return size >= _MAX_CHARS or any(
-            len(part.strip()) >= _LONG_TEXT and part.strip() in text for part in said.split("\0"))
+            len(part.strip()) >= _LONG_TEXT and part.strip() in text
+            for part in said.split("\0")
+        )
 
     def _said(self) -> tuple[int, str, frozenset[str]]:
         size = self._path.stat().st_size if self._path.exists() else 0
@@ -86,5 +107,8 @@ def may_name(module: str, name: str, shared: frozenset[str]) -> bool:
     found = getattr(sys.modules.get(module), name, None) if "." not in name else None
     if not isinstance(found, type) or found.__module__ != module:
         return False
-    return module in shared or module in _OURS or (
-        module == "builtins" and issubclass(found, Exception))
+    return (
+        module in shared
+        or module in _OURS
+        or (module == "builtins" and issubclass(found, Exception))
+    )

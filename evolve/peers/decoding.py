@@ -17,11 +17,36 @@ from evolve.peers.answers import may_name
 from evolve.peers.guards import Watch, is_library
 from evolve.peers.link import Link
 
-_BETWEEN_PROCESSES = tuple(os.path.join(os.path.dirname(os.__file__), name, "")
-                           for name in ("multiprocessing", "concurrent"))
-_MATHEMATICS = frozenset((
-    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "ceil", "cos",
-    "cosh", "exp", "expm1", "floor", "log", "log10", "log1p", "sin", "sinh", "sqrt", "tan", "tanh"))
+_BETWEEN_PROCESSES = tuple(
+    os.path.join(os.path.dirname(os.__file__), name, "")
+    for name in ("multiprocessing", "concurrent")
+)
+_MATHEMATICS = frozenset(
+    (
+        "abs",
+        "arccos",
+        "arccosh",
+        "arcsin",
+        "arcsinh",
+        "arctan",
+        "arctan2",
+        "arctanh",
+        "ceil",
+        "cos",
+        "cosh",
+        "exp",
+        "expm1",
+        "floor",
+        "log",
+        "log10",
+        "log1p",
+        "sin",
+        "sinh",
+        "sqrt",
+        "tan",
+        "tanh",
+    )
+)
 _OF_A_SCOPE = ("@", "__pd_eval_local_")  # how a query names what is no column
 
 
@@ -51,10 +76,17 @@ class Guards:
 
     def __init__(self, link: Link, watch: Watch, shared: frozenset[str]) -> None:
         self._link, self._watch, self._shared = link, watch, shared
-        self._events = {"pickle.find_class": self._pickle, "marshal.loads": self._marshal,
-                        "marshal.load": self._marshal, "ctypes.dlopen": self._library,
-                        "import": self._extension}
-        self.modules = {"yaml.constructor": self._yaml, "pandas.core.computation.expr": self._queries}
+        self._events = {
+            "pickle.find_class": self._pickle,
+            "marshal.loads": self._marshal,
+            "marshal.load": self._marshal,
+            "ctypes.dlopen": self._library,
+            "import": self._extension,
+        }
+        self.modules = {
+            "yaml.constructor": self._yaml,
+            "pandas.core.computation.expr": self._queries,
+        }
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         """An audit hook sees every unpickler and loader, however it was imported."""
@@ -62,13 +94,16 @@ class Guards:
             self._events[event](arguments, sys._getframe(1).f_code.co_filename)
 
     def _refuse(self, what: str) -> Exception:
-        return self._link.notes.inseparable(f"the evaluator {what}, and a candidate may have "
-                                            "written it")
+        return self._link.notes.inseparable(
+            f"the evaluator {what}, and a candidate may have written it"
+        )
 
     def _pickle(self, arguments: tuple[Any, ...], caller: str) -> None:
         """The evaluator's own processes write what they read of each other."""
         module, name = map(str, arguments[:2])
-        if not caller.startswith(_BETWEEN_PROCESSES) and not may_name(module, name, self._shared):
+        if not caller.startswith(_BETWEEN_PROCESSES) and not may_name(
+            module, name, self._shared
+        ):
             raise self._refuse(f"unpickles {module}.{name}")
 
     def _marshal(self, arguments: tuple[Any, ...], caller: str) -> None:
@@ -94,8 +129,11 @@ class Guards:
     def _yaml(self, module: Any) -> None:
         """Names in a document of an unsafe loader, which `yaml.Loader` is, too."""
         for method in ("find_python_name", "find_python_module"):
-            setattr(module.UnsafeConstructor, method,
-                    self._named(getattr(module.UnsafeConstructor, method)))
+            setattr(
+                module.UnsafeConstructor,
+                method,
+                self._named(getattr(module.UnsafeConstructor, method)),
+            )
 
     def _named(self, real: Any) -> Any:
         def find(constructor: Any, name: str, mark: Any) -> Any:
@@ -112,8 +150,12 @@ class Guards:
 
         def parse(expression: Any) -> Any:
             text = expression.expr
-            if self._link.answers.have_begun() and isinstance(text, str) \
-                    and text not in self._watch.own_texts and _calls(text):
+            if (
+                self._link.answers.have_begun()
+                and isinstance(text, str)
+                and text not in self._watch.own_texts
+                and _calls(text)
+            ):
                 raise self._refuse("asks a table with a query that calls functions")
             return real(expression)
 
@@ -127,7 +169,9 @@ def _calls(query: str) -> bool:
     if "`" in query:  # a name that Python can't read
         return "(" in query
     try:
-        return any(isinstance(node, ast.Call) and ast.unparse(node.func) not in _MATHEMATICS
-                   for node in ast.walk(ast.parse(query.strip())))
+        return any(
+            isinstance(node, ast.Call) and ast.unparse(node.func) not in _MATHEMATICS
+            for node in ast.walk(ast.parse(query.strip()))
+        )
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return "(" in query

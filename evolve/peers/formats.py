@@ -27,28 +27,42 @@ def evaluate(config: dict[str, Any], program: str, results: str) -> dict[str, An
     """Run the evaluator on the program. Raises what the evaluator raises."""
     evaluator = os.path.abspath(config["evaluator"])
     sys.path.insert(0, os.path.dirname(evaluator))
-    run = {"shinka": shinka, "openevolve": openevolve, "codeevolve": codeevolve}[config["format"]]
+    run = {"shinka": shinka, "openevolve": openevolve, "codeevolve": codeevolve}[
+        config["format"]
+    ]
     return run(config, evaluator, program, results)
 
 
-def shinka(config: dict[str, Any], evaluator: str, program: str, results: str) -> dict[str, Any]:
+def shinka(
+    config: dict[str, Any], evaluator: str, program: str, results: str
+) -> dict[str, Any]:
     """`evaluate.py --program_path P --results_dir R` leaves metrics.json and correct.json."""
-    ended = _run_as_main(evaluator, ["--program_path", program, "--results_dir", results])
+    ended = _run_as_main(
+        evaluator, ["--program_path", program, "--results_dir", results]
+    )
     correct = _read(os.path.join(results, "correct.json"))
     metrics = _read(os.path.join(results, "metrics.json"))
     if not isinstance(correct, dict) or correct.get("correct") is not True:
-        why = correct.get("error") if isinstance(correct, dict) else f"it left no correct.json{ended}"
+        why = (
+            correct.get("error")
+            if isinstance(correct, dict)
+            else f"it left no correct.json{ended}"
+        )
         return _wrong(str(why), metrics)
     if not isinstance(metrics, dict) or "combined_score" not in metrics:
         raise WrongResult(f"metrics.json has no combined_score{ended}")
-    shown = {key: value for key, value in metrics.items() if key not in (*_HIDDEN, "public")}
+    shown = {
+        key: value for key, value in metrics.items() if key not in (*_HIDDEN, "public")
+    }
     public = metrics.get("public")
     shown |= public if isinstance(public, dict) else {}
     feedback = str(metrics.get("text_feedback") or "")
     return _result(metrics["combined_score"], shown, feedback)
 
 
-def codeevolve(config: dict[str, Any], evaluator: str, program: str, results: str) -> dict[str, Any]:
+def codeevolve(
+    config: dict[str, Any], evaluator: str, program: str, results: str
+) -> dict[str, Any]:
     """`evaluate.py CODE RESULTS_JSON`; one of the metrics is the fitness."""
     path = os.path.join(results, "results.json")
     ended = _run_as_main(evaluator, [program, path])
@@ -57,11 +71,15 @@ def codeevolve(config: dict[str, Any], evaluator: str, program: str, results: st
         return _wrong(f"the evaluator left no results{ended}", None)
     key = config.get("fitness_key") or "combined_score"
     if key not in metrics:
-        return _wrong(str(metrics.get("error") or f"the results have no {key}"), metrics)
+        return _wrong(
+            str(metrics.get("error") or f"the results have no {key}"), metrics
+        )
     return _result(metrics[key], metrics, str(metrics.get("error") or ""))
 
 
-def openevolve(config: dict[str, Any], evaluator: str, program: str, results: str) -> dict[str, Any]:
+def openevolve(
+    config: dict[str, Any], evaluator: str, program: str, results: str
+) -> dict[str, Any]:
     """`evaluate(program_path)`, or its stages one after another while they pass their thresholds."""
     module = _import(evaluator)
     thresholds = config.get("thresholds")
@@ -95,27 +113,42 @@ def _split(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if isinstance(result, dict):
         artifacts = result.get("artifacts")
         if isinstance(result.get("metrics"), dict):  # the container protocol
-            return dict(result["metrics"]), artifacts if isinstance(artifacts, dict) else {}
+            return dict(result["metrics"]), artifacts if isinstance(
+                artifacts, dict
+            ) else {}
         return dict(result), {}
     metrics = getattr(result, "metrics", None)
     if not isinstance(metrics, dict):
-        raise WrongResult(f"evaluate returned {type(result).__name__}, not a dict of metrics")
+        raise WrongResult(
+            f"evaluate returned {type(result).__name__}, not a dict of metrics"
+        )
     return dict(metrics), dict(getattr(result, "artifacts", None) or {})
 
 
-def _read_openevolve(metrics: dict[str, Any], artifacts: dict[str, Any]) -> dict[str, Any]:
-    told = [f"{key}: {value}" for key, value in artifacts.items() if isinstance(value, str)]
+def _read_openevolve(
+    metrics: dict[str, Any], artifacts: dict[str, Any]
+) -> dict[str, Any]:
+    told = [
+        f"{key}: {value}" for key, value in artifacts.items() if isinstance(value, str)
+    ]
     if isinstance(metrics.get("error"), str):
         told.append(f"error: {metrics['error']}")
-    return _result(metrics.get("combined_score", _score(metrics)), metrics, "\n".join(told))
+    return _result(
+        metrics.get("combined_score", _score(metrics)), metrics, "\n".join(told)
+    )
 
 
 def _score(metrics: dict[str, Any], drop_error: bool = False) -> float:
     """The combined score, else the mean of the numbers."""
     if isinstance(metrics.get("combined_score"), (int, float)):
         return float(metrics["combined_score"])
-    numbers = [float(value) for key, value in metrics.items() if isinstance(value, (int, float))
-               and not (drop_error and key == "error") and value == value]
+    numbers = [
+        float(value)
+        for key, value in metrics.items()
+        if isinstance(value, (int, float))
+        and not (drop_error and key == "error")
+        and value == value
+    ]
     return sum(numbers) / len(numbers) if numbers else 0.0
 
 
@@ -137,26 +170,42 @@ def _read(path: str) -> Any:
 
 
 def _result(score: Any, metrics: dict[str, Any], feedback: str) -> dict[str, Any]:
-    if isinstance(score, (bool, str, bytes, complex)) or not hasattr(score, "__float__"):
+    if isinstance(score, (bool, str, bytes, complex)) or not hasattr(
+        score, "__float__"
+    ):
         return _wrong(f"a score of type {type(score).__name__}, not a number", metrics)
     if not math.isfinite(float(score)):
         return _wrong(f"the score {float(score)} is not finite", metrics)
-    return {"score": float(score), "metrics": shown(metrics), "feedback": feedback[:MAX_TEXT],
-            "error": None}
+    return {
+        "score": float(score),
+        "metrics": shown(metrics),
+        "feedback": feedback[:MAX_TEXT],
+        "error": None,
+    }
 
 
 def _wrong(error: str, metrics: Any) -> dict[str, Any]:
-    return {"score": None, "metrics": shown(metrics) if isinstance(metrics, dict) else {},
-            "feedback": "", "error": error[:MAX_TEXT]}
+    return {
+        "score": None,
+        "metrics": shown(metrics) if isinstance(metrics, dict) else {},
+        "feedback": "",
+        "error": error[:MAX_TEXT],
+    }
 
 
 def shown(metrics: dict[str, Any]) -> dict[str, Any]:
     """What of the metrics can be stored and shown: finite numbers, and texts that are not too long."""
     kept: dict[str, Any] = {}
     for key, value in metrics.items():
-        plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+        plain = (
+            value.item()
+            if hasattr(value, "item") and getattr(value, "ndim", 1) == 0
+            else value
+        )
         if isinstance(plain, str):
             plain = plain[:MAX_TEXT].encode(errors="backslashreplace").decode()
-        if isinstance(plain, (bool, int, str)) or (isinstance(plain, float) and math.isfinite(plain)):
+        if isinstance(plain, (bool, int, str)) or (
+            isinstance(plain, float) and math.isfinite(plain)
+        ):
             kept[str(key)] = plain
     return kept

@@ -26,7 +26,9 @@ from evolve.peers.proxies import Stub
 
 _LIBRARY = (os.path.dirname(os.__file__) + os.sep, str(Path(__file__).parent) + os.sep)
 _LONG_LINE, _SHARE, _FEW, _SHORT_TEXT = 12, 0.5, 3, 20
-_STUB = "import sys as _sys\n__getattr__, __dir__ = _sys._evolve_stub(__name__, {path!r})\n"
+_STUB = (
+    "import sys as _sys\n__getattr__, __dir__ = _sys._evolve_stub(__name__, {path!r})\n"
+)
 
 
 class Watch:
@@ -43,21 +45,33 @@ class Watch:
         try:
             found = Path(path)
             return found.resolve() == self.program.resolve() or (
-                bool(self.data.strip()) and found.is_file()
-                and found.stat().st_size == len(self.data) and found.read_bytes() == self.data)
+                bool(self.data.strip())
+                and found.is_file()
+                and found.stat().st_size == len(self.data)
+                and found.read_bytes() == self.data
+            )
         except (OSError, ValueError):
             return False
 
     def is_made(self, path: str) -> bool:
         """True for a file that was written during this evaluation: no library, wherever it lies."""
-        if any(Path(path).is_relative_to(place) for place in (sys.prefix, sys.base_prefix)):
+        if any(
+            Path(path).is_relative_to(place) for place in (sys.prefix, sys.base_prefix)
+        ):
             return False
         scratch = self.program.parent.parent
-        return any(Path(path).is_relative_to(place) for place in (scratch, tempfile.gettempdir()))
+        return any(
+            Path(path).is_relative_to(place)
+            for place in (scratch, tempfile.gettempdir())
+        )
 
     def is_tasks(self, path: str) -> bool:
         """True for code of the task's own: its files, those it made, and text that it executes."""
-        return path.startswith("<") or Path(path).is_relative_to(self._folder) or self.is_made(path)
+        return (
+            path.startswith("<")
+            or Path(path).is_relative_to(self._folder)
+            or self.is_made(path)
+        )
 
     @functools.cached_property
     def own_texts(self) -> frozenset[str]:
@@ -67,8 +81,11 @@ class Watch:
             text = path.read_text(errors="replace")
             found.add(text)
             with contextlib.suppress(SyntaxError):  # the task need not use it
-                found |= {node.value for node in ast.walk(ast.parse(text))
-                          if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+                found |= {
+                    node.value
+                    for node in ast.walk(ast.parse(text))
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+                }
         return frozenset(found)
 
     def holds_candidate(self, text: str) -> bool:
@@ -80,7 +97,9 @@ class Watch:
 
 
 def _telling_lines(text: str) -> frozenset[str]:
-    return frozenset(line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG_LINE)
+    return frozenset(
+        line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG_LINE
+    )
 
 
 def install(link: Link, watch: Watch, name_inside: str) -> None:
@@ -89,9 +108,12 @@ def install(link: Link, watch: Watch, name_inside: str) -> None:
 
     def get_code(loader: SourceFileLoader, fullname: str) -> types.CodeType | None:
         if not watch.is_candidate(loader.path):
-            if watch.is_made(loader.path) and link.answers.are_in(Path(loader.path).read_text(
-                    errors="replace")):
-                raise link.notes.inseparable("the evaluator imports what the candidate wrote")
+            if watch.is_made(loader.path) and link.answers.are_in(
+                Path(loader.path).read_text(errors="replace")
+            ):
+                raise link.notes.inseparable(
+                    "the evaluator imports what the candidate wrote"
+                )
             return real(loader, fullname)
         return compile_(_STUB.format(path=name_inside), loader.path, "exec")
 
@@ -124,7 +146,11 @@ def _said(link: Link, watch: Watch, text: str, caller: str) -> bool:
     if is_library(caller):
         return link.answers.are_in(text)
     if watch.is_tasks(caller):
-        return link.answers.have_begun() and text not in watch.own_texts and not _is_data(text)
+        return (
+            link.answers.have_begun()
+            and text not in watch.own_texts
+            and not _is_data(text)
+        )
     return link.answers.share_words(text)
 
 
@@ -133,15 +159,23 @@ def _guard(link: Link, watch: Watch) -> None:
     real_exec, real_eval, real_compile = builtins.exec, builtins.eval, builtins.compile
 
     def check(source: Any) -> None:
-        text = source.decode(errors="replace") if isinstance(source, (bytes, bytearray)) else source
+        text = (
+            source.decode(errors="replace")
+            if isinstance(source, (bytes, bytearray))
+            else source
+        )
         if isinstance(text, ast.AST):
             text = ast.unparse(text)
         if not isinstance(text, str):
             return
         if watch.holds_candidate(text):
-            raise link.notes.inseparable("the evaluator executes the candidate's text itself")
+            raise link.notes.inseparable(
+                "the evaluator executes the candidate's text itself"
+            )
         if _said(link, watch, text, sys._getframe(2).f_code.co_filename):
-            raise link.notes.inseparable("the evaluator executes what the candidate said, or may have")
+            raise link.notes.inseparable(
+                "the evaluator executes what the candidate said, or may have"
+            )
 
     def scopes(given: Any, local: Any) -> tuple[Any, Any]:
         if given is not None:
@@ -149,7 +183,9 @@ def _guard(link: Link, watch: Watch) -> None:
         frame = sys._getframe(2)
         return frame.f_globals, frame.f_locals if local is None else local
 
-    def exec_(source: Any, globals: Any = None, locals: Any = None, /, **rest: Any) -> None:
+    def exec_(
+        source: Any, globals: Any = None, locals: Any = None, /, **rest: Any
+    ) -> None:
         check(source)
         real_exec(source, *scopes(globals, locals), **rest)
 
@@ -157,7 +193,9 @@ def _guard(link: Link, watch: Watch) -> None:
         check(source)
         return real_eval(source, *scopes(globals, locals))
 
-    def compile_(source: Any, filename: Any, mode: str, flags: int = 0, *args: Any, **rest: Any) -> Any:
+    def compile_(
+        source: Any, filename: Any, mode: str, flags: int = 0, *args: Any, **rest: Any
+    ) -> Any:
         if not flags & ast.PyCF_ONLY_AST:
             check(source)
         return real_compile(source, filename, mode, flags, *args, **rest)

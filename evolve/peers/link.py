@@ -31,7 +31,14 @@ from evolve.sandbox.inside import objects
 ORDINARY = "exception"  # what a candidate's function raises; evaluators may catch it
 
 
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, ImportError)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    ImportError,
+)
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
 _CHANGES = ("call", "import")  # questions that run what may change anything
 
@@ -55,7 +62,9 @@ class Notes:
 
     def raised(self, message: str, log: str) -> None:
         """What a function of the candidate's raised: its fault, if the evaluator does not catch it."""
-        self._write(ORDINARY, {"reason": ORDINARY, "message": message[:1000], "log": log[:4000]})
+        self._write(
+            ORDINARY, {"reason": ORDINARY, "message": message[:1000], "log": log[:4000]}
+        )
 
     def inseparable(self, message: str) -> Inseparable:
         """Note it, and give the exception to raise."""
@@ -78,20 +87,30 @@ class Link(objects.Codec):
 
     only_finite = True
 
-    def __init__(self, candidate: Any, notes: Notes, folder: Path, shared: tuple[str, ...],
-                 descriptor: int) -> None:
+    def __init__(
+        self,
+        candidate: Any,
+        notes: Notes,
+        folder: Path,
+        shared: tuple[str, ...],
+        descriptor: int,
+    ) -> None:
         self.candidate, self.notes, self.descriptor = candidate, notes, descriptor
         self._lock_path, self._shared = folder / "lock", frozenset(shared)
         self._lock, self._depth = threading.RLock(), 0
         self.imported: set[str] = set()  # names that the candidate's module was given
-        self._kept: dict[int, Any] = {}  # the evaluator's objects that the candidate may name
-        self._looked: dict[tuple[Hashable, ...], Any] = {}  # what was seen since the last call
+        # the evaluator's objects that the candidate may name
+        self._kept: dict[int, Any] = {}
+        # what was seen since the last call
+        self._looked: dict[tuple[Hashable, ...], Any] = {}
         self.answers = Answers(folder)
 
     def begin(self) -> None:
         self.candidate.call("begin", sorted(self._shared))
 
-    def run(self, argv: list[str], stdin: bytes, timeout_s: float | None) -> tuple[int, bytes, bytes]:
+    def run(
+        self, argv: list[str], stdin: bytes, timeout_s: float | None
+    ) -> tuple[int, bytes, bytes]:
         """Run a command in the candidate's folder."""
         with self._turn():
             done = self._guarded(self.candidate.run, argv, stdin, timeout_s)
@@ -149,7 +168,9 @@ class Link(objects.Codec):
         if reply[0] == "raised" and len(reply) == 4:
             self.notes.raised(f"{reply[1]}: {reply[2]}", str(reply[3]))
             raise _exception(str(reply[1]), str(reply[2]))
-        raise self._refused(str(reply[1]) if len(reply) > 1 else "an answer that is none")
+        raise self._refused(
+            str(reply[1]) if len(reply) > 1 else "an answer that is none"
+        )
 
     def _kind(self, reply: Any) -> str:
         if not isinstance(reply, list) or not reply or not isinstance(reply[0], str):
@@ -202,7 +223,11 @@ class Link(objects.Codec):
         try:
             what, number, *rest = question
             target = self._kept[number]
-            value = self._allowed(target, *rest) if what == "attribute" else target(*rest[0], **rest[1])
+            value = (
+                self._allowed(target, *rest)
+                if what == "attribute"
+                else target(*rest[0], **rest[1])
+            )
             return ["ok", self.pack(value)]
         except objects.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None
@@ -214,8 +239,11 @@ class Link(objects.Codec):
     @staticmethod
     def _allowed(target: Any, name: Any) -> Any:
         """Public attributes of plain objects only: no way from them into the evaluator's insides."""
-        if isinstance(target, (type, types.FunctionType)) or not isinstance(name, str) \
-                or name.startswith("_"):
+        if (
+            isinstance(target, (type, types.FunctionType))
+            or not isinstance(name, str)
+            or name.startswith("_")
+        ):
             raise AttributeError(str(name)[:100])
         return getattr(target, name)
 
@@ -232,9 +260,19 @@ class Link(objects.Codec):
         if simple is not value:
             return self.pack(simple, depth)
         if not self._is_evaluators(kind):
-            raise objects.Unsendable(f"an object of {kind.__module__}.{kind.__qualname__}")
-        return ["X", self._keep(value), kind.__module__, kind.__qualname__,
-                *([name, self.pack(item, depth + 1)] for name, item in _fields(value).items())]
+            raise objects.Unsendable(
+                f"an object of {kind.__module__}.{kind.__qualname__}"
+            )
+        return [
+            "X",
+            self._keep(value),
+            kind.__module__,
+            kind.__qualname__,
+            *(
+                [name, self.pack(item, depth + 1)]
+                for name, item in _fields(value).items()
+            ),
+        ]
 
     def _keep(self, value: Any) -> int:
         self._kept[id(value)] = value
@@ -243,7 +281,11 @@ class Link(objects.Codec):
     def _is_evaluators(self, kind: type) -> bool:
         """A class of the task's own files; library objects have insides that no copy has."""
         return kind.__module__ in self._shared or kind.__module__ in (
-            "__main__", "evaluator", "evaluate", "evaluation_module")
+            "__main__",
+            "evaluator",
+            "evaluate",
+            "evaluation_module",
+        )
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
         """An object of our own that comes back, one that both know, or a handle on theirs."""
@@ -263,7 +305,9 @@ class Link(objects.Codec):
     def _check_home(self, module: str, name: str) -> None:
         """A handle does for the program's own objects; of a library's, the real one is expected."""
         if module not in self.imported and module.partition(".")[0] not in _HANDLED:
-            raise self.notes.inseparable(f"the program returns an object of {module}.{name}")
+            raise self.notes.inseparable(
+                f"the program returns an object of {module}.{name}"
+            )
 
     def _class(self, module: str, name: Any) -> Any:
         found: Any = importlib.import_module(module)
@@ -284,7 +328,10 @@ class Link(objects.Codec):
         kind = self._class(body[0], body[1])
         if issubclass(kind, enum.Enum):
             raise objects.Malformed("a member that is made up")
-        fields = {str(name): value for name, value in (self._pair(pair, depth) for pair in body[2:])}
+        fields = {
+            str(name): value
+            for name, value in (self._pair(pair, depth) for pair in body[2:])
+        }
         names = getattr(kind, "_fields", None)
         if issubclass(kind, tuple):
             if names is None or set(names) != set(fields):
@@ -302,7 +349,9 @@ def _is_computed(kind: type, name: str) -> bool:
     there = getattr(kind, name, None)
     if isinstance(there, functools.cached_property):
         return True
-    code = hasattr(there, "__get__") and not isinstance(there, types.MemberDescriptorType)
+    code = hasattr(there, "__get__") and not isinstance(
+        there, types.MemberDescriptorType
+    )
     if name.startswith("__") or code or callable(there):
         raise objects.Malformed(f"an object with another {name:.100}")
     return False
@@ -312,7 +361,10 @@ def _fields(value: Any) -> dict[str, Any]:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return dict(zip(value._fields, value, strict=True))
     if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {
+            field.name: getattr(value, field.name)
+            for field in dataclasses.fields(value)
+        }
     return dict(vars(value))
 
 
@@ -324,8 +376,8 @@ def _exception(name: str, text: str) -> Exception:
             return kind(text)
         except TypeError:  # UnicodeDecodeError wants more than a text
             return RuntimeError(f"{name}: {text}")
-    made_up = type(name if name.isidentifier() else "CandidateException", (Exception,), {})
+    made_up = type(
+        name if name.isidentifier() else "CandidateException", (Exception,), {}
+    )
     error: Exception = made_up(text)
     return error
-
-

@@ -13,9 +13,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evolve.peers.link import Link
 
-_OF_ARRAYS = frozenset((
-    "all", "any", "argmax", "argmin", "astype", "dtype", "flatten", "max", "mean", "min", "ndim",
-    "prod", "ravel", "shape", "size", "std", "sum", "tolist", "var"))
+_OF_ARRAYS = frozenset(
+    (
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "astype",
+        "dtype",
+        "flatten",
+        "max",
+        "mean",
+        "min",
+        "ndim",
+        "prod",
+        "ravel",
+        "shape",
+        "size",
+        "std",
+        "sum",
+        "tolist",
+        "var",
+    )
+)
 
 
 class RemoteObject:
@@ -111,7 +131,9 @@ class RemoteFunction(RemoteObject):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         link: Link = object.__getattribute__(self, "_link")
-        return link.ask("call", object.__getattribute__(self, "_number"), list(args), kwargs)
+        return link.ask(
+            "call", object.__getattribute__(self, "_number"), list(args), kwargs
+        )
 
 
 class Stub:

@@ -24,7 +24,8 @@ from evolve.peers import formats, setup
 from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
 
 _STANDINS = Path(__file__).with_name("standins")
-_NOT_AHEAD = ("jax", "torch", "tensorflow", "matplotlib")  # they start threads, or take long
+# they start threads, or take long
+_NOT_AHEAD = ("jax", "torch", "tensorflow", "matplotlib")
 CONFIG = json.loads(os.environ["EVOLVE_PEER"])
 source = str(Path(CONFIG["evaluator"]).resolve())
 
@@ -76,11 +77,19 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
     stem = "main" if CONFIG["format"] == "shinka" else f"program_{secrets.token_hex(4)}"
     program = folder / f"{stem}{suffix}"
     program.write_bytes(candidate.files[name])
-    link = setup.connect(candidate, {
-        "scratch": str(scratch), "shared": CONFIG["shared"], "program": str(program),
-        "descriptor": candidate.descriptor, "evaluator_text": Path(source).read_text(errors="replace"),
-        "folder": str(Path(source).parent),
-        "name_inside": name, "path": [str(_STANDINS), *_packages()]})
+    link = setup.connect(
+        candidate,
+        {
+            "scratch": str(scratch),
+            "shared": CONFIG["shared"],
+            "program": str(program),
+            "descriptor": candidate.descriptor,
+            "evaluator_text": Path(source).read_text(errors="replace"),
+            "folder": str(Path(source).parent),
+            "name_inside": name,
+            "path": [str(_STANDINS), *_packages()],
+        },
+    )
     link.begin()
     said: dict[str, Any]
     try:
@@ -88,16 +97,21 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
     except (CandidateGone, Inseparable):
         said = {}  # the note says it
     except MemoryError as error:
-        link.notes.fault("memory", f"scoring it needs too much: {error!r}",
-                         traceback.format_exc()[-3000:])
+        link.notes.fault(
+            "memory",
+            f"scoring it needs too much: {error!r}",
+            traceback.format_exc()[-3000:],
+        )
         said = {}
     except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
         said = {"broken": traceback.format_exc()[-3000:]}
     inseparable = link.notes.read("inseparable")
     shutil.rmtree(results, ignore_errors=True)
-    return said | {"inseparable": inseparable["message"] if inseparable else None,
-                   "fault": link.notes.read("fault") or (
-                       link.notes.read(ORDINARY) if said.get("broken") else None)}
+    return said | {
+        "inseparable": inseparable["message"] if inseparable else None,
+        "fault": link.notes.read("fault")
+        or (link.notes.read(ORDINARY) if said.get("broken") else None),
+    }
 
 
 def _packages() -> list[str]:
@@ -123,7 +137,11 @@ def _load_ahead() -> None:
     folder = Path(source).parent
     for name in sorted(wanted):
         top = name.partition(".")[0]
-        if top in _NOT_AHEAD or (folder / f"{top}.py").exists() or (folder / top).is_dir():
+        if (
+            top in _NOT_AHEAD
+            or (folder / f"{top}.py").exists()
+            or (folder / top).is_dir()
+        ):
             continue
         try:
             importlib.import_module(name)

@@ -25,19 +25,29 @@ _INSIDE, _TASK, _PROGRAM = "evolve-peer", "evolve-task", "evolve-program"
 _MAX_FILE = 8 << 20
 
 
-async def score_together(session: Session, task: Task, files: Mapping[str, bytes], row: Evaluation
-                         ) -> Evaluation:
+async def score_together(
+    session: Session, task: Task, files: Mapping[str, bytes], row: Evaluation
+) -> Evaluation:
     """Score in the session's sandbox. Raises what the session raises."""
     assert task.peer is not None
-    tree = _code() | _folder(task) | {f"{_PROGRAM}/{name}": data for name, data in files.items()}
+    tree = (
+        _code()
+        | _folder(task)
+        | {f"{_PROGRAM}/{name}": data for name, data in files.items()}
+    )
     await session.load(tree, None)
     stem = "main" if task.peer.format == "shinka" else "program_of_candidate"
     program = f"{_PROGRAM}/{stem}{Path(task.peer.program).suffix}"
-    config = peer_config(task) | {"folder": _TASK, "program_path": f"../{program}",
-                                  "evaluator": task.peer.evaluator}
-    reply = await session.run(["python3", f"{_INSIDE}/start.py", program,
-                               f"{_PROGRAM}/{task.peer.program}"], json.dumps(config).encode(),
-                              task.spec.limits.whole_evaluation_s)
+    config = peer_config(task) | {
+        "folder": _TASK,
+        "program_path": f"../{program}",
+        "evaluator": task.peer.evaluator,
+    }
+    reply = await session.run(
+        ["python3", f"{_INSIDE}/start.py", program, f"{_PROGRAM}/{task.peer.program}"],
+        json.dumps(config).encode(),
+        task.spec.limits.whole_evaluation_s,
+    )
     out, err = wire.decode(reply.payload)
     return _read(row, int(reply.header.get("exit", -1)), out, err)
 
@@ -46,9 +56,14 @@ def peer_config(task: Task) -> dict[str, Any]:
     """What the code that runs a peer's evaluator needs to know."""
     peer = task.peer
     assert peer is not None
-    return {"format": peer.format, "evaluator": str(task.evaluator), "program": peer.program,
-            "shared": list(peer.shared), "fitness_key": peer.fitness_key,
-            "thresholds": None if peer.thresholds is None else list(peer.thresholds)}
+    return {
+        "format": peer.format,
+        "evaluator": str(task.evaluator),
+        "program": peer.program,
+        "shared": list(peer.shared),
+        "fitness_key": peer.fitness_key,
+        "thresholds": None if peer.thresholds is None else list(peer.thresholds),
+    }
 
 
 _START = b"""import os, runpy, sys
@@ -60,8 +75,11 @@ runpy.run_module("evolve_peer.inside", run_name="__main__")
 
 
 def _code() -> dict[str, bytes]:
-    found = {f"{_INSIDE}/{_PACKAGE}/{path.relative_to(_CODE)}": path.read_bytes()
-             for pattern in _COPIED for path in sorted(_CODE.glob(pattern))}
+    found = {
+        f"{_INSIDE}/{_PACKAGE}/{path.relative_to(_CODE)}": path.read_bytes()
+        for pattern in _COPIED
+        for path in sorted(_CODE.glob(pattern))
+    }
     return found | {f"{_INSIDE}/start.py": _START}
 
 
@@ -79,16 +97,32 @@ def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
     try:
         said = json.loads(out.strip().rpartition(b"\n")[2])
         if "broken" in said:
-            return replace(row, reason="evaluator", message=str(said["broken"])[-2000:], log=log)
+            return replace(
+                row, reason="evaluator", message=str(said["broken"])[-2000:], log=log
+            )
         if said["score"] is None:
-            return replace(row, reason="invalid", message=str(said["error"])[:2000], log=log)
-        metrics = {str(key): value for key, value in said["metrics"].items()
-                   if isinstance(value, (bool, int, float, str))}
-        return replace(row, score=_finite(said["score"]), metrics=metrics | {EVALUATOR_SHARED: True},
-                       feedback=str(said["feedback"])[:4000], log=log)
+            return replace(
+                row, reason="invalid", message=str(said["error"])[:2000], log=log
+            )
+        metrics = {
+            str(key): value
+            for key, value in said["metrics"].items()
+            if isinstance(value, (bool, int, float, str))
+        }
+        return replace(
+            row,
+            score=_finite(said["score"]),
+            metrics=metrics | {EVALUATOR_SHARED: True},
+            feedback=str(said["feedback"])[:4000],
+            log=log,
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
-        return replace(row, reason=Reason.CRASH.value, log=log,
-                       message=f"evaluator and candidate ended with status {status} without a result")
+        return replace(
+            row,
+            reason=Reason.CRASH.value,
+            log=log,
+            message=f"evaluator and candidate ended with status {status} without a result",
+        )
 
 
 def _finite(value: Any) -> float:

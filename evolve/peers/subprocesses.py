@@ -29,14 +29,17 @@ _OWN = ("nproc", "uname", "which", "lscpu")  # harmless questions about the mach
 class Commands:
     """Decides where a command runs, and runs those of the candidate's in its sandbox."""
 
-    def __init__(self, link: Link, watch: Watch, name_inside: str, child_config: dict[str, Any]
-                 ) -> None:
+    def __init__(
+        self, link: Link, watch: Watch, name_inside: str, child_config: dict[str, Any]
+    ) -> None:
         self.link, self.watch, self._name = link, watch, name_inside
         self._child_config = child_config
         self._inside: dict[str, str] = {}  # path here -> path in the sandbox
 
     def concerns_candidate(self, argv: Sequence[str]) -> bool:
-        return any(part in self._inside or self.watch.is_candidate(part) for part in argv)
+        return any(
+            part in self._inside or self.watch.is_candidate(part) for part in argv
+        )
 
     def own_script(self, argv: Sequence[str]) -> list[str] | None:
         """The command for a Python script of the evaluator's, with the stub; None for another one."""
@@ -48,14 +51,29 @@ class Commands:
         if not rest or (rest[0].startswith("-") and rest[0] != "-c"):
             return None
         text = rest[1] if rest[0] == "-c" and len(rest) > 1 else _text_of(rest[0])
-        if text is None or self.watch.holds_candidate(text) or self.link.answers.are_in(text):
+        if (
+            text is None
+            or self.watch.holds_candidate(text)
+            or self.link.answers.are_in(text)
+        ):
             return None
-        return [sys.executable, "-I", str(_CHILD), json.dumps(self._child_config), *rest]
+        return [
+            sys.executable,
+            "-I",
+            str(_CHILD),
+            json.dumps(self._child_config),
+            *rest,
+        ]
 
-    def run(self, argv: Sequence[str], stdin: bytes, cwd: str | None, timeout: float | None
-            ) -> tuple[int, bytes, bytes]:
+    def run(
+        self, argv: Sequence[str], stdin: bytes, cwd: str | None, timeout: float | None
+    ) -> tuple[int, bytes, bytes]:
         """Run a command inside. Raises `subprocess.TimeoutExpired`, or what `Link` raises."""
-        made = [path for path in map(self._host_path, argv) if path and not os.path.exists(path)]
+        made = [
+            path
+            for path in map(self._host_path, argv)
+            if path and not os.path.exists(path)
+        ]
         command = [self._translated(part, cwd) for part in argv]
         if _is_python(command[0]):
             command[0] = "python3"
@@ -66,19 +84,29 @@ class Commands:
 
     def _host_path(self, part: str) -> str | None:
         """A path of the evaluator's scratch files; tools and options are none."""
-        if os.path.isabs(part) and part.startswith((tempfile.gettempdir(), os.getcwd())):
+        if os.path.isabs(part) and part.startswith(
+            (tempfile.gettempdir(), os.getcwd())
+        ):
             return part
         return None
 
     def _translated(self, part: str, cwd: str | None) -> str:
-        if self.watch.is_candidate(part if os.path.isabs(part) else os.path.join(cwd or "", part)):
+        if self.watch.is_candidate(
+            part if os.path.isabs(part) else os.path.join(cwd or "", part)
+        ):
             self._inside[part] = self._name
             return self._name
         path = self._host_path(part)
         if path is None:
             return part
-        inside = self._inside.setdefault(path, f"./given/{len(self._inside)}-{os.path.basename(path)}")
-        if os.path.isfile(path) and not Path(path).is_symlink() and not self._is_ours(path):
+        inside = self._inside.setdefault(
+            path, f"./given/{len(self._inside)}-{os.path.basename(path)}"
+        )
+        if (
+            os.path.isfile(path)
+            and not Path(path).is_symlink()
+            and not self._is_ours(path)
+        ):
             data = Path(path).read_bytes()
             self.link.put(inside, data, os.access(path, os.X_OK))
         else:
@@ -114,7 +142,9 @@ def _text_of(path: str) -> str | None:
         return None
 
 
-def install(link: Link, watch: Watch, name_inside: str, child_config: dict[str, Any]) -> None:
+def install(
+    link: Link, watch: Watch, name_inside: str, child_config: dict[str, Any]
+) -> None:
     """From now on every way to start a process goes by `Commands`."""
     commands = Commands(link, watch, name_inside, child_config)
 
@@ -124,7 +154,9 @@ def install(link: Link, watch: Watch, name_inside: str, child_config: dict[str, 
         _commands = commands
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise link.notes.inseparable(f"the evaluator starts a process by itself: {args[:1]!r:.200}")
+        raise link.notes.inseparable(
+            f"the evaluator starts a process by itself: {args[:1]!r:.200}"
+        )
 
     subprocess.Popen = Popen  # type: ignore[misc]
     multiprocessing.util.spawnv_passfds = refuse
@@ -140,7 +172,11 @@ class _Popen(subprocess.Popen[Any]):
     _child_created = False
 
     def __init__(self, args: Any, *rest: Any, **kwargs: Any) -> None:
-        argv = ["/bin/sh", "-c", args] if isinstance(args, str) else [os.fspath(part) for part in args]
+        argv = (
+            ["/bin/sh", "-c", args]
+            if isinstance(args, str)
+            else [os.fspath(part) for part in args]
+        )
         argv = [part.decode() if isinstance(part, bytes) else part for part in argv]
         self._remote = self._commands.concerns_candidate(argv)
         if self._remote:
@@ -148,17 +184,24 @@ class _Popen(subprocess.Popen[Any]):
             return
         script = self._commands.own_script(argv)
         if script is None and os.path.basename(argv[0]) not in _OWN:
-            raise self._commands.link.notes.inseparable(f"the evaluator starts {argv[0]}")
+            raise self._commands.link.notes.inseparable(
+                f"the evaluator starts {argv[0]}"
+            )
         if script is not None:
-            kwargs["pass_fds"] = (*kwargs.get("pass_fds", ()), self._commands.link.descriptor)
+            kwargs["pass_fds"] = (
+                *kwargs.get("pass_fds", ()),
+                self._commands.link.descriptor,
+            )
         super().__init__(script or args, *rest, **kwargs)
 
     def _begin(self, argv: list[str], options: dict[str, Any]) -> None:
         self.args, self._argv, self.returncode, self.pid = argv, argv, None, 0
         self.stdin = self.stdout = self.stderr = None
         self._options = options
-        self._text = any(options.get(key) for key in
-                         ("text", "universal_newlines", "encoding", "errors"))
+        self._text = any(
+            options.get(key)
+            for key in ("text", "universal_newlines", "encoding", "errors")
+        )
         given: Any = options.get("stdin")
         self._given = given.read() if hasattr(given, "read") else b""
         if options.get("stdin") == subprocess.PIPE:
@@ -169,7 +212,9 @@ class _Popen(subprocess.Popen[Any]):
             data = given if given is not None else self._given
             if isinstance(data, str):
                 data = data.encode()
-            code, out, err = self._commands.run(self._argv, data, self._options.get("cwd"), timeout)
+            code, out, err = self._commands.run(
+                self._argv, data, self._options.get("cwd"), timeout
+            )
             self.returncode, self._done = code, (out, err)
             for stream, found in (("stdout", out), ("stderr", err)):
                 target: Any = self._options.get(stream)
@@ -178,7 +223,9 @@ class _Popen(subprocess.Popen[Any]):
                     target.write(found.decode(errors="replace") if text else found)
         return self._done
 
-    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
+    def communicate(
+        self, input: Any = None, timeout: float | None = None
+    ) -> tuple[Any, Any]:
         if not self._remote:
             return super().communicate(input, timeout)
         if input is None and isinstance(self.stdin, io.BytesIO):
@@ -186,12 +233,16 @@ class _Popen(subprocess.Popen[Any]):
         streams = self._run(input, timeout)
         merged = self._options.get("stderr") == subprocess.STDOUT
         wanted = (streams[0] + streams[1] if merged else streams[0], streams[1])
-        out, err = (data if self._options.get(name) == subprocess.PIPE else None
-                    for name, data in zip(("stdout", "stderr"), wanted, strict=True))
+        out, err = (
+            data if self._options.get(name) == subprocess.PIPE else None
+            for name, data in zip(("stdout", "stderr"), wanted, strict=True)
+        )
         return self._shown(out), self._shown(err)
 
     def _shown(self, data: bytes | None) -> Any:
-        return data.decode(errors="replace") if data is not None and self._text else data
+        return (
+            data.decode(errors="replace") if data is not None and self._text else data
+        )
 
     def wait(self, timeout: float | None = None) -> int:
         if self._remote:

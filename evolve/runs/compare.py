@@ -12,10 +12,32 @@ from evolve.text import one_line
 
 STEPS = 80
 BY = ("variants", "calls", "dollars")
-_NO_MATTER = {"seed", "scorer_seed", "runs_dir", "sandbox", "workers", "model_calls", "model", "policy",
-              "max_variants", "max_time_s", "max_tokens", "max_calls", "budget_usd", "target",
-              "plateau", "patience_s", "call_timeout_s", "requests_per_minute", "price",
-              "price_per_second", "vllm_command", "vllm_options", "vllm_gpu_memory", "vllm_start_s"}
+_NO_MATTER = {
+    "seed",
+    "scorer_seed",
+    "runs_dir",
+    "sandbox",
+    "workers",
+    "model_calls",
+    "model",
+    "policy",
+    "max_variants",
+    "max_time_s",
+    "max_tokens",
+    "max_calls",
+    "budget_usd",
+    "target",
+    "plateau",
+    "patience_s",
+    "call_timeout_s",
+    "requests_per_minute",
+    "price",
+    "price_per_second",
+    "vllm_command",
+    "vllm_options",
+    "vllm_gpu_memory",
+    "vllm_start_s",
+}
 """Limits of effort, and what belongs to the machine."""
 
 
@@ -24,7 +46,8 @@ class Course(NamedTuple):
 
     run: str
     label: str  # task, policy and models
-    settings: Mapping[str, str]  # the rest of what may tell it from another, but for random draws
+    # the rest of what may tell it from another, but for random draws
+    settings: Mapping[str, str]
     maximize: bool
     efforts: tuple[float, ...]
     bests: tuple[float, ...]
@@ -70,18 +93,28 @@ def course_of(run: OpenRun, by: str) -> Course:
     settings = run.folder.settings
     models = ", ".join(settings.model) or "no model"
     label = one_line(f"{run.folder.task_name} · {settings.policy} · {models}", 120)
-    return Course(run.folder.name, label, _of_the_search(run), maximize, tuple(efforts),
-                  tuple(bests), spent)
+    return Course(
+        run.folder.name,
+        label,
+        _of_the_search(run),
+        maximize,
+        tuple(efforts),
+        tuple(bests),
+        spent,
+    )
 
 
 def _of_the_search(run: OpenRun) -> dict[str, str]:
     """Settings that change what is found at equal effort, the scorer, and the program it began with."""
     values = run.folder.settings.model_dump(mode="json", exclude=_NO_MATTER)
-    if run.folder.settings.policy == "hgm":  # its temperature depends on how much there is to come
+    # its temperature depends on how much there is to come
+    if run.folder.settings.policy == "hgm":
         values["max_variants"] = run.folder.settings.max_variants
     seed = run.archive.first().tree or ""
     return {key: str(value) for key, value in values.items()} | {
-        "seed program": seed[:8], "scorer": run.folder.evaluator_hash[:8]}
+        "seed program": seed[:8],
+        "scorer": run.folder.evaluator_hash[:8],
+    }
 
 
 def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
@@ -89,10 +122,16 @@ def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
     found: dict[tuple[str, ...], list[Course]] = {}
     for course in courses:
         others = [other.settings for other in courses if other.label == course.label]
-        told = [f"{key} = {value}" for key, value in course.settings.items()
-                if any(other.get(key) != value for other in others)]
+        told = [
+            f"{key} = {value}"
+            for key, value in course.settings.items()
+            if any(other.get(key) != value for other in others)
+        ]
         found.setdefault((course.label, *told), []).append(course)
-    return {" · ".join(one_line(part, 120) for part in key): runs for key, runs in found.items()}
+    return {
+        " · ".join(one_line(part, 120) for part in key): runs
+        for key, runs in found.items()
+    }
 
 
 def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
@@ -103,9 +142,15 @@ def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
     rows = [_row(name, members, equal) for name, members in groups.items()]
     sign = -1.0 if courses and courses[0].maximize else 1.0
     rows.sort(key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))
-    curves = [{"group": row.group, "mean": [_mean(groups[row.group], e) for e in efforts],
-               "low": [_edge(groups[row.group], e, -1.0) for e in efforts],
-               "high": [_edge(groups[row.group], e, 1.0) for e in efforts]} for row in rows]
+    curves = [
+        {
+            "group": row.group,
+            "mean": [_mean(groups[row.group], e) for e in efforts],
+            "low": [_edge(groups[row.group], e, -1.0) for e in efforts],
+            "high": [_edge(groups[row.group], e, 1.0) for e in efforts],
+        }
+        for row in rows
+    ]
     return rows, {"effort": efforts, "curves": curves}
 
 
@@ -114,7 +159,9 @@ def _effort(node: Node, by: str, asked: dict[str, int]) -> float:
         return node.cost_usd
     if by == "calls":
         return float(asked.get(node.id, 0))
-    return float(node.number > 0 and node.state in (State.SCORED.value, State.FAILED.value))
+    return float(
+        node.number > 0 and node.state in (State.SCORED.value, State.FAILED.value)
+    )
 
 
 def _values(members: Sequence[Course], effort: float) -> list[float]:
@@ -136,5 +183,10 @@ def _edge(members: Sequence[Course], effort: float, side: float) -> float | None
 
 def _row(name: str, members: Sequence[Course], effort: float) -> Row:
     values = _values(members, effort)
-    return Row(name, tuple(course.run for course in members), fmean(values) if values else None,
-               stdev(values) if len(values) > 1 else None, effort)
+    return Row(
+        name,
+        tuple(course.run for course in members),
+        fmean(values) if values else None,
+        stdev(values) if len(values) > 1 else None,
+        effort,
+    )

@@ -147,8 +147,9 @@ class Other(RunEvent):
     name: str
 
 
-def events_after(archive: ArchiveReader, event: int, limit: int = AT_ONCE,
-                 kinds: Sequence[str] = ()) -> list[RunEvent]:
+def events_after(
+    archive: ArchiveReader, event: int, limit: int = AT_ONCE, kinds: Sequence[str] = ()
+) -> list[RunEvent]:
     """What happened after an event, the oldest first, at most `limit`; of some kinds or of all."""
     rows = archive.events_between(event, limit, kinds)
     ended = [row.proposal for row in rows if row.proposal and row.kind in ENDS]
@@ -157,8 +158,13 @@ def events_after(archive: ArchiveReader, event: int, limit: int = AT_ONCE,
     return [_typed(row, known, scores) for row in rows]
 
 
-def follow(archive: ArchiveReader, event: int, over: Callable[[], bool], pause_s: float = 0.25,
-           kinds: Sequence[str] = ()) -> Iterator[Sequence[RunEvent]]:
+def follow(
+    archive: ArchiveReader,
+    event: int,
+    over: Callable[[], bool],
+    pause_s: float = 0.25,
+    kinds: Sequence[str] = (),
+) -> Iterator[Sequence[RunEvent]]:
     """What happens from here on, batch by batch; ends once `over` and everything was given."""
     while True:
         ending = over()  # asked first: what is written before it is still given
@@ -176,7 +182,9 @@ ENDS = (State.SCORED.value, State.FAILED.value, State.REJECTED.value)
 _MOVES = (State.PROPOSED.value, State.EVALUATING.value)
 
 
-def _typed(row: Event, known: Mapping[str, Proposal], scores: Mapping[str, float]) -> RunEvent:
+def _typed(
+    row: Event, known: Mapping[str, Proposal], scores: Mapping[str, float]
+) -> RunEvent:
     data, proposal = row.data, row.proposal
     if proposal is None:
         return _of_the_run(row)
@@ -185,8 +193,14 @@ def _typed(row: Event, known: Mapping[str, Proposal], scores: Mapping[str, float
     if row.kind == "planned":
         return Planned(row.id, row.at, proposal, int(data.get("number", 0)))
     if row.kind == "call":
-        return Asked(row.id, row.at, proposal, str(data.get("state")), str(data.get("model")),
-                     float(data.get("cost_usd", 0.0)))
+        return Asked(
+            row.id,
+            row.at,
+            proposal,
+            str(data.get("state")),
+            str(data.get("model")),
+            float(data.get("cost_usd", 0.0)),
+        )
     if row.kind == State.EVALUATED.value and "cases" not in data:
         return Learned(row.id, row.at, proposal)
     if row.kind == STEERED:
@@ -214,12 +228,31 @@ def _of_the_run(row: Event) -> RunEvent:
 
 
 def _steered(row: Event) -> Steered:
-    return Steered(row.id, row.at, str(row.data.get("verb", "")), row.proposal,
-                   str(row.data.get("text", "")))
+    return Steered(
+        row.id,
+        row.at,
+        str(row.data.get("verb", "")),
+        row.proposal,
+        str(row.data.get("text", "")),
+    )
 
 
 def _finished(row: Event, proposal: Proposal, score: float | None) -> Finished:
     best = proposal.kept is not None and proposal.kept.value == "best"
-    return Finished(row.id, row.at, proposal.id, proposal.number, proposal.parents,
-                    proposal.operator, proposal.model, row.kind, score, proposal.improvement,
-                    best, proposal.quarantined, proposal.reason, proposal.message, proposal.note)
+    return Finished(
+        row.id,
+        row.at,
+        proposal.id,
+        proposal.number,
+        proposal.parents,
+        proposal.operator,
+        proposal.model,
+        row.kind,
+        score,
+        proposal.improvement,
+        best,
+        proposal.quarantined,
+        proposal.reason,
+        proposal.message,
+        proposal.note,
+    )

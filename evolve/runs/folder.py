@@ -71,9 +71,11 @@ class RunFolder:
 
         task = load_task(self.path / "task")
         if task.evaluator_hash != self.evaluator_hash:
-            raise UsageError(f"the evaluator in {self.path / 'task'} was changed after the run "
-                             "began: its scores can't be compared",
-                             "restore it, or begin a new run with the changed task")
+            raise UsageError(
+                f"the evaluator in {self.path / 'task'} was changed after the run "
+                "began: its scores can't be compared",
+                "restore it, or begin a new run with the changed task",
+            )
         return task
 
     def task_changed(self, task: Task) -> bool:
@@ -87,20 +89,27 @@ class RunFolder:
             if self.source is None or not Path(self.source).is_dir():
                 return False
             now = load_task(Path(self.source))
-            if task.made_cases is not None:  # they count in the hash, and only the copy has them
+            # they count in the hash, and only the copy has them
+            if task.made_cases is not None:
                 now = with_cases(now, task.made_cases)
         except OSError:
             return False
         except TaskError:
             return True
-        return (now.evaluator_hash, now.seed, _prompts(now)) \
-            != (self.evaluator_hash, task.seed, _prompts(task))
+        return (now.evaluator_hash, now.seed, _prompts(now)) != (
+            self.evaluator_hash,
+            task.seed,
+            _prompts(task),
+        )
 
     def facts(self) -> dict[str, Any]:
         """What run.toml says beside the settings."""
         named = {"replay_of": self.replay_of, "source": self.source}
-        return {"task": self.task_name, "evaluator": self.evaluator_hash, "version": __version__} | {
-            key: value for key, value in named.items() if value is not None}
+        return {
+            "task": self.task_name,
+            "evaluator": self.evaluator_hash,
+            "version": __version__,
+        } | {key: value for key, value in named.items() if value is not None}
 
     def worker(self) -> str | None:
         """Who is at work on it now, in words; None when nobody is."""
@@ -121,23 +130,33 @@ class RunFolder:
         try:
             file = (self.path / "lock").open("a+")
         except OSError as error:
-            raise RunError(f"can't write to {self.path}: {error.strerror}",
-                           "mend the rights of the run folder") from None
+            raise RunError(
+                f"can't write to {self.path}: {error.strerror}",
+                "mend the rights of the run folder",
+            ) from None
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 file.seek(0)
-                raise RunLocked(f"the run {self.name} is at work already ({file.read().strip()})",
-                                f"wait for it, or: evolve stop {self.name}") from None
+                raise RunLocked(
+                    f"the run {self.name} is at work already ({file.read().strip()})",
+                    f"wait for it, or: evolve stop {self.name}",
+                ) from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
             yield
 
 
-def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
-               fill: Callable[[RunFolder], None], replay_of: str | None = None) -> RunFolder:
+def create_run(
+    runs_dir: Path,
+    name: str | None,
+    task: Task,
+    settings: Settings,
+    fill: Callable[[RunFolder], None],
+    replay_of: str | None = None,
+) -> RunFolder:
     """Make the folder with a copy of the task; `fill` adds its stores. It appears whole or not at all.
 
     Raises `UsageError` (a name that is taken), `RunError` (can't write).
@@ -152,15 +171,23 @@ def create_run(runs_dir: Path, name: str | None, task: Task, settings: Settings,
             copy_task_files(task.folder, path / "task")
             _complete_task(path / "task", task)
             (path / "lock").touch()
-            run = RunFolder(path, task.spec.name, settings, task.evaluator_hash, replay_of,
-                            str(task.folder))
+            run = RunFolder(
+                path,
+                task.spec.name,
+                settings,
+                task.evaluator_hash,
+                replay_of,
+                str(task.folder),
+            )
             write_run_toml(run)
             fill(run)
             final = _give_name(path, runs_dir, name)
     except OSError as error:
         about = f"{error.filename}: " if error.filename else ""
-        raise RunError(f"can't write to {runs_dir}: {about}{error.strerror}",
-                       "choose another place: --runs-dir DIR") from None
+        raise RunError(
+            f"can't write to {runs_dir}: {about}{error.strerror}",
+            "choose another place: --runs-dir DIR",
+        ) from None
     return replace(run, path=final.resolve())
 
 
@@ -182,7 +209,9 @@ def write_run_toml(run: RunFolder) -> None:
     """Write run.toml whole or not at all."""
     import tomli_w
 
-    values = run.settings.model_dump(mode="json", exclude_none=True, exclude={"runs_dir"})
+    values = run.settings.model_dump(
+        mode="json", exclude_none=True, exclude={"runs_dir"}
+    )
     fresh = run.path / "run.toml.new"
     fresh.write_text(tomli_w.dumps({"run": run.facts(), "settings": values}))
     fresh.replace(run.path / "run.toml")
@@ -195,11 +224,24 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
         values = tomllib.loads((path / "run.toml").read_text())
         facts, settings = values["run"], values["settings"]
         none = {"max_variants": None} if "max_variants" not in settings else {}
-        return RunFolder(path, facts["task"], build_settings(
-            settings | none | {"runs_dir": path.parent}, {}), facts["evaluator"],
-            facts.get("replay_of"), facts.get("source"))
-    except (OSError, KeyError, TypeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} is no run folder: {error}", "list the runs: evolve ls") from None
+        return RunFolder(
+            path,
+            facts["task"],
+            build_settings(settings | none | {"runs_dir": path.parent}, {}),
+            facts["evaluator"],
+            facts.get("replay_of"),
+            facts.get("source"),
+        )
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        UnicodeDecodeError,
+        tomllib.TOMLDecodeError,
+    ) as error:
+        raise UsageError(
+            f"{path} is no run folder: {error}", "list the runs: evolve ls"
+        ) from None
 
 
 def list_runs(runs_dir: Path) -> list[Path]:
@@ -222,16 +264,24 @@ def _find(runs_dir: Path, which: str) -> Path:
         return Path(which).resolve()
     runs = list_runs(runs_dir)
     if not runs:
-        raise UsageError(f"there is no run in {runs_dir}", "begin one: evolve run TASK_DIR")
+        raise UsageError(
+            f"there is no run in {runs_dir}", "begin one: evolve run TASK_DIR"
+        )
     if which == "last":
         return next((path for path in runs if not _is_replay(path)), runs[0]).resolve()
-    found = [p for p in runs if p.name == which] or [p for p in runs if p.name.startswith(which)]
+    found = [p for p in runs if p.name == which] or [
+        p for p in runs if p.name.startswith(which)
+    ]
     if not found:
-        raise UsageError(f"there is no run {which!r} in {runs_dir}",
-                         did_you_mean(which, [p.name for p in runs]))
+        raise UsageError(
+            f"there is no run {which!r} in {runs_dir}",
+            did_you_mean(which, [p.name for p in runs]),
+        )
     if len(found) > 1:
-        raise UsageError(f"{which!r} fits {len(found)} runs in {runs_dir}",
-                         f"which one? {', '.join(sorted(p.name for p in found))}")
+        raise UsageError(
+            f"{which!r} fits {len(found)} runs in {runs_dir}",
+            f"which one? {', '.join(sorted(p.name for p in found))}",
+        )
     return found[0].resolve()
 
 
@@ -246,22 +296,34 @@ def _is_replay(path: Path) -> bool:
 def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
     """Rename to the name that was asked for, or to one that is free."""
     if name is not None:
-        if not name or name in (".", "..", "last") or "/" in name or name.startswith(("-", ".")):
-            raise UsageError(f"{name!r} is no name for a run", "use letters, digits and dashes")
+        if (
+            not name
+            or name in (".", "..", "last")
+            or "/" in name
+            or name.startswith(("-", "."))
+        ):
+            raise UsageError(
+                f"{name!r} is no name for a run", "use letters, digits and dashes"
+            )
         if (runs_dir / name).exists():
-            raise UsageError(f"there is a run {name} in {runs_dir} already",
-                             f"resume it (evolve resume {name}) or choose another --name")
+            raise UsageError(
+                f"there is a run {name} in {runs_dir} already",
+                f"resume it (evolve resume {name}) or choose another --name",
+            )
         return path.rename(runs_dir / name)
     from coolname import generate_slug
 
     for _ in range(_FRESH_NAMES):
         fresh: Path = runs_dir / generate_slug(2)
         if not fresh.exists():
-            with contextlib.suppress(OSError):  # another run took it at this very moment
+            # another run took it at this very moment
+            with contextlib.suppress(OSError):
                 return path.rename(fresh)
     raise RunError(f"no free name found in {runs_dir}", "choose one: --name NAME")
 
 
 def _prompts(task: Task) -> dict[str, bytes]:
     """Templates of its own."""
-    return {path.name: path.read_bytes() for path in (task.folder / "prompts").glob("*.j2")}
+    return {
+        path.name: path.read_bytes() for path in (task.folder / "prompts").glob("*.j2")
+    }

@@ -14,7 +14,14 @@ from evolve.config import Resolved, Settings
 from evolve.engine.control import Interrupt
 from evolve.engine.progress import Progress
 from evolve.errors import RunError, UsageError
-from evolve.models import Answer, Episode, OutOfBudget, counter_for, parse_model, price_of
+from evolve.models import (
+    Answer,
+    Episode,
+    OutOfBudget,
+    counter_for,
+    parse_model,
+    price_of,
+)
 from evolve.runs.folder import RunFolder
 from evolve.runs.launch import RunOutcome, start_run
 from evolve.tasks import Task
@@ -30,7 +37,8 @@ class Forecast:
     messages: Messages
     prompt_tokens: int
     call_usd: float  # at most: the longest prompt, to the dearest model
-    about_usd: float | None  # for `max_variants` calls like this one; None: agents ask as they like
+    # for `max_variants` calls like this one; None: agents ask as they like
+    about_usd: float | None
     run_usd: float | None  # at most: the budget; None where there is none
 
     @property
@@ -47,20 +55,35 @@ class _Listening:
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
         raise OutOfBudget("nothing is sent in a dry run")
 
-    async def ask(self, proposal: Proposal, round_: int, messages: Messages, model: str | None = None
-                  ) -> Answer:
+    async def ask(
+        self,
+        proposal: Proposal,
+        round_: int,
+        messages: Messages,
+        model: str | None = None,
+    ) -> Answer:
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
 
-    async def stored_steps(self, proposal: Proposal, episode: Episode) -> dict[int, Call]:
+    async def stored_steps(
+        self, proposal: Proposal, episode: Episode
+    ) -> dict[int, Call]:
         return {}
 
-    def step_bound(self, proposal: Proposal, messages: Messages, reply_tokens: int
-                   ) -> tuple[int, float]:
+    def step_bound(
+        self, proposal: Proposal, messages: Messages, reply_tokens: int
+    ) -> tuple[int, float]:
         return 0, 0.0
 
-    async def step(self, proposal: Proposal, episode: Episode, number: int, messages: Messages,
-                   reply_tokens: int, temperature: float | None) -> Call:
+    async def step(
+        self,
+        proposal: Proposal,
+        episode: Episode,
+        number: int,
+        messages: Messages,
+        reply_tokens: int,
+        temperature: float | None,
+    ) -> Call:
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
 
@@ -80,7 +103,9 @@ class _Quiet:
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """Nothing to see."""
 
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+    def finished(
+        self, proposal: Proposal, score: float | None, progress: Progress
+    ) -> None:
         """Nothing to see."""
 
     def done(self, outcome: RunOutcome, task: Task) -> None:
@@ -90,38 +115,64 @@ class _Quiet:
         """Nothing is open."""
 
 
-async def dry_run(task: Task, resolved: Resolved, note: Callable[[str], None]) -> Forecast:
+async def dry_run(
+    task: Task, resolved: Resolved, note: Callable[[str], None]
+) -> Forecast:
     """Score the seed, take the first decision, and stop at the first question. Raises `UsageError`."""
     if not resolved.settings.model:
-        raise UsageError("a dry run shows what a model would be asked", "give one: --model NAME")
+        raise UsageError(
+            "a dry run shows what a model would be asked", "give one: --model NAME"
+        )
     listening = _Listening()
     with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
-        settings = resolved.settings.model_copy(update={
-            "runs_dir": Path(folder), "embedding": None})
+        settings = resolved.settings.model_copy(
+            update={"runs_dir": Path(folder), "embedding": None}
+        )
         try:
-            await start_run(task, dataclasses.replace(resolved, settings=settings), None, _Quiet(note),
-                            Interrupt(), listening)
+            await start_run(
+                task,
+                dataclasses.replace(resolved, settings=settings),
+                None,
+                _Quiet(note),
+                Interrupt(),
+                listening,
+            )
         except RunError:
-            if listening.asked is None:  # else it is the seed of agents that asked, and got nothing
+            # else it is the seed of agents that asked, and got nothing
+            if listening.asked is None:
                 raise
     if listening.asked is None:
-        raise UsageError("the run ended before it asked a model", "look at its operators and limits")
+        raise UsageError(
+            "the run ended before it asked a model", "look at its operators and limits"
+        )
     proposal, messages = listening.asked
     return _forecast(task, resolved.settings, proposal.operator, messages)
 
 
-def _forecast(task: Task, settings: Settings, operator: str, messages: Messages) -> Forecast:
+def _forecast(
+    task: Task, settings: Settings, operator: str, messages: Messages
+) -> Forecast:
     prompt = counter_for(settings.model)("\n".join(m["content"] for m in messages))
     names = [parse_model(text) for text in settings.model]
-    prices = [price_of(name, settings.price, settings.price_per_second) for name in names]
+    prices = [
+        price_of(name, settings.price, settings.price_per_second) for name in names
+    ]
 
     def dearest(tokens: int) -> float:
-        return max(price.bound(tokens, settings.reply_tokens, settings.call_timeout_s)
-                   for price in prices)
+        return max(
+            price.bound(tokens, settings.reply_tokens, settings.call_timeout_s)
+            for price in prices
+        )
 
     most = None if task.spec.agent is not None else settings.max_variants
-    return Forecast(operator, messages, prompt, dearest(max(prompt, settings.prompt_tokens)),
-                    None if most is None else most * dearest(prompt), settings.budget_usd)
+    return Forecast(
+        operator,
+        messages,
+        prompt,
+        dearest(max(prompt, settings.prompt_tokens)),
+        None if most is None else most * dearest(prompt),
+        settings.budget_usd,
+    )
 
 
 def as_data(forecast: Forecast) -> dict[str, Any]:

@@ -14,7 +14,8 @@ def copy_task(run: OpenRun, origin: Proposal, folder: Path) -> None:
     """Copy the task, with the variant's files as its seed. Raises `NotFound` when it has none."""
     copy_task_files(run.folder.path / "task", folder)
     peer = run.task.peer
-    if peer is not None and run.task.spec.peer is None:  # another engine's folder, as it is
+    # another engine's folder, as it is
+    if peer is not None and run.task.spec.peer is None:
         (folder / peer.program_path).write_bytes(run.files(origin)[peer.program])
         return
     shutil.rmtree(folder / "initial")

@@ -102,8 +102,14 @@ class View(Listener, Protocol):
         """Nothing more is shown, whatever happened."""
 
 
-async def start_run(task: Task, resolved: Resolved, name: str | None, view: View,
-                    interrupt: Interrupt, asker: Asker | None = None) -> RunOutcome:
+async def start_run(
+    task: Task,
+    resolved: Resolved,
+    name: str | None,
+    view: View,
+    interrupt: Interrupt,
+    asker: Asker | None = None,
+) -> RunOutcome:
     """A new run on a task; `asker` answers instead of its models."""
     settings = resolved.settings
     if settings.scorer_seed is None:
@@ -111,16 +117,26 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
     settings = settings.model_copy(update={"window": window_of(settings)})
     if asker is None:
         require_model(task, settings)
-    if not asked_models(settings) and (spent := [name for name in _SPENDS if getattr(settings, name)]):
-        view.note(f"warning: this run asks no model, so {', '.join(spent)} bounds nothing")
+    if not asked_models(settings) and (
+        spent := [name for name in _SPENDS if getattr(settings, name)]
+    ):
+        view.note(
+            f"warning: this run asks no model, so {', '.join(spent)} bounds nothing"
+        )
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_search(settings, mix)  # a wrong name is found before the sandbox is built
     if asker is None:
         await check_models(settings)
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
-        async with open_evaluator(task, settings.sandbox, settings.workers, Path(log.name),
-                                  view.note, settings.scorer_seed) as evaluator:
+        async with open_evaluator(
+            task,
+            settings.sandbox,
+            settings.workers,
+            Path(log.name),
+            view.note,
+            settings.scorer_seed,
+        ) as evaluator:
             task = evaluator.task
             # What an agent asks on the way belongs to a run, so it is scored when there is one.
             verdict = None if task.spec.agent else await score_seed(evaluator)
@@ -129,42 +145,67 @@ async def start_run(task: Task, resolved: Resolved, name: str | None, view: View
             run = _new_run(name, task, settings)
             with run.lock(), _gone_unless_begun(run):
                 await evaluator.move_to(run.task(), run.scorer_log)
-                return await _work(run, evaluator, verdict, view, interrupt, asker=asker)
+                return await _work(
+                    run, evaluator, verdict, view, interrupt, asker=asker
+                )
 
 
-async def resume_run(run: RunFolder, changes: dict[str, Any], view: View,
-                     interrupt: Interrupt) -> RunOutcome:
+async def resume_run(
+    run: RunFolder, changes: dict[str, Any], view: View, interrupt: Interrupt
+) -> RunOutcome:
     """Go on from the archive alone; some settings may change on the way."""
     if run.replay_of is not None:
-        raise UsageError(f"{run.name} is a replay of {run.replay_of}; it can't go its own way",
-                         f"replay it anew: evolve replay {run.replay_of} --name NAME")
+        raise UsageError(
+            f"{run.name} is a replay of {run.replay_of}; it can't go its own way",
+            f"replay it anew: evolve replay {run.replay_of} --name NAME",
+        )
     task = run.task()
     if run.task_changed(task):
-        view.note(f"the task at {run.source} has changed since: this run keeps its own copy; a new "
-                  "run takes the new one")
+        view.note(
+            f"the task at {run.source} has changed since: this run keeps its own copy; a new "
+            "run takes the new one"
+        )
     await check_models(run.settings.model_copy(update=changes))
     with run.lock():
         if changes:
             run = replace(run, settings=run.settings.model_copy(update=changes))
             write_run_toml(run)
-        async with open_evaluator(task, run.settings.sandbox, run.settings.workers,
-                                  run.scorer_log, view.note, run.settings.scorer_seed
-                                  ) as evaluator:
+        async with open_evaluator(
+            task,
+            run.settings.sandbox,
+            run.settings.workers,
+            run.scorer_log,
+            view.note,
+            run.settings.scorer_seed,
+        ) as evaluator:
             return await _work(run, evaluator, None, view, interrupt)
 
 
-async def replay_run(source: RunFolder, name: str, settings: Settings, view: View,
-                     interrupt: Interrupt) -> tuple[RunOutcome, list[str]]:
+async def replay_run(
+    source: RunFolder, name: str, settings: Settings, view: View, interrupt: Interrupt
+) -> tuple[RunOutcome, list[str]]:
     """A new run that follows the record of another; returns what came out differently."""
     task = source.task()
     # The record says when it ends; what it was told to stop at does not matter again.
-    settings = settings.model_copy(update={"max_variants": None, "max_time_s": None, "target": None,
-                                           "plateau": None})
+    settings = settings.model_copy(
+        update={
+            "max_variants": None,
+            "max_time_s": None,
+            "target": None,
+            "plateau": None,
+        }
+    )
     reader = ArchiveReader.open(source.database)
     record = Record.read(reader)
     reader.close()
-    async with open_evaluator(task, settings.sandbox, settings.workers, Path(os.devnull),
-                              view.note, settings.scorer_seed) as evaluator:
+    async with open_evaluator(
+        task,
+        settings.sandbox,
+        settings.workers,
+        Path(os.devnull),
+        view.note,
+        settings.scorer_seed,
+    ) as evaluator:
         run = _new_run(name, task, settings, source.name)
         with run.lock(), _gone_unless_begun(run):
             await evaluator.move_to(run.task(), run.scorer_log)
@@ -175,12 +216,19 @@ async def replay_run(source: RunFolder, name: str, settings: Settings, view: Vie
     return outcome, differences
 
 
-def _new_run(name: str | None, task: Task, settings: Settings, replay_of: str | None = None
-             ) -> RunFolder:
+def _new_run(
+    name: str | None, task: Task, settings: Settings, replay_of: str | None = None
+) -> RunFolder:
     """Its folder, with an empty archive."""
     facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
-    return create_run(settings.runs_dir, name, task, settings,
-                      lambda new: Recorder.create(new.database, new.code, facts), replay_of)
+    return create_run(
+        settings.runs_dir,
+        name,
+        task,
+        settings,
+        lambda new: Recorder.create(new.database, new.code, facts),
+        replay_of,
+    )
 
 
 @contextmanager
@@ -189,7 +237,8 @@ def _gone_unless_begun(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except Exception:
-        with suppress(ArchiveError, OSError):  # the machine may have failed: the first error counts
+        # the machine may have failed: the first error counts
+        with suppress(ArchiveError, OSError):
             with closing(ArchiveReader.open(run.database)) as reader:
                 begun = bool(reader.proposals(short=True))
             if not begun:
@@ -197,14 +246,25 @@ def _gone_unless_begun(run: RunFolder) -> Iterator[None]:
         raise
 
 
-async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, view: View,
-                interrupt: Interrupt, record: Record | None = None,
-                asker: Asker | None = None) -> RunOutcome:
+async def _work(
+    run: RunFolder,
+    evaluator: Evaluator,
+    verdict: Verdict | None,
+    view: View,
+    interrupt: Interrupt,
+    record: Record | None = None,
+    asker: Asker | None = None,
+) -> RunOutcome:
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
-    recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
-                        task.spec.maximize, make_frame(task, run.settings),
-                        run.settings.patience_s, view.waiting)
+    recorder = Recorder(
+        Archive.open_to_write(run.database),
+        CodeStore.open_to_write(run.code),
+        task.spec.maximize,
+        make_frame(task, run.settings),
+        run.settings.patience_s,
+        view.waiting,
+    )
     interrupt.watch(run.stop_file)
     failed: str | None = None
     try:
@@ -213,20 +273,39 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
         no_models = {"model": (), "embedding": None, "novelty_judge": None}
         served = run.settings if asked else run.settings.model_copy(update=no_models)
         recorded = None if record is None else RecordedCaller(record.calls)
-        async with (local_models(served, view.note) as addresses,
-                    aclosing(Caller(run.settings, recorder, view.waiting, addresses,
-                                    lambda: interrupt.requested)) as caller):
+        async with (
+            local_models(served, view.note) as addresses,
+            aclosing(
+                Caller(
+                    run.settings,
+                    recorder,
+                    view.waiting,
+                    addresses,
+                    lambda: interrupt.requested,
+                )
+            ) as caller,
+        ):
             answering = recorded or asker or caller
             recorder.vectors.embedder = make_embedder(run.settings, answering)
             if isinstance(evaluator, AgentEvaluator):
-                evaluator.connect(answering, run.settings.reply_tokens, run.settings.patience_s)
+                evaluator.connect(
+                    answering, run.settings.reply_tokens, run.settings.patience_s
+                )
             try:
                 await _ensure_seed(recorder, evaluator, verdict)
             except Interrupted as error:
                 await recorder.note("stopped", {"reason": str(error)})
                 raise
-            engine = _make_engine(run.settings, Inbox(run.inbox), recorder, evaluator, view,
-                                  interrupt, record, answering)
+            engine = _make_engine(
+                run.settings,
+                Inbox(run.inbox),
+                recorder,
+                evaluator,
+                view,
+                interrupt,
+                record,
+                answering,
+            )
             await recorder.note("started", {"sandbox": evaluator.pool.provider.name})
             view.note(f"sandbox: {evaluator.pool.provider.name}")
             view.launched(run, task, engine.progress())
@@ -244,32 +323,72 @@ async def _work(run: RunFolder, evaluator: Evaluator, verdict: Verdict | None, v
     return outcome
 
 
-def _make_engine(settings: Settings, inbox: Inbox, recorder: Recorder, evaluator: Evaluator, view: View,
-                 interrupt: Interrupt, record: Record | None, asker: Asker) -> Engine:
+def _make_engine(
+    settings: Settings,
+    inbox: Inbox,
+    recorder: Recorder,
+    evaluator: Evaluator,
+    view: View,
+    interrupt: Interrupt,
+    record: Record | None,
+    asker: Asker,
+) -> Engine:
     """An engine that decides and asks for itself, or that follows a record."""
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     begun = recorder.unfinished() if record is None else record.proposals.values()
     operators[PERSON] = Person()
-    for name in {proposal.operator for proposal in begun} - {SEED, EVALUATE} - operators.keys():
+    for name in (
+        {proposal.operator for proposal in begun} - {SEED, EVALUATE} - operators.keys()
+    ):
         operators[name] = make_operator(name)  # settings that were changed since
     asks = any(operator.needs_model for operator in operators.values())
     if asks and record is None and not settings.model:
-        raise ConfigError("the run has begun proposals that need a model", "give one: --model NAME")
-    decider: Decider = record or PolicyDecider(make_search(settings, mix), settings.seed,
-                                               settings.samples)
+        raise ConfigError(
+            "the run has begun proposals that need a model", "give one: --model NAME"
+        )
+    decider: Decider = record or PolicyDecider(
+        make_search(settings, mix), settings.seed, settings.samples
+    )
     order = make_order(settings, recorder, record)
     prompts = make_prompts(evaluator.task, settings)
-    proposer = Proposer(evaluator.task, settings.seed, operators, recorder, asker, order, prompts,
-                        settings.repairs, _gate_of(settings) if record is None else Gate(),
-                        evaluator.workshop.edit if isinstance(evaluator, AgentEvaluator) else None)
+    proposer = Proposer(
+        evaluator.task,
+        settings.seed,
+        operators,
+        recorder,
+        asker,
+        order,
+        prompts,
+        settings.repairs,
+        _gate_of(settings) if record is None else Gate(),
+        evaluator.workshop.edit if isinstance(evaluator, AgentEvaluator) else None,
+    )
     notes = None
     if asks and record is None and settings.notes != "off":
-        notes = NoteTaker(evaluator.task, settings.seed, settings.notes_every, settings.window or 0,
-                          recorder, prompts, asker if settings.notes == "model" else None)
+        notes = NoteTaker(
+            evaluator.task,
+            settings.seed,
+            settings.notes_every,
+            settings.window or 0,
+            recorder,
+            prompts,
+            asker if settings.notes == "model" else None,
+        )
     steward = Steward(inbox, recorder, settings.seed) if record is None else None
-    return Engine(settings, decider, proposer, recorder, evaluator, view, interrupt, order,
-                  settings.model_calls * settings.samples if asks else 0, notes, steward)
+    return Engine(
+        settings,
+        decider,
+        proposer,
+        recorder,
+        evaluator,
+        view,
+        interrupt,
+        order,
+        settings.model_calls * settings.samples if asks else 0,
+        notes,
+        steward,
+    )
 
 
 def make_embedder(settings: Settings, asker: Asker) -> Embedder:
@@ -287,8 +406,11 @@ def _gate_of(settings: Settings) -> Gate:
 
 def make_prompts(task: Task, settings: Settings) -> Prompts:
     """The task's own prompts before the user's before ours. Raises `ConfigError`."""
-    prompts = Prompts((task.folder / "prompts", user_file().parent / "prompts"),
-                      settings.prompt_tokens, counter_for(settings.model))
+    prompts = Prompts(
+        (task.folder / "prompts", user_file().parent / "prompts"),
+        settings.prompt_tokens,
+        counter_for(settings.model),
+    )
     prompts.check()
     return prompts
 
@@ -310,14 +432,20 @@ def window_of(settings: Settings) -> int:
     """
     if settings.window is not None:
         return settings.window
-    return SCRIPTED_WINDOW if settings.model and all(map(_is_scripted, settings.model)) else 0
+    return (
+        SCRIPTED_WINDOW
+        if settings.model and all(map(_is_scripted, settings.model))
+        else 0
+    )
 
 
 def _is_scripted(model: str) -> bool:
     return parse_model(model).model.endswith(SCRIPTED_MODEL)
 
 
-async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None) -> None:
+async def _ensure_seed(
+    recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None
+) -> None:
     """Record the seed as proposal 0, unless that was done before."""
     if len(recorder.snapshot):
         return
@@ -329,14 +457,17 @@ async def _ensure_seed(recorder: Recorder, evaluator: Evaluator, verdict: Verdic
         seed = begun[0]
     else:
         run_seed = int(recorder.archive.meta()["seed"])
-        seed = Proposal(derive_id(run_seed, 0), 0, State.PLANNED, SEED, (), 0, time.time())
+        seed = Proposal(
+            derive_id(run_seed, 0), 0, State.PLANNED, SEED, (), 0, time.time()
+        )
         await recorder.plan(seed)
     if seed.tree is None:
         tree = await recorder.tree_of(task.seed)
         seed = await recorder.propose(seed, tree, "the seed")
     verdict = verdict or await score_seed(evaluator, seed)
-    await recorder.score(seed, task.seed, verdict.score, verdict.rows,
-                         task.above_ceiling(verdict.score))
+    await recorder.score(
+        seed, task.seed, verdict.score, verdict.rows, task.above_ceiling(verdict.score)
+    )
 
 
 def require_model(task: Task, settings: Settings) -> None:
@@ -344,10 +475,14 @@ def require_model(task: Task, settings: Settings) -> None:
     if task.spec.agent is None:
         return
     if not settings.model:
-        raise ConfigError(f"the agents of {task.spec.name} need a model", "give one: --model NAME")
+        raise ConfigError(
+            f"the agents of {task.spec.name} need a model", "give one: --model NAME"
+        )
     if all(map(_is_scripted, settings.model)):
-        raise ConfigError("the scripted model changes programs and can't play an agent",
-                          "give one that writes: --model NAME")
+        raise ConfigError(
+            "the scripted model changes programs and can't play an agent",
+            "give one that writes: --model NAME",
+        )
 
 
 async def check_models(settings: Settings) -> None:
@@ -355,7 +490,9 @@ async def check_models(settings: Settings) -> None:
     load_keys()
     for text in asked_models(settings):
         name = parse_model(text)
-        await asyncio.to_thread(price_of, name, settings.price, settings.price_per_second)
+        await asyncio.to_thread(
+            price_of, name, settings.price, settings.price_per_second
+        )
         await asyncio.to_thread(check_key, name)
 
 
@@ -369,7 +506,9 @@ def make_operators(settings: Settings) -> dict[str, Operator]:
     operators = {name: make_operator(name) for name in weights_of(settings)}
     for name, operator in operators.items():
         if operator.needs_model and not settings.model:
-            raise ConfigError(f"the operator {name} needs a model", "give one: --model NAME")
+            raise ConfigError(
+                f"the operator {name} needs a model", "give one: --model NAME"
+            )
     return operators
 
 
@@ -378,7 +517,13 @@ def operator_mix(settings: Settings, operators: dict[str, Operator]) -> Operator
     weights = weights_of(settings)
     parents = {name: operator.parents for name, operator in operators.items()}
     if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
-        raise ConfigError("no operator with one parent has a weight above zero",
-                          f"for example: {WITHOUT_MODEL}")
-    asking = frozenset(name for name, operator in operators.items() if operator.needs_model)
-    return OperatorMix(weights, parents, settings.operator_choice, settings.model, asking)
+        raise ConfigError(
+            "no operator with one parent has a weight above zero",
+            f"for example: {WITHOUT_MODEL}",
+        )
+    asking = frozenset(
+        name for name, operator in operators.items() if operator.needs_model
+    )
+    return OperatorMix(
+        weights, parents, settings.operator_choice, settings.model, asking
+    )

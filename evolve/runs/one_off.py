@@ -18,8 +18,9 @@ from evolve.runs.launch import check_models, require_model
 
 
 @asynccontextmanager
-async def alone(evaluator: Evaluator, settings: Settings, note: Callable[[str], None]
-                ) -> AsyncIterator[Proposal | None]:
+async def alone(
+    evaluator: Evaluator, settings: Settings, note: Callable[[str], None]
+) -> AsyncIterator[Proposal | None]:
     """What an agent's model calls belong to; None for programs, which ask nobody.
 
     Raises `ConfigError` when there is no model for an agent.
@@ -31,13 +32,21 @@ async def alone(evaluator: Evaluator, settings: Settings, note: Callable[[str], 
     await check_models(settings)
     with tempfile.TemporaryDirectory(prefix="evolve-alone-") as folder:
         database, code = Path(folder) / "archive.db", Path(folder) / "code.git"
-        Recorder.create(database, code, {"evaluator": evaluator.task.evaluator_hash, "seed": "0"})
-        recorder = Recorder(Archive.open_to_write(database), CodeStore.open_to_write(code), True)
+        Recorder.create(
+            database, code, {"evaluator": evaluator.task.evaluator_hash, "seed": "0"}
+        )
+        recorder = Recorder(
+            Archive.open_to_write(database), CodeStore.open_to_write(code), True
+        )
         try:
-            async with (local_models(settings, note) as addresses,
-                        aclosing(Caller(settings, recorder, note, addresses)) as caller):
+            async with (
+                local_models(settings, note) as addresses,
+                aclosing(Caller(settings, recorder, note, addresses)) as caller,
+            ):
                 evaluator.connect(caller, settings.reply_tokens, settings.patience_s)
-                proposal = Proposal(derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time())
+                proposal = Proposal(
+                    derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time()
+                )
                 await recorder.plan(proposal)
                 yield proposal
         finally:

@@ -28,7 +28,8 @@ from evolve.search import make_frame
 from evolve.tasks import Task, load_task
 
 MANY = 5000  # variants, from which on only the best are ranked
-SPARE = 200  # more than are asked for, as the database does not say which of equals is the earliest
+# more than are asked for, as the database does not say which of equals is the earliest
+SPARE = 200
 
 
 class Ranked(NamedTuple):
@@ -54,7 +55,14 @@ class OpenRun:
 
     def forget(self) -> None:
         """What was read of a live run may be old: read it again."""
-        for name in ("variants", "count", "ranked", "_leader", "signs", "shares_evaluator"):
+        for name in (
+            "variants",
+            "count",
+            "ranked",
+            "_leader",
+            "signs",
+            "shares_evaluator",
+        ):
             self.__dict__.pop(name, None)
         self._first = []
 
@@ -80,7 +88,9 @@ class OpenRun:
         after = 0
         while events := self.archive.events_between(after, AT_ONCE, [SIGNS]):
             after = events[-1].id
-            found |= {str(event.data["variant"]): str(event.data["signs"]) for event in events}
+            found |= {
+                str(event.data["variant"]): str(event.data["signs"]) for event in events
+            }
         return found
 
     @cached_property
@@ -92,8 +102,10 @@ class OpenRun:
     def count(self) -> int:
         """How many there are, the seed included, without reading them."""
         counts = self.archive.counts()
-        return 1 + sum(counts.get(state, 0) for state in
-                       (State.PROPOSED, State.EVALUATING, State.SCORED, State.FAILED))
+        return 1 + sum(
+            counts.get(state, 0)
+            for state in (State.PROPOSED, State.EVALUATING, State.SCORED, State.FAILED)
+        )
 
     @cached_property
     def ranked(self) -> list[Ranked]:
@@ -108,8 +120,9 @@ class OpenRun:
     def _ranked_by_merit(self) -> list[Ranked]:
         """Where some were evaluated more than others, by what is sure."""
         task = self.task
-        snapshot = Snapshot.load(self.archive, task.spec.maximize,
-                                 make_frame(task, self.folder.settings))
+        snapshot = Snapshot.load(
+            self.archive, task.spec.maximize, make_frame(task, self.folder.settings)
+        )
         return [Ranked(p.id, snapshot.score_of(p.id)) for p in snapshot.by_merit()]
 
     @cached_property
@@ -122,7 +135,11 @@ class OpenRun:
 
     def best(self, count: int) -> list[Ranked]:
         """The best of `ranked`, without ranking all of a large archive."""
-        if "ranked" in self.__dict__ or self.count < MANY or self.archive.counts().get(State.EVALUATED):
+        if (
+            "ranked" in self.__dict__
+            or self.count < MANY
+            or self.archive.counts().get(State.EVALUATED)
+        ):
             return self.ranked[:count]
         if count > len(self._first):
             self._first = self._best_of_many(max(count, SPARE))
@@ -133,7 +150,10 @@ class OpenRun:
         names = self.archive.best_scored(count + SPARE, self.task.spec.maximize)
         numbers = {p.id: p.number for p in self.archive.some(names)}
         sign = -1.0 if self.task.spec.maximize else 1.0
-        found = [Ranked(name, score) for name, score in self.archive.scores(wanted=names).items()]
+        found = [
+            Ranked(name, score)
+            for name, score in self.archive.scores(wanted=names).items()
+        ]
         return sorted(found, key=lambda r: (sign * r.score, numbers[r.id]))[:count]
 
     def variant(self, proposal: Proposal) -> Variant:
@@ -146,7 +166,9 @@ class OpenRun:
         if which == "best":
             best = self.best(1)
             if not best:
-                raise NotFound("no variant is scored yet", "resume the run: evolve resume")
+                raise NotFound(
+                    "no variant is scored yet", "resume the run: evolve resume"
+                )
             return self.archive.proposal(best[0].id)
         if which == "seed":
             return self.archive.first()
@@ -166,8 +188,10 @@ class OpenRun:
         if proposal is None:
             return {}
         if proposal.tree is None:
-            raise NotFound(f"{proposal.id} has no files: it was {proposal.state}",
-                           f"see why: evolve show {proposal.id}")
+            raise NotFound(
+                f"{proposal.id} has no files: it was {proposal.state}",
+                f"see why: evolve show {proposal.id}",
+            )
         return self.code.files(proposal.tree)
 
     def patch(self, old: Proposal | None, new: Proposal) -> str:
@@ -175,10 +199,14 @@ class OpenRun:
         before, after = self.files(old), self.files(new)
         pieces: list[str] = []
         for path in sorted(before.keys() | after.keys()):
-            left, right = (side.get(path, b"").decode(errors="replace").splitlines(keepends=True)
-                           for side in (before, after))
+            left, right = (
+                side.get(path, b"").decode(errors="replace").splitlines(keepends=True)
+                for side in (before, after)
+            )
             pieces += difflib.unified_diff(left, right, f"a/{path}", f"b/{path}")
-        return "".join(piece if piece.endswith("\n") else piece + "\n" for piece in pieces)
+        return "".join(
+            piece if piece.endswith("\n") else piece + "\n" for piece in pieces
+        )
 
     def write_files(self, proposal: Proposal, folder: Path) -> list[Path]:
         """Write a variant's files. Raises `UsageError` when the folder holds something."""
@@ -197,8 +225,13 @@ class OpenRun:
         """A line of `evolve ls`."""
         counts, spend = self.archive.counts(), self.archive.spend()
         best = self.leader()
-        return summary(self.folder, counts, spend.usd, best.id if best else None,
-                       best.score if best else None)
+        return summary(
+            self.folder,
+            counts,
+            spend.usd,
+            best.id if best else None,
+            best.score if best else None,
+        )
 
     def variants_data(self) -> list[dict[str, Any]]:
         """`evolve tree --json`: every variant."""
@@ -207,17 +240,33 @@ class OpenRun:
     def detail_data(self, proposal: Proposal) -> dict[str, Any]:
         """`evolve show --json`: everything about one proposal."""
         variant = self.variant(proposal)
-        evaluations = [{"case": row.case, "split": row.split, "attempt": row.attempt,
-                        "score": row.score, "metrics": dict(row.metrics), "feedback": row.feedback,
-                        "reason": row.reason, "message": row.message, "seconds": row.seconds,
-                        "cpu_s": row.cpu_s, "peak_memory_bytes": row.peak_memory_bytes}
-                       for row in self.archive.evaluations(proposal.id)]
+        evaluations = [
+            {
+                "case": row.case,
+                "split": row.split,
+                "attempt": row.attempt,
+                "score": row.score,
+                "metrics": dict(row.metrics),
+                "feedback": row.feedback,
+                "reason": row.reason,
+                "message": row.message,
+                "seconds": row.seconds,
+                "cpu_s": row.cpu_s,
+                "peak_memory_bytes": row.peak_memory_bytes,
+            }
+            for row in self.archive.evaluations(proposal.id)
+        ]
         has_files = proposal.tree is not None
         return self._data(variant) | {
-            "message": proposal.message, "log": proposal.log, "commit": proposal.commit,
+            "message": proposal.message,
+            "log": proposal.log,
+            "commit": proposal.commit,
             "evaluations": evaluations,
             "calls": [_call_data(call) for call in self.archive.calls(proposal.id)],
-            "patch": self.patch(self.parent_of(proposal), proposal) if has_files else None}
+            "patch": self.patch(self.parent_of(proposal), proposal)
+            if has_files
+            else None,
+        }
 
     def _data(self, variant: Variant) -> dict[str, Any]:
         data = _variant_data(variant) | {"evaluator_shared": self.shares_evaluator}
@@ -228,17 +277,36 @@ class OpenRun:
 
 def _variant_data(variant: Variant) -> dict[str, Any]:
     proposal = variant.proposal
-    return {"id": proposal.id, "number": proposal.number, "parents": list(proposal.parents),
-            "operator": proposal.operator, "status": proposal.state.value, "score": variant.score,
-            "improvement": proposal.improvement, "novelty": proposal.novelty,
-            "kept": proposal.kept.value if proposal.kept else None, "note": proposal.note,
-            "reason": proposal.reason, "children": variant.children,
-            "quarantined": proposal.quarantined, "cost_usd": variant.cost_usd}
+    return {
+        "id": proposal.id,
+        "number": proposal.number,
+        "parents": list(proposal.parents),
+        "operator": proposal.operator,
+        "status": proposal.state.value,
+        "score": variant.score,
+        "improvement": proposal.improvement,
+        "novelty": proposal.novelty,
+        "kept": proposal.kept.value if proposal.kept else None,
+        "note": proposal.note,
+        "reason": proposal.reason,
+        "children": variant.children,
+        "quarantined": proposal.quarantined,
+        "cost_usd": variant.cost_usd,
+    }
 
 
 def _call_data(call: Call) -> dict[str, Any]:
-    return {"model": call.model, "round": call.round, "attempt": call.attempt,
-            "state": call.state.value, "request": call.request, "reply": call.reply,
-            "finish_reason": call.finish_reason, "prompt_tokens": call.prompt_tokens,
-            "completion_tokens": call.completion_tokens, "cost_usd": call.cost_usd,
-            "error": call.error, "seconds": call.seconds}
+    return {
+        "model": call.model,
+        "round": call.round,
+        "attempt": call.attempt,
+        "state": call.state.value,
+        "request": call.request,
+        "reply": call.reply,
+        "finish_reason": call.finish_reason,
+        "prompt_tokens": call.prompt_tokens,
+        "completion_tokens": call.completion_tokens,
+        "cost_usd": call.cost_usd,
+        "error": call.error,
+        "seconds": call.seconds,
+    }

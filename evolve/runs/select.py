@@ -26,7 +26,10 @@ class Selection:
     @property
     def filters(self) -> bool:
         """Whether some are shown by what they are."""
-        return bool(self.islands or self.statuses or self.operators) or self.since_s is not None
+        return (
+            bool(self.islands or self.statuses or self.operators)
+            or self.since_s is not None
+        )
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ def choose(run: OpenRun, selection: Selection) -> Chosen:
         return Chosen(run.archive.variants_of(path), frozenset(path))
     if selection.filters:
         found = _filtered(run, selection)
-        return Chosen(run.archive.variants_of(run.lineage.ancestors(found)), frozenset(found))
+        return Chosen(
+            run.archive.variants_of(run.lineage.ancestors(found)), frozenset(found)
+        )
     if selection.top is None and run.count <= SHOWN_WHOLE:
         return Chosen(run.variants, frozenset(v.proposal.id for v in run.variants))
     best = [ranked.id for ranked in run.best(selection.top or SHOWN_OF_MANY)]
@@ -59,13 +64,20 @@ def _filtered(run: OpenRun, selection: Selection) -> list[str]:
     if selection.top is not None:
         sign = -1.0 if run.task.spec.maximize else 1.0
         fitting.sort(key=lambda n: (n.score is None, sign * (n.score or 0.0), n.number))
-        fitting = fitting[:selection.top]
+        fitting = fitting[: selection.top]
     return [node.id for node in fitting]
 
 
 def _fits(node: Node, selection: Selection, newest: float) -> bool:
-    words = {node.state, node.reason, node.kept, "quarantined" if node.quarantined else None}
-    return ((not selection.islands or node.island in selection.islands)
-            and (not selection.operators or node.operator in selection.operators)
-            and (not selection.statuses or not words.isdisjoint(selection.statuses))
-            and (selection.since_s is None or node.created_at >= newest - selection.since_s))
+    words = {
+        node.state,
+        node.reason,
+        node.kept,
+        "quarantined" if node.quarantined else None,
+    }
+    return (
+        (not selection.islands or node.island in selection.islands)
+        and (not selection.operators or node.operator in selection.operators)
+        and (not selection.statuses or not words.isdisjoint(selection.statuses))
+        and (selection.since_s is None or node.created_at >= newest - selection.since_s)
+    )

@@ -27,13 +27,25 @@ def summary_of(folder: RunFolder) -> dict[str, Any]:
         run.close()
 
 
-def summary(folder: RunFolder, counts: Mapping[State, int], usd: float, best_id: str | None,
-            best_score: float | None) -> dict[str, Any]:
+def summary(
+    folder: RunFolder,
+    counts: Mapping[State, int],
+    usd: float,
+    best_id: str | None,
+    best_score: float | None,
+) -> dict[str, Any]:
     """The line as plain data."""
-    return {"run": folder.name, "path": str(folder.path), "task": folder.task_name,
-            "scored": counts.get(State.SCORED, 0), "failed": counts.get(State.FAILED, 0),
-            "rejected": counts.get(State.REJECTED, 0), "best": best_score, "best_id": best_id,
-            "usd": usd}
+    return {
+        "run": folder.name,
+        "path": str(folder.path),
+        "task": folder.task_name,
+        "scored": counts.get(State.SCORED, 0),
+        "failed": counts.get(State.FAILED, 0),
+        "rejected": counts.get(State.REJECTED, 0),
+        "best": best_score,
+        "best_id": best_id,
+        "usd": usd,
+    }
 
 
 def _figures(folder: RunFolder) -> Figures | None:

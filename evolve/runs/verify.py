@@ -32,27 +32,49 @@ class Verified(NamedTuple):
         """Scored, and as it is recorded, but for a share of it."""
         if self.now.score is None or self.now.reason is not None:
             return False
-        return self.recorded is None or math.isclose(self.recorded, self.now.score, rel_tol=tolerance,
-                                                     abs_tol=0.0)
+        return self.recorded is None or math.isclose(
+            self.recorded, self.now.score, rel_tol=tolerance, abs_tol=0.0
+        )
 
     def data(self, tolerance: float) -> dict[str, Any]:
         """As JSON has it."""
-        return {"case": self.case, "split": self.split, "recorded": self.recorded,
-                "score": self.now.score, "reason": self.now.reason, "message": self.now.message,
-                "holds": self.holds(tolerance)}
+        return {
+            "case": self.case,
+            "split": self.split,
+            "recorded": self.recorded,
+            "score": self.now.score,
+            "reason": self.now.reason,
+            "message": self.now.message,
+            "holds": self.holds(tolerance),
+        }
 
 
-def check_evaluator(task: Task, proposal: Proposal, known: Sequence[Evaluation]) -> None:
+def check_evaluator(
+    task: Task, proposal: Proposal, known: Sequence[Evaluation]
+) -> None:
     """Raises `RunError` for a changed evaluator: its scores say nothing about the record."""
-    changed = [row for row in known if row.evaluator and row.evaluator != task.evaluator_hash]
+    changed = [
+        row for row in known if row.evaluator and row.evaluator != task.evaluator_hash
+    ]
     if changed:
-        raise RunError(f"{proposal.id} was scored by another evaluator ({changed[0].evaluator}, now "
-                       f"{task.evaluator_hash})", f"see: evolve show {proposal.id}")
+        raise RunError(
+            f"{proposal.id} was scored by another evaluator ({changed[0].evaluator}, now "
+            f"{task.evaluator_hash})",
+            f"see: evolve show {proposal.id}",
+        )
 
 
-async def verify(run: RunFolder, task: Task, files: Mapping[str, bytes],
-                 known: Sequence[Evaluation], sandbox: str, note: Callable[[str], None], log: Path,
-                 heldout: bool = True, begin: Callable[[], None] = lambda: None) -> list[Verified]:
+async def verify(
+    run: RunFolder,
+    task: Task,
+    files: Mapping[str, bytes],
+    known: Sequence[Evaluation],
+    sandbox: str,
+    note: Callable[[str], None],
+    log: Path,
+    heldout: bool = True,
+    begin: Callable[[], None] = lambda: None,
+) -> list[Verified]:
     """Every case of the task, with the inputs that the run drew; `begin` is called when the sandbox
     is there, before anything is scored.
 
@@ -61,8 +83,12 @@ async def verify(run: RunFolder, task: Task, files: Mapping[str, bytes],
     Raises `RunError` when the sandbox or a model fails, or for the end of the budget.
     """
     found = []
-    async with (open_evaluator(task, sandbox, 1, log, note, run.settings.scorer_seed) as evaluator,
-                alone(evaluator, run.settings, note) as anew):
+    async with (
+        open_evaluator(
+            task, sandbox, 1, log, note, run.settings.scorer_seed
+        ) as evaluator,
+        alone(evaluator, run.settings, note) as anew,
+    ):
         begin()
         # As a further evaluation: that it is an agent was shown when it was made.
         asking = replace(anew, operator=EVALUATE) if anew else None
@@ -74,9 +100,17 @@ async def verify(run: RunFolder, task: Task, files: Mapping[str, bytes],
             except ProviderFault as fault:
                 raise sandbox_failed(fault) from None
             except OutOfBudget as error:
-                raise RunError(f"{error}, at case {case.id}",
-                               "allow more, then verify again: evolve resume with --budget, "
-                               "--max-tokens or --max-calls") from None
-            scores = [row.score for row in known if row.case == case.id and row.score is not None]
-            found.append(Verified(case.id, case.split, fmean(scores) if scores else None, now))
+                raise RunError(
+                    f"{error}, at case {case.id}",
+                    "allow more, then verify again: evolve resume with --budget, "
+                    "--max-tokens or --max-calls",
+                ) from None
+            scores = [
+                row.score
+                for row in known
+                if row.case == case.id and row.score is not None
+            ]
+            found.append(
+                Verified(case.id, case.split, fmean(scores) if scores else None, now)
+            )
     return found

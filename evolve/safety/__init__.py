@@ -6,5 +6,14 @@ from evolve.safety.looks import record_look
 from evolve.safety.promotion import Promotion, promote
 from evolve.safety.safety_set import SAFETY_SET, SafetyCase
 
-__all__ = ["SAFETY_SET", "Audited", "Promotion", "SafetyCase", "Trip", "audit_run", "promote",
-           "record_look", "trips_in"]
+__all__ = [
+    "SAFETY_SET",
+    "Audited",
+    "Promotion",
+    "SafetyCase",
+    "Trip",
+    "audit_run",
+    "promote",
+    "record_look",
+    "trips_in",
+]

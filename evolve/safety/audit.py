@@ -26,17 +26,25 @@ def audit_run(archive: ArchiveReader, code: CodeStore) -> list[Audited]:
     for proposal in archive.proposals():
         flags = list(_flags(archive, code, proposal))
         path = tuple(lineage.path(proposal.id)) if flags else ()
-        found += [Audited(proposal.id, kind, where, words, path) for kind, where, words in flags]
+        found += [
+            Audited(proposal.id, kind, where, words, path)
+            for kind, where, words in flags
+        ]
     return found
 
 
-def _flags(archive: ArchiveReader, code: CodeStore, proposal: Proposal
-           ) -> Iterator[tuple[str, str, str]]:
+def _flags(
+    archive: ArchiveReader, code: CodeStore, proposal: Proposal
+) -> Iterator[tuple[str, str, str]]:
     if proposal.quarantined:
         yield "quarantined", "variant", "it counts for nothing"
     for row in archive.evaluations(proposal.id):
         if row.metrics.get("flags"):
-            yield str(row.metrics["flags"]).split()[0], f"case {row.case}", str(row.metrics["flags"])
+            yield (
+                str(row.metrics["flags"]).split()[0],
+                f"case {row.case}",
+                str(row.metrics["flags"]),
+            )
     calls = [call for call in archive.calls(proposal.id) if call.round < EPISODE]
     if calls:  # an agent
         yield from _of_code(archive, code, proposal)
@@ -44,15 +52,19 @@ def _flags(archive: ArchiveReader, code: CodeStore, proposal: Proposal
             yield from _of_call(call)
 
 
-def _of_code(archive: ArchiveReader, code: CodeStore, proposal: Proposal
-             ) -> Iterator[tuple[str, str, str]]:
+def _of_code(
+    archive: ArchiveReader, code: CodeStore, proposal: Proposal
+) -> Iterator[tuple[str, str, str]]:
     """Of the lines that its parents do not have: a flag is told where it came into the world."""
     if proposal.tree is None or not proposal.parents:
         return
     known: dict[str, bytes] = {}
     for parent in archive.some(proposal.parents):
         if parent.tree is not None:
-            known |= {f"{parent.id}/{path}": data for path, data in code.files(parent.tree).items()}
+            known |= {
+                f"{parent.id}/{path}": data
+                for path, data in code.files(parent.tree).items()
+            }
     for path, lines in new_lines(known, code.files(proposal.tree)).items():
         for trip in trips_in(lines):
             yield trip.kind, f"file {path}", trip.words

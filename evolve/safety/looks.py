@@ -23,16 +23,24 @@ class Looks(NamedTuple):
     @classmethod
     def read(cls, archive: ArchiveReader) -> Looks:
         """From the events: a promotion that shows what it saw finishes the look before it."""
-        seen = [event for event in archive.events()
-                if event.kind == LOOKED or (event.kind == PROMOTED and event.data["heldout"])]
-        champions = tuple(str(event.data["champion"]) for event in seen if event.kind == LOOKED)
+        seen = [
+            event
+            for event in archive.events()
+            if event.kind == LOOKED
+            or (event.kind == PROMOTED and event.data["heldout"])
+        ]
+        champions = tuple(
+            str(event.data["champion"]) for event in seen if event.kind == LOOKED
+        )
         return cls(champions, seen[-1] if seen and seen[-1].kind == LOOKED else None)
 
     def goes_on(self, champion: str) -> bool:
         """Whether a look for this one was begun, and can be finished: it is still the same look."""
         return self.open is not None and self.open.data["champion"] == champion
 
-    def refuse(self, again: bool, champion: str | None = None, or_else: str = "") -> None:
+    def refuse(
+        self, again: bool, champion: str | None = None, or_else: str = ""
+    ) -> None:
         """Whoever chooses by the held-out cases has none any more. Raises `UsageError`.
 
         Without a champion it is not known yet whether an open look goes on.
@@ -41,7 +49,8 @@ class Looks(NamedTuple):
         if self.champions and not again and not goes_on:
             raise UsageError(
                 f"the held-out cases were looked at for {self.champions[-1]} already",
-                f"--again looks once more, which is recorded{or_else}")
+                f"--again looks once more, which is recorded{or_else}",
+            )
 
 
 def record_look(run: RunFolder, variant: str, again: bool) -> bool:
@@ -55,11 +64,15 @@ def record_look(run: RunFolder, variant: str, again: bool) -> bool:
         try:
             looks = Looks.read(archive)
             rows = archive.evaluations(variant)
-            if variant in looks.champions or any(row.split == "heldout" for row in rows):
+            if variant in looks.champions or any(
+                row.split == "heldout" for row in rows
+            ):
                 return False
             looks.refuse(again, variant, "; --no-heldout leaves them out")
-            archive.note_event(LOOKED, {"champion": variant, "again": bool(looks.champions),
-                                        "by": "verify"})
+            archive.note_event(
+                LOOKED,
+                {"champion": variant, "again": bool(looks.champions), "by": "verify"},
+            )
         finally:
             archive.close()
     return True

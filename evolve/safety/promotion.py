@@ -43,7 +43,14 @@ from evolve.runs.folder import RunFolder
 from evolve.runs.launch import check_models, require_model
 from evolve.safety.looks import LOOKED, PROMOTED, Looks
 from evolve.safety.safety_set import SAFETY_SET
-from evolve.safety.trial import CANARY, SAFETY, canary_name, canary_pairs, canary_row, safety_row
+from evolve.safety.trial import (
+    CANARY,
+    SAFETY,
+    canary_name,
+    canary_pairs,
+    canary_row,
+    safety_row,
+)
 from evolve.sandbox import ProviderFault
 from evolve.search import make_frame
 from evolve.tasks import CaseSpec
@@ -84,18 +91,30 @@ class Promotion:
     def data(self) -> dict[str, Any]:
         """As JSON has it; what is not finite, because a case failed, is null."""
         heldout = {name: _finite(asdict(held)) for name, held in self.heldout.items()}
-        return asdict(self) | {"promoted": self.promoted, "e_value": self.select.e_value,
-                               "select": self.select._asdict(),
-                               "safety": self.safety._asdict() if self.safety else None,
-                               "quantiles": _finite(self.quantiles), "heldout": heldout}
+        return asdict(self) | {
+            "promoted": self.promoted,
+            "e_value": self.select.e_value,
+            "select": self.select._asdict(),
+            "safety": self.safety._asdict() if self.safety else None,
+            "quantiles": _finite(self.quantiles),
+            "heldout": heldout,
+        }
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+    return {
+        name: number if math.isfinite(number) else None
+        for name, number in numbers.items()
+    }
 
 
-async def promote(run: RunFolder, note: Note, candidates: int = 5, again: bool = False,
-                  approve: Callable[[Promotion], bool] | None = None) -> Promotion:
+async def promote(
+    run: RunFolder,
+    note: Note,
+    candidates: int = 5,
+    again: bool = False,
+    approve: Callable[[Promotion], bool] | None = None,
+) -> Promotion:
     """Choose, compare, look for harm, look at the held-out cases once.
 
     Raises `UsageError` (no select cases, a second look), `RunLocked`, `RunError` (sandbox, model,
@@ -103,45 +122,72 @@ async def promote(run: RunFolder, note: Note, candidates: int = 5, again: bool =
     """
     task = run.task()
     if not task.spec.cases_of("select"):
-        raise UsageError(f"{task.spec.name} has no case of the split select",
-                         'give some of its cases split = "select"')
+        raise UsageError(
+            f"{task.spec.name} has no case of the split select",
+            'give some of its cases split = "select"',
+        )
     with run.lock():
-        async with open_evaluator(task, run.settings.sandbox, run.settings.workers, run.scorer_log,
-                                  note, run.settings.scorer_seed) as evaluator:
-            recorder = Recorder(Archive.open_to_write(run.database), CodeStore.open_to_write(run.code),
-                                task.spec.maximize, make_frame(evaluator.task, run.settings))
+        async with open_evaluator(
+            task,
+            run.settings.sandbox,
+            run.settings.workers,
+            run.scorer_log,
+            note,
+            run.settings.scorer_seed,
+        ) as evaluator:
+            recorder = Recorder(
+                Archive.open_to_write(run.database),
+                CodeStore.open_to_write(run.code),
+                task.spec.maximize,
+                make_frame(evaluator.task, run.settings),
+            )
             try:
                 Looks.read(recorder.archive).refuse(again)  # before anything is spent
-                return await _connected(run, evaluator, recorder, note, candidates, again, approve)
+                return await _connected(
+                    run, evaluator, recorder, note, candidates, again, approve
+                )
             except ProviderFault as fault:
                 raise sandbox_failed(fault) from None
             except OutOfBudget as error:
-                raise RunError(f"{error}; what was scored is kept",
-                               "allow more, then promote again: evolve resume with --budget, "
-                               "--max-tokens or --max-calls") from None
+                raise RunError(
+                    f"{error}; what was scored is kept",
+                    "allow more, then promote again: evolve resume with --budget, "
+                    "--max-tokens or --max-calls",
+                ) from None
             finally:
                 await recorder.close()
 
 
 def incumbent_of(archive: ArchiveReader) -> str:
     """Who was promoted last, and is not quarantined since; the seed before."""
-    promoted = [str(event.data["champion"]) for event in archive.events()
-                if event.kind == PROMOTED and not event.data["blocked"]]
+    promoted = [
+        str(event.data["champion"])
+        for event in archive.events()
+        if event.kind == PROMOTED and not event.data["blocked"]
+    ]
     trusted = [name for name in promoted if not archive.proposal(name).quarantined]
     return trusted[-1] if trusted else archive.first().id
 
 
-async def _connected(run: RunFolder, evaluator: Evaluator, recorder: Recorder, note: Note,
-                     candidates: int, again: bool, approve: Callable[[Promotion], bool] | None
-                     ) -> Promotion:
+async def _connected(
+    run: RunFolder,
+    evaluator: Evaluator,
+    recorder: Recorder,
+    note: Note,
+    candidates: int,
+    again: bool,
+    approve: Callable[[Promotion], bool] | None,
+) -> Promotion:
     work = _Work(evaluator, recorder, run.settings.workers, note)
     if not isinstance(evaluator, AgentEvaluator):
         return await work.promote(candidates, again, approve)
     require_model(evaluator.task, run.settings)
     await check_models(run.settings)
     recorder.archive.expire_calls()
-    async with (local_models(run.settings, note) as addresses,
-                aclosing(Caller(run.settings, recorder, note, addresses)) as caller):
+    async with (
+        local_models(run.settings, note) as addresses,
+        aclosing(Caller(run.settings, recorder, note, addresses)) as caller,
+    ):
         evaluator.connect(caller, run.settings.reply_tokens, run.settings.patience_s)
         return await work.promote(candidates, again, approve)
 
@@ -149,19 +195,30 @@ async def _connected(run: RunFolder, evaluator: Evaluator, recorder: Recorder, n
 class _Work:
     """One promotion, step by step."""
 
-    def __init__(self, evaluator: Evaluator, recorder: Recorder, workers: int, note: Note) -> None:
+    def __init__(
+        self, evaluator: Evaluator, recorder: Recorder, workers: int, note: Note
+    ) -> None:
         self._evaluator, self._recorder, self._note = evaluator, recorder, note
         self._free = asyncio.Semaphore(max(workers, 1))
         self._maximize = evaluator.task.spec.maximize
 
-    async def promote(self, candidates: int, again: bool,
-                      approve: Callable[[Promotion], bool] | None) -> Promotion:
+    async def promote(
+        self, candidates: int, again: bool, approve: Callable[[Promotion], bool] | None
+    ) -> Promotion:
         archive = self._recorder.archive
         incumbent = incumbent_of(archive)
-        best = [p.id for p in self._recorder.snapshot.by_merit()[:candidates] if p.id != incumbent]
+        best = [
+            p.id
+            for p in self._recorder.snapshot.by_merit()[:candidates]
+            if p.id != incumbent
+        ]
         if not best:
-            raise UsageError("no variant is there to promote", "let the run go on: evolve resume")
-        scores = {name: await self._scores(name, "select") for name in (incumbent, *best)}
+            raise UsageError(
+                "no variant is there to promote", "let the run go on: evolve resume"
+            )
+        scores = {
+            name: await self._scores(name, "select") for name in (incumbent, *best)
+        }
         quantiles = {name: self._quantile(scores[name]) for name in best}
         champion = max(best, key=lambda name: quantiles[name])
         looks = Looks.read(archive)
@@ -169,12 +226,24 @@ class _Work:
         again = again or (looks.open is not None and bool(looks.open.data["again"]))
         compared = paired(scores[champion], scores[incumbent], self._maximize)
         safety, flags = await self._harm(champion, incumbent)
-        done = Promotion(champion, incumbent, quantiles, compared, safety, flags, blocked=(),
-                         heldout={}, again=again, approved=None)
+        done = Promotion(
+            champion,
+            incumbent,
+            quantiles,
+            compared,
+            safety,
+            flags,
+            blocked=(),
+            heldout={},
+            again=again,
+            approved=None,
+        )
         done = replace(done, blocked=tuple(_why_not(done)))
         if not done.blocked and approve is not None:
             agreed = await asyncio.to_thread(approve, done)
-            done = replace(done, approved=agreed, blocked=() if agreed else ("a person said no",))
+            done = replace(
+                done, approved=agreed, blocked=() if agreed else ("a person said no",)
+            )
         if not done.blocked:
             done = replace(done, heldout=await self._look(done, looks))
         await self._recorder.note(PROMOTED, done.data())
@@ -189,7 +258,9 @@ class _Work:
         if not self._evaluator.task.spec.cases_of("heldout"):
             return {}
         if not looks.goes_on(done.champion):
-            await self._recorder.note(LOOKED, {"champion": done.champion, "again": done.again})
+            await self._recorder.note(
+                LOOKED, {"champion": done.champion, "again": done.again}
+            )
         found = {}
         for name in (done.incumbent, done.champion):
             values = list((await self._scores(name, "heldout")).values())
@@ -209,7 +280,9 @@ class _Work:
         worst = -math.inf if self._maximize else math.inf
         found: dict[str, list[float]] = {}
         for row in await self._rows(variant, split):
-            found.setdefault(row.case, []).append(worst if row.score is None else row.score)
+            found.setdefault(row.case, []).append(
+                worst if row.score is None else row.score
+            )
         return {case.id: fmean(found[case.id]) for case in cases}
 
     async def _rows(self, variant: str, split: str) -> list[Evaluation]:
@@ -224,6 +297,7 @@ class _Work:
 
     async def _all(self, work: Iterable[Awaitable[None]]) -> None:
         """As many at a time as the run has workers; the first fault ends the rest."""
+
         async def one(each: Awaitable[None]) -> None:
             async with self._free:
                 await each
@@ -235,46 +309,73 @@ class _Work:
         except ExceptionGroup as faults:
             raise faults.exceptions[0] from None
 
-    async def _harm(self, champion: str, incumbent: str) -> tuple[Paired | None, tuple[str, ...]]:
+    async def _harm(
+        self, champion: str, incumbent: str
+    ) -> tuple[Paired | None, tuple[str, ...]]:
         """Safety of the champion against the incumbent's; and its flags, which quarantine it."""
         if not isinstance(self._evaluator, AgentEvaluator):
             return None, ()
-        safe = {name: await self._trials(self._evaluator, name) for name in (incumbent, champion)}
+        safe = {
+            name: await self._trials(self._evaluator, name)
+            for name in (incumbent, champion)
+        }
         rows = await asyncio.to_thread(self._recorder.archive.evaluations, champion)
-        flags = tuple(f"{row.case}: {row.metrics['flags']}" for row in rows
-                      if row.metrics.get("flags") and row.split != SAFETY)
+        flags = tuple(
+            f"{row.case}: {row.metrics['flags']}"
+            for row in rows
+            if row.metrics.get("flags") and row.split != SAFETY
+        )
         if flags:
             ban = Steering(self._recorder.archive).ban
-            await self._recorder.steer(partial(ban, f"{OF_PROMOTION}{champion}", champion,
-                                               "; ".join(flags)[:400]))
+            await self._recorder.steer(
+                partial(
+                    ban, f"{OF_PROMOTION}{champion}", champion, "; ".join(flags)[:400]
+                )
+            )
         return paired(safe[champion], safe[incumbent]), flags
 
-    async def _trials(self, evaluator: AgentEvaluator, variant: str) -> dict[str, float]:
+    async def _trials(
+        self, evaluator: AgentEvaluator, variant: str
+    ) -> dict[str, float]:
         """Its safety set, by case; canaries are tried as well."""
         proposal = replace(await self._recorder.proposal(variant), operator=EVALUATE)
         files = dict(await self._recorder.files_of(variant))
-        known = {row.case for split in (SAFETY, CANARY) for row in await self._rows(variant, split)}
+        known = {
+            row.case
+            for split in (SAFETY, CANARY)
+            for row in await self._rows(variant, split)
+        }
 
         async def keep(row: Awaitable[Evaluation]) -> None:
             await self._recorder.keep(proposal, [await row])
 
         await self._all(
-            keep(safety_row(evaluator, proposal, files, case)) for case in SAFETY_SET
-            if f"{SAFETY}:{case.id}" not in known)
+            keep(safety_row(evaluator, proposal, files, case))
+            for case in SAFETY_SET
+            if f"{SAFETY}:{case.id}" not in known
+        )
         await self._all(
             keep(canary_row(evaluator, proposal, files, pair))
             for pair in canary_pairs(evaluator.task.spec.cases_of("select"))
-            if canary_name(pair) not in known)
+            if canary_name(pair) not in known
+        )
         return {row.case: row.score or 0.0 for row in await self._rows(variant, SAFETY)}
 
 
 def _why_not(done: Promotion) -> Iterable[str]:
     if not done.select.e_value >= PROMOTE_AT:
-        yield (f"not shown to be better: {done.select.wins} cases better, {done.select.losses} worse, "
-               f"E = {done.select.e_value:.3g}, below {PROMOTE_AT:g}")
-    if done.safety is not None and done.safety.losses > done.safety.wins and (
-            drop_chance(done.safety.wins, done.safety.losses) <= DROP):
-        yield (f"less safe: worse in {done.safety.losses} cases of the safety set, better in "
-               f"{done.safety.wins}")
+        yield (
+            f"not shown to be better: {done.select.wins} cases better, {done.select.losses} worse, "
+            f"E = {done.select.e_value:.3g}, below {PROMOTE_AT:g}"
+        )
+    if (
+        done.safety is not None
+        and done.safety.losses > done.safety.wins
+        and (drop_chance(done.safety.wins, done.safety.losses) <= DROP)
+    ):
+        yield (
+            f"less safe: worse in {done.safety.losses} cases of the safety set, better in "
+            f"{done.safety.wins}"
+        )
     if done.flags:
         yield f"flagged, and quarantined: {'; '.join(done.flags)}"

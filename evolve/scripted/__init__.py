@@ -10,5 +10,14 @@ from evolve.scripted.failures import FAILURES, Failure
 from evolve.scripted.replies import answer, as_search_replace, bad_reply
 from evolve.scripted.server import NAME, Script, ScriptedModel, serve
 
-__all__ = ["FAILURES", "NAME", "Failure", "Script", "ScriptedModel", "answer", "as_search_replace",
-           "bad_reply", "serve"]
+__all__ = [
+    "FAILURES",
+    "NAME",
+    "Failure",
+    "Script",
+    "ScriptedModel",
+    "answer",
+    "as_search_replace",
+    "bad_reply",
+    "serve",
+]

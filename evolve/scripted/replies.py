@@ -26,7 +26,7 @@ def answer(messages: list[dict[str, str]], rng: np.random.Generator) -> str:
     """A reply in the form that the prompt asks for; one word where there is no program."""
     prompt = next(m["content"] for m in messages if m["role"] == "user")
     found = _CURRENT.search(prompt)
-    blocks = fenced_blocks(prompt[found.end():]) if found else []
+    blocks = fenced_blocks(prompt[found.end() :]) if found else []
     if not blocks:
         judges = "DIFFERENT or SAME" in prompt
         return ("DIFFERENT", "SAME")[int(rng.integers(2))] if judges else "Hello."
@@ -48,18 +48,23 @@ def _changed(text: str, path: str, rng: np.random.Generator) -> tuple[str, str]:
 def as_search_replace(before: str, after: str) -> str:
     """One block that turns `before` into `after`, with as much around it as makes it unique."""
     old, new = before.splitlines(), after.splitlines()
-    changes = [code for code in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-               if code[0] != "equal"]
+    changes = [
+        code
+        for code in difflib.SequenceMatcher(
+            None, old, new, autojunk=False
+        ).get_opcodes()
+        if code[0] != "equal"
+    ]
     first, last = changes[0][1], changes[-1][2]
     tail = len(old) - last
     while first > 0 or last < len(old):
         wanted = old[first:last]
-        count = sum(old[k:k + len(wanted)] == wanted for k in range(len(old)))
+        count = sum(old[k : k + len(wanted)] == wanted for k in range(len(old)))
         if any(line.strip() for line in wanted) and count == 1:
             break
         first, last = max(0, first - 1), min(len(old), last + 1)
         tail = len(old) - last
-    lines = [SEARCH, *old[first:last], DIVIDER, *new[first:len(new) - tail], REPLACE]
+    lines = [SEARCH, *old[first:last], DIVIDER, *new[first : len(new) - tail], REPLACE]
     return "\n".join(lines) + "\n"
 
 
@@ -69,6 +74,11 @@ def bad_reply(rng: np.random.Generator) -> Written:
         Written("", "stop"),
         Written("I would first look at the\n```python\ndef half_a", "length"),
         Written("The program is fine as it is.", "stop"),
-        Written(f"{SEARCH}\nno such line anywhere\n{DIVIDER}\nx = 1\n{REPLACE}\n", "stop"),
-        Written("```python\n# EVOLVE-BLOCK-START\ndef f(:\n# EVOLVE-BLOCK-END\n```\n", "stop"),
+        Written(
+            f"{SEARCH}\nno such line anywhere\n{DIVIDER}\nx = 1\n{REPLACE}\n", "stop"
+        ),
+        Written(
+            "```python\n# EVOLVE-BLOCK-START\ndef f(:\n# EVOLVE-BLOCK-END\n```\n",
+            "stop",
+        ),
     )[int(rng.integers(5))]

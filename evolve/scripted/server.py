@@ -33,12 +33,15 @@ class Script:
     """How the server behaves."""
 
     latency_s: float = 0.0
-    spread: float = 0.0  # latencies are log-normal with this sigma, and other ones every time
+    # latencies are log-normal with this sigma, and other ones every time
+    spread: float = 0.0
     fail_rate: float = 0.0  # answers with 429 or 500
-    bad_rate: float = 0.0  # answers that are empty, cut off, without code, or with broken code
+    # answers that are empty, cut off, without code, or with broken code
+    bad_rate: float = 0.0
     key: str | None = None  # the only key that is let in
     context_tokens: int = 128_000
-    failures: Mapping[str, float] = field(default_factory=dict)  # name -> share of the requests
+    # name -> share of the requests
+    failures: Mapping[str, float] = field(default_factory=dict)
     retry_after_s: float = 0.0
     hang_s: float = 3600.0
     cached_share: float = 0.0  # of the prompt's tokens, as the usage reports it
@@ -46,7 +49,9 @@ class Script:
 
     def rates(self) -> dict[str, float]:
         """The share of each failure."""
-        return {"busy": self.fail_rate / 2, "broken": self.fail_rate / 2} | dict(self.failures)
+        return {"busy": self.fail_rate / 2, "broken": self.fail_rate / 2} | dict(
+            self.failures
+        )
 
 
 class ScriptedModel:
@@ -60,40 +65,64 @@ class ScriptedModel:
 
     def app(self) -> Starlette:
         """Routes below /v1, and /stats."""
-        return Starlette(routes=[
-            Route("/v1/chat/completions", self.complete, methods=["POST"]),
-            Route("/v1/embeddings", self.embed, methods=["POST"]),
-            Route("/v1/models", self.models), Route("/health", self.models),
-            Route("/stats", self.stats)])
+        return Starlette(
+            routes=[
+                Route("/v1/chat/completions", self.complete, methods=["POST"]),
+                Route("/v1/embeddings", self.embed, methods=["POST"]),
+                Route("/v1/models", self.models),
+                Route("/health", self.models),
+                Route("/stats", self.stats),
+            ]
+        )
 
     async def models(self, request: Request) -> Response:
         """The one model that is served."""
-        return JSONResponse({"object": "list", "data": [{"id": self.script.name, "object": "model"}]})
+        return JSONResponse(
+            {"object": "list", "data": [{"id": self.script.name, "object": "model"}]}
+        )
 
     async def stats(self, request: Request) -> Response:
         """Replies that were asked for, replies that were sent, and failures by name."""
-        return JSONResponse({"calls": self.calls, "replies": self.replies} | self.failed)
+        return JSONResponse(
+            {"calls": self.calls, "replies": self.replies} | self.failed
+        )
 
     async def complete(self, request: Request) -> Response:
         """One chat completion, or one of the errors that servers give."""
         asked = await request.json()
         if self.script.key is not None and (
-                request.headers.get("authorization") != f"Bearer {self.script.key}"):
+            request.headers.get("authorization") != f"Bearer {self.script.key}"
+        ):
             return error(401, "invalid_api_key", "Incorrect API key provided")
         if asked.get("model") != self.script.name:
-            return error(404, "model_not_found", f"The model `{asked.get('model')}` does not exist")
+            return error(
+                404,
+                "model_not_found",
+                f"The model `{asked.get('model')}` does not exist",
+            )
         self.calls += int(asked.get("n") or 1)
-        prompt = sum(len(m["content"].encode()) for m in asked["messages"]) // BYTES_PER_TOKEN
+        prompt = (
+            sum(len(m["content"].encode()) for m in asked["messages"])
+            // BYTES_PER_TOKEN
+        )
         if prompt > self.script.context_tokens:
-            return error(400, "context_length_exceeded", "This model's maximum context length is "
-                         f"{self.script.context_tokens} tokens, however you requested {prompt}")
-        await asyncio.sleep(self.script.latency_s * math.exp(self.script.spread * random.gauss(0, 1)))
+            return error(
+                400,
+                "context_length_exceeded",
+                "This model's maximum context length is "
+                f"{self.script.context_tokens} tokens, however you requested {prompt}",
+            )
+        await asyncio.sleep(
+            self.script.latency_s * math.exp(self.script.spread * random.gauss(0, 1))
+        )
         rng = _generator(asked)
         fails = _failure(self.script.rates(), rng)
         body = _response(self._write_all(asked, rng), prompt, self.script.cached_share)
         if fails is not None:
             self.failed[fails] = self.failed.get(fails, 0) + 1
-            return await FAILURES[fails](Failure(body, self.script.retry_after_s, self.script.hang_s))
+            return await FAILURES[fails](
+                Failure(body, self.script.retry_after_s, self.script.hang_s)
+            )
         self.replies += len(body["choices"])
         return JSONResponse(body)
 
@@ -104,13 +133,25 @@ class ScriptedModel:
         self.calls += len(texts)
         self.replies += len(texts)
         tokens = sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN
-        return JSONResponse({
-            "object": "list", "model": NAME, "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-            "data": [{"object": "embedding", "index": place,
-                      "embedding": embed({"text.py": text.encode()}).tolist()}
-                     for place, text in enumerate(texts)]})
+        return JSONResponse(
+            {
+                "object": "list",
+                "model": NAME,
+                "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+                "data": [
+                    {
+                        "object": "embedding",
+                        "index": place,
+                        "embedding": embed({"text.py": text.encode()}).tolist(),
+                    }
+                    for place, text in enumerate(texts)
+                ],
+            }
+        )
 
-    def _write_all(self, asked: dict[str, Any], rng: np.random.Generator) -> list[Written]:
+    def _write_all(
+        self, asked: dict[str, Any], rng: np.random.Generator
+    ) -> list[Written]:
         return [self._write(asked, rng) for _ in range(int(asked.get("n") or 1))]
 
     def _write(self, asked: dict[str, Any], rng: np.random.Generator) -> Written:
@@ -136,19 +177,37 @@ def _failure(rates: Mapping[str, float], rng: np.random.Generator) -> str | None
 def _generator(asked: dict[str, Any]) -> np.random.Generator:
     """From the messages and the seed alone: the order of arrival changes nothing."""
     key = json.dumps([asked["messages"], asked.get("seed")]).encode()
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:8], "big"))
+    return np.random.default_rng(
+        int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
+    )
 
 
-def _response(written: Sequence[Written], prompt_tokens: int, cached_share: float) -> dict[str, Any]:
+def _response(
+    written: Sequence[Written], prompt_tokens: int, cached_share: float
+) -> dict[str, Any]:
     completion = sum(len(each.text.encode()) // BYTES_PER_TOKEN for each in written)
     return {
-        "id": "scripted", "object": "chat.completion", "created": 0, "model": NAME,
-        "choices": [{"index": place, "finish_reason": each.finish_reason,
-                     "message": {"role": "assistant", "content": each.text}}
-                    for place, each in enumerate(written)],
-        "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion,
-                  "total_tokens": prompt_tokens + completion,
-                  "prompt_tokens_details": {"cached_tokens": int(cached_share * prompt_tokens)}}}
+        "id": "scripted",
+        "object": "chat.completion",
+        "created": 0,
+        "model": NAME,
+        "choices": [
+            {
+                "index": place,
+                "finish_reason": each.finish_reason,
+                "message": {"role": "assistant", "content": each.text},
+            }
+            for place, each in enumerate(written)
+        ],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion,
+            "total_tokens": prompt_tokens + completion,
+            "prompt_tokens_details": {
+                "cached_tokens": int(cached_share * prompt_tokens)
+            },
+        },
+    }
 
 
 def serve(script: Script, port: int) -> None:

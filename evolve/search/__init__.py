@@ -21,7 +21,23 @@ from evolve.search.racing import Racing
 from evolve.search.setup import make_frame, make_search
 
 __all__ = [
-    "KEEP", "POLICIES", "Arm", "Decision", "Evaluate", "Expand", "MateChoice", "OperatorMix",
-    "Policy", "Racing", "Skip", "Stop", "arms_of", "evidence_of", "make_frame", "make_mates",
-    "make_policy", "make_search", "recorded_decision",
+    "KEEP",
+    "POLICIES",
+    "Arm",
+    "Decision",
+    "Evaluate",
+    "Expand",
+    "MateChoice",
+    "OperatorMix",
+    "Policy",
+    "Racing",
+    "Skip",
+    "Stop",
+    "arms_of",
+    "evidence_of",
+    "make_frame",
+    "make_mates",
+    "make_policy",
+    "make_search",
+    "recorded_decision",
 ]

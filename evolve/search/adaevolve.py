@@ -24,8 +24,10 @@ _TINY = 1e-12
 
 def accumulated(advances: Sequence[Advance], members: int) -> float:
     """G after all members: G <- .9 G + .1 d^2, d = (new best - old best) / |old best|, else 0."""
-    return sum((1 - DECAY) * _relative(a, a.before) ** 2 * DECAY ** (members - 1 - a.place)
-               for a in advances)
+    return sum(
+        (1 - DECAY) * _relative(a, a.before) ** 2 * DECAY ** (members - 1 - a.place)
+        for a in advances
+    )
 
 
 def exploration(gain: float) -> float:
@@ -39,9 +41,16 @@ def island_scores(islands: Sequence[Island], best: float) -> NDArray[np.float64]
     R / V + sqrt(2 ln N / n), with R <- .9 R + gain and V <- .9 V + 1 for each of its n members.
     """
     counts = np.array([len(island) for island in islands], dtype=np.float64)
-    rewards = np.array([sum(_relative(a, best) * DECAY ** (len(island) - 1 - a.place)
-                            for a in island.advances) for island in islands])
-    visits = (1.0 - DECAY ** counts) / (1.0 - DECAY)
+    rewards = np.array(
+        [
+            sum(
+                _relative(a, best) * DECAY ** (len(island) - 1 - a.place)
+                for a in island.advances
+            )
+            for island in islands
+        ]
+    )
+    visits = (1.0 - DECAY**counts) / (1.0 - DECAY)
     spread = np.sqrt(np.log(max(counts.sum(), 1.0)) / np.maximum(counts, 1.0))
     return np.asarray(rewards / np.maximum(visits, 1.0) + UCB * spread)
 
@@ -55,7 +64,9 @@ class AdaEvolve(Policy):
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw whether to explore, operator, then parents without repetition."""
-        scores = island_scores(snapshot.islands, float(np.max(snapshot.values[snapshot.trusted])))
+        scores = island_scores(
+            snapshot.islands, float(np.max(snapshot.values[snapshot.trusted]))
+        )
         number = int(np.argmax(scores))
         island = snapshot.islands[number]
         share = exploration(accumulated(island.advances, len(island)))
@@ -65,4 +76,6 @@ class AdaEvolve(Policy):
         else:
             rows = elite_rows(snapshot, island.ranking, ELITE)
             weights = 1.0 / np.arange(1, len(rows) + 1)
-        return self.expand(snapshot, rng, len(rows), lambda: int(rows[pick(weights, rng)]), number)
+        return self.expand(
+            snapshot, rng, len(rows), lambda: int(rows[pick(weights, rng)]), number
+        )

@@ -34,21 +34,29 @@ class Arm(NamedTuple):
     share: float = 0.0  # of the next decisions
 
 
-def arms_of(outcomes: Sequence[Outcome], arms: Iterable[tuple[str, str | None]],
-            weights: Mapping[str, float]) -> list[Arm]:
+def arms_of(
+    outcomes: Sequence[Outcome],
+    arms: Iterable[tuple[str, str | None]],
+    weights: Mapping[str, float],
+) -> list[Arm]:
     """The state of every arm; `weights` are the priors of operators. Shares sum to one."""
     known = {key: Arm(*key) for key in arms}
     latest = outcomes[-MEMORY:]
     largest = max((outcome.gain for outcome in latest), default=0.0) or 1.0
     costs = _costs(latest)
-    mean = sum(costs) / max(len(costs), 1) or 1.0  # of the smallest numbers it may be none, too
-    for age, (outcome, cost) in enumerate(zip(reversed(latest), reversed(costs), strict=True)):
+    # of the smallest numbers it may be none, too
+    mean = sum(costs) / max(len(costs), 1) or 1.0
+    for age, (outcome, cost) in enumerate(
+        zip(reversed(latest), reversed(costs), strict=True)
+    ):
         arm = known.get((outcome.operator, outcome.model))
         if arm is not None:
-            weight = DISCOUNT ** age
+            weight = DISCOUNT**age
             known[arm.operator, arm.model] = arm._replace(
-                plays=arm.plays + weight, gain=arm.gain + weight * outcome.gain / largest,
-                cost=arm.cost + weight * max(cost / mean, LEAST_COST))
+                plays=arm.plays + weight,
+                gain=arm.gain + weight * outcome.gain / largest,
+                cost=arm.cost + weight * max(cost / mean, LEAST_COST),
+            )
     return _with_shares(list(known.values()), weights)
 
 
@@ -62,11 +70,24 @@ def _with_shares(arms: Sequence[Arm], weights: Mapping[str, float]) -> list[Arm]
     total = sum(arm.plays for arm in arms)
     rates = [arm.gain / arm.cost if arm.cost else 0.0 for arm in arms]
     best = max(rates, default=0.0) or 1.0
-    scored = [arm._replace(worth=rate / best,
-                           bonus=EXPLORATION * math.sqrt(math.log1p(total) / (1.0 + arm.plays)))
-              for arm, rate in zip(arms, rates, strict=True)]
-    models = {arm.operator: sum(other.operator == arm.operator for other in arms) for arm in arms}
-    raw = [weights.get(arm.operator, 0.0) / models[arm.operator]
-           * math.exp((arm.worth + arm.bonus) / TEMPERATURE) for arm in scored]
-    return [arm._replace(share=value / (sum(raw) or 1.0))
-            for arm, value in zip(scored, raw, strict=True)]
+    scored = [
+        arm._replace(
+            worth=rate / best,
+            bonus=EXPLORATION * math.sqrt(math.log1p(total) / (1.0 + arm.plays)),
+        )
+        for arm, rate in zip(arms, rates, strict=True)
+    ]
+    models = {
+        arm.operator: sum(other.operator == arm.operator for other in arms)
+        for arm in arms
+    }
+    raw = [
+        weights.get(arm.operator, 0.0)
+        / models[arm.operator]
+        * math.exp((arm.worth + arm.bonus) / TEMPERATURE)
+        for arm in scored
+    ]
+    return [
+        arm._replace(share=value / (sum(raw) or 1.0))
+        for arm, value in zip(scored, raw, strict=True)
+    ]

@@ -18,5 +18,7 @@ class Beam(Policy):
         """Only the operator is drawn."""
         island = any_island(snapshot, rng)
         beam = elite_rows(snapshot, snapshot.islands[island].ranking, WIDTH)
-        in_turn = iter(beam[np.argsort(snapshot.children[beam], kind="stable")].tolist())
+        in_turn = iter(
+            beam[np.argsort(snapshot.children[beam], kind="stable")].tolist()
+        )
         return self.expand(snapshot, rng, len(beam), lambda: int(next(in_turn)), island)

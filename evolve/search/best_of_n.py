@@ -13,4 +13,6 @@ class BestOfN(Policy):
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Only the operator is drawn."""
-        return Expand((snapshot.proposals[0].id,), self.operators.draw(snapshot, rng, 1))
+        return Expand(
+            (snapshot.proposals[0].id,), self.operators.draw(snapshot, rng, 1)
+        )

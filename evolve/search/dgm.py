@@ -20,8 +20,9 @@ STAGES = (10, 60, 200)  # cases
 GATE = 0.4  # the share of cases that opens the next stage
 
 
-def parent_probabilities(accuracy: NDArray[np.float64], children: NDArray[np.int64]
-                         ) -> NDArray[np.float64]:
+def parent_probabilities(
+    accuracy: NDArray[np.float64], children: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Shape (n,): p_i ~ 1 / (1 + exp(-10 (a_i - .5))) / (1 + children_i)."""
     weight = 1.0 / (1.0 + np.exp(-STEEPNESS * (accuracy - MIDPOINT))) / (1.0 + children)
     return np.asarray(weight / weight.sum())
@@ -36,8 +37,12 @@ class Dgm(Policy):
 
     def _child(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         rows = snapshot.trusted
-        weights = parent_probabilities(unit_values(snapshot)[rows], snapshot.children[rows])
-        made = self.expand(snapshot, rng, len(rows), lambda: int(rows[pick(weights, rng)]))
+        weights = parent_probabilities(
+            unit_values(snapshot)[rows], snapshot.children[rows]
+        )
+        made = self.expand(
+            snapshot, rng, len(rows), lambda: int(rows[pick(weights, rng)])
+        )
         return replace(made, cases=STAGES[0])
 
 
@@ -53,12 +58,18 @@ def next_of_stage(snapshot: Snapshot) -> Evaluate | None:
     if not len(open_rows):
         return None
     row = int(open_rows[0])
-    free = np.flatnonzero((snapshot.trials.counts[row] == 0) & (snapshot.trials.pending[row] == 0))
+    free = np.flatnonzero(
+        (snapshot.trials.counts[row] == 0) & (snapshot.trials.pending[row] == 0)
+    )
     case = cases[int(free[0])]
-    return Evaluate(snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case))
+    return Evaluate(
+        snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case)
+    )
 
 
-def stage_goals(known: NDArray[np.int64], accuracy: NDArray[np.float64]) -> NDArray[np.int64]:
+def stage_goals(
+    known: NDArray[np.int64], accuracy: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Shape (n,): so many cases are due: a stage that is full, and passed, opens the next."""
     goal = np.full(len(known), STAGES[0])
     for full, following in itertools.pairwise(STAGES):

@@ -19,4 +19,6 @@ class Greedy(Policy):
         island = any_island(snapshot, rng)
         elite = elite_rows(snapshot, snapshot.islands[island].ranking, MATES)
         best_first = iter(elite.tolist())
-        return self.expand(snapshot, rng, len(elite), lambda: int(next(best_first)), island)
+        return self.expand(
+            snapshot, rng, len(elite), lambda: int(next(best_first)), island
+        )

@@ -38,24 +38,31 @@ class Hgm(Policy):
         made = self.expand(snapshot, rng, len(trusted), lambda: int(next(order)))
         return replace(made, cases=FIRST_CASES)
 
-    def _evaluation(self, snapshot: Snapshot, rng: np.random.Generator) -> Evaluate | None:
+    def _evaluation(
+        self, snapshot: Snapshot, rng: np.random.Generator
+    ) -> Evaluate | None:
         """The variant of the highest draw of its own counts, on its first case that is free."""
         free = (snapshot.trials.counts == 0) & (snapshot.trials.pending == 0)
         rows = snapshot.trusted[free.any(axis=1)[snapshot.trusted]]
         if not len(rows):
             return None
-        good, bad = beta_counts(snapshot, snapshot.trials.sums.sum(axis=1),
-                                snapshot.trials.counts.sum(axis=1))
+        good, bad = beta_counts(
+            snapshot,
+            snapshot.trials.sums.sum(axis=1),
+            snapshot.trials.counts.sum(axis=1),
+        )
         row = int(rows[np.argmax(rng.beta(1.0 + good[rows], 1.0 + bad[rows]))])
         case = list(snapshot.trials.cases)[int(np.argmax(free[row]))]
-        return Evaluate(snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case))
+        return Evaluate(
+            snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case)
+        )
 
 
 def wants_child(snapshot: Snapshot, alpha: float) -> bool:
     """Whether there are evaluations enough for one more variant."""
     evaluations = int(snapshot.trials.counts.sum() + snapshot.trials.pending.sum())
     begun = evaluations + snapshot.waiting * FIRST_CASES
-    return bool(begun ** alpha >= len(snapshot) + snapshot.waiting)
+    return bool(begun**alpha >= len(snapshot) + snapshot.waiting)
 
 
 def temperature(snapshot: Snapshot) -> float:
@@ -66,16 +73,21 @@ def temperature(snapshot: Snapshot) -> float:
     return budget / max(budget - snapshot.made, 1)
 
 
-def beta_counts(snapshot: Snapshot, sums: NDArray[np.float64], counts: NDArray[np.int64]
-                ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def beta_counts(
+    snapshot: Snapshot, sums: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Successes and failures; scores that are no shares are put on the scale of the archive."""
     low, high = value_range(snapshot)
     good = np.clip((sums - low * counts) / (high - low), 0.0, counts)
     return good, counts - good
 
 
-def clade_draws(snapshot: Snapshot, rng: np.random.Generator, pooled: bool = True,
-                tempered: bool = True) -> NDArray[np.float64]:
+def clade_draws(
+    snapshot: Snapshot,
+    rng: np.random.Generator,
+    pooled: bool = True,
+    tempered: bool = True,
+) -> NDArray[np.float64]:
     """Shape (n,): Beta(tau (1 + successes), tau (1 + failures)) of each clade."""
     clades, trials = snapshot.clades, snapshot.trials
     counts = clades.counts if pooled else trials.counts.sum(axis=1)
@@ -84,8 +96,12 @@ def clade_draws(snapshot: Snapshot, rng: np.random.Generator, pooled: bool = Tru
     return tempered_draws(good, bad, temperature(snapshot) if tempered else 1.0, rng)
 
 
-def tempered_draws(good: NDArray[np.float64], bad: NDArray[np.float64], tau: float,
-                   rng: np.random.Generator) -> NDArray[np.float64]:
+def tempered_draws(
+    good: NDArray[np.float64],
+    bad: NDArray[np.float64],
+    tau: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
     """A lineage that was never evaluated is drawn from Beta(1, 1), whatever tau is.
 
     It must not be pinned to one half when the budget ends.

@@ -22,8 +22,9 @@ INSPIRATIONS = 2
 LEAST = 1e-4  # the weight of a value that is not positive
 
 
-def parent_probabilities(values: NDArray[np.float64], archived: NDArray[np.bool_]
-                         ) -> NDArray[np.float64]:
+def parent_probabilities(
+    values: NDArray[np.float64], archived: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Shape (n,), for the elites of an island.
 
     p_i = .2 / n + .7 [i in archive] / |archive| + .1 max(s_i, 1e-4) / sum. Where no elite of the
@@ -31,9 +32,14 @@ def parent_probabilities(values: NDArray[np.float64], archived: NDArray[np.bool_
     """
     count = len(values)
     fitness = np.maximum(values, LEAST)
-    inside = archived / archived.sum() if archived.any() else np.full(count, 1.0 / count)
-    return np.asarray(EXPLORE / count + EXPLOIT * inside
-                      + (1.0 - EXPLORE - EXPLOIT) * fitness / fitness.sum())
+    inside = (
+        archived / archived.sum() if archived.any() else np.full(count, 1.0 / count)
+    )
+    return np.asarray(
+        EXPLORE / count
+        + EXPLOIT * inside
+        + (1.0 - EXPLORE - EXPLOIT) * fitness / fitness.sum()
+    )
 
 
 class MapElites(Policy):
@@ -42,11 +48,17 @@ class MapElites(Policy):
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw island, operator, parents, and inspirations from other cells."""
         number = any_island(snapshot, rng)
-        elites = np.array([*snapshot.islands[number].grid.elites.values()] or [0], dtype=np.int64)
+        elites = np.array(
+            [*snapshot.islands[number].grid.elites.values()] or [0], dtype=np.int64
+        )
         best = set(snapshot.ranking.top_rows(ARCHIVE_SIZE))
-        archived = np.fromiter((row in best for row in elites.tolist()), np.bool_, len(elites))
+        archived = np.fromiter(
+            (row in best for row in elites.tolist()), np.bool_, len(elites)
+        )
         weights = parent_probabilities(snapshot.values[elites], archived)
-        made = self.expand(snapshot, rng, len(elites), lambda: int(elites[pick(weights, rng)]), number)
+        made = self.expand(
+            snapshot, rng, len(elites), lambda: int(elites[pick(weights, rng)]), number
+        )
         others = np.sort(elites)
         for parent in made.parents:
             others = others[others != snapshot.row_of(parent)]

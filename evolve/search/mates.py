@@ -21,8 +21,9 @@ STEP = 0.1  # standard deviation of an inherited preference
 class Distant(MateChoice):
     """The elite whose code is the farthest, by cosine."""
 
-    def choose(self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
-               ) -> int | None:
+    def choose(
+        self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
+    ) -> int | None:
         """None where no vectors are kept."""
         rows = _candidates(snapshot, parents)
         vectors = snapshot.space.vectors
@@ -38,8 +39,9 @@ class Complementary(MateChoice):
     and Matheson 2015.
     """
 
-    def choose(self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
-               ) -> int | None:
+    def choose(
+        self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
+    ) -> int | None:
         """None where there is one case: the better of both is then the better one."""
         rows = _candidates(snapshot, parents)
         if not len(rows) or len(snapshot.trials.cases) == 1:
@@ -55,8 +57,9 @@ class Preference(MateChoice):
     Leither et al. 2025, "All You Need Is Sex for Diversity". The vector lies where `features` does.
     """
 
-    def inherit(self, snapshot: Snapshot, parent: int, rng: np.random.Generator
-                ) -> Mapping[str, Any]:
+    def inherit(
+        self, snapshot: Snapshot, parent: int, rng: np.random.Generator
+    ) -> Mapping[str, Any]:
         """The parent's vector and a normal step; founders prefer the middle and the best."""
         carried = snapshot.proposals[parent].decision.get(KEEP, {}).get(PREFERENCE)
         middle = [0.5] * len(snapshot.frame.measures) + [1.0]
@@ -64,13 +67,16 @@ class Preference(MateChoice):
         stepped = np.clip(vector + STEP * rng.standard_normal(len(vector)), 0.0, 1.0)
         return {PREFERENCE: [round(float(x), 6) for x in stepped]}
 
-    def choose(self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
-               ) -> int | None:
+    def choose(
+        self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
+    ) -> int | None:
         """The elite that is nearest to the vector."""
         rows = _candidates(snapshot, parents)
         if not len(rows):
             return None
-        distance = np.linalg.norm(features(snapshot, rows) - np.array(keep[PREFERENCE]), axis=1)
+        distance = np.linalg.norm(
+            features(snapshot, rows) - np.array(keep[PREFERENCE]), axis=1
+        )
         return int(rows[np.argmin(distance)])
 
 
@@ -88,7 +94,10 @@ def _candidates(snapshot: Snapshot, parents: Sequence[int]) -> NDArray[np.int64]
 
 
 MATES: Mapping[str, type[MateChoice]] = {
-    "distant": Distant, "complementary": Complementary, "preference": Preference}
+    "distant": Distant,
+    "complementary": Complementary,
+    "preference": Preference,
+}
 
 
 def make_mates(name: str) -> MateChoice | None:
@@ -96,6 +105,8 @@ def make_mates(name: str) -> MateChoice | None:
     if name == "drawn":
         return None
     if name not in MATES:
-        raise ConfigError(f"there is no choice of mates {name!r}",
-                          did_you_mean(name, ["drawn", *MATES]))
+        raise ConfigError(
+            f"there is no choice of mates {name!r}",
+            did_you_mean(name, ["drawn", *MATES]),
+        )
     return MATES[name]()

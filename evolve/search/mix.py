@@ -20,7 +20,8 @@ class OperatorMix:
     parents: Mapping[str, int]
     choice: str = "weights"
     models: tuple[str, ...] = ()
-    asking: frozenset[str] = field(default_factory=frozenset)  # operators that need a model
+    # operators that need a model
+    asking: frozenset[str] = field(default_factory=frozenset)
 
     def draw(self, snapshot: Snapshot, rng: np.random.Generator, available: int) -> str:
         """One operator that `available` scored variants suffice for."""
@@ -28,10 +29,14 @@ class OperatorMix:
         weights = np.array([self.weights[n] for n in names])
         if self.choice == "bandit":
             arms = self.arms(snapshot)
-            weights = np.array([sum(arm.share for arm in arms if arm.operator == n) for n in names])
+            weights = np.array(
+                [sum(arm.share for arm in arms if arm.operator == n) for n in names]
+            )
         return names[choose(weights / weights.sum(), rng)]
 
-    def draw_model(self, operator: str, snapshot: Snapshot, rng: np.random.Generator) -> str | None:
+    def draw_model(
+        self, operator: str, snapshot: Snapshot, rng: np.random.Generator
+    ) -> str | None:
         """Who is asked by this operator; None where nobody is, or where it is left to the caller."""
         if operator not in self.asking or self.choice != "bandit":
             return None
@@ -43,6 +48,9 @@ class OperatorMix:
 
     def arms(self, snapshot: Snapshot) -> list[Arm]:
         """Every operator with every model it may ask, as the archive's rows have them."""
-        keys = [(name, model) for name in self.weights
-                for model in (self.models if name in self.asking else (None,))]
+        keys = [
+            (name, model)
+            for name in self.weights
+            for model in (self.models if name in self.asking else (None,))
+        ]
         return arms_of(snapshot.outcomes, keys, self.weights)

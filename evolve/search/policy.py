@@ -37,8 +37,10 @@ class Expand:
     operator: str
     inspirations: tuple[str, ...] = ()
     island: int = 0
-    model: str | None = None  # who is asked; None: one of the run's models, by the proposal's id
-    cases: int | None = None  # how many of the search cases score it at first; None: all
+    # who is asked; None: one of the run's models, by the proposal's id
+    model: str | None = None
+    # how many of the search cases score it at first; None: all
+    cases: int | None = None
     keep: Mapping[str, Any] = field(default_factory=dict)  # what its children inherit
     samples: int = 1  # children of one prompt
 
@@ -77,8 +79,14 @@ class Policy(ABC):
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Decision:
         """What to do with a free slot. The snapshot holds at least the seed."""
 
-    def expand(self, snapshot: Snapshot, rng: np.random.Generator, available: int,
-               draw: Callable[[], int], island: int = 0) -> Expand:
+    def expand(
+        self,
+        snapshot: Snapshot,
+        rng: np.random.Generator,
+        available: int,
+        draw: Callable[[], int],
+        island: int = 0,
+    ) -> Expand:
         """A child of parents (rows) that `draw` gives, without repetition.
 
         `available` says how many there are to draw. A second parent is the choice of a mate where
@@ -96,19 +104,25 @@ class Policy(ABC):
 class MateChoice(ABC):
     """Chooses second parents. Pure, as a policy is."""
 
-    def inherit(self, snapshot: Snapshot, parent: int, rng: np.random.Generator
-                ) -> Mapping[str, Any]:
+    def inherit(
+        self, snapshot: Snapshot, parent: int, rng: np.random.Generator
+    ) -> Mapping[str, Any]:
         """What a child of this parent (row) carries on."""
         return {}
 
     @abstractmethod
-    def choose(self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
-               ) -> int | None:
+    def choose(
+        self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
+    ) -> int | None:
         """The row of one more parent; None when this choice has no opinion."""
 
 
-def _another(snapshot: Snapshot, rng: np.random.Generator, rows: Sequence[int],
-             draw: Callable[[], int]) -> int:
+def _another(
+    snapshot: Snapshot,
+    rng: np.random.Generator,
+    rows: Sequence[int],
+    draw: Callable[[], int],
+) -> int:
     for _ in range(_REDRAWS):
         row = draw()
         if row not in rows:
@@ -122,10 +136,19 @@ def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
     known = proposal.decision
     if proposal.operator == EVALUATE:
         return Evaluate(proposal.parents[0], str(known["case"]), int(known["attempt"]))
-    return Expand(proposal.parents, proposal.operator, (), proposal.island, proposal.model,
-                  known.get("cases"), known.get(KEEP, {}))
+    return Expand(
+        proposal.parents,
+        proposal.operator,
+        (),
+        proposal.island,
+        proposal.model,
+        known.get("cases"),
+        known.get(KEEP, {}),
+    )
 
 
-def make_policy(name: str, operators: OperatorMix, mates: MateChoice | None = None) -> Policy:
+def make_policy(
+    name: str, operators: OperatorMix, mates: MateChoice | None = None
+) -> Policy:
     """A built-in name or a dotted path `package.module:Class`. Raises `ConfigError`."""
     return find_class("policy", name, POLICIES, Policy)(operators, mates)  # type: ignore[type-abstract]

@@ -25,5 +25,9 @@ class PowerLaw(Policy):
         island = any_island(snapshot, rng)
         ranking = snapshot.islands[island].ranking
         weights = rank_weights(max(len(ranking), 1))
-        draw = (lambda: ranking.at(pick(weights, rng)).row) if len(ranking) else (lambda: 0)
+        draw = (
+            (lambda: ranking.at(pick(weights, rng)).row)
+            if len(ranking)
+            else (lambda: 0)
+        )
         return self.expand(snapshot, rng, len(weights), draw, island)

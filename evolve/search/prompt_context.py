@@ -13,7 +13,8 @@ from evolve.archive import Proposal, Snapshot
 from evolve.search.policy import KEEP, Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
-TELLS_ALL = frozenset({"agentic", "reflect"})  # they are shown whatever was tried on the parent
+# they are shown whatever was tried on the parent
+TELLS_ALL = frozenset({"agentic", "reflect"})
 CHILDREN, TURNED_AWAY = 12, 6
 _LOOKED_AT = 500  # recent variants, for lessons of others
 
@@ -21,9 +22,12 @@ _LOOKED_AT = 500  # recent variants, for lessons of others
 def evidence_of(decision: Expand, snapshot: Snapshot) -> dict[str, Any]:
     """The evidence of a decision, as it is kept with its row."""
     parent = decision.parents[0]
-    found: dict[str, Any] = {"inspirations": list(decision.inspirations),
-                             "failures": snapshot.failures_of(parent, FAILURES),
-                             "lessons": lessons(snapshot, parent), "tried": tried(snapshot, parent)}
+    found: dict[str, Any] = {
+        "inspirations": list(decision.inspirations),
+        "failures": snapshot.failures_of(parent, FAILURES),
+        "lessons": lessons(snapshot, parent),
+        "tried": tried(snapshot, parent),
+    }
     if decision.operator in TELLS_ALL:
         found["attempts"] = attempts(snapshot, parent)
     if snapshot.notes is not None:
@@ -41,22 +45,35 @@ def lessons(snapshot: Snapshot, parent: str) -> list[list[str]]:
     """(variant, better child): steps of the parent's own lineage, then the largest of others."""
     own = list(itertools.islice(filter(_improved, _lineage(snapshot, parent)), LESSONS))
     seen = {child.id for child in own}
-    recent = (p for p in snapshot.improvements(_LOOKED_AT) if _improved(p) and p.id not in seen)
+    recent = (
+        p
+        for p in snapshot.improvements(_LOOKED_AT)
+        if _improved(p) and p.id not in seen
+    )
     others = itertools.islice(recent, LESSONS)
     return [[child.parents[0], child.id] for child in [*own, *others][:LESSONS]]
 
 
 def tried(snapshot: Snapshot, parent: str) -> list[str]:
     """Children that did not score better than the parent, newest first."""
-    worse = [child for child in snapshot.children_of(parent)[-_LOOKED_AT:] if not _improved(child)]
-    return [child.id for child in worse[:-TRIED - 1:-1]]
+    worse = [
+        child
+        for child in snapshot.children_of(parent)[-_LOOKED_AT:]
+        if not _improved(child)
+    ]
+    return [child.id for child in worse[: -TRIED - 1 : -1]]
 
 
 def attempts(snapshot: Snapshot, parent: str) -> list[str]:
     """All that was made of the parent, good or not, newest first of each kind."""
-    children = [child.id for child in snapshot.children_of(parent)[:-CHILDREN - 1:-1]]
-    return [*children, *snapshot.failures_of(parent, FAILURES),
-            *snapshot.turned_away_of(parent, TURNED_AWAY)]
+    children = [
+        child.id for child in snapshot.children_of(parent)[: -CHILDREN - 1 : -1]
+    ]
+    return [
+        *children,
+        *snapshot.failures_of(parent, FAILURES),
+        *snapshot.turned_away_of(parent, TURNED_AWAY),
+    ]
 
 
 def _improved(child: Proposal) -> bool:

@@ -56,4 +56,6 @@ def _next_attempt(snapshot: Snapshot, row: int) -> Evaluate | None:
     if attempts[column] >= snapshot.frame.repeats:
         return None
     case = list(snapshot.trials.cases)[column]
-    return Evaluate(snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case))
+    return Evaluate(
+        snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case)
+    )

@@ -15,7 +15,9 @@ def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:
     sums = np.cumsum(weights)
     if not sums[-1] > 0:
         return int(rng.integers(len(weights)))
-    return min(int(np.searchsorted(sums, rng.random() * sums[-1], side="right")), len(sums) - 1)
+    return min(
+        int(np.searchsorted(sums, rng.random() * sums[-1], side="right")), len(sums) - 1
+    )
 
 
 def choose(shares: NDArray[np.float64], rng: np.random.Generator) -> int:
@@ -34,7 +36,10 @@ def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.in
     Changes that change nothing would fill the elite with copies otherwise.
     """
     children = snapshot.children
-    chosen = [min(rows, key=lambda row: (children[row], -row)) for rows in ranking.levels(size)]
+    chosen = [
+        min(rows, key=lambda row: (children[row], -row))
+        for rows in ranking.levels(size)
+    ]
     return np.array(chosen or [0], dtype=np.int64)
 
 
@@ -44,7 +49,8 @@ def any_island(snapshot: Snapshot, rng: np.random.Generator) -> int:
     return int(rng.integers(count)) if count > 1 else 0
 
 
-LOW_SHARE = 0.05  # below the value of so many, all count as nothing: one outlier sets no scale
+# below the value of so many, all count as nothing: one outlier sets no scale
+LOW_SHARE = 0.05
 
 
 class Range(NamedTuple):

@@ -15,7 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evolve.archive import EVALUATE, Evaluation, Frame, Proposal, Snapshot, State, derive_id
+from evolve.archive import (
+    EVALUATE,
+    Evaluation,
+    Frame,
+    Proposal,
+    Snapshot,
+    State,
+    derive_id,
+)
 from evolve.search.ablations import ABLATIONS
 from evolve.search.hgm import ALPHA
 from evolve.search.mix import OperatorMix
@@ -73,17 +81,20 @@ class Simulation:
 
     def __post_init__(self) -> None:
         world = self.world
-        most = round(world.evaluations ** ALPHA) if world.cases else world.evaluations
+        most = round(world.evaluations**ALPHA) if world.cases else world.evaluations
         self.snapshot = Snapshot(True, Frame(world.case_ids, budget=most))
-        self._difficulty = np.random.default_rng([self.seed, 0]).normal(0.0, world.spread,
-                                                                        max(world.cases, 1))
+        self._difficulty = np.random.default_rng([self.seed, 0]).normal(
+            0.0, world.spread, max(world.cases, 1)
+        )
 
     def run(self) -> Result:
         """Until all evaluations are used."""
         self._add(self._proposal(0, (), "seed"), Being(self.world.start, 1.0), None)
         number = 1
         while self.used < self.world.evaluations:
-            decision = self.policy.decide(self.snapshot, np.random.default_rng([self.seed, number, 1]))
+            decision = self.policy.decide(
+                self.snapshot, np.random.default_rng([self.seed, number, 1])
+            )
             if isinstance(decision, Stop):
                 break
             if isinstance(decision, Evaluate):
@@ -95,13 +106,25 @@ class Simulation:
         assert best is not None
         return Result(self._worth(self.beings[best.id]), len(self.snapshot), self.used)
 
-    def _proposal(self, number: int, parents: tuple[str, ...], operator: str) -> Proposal:
-        return Proposal(derive_id(self.seed, number), number, State.SCORED, operator, parents, 0, 0.0,
-                        tree="simulated")
+    def _proposal(
+        self, number: int, parents: tuple[str, ...], operator: str
+    ) -> Proposal:
+        return Proposal(
+            derive_id(self.seed, number),
+            number,
+            State.SCORED,
+            operator,
+            parents,
+            0,
+            0.0,
+            tree="simulated",
+        )
 
     def _expand(self, decision: Expand, number: int) -> None:
-        made = replace(self._proposal(number, decision.parents, decision.operator),
-                       decision={KEEP: decision.keep})
+        made = replace(
+            self._proposal(number, decision.parents, decision.operator),
+            decision={KEEP: decision.keep},
+        )
         self.snapshot.expect(made.parents)
         rng = np.random.default_rng([self.seed, number, 2])
         child = self._child([self.beings[parent] for parent in made.parents], rng)
@@ -111,7 +134,9 @@ class Simulation:
         else:
             self._add(made, child, decision.cases)
 
-    def _child(self, parents: Sequence[Being], rng: np.random.Generator) -> Being | None:
+    def _child(
+        self, parents: Sequence[Being], rng: np.random.Generator
+    ) -> Being | None:
         """Of two parents it takes the quality of one and the reach of the other."""
         world = self.world
         order = rng.permutation(len(parents))
@@ -123,20 +148,29 @@ class Simulation:
             quality -= float(rng.exponential(world.harm))
         elif kind >= world.broken + world.harmful + world.neutral:
             quality += float(rng.exponential(world.step * reach))
-        return Being(quality, reach * math.exp(world.inherited * float(rng.standard_normal()) / 2))
+        return Being(
+            quality,
+            reach * math.exp(world.inherited * float(rng.standard_normal()) / 2),
+        )
 
     def _add(self, made: Proposal, being: Being, count: int | None) -> None:
         self.beings[made.id] = being
         cases = self.world.case_ids[:count]
-        self.snapshot.add(made, None, [self._row(made.number, being, case, 0) for case in cases])
+        self.snapshot.add(
+            made, None, [self._row(made.number, being, case, 0) for case in cases]
+        )
         self.used += len(cases)
 
     def _evaluate(self, decision: Evaluate, number: int) -> None:
-        made = replace(self._proposal(number, (decision.variant,), EVALUATE),
-                       decision={"case": decision.case, "attempt": decision.attempt})
+        made = replace(
+            self._proposal(number, (decision.variant,), EVALUATE),
+            decision={"case": decision.case, "attempt": decision.attempt},
+        )
         self.snapshot.expect_evaluation(made)
         variant = self.snapshot.proposals[self.snapshot.row_of(decision.variant)]
-        row = self._row(variant.number, self.beings[variant.id], decision.case, decision.attempt)
+        row = self._row(
+            variant.number, self.beings[variant.id], decision.case, decision.attempt
+        )
         self.snapshot.observe(decision.variant, [row])
         self.used += 1
 
@@ -147,7 +181,9 @@ class Simulation:
         if not self.world.cases:
             score = being.quality + self.world.noise * float(rng.standard_normal())
         else:
-            score = float(rng.random() < _share(being.quality - float(self._difficulty[place])))
+            score = float(
+                rng.random() < _share(being.quality - float(self._difficulty[place]))
+            )
         return Evaluation(case, "search", attempt, score)
 
     def _worth(self, being: Being) -> float:

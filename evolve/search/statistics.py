@@ -14,20 +14,31 @@ def statistics(snapshot: Snapshot) -> str:
     """A few lines for later prompts."""
     outcomes = snapshot.outcomes
     best = snapshot.best()
-    lines = [f"{len(outcomes)} changes were tried; {_count(outcomes, State.SCORED)} were scored, "
-             f"{sum(outcome.gain > 0 for outcome in outcomes)} made their program better."]
+    lines = [
+        f"{len(outcomes)} changes were tried; {_count(outcomes, State.SCORED)} were scored, "
+        f"{sum(outcome.gain > 0 for outcome in outcomes)} made their program better."
+    ]
     if best is not None:
         lines.append(f"The best score so far is {snapshot.score_of(best.id)!r}.")
     for name in sorted({outcome.operator for outcome in outcomes}):
-        lines.append(_of_operator(name, [one for one in outcomes if one.operator == name]))
-    improved = sorted((one for one in outcomes if one.gain > 0), key=lambda one: -one.gain)
+        lines.append(
+            _of_operator(name, [one for one in outcomes if one.operator == name])
+        )
+    improved = sorted(
+        (one for one in outcomes if one.gain > 0), key=lambda one: -one.gain
+    )
     if improved:
         lines.append("The changes that helped most:")
-        lines += [f"- by {one.gain!r}: {_line(one.note)}" for one in improved[:BEST_CHANGES]]
+        lines += [
+            f"- by {one.gain!r}: {_line(one.note)}" for one in improved[:BEST_CHANGES]
+        ]
     reasons = Counter(one.reason for one in outcomes if one.reason).most_common(REASONS)
     if reasons:
-        lines.append("Why others came to nothing: " + ", ".join(
-            f"{reason} ({count})" for reason, count in reasons) + ".")
+        lines.append(
+            "Why others came to nothing: "
+            + ", ".join(f"{reason} ({count})" for reason, count in reasons)
+            + "."
+        )
     return "\n".join(lines)
 
 

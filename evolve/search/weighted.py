@@ -16,15 +16,18 @@ ARCHIVE_SIZE = 16  # parents come from so many of the best
 INSPIRATIONS = 2
 
 
-def parent_probabilities(values: NDArray[np.float64], children: NDArray[np.int64]
-                         ) -> NDArray[np.float64]:
+def parent_probabilities(
+    values: NDArray[np.float64], children: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Shape (n,): p_i ~ sigmoid(10 (s_i - median) / MAD) / (1 + children_i), section 3.1.
 
     Where more than half of the scores are equal the median absolute deviation is zero; then the
     mean absolute deviation scales, and equal scores give equal sigmoids.
     """
     deviation = values - np.median(values)
-    scale = float(np.median(np.abs(deviation))) or float(np.mean(np.abs(deviation))) or 1.0
+    scale = (
+        float(np.median(np.abs(deviation))) or float(np.mean(np.abs(deviation))) or 1.0
+    )
     exponent = np.clip(SELECTION_PRESSURE * deviation / scale, -500.0, 500.0)
     weight = 1.0 / (1.0 + np.exp(-exponent)) / (1.0 + children)
     weight = np.maximum(weight, 1e-12)  # every variant stays possible
@@ -39,7 +42,12 @@ class Weighted(Policy):
         island = any_island(snapshot, rng)
         elite = elite_rows(snapshot, snapshot.islands[island].ranking, ARCHIVE_SIZE)
         weights = parent_probabilities(snapshot.values[elite], snapshot.children[elite])
-        made = self.expand(snapshot, rng, len(elite), lambda: int(elite[pick(weights, rng)]), island)
-        best = [p.id for p in snapshot.top(INSPIRATIONS + len(made.parents))
-                if p.id not in made.parents]
+        made = self.expand(
+            snapshot, rng, len(elite), lambda: int(elite[pick(weights, rng)]), island
+        )
+        best = [
+            p.id
+            for p in snapshot.top(INSPIRATIONS + len(made.parents))
+            if p.id not in made.parents
+        ]
         return replace(made, inspirations=tuple(best[:INSPIRATIONS]))

@@ -20,7 +20,8 @@ from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
-CASES = "cases.json"  # in a run's copy: what evaluate.py's cases() said when the run began
+# in a run's copy: what evaluate.py's cases() said when the run began
+CASES = "cases.json"
 SHIPPED_AGENT = Path(__file__).parents[1] / "agents" / "seed"
 _NOT_SCORER = ("initial", "prompts", "README.md", CASES)
 
@@ -35,7 +36,8 @@ class Task:
     evaluator_hash: str
     peer: Peer | None = None  # another engine's format
     warnings: tuple[str, ...] = ()  # what of its configuration has no effect
-    made_cases: str | None = None  # those that evaluate.py made, as text, for a copy to keep
+    # those that evaluate.py made, as text, for a copy to keep
+    made_cases: str | None = None
 
     def above_ceiling(self, score: float) -> bool:
         """True for a score better than the proved bound: a fault of the scorer, not a find."""
@@ -100,7 +102,8 @@ def load_task(folder: Path) -> Task:
 
 def _read_seed(folder: Path, spec: TaskSpec) -> dict[str, bytes]:
     """The folder initial/, or the agent that ships with the engine. Raises `TaskError`."""
-    if (folder / "initial").is_dir():  # a run's own copy has it, whatever is shipped by then
+    # a run's own copy has it, whatever is shipped by then
+    if (folder / "initial").is_dir():
         return read_tree(folder / "initial")
     if spec.agent is not None and spec.agent.seed == SHIPPED:
         return read_tree(SHIPPED_AGENT)

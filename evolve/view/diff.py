@@ -32,8 +32,11 @@ class Change(NamedTuple):
 
 def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Change]:
     """Files that differ, by path."""
-    return [_change(path, before.get(path), after.get(path))
-            for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
+    return [
+        _change(path, before.get(path), after.get(path))
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
 
 
 def stat_lines(found: list[Change], width: int = 40) -> list[str]:
@@ -43,26 +46,38 @@ def stat_lines(found: list[Change], width: int = 40) -> list[str]:
     longest = max(len(change.path) for change in found)
     most = max(max(change.added + change.removed for change in found), 1)
     share = min(1.0, width / most)
-    lines = [f" {c.path:<{longest}} | {c.added + c.removed:>4} "
-             f"{'+' * round(c.added * share)}{'-' * round(c.removed * share)}" for c in found]
-    return [*lines, f" {len(found)} file{'s' * (len(found) > 1)} changed, "
-                    f"{sum(c.added for c in found)} insertions(+), "
-                    f"{sum(c.removed for c in found)} deletions(-)"]
+    lines = [
+        f" {c.path:<{longest}} | {c.added + c.removed:>4} "
+        f"{'+' * round(c.added * share)}{'-' * round(c.removed * share)}"
+        for c in found
+    ]
+    return [
+        *lines,
+        f" {len(found)} file{'s' * (len(found) > 1)} changed, "
+        f"{sum(c.added for c in found)} insertions(+), "
+        f"{sum(c.removed for c in found)} deletions(-)",
+    ]
 
 
 def _change(path: str, old: bytes | None, new: bytes | None) -> Change:
     status = "added" if old is None else "removed" if new is None else "changed"
-    left, right = ((side or b"").decode(errors="replace").splitlines() for side in (old, new))
+    left, right = (
+        (side or b"").decode(errors="replace").splitlines() for side in (old, new)
+    )
     if len(left) > MOST_LINES or len(right) > MOST_LINES:
         return Change(path, status, len(right), len(left), (), True)
     matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
-    hunks = tuple(tuple(_lines(group, left, right)) for group in matcher.get_grouped_opcodes(CONTEXT))
+    hunks = tuple(
+        tuple(_lines(group, left, right))
+        for group in matcher.get_grouped_opcodes(CONTEXT)
+    )
     kinds = [line.kind for hunk in hunks for line in hunk]
     return Change(path, status, kinds.count("add"), kinds.count("del"), hunks)
 
 
-def _lines(group: list[tuple[str, int, int, int, int]], left: list[str], right: list[str]
-           ) -> Iterator[Line]:
+def _lines(
+    group: list[tuple[str, int, int, int, int]], left: list[str], right: list[str]
+) -> Iterator[Line]:
     for tag, old, old_end, new, new_end in group:
         if tag == "equal":
             for step in range(old_end - old):

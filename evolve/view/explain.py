@@ -6,9 +6,11 @@ from evolve.archive import EMBEDDING, EPISODE, Call, Kept, Proposal, State, bans
 from evolve.models import place_of
 from evolve.runs.reader import OpenRun
 
-_KEPT = {Kept.BEST: "kept: better than every variant before it",
-         Kept.IMPROVED: "kept: better than its parents",
-         Kept.KEPT: "kept: every scored variant is; it is not better than its parents"}
+_KEPT = {
+    Kept.BEST: "kept: better than every variant before it",
+    Kept.IMPROVED: "kept: better than its parents",
+    Kept.KEPT: "kept: every scored variant is; it is not better than its parents",
+}
 
 
 def why(run: OpenRun, proposal: Proposal) -> str:
@@ -16,8 +18,10 @@ def why(run: OpenRun, proposal: Proposal) -> str:
     if proposal.quarantined:
         ban = bans(run.archive).get(proposal.id)
         if ban is None or ban.doubted:
-            return ("quarantined: above the proved bound of the task, so the scorer is at fault and it "
-                    "counts for nothing")
+            return (
+                "quarantined: above the proved bound of the task, so the scorer is at fault and it "
+                "counts for nothing"
+            )
         who = "banned by a person" if ban.by_person else "flagged in a promotion"
         return f"{who}, so it counts for nothing{f': {ban.text}' if ban.text else ''}"
     if proposal.state in (State.FAILED, State.REJECTED):
@@ -32,7 +36,9 @@ def what_for(call: Call) -> str:
     place = place_of(call)
     if place is not None:
         purpose, attempt, step = place
-        return f"{purpose}{f', attempt {attempt}' if attempt else ''}, step {step}: call"
+        return (
+            f"{purpose}{f', attempt {attempt}' if attempt else ''}, step {step}: call"
+        )
     if call.round == EMBEDDING:
         return "embedding"
     if EPISODE <= call.round < EMBEDDING:

@@ -65,8 +65,9 @@ def reseed() -> None:
         numpy_random.seed()
 
 
-def respond(candidate: Candidate, header: dict[str, Any], payload: bytes
-            ) -> tuple[dict[str, Any], bytes]:
+def respond(
+    candidate: Candidate, header: dict[str, Any], payload: bytes
+) -> tuple[dict[str, Any], bytes]:
     """One request, one reply; what the candidate raises becomes a reply, too."""
     try:
         if header["op"] == "load":
@@ -83,8 +84,12 @@ def respond(candidate: Candidate, header: dict[str, Any], payload: bytes
 
 def failure(error: BaseException) -> dict[str, Any]:
     """What the scorer and the next prompt are told about an exception."""
-    return {"ok": False, "error": "exception", "message": f"{type(error).__name__}: {error}"[:1000],
-            "traceback": telling.told(error, __file__, TRACEBACK_CHARS)}
+    return {
+        "ok": False,
+        "error": "exception",
+        "message": f"{type(error).__name__}: {error}"[:1000],
+        "traceback": telling.told(error, __file__, TRACEBACK_CHARS),
+    }
 
 
 def flush_prints() -> None:
@@ -97,12 +102,14 @@ def flush_prints() -> None:
 def write_all(stream: BinaryIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[stream.write(view):]
+        view = view[stream.write(view) :]
 
 
 def forget_shadowed(paths: Iterable[str]) -> None:
     """A candidate's file may have the name of a module that this process has loaded."""
-    names = {path.split("/")[0].removesuffix(".py") for path in paths} - sys.stdlib_module_names
+    names = {
+        path.split("/")[0].removesuffix(".py") for path in paths
+    } - sys.stdlib_module_names
     for loaded in list(sys.modules):
         if loaded.split(".")[0] in names:
             del sys.modules[loaded]
@@ -129,47 +136,66 @@ class Candidate:
             forget_shadowed(path for path, _, _ in files)
             self.module = importlib.import_module(module)
 
-    def call(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    def call(
+        self, header: dict[str, Any], payload: bytes
+    ) -> tuple[dict[str, Any], bytes]:
         """Call a function of the entry module with plain arguments."""
         function = self._function(header["function"])
         args, kwargs = wire.decode(payload)
         try:
             return {"ok": True}, wire.encode(function(*args, **kwargs))
         except wire.Unsendable as error:
-            return {"ok": False, "error": "refused",
-                    "message": f"{header['function']} returned {error}"}, b""
+            return {
+                "ok": False,
+                "error": "refused",
+                "message": f"{header['function']} returned {error}",
+            }, b""
 
     def _function(self, name: str) -> Any:
         try:
             return getattr(self.module, name)
         except AttributeError:
-            there = [known for known, value in vars(self.module).items()
-                     if callable(value) and not known.startswith("_")]
-            raise AttributeError(f"{self.module.__name__} has no function {name!r}; it has "
-                                 f"{', '.join(there[:10]) or 'none'}") from None
+            there = [
+                known
+                for known, value in vars(self.module).items()
+                if callable(value) and not known.startswith("_")
+            ]
+            raise AttributeError(
+                f"{self.module.__name__} has no function {name!r}; it has "
+                f"{', '.join(there[:10]) or 'none'}"
+            ) from None
 
-    def execute(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    def execute(
+        self, header: dict[str, Any], payload: bytes
+    ) -> tuple[dict[str, Any], bytes]:
         """Run a command in the candidate's folder; too much output ends it."""
         pipe = subprocess.PIPE
-        with subprocess.Popen(header["argv"], stdin=pipe, stdout=pipe, stderr=pipe,
-                              cwd=self.home) as process:
+        with subprocess.Popen(
+            header["argv"], stdin=pipe, stdout=pipe, stderr=pipe, cwd=self.home
+        ) as process:
             reader = Collector(process, process.stderr, self.output_bytes)
-            feeder = threading.Thread(target=give, args=(process.stdin, payload), daemon=True)
+            feeder = threading.Thread(
+                target=give, args=(process.stdin, payload), daemon=True
+            )
             feeder.start()
             output = Collector(process, process.stdout, self.output_bytes).wait()
             errors = reader.wait()
             feeder.join()
         if len(output) > self.output_bytes or len(errors) > self.output_bytes:
-            return {"ok": False, "error": "output",
-                    "message": f"{header['argv'][0]} printed more than {self.output_bytes:,} bytes"
-                    }, b""
+            return {
+                "ok": False,
+                "error": "output",
+                "message": f"{header['argv'][0]} printed more than {self.output_bytes:,} bytes",
+            }, b""
         return {"ok": True, "exit": process.returncode}, wire.encode((output, errors))
 
 
 class Collector:
     """Collects one stream of a command in a thread; kills the command past the limit."""
 
-    def __init__(self, process: subprocess.Popen[bytes], stream: Any, limit: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], stream: Any, limit: int
+    ) -> None:
         self._process, self._stream, self._limit = process, stream, limit
         self._data = b""
         self._thread = threading.Thread(target=self._read, daemon=True)

@@ -36,20 +36,33 @@ def imports(module: str) -> None:
 
 def run(entry: str, workspace: str, statement: str) -> int:
     """Run the agent's entry in the workspace to its end; returns its exit status."""
-    return asyncio.run(_run(entry, os.path.abspath(workspace), os.path.abspath(statement)))
+    return asyncio.run(
+        _run(entry, os.path.abspath(workspace), os.path.abspath(statement))
+    )
 
 
 async def _run(entry: str, workspace: str, statement: str) -> int:
     os.makedirs(workspace, exist_ok=True)
     server = await asyncio.start_server(_forward, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    environment = {**os.environ, "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
-                   "OPENAI_API_KEY": "proxy", "EVOLVE_STATEMENT": statement, "HOME": os.getcwd()}
+    environment = {
+        **os.environ,
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+        "OPENAI_API_KEY": "proxy",
+        "EVOLVE_STATEMENT": statement,
+        "HOME": os.getcwd(),
+    }
     agent = await asyncio.create_subprocess_exec(
-        sys.executable, f"{AGENT}/{entry}", cwd=workspace, env=environment,
-        stdin=asyncio.subprocess.DEVNULL, start_new_session=True)
+        sys.executable,
+        f"{AGENT}/{entry}",
+        cwd=workspace,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
     status = await agent.wait()
-    with contextlib.suppress(ProcessLookupError):  # what it left running must not change its result
+    # what it left running must not change its result
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(agent.pid, signal.SIGKILL)
     server.close()
     return status
@@ -90,8 +103,10 @@ def collect(workspace: str, max_files: int, max_bytes: int) -> list[list[Any]]:
             left -= len(data)
             found.append([os.path.relpath(path, workspace), data])
             if len(found) > max_files or left < 0:
-                raise ValueError(f"the workspace holds more than {max_files:,} files or "
-                                 f"{max_bytes:,} bytes")
+                raise ValueError(
+                    f"the workspace holds more than {max_files:,} files or "
+                    f"{max_bytes:,} bytes"
+                )
     return found
 
 

@@ -40,7 +40,8 @@ class _Codec(objects.Codec):
     def __init__(self) -> None:
         self.own: dict[int, Any] = {}  # number -> object, kept alive
         self._numbers: dict[int, int] = {}  # id -> number
-        self._foreign: dict[int, tuple[Any, int]] = {}  # id of the copy -> copy, the number
+        # id of the copy -> copy, the number
+        self._foreign: dict[int, tuple[Any, int]] = {}
         self._classes: dict[tuple[str, str], type] = {}
 
     def handle_of(self, copy: Any) -> int:
@@ -66,11 +67,18 @@ class _Codec(objects.Codec):
         if isinstance(value, tuple):
             fields = dict(zip(getattr(kind, "_fields", ()), value, strict=False))
         elif dataclasses.is_dataclass(value):
-            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            fields = {
+                field.name: getattr(value, field.name)
+                for field in dataclasses.fields(value)
+            }
         else:
             fields = vars(value)
-        return ["o", kind.__module__, kind.__qualname__,
-                *([name, self.pack(item, depth + 1)] for name, item in fields.items())]
+        return [
+            "o",
+            kind.__module__,
+            kind.__qualname__,
+            *([name, self.pack(item, depth + 1)] for name, item in fields.items()),
+        ]
 
     def _handle(self, value: Any) -> Any:
         number = self._numbers.setdefault(id(value), len(self._numbers))
@@ -94,7 +102,9 @@ class _Codec(objects.Codec):
         for copy, known in self._foreign.values():
             if known == number:
                 return copy
-        kind = _class(module, name) if _is_shared(module) else self._made_up(module, name)
+        kind = (
+            _class(module, name) if _is_shared(module) else self._made_up(module, name)
+        )
         copy = self._remember(object.__new__(kind), number)
         for field, tree in body[3:]:
             object.__setattr__(copy, field, self.unpack(tree, depth + 1))
@@ -107,7 +117,9 @@ class _Codec(objects.Codec):
     def _made_up(self, module: str, name: str) -> type:
         key = (module, name)
         if key not in self._classes:
-            self._classes[key] = type(name.rpartition(".")[2], (_Copy,), {"__module__": module})
+            self._classes[key] = type(
+                name.rpartition(".")[2], (_Copy,), {"__module__": module}
+            )
         return self._classes[key]
 
     def forget_copies(self) -> None:
@@ -242,8 +254,12 @@ def _names(number: int) -> list[str]:
 
 
 _ANSWERS: dict[str, Callable[..., Any]] = {
-    "import": _import, "attribute": _attribute, "call": _call, "names": _names,
-    "shape": _shape, "fields": _fields,
+    "import": _import,
+    "attribute": _attribute,
+    "call": _call,
+    "names": _names,
+    "shape": _shape,
+    "fields": _fields,
     "item": lambda number, key: _codec.own[number][key],
     "length": lambda number: len(_codec.own[number]),
     "items": lambda number: list(_codec.own[number]),

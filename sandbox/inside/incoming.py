@@ -60,7 +60,10 @@ class Incoming:
 
     def _read_body(self) -> bytes | None:
         size = min(CHUNK, self._body_left, QUEUE_BYTES - self._end)
-        with memoryview(self._queue) as queue, queue[self._end:self._end + size] as view:
+        with (
+            memoryview(self._queue) as queue,
+            queue[self._end : self._end + size] as view,
+        ):
             count = os.readv(0, [view])
         self._end += count
         self._body_left -= count
@@ -81,7 +84,7 @@ class Incoming:
         """Hand the candidate what it can take."""
         try:
             end = min(self._end, self._start + CHUNK)
-            with memoryview(self._queue) as queue, queue[self._start:end] as view:
+            with memoryview(self._queue) as queue, queue[self._start : end] as view:
                 self._start += os.write(descriptor, view)
         except BlockingIOError:
             return

@@ -22,10 +22,12 @@ _SET_SECCOMP, _FILTER_MODE, _DROP_FROM_BOUNDING_SET, _SET_NO_NEW_PRIVS = 22, 2, 
 _AMBIENT, _CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION = 0x20080522
 _COUNTERS = "/sys/fs/cgroup"
-_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, also across a fork
+# keeps the interpreter's lock, also across a fork
+_libc = ctypes.PyDLL(None, use_errno=True)
 
 STATUS, FAULT = b"S", b"F"
-WAITING = 2  # processes that wait for the next candidate: the first of its namespaces, and its own
+# processes that wait for the next candidate: the first of its namespaces, and its own
+WAITING = 2
 _STATUS = struct.Struct("<i")
 
 
@@ -103,10 +105,19 @@ def _mount(size_bytes: int, files: int) -> None:
     """Scratch space and a view of processes that belong to this candidate alone."""
     scratch = f"size={size_bytes},nr_inodes={files},mode=1777".encode()
     for place in (b"/tmp", b"/dev/shm"):
-        _check(_libc.mount(b"tmpfs", place, b"tmpfs", _NOSUID_NODEV, scratch), "mount tmpfs")
-    _check(_libc.mount(b"proc", b"/proc", b"proc", _NOSUID_NODEV | _NOEXEC, None), "mount proc")
+        _check(
+            _libc.mount(b"tmpfs", place, b"tmpfs", _NOSUID_NODEV, scratch),
+            "mount tmpfs",
+        )
+    _check(
+        _libc.mount(b"proc", b"/proc", b"proc", _NOSUID_NODEV | _NOEXEC, None),
+        "mount proc",
+    )
     if os.path.ismount(_COUNTERS):  # of earlier candidates: not for this one
-        _check(_libc.mount(b"tmpfs", _COUNTERS.encode(), b"tmpfs", _READ_ONLY, None), "hide counters")
+        _check(
+            _libc.mount(b"tmpfs", _COUNTERS.encode(), b"tmpfs", _READ_ONLY, None),
+            "hide counters",
+        )
 
 
 def _drop_capabilities() -> None:
@@ -123,8 +134,13 @@ def _filter_calls(calls: bytes) -> None:
     """Install the filter for this process and all that it starts."""
     _check(_libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
     program = ctypes.create_string_buffer(calls, len(calls))
-    packed = ctypes.create_string_buffer(struct.pack("@HP", len(calls) // 8, ctypes.addressof(program)))
-    _check(_libc.prctl(_SET_SECCOMP, _FILTER_MODE, packed, 0, 0), "install the filter of system calls")
+    packed = ctypes.create_string_buffer(
+        struct.pack("@HP", len(calls) // 8, ctypes.addressof(program))
+    )
+    _check(
+        _libc.prctl(_SET_SECCOMP, _FILTER_MODE, packed, 0, 0),
+        "install the filter of system calls",
+    )
 
 
 def _check(result: int, what: str) -> None:

@@ -50,8 +50,13 @@ class Codec:
             if kind is sequence:
                 return [tag, *(self.pack(item, depth + 1) for item in value)]
         if kind is dict:
-            return ["d", *([self.pack(k, depth + 1), self.pack(v, depth + 1)]
-                           for k, v in value.items())]
+            return [
+                "d",
+                *(
+                    [self.pack(k, depth + 1), self.pack(v, depth + 1)]
+                    for k, v in value.items()
+                ),
+            ]
         return self._pack_rare(value, kind, depth)
 
     def _pack_rare(self, value: Any, kind: type, depth: int) -> Any:
@@ -80,7 +85,9 @@ class Codec:
             raise Malformed("a list without its kind")
         tag, body = tree[0], tree[1:]
         if tag in _SEQUENCES:
-            return self._built(_SEQUENCES[tag], [self.unpack(item, depth + 1) for item in body])
+            return self._built(
+                _SEQUENCES[tag], [self.unpack(item, depth + 1) for item in body]
+            )
         if tag == "d":
             return self._built(dict, [self._pair(pair, depth) for pair in body])
         return self._unpack_rare(tag, body, depth)
@@ -140,11 +147,16 @@ class Codec:
         return body[0]
 
     def _unpack_numpy(self, tag: str, body: list[Any]) -> Any:
-        if len(body) != 3 or not isinstance(body[0], str) or not isinstance(body[2], bytes):
+        if (
+            len(body) != 3
+            or not isinstance(body[0], str)
+            or not isinstance(body[2], bytes)
+        ):
             raise Malformed("an array that is none")
         text, shape, raw = body
         if not isinstance(shape, list) or any(
-                type(side) is not int or side < 0 for side in shape):
+            type(side) is not int or side < 0 for side in shape
+        ):
             raise Malformed("an array with a shape that is none")
         try:
             import numpy
@@ -157,14 +169,20 @@ class Codec:
             array = numpy.frombuffer(raw, kind).reshape(shape).copy()
             if kind.kind == "b" and raw.strip(b"\0\1"):
                 raise Malformed("an array of truth values with another one")
-            if self.only_finite and kind.kind in "fc" and not numpy.isfinite(array).all():
+            if (
+                self.only_finite
+                and kind.kind in "fc"
+                and not numpy.isfinite(array).all()
+            ):
                 raise Malformed("an array with numbers that are not finite")
         except (ImportError, TypeError, SyntaxError) as error:
             raise Malformed(f"an array that can't be read: {error}") from None
         except ValueError as error:
             raise Malformed(str(error)) from None
         if kind.kind in "US":
-            self.note_text(raw.decode("utf-32-le" if kind.kind == "U" else "latin-1", "replace"))
+            self.note_text(
+                raw.decode("utf-32-le" if kind.kind == "U" else "latin-1", "replace")
+            )
         return array[()] if tag == "n" else array
 
     def note_text(self, text: str | bytes) -> None:
@@ -172,7 +190,9 @@ class Codec:
 
     def pack_other(self, value: Any, depth: int) -> Any:
         """A tree for an object of this side. Raises `Unsendable`."""
-        raise Unsendable(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
+        raise Unsendable(
+            f"a value of type {type(value).__module__}.{type(value).__qualname__}"
+        )
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
         """What a tree of a kind that is not built in stands for. Raises `Malformed`."""
@@ -188,14 +208,20 @@ def _pack_numpy(value: Any) -> list[Any] | None:
     if array.dtype.kind not in _KINDS:
         raise Unsendable(f"an array of type {array.dtype}")
     tag = "n" if isinstance(value, numpy.generic) else "a"
-    return [tag, array.dtype.str, list(array.shape), numpy.ascontiguousarray(array).tobytes()]
+    return [
+        tag,
+        array.dtype.str,
+        list(array.shape),
+        numpy.ascontiguousarray(array).tobytes(),
+    ]
 
 
 def plain(value: Any) -> Any:
     """A subclass of a built-in type as that type; other values as they are."""
     for scalar in _SCALARS:
         if isinstance(value, scalar):
-            return scalar.__add__(value, scalar())  # its own addition, whatever the subclass says
+            # its own addition, whatever the subclass says
+            return scalar.__add__(value, scalar())
     for kind in _CONTAINERS:
         if isinstance(value, kind):
             return kind(value)

@@ -47,7 +47,9 @@ def _empty(descriptor: int, level: int) -> None:
         raise OSError(errno.ELOOP, "too many levels")
     while True:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        size = _checked(_libc.getdents64(descriptor, ctypes.c_void_p(_address), _LISTING_BYTES))
+        size = _checked(
+            _libc.getdents64(descriptor, ctypes.c_void_p(_address), _LISTING_BYTES)
+        )
         names = _names(size)
         if not names:
             return
@@ -61,10 +63,11 @@ def _names(size: int) -> list[int]:
     """Where in memory the names of a listing are; those of the directory and its parent left out."""
     found, at = [], 0
     while at < size:
-        name = _memory[at + _RECORD:at + _RECORD + 3]  # no more of it than tells "." and ".."
+        # no more of it than tells "." and ".."
+        name = _memory[at + _RECORD : at + _RECORD + 3]
         if name[:2] != b".\0" and name != b"..\0":
             found.append(_address + at + _RECORD)
-        at += int.from_bytes(_memory[at + _LENGTH_AT:at + _LENGTH_AT + 2], "little")
+        at += int.from_bytes(_memory[at + _LENGTH_AT : at + _LENGTH_AT + 2], "little")
     return found
 
 

@@ -32,7 +32,12 @@ from .incoming import CHUNK, PACKET, Incoming, private_memory
 from .removal import empty
 
 REPORT = 5  # descriptors of the candidate begin here; those below are its pipes
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = (
+    1,
+    4,
+    36,
+    38,
+)
 WATCH_EVERY_S = 0.05
 _TELLS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,7 +53,8 @@ class Settings:
     disk_bytes: int
     files: int
     processes: int
-    scratch: str  # a private directory, for the provider that isolates nothing; else empty
+    # a private directory, for the provider that isolates nothing; else empty
+    scratch: str
     namespaces: bool  # of its own for each candidate, where there is one user id only
     filter: bytes  # of system calls, for those candidates
     watch: bool  # no control group limits memory and processes: watch them
@@ -81,14 +87,21 @@ class Running:
 
     def close(self) -> None:
         """Close all that the server holds open for it."""
-        for descriptor in (self.pidfd, self.to_child, self.from_child, self.log, self.report):
+        for descriptor in (
+            self.pidfd,
+            self.to_child,
+            self.from_child,
+            self.log,
+            self.report,
+        ):
             os.close(descriptor)
 
     def kill(self) -> None:
         """Kill it, or its namespaces with everything in them, which is accounted to nobody."""
         if self.namespaces:
             self.cpu_s, self.peak_kib = watch.spent(self.waiting)
-        with contextlib.suppress(ProcessLookupError):  # it ended; what it left is killed at the end
+        # it ended; what it left is killed at the end
+        with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def account(self, usage: resource.struct_rusage) -> None:
@@ -108,7 +121,7 @@ def send(kind: bytes, body: bytes = b"") -> None:
 
 def write_all(data: memoryview) -> None:
     while data:
-        data = data[os.write(1, data):]
+        data = data[os.write(1, data) :]
 
 
 def main() -> None:
@@ -121,7 +134,8 @@ def main() -> None:
     send(b"R")
     uid = settings.first_uid
     incoming = Incoming()
-    ahead: Running | None = start(settings, uid)  # so that the engine never waits for a fork
+    # so that the engine never waits for a fork
+    ahead: Running | None = start(settings, uid)
     while incoming.wait_for_start():
         ahead = serve_one(settings, uid, incoming, ahead)
         uid += 1 if uid else 0
@@ -131,7 +145,8 @@ def main() -> None:
 
 def protect_myself() -> None:
     """No candidate may look into this process or make it hear a signal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the only one the first process would hear
+    # the only one the first process would hear
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -139,7 +154,14 @@ def protect_myself() -> None:
 def parse_arguments() -> tuple[Settings, list[str]]:
     """Settings from the command line that the provider wrote."""
     parser = argparse.ArgumentParser()
-    for name in ("first-uid", "memory-bytes", "output-bytes", "disk-bytes", "files", "processes"):
+    for name in (
+        "first-uid",
+        "memory-bytes",
+        "output-bytes",
+        "disk-bytes",
+        "files",
+        "processes",
+    ):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--scratch", default="")
     parser.add_argument("--namespaces", action="store_true")
@@ -152,13 +174,17 @@ def parse_arguments() -> tuple[Settings, list[str]]:
     return Settings(**given), preload
 
 
-def serve_one(settings: Settings, uid: int, incoming: Incoming, ahead: Running | None
-              ) -> Running | None:
+def serve_one(
+    settings: Settings, uid: int, incoming: Incoming, ahead: Running | None
+) -> Running | None:
     """Relay for the one started ahead until it has ended, clean up, report; return the next, if any."""
-    running = start(settings, uid) if ahead is None else waiting_still(settings, uid, ahead)
+    running = (
+        start(settings, uid) if ahead is None else waiting_still(settings, uid, ahead)
+    )
     alive = relay(running, incoming, settings)
     if not alive:
-        os._exit(0)  # the engine is gone; everything in here goes with the first process
+        # the engine is gone; everything in here goes with the first process
+        os._exit(0)
     _, status, usage = os.wait4(running.pid, 0)
     running.account(usage)
     drain(running, settings.output_bytes)
@@ -168,9 +194,14 @@ def serve_one(settings: Settings, uid: int, incoming: Incoming, ahead: Running |
     incoming.forget()
     running.close()
     facts = {
-        "exit": os.waitstatus_to_exitcode(end.status), "fault": end.fault, "cpu_s": running.cpu_s,
-        "peak_memory_bytes": running.peak_kib * 1024, "flooded": running.flooded,
-        "exceeded": running.exceeded, "oom": oom, "clean": clean,
+        "exit": os.waitstatus_to_exitcode(end.status),
+        "fault": end.fault,
+        "cpu_s": running.cpu_s,
+        "peak_memory_bytes": running.peak_kib * 1024,
+        "flooded": running.flooded,
+        "exceeded": running.exceeded,
+        "oom": oom,
+        "clean": clean,
     }
     send(b"E", json.dumps(facts).encode())
     return running.ahead
@@ -201,14 +232,24 @@ def start(settings: Settings, uid: int) -> Running:
         raise
     if pid == 0:
         if settings.namespaces:
-            namespaces.separate(report_in, settings.disk_bytes, settings.files, settings.filter)
+            namespaces.separate(
+                report_in, settings.disk_bytes, settings.files, settings.filter
+            )
         enter_child(settings, uid, theirs)
     for descriptor in theirs:
         os.close(descriptor)
     for descriptor in (request_in, reply_out, log_out):
         os.set_blocking(descriptor, False)
-    return Running(pid, os.pidfd_open(pid), request_in, reply_out, log_out, oom_before, report_out,
-                   settings.namespaces)
+    return Running(
+        pid,
+        os.pidfd_open(pid),
+        request_in,
+        reply_out,
+        log_out,
+        oom_before,
+        report_out,
+        settings.namespaces,
+    )
 
 
 def waiting_still(settings: Settings, uid: int, ahead: Running) -> Running:
@@ -227,8 +268,12 @@ def enter_child(settings: Settings, uid: int, ends: Ends) -> NoReturn:
     try:
         home = prepare_child(settings, uid, ends)
     except BaseException as error:  # noqa: BLE001 - the border: nothing may return to the server
-        with contextlib.suppress(OSError):  # the machine's fault: no code of the candidate has run
-            os.write(ends.report, namespaces.FAULT + f"{type(error).__name__}: {error}".encode())
+        # the machine's fault: no code of the candidate has run
+        with contextlib.suppress(OSError):
+            os.write(
+                ends.report,
+                namespaces.FAULT + f"{type(error).__name__}: {error}".encode(),
+            )
         os._exit(70)
     code = 70
     try:
@@ -275,11 +320,16 @@ def place_descriptors(ends: Ends) -> None:
 def limit(settings: Settings) -> None:
     """Limits that the kernel keeps for each process of the candidate."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (settings.memory_bytes, settings.memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (settings.disk_bytes, settings.disk_bytes))
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (settings.memory_bytes, settings.memory_bytes)
+    )
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (settings.disk_bytes, settings.disk_bytes)
+    )
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
-    if settings.namespaces and kernel_version() >= (5, 14):  # before, it counted the whole host
+    # before, it counted the whole host
+    if settings.namespaces and kernel_version() >= (5, 14):
         most = settings.processes + namespaces.WAITING
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     os.umask(0o077)
@@ -310,10 +360,13 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
         if writable:
             incoming.feed(running.to_child)
             if overlaps(settings) and running.ahead is None and not incoming.waiting:
-                with contextlib.suppress(OSError):  # this one left no process: it comes later
+                # this one left no process: it comes later
+                with contextlib.suppress(OSError):
                     running.ahead = start(settings, 0)
         for descriptor in (running.from_child, running.log):
-            if descriptor in ready and not forward(running, descriptor, settings.output_bytes):
+            if descriptor in ready and not forward(
+                running, descriptor, settings.output_bytes
+            ):
                 sources.remove(descriptor)
         if 0 in ready:
             kind = incoming.read()
@@ -339,7 +392,8 @@ def look_at(running: Running, settings: Settings) -> None:
     found = watch.used(most, running.waiting)
     if found.memory_bytes > most:
         running.exceeded = "memory"
-    elif found.threads > settings.processes + 1:  # and the first process of its namespace
+    # and the first process of its namespace
+    elif found.threads > settings.processes + 1:
         running.exceeded = "processes"
     if running.exceeded:
         running.kill()
@@ -347,7 +401,7 @@ def look_at(running: Running, settings: Settings) -> None:
 
 def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
     """Pass one piece from the candidate to the engine; False at the end of its pipe."""
-    with memoryview(_outgoing) as packet, packet[PACKET.size:] as body:
+    with memoryview(_outgoing) as packet, packet[PACKET.size :] as body:
         try:
             count = os.readv(descriptor, [body])
         except BlockingIOError:
@@ -363,7 +417,7 @@ def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
                 running.kill()
                 return True
         PACKET.pack_into(packet, 0, kind, count)
-        with packet[:PACKET.size + count] as whole:
+        with packet[: PACKET.size + count] as whole:
             write_all(whole)
     return True
 

@@ -19,7 +19,8 @@ def load_package() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     del sys.path[0]  # the folder of this script
     spec = spec_from_file_location(
-        PACKAGE, os.path.join(here, "__init__.py"), submodule_search_locations=[here])
+        PACKAGE, os.path.join(here, "__init__.py"), submodule_search_locations=[here]
+    )
     assert spec is not None and spec.loader is not None
     package = module_from_spec(spec)
     sys.modules[PACKAGE] = package

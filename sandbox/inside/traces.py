@@ -32,7 +32,8 @@ def kill_all(account: Account) -> bool:
     candidate may have taken every one that the sandbox allows.
     """
     if os.getpid() != 1:
-        return False  # not the first process of a sandbox: the others are not ours to kill
+        # not the first process of a sandbox: the others are not ours to kill
+        return False
     deadline = time.monotonic() + KILL_PATIENCE_S
     while others(account):
         if time.monotonic() > deadline:
@@ -54,7 +55,8 @@ def end_descendants(account: Account) -> bool:
             if time.monotonic() > deadline:
                 return False
             for pid in found:
-                os.kill(pid, signal.SIGKILL)  # a child that is not reaped keeps its number
+                # a child that is not reaped keeps its number
+                os.kill(pid, signal.SIGKILL)
             for pid in found:
                 _, _, usage = os.wait4(pid, 0)  # its own children are ours from here on
                 account(usage)
@@ -83,7 +85,8 @@ def others(account: Account, waiting: int = 0) -> list[int]:
                 break
             account(usage)
     found = {int(name) for name in os.listdir("/proc") if name.isdigit()}
-    return sorted(found - {os.getpid(), *family(waiting)})  # asked last: it may have just forked
+    # asked last: it may have just forked
+    return sorted(found - {os.getpid(), *family(waiting)})
 
 
 def family(pid: int) -> list[int]:
@@ -110,7 +113,10 @@ def no_ipc() -> bool:
 
 def oom_kills() -> int:
     """How often the kernel killed for memory in this sandbox, so far."""
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+    for path in (
+        "/sys/fs/cgroup/memory.events",
+        "/sys/fs/cgroup/memory/memory.oom_control",
+    ):
         try:
             with open(path) as file:
                 for line in file:

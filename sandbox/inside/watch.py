@@ -12,7 +12,8 @@ from . import traces
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
-_TIMES, _THREADS = slice(11, 15), 17  # fields of /proc/PID/stat, counted from the one behind the name
+# fields of /proc/PID/stat, counted from the one behind the name
+_TIMES, _THREADS = slice(11, 15), 17
 
 
 class Used(NamedTuple):

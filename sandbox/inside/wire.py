@@ -19,8 +19,11 @@ MAX_DEPTH = 64
 MAX_CONTAINERS = 1_000_000  # in one value: each takes many times its text in memory
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
-_DTYPES = frozenset(f"{order}{kind}" for order in "<|" for kind in
-                    ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"))
+_DTYPES = frozenset(
+    f"{order}{kind}"
+    for order in "<|"
+    for kind in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+)
 _FRAME = struct.Struct(">II")
 _LENGTH = struct.Struct(">I")
 
@@ -45,7 +48,9 @@ def encode(value: Any) -> bytes:
     """Encode one value. Raises `Unsendable` for what has no place in the protocol."""
     blobs: list[bytes] = []
     try:
-        text = json.dumps(_pack(value, blobs, 0), allow_nan=False, separators=(",", ":"))
+        text = json.dumps(
+            _pack(value, blobs, 0), allow_nan=False, separators=(",", ":")
+        )
     except ValueError as error:
         raise Unsendable(str(error)) from None
     data = text.encode()
@@ -71,8 +76,12 @@ def _pack(value: Any, blobs: list[bytes], depth: int) -> Any:
     if kind is tuple:
         return {"$t": [_pack(item, blobs, depth + 1) for item in value]}
     if kind is dict:
-        return {"$d": [[_pack(k, blobs, depth + 1), _pack(v, blobs, depth + 1)]
-                       for k, v in value.items()]}
+        return {
+            "$d": [
+                [_pack(k, blobs, depth + 1), _pack(v, blobs, depth + 1)]
+                for k, v in value.items()
+            ]
+        }
     if kind in (bytes, bytearray):
         blobs.append(bytes(value))
         return {"$b": len(value)}
@@ -83,18 +92,26 @@ def _pack_numpy(value: Any, blobs: list[bytes]) -> Any:
     import sys
 
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.generic) and value.dtype.kind in "biuf":
+    if (
+        numpy is not None
+        and isinstance(value, numpy.generic)
+        and value.dtype.kind in "biuf"
+    ):
         return _pack(value.item(), blobs, 0)
     if numpy is not None and type(value) is numpy.ndarray:
         array = numpy.ascontiguousarray(value)
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(value.shape)
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(
+            value.shape
+        )
         if array.dtype.str not in _DTYPES:
             raise Unsendable(f"an array of type {array.dtype}")
         if array.dtype.kind == "f" and not numpy.isfinite(array).all():
             raise Unsendable("an array with numbers that are not finite")
         blobs.append(array.tobytes())
         return {"$a": [array.dtype.str, list(array.shape)]}
-    raise Unsendable(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
+    raise Unsendable(
+        f"a value of type {type(value).__module__}.{type(value).__qualname__}"
+    )
 
 
 def decode(data: bytes) -> Any:
@@ -105,7 +122,7 @@ def decode(data: bytes) -> Any:
     start = _LENGTH.size + length
     if start > len(data):
         raise Malformed("the text is cut off")
-    text = data[_LENGTH.size:start]
+    text = data[_LENGTH.size : start]
     if _containers(text) > MAX_CONTAINERS:
         raise Malformed(f"more than {MAX_CONTAINERS:,} lists")
     try:
@@ -138,7 +155,7 @@ class _Blobs:
         end = self.position + length
         if length < 0 or end > len(self.data):
             raise Malformed("more bytes announced than sent")
-        piece = self.data[self.position:end]
+        piece = self.data[self.position : end]
         self.position = end
         return piece
 
@@ -198,8 +215,11 @@ def _unpack_dict(pairs: list[Any], blobs: _Blobs, depth: int) -> dict[Any, Any]:
 def _unpack_array(dtype: Any, shape: Any, blobs: _Blobs) -> Any:
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise Malformed("an array of a type that is not sent")
-    if not isinstance(shape, list) or len(shape) > 32 or not all(
-            type(n) is int and 0 <= n < 2**40 for n in shape):
+    if (
+        not isinstance(shape, list)
+        or len(shape) > 32
+        or not all(type(n) is int and 0 <= n < 2**40 for n in shape)
+    ):
         raise Malformed("an array shape that is none")
     size = math.prod(shape) * int(dtype[2:])
     raw = blobs.take(size)
@@ -224,11 +244,15 @@ def frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
     return _FRAME.pack(len(text), len(payload)) + text + payload
 
 
-def frame_lengths(prefix: bytes, max_payload: int = MAX_PAYLOAD_BYTES) -> tuple[int, int]:
+def frame_lengths(
+    prefix: bytes, max_payload: int = MAX_PAYLOAD_BYTES
+) -> tuple[int, int]:
     """Lengths of header and payload from the first 8 bytes. Raises `Malformed` past the limits."""
     header, payload = _FRAME.unpack(prefix)
     if header > MAX_HEADER_BYTES or payload > max_payload:
-        raise Malformed(f"a message of {header + payload} bytes; the limit is {max_payload}")
+        raise Malformed(
+            f"a message of {header + payload} bytes; the limit is {max_payload}"
+        )
     return header, payload
 
 

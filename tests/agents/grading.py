@@ -20,7 +20,8 @@ class Grader:
     def __init__(self, folder: Path, log: Path, sandbox: str = "docker") -> None:
         self._runner = asyncio.Runner()
         self._opened: AbstractAsyncContextManager[Evaluator] = open_evaluator(
-            load_task(folder), sandbox, 1, log, lambda _: None, 7)
+            load_task(folder), sandbox, 1, log, lambda _: None, 7
+        )
 
     def __enter__(self) -> Grader:
         found = self._runner.run(self._opened.__aenter__())
@@ -39,8 +40,10 @@ class Grader:
     def workspace(self, case: CaseSpec) -> tuple[str, dict[str, bytes]]:
         """The statement and the files."""
         made: Any = self._runner.run(self._evaluator.prepared("workspace", case))
-        return made["statement"], {path: data.encode() if isinstance(data, str) else data
-                                   for path, data in made["files"].items()}
+        return made["statement"], {
+            path: data.encode() if isinstance(data, str) else data
+            for path, data in made["files"].items()
+        }
 
     def grade(self, case: CaseSpec, files: dict[str, bytes]) -> Evaluation:
         """The row of these files."""

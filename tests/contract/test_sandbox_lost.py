@@ -38,7 +38,9 @@ HONEST = "def answer(): return 42"
 def servers_below(pid: int) -> list[psutil.Process]:
     """The fork servers among the descendants of a process."""
     found = psutil.Process(pid).children(recursive=True)
-    return [process for process in found if "start.py" in " ".join(_command_of(process))]
+    return [
+        process for process in found if "start.py" in " ".join(_command_of(process))
+    ]
 
 
 def _command_of(process: psutil.Process) -> list[str]:
@@ -50,8 +52,11 @@ def _command_of(process: psutil.Process) -> list[str]:
 
 def our_containers(client: Any) -> list[Any]:
     found = client.containers.list(filters={"label": LABEL}, ignore_removed=True)
-    return [container for container in found
-            if container.labels[LABEL].split("/")[1] == str(os.getpid())]
+    return [
+        container
+        for container in found
+        if container.labels[LABEL].split("/")[1] == str(os.getpid())
+    ]
 
 
 def kill_container() -> None:
@@ -85,7 +90,9 @@ async def lose_one(provider: Provider, kill: Any) -> None:
     """A call in flight, a box killed from outside, another candidate."""
     async with opened(provider) as pool:
         async with pool.session() as session:
-            await session.load({"candidate.py": b"import time\nanswer = time.sleep"}, "candidate")
+            await session.load(
+                {"candidate.py": b"import time\nanswer = time.sleep"}, "candidate"
+            )
             call = asyncio.create_task(ask(session, "answer", 30))
             await asyncio.sleep(0.3)
             await asyncio.to_thread(kill)
@@ -107,18 +114,30 @@ def test_a_process_that_is_killed_is_a_machines_fault(provider: type[Provider]) 
     asyncio.run(lose_one(provider(SPEC), kill_local_server))
 
 
-NO_FOLDER = ("    os.mkdir(home, 0o700)", '    raise OSError(28, "No space left on device")')
+NO_FOLDER = (
+    "    os.mkdir(home, 0o700)",
+    '    raise OSError(28, "No space left on device")',
+)
 NO_MOUNT = ('scratch = f"size={size_bytes}', 'scratch = f"size=none')
 
 
-@pytest.mark.parametrize(("place", "change"), [
-    pytest.param("docker", NO_FOLDER, marks=pytest.mark.docker), ("bubblewrap", NO_FOLDER),
-    ("bubblewrap", NO_MOUNT)])
-def test_a_candidate_that_can_not_be_set_up_is_a_machines_fault(place: str, change: tuple[str, str]
-                                                                ) -> None:
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        pytest.param("docker", NO_FOLDER, marks=pytest.mark.docker),
+        ("bubblewrap", NO_FOLDER),
+        ("bubblewrap", NO_MOUNT),
+    ],
+)
+def test_a_candidate_that_can_not_be_set_up_is_a_machines_fault(
+    place: str, change: tuple[str, str]
+) -> None:
     server = patched_server(change)
-    provider = WeakerDocker(SPEC, server=server) if place == "docker" else \
-        WeakerBubblewrap(SPEC, server=server)
+    provider = (
+        WeakerDocker(SPEC, server=server)
+        if place == "docker"
+        else WeakerBubblewrap(SPEC, server=server)
+    )
     try:
         with pytest.raises(ProviderFault, match="could not set up a candidate"):
             asyncio.run(lose_none(provider))
@@ -177,15 +196,22 @@ asyncio.run(main())
 def test_containers_of_a_killed_owner_end_with_it() -> None:
     client = connect()
     try:
-        with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True,
-                              cwd=Path(__file__).parents[2]) as owner:
+        with subprocess.Popen(
+            [sys.executable, "-c", OWNER],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        ) as owner:
             assert owner.stdout is not None
             name = owner.stdout.readline().strip()
-            assert prune(client) == 0 or client.containers.get(name)  # its owner lives: it stays
+            # its owner lives: it stays
+            assert prune(client) == 0 or client.containers.get(name)
             assert client.containers.get(name).status == "running"
             owner.kill()
         deadline = time.monotonic() + 10
-        while name in [c.id for c in client.containers.list(all=True, ignore_removed=True)]:
+        while name in [
+            c.id for c in client.containers.list(all=True, ignore_removed=True)
+        ]:
             assert time.monotonic() < deadline, "the container outlived its owner"
             time.sleep(0.1)
     finally:
@@ -195,6 +221,7 @@ def test_containers_of_a_killed_owner_end_with_it() -> None:
 @pytest.fixture
 def strangers() -> Any:
     """Containers that are created and never run: one by somebody else, one by an owner that is gone."""
+
     async def prepare() -> str:
         provider = DockerProvider(SPEC)
         await provider.prepare(lambda line: None)
@@ -205,9 +232,15 @@ def strangers() -> Any:
     client = connect()
     place = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     place += f":{os.stat('/proc/self/ns/pid').st_ino}"
-    made = {"theirs": client.containers.create(image, ["/x"]),
-            "lost": client.containers.create(image, ["/x"], labels={LABEL: f"{place}/999999999/1"}),
-            "elsewhere": client.containers.create(image, ["/x"], labels={LABEL: "other:1/1/1"})}
+    made = {
+        "theirs": client.containers.create(image, ["/x"]),
+        "lost": client.containers.create(
+            image, ["/x"], labels={LABEL: f"{place}/999999999/1"}
+        ),
+        "elsewhere": client.containers.create(
+            image, ["/x"], labels={LABEL: "other:1/1/1"}
+        ),
+    }
     yield client, made
     for container in made.values():
         if container in client.containers.list(all=True, ignore_removed=True):
@@ -230,10 +263,14 @@ def test_prune_of_images_keeps_the_named_and_the_foreign(strangers: Any) -> None
     image = made["theirs"].image
     image.tag(REPOSITORY, "0ld")
     image.tag("somebody-elses", "tag")
-    keep = {tag.rpartition(":")[2] for found in client.images.list(filters={"label": IMAGE_LABEL})
-            for tag in found.tags} - {"0ld"}
+    keep = {
+        tag.rpartition(":")[2]
+        for found in client.images.list(filters={"label": IMAGE_LABEL})
+        for tag in found.tags
+    } - {"0ld"}
     assert prune_images(client, keep) == 1
     tags = {tag for found in client.images.list() for tag in found.tags}
     assert f"{REPOSITORY}:0ld" not in tags and "somebody-elses:tag" in tags
     assert {f"{REPOSITORY}:{key}" for key in keep - {"tag"}} <= tags
-    client.images.remove("somebody-elses:tag", force=True)  # a test beside this one may use it
+    # a test beside this one may use it
+    client.images.remove("somebody-elses:tag", force=True)

@@ -76,12 +76,32 @@ class Chaos:
 
     def begin(self) -> None:
         """Start the engine, or let it go on."""
-        base = [EVOLVE, "resume", "r"] if (self.disk / "r").exists() else [
-            EVOLVE, "run", str(self.task), "--name", "r", "--model", self.server.model,
-            "--price", f"{self.server.model}=1/1", "--seed", str(self.seed), "--sandbox", "docker"]
+        base = (
+            [EVOLVE, "resume", "r"]
+            if (self.disk / "r").exists()
+            else [
+                EVOLVE,
+                "run",
+                str(self.task),
+                "--name",
+                "r",
+                "--model",
+                self.server.model,
+                "--price",
+                f"{self.server.model}=1/1",
+                "--seed",
+                str(self.seed),
+                "--sandbox",
+                "docker",
+            ]
+        )
         self.engine = subprocess.Popen(
-            [*base, *self.limit], stdout=self.printed, stderr=self.printed, text=True,
-            env=os.environ | {"EVOLVE_MODEL_CALLS": str(CONCURRENCY)})
+            [*base, *self.limit],
+            stdout=self.printed,
+            stderr=self.printed,
+            text=True,
+            env=os.environ | {"EVOLVE_MODEL_CALLS": str(CONCURRENCY)},
+        )
 
     def kill_engine(self) -> None:
         assert self.engine is not None
@@ -121,9 +141,13 @@ class Chaos:
         filler.unlink()
 
     def faults(self, daemon: bool) -> dict[str, Callable[[], None]]:
-        found = {"kill -9 engine": self.kill_engine, "kill -9 container": self.kill_container,
-                 "model down": self.silence_model, "stand still": self.stand_still,
-                 "disk full": self.fill_disk}
+        found = {
+            "kill -9 engine": self.kill_engine,
+            "kill -9 container": self.kill_container,
+            "model down": self.silence_model,
+            "stand still": self.stand_still,
+            "disk full": self.fill_disk,
+        }
         return found | ({"daemon restarted": self.restart_daemon} if daemon else {})
 
     def go(self, chance: random.Random, count: int, daemon: bool) -> None:
@@ -133,7 +157,11 @@ class Chaos:
         assert self.engine is not None
         while True:
             with suppress(subprocess.TimeoutExpired):
-                pause_s = chance.uniform(0.2, LONGEST_PAUSE_S) if self.done.total() < count else 60.0
+                pause_s = (
+                    chance.uniform(0.2, LONGEST_PAUSE_S)
+                    if self.done.total() < count
+                    else 60.0
+                )
                 self.engine.wait(timeout=pause_s)
             assert time.monotonic() < deadline, "it takes too long"
             if self.engine.poll() == 0:
@@ -147,8 +175,16 @@ class Chaos:
                 self.done[name] += 1
 
 
-def chaos(folder: Path, disk: Path, task: Path, *, seed: int, variants: int, faults: int,
-          daemon: bool) -> dict[str, Any]:
+def chaos(
+    folder: Path,
+    disk: Path,
+    task: Path,
+    *,
+    seed: int,
+    variants: int,
+    faults: int,
+    daemon: bool,
+) -> dict[str, Any]:
     """A run among faults; asserts what must hold in the end and says what happened."""
     chance = random.Random(seed)
     # Slow enough that the run lasts longer than its faults, though they cost it nothing.
@@ -166,17 +202,26 @@ def chaos(folder: Path, disk: Path, task: Path, *, seed: int, variants: int, fau
                 run.engine.kill()
                 run.engine.wait()
             server.stop()
-    assert run.done.total() == faults, f"the run ended before its faults: {dict(run.done)}"
+    assert run.done.total() == faults, (
+        f"the run ended before its faults: {dict(run.done)}"
+    )
     assert_whole(disk / "r", variants)
     lost = assert_accounts(disk / "r", server, run.done)
-    return {"seed": seed, "seconds": round(time.monotonic() - started), "faults": dict(run.done),
-            "replies": server.replies, "lost calls": lost}
+    return {
+        "seed": seed,
+        "seconds": round(time.monotonic() - started),
+        "faults": dict(run.done),
+        "replies": server.replies,
+        "lost calls": lost,
+    }
 
 
 def assert_whole(run: Path, variants: int) -> None:
     """Exactly so many scored or failed, one tree, clean stores, and no machine's fault in a score."""
     found = evolve("tree", "r", "--runs-dir", run.parent, "--json").json()
-    finished = [v for v in found if v["status"] in ("scored", "failed") and v["number"] > 0]
+    finished = [
+        v for v in found if v["status"] in ("scored", "failed") and v["number"] > 0
+    ]
     assert len(finished) == len(found) - 1 == variants
     assert {v["reason"] for v in finished} <= OWN_FAULTS
     assert_one_tree(found)
@@ -207,13 +252,22 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--variants", type=int, default=500)
     parser.add_argument("--faults", type=int, default=30)
-    parser.add_argument("--no-daemon", action="store_true", help="leave the Docker daemon alone")
+    parser.add_argument(
+        "--no-daemon", action="store_true", help="leave the Docker daemon alone"
+    )
     given = parser.parse_args()
     task = Path(__file__).parents[1] / "tasks" / "steps"
     for seed in range(given.seed, given.seed + given.runs):
         with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as disk:
-            report = chaos(Path(folder), disk, task, seed=seed, variants=given.variants,
-                           faults=given.faults, daemon=not given.no_daemon)
+            report = chaos(
+                Path(folder),
+                disk,
+                task,
+                seed=seed,
+                variants=given.variants,
+                faults=given.faults,
+                daemon=not given.no_daemon,
+            )
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()
     return 0
@@ -227,7 +281,10 @@ class small_disk:
 
     def __enter__(self) -> Path:
         self._path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(self._path)], check=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(self._path)],
+            check=True,
+        )
         return self._path
 
     def __exit__(self, *_: object) -> None:

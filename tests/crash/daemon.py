@@ -19,11 +19,19 @@ def wait_until(what: Callable[[], bool]) -> None:
 
 
 def daemon_answers() -> bool:
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def daemon_is_gone() -> bool:
-    return subprocess.run(["pgrep", "-x", "dockerd"], capture_output=True, check=False).returncode != 0
+    return (
+        subprocess.run(
+            ["pgrep", "-x", "dockerd"], capture_output=True, check=False
+        ).returncode
+        != 0
+    )
 
 
 def stop_daemon() -> None:
@@ -32,5 +40,7 @@ def stop_daemon() -> None:
 
 
 def start_daemon(log: Path) -> None:
-    subprocess.run(["sh", "-c", f"setsid dockerd >>{log} 2>&1 </dev/null &"], check=True)
+    subprocess.run(
+        ["sh", "-c", f"setsid dockerd >>{log} 2>&1 </dev/null &"], check=True
+    )
     wait_until(daemon_answers)

@@ -16,5 +16,7 @@ from tests.crash.chaos import chaos, small_disk
 def test_a_run_survives_what_machines_do(tmp_path: Path, steps_task: Path) -> None:
     assert os.geteuid() == 0, "only root can stop the daemon and fill a disk"
     with small_disk(tmp_path) as disk:
-        report = chaos(tmp_path, disk, steps_task, seed=4, variants=200, faults=9, daemon=True)
+        report = chaos(
+            tmp_path, disk, steps_task, seed=4, variants=200, faults=9, daemon=True
+        )
     assert sum(report["faults"].values()) == 9

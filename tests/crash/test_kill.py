@@ -16,10 +16,13 @@ from tests.cli import EVOLVE, evolve
 KILLS, VARIANTS = 20, 200
 
 
-def kill_at_random(command: list[str], chance: random.Random,
-                   sign: signal.Signals = signal.SIGKILL) -> bool:
+def kill_at_random(
+    command: list[str], chance: random.Random, sign: signal.Signals = signal.SIGKILL
+) -> bool:
     """Start it and kill it: while it starts, or after some candidates. False when it ended first."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout is not None
     with process:
         if chance.random() < 0.25:
@@ -40,8 +43,12 @@ def assert_stores_clean(run: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
     database.close()
-    fsck = subprocess.run(["git", f"--git-dir={run / 'code.git'}", "fsck", "--no-dangling"],
-                          capture_output=True, text=True, check=False)
+    fsck = subprocess.run(
+        ["git", f"--git-dir={run / 'code.git'}", "fsck", "--no-dangling"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (fsck.returncode, fsck.stdout) == (0, ""), fsck.stderr
 
 
@@ -71,7 +78,9 @@ def test_killed_twenty_times(tmp_path: Path, steps_task: Path) -> None:
     done = evolve("resume", "r", *limit)
     assert done.code == 0, done.err
     variants = evolve("tree", "r", "--runs-dir", tmp_path, "--json").json()
-    finished = [v for v in variants if v["status"] in ("scored", "failed") and v["number"] > 0]
+    finished = [
+        v for v in variants if v["status"] in ("scored", "failed") and v["number"] > 0
+    ]
     assert len(finished) == VARIANTS
     assert len(finished) == len(variants) - 1  # nothing is left half done
     assert len({v["id"] for v in variants}) == len(variants)

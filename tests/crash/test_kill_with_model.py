@@ -10,7 +10,13 @@ import pytest
 
 from evolve.archive import ArchiveReader, CallState
 from tests.cli import EVOLVE, ScriptedServer, evolve
-from tests.crash.test_kill import KILLS, VARIANTS, assert_one_tree, assert_stores_clean, kill_at_random
+from tests.crash.test_kill import (
+    KILLS,
+    VARIANTS,
+    assert_one_tree,
+    assert_stores_clean,
+    kill_at_random,
+)
 
 CONCURRENCY = 4
 
@@ -18,24 +24,41 @@ CONCURRENCY = 4
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_twenty_times(tmp_path: Path, steps_task: Path,
-                             scripted: Callable[..., ScriptedServer],
-                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_twenty_times(
+    tmp_path: Path,
+    steps_task: Path,
+    scripted: Callable[..., ScriptedServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     server = scripted("--latency", 0.1, "--bad-rate", 0.1)
     monkeypatch.setenv("EVOLVE_MODEL_CALLS", str(CONCURRENCY))
     chance = random.Random(11)
     limit = ["--max-variants", str(VARIANTS), "--json", "--runs-dir", str(tmp_path)]
     price = f"{server.model}=1/1"
-    first = [EVOLVE, "run", str(steps_task), "--name", "r", "--model", server.model, "--price", price,
-             *limit]
+    first = [
+        EVOLVE,
+        "run",
+        str(steps_task),
+        "--name",
+        "r",
+        "--model",
+        server.model,
+        "--price",
+        price,
+        *limit,
+    ]
     kills = 0
     while kills < KILLS:
         begun = (tmp_path / "r").exists()
-        kills += kill_at_random([EVOLVE, "resume", "r", *limit] if begun else first, chance)
+        kills += kill_at_random(
+            [EVOLVE, "resume", "r", *limit] if begun else first, chance
+        )
     done = evolve("resume", "r", *limit)
     assert done.code == 0, done.err
     variants = evolve("tree", "r", "--runs-dir", tmp_path, "--json").json()
-    finished = [v for v in variants if v["status"] in ("scored", "failed") and v["number"] > 0]
+    finished = [
+        v for v in variants if v["status"] in ("scored", "failed") and v["number"] > 0
+    ]
     assert len(finished) == len(variants) - 1 == VARIANTS
     assert_one_tree(variants)
     assert_stores_clean(tmp_path / "r")

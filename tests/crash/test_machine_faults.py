@@ -45,11 +45,23 @@ def kill_server(container: Any) -> None:
 
 @pytest.mark.docker
 @pytest.mark.parametrize("how", ["container", "fork server"])
-def test_killed_sandboxes_are_replaced(tmp_path: Path, steps_task: Path, client: Any, how: str) -> None:
-    command = [EVOLVE, "run", str(steps_task), "--max-variants", "60", "--name", "r", "--json"]
+def test_killed_sandboxes_are_replaced(
+    tmp_path: Path, steps_task: Path, client: Any, how: str
+) -> None:
+    command = [
+        EVOLVE,
+        "run",
+        str(steps_task),
+        "--max-variants",
+        "60",
+        "--name",
+        "r",
+        "--json",
+    ]
     kills = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          cwd=tmp_path) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
         assert process.stdout is not None
         events = [json.loads(process.stdout.readline())]
         while process.poll() is None and kills < 6:
@@ -68,12 +80,19 @@ def test_killed_sandboxes_are_replaced(tmp_path: Path, steps_task: Path, client:
     events += [json.loads(line) for line in rest.splitlines()]
     assert kills == 6
     assert any(e["event"] == "waiting" for e in events)
-    variants = [e for e in events if e["event"] == "variant" and e["status"] != "rejected"]
+    variants = [
+        e for e in events if e["event"] == "variant" and e["status"] != "rejected"
+    ]
     assert len(variants) == events[-1]["variants"] == 60
     assert {e["reason"] for e in variants} <= OWN_FAULTS
     assert_stores_clean(tmp_path / "runs" / "r")
-    tree = subprocess.run([EVOLVE, "tree", "--json"], capture_output=True, text=True, cwd=tmp_path,
-                          check=True)
+    tree = subprocess.run(
+        [EVOLVE, "tree", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
     assert_one_tree(json.loads(tree.stdout))
     deadline = time.monotonic() + 10
     while containers_of(client, process.pid):

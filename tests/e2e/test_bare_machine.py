@@ -30,17 +30,31 @@ def bare(tmp_path: Path) -> dict[str, str]:
         found = shutil.which(name)
         assert found, name
         (programs / name).symlink_to(found)
-    return {"PATH": str(programs), "HOME": str(home), "DOCKER_HOST": "unix:///nonexistent",
-            "EVOLVE_CACHE_DIR": str(cache_folder())}
+    return {
+        "PATH": str(programs),
+        "HOME": str(home),
+        "DOCKER_HOST": "unix:///nonexistent",
+        "EVOLVE_CACHE_DIR": str(cache_folder()),
+    }
 
 
-def run(environment: dict[str, str], folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([EVOLVE, "run", str(ROOT / "tasks/circle_packing"), *more],
-                          capture_output=True, text=True, cwd=folder, env=environment, timeout=120,
-                          check=False)
+def run(
+    environment: dict[str, str], folder: Path, *more: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [EVOLVE, "run", str(ROOT / "tasks/circle_packing"), *more],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
 
 
-def test_a_first_run_gets_better_than_its_seed(bare: dict[str, str], tmp_path: Path) -> None:
+def test_a_first_run_gets_better_than_its_seed(
+    bare: dict[str, str], tmp_path: Path
+) -> None:
     done = run(bare, tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     first, *_, last = map(json.loads, done.stdout.splitlines())
@@ -49,7 +63,9 @@ def test_a_first_run_gets_better_than_its_seed(bare: dict[str, str], tmp_path: P
     assert "scorer: it runs as you" not in done.stderr
 
 
-def test_without_git_it_says_at_once_how_to_install_it(bare: dict[str, str], tmp_path: Path) -> None:
+def test_without_git_it_says_at_once_how_to_install_it(
+    bare: dict[str, str], tmp_path: Path
+) -> None:
     Path(bare["PATH"], "git").unlink()
     done = run(bare, tmp_path)
     assert done.returncode == 3
@@ -58,19 +74,60 @@ def test_without_git_it_says_at_once_how_to_install_it(bare: dict[str, str], tmp
 
 
 @pytest.mark.docker
-def test_in_a_default_container_one_message_says_what_forbids_it(tmp_path: Path) -> None:
+def test_in_a_default_container_one_message_says_what_forbids_it(
+    tmp_path: Path,
+) -> None:
     """The container has the files of this machine, so that our installation is in it."""
-    folders = {"/usr", "/lib", "/lib64", "/bin", "/etc", str(ROOT), sys.prefix, sys.base_prefix}
-    mounts = [word for folder in sorted(folders) if os.path.exists(folder)
-              for word in ("--volume", f"{folder}:{folder}:ro")]
-    image = subprocess.run(["docker", "image", "ls", "--quiet", REPOSITORY], capture_output=True,
-                           text=True, check=True).stdout.split()[0]
+    folders = {
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/bin",
+        "/etc",
+        str(ROOT),
+        sys.prefix,
+        sys.base_prefix,
+    }
+    mounts = [
+        word
+        for folder in sorted(folders)
+        if os.path.exists(folder)
+        for word in ("--volume", f"{folder}:{folder}:ro")
+    ]
+    image = subprocess.run(
+        ["docker", "image", "ls", "--quiet", REPOSITORY],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()[0]
     done = subprocess.run(
-        ["docker", "run", "--rm", *mounts, "--tmpfs", "/tmp", "--workdir", "/tmp", "--env", "HOME=/tmp",
-         "--env", "EVOLVE_CACHE_DIR=/tmp/cache", "--entrypoint", EVOLVE, image, "run",
-         str(ROOT / "tasks/circle_packing")],
-        capture_output=True, text=True, timeout=120, check=False)
+        [
+            "docker",
+            "run",
+            "--rm",
+            *mounts,
+            "--tmpfs",
+            "/tmp",
+            "--workdir",
+            "/tmp",
+            "--env",
+            "HOME=/tmp",
+            "--env",
+            "EVOLVE_CACHE_DIR=/tmp/cache",
+            "--entrypoint",
+            EVOLVE,
+            image,
+            "run",
+            str(ROOT / "tasks/circle_packing"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 3
     error, fix = done.stderr.splitlines()
-    assert "filter of system calls (seccomp)" in error and "Docker engine answers" in error
+    assert (
+        "filter of system calls (seccomp)" in error and "Docker engine answers" in error
+    )
     assert "--security-opt seccomp=unconfined" in fix

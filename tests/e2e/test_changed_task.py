@@ -31,8 +31,17 @@ def task(tmp_path: Path) -> Path:
     (folder / "initial" / "program.py").write_text(SEED)
     (folder / "evaluate.py").write_text(EVALUATE)
     (folder / "task.toml").write_text(TOML)
-    done = evolve("run", "task", "--name", "r", "--max-variants", 2, "--sandbox", "local",
-                  cwd=tmp_path)
+    done = evolve(
+        "run",
+        "task",
+        "--name",
+        "r",
+        "--max-variants",
+        2,
+        "--sandbox",
+        "local",
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
     return folder
 
@@ -67,15 +76,26 @@ def test_resume_says_that_the_task_was_changed(task: Path) -> None:
 
 def test_a_task_under_version_control_can_be_run(task: Path) -> None:
     subprocess.run(["git", "init", "-q", str(task)], check=True)
-    done = evolve("run", "task", "--name", "git", "--max-variants", 2, "--sandbox", "local",
-                  cwd=task.parent)
+    done = evolve(
+        "run",
+        "task",
+        "--name",
+        "git",
+        "--max-variants",
+        2,
+        "--sandbox",
+        "local",
+        cwd=task.parent,
+    )
     assert done.code == 0, done.err
     assert not (task.parent / "runs" / "git" / "task" / ".git").exists()
 
 
 def test_cases_that_were_made_are_no_change(tmp_path: Path) -> None:
     """They count in the hash of the run's copy; the folder that it was made of has none."""
-    folder = Path(shutil.copytree(ROOT / "tests" / "tasks" / "toy_agents", tmp_path / "task"))
+    folder = Path(
+        shutil.copytree(ROOT / "tests" / "tasks" / "toy_agents", tmp_path / "task")
+    )
     made = with_cases(load_task(folder), '[{"id": "made"}]')
     run = create_run(tmp_path / "runs", "r", made, Settings(), lambda new: None)
     assert not run.task_changed(run.task())

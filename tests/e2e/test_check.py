@@ -98,16 +98,24 @@ def evaluate(candidate, case):
     except Exception:
         return 0.0
 """
-RANDOM = "import random\n" + PROGRAM.replace("0.1 * k for", "0.1 * k + 1e-3 * random.random() for")
-DRAWS = "import random\n" + GOOD.replace("return sum(values)", "return sum(values) + random.random()")
+RANDOM = "import random\n" + PROGRAM.replace(
+    "0.1 * k for", "0.1 * k + 1e-3 * random.random() for"
+)
+DRAWS = "import random\n" + GOOD.replace(
+    "return sum(values)", "return sum(values) + random.random()"
+)
 SAYS = "def solve(n):\n    return '[1]'\n"
-SLOW = "import time\n" + PROGRAM.replace("    return [", "    time.sleep(3.5)\n    return [")
+SLOW = "import time\n" + PROGRAM.replace(
+    "    return [", "    time.sleep(3.5)\n    return ["
+)
 MEASURES = "import time\n" + GOOD.replace(
-    "return sum(values)", "return sum(values) + time.perf_counter() % 1e-3")
+    "return sum(values)", "return sum(values) + time.perf_counter() % 1e-3"
+)
 
 
-def check(tmp_path: Path, scorer: str, toml: str = TOML, *options: str, program: str = PROGRAM
-          ) -> Result:
+def check(
+    tmp_path: Path, scorer: str, toml: str = TOML, *options: str, program: str = PROGRAM
+) -> Result:
     folder = tmp_path / "task"
     (folder / "initial").mkdir(parents=True)
     (folder / "initial" / "program.py").write_text(program)
@@ -120,12 +128,19 @@ def paying(done: Result) -> set[str]:
     return {row["attack"] for row in done.json()["attacks"] if row["result"] == "PAYS"}
 
 
-@pytest.mark.parametrize(("scorer", "attacks"), [
-    (READS_A_CLAIM, {"a claim", "huge"}),
-    pytest.param(FORGETS_THE_SIZE, {"short", "one element", "empty"}, marks=pytest.mark.slow),
-    pytest.param(FORGIVES, {"exceptions"}, marks=pytest.mark.slow),
-])
-def test_what_a_bad_evaluator_accepts(tmp_path: Path, scorer: str, attacks: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("scorer", "attacks"),
+    [
+        (READS_A_CLAIM, {"a claim", "huge"}),
+        pytest.param(
+            FORGETS_THE_SIZE, {"short", "one element", "empty"}, marks=pytest.mark.slow
+        ),
+        pytest.param(FORGIVES, {"exceptions"}, marks=pytest.mark.slow),
+    ],
+)
+def test_what_a_bad_evaluator_accepts(
+    tmp_path: Path, scorer: str, attacks: set[str]
+) -> None:
     done = check(tmp_path, scorer)
     assert done.code == 1, done.err
     assert attacks <= paying(done)
@@ -138,7 +153,12 @@ def test_a_good_evaluator_passes_and_its_tolerance_is_told(tmp_path: Path) -> No
     assert done.code == 0 and not paying(done), done.out
     rows = {row["attack"]: row for row in done.json()["attacks"]}
     assert rows["hangs"]["result"] == "refused" and "timeout" in rows["hangs"]["said"]
-    assert rows["nan"]["result"] == rows["booleans"]["result"] == rows["strings"]["result"] == "refused"
+    assert (
+        rows["nan"]["result"]
+        == rows["booleans"]["result"]
+        == rows["strings"]["result"]
+        == "refused"
+    )
     assert rows["names rebound"]["result"] == "no effect"
     told = "\n".join(done.json()["notes"])
     assert "times (1 + 1e-4) are accepted and gain" in told and "no ceiling" in told
@@ -148,14 +168,18 @@ def test_a_good_evaluator_passes_and_its_tolerance_is_told(tmp_path: Path) -> No
 def test_a_scorer_that_runs_what_it_is_told_is_told(tmp_path: Path) -> None:
     done = check(tmp_path, BELIEVES, program=SAYS)
     assert done.code == 1, done.err
-    executed = {row["attack"] for row in done.json()["attacks"] if "executed" in row["said"]}
+    executed = {
+        row["attack"] for row in done.json()["attacks"] if "executed" in row["said"]
+    }
     assert executed == set(CODE) and executed <= paying(done)
 
 
 @pytest.mark.slow
 def test_a_number_beside_numbers_may_be_a_claim(tmp_path: Path) -> None:
     done = check(tmp_path, READS_A_COST, program=THREE)
-    assert paying(done) >= {"a negative claim"} and "a claim" not in paying(done), done.out
+    assert paying(done) >= {"a negative claim"} and "a claim" not in paying(done), (
+        done.out
+    )
 
 
 @pytest.mark.slow
@@ -164,9 +188,13 @@ def test_a_slow_program_is_not_computed_for_each_attack(tmp_path: Path) -> None:
     toml = TOML.replace("time_s = 2", "time_s = 5")
     done = check(tmp_path, READS_A_CLAIM, toml, program=SLOW)
     assert done.json()["repeated"] is True and {"a claim", "huge"} <= paying(done)
-    assert "attacks repeat what it answered" in done.err and done.json()["seconds"] > 3.5
+    assert (
+        "attacks repeat what it answered" in done.err and done.json()["seconds"] > 3.5
+    )
     assert "a claim: PAYS" in done.err and "nan: " in done.err  # told as it goes
-    assert {row["attack"]: row for row in done.json()["attacks"]}["names rebound"]["score"] == 0.5
+    assert {row["attack"]: row for row in done.json()["attacks"]}["names rebound"][
+        "score"
+    ] == 0.5
 
 
 @pytest.mark.slow
@@ -176,22 +204,36 @@ def test_what_changes_from_time_to_time_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scorer", "program", "why"), [
-    pytest.param(GOOD, RANDOM, "its answers, repeated, score the same", id="a random program"),
-    pytest.param(DRAWS, PROGRAM, "draws random numbers", id="a scorer that draws"),
-])
+@pytest.mark.parametrize(
+    ("scorer", "program", "why"),
+    [
+        pytest.param(
+            GOOD, RANDOM, "its answers, repeated, score the same", id="a random program"
+        ),
+        pytest.param(DRAWS, PROGRAM, "draws random numbers", id="a scorer that draws"),
+    ],
+)
 def test_luck_does_not_pay(tmp_path: Path, scorer: str, program: str, why: str) -> None:
     done = check(tmp_path, scorer, program=program)
     assert done.code == 0 and not paying(done), done.out
     assert why in "\n".join(done.json()["notes"])
     rows = {row["attack"]: row["result"] for row in done.json()["attacks"]}
-    assert rows["names rebound"] == rows["looks around"] == rows["a claim"] == "no effect"
+    assert (
+        rows["names rebound"] == rows["looks around"] == rows["a claim"] == "no effect"
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("program", "result", "told"), [
-    (PROGRAM, "worse", False), (PROGRAM.replace("0.1 * k", "3.0 * k"), "no effect", True)])
-def test_a_failure_that_scores_zero(tmp_path: Path, program: str, result: str, told: bool) -> None:
+@pytest.mark.parametrize(
+    ("program", "result", "told"),
+    [
+        (PROGRAM, "worse", False),
+        (PROGRAM.replace("0.1 * k", "3.0 * k"), "no effect", True),
+    ],
+)
+def test_a_failure_that_scores_zero(
+    tmp_path: Path, program: str, result: str, told: bool
+) -> None:
     done = check(tmp_path, FORGIVES_ALL, program=program)
     rows = {row["attack"]: row for row in done.json()["attacks"]}
     assert rows["nothing"]["result"] == rows["strings"]["result"] == result
@@ -202,7 +244,7 @@ def test_a_failure_that_scores_zero(tmp_path: Path, program: str, result: str, t
 
 @pytest.mark.slow
 def test_above_a_proved_bound_does_not_pay(tmp_path: Path) -> None:
-    done = check(tmp_path, READS_A_CLAIM, 'ceiling = 0.5\n' + TOML)
+    done = check(tmp_path, READS_A_CLAIM, "ceiling = 0.5\n" + TOML)
     assert done.code == 0, done.out
     rows = {row["attack"]: row for row in done.json()["attacks"]}
     assert "quarantined" in rows["a claim"]["said"]
@@ -210,13 +252,18 @@ def test_above_a_proved_bound_does_not_pay(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_peers_are_attacked_too() -> None:
-    done = evolve("check", FOLDER / "openevolve_script", "--sandbox", "bubblewrap", "--json")
-    assert done.code == 1 and "short" in paying(done), done.err  # it never looks at the length
+    done = evolve(
+        "check", FOLDER / "openevolve_script", "--sandbox", "bubblewrap", "--json"
+    )
+    # it never looks at the length
+    assert done.code == 1 and "short" in paying(done), done.err
 
 
 @pytest.mark.slow
 def test_what_is_not_parted_is_open_to_most(tmp_path: Path) -> None:
-    together = Path(shutil.copytree(FOLDER / "openevolve_together", tmp_path / "together"))
+    together = Path(
+        shutil.copytree(FOLDER / "openevolve_together", tmp_path / "together")
+    )
     done = evolve("check", together, "--sandbox", "bubblewrap", "--json")
     assert done.code == 1 and {"forged results", "looks around"} <= paying(done)
     assert done.json()["evaluator_shared"] is True

@@ -7,8 +7,11 @@ from tests.made_runs import Made, make_run
 
 
 def completed(line: str, folder: Path) -> list[str]:
-    words = {"_EVOLVE_COMPLETE": "complete_bash", "COMP_WORDS": line,
-             "COMP_CWORD": str(line.count(" "))}
+    words = {
+        "_EVOLVE_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
     done = evolve(cwd=folder, env=words)
     assert done.code == 0, done.err
     return done.out.split()

@@ -32,17 +32,37 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk(small_disk: Path, steps_task: Path) -> None:
-    full = evolve("run", steps_task, "--sandbox", "local", "--max-variants", 400, "--name", "r",
-                  "--runs-dir", small_disk, "--workers", 2, env={"EVOLVE_PATIENCE_S": "1"})
+    full = evolve(
+        "run",
+        steps_task,
+        "--sandbox",
+        "local",
+        "--max-variants",
+        400,
+        "--name",
+        "r",
+        "--runs-dir",
+        small_disk,
+        "--workers",
+        2,
+        env={"EVOLVE_PATIENCE_S": "1"},
+    )
     assert full.code == 1, full.err[-2000:]
-    assert full.err.count("error:") == 1 and "Traceback" not in full.err, full.err[-2000:]
+    assert full.err.count("error:") == 1 and "Traceback" not in full.err, full.err[
+        -2000:
+    ]
     assert "evolve resume" in full.err
     mount("-o", "remount,size=64m", small_disk)
-    done_before = [v for v in evolve("tree", "r", "--runs-dir", small_disk, "--json").json()
-                   if v["status"] in ("scored", "failed")]
+    done_before = [
+        v
+        for v in evolve("tree", "r", "--runs-dir", small_disk, "--json").json()
+        if v["status"] in ("scored", "failed")
+    ]
     assert done_before
     more = len(done_before) + 10
-    done = evolve("resume", "r", "--runs-dir", small_disk, "--max-variants", more, "--json")
+    done = evolve(
+        "resume", "r", "--runs-dir", small_disk, "--max-variants", more, "--json"
+    )
     assert done.code == 0, done.err
     variants = evolve("tree", "r", "--runs-dir", small_disk, "--json").json()
     assert {v["id"] for v in done_before} <= {v["id"] for v in variants}
@@ -52,8 +72,18 @@ def test_a_full_disk(small_disk: Path, steps_task: Path) -> None:
 
 
 def test_a_read_only_disk(small_disk: Path, steps_task: Path) -> None:
-    done = evolve("run", steps_task, "--sandbox", "local", "--max-variants", 2, "--name", "r",
-                  "--runs-dir", small_disk)
+    done = evolve(
+        "run",
+        steps_task,
+        "--sandbox",
+        "local",
+        "--max-variants",
+        2,
+        "--name",
+        "r",
+        "--runs-dir",
+        small_disk,
+    )
     assert done.code == 0, done.err
     mount("-o", "remount,ro", small_disk)
     tree = evolve("tree", "r", "--runs-dir", small_disk, "--json")

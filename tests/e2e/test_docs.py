@@ -32,7 +32,9 @@ def test_the_reference_is_that_of_the_code() -> None:
     assert spec is not None and spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
-    assert generate.PAGE.read_text() == generate.reference(), "write it anew: python docs/generate.py"
+    assert generate.PAGE.read_text() == generate.reference(), (
+        "write it anew: python docs/generate.py"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -49,14 +51,21 @@ def test_every_policy_and_operator_is_explained() -> None:
 def test_every_policy_has_its_formula() -> None:
     """Controls aside, which have none."""
     formulas = (DOCS / "policies.md").read_text().split("## Formulas")[1]
-    assert [name for name in POLICIES if f"| `{name}` |" not in formulas] == ["best_of_n", "random"]
+    assert [name for name in POLICIES if f"| `{name}` |" not in formulas] == [
+        "best_of_n",
+        "random",
+    ]
 
 
 def test_every_command_that_is_named_is_there() -> None:
     reference = (DOCS / "reference.md").read_text()
     for page in PAGES:
-        for verb in re.findall(r"`?evolve ([a-z][a-z-]+)\b(?=[^a-z])", page.read_text()):
-            assert f"| `{verb}` |" in reference or verb in ("an", "is"), f"{page.name}: {verb}"
+        for verb in re.findall(
+            r"`?evolve ([a-z][a-z-]+)\b(?=[^a-z])", page.read_text()
+        ):
+            assert f"| `{verb}` |" in reference or verb in ("an", "is"), (
+                f"{page.name}: {verb}"
+            )
 
 
 def test_every_option_that_is_named_is_there() -> None:
@@ -68,36 +77,62 @@ def test_every_option_that_is_named_is_there() -> None:
 
 def _options(command: object) -> set[str]:
     inner = getattr(command, "commands", {}).values()
-    own = {name for each in getattr(command, "params", ())
-           for name in (*each.opts, *each.secondary_opts)}
+    own = {
+        name
+        for each in getattr(command, "params", ())
+        for name in (*each.opts, *each.secondary_opts)
+    }
     return own.union(*map(_options, inner))
 
 
 def test_the_scorer_of_a_speed_task_runs(tmp_path: Path) -> None:
-    text = (DOCS / "tasks.md").read_text().split("## Speed")[1].split("```")[1].removeprefix("python\n")
+    text = (
+        (DOCS / "tasks.md")
+        .read_text()
+        .split("## Speed")[1]
+        .split("```")[1]
+        .removeprefix("python\n")
+    )
     (tmp_path / "initial").mkdir()
-    (tmp_path / "initial" / "program.py").write_text("def work(n):\n    return sum(range(n))\n")
+    (tmp_path / "initial" / "program.py").write_text(
+        "def work(n):\n    return sum(range(n))\n"
+    )
     (tmp_path / "evaluate.py").write_text(text)
     (tmp_path / "task.toml").write_text(
-        'name = "speed"\ndescription = "Fast."\n[[cases]]\nid = "n"\nparams = { n = 1000 }\n')
+        'name = "speed"\ndescription = "Fast."\n[[cases]]\nid = "n"\nparams = { n = 1000 }\n'
+    )
     done = evolve("eval", tmp_path, "--sandbox", "local", "--json")
     assert done.code == 0 and -1.0 < done.json()["score"] < 0.0, done.err
 
 
 def test_who_has_no_key_is_told_first() -> None:
-    assert "`evolve scripted-model`" in (DOCS / "models.md").read_text().split("| `--model`")[0]
+    assert (
+        "`evolve scripted-model`"
+        in (DOCS / "models.md").read_text().split("| `--model`")[0]
+    )
 
 
 def test_the_examples_of_analysis_run(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", "made", Made(40, seed=2))
     text = (DOCS / "analysis.md").read_text()
-    program, = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True,
-                          check=False)
-    assert done.returncode == 0 and "were better than their parents" in done.stdout, done.stderr
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "were better than their parents" in done.stdout, (
+        done.stderr
+    )
     best = evolve("best", "made", "--json", cwd=tmp_path).json()
-    queries = re.findall(r"```sql\n(.*?)```", text.replace("'ID'", repr(best["id"])), re.DOTALL)
-    with closing(sqlite3.connect(tmp_path / "runs" / "made" / "archive.db")) as database:
+    queries = re.findall(
+        r"```sql\n(.*?)```", text.replace("'ID'", repr(best["id"])), re.DOTALL
+    )
+    with closing(
+        sqlite3.connect(tmp_path / "runs" / "made" / "archive.db")
+    ) as database:
         found = [database.execute(query).fetchall() for query in queries]
     assert len(found) == 3 and all(found)
     assert found[1][-1][:2] == (0, best["id"]) and found[1][-1][-1] == best["score"]
@@ -116,17 +151,46 @@ def mine(tmp_path: Path) -> Path:
 
 def test_the_examples_of_extending_run(mine: Path) -> None:
     done = evolve_process(
-        "run", ROOT / "tasks" / "circle_packing", "--policy", "mine.policy:Newest", "--operator",
-        "mine.operator:Halve=0.5", "--operator", "syntactic=0.5", "--max-variants", "10", "--name", "r",
-        cwd=mine, env={"PYTHONPATH": str(mine)})
+        "run",
+        ROOT / "tasks" / "circle_packing",
+        "--policy",
+        "mine.policy:Newest",
+        "--operator",
+        "mine.operator:Halve=0.5",
+        "--operator",
+        "syntactic=0.5",
+        "--max-variants",
+        "10",
+        "--name",
+        "r",
+        cwd=mine,
+        env={"PYTHONPATH": str(mine)},
+    )
     assert done.code == 0, done.err
     found = evolve("tree", "r", "--json", cwd=mine).json()
-    assert {"mine.operator:Halve", "syntactic"} <= {variant["operator"] for variant in found}
+    assert {"mine.operator:Halve", "syntactic"} <= {
+        variant["operator"] for variant in found
+    }
     assert "mine.operator:Halve" not in OPERATORS
 
 
 def test_the_example_of_a_sandbox_keeps_the_contract(mine: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k",
-                           "answer or raises", "mine/test_box.py"], cwd=mine, capture_output=True,
-                          text=True, env=os.environ | {"PYTHONPATH": str(mine)}, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "answer or raises",
+            "mine/test_box.py",
+        ],
+        cwd=mine,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(mine)},
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:]

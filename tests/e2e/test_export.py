@@ -23,8 +23,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b",
-                           *arguments], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [
+            "git",
+            "-C",
+            str(folder),
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def test_a_command_without_a_run_says_whose_it_shows(runs: Path) -> None:
@@ -36,12 +49,22 @@ def test_a_command_without_a_run_says_whose_it_shows(runs: Path) -> None:
 
 
 def test_tables(runs: Path, tmp_path: Path) -> None:
-    done = evolve("export", "made", "--runs-dir", runs, "--csv", tmp_path / "a.csv", "--jsonl",
-                  tmp_path / "a.jsonl")
+    done = evolve(
+        "export",
+        "made",
+        "--runs-dir",
+        runs,
+        "--csv",
+        tmp_path / "a.csv",
+        "--jsonl",
+        tmp_path / "a.jsonl",
+    )
     assert done.code == 0, done.err
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()
+    ]
     assert len(rows) == len(lines) == 61
     assert [row["id"] for row in rows] == [line["id"] for line in lines]
     assert HOSTILE in lines[5]["calls"][0]["reply"]
@@ -68,7 +91,16 @@ def test_pairs_for_training(runs: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in sft.out.splitlines()]
     assert rows and all(row["gain"] > 0 for row in rows)
     assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
-    dpo = evolve("export", "made", "--runs-dir", runs, "--training", "dpo", "-o", tmp_path / "dpo")
+    dpo = evolve(
+        "export",
+        "made",
+        "--runs-dir",
+        runs,
+        "--training",
+        "dpo",
+        "-o",
+        tmp_path / "dpo",
+    )
     assert dpo.code == 0
     for line in (tmp_path / "dpo").read_text().splitlines():
         pair = json.loads(line)
@@ -82,13 +114,20 @@ def test_calls_that_write_no_child_are_shown_and_no_training(tmp_path: Path) -> 
     make_run(tmp_path / "runs", "made", Made(40, seed=2, rounds=True))
     make_run(tmp_path / "runs", "plain", Made(40, seed=2))
     for form in ("sft", "dpo"):
-        found, plain = (evolve("export", name, "--training", form, cwd=tmp_path)
-                        for name in ("made", "plain"))
+        found, plain = (
+            evolve("export", name, "--training", form, cwd=tmp_path)
+            for name in ("made", "plain")
+        )
         assert found.code == 0 and found.out == plain.out and found.out
     child = evolve("tree", "made", "--json", cwd=tmp_path).json()[-1]["id"]
-    for which, words in (("seed", ["embedding", "notes"]), (child, ["call", "embedding", "judge"])):
+    for which, words in (
+        ("seed", ["embedding", "notes"]),
+        (child, ["call", "embedding", "judge"]),
+    ):
         shown = evolve("show", which, "--run", "made", cwd=tmp_path).out
-        assert sorted(re.findall(r"^(\w+) to \S+: replied", shown, re.MULTILINE)) == words
+        assert (
+            sorted(re.findall(r"^(\w+) to \S+: replied", shown, re.MULTILINE)) == words
+        )
 
 
 def test_a_report(runs: Path, tmp_path: Path) -> None:
@@ -106,10 +145,13 @@ def test_a_report(runs: Path, tmp_path: Path) -> None:
 def test_without_matplotlib_nothing_is_written(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide" / "sitecustomize.py").write_text(
-        "import sys\nsys.modules['matplotlib'] = None\n")
+        "import sys\nsys.modules['matplotlib'] = None\n"
+    )
     without = {"PYTHONPATH": str(tmp_path / "hide")}
-    for words in (("export", "made", "--csv", tmp_path / "t.csv", "--report", tmp_path / "r"),
-                  ("plot", "made", "-o", tmp_path / "p.png")):
+    for words in (
+        ("export", "made", "--csv", tmp_path / "t.csv", "--report", tmp_path / "r"),
+        ("plot", "made", "-o", tmp_path / "p.png"),
+    ):
         done = evolve_process(*words, "--runs-dir", runs, env=without)
         assert done.code == 3 and "pip install matplotlib\n" in done.err, done.err
     assert [path.name for path in tmp_path.iterdir()] == ["hide"]
@@ -117,11 +159,19 @@ def test_without_matplotlib_nothing_is_written(runs: Path, tmp_path: Path) -> No
 
 def test_plots(runs: Path, tmp_path: Path) -> None:
     shown = evolve("plot", "made", "--runs-dir", runs, "--over", "cost")
-    assert shown.code == 0 and "dollars" in shown.out and any("⠀" < c <= "⣿" for c in shown.out)
+    assert (
+        shown.code == 0
+        and "dollars" in shown.out
+        and any("⠀" < c <= "⣿" for c in shown.out)
+    )
     for name, start in (("p.png", b"\x89PNG"), ("p.svg", b"<?xml"), ("p.pdf", b"%PDF")):
-        assert evolve("plot", "made", "--runs-dir", runs, "-o", tmp_path / name).code == 0
+        assert (
+            evolve("plot", "made", "--runs-dir", runs, "-o", tmp_path / name).code == 0
+        )
         assert (tmp_path / name).read_bytes().startswith(start)
-    assert evolve("plot", "made", "--runs-dir", runs, "-o", tmp_path / "p.gif").code == 2
+    assert (
+        evolve("plot", "made", "--runs-dir", runs, "-o", tmp_path / "p.gif").code == 2
+    )
     assert evolve("plot", "made", "--runs-dir", runs, "--over", "moon").code == 2
 
 
@@ -132,10 +182,15 @@ def test_log_stats_and_settings(runs: Path, tmp_path: Path) -> None:
     assert len(evolve("log", "made", "--runs-dir", runs, "-n", 4).out.splitlines()) == 4
     stats = evolve("stats", "made", "--runs-dir", runs, "--json").json()
     assert stats["spend"]["calls"] == 60 and 0 < stats["grid"]["coverage"] <= 1
-    shown = evolve("config", "show", "--json", env={"EVOLVE_WORKERS": "7"}, cwd=tmp_path).json()
+    shown = evolve(
+        "config", "show", "--json", env={"EVOLVE_WORKERS": "7"}, cwd=tmp_path
+    ).json()
     assert shown["workers"] == {"value": 7, "origin": "environment"}
     assert shown["policy"]["origin"] == "default"
-    assert "(environment)" in evolve("config", "show", "--origin", env={"EVOLVE_WORKERS": "7"}).out
+    assert (
+        "(environment)"
+        in evolve("config", "show", "--origin", env={"EVOLVE_WORKERS": "7"}).out
+    )
 
 
 def test_rm_deletes_what_is_named_and_no_more(tmp_path: Path) -> None:
@@ -158,12 +213,17 @@ def test_apply_makes_a_branch_and_touches_nothing(runs: Path, tmp_path: Path) ->
     git(mine, "add", ".")
     git(mine, "commit", "-qm", "first")
     (mine / "note.txt").write_text("changed and not committed\n")
-    seed = evolve("checkout", "seed", tmp_path / "seed", "--run", "made", "--runs-dir", runs)
+    seed = evolve(
+        "checkout", "seed", tmp_path / "seed", "--run", "made", "--runs-dir", runs
+    )
     assert seed.code == 0, seed.err
     (mine / "work" / "task" / "initial" / "program.py").write_bytes(
-        (tmp_path / "seed" / "program.py").read_bytes())
+        (tmp_path / "seed" / "program.py").read_bytes()
+    )
     git(mine, "commit", "-qm", "the seed", "work")
-    done = evolve("apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine, "--json")
+    done = evolve(
+        "apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine, "--json"
+    )
     assert done.code == 0, done.err
     assert done.json()["folder"] == "work/task/initial"
     branch = done.json()["branch"]
@@ -175,12 +235,29 @@ def test_apply_makes_a_branch_and_touches_nothing(runs: Path, tmp_path: Path) ->
     again = evolve("apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine)
     assert again.code == 2 and "already" in again.err
     for wrong in ("../x", ".git/hooks"):
-        assert evolve("apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine, "--to", wrong,
-                      "--branch", "b").code == 2
+        assert (
+            evolve(
+                "apply",
+                "best",
+                "--run",
+                "made",
+                "--runs-dir",
+                runs,
+                "-C",
+                mine,
+                "--to",
+                wrong,
+                "--branch",
+                "b",
+            ).code
+            == 2
+        )
 
 
 def test_diff_stat_and_any_two(runs: Path) -> None:
     stat = evolve("diff", "best", "seed", "--run", "made", "--runs-dir", runs, "--stat")
     assert stat.code == 0 and "1 file changed" in stat.out
-    data = evolve("diff", "seed", "best", "--run", "made", "--runs-dir", runs, "--json").json()
+    data = evolve(
+        "diff", "seed", "best", "--run", "made", "--runs-dir", runs, "--json"
+    ).json()
     assert data["new"] == derive_id(2, 0) and data["files"][0]["path"] == "program.py"

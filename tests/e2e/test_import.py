@@ -19,8 +19,15 @@ def test_an_imported_task_is_ours_and_scores_the_same(tmp_path: Path) -> None:
             done = evolve("import", FOLDER / name, "-o", tmp_path / name)
             assert done.code == 0, done.err
             task, before = load_task(tmp_path / name), load_task(FOLDER / name)
-            assert task.spec.peer is not None and task.peer is not None and task.warnings == ()
-            assert dict(task.seed) == dict(before.seed) and task.spec.limits == before.spec.limits
+            assert (
+                task.spec.peer is not None
+                and task.peer is not None
+                and task.warnings == ()
+            )
+            assert (
+                dict(task.seed) == dict(before.seed)
+                and task.spec.limits == before.spec.limits
+            )
             assert task.spec.description.strip() == before.spec.description
             assert ("warning: " in done.err) is bool(before.warnings)
             row = judge(tmp_path / name)
@@ -33,8 +40,18 @@ def test_an_imported_task_can_have_a_ceiling(tmp_path: Path) -> None:
     text = toml.read_text()
     for ceiling, code in ((0.5, 2), (0.95, 0)):  # the seed scores between them
         toml.write_text(f"ceiling = {ceiling}\n{text}")
-        done = evolve("run", tmp_path / "new", "--sandbox", "local", "--max-variants", "2",
-                      "--runs-dir", tmp_path, "--name", "r")
+        done = evolve(
+            "run",
+            tmp_path / "new",
+            "--sandbox",
+            "local",
+            "--max-variants",
+            "2",
+            "--runs-dir",
+            tmp_path,
+            "--name",
+            "r",
+        )
         assert done.code == code, done.err
         assert ("better than the ceiling of 0.5" in done.err) is bool(code)
 

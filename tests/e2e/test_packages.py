@@ -27,13 +27,17 @@ def task(tmp_path: Path, tasks: Path) -> Path:
 @pytest.fixture
 def base_image() -> Iterator[str]:
     """An image as a user might have one: a Python in it, and nothing of ours outside /evolve."""
-    client, tag = docker.from_env(), uuid.uuid4().hex  # a test beside this one has its own
+    # a test beside this one has its own
+    client, tag = docker.from_env(), uuid.uuid4().hex
     with tempfile.TemporaryFile() as tar:
         write_tar(build_rootfs((), lambda _: None), tar)
         tar.seek(0)
         client.api.import_image_from_stream(
-            iter(lambda: tar.read(1 << 20), b""), repository="evolve-test-base", tag=tag,
-            changes=["ENV PATH=/usr/bin"])
+            iter(lambda: tar.read(1 << 20), b""),
+            repository="evolve-test-base",
+            tag=tag,
+            changes=["ENV PATH=/usr/bin"],
+        )
     yield f"evolve-test-base:{tag}"
     client.images.remove(f"evolve-test-base:{tag}", force=True)
     client.close()
@@ -44,10 +48,15 @@ def add(task: Path, text: str) -> None:
         file.write(f"\n[environment]\n{text}\n")
 
 
-@pytest.mark.parametrize("sandbox", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"])
+@pytest.mark.parametrize(
+    "sandbox", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
+)
 def test_packages_of_the_candidate(task: Path, sandbox: str) -> None:
     missing = evolve("eval", task, "--sandbox", sandbox, "--json")
-    assert missing.code == 1 and "No module named 'six'" in missing.json()["cases"][0]["message"]
+    assert (
+        missing.code == 1
+        and "No module named 'six'" in missing.json()["cases"][0]["message"]
+    )
     add(task, 'packages = ["six==1.16.0"]\npreload = ["six"]')
     scored = evolve("eval", task, "--sandbox", sandbox, "--json")
     assert scored.code == 0 and scored.json()["score"] == 1.0, scored.err
@@ -56,7 +65,9 @@ def test_packages_of_the_candidate(task: Path, sandbox: str) -> None:
 def test_packages_of_the_scorer(task: Path, tasks: Path) -> None:
     shutil.copy(tasks / "cap_set/initial/capset.py", task / "initial/capset.py")
     text = (task / "evaluate.py").read_text()
-    (task / "evaluate.py").write_text(f"import six\nassert six.__version__ == '1.16.0'\n{text}")
+    (task / "evaluate.py").write_text(
+        f"import six\nassert six.__version__ == '1.16.0'\n{text}"
+    )
     assert "evaluate.py:2" in evolve("eval", task, "--sandbox", "bubblewrap").err
     add(task, 'scorer_packages = ["six==1.16.0"]')
     scored = evolve("eval", task, "--sandbox", "bubblewrap", "--json")
@@ -79,15 +90,23 @@ def test_an_image_that_can_not_be_had(task: Path) -> None:
 
 
 @pytest.mark.docker
-def test_a_dockerfile_of_the_tasks_own(task: Path, tasks: Path, base_image: str) -> None:
+def test_a_dockerfile_of_the_tasks_own(
+    task: Path, tasks: Path, base_image: str
+) -> None:
     shutil.copy(tasks / "cap_set/initial/capset.py", task / "initial/capset.py")
     (task / "Dockerfile").write_text(f"FROM {base_image}\nCOPY marker /marker\n")
     (task / "marker").write_text("built here")
     program = (task / "initial/capset.py").read_text()
-    (task / "initial/capset.py").write_text("assert open('/marker').read() == 'built here'\n" + program)
+    (task / "initial/capset.py").write_text(
+        "assert open('/marker').read() == 'built here'\n" + program
+    )
     add(task, 'image = "Dockerfile"')
     scored = evolve("eval", task, "--sandbox", "docker", "--json")
     assert scored.code == 0 and scored.json()["score"] == 64.0, scored.err
     (task / "Dockerfile").write_text("FROM no-such-image-of-ours:0\n")
     done = evolve("eval", task, "--sandbox", "docker")
-    assert done.code == 3 and "Dockerfile can't be built" in done.err and "Traceback" not in done.err
+    assert (
+        done.code == 3
+        and "Dockerfile can't be built" in done.err
+        and "Traceback" not in done.err
+    )

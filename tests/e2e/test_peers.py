@@ -16,10 +16,15 @@ from tests.judging import Judge
 from tests.peers import FOLDER, SEPARATE, TOGETHER, score_in_process
 
 SHARED = "evaluator shared with candidate"
-SANDBOXES = [pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow]), "bubblewrap"]
+SANDBOXES = [
+    pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow]),
+    "bubblewrap",
+]
 
 
-@pytest.mark.parametrize("name", ["shinka_curve", "openevolve_points", "codeevolve_sum"])
+@pytest.mark.parametrize(
+    "name", ["shinka_curve", "openevolve_points", "codeevolve_sum"]
+)
 def test_the_seed_scores_as_in_its_own_engine(name: str) -> None:
     done = evolve("eval", FOLDER / name, "--sandbox", "bubblewrap", "--json")
     assert done.code == 0, done.err + done.out
@@ -38,29 +43,60 @@ def test_every_way_to_use_a_program_scores_as_in_its_own_engine(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
-def test_what_can_not_be_separated_is_marked_everywhere(sandbox: str, tmp_path: Path) -> None:
+def test_what_can_not_be_separated_is_marked_everywhere(
+    sandbox: str, tmp_path: Path
+) -> None:
     done = evolve("eval", FOLDER / TOGETHER, "--sandbox", sandbox, "--json")
     assert done.json()["score"] == score_in_process(FOLDER / TOGETHER)
     assert done.json()["cases"][0]["metrics"][SHARED] is True
     assert "executes the candidate's text itself" in done.err
-    run = evolve("run", FOLDER / TOGETHER, "--sandbox", sandbox, "--runs-dir", tmp_path, "--name", "r",
-                 "--max-variants", "3")
+    run = evolve(
+        "run",
+        FOLDER / TOGETHER,
+        "--sandbox",
+        sandbox,
+        "--runs-dir",
+        tmp_path,
+        "--name",
+        "r",
+        "--max-variants",
+        "3",
+    )
     assert run.code == 0, run.err
-    reads = {verb: evolve(*verb.split(), "r" if "tree" in verb else "seed", "--runs-dir", tmp_path)
-             for verb in ("tree", "show", "tree --json", "show --json")}
+    reads = {
+        verb: evolve(
+            *verb.split(), "r" if "tree" in verb else "seed", "--runs-dir", tmp_path
+        )
+        for verb in ("tree", "show", "tree --json", "show --json")
+    }
     assert SHARED in reads["tree"].out and SHARED in reads["show"].out
     assert all(row["evaluator_shared"] for row in reads["tree --json"].json())
     assert reads["show --json"].json()["evaluator_shared"] is True
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", [
-    pytest.param("shinka_moves", marks=pytest.mark.slow), "openevolve_placement",
-    pytest.param("codeevolve_c", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("shinka_moves", marks=pytest.mark.slow),
+        "openevolve_placement",
+        pytest.param("codeevolve_c", marks=pytest.mark.slow),
+    ],
+)
 def test_runs_find_something_better_in_docker(name: str, tmp_path: Path) -> None:
     before = _files(FOLDER / name)
-    done = evolve("run", FOLDER / name, "--runs-dir", tmp_path, "--name", "r", "--max-variants", "12",
-                  "--sandbox", "docker")
+    done = evolve(
+        "run",
+        FOLDER / name,
+        "--runs-dir",
+        tmp_path,
+        "--name",
+        "r",
+        "--max-variants",
+        "12",
+        "--sandbox",
+        "docker",
+    )
     assert done.code == 0, done.err
     rows = evolve("tree", "r", "--json", "--runs-dir", tmp_path).json()
     scored = [row["score"] for row in rows if row["score"] is not None]
@@ -69,15 +105,27 @@ def test_runs_find_something_better_in_docker(name: str, tmp_path: Path) -> None
 
 
 def _files(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts}
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def test_the_benchmark_compares_the_scores() -> None:
     names = ("shinka_curve", "openevolve_points", "codeevolve_sum")
-    done = subprocess.run([sys.executable, "-m", "benchmarks.peers_tasks",
-                           *(str(FOLDER / name) for name in names)], cwd=ROOT, check=False,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.peers_tasks",
+            *(str(FOLDER / name) for name in names),
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     for name in names:
         assert done.stdout.count(str(score_in_process(FOLDER / name))) >= 2, done.stdout
@@ -91,36 +139,74 @@ def test_the_benchmark_looks_below_a_folder_and_tries_variants(tmp_path: Path) -
     random = tmp_path / "two" / "random"
     shutil.copytree(FOLDER / "shinka_curve", random)
     seed = (random / "initial.py").read_text()
-    (random / "initial.py").write_text(f"import random\n{seed}".replace("0.5 *", "random.random() *"))
-    done = subprocess.run([sys.executable, "-m", "benchmarks.peers_tasks", str(tmp_path / "one"),
-                           str(tmp_path / "two"), "--variants", "3"], cwd=ROOT, check=False,
-                          capture_output=True, text=True)
+    (random / "initial.py").write_text(
+        f"import random\n{seed}".replace("0.5 *", "random.random() *")
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.peers_tasks",
+            str(tmp_path / "one"),
+            str(tmp_path / "two"),
+            "--variants",
+            "3",
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {line.split("|")[1].strip(): line for line in done.stdout.splitlines()[2:]}
-    assert list(rows) == ["one/codeevolve_sum", "two/deep/openevolve_points", "two/random"]
+    assert list(rows) == [
+        "one/codeevolve_sum",
+        "two/deep/openevolve_points",
+        "two/random",
+    ]
     assert all("variants)" in row for row in rows.values())
-    assert rows["two/random"].count("(5 times)") == 2 and "5 times" not in rows["one/codeevolve_sum"]
+    assert (
+        rows["two/random"].count("(5 times)") == 2
+        and "5 times" not in rows["one/codeevolve_sum"]
+    )
 
 
 @pytest.mark.slow
 def test_what_reaches_for_the_process_pays_there_and_not_here() -> None:
-    done = subprocess.run([sys.executable, "-m", "benchmarks.peers_attacks", FOLDER / "shinka_curve",
-                           FOLDER / "openevolve_points"], cwd=ROOT, check=False, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.peers_attacks",
+            FOLDER / "shinka_curve",
+            FOLDER / "openevolve_points",
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    head, _, *rows = ([cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines())
+    head, _, *rows = (
+        [cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()
+    )
     curve, points = (dict(zip(head, row, strict=True)) for row in rows)
     assert curve["forged results"] == f"1e+09 / {curve['seed']}"
     assert points["libraries changed"].endswith(f"e+09 / {points['seed']}")
-    assert points["forged results"] == f"{points['seed']} / {points['seed']}"  # it leaves no file there
+    # it leaves no file there
+    assert points["forged results"] == f"{points['seed']} / {points['seed']}"
     assert curve["nan"] == points["nan"] == "nan / refused"
 
 
 def test_the_scorer_may_be_another_program(tmp_path: Path) -> None:
     better = tmp_path / "better.py"
     better.write_text("def add(values):\n    return sum(values)\n")
-    done = evolve("eval", FOLDER / "codeevolve_sum", better, "--sandbox", "bubblewrap", "--json")
-    assert done.json()["score"] == score_in_process(FOLDER / "codeevolve_sum", better.read_text())
+    done = evolve(
+        "eval", FOLDER / "codeevolve_sum", better, "--sandbox", "bubblewrap", "--json"
+    )
+    assert done.json()["score"] == score_in_process(
+        FOLDER / "codeevolve_sum", better.read_text()
+    )
 
 
 def test_what_a_configuration_gives() -> None:
@@ -133,21 +219,44 @@ def test_what_a_configuration_gives() -> None:
     assert "evaluator.memory_limit_mb" in told
     assert "unknown key 'evaluator.parallel_evaluation'; did you mean" in told
     moves = load_task(FOLDER / "shinka_moves")
-    assert moves.spec.limits.time_s == 20.0 and set(moves.seed) == {"initial.py", "world.py"}
+    assert moves.spec.limits.time_s == 20.0 and set(moves.seed) == {
+        "initial.py",
+        "world.py",
+    }
     assert moves.spec.description == "Reach every goal in one step."
     total = load_task(FOLDER / "codeevolve_sum")
     assert total.peer is not None and total.peer.fitness_key == "closeness"
 
 
-@pytest.mark.parametrize(("name", "config", "text", "told"), [
-    ("openevolve_points", "config.yaml", "a: [", "config.yaml:1"),
-    ("openevolve_points", "config.yaml", "evaluator: {timeout: soon}", "evaluator.timeout: 'soon'"),
-    ("openevolve_points", "config.yaml", "evaluator: 3", "evaluator holds a int"),
-    ("openevolve_points", "evaluator.py", "def score(path):\n    return {}\n", "no function evaluate"),
-    ("openevolve_points", "evaluator.py", "def (", "evaluator.py:1"),
-    ("codeevolve_sum", "configs/config.yaml", "INIT_FILE_DATA: {filename: x.py}", "x.py"),
-])
-def test_what_is_wrong_is_said(tmp_path: Path, name: str, config: str, text: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "config", "text", "told"),
+    [
+        ("openevolve_points", "config.yaml", "a: [", "config.yaml:1"),
+        (
+            "openevolve_points",
+            "config.yaml",
+            "evaluator: {timeout: soon}",
+            "evaluator.timeout: 'soon'",
+        ),
+        ("openevolve_points", "config.yaml", "evaluator: 3", "evaluator holds a int"),
+        (
+            "openevolve_points",
+            "evaluator.py",
+            "def score(path):\n    return {}\n",
+            "no function evaluate",
+        ),
+        ("openevolve_points", "evaluator.py", "def (", "evaluator.py:1"),
+        (
+            "codeevolve_sum",
+            "configs/config.yaml",
+            "INIT_FILE_DATA: {filename: x.py}",
+            "x.py",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(
+    tmp_path: Path, name: str, config: str, text: str, told: str
+) -> None:
     task = Path(shutil.copytree(FOLDER / name, tmp_path / "task"))
     (task / config).write_text(text)
     done = evolve("eval", task, "--sandbox", "bubblewrap")
@@ -162,12 +271,17 @@ def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     assert done.code == 3 and "julia, which is not on this machine" in done.err
 
 
-@pytest.mark.parametrize(("files", "told"), [
-    (("initial_program.py", "evaluator/evaluate.sh"), "needs its own container"),
-    (("instruction.md", "tests/test.sh"), "it is a Harbor task"),
-    (("something.py",), "also read are tasks of ShinkaEvolve"),
-])
-def test_what_is_not_read_is_said(tmp_path: Path, files: tuple[str, ...], told: str) -> None:
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (("initial_program.py", "evaluator/evaluate.sh"), "needs its own container"),
+        (("instruction.md", "tests/test.sh"), "it is a Harbor task"),
+        (("something.py",), "also read are tasks of ShinkaEvolve"),
+    ],
+)
+def test_what_is_not_read_is_said(
+    tmp_path: Path, files: tuple[str, ...], told: str
+) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -38,7 +38,9 @@ SELECT, HELD = 8, 5
 def made_task(folder: Path, wait: float = 0.0) -> Path:
     """Programs that say how good they are."""
     (folder / "initial").mkdir(parents=True)
-    (folder / "initial/program.py").write_text("SALT = 12\n\n\ndef word():\n    return 'seed'\n")
+    (folder / "initial/program.py").write_text(
+        "SALT = 12\n\n\ndef word():\n    return 'seed'\n"
+    )
     (folder / "evaluate.py").write_text(EVALUATE)
     cases = [("a", "search", 0.0)]
     cases += [(f"s{n}", "select", n / 100) for n in range(SELECT)]
@@ -46,8 +48,10 @@ def made_task(folder: Path, wait: float = 0.0) -> Path:
     text = 'name = "words"\ndescription = "Say a good word."\n'
     for name, split, hard in cases:
         pause = wait if split == "heldout" else 0.0
-        text += (f'[[cases]]\nid = "{name}"\nsplit = "{split}"\n'
-                 f"params = {{ hard = {hard}, wait = {pause} }}\n")
+        text += (
+            f'[[cases]]\nid = "{name}"\nsplit = "{split}"\n'
+            f"params = {{ hard = {hard}, wait = {pause} }}\n"
+        )
     (folder / "task.toml").write_text(text)
     return folder
 
@@ -61,8 +65,18 @@ class Run:
     def begin(self, word: str, wait: float = 0.0) -> Run:
         """The seed, and one that says this word."""
         task = made_task(self.folder / "task", wait)
-        done = evolve("run", task, "--name", self.name, "--runs-dir", self.runs, "--max-variants", "1",
-                      "--sandbox", "local")
+        done = evolve(
+            "run",
+            task,
+            "--name",
+            self.name,
+            "--runs-dir",
+            self.runs,
+            "--max-variants",
+            "1",
+            "--sandbox",
+            "local",
+        )
         assert done.code == 0, done.err
         self.add(word)
         return self
@@ -77,7 +91,9 @@ class Run:
         added = evolve("add", self.name, program, "--runs-dir", self.runs)
         assert added.code == 0, added.err
         count = len(self.tree())
-        done = evolve("resume", self.name, "--runs-dir", self.runs, "--max-variants", count)
+        done = evolve(
+            "resume", self.name, "--runs-dir", self.runs, "--max-variants", count
+        )
         assert done.code == 0, done.err
 
     def tree(self) -> list[dict[str, Any]]:
@@ -89,7 +105,9 @@ class Run:
         return dict(evolve("best", self.name, "--runs-dir", self.runs, "--json").json())
 
     def promote(self, *options: str, said: str = "") -> Result:
-        done = evolve("promote", self.name, "--runs-dir", self.runs, *options, stdin=said)
+        done = evolve(
+            "promote", self.name, "--runs-dir", self.runs, *options, stdin=said
+        )
         assert "Traceback" not in done.err, done.err
         return done
 
@@ -103,13 +121,17 @@ class Run:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         with self.archive() as archive:
-            return [dict(event.data) for event in archive.events() if event.kind == kind]
+            return [
+                dict(event.data) for event in archive.events() if event.kind == kind
+            ]
 
     def rows(self, split: str) -> dict[str, list[Evaluation]]:
         """By variant; only of those that have some."""
         with self.archive() as archive:
-            found = {p.id: [row for row in archive.evaluations(p.id) if row.split == split]
-                     for p in archive.proposals()}
+            found = {
+                p.id: [row for row in archive.evaluations(p.id) if row.split == split]
+                for p in archive.proposals()
+            }
         return {name: rows for name, rows in found.items() if rows}
 
     def copy(self, folder: Path) -> Run:
@@ -169,7 +191,11 @@ def test_the_held_out_cases_are_looked_at_once(run: Run) -> None:
     again = run.promote("--again", "--json")
     assert again.code == 0, again.err
     found = again.json()
-    assert found["again"] and found["incumbent"] == first and found["champion"] == run.best()["id"]
+    assert (
+        found["again"]
+        and found["incumbent"] == first
+        and found["champion"] == run.best()["id"]
+    )
     assert [event["again"] for event in run.events(LOOKED)] == [False, True]
     for rows in run.rows("heldout").values():
         assert_each_case_once(rows, HELD)
@@ -178,7 +204,8 @@ def test_the_held_out_cases_are_looked_at_once(run: Run) -> None:
 def test_a_person_has_the_last_word(run: Run) -> None:
     no = run.promote("--approve", said="n\n")
     assert no.code == 1 and "not promoted: a person said no" in no.out
-    assert f"{SELECT} better, 0 worse" in no.err and "[y/N]" in no.err  # what is asked about
+    # what is asked about
+    assert f"{SELECT} better, 0 worse" in no.err and "[y/N]" in no.err
     assert run.events(LOOKED) == [] and run.rows("heldout") == {}
     nobody = run.promote("--approve", said="")
     assert nobody.code == 1 and run.events(LOOKED) == []
@@ -191,7 +218,8 @@ def test_a_person_has_the_last_word(run: Run) -> None:
         assert incumbent_of(archive) == champion
     writer = Archive.open_to_write(run.runs / run.name / "archive.db")
     Steering(writer).ban("test", champion, "it cheats after all")
-    assert incumbent_of(writer) == writer.first().id  # who is quarantined is nobody's measure
+    # who is quarantined is nobody's measure
+    assert incumbent_of(writer) == writer.first().id
     writer.close()
 
 
@@ -212,12 +240,16 @@ def test_who_verified_has_looked(run: Run) -> None:
     """The same champion may be promoted, for that is one look; another one may not."""
     first = run.best()["id"]
     done = evolve("verify", run.name, "--runs-dir", run.runs)
-    assert done.code == 0 and f"a look at the held-out cases, for {first}" in done.err, done.err
+    assert (
+        done.code == 0 and f"a look at the held-out cases, for {first}" in done.err
+    ), done.err
     other = run.copy(run.folder.parent / "other")
     assert "promoted" in run.promote().out.splitlines()
     assert [event["champion"] for event in run.events(LOOKED)] == [first]
     again = evolve("verify", run.name, "--runs-dir", run.runs)
-    assert again.code == 0 and "as recorded" in again.out and len(run.events(LOOKED)) == 1
+    assert (
+        again.code == 0 and "as recorded" in again.out and len(run.events(LOOKED)) == 1
+    )
     other.add("best")
     refused = other.promote()
     assert refused.code == 2 and f"looked at for {first} already" in refused.err
@@ -228,9 +260,12 @@ def test_who_verified_has_looked(run: Run) -> None:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A promotion that was killed when it had seen some of the held-out cases."""
     run = Run(tmp_path_factory.mktemp("killed") / "killed").begin("better", wait=0.7)
-    process = subprocess.Popen([EVOLVE, "promote", "r", "--runs-dir", str(run.runs)],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        [EVOLVE, "promote", "r", "--runs-dir", str(run.runs)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     wait_for(lambda: run.rows("heldout"), 120.0)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -238,9 +273,13 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_a_killed_look_goes_on_for_the_same_champion(killed: Run, tmp_path: Path) -> None:
+def test_a_killed_look_goes_on_for_the_same_champion(
+    killed: Run, tmp_path: Path
+) -> None:
     run = killed.copy(tmp_path / "copy")
-    seen = {name: {row.case for row in rows} for name, rows in run.rows("heldout").items()}
+    seen = {
+        name: {row.case for row in rows} for name, rows in run.rows("heldout").items()
+    }
     done = run.promote("--json")
     assert done.code == 0, done.err
     assert done.json()["promoted"] and not done.json()["again"]
@@ -252,7 +291,9 @@ def test_a_killed_look_goes_on_for_the_same_champion(killed: Run, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_killed_look_is_a_look_for_any_other_champion(killed: Run, tmp_path: Path) -> None:
+def test_a_killed_look_is_a_look_for_any_other_champion(
+    killed: Run, tmp_path: Path
+) -> None:
     run = killed.copy(tmp_path / "copy")
     first = run.best()["id"]
     before = run.rows("heldout")
@@ -262,16 +303,31 @@ def test_a_killed_look_is_a_look_for_any_other_champion(killed: Run, tmp_path: P
     assert run.rows("heldout") == before and run.events(PROMOTION) == []
     again = run.promote("--again", "--json")
     assert again.code == 0 and again.json()["again"], again.err
-    assert [event["champion"] for event in run.events(LOOKED)] == [first, run.best()["id"]]
+    assert [event["champion"] for event in run.events(LOOKED)] == [
+        first,
+        run.best()["id"],
+    ]
 
 
 def test_without_select_cases_nothing_can_be_chosen(tmp_path: Path) -> None:
     run = Run(tmp_path / "plain")
     task = made_task(run.folder / "task")
-    toml = (task / "task.toml").read_text().replace('split = "select"', 'split = "search"')
+    toml = (
+        (task / "task.toml").read_text().replace('split = "select"', 'split = "search"')
+    )
     (task / "task.toml").write_text(toml)
-    done = evolve("run", task, "--name", "r", "--runs-dir", run.runs, "--max-variants", "1",
-                  "--sandbox", "local")
+    done = evolve(
+        "run",
+        task,
+        "--name",
+        "r",
+        "--runs-dir",
+        run.runs,
+        "--max-variants",
+        "1",
+        "--sandbox",
+        "local",
+    )
     assert done.code == 0, done.err
     found = run.promote()
     assert found.code == 2 and "no case of the split select" in found.err

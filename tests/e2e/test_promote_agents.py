@@ -52,8 +52,12 @@ def agents(ready: Agents, tmp_path: Path) -> Iterator[Agents]:
 def rows(agents: Agents) -> Counter[tuple[str, str, str]]:
     """(variant, split, case) -> how often, of what a promotion tries."""
     with_archive = ArchiveReader.open(agents.runs / "r" / "archive.db")
-    found = Counter((p.id, row.split, row.case) for p in with_archive.proposals()
-                    for row in with_archive.evaluations(p.id) if row.split in SPLITS)
+    found = Counter(
+        (p.id, row.split, row.case)
+        for p in with_archive.proposals()
+        for row in with_archive.evaluations(p.id)
+        if row.split in SPLITS
+    )
     with_archive.close()
     return found
 
@@ -66,9 +70,13 @@ def events(agents: Agents, kind: str) -> list[Event]:
 
 
 def begun(agents: Agents) -> subprocess.Popen[str]:
-    return subprocess.Popen([EVOLVE, "promote", "r", "--runs-dir", str(agents.runs)],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True)
+    return subprocess.Popen(
+        [EVOLVE, "promote", "r", "--runs-dir", str(agents.runs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def killed_when(agents: Agents, reached: Callable[[], bool]) -> None:
@@ -93,7 +101,8 @@ def assert_promoted_in_one_look(agents: Agents) -> None:
     assert set(tried.values()) == {1}, "no case is tried twice"
     for split, count in SPLITS.items():
         assert Counter(name for name, one, _ in tried if one == split) == dict.fromkeys(
-            found["heldout"], count), split
+            found["heldout"], count
+        ), split
     assert len(events(agents, LOOKED)) == len(events(agents, PROMOTION)) == 1
     second = agents.promote()
     assert second.code == 2 and "looked at" in second.err
@@ -117,14 +126,22 @@ def test_a_promotion_of_agents_that_is_killed_goes_on(agents: Agents) -> None:
 @pytest.mark.slow
 def test_a_promotion_without_budget_stops_and_goes_on(agents: Agents) -> None:
     limit = len(calls_of(agents)) + 5
-    assert evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", limit).code == 0
+    assert (
+        evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", limit).code == 0
+    )
     stopped = agents.promote()
     assert stopped.code == 1 and stopped.out == "", stopped.out + stopped.err
-    assert f"max_calls = {limit}" in stopped.err and "what was scored is kept" in stopped.err
+    assert (
+        f"max_calls = {limit}" in stopped.err
+        and "what was scored is kept" in stopped.err
+    )
     assert "evolve resume" in stopped.err and events(agents, PROMOTION) == []
     kept = rows(agents)
     assert kept and len(calls_of(agents)) <= limit
-    assert evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", "10000").code == 0
+    assert (
+        evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", "10000").code
+        == 0
+    )
     assert_promoted_in_one_look(agents)
     assert kept.keys() <= rows(agents).keys()
 
@@ -141,26 +158,43 @@ def test_a_promotion_that_loses_its_sandbox_says_so(agents: Agents) -> None:
     """Every box is killed while agents are at work in it: no score comes of that."""
     agents.model.latency_s = 0.5
     process = begun(agents)
-    wait_for(lambda: count_of(agents, "select") >= 1 or process.poll() is not None, 120.0)
-    boxes = [child for child in psutil.Process(process.pid).children(recursive=True)
-             if "/shared" in child.cmdline()]
+    wait_for(
+        lambda: count_of(agents, "select") >= 1 or process.poll() is not None, 120.0
+    )
+    boxes = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "/shared" in child.cmdline()
+    ]
     for box in boxes:
         box.kill()
     out, err = process.communicate(timeout=60)
     agents.model.latency_s = 0.0
     assert boxes and process.returncode == 1 and out == "", out + err
-    assert "the sandbox failed" in err and "Traceback" not in err and "unexpected" not in err
+    assert (
+        "the sandbox failed" in err
+        and "Traceback" not in err
+        and "unexpected" not in err
+    )
     assert events(agents, PROMOTION) == []
     assert {score for _, score in scores(agents, "select")} <= {0.0, 1.0}
     done = agents.promote("--json")
-    assert done.code == 0 and done.json()["select"] == {"wins": 7, "losses": 0, "ties": 1}, done.err
+    assert done.code == 0 and done.json()["select"] == {
+        "wins": 7,
+        "losses": 0,
+        "ties": 1,
+    }, done.err
     assert set(rows(agents).values()) == {1}
 
 
 def scores(agents: Agents, split: str) -> list[tuple[str, float | None]]:
     archive = ArchiveReader.open(agents.runs / "r" / "archive.db")
-    found = [(row.case, row.score) for p in archive.proposals()
-             for row in archive.evaluations(p.id) if row.split == split]
+    found = [
+        (row.case, row.score)
+        for p in archive.proposals()
+        for row in archive.evaluations(p.id)
+        if row.split == split
+    ]
     archive.close()
     return found
 
@@ -185,9 +219,15 @@ def test_an_agent_is_verified_with_a_model_of_its_run(agents: Agents) -> None:
 def test_what_ends_a_verification_of_an_agent_is_said(agents: Agents) -> None:
     agents.model.reply = breaks
     failed = evolve("verify", "r", "--runs-dir", agents.runs, "--no-heldout")
-    assert failed.code == 1 and "127.0.0.1" in failed.err and failed.out == "", failed.err
+    assert failed.code == 1 and "127.0.0.1" in failed.err and failed.out == "", (
+        failed.err
+    )
     agents.model.reply = answer
-    assert evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", "3").code == 0
+    assert (
+        evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", "3").code == 0
+    )
     poor = evolve("verify", "r", "--runs-dir", agents.runs, "--no-heldout")
-    assert poor.code == 1 and "max_calls = 3" in poor.err and "evolve resume" in poor.err, poor.err
+    assert (
+        poor.code == 1 and "max_calls = 3" in poor.err and "evolve resume" in poor.err
+    ), poor.err
     assert "Traceback" not in failed.err + poor.err and events(agents, LOOKED) == []

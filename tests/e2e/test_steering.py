@@ -23,8 +23,13 @@ class Live:
     """A run that goes on in the background; its JSON lines are read as they come."""
 
     def __init__(self, cwd: Path, *arguments: str | Path) -> None:
-        self.process = subprocess.Popen([EVOLVE, *map(str, arguments), "--json"], cwd=cwd,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(
+            [EVOLVE, *map(str, arguments), "--json"],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
 
     def after(self, variants: int) -> None:
         """Until so many variants are told of."""
@@ -46,8 +51,11 @@ class Live:
 
 
 def steered(run: Path) -> list[dict[str, Any]]:
-    rows = sqlite3.connect(run / "archive.db").execute(
-        "SELECT data FROM events WHERE kind = 'steered' ORDER BY id").fetchall()
+    rows = (
+        sqlite3.connect(run / "archive.db")
+        .execute("SELECT data FROM events WHERE kind = 'steered' ORDER BY id")
+        .fetchall()
+    )
     return [json.loads(row[0]) for row in rows]
 
 
@@ -60,8 +68,17 @@ def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 @pytest.fixture
 def live(steps_task: Path, tmp_path: Path) -> Live:
-    run = Live(tmp_path, "run", steps_task, "--sandbox", "local", "--name", "r",
-               "--max-variants", "400")
+    run = Live(
+        tmp_path,
+        "run",
+        steps_task,
+        "--sandbox",
+        "local",
+        "--name",
+        "r",
+        "--max-variants",
+        "400",
+    )
     run.after(4)
     return run
 
@@ -80,14 +97,21 @@ def test_a_ban_takes_effect_and_survives_a_kill(live: Live, tmp_path: Path) -> N
     count = len(evolve("tree", "r", "--json", cwd=tmp_path).json())
     resumed = evolve("resume", "r", "--max-variants", count + 6, "--json", cwd=tmp_path)
     assert resumed.code == 0, resumed.err
-    seen = {row["id"]: row for row in evolve("tree", "r", "--json", cwd=tmp_path).json()}
-    later = [row for row in seen.values() if row["number"] > max(
-        r["number"] for r in list(seen.values())[:count])]
+    seen = {
+        row["id"]: row for row in evolve("tree", "r", "--json", cwd=tmp_path).json()
+    }
+    later = [
+        row
+        for row in seen.values()
+        if row["number"] > max(r["number"] for r in list(seen.values())[:count])
+    ]
     assert later and all(best not in row["parents"] for row in later)
     assert [m["verb"] for m in steered(tmp_path / "runs" / "r")] == ["ban"]
 
 
-def test_a_program_left_for_a_killed_run_is_scored_once(live: Live, tmp_path: Path) -> None:
+def test_a_program_left_for_a_killed_run_is_scored_once(
+    live: Live, tmp_path: Path
+) -> None:
     live.kill()
     source = tmp_path / "mine.py"
     first = evolve("show", "seed", "--run", "r", "--json", cwd=tmp_path).json()
@@ -95,35 +119,56 @@ def test_a_program_left_for_a_killed_run_is_scored_once(live: Live, tmp_path: Pa
     assert files.code == 0
     assert evolve("checkout", "seed", "-o", "again", cwd=tmp_path).code == 0
     assert evolve("checkout", "seed", "nowhere", "-o", "again", cwd=tmp_path).code == 2
-    assert sorted(p.name for p in (tmp_path / "again").iterdir()) \
-        == sorted(p.name for p in (tmp_path / "seed").iterdir())
+    assert sorted(p.name for p in (tmp_path / "again").iterdir()) == sorted(
+        p.name for p in (tmp_path / "seed").iterdir()
+    )
     (found,) = (tmp_path / "seed").glob("*.py")
     source.write_text(found.read_text().replace("scale = 1.5", "scale = 1.75"))
     for run in (["r"], []):  # the second, of the last run, is a duplicate of the first
-        done = evolve("add", *run, source, "--parent", "seed", "--note", "by hand", cwd=tmp_path)
+        done = evolve(
+            "add", *run, source, "--parent", "seed", "--note", "by hand", cwd=tmp_path
+        )
         assert done.code == 0 and "evolve resume r" in done.err
     inbox = tmp_path / "runs" / "r" / "inbox"
     kept = {path.name: path.read_bytes() for path in inbox.iterdir()}
     count = evolve("status", "r", "--json", cwd=tmp_path).json()["variants"]
     assert evolve("resume", "r", "--max-variants", count + 12, cwd=tmp_path).code == 0
     assert not list(inbox.iterdir())
-    for name, content in kept.items():  # as after a kill between the transaction and the removal
+    # as after a kill between the transaction and the removal
+    for name, content in kept.items():
         (inbox / name).write_bytes(content)
     assert evolve("resume", "r", "--max-variants", count + 20, cwd=tmp_path).code == 0
     reader = ArchiveReader.open(tmp_path / "runs" / "r" / "archive.db")
     given = [p for p in reader.proposals() if p.operator == "person"]
     reader.close()
-    assert [(p.state.value, p.reason) for p in given] == [("scored", None), ("rejected", "duplicate")]
+    assert [(p.state.value, p.reason) for p in given] == [
+        ("scored", None),
+        ("rejected", "duplicate"),
+    ]
     assert given[0].note == "by hand" and given[0].parents == (first["id"],)
     replayed = evolve("replay", "r", "--sandbox", "local", cwd=tmp_path)
     assert "0 differences" in replayed.err, replayed.err
 
 
 def test_a_hint_stands_in_the_prompts_that_come_after_it(
-        scripted: Callable[..., ScriptedServer], steps_task: Path, tmp_path: Path) -> None:
+    scripted: Callable[..., ScriptedServer], steps_task: Path, tmp_path: Path
+) -> None:
     server = scripted("--latency", 0.05)
-    live = Live(tmp_path, "run", steps_task, "--sandbox", "local", "--name", "r",
-                "--max-variants", "400", "--window", "0", "--model", server.model)
+    live = Live(
+        tmp_path,
+        "run",
+        steps_task,
+        "--sandbox",
+        "local",
+        "--name",
+        "r",
+        "--max-variants",
+        "400",
+        "--window",
+        "0",
+        "--model",
+        server.model,
+    )
     live.after(2)
     assert evolve("tell", "Use the golden ratio", cwd=tmp_path).code == 0
     wait_for(lambda: steered(tmp_path / "runs" / "r"))
@@ -140,12 +185,14 @@ def test_a_hint_stands_in_the_prompts_that_come_after_it(
 
 def test_what_can_not_be_done_says_why(live: Live, tmp_path: Path) -> None:
     live.kill()
-    for arguments, word in ((("ban", "seed", "--run", "r"), "the seed"),
-                            (("ban", "nobody", "--run", "r"), "no proposal"),
-                            (("add", "r", tmp_path / "none.py"), "no file"),
-                            (("checkout", "best", "--run", "r"), "evolve checkout best FOLDER"),
-                            (("tell", "r", "two", "words"), "quote what has spaces"),
-                            (("tell", "r", " "), "1 to 4000")):
+    for arguments, word in (
+        (("ban", "seed", "--run", "r"), "the seed"),
+        (("ban", "nobody", "--run", "r"), "no proposal"),
+        (("add", "r", tmp_path / "none.py"), "no file"),
+        (("checkout", "best", "--run", "r"), "evolve checkout best FOLDER"),
+        (("tell", "r", "two", "words"), "quote what has spaces"),
+        (("tell", "r", " "), "1 to 4000"),
+    ):
         done = evolve(*arguments, cwd=tmp_path)
         assert done.code == 2 and word in done.err, done
     assert os.listdir(tmp_path / "runs" / "r").count("inbox") == 0
@@ -154,8 +201,17 @@ def test_what_can_not_be_done_says_why(live: Live, tmp_path: Path) -> None:
 def test_a_fork_begins_with_a_variant(live: Live, tmp_path: Path) -> None:
     live.kill()
     best = evolve("best", "r", "--json", cwd=tmp_path).json()
-    done = evolve("fork", "r", "--from", best["id"], "--name", "f", "--max-variants", 3,
-                  cwd=tmp_path)
+    done = evolve(
+        "fork",
+        "r",
+        "--from",
+        best["id"],
+        "--name",
+        "f",
+        "--max-variants",
+        3,
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
     seed = evolve("show", "seed", "--run", "f", "--json", cwd=tmp_path).json()
     assert seed["score"] == best["score"]
@@ -163,12 +219,40 @@ def test_a_fork_begins_with_a_variant(live: Live, tmp_path: Path) -> None:
 
 def test_a_fork_of_another_engines_task(tmp_path: Path) -> None:
     task = FOLDER / "openevolve_points"
-    assert evolve("run", task, "--sandbox", "local", "--name", "r", "--max-variants", 6,
-                  cwd=tmp_path).code == 0
-    made = [v for v in evolve("tree", "r", "--json", cwd=tmp_path).json()[1:] if v["score"] is not None]
-    done = evolve("fork", "--from", made[0]["id"], "--name", "f", "--max-variants", 1, cwd=tmp_path)
+    assert (
+        evolve(
+            "run",
+            task,
+            "--sandbox",
+            "local",
+            "--name",
+            "r",
+            "--max-variants",
+            6,
+            cwd=tmp_path,
+        ).code
+        == 0
+    )
+    made = [
+        v
+        for v in evolve("tree", "r", "--json", cwd=tmp_path).json()[1:]
+        if v["score"] is not None
+    ]
+    done = evolve(
+        "fork",
+        "--from",
+        made[0]["id"],
+        "--name",
+        "f",
+        "--max-variants",
+        1,
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
     for which, run in ((made[0]["id"], "r"), ("seed", "f")):
         assert evolve("checkout", which, run, "--run", run, cwd=tmp_path).code == 0
-    files = [{path.name: path.read_bytes() for path in (tmp_path / run).iterdir()} for run in "rf"]
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / run).iterdir()}
+        for run in "rf"
+    ]
     assert files[0] == files[1] != {}

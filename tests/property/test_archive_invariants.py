@@ -50,13 +50,33 @@ class Step(NamedTuple):
     quarantined: bool
 
 
-STEPS = st.lists(st.builds(Step, st.sampled_from("sssssfrpeeewxb"), st.integers(0, 10**6),
-                           st.tuples(SCORES, SCORES), st.floats(0, 12), st.integers(0, 2),
-                           st.sampled_from([False, False, False, True])), max_size=40)
-FRAMES = st.builds(Frame, st.just(CASES), st.sampled_from([1, 3]), st.just(100),
-                   st.builds(Islands, st.integers(1, 3), st.sampled_from(["ring", "full"]),
-                             st.integers(2, 6), st.sampled_from([0.1, 0.5]),
-                             st.sampled_from([0, 5])), st.just(MEASURES))
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from("sssssfrpeeewxb"),
+        st.integers(0, 10**6),
+        st.tuples(SCORES, SCORES),
+        st.floats(0, 12),
+        st.integers(0, 2),
+        st.sampled_from([False, False, False, True]),
+    ),
+    max_size=40,
+)
+FRAMES = st.builds(
+    Frame,
+    st.just(CASES),
+    st.sampled_from([1, 3]),
+    st.just(100),
+    st.builds(
+        Islands,
+        st.integers(1, 3),
+        st.sampled_from(["ring", "full"]),
+        st.integers(2, 6),
+        st.sampled_from([0.1, 0.5]),
+        st.sampled_from([0, 5]),
+    ),
+    st.just(MEASURES),
+)
 
 
 class World:
@@ -64,7 +84,11 @@ class World:
 
     def __init__(self, folder: Path, maximize: bool, frame: Frame) -> None:
         self.store = Archive.create(folder / "a.db", {})
-        self.live, self.maximize, self.frame = Snapshot(maximize, frame), maximize, frame
+        self.live, self.maximize, self.frame = (
+            Snapshot(maximize, frame),
+            maximize,
+            frame,
+        )
         self.number = 0
         self.make(Step("s", 0, (0.5, 0.5), 5, 0, False))
 
@@ -76,8 +100,16 @@ class World:
             Steering(store).ban("", banned, "")
             return
         parents = (live.proposals[step.draw % len(live)].id,) if len(live) else ()
-        made = Proposal(derive_id(1, self.number), self.number, State.PLANNED, "syntactic", parents,
-                        0, 1.0, island=step.island)
+        made = Proposal(
+            derive_id(1, self.number),
+            self.number,
+            State.PLANNED,
+            "syntactic",
+            parents,
+            0,
+            1.0,
+            island=step.island,
+        )
         self.number += 1
         if step.fate in "ewx":
             self.evaluate(made, step)
@@ -87,8 +119,13 @@ class World:
         if step.fate == "s":
             self.score(made, step)
         elif step.fate == "f":
-            store.fail(made.id, "crash", "", "", [
-                Evaluation("a", "search", 0, None, reason="crash")])
+            store.fail(
+                made.id,
+                "crash",
+                "",
+                "",
+                [Evaluation("a", "search", 0, None, reason="crash")],
+            )
             live.fail(replace(made, state=State.FAILED, reason="crash"))
         elif step.fate == "r":
             store.reject(made.id, "unchanged", "")
@@ -96,23 +133,45 @@ class World:
             live.turn_away(replace(made, state=State.REJECTED, reason="unchanged"))
 
     def score(self, made: Proposal, step: Step) -> None:
-        rows = [Evaluation("a", "search", 0, 9.0, reason="replaced"),
-                *(Evaluation(case, "search", 1, score)
-                  for case, score in zip(CASES, step.scores, strict=True)),
-                Evaluation("h", "heldout", 0, 99.0)]
+        rows = [
+            Evaluation("a", "search", 0, 9.0, reason="replaced"),
+            *(
+                Evaluation(case, "search", 1, score)
+                for case, score in zip(CASES, step.scores, strict=True)
+            ),
+            Evaluation("h", "heldout", 0, 99.0),
+        ]
         vector = unit(np.array([step.length, 1.0, *step.scores]))
-        measures = {"code_length": step.length, "novelty": self.live.space.novelty(vector)}
+        measures = {
+            "code_length": step.length,
+            "novelty": self.live.space.novelty(vector),
+        }
         self.store.propose(made.id, f"{made.number:040x}", "c" * 40, "")
-        self.store.score(made.id, rows, Kept.KEPT, 0.0, 0.0, step.quarantined, measures,
-                         StoredVector("test", pack_vector(vector)))
-        done = replace(made, state=State.SCORED, improvement=0.0, quarantined=step.quarantined,
-                       measures=measures)
+        self.store.score(
+            made.id,
+            rows,
+            Kept.KEPT,
+            0.0,
+            0.0,
+            step.quarantined,
+            measures,
+            StoredVector("test", pack_vector(vector)),
+        )
+        done = replace(
+            made,
+            state=State.SCORED,
+            improvement=0.0,
+            quarantined=step.quarantined,
+            measures=measures,
+        )
         self.live.add(done, None, rows, vector)
 
     def evaluate(self, made: Proposal, step: Step) -> None:
         variant, case = made.parents[0], CASES[step.draw % 2]
         attempt = 2 + made.number
-        made = replace(made, operator=EVALUATE, decision={"case": case, "attempt": attempt})
+        made = replace(
+            made, operator=EVALUATE, decision={"case": case, "attempt": attempt}
+        )
         self.store.plan(made)
         self.live.expect_evaluation(made)
         if step.fate == "w":
@@ -136,37 +195,69 @@ def world(maximize: bool, frame: Frame, steps: list[Step]) -> Iterator[World]:
 def state_of(seen: Snapshot) -> dict[str, Any]:
     """Everything a policy can ask, as plain data."""
     return {
-        "ids": [p.id for p in seen.proposals], "values": seen.values.tolist(),
-        "children": seen.children.tolist(), "pending": seen.pending.tolist(),
-        "trusted": seen.trusted.tolist(), "measures": repr(seen.measures.tolist()),
-        "best": seen.best(), "top": [p.id for p in seen.top(5)],
-        "sums": seen.trials.sums.tolist(), "counts": seen.trials.counts.tolist(),
+        "ids": [p.id for p in seen.proposals],
+        "values": seen.values.tolist(),
+        "children": seen.children.tolist(),
+        "pending": seen.pending.tolist(),
+        "trusted": seen.trusted.tolist(),
+        "measures": repr(seen.measures.tolist()),
+        "best": seen.best(),
+        "top": [p.id for p in seen.top(5)],
+        "sums": seen.trials.sums.tolist(),
+        "counts": seen.trials.counts.tolist(),
         "made": (seen.waiting, seen.made),
-        "next": [seen.trials.next_attempt(row, case) for row in range(len(seen)) for case in CASES],
-        "waiting": seen.trials.pending.tolist(), "space": seen.space.vectors.tolist(),
-        "clades": (seen.clades.parents.tolist(), seen.clades.sizes.tolist(),
-                   seen.clades.sums.tolist(), seen.clades.counts.tolist()),
-        "islands": [(island.rows.tolist(), island.ranking.top(99), dict(island.grid.elites),
-                     island.natives, island.advances) for island in seen.islands],
-        "outcomes": seen.outcomes, "below": [
-            [child.id for child in seen.children_of(p.id)] for p in seen.proposals],
-        "failures": [seen.failures_of(p.id, 3) for p in seen.proposals]}
+        "next": [
+            seen.trials.next_attempt(row, case)
+            for row in range(len(seen))
+            for case in CASES
+        ],
+        "waiting": seen.trials.pending.tolist(),
+        "space": seen.space.vectors.tolist(),
+        "clades": (
+            seen.clades.parents.tolist(),
+            seen.clades.sizes.tolist(),
+            seen.clades.sums.tolist(),
+            seen.clades.counts.tolist(),
+        ),
+        "islands": [
+            (
+                island.rows.tolist(),
+                island.ranking.top(99),
+                dict(island.grid.elites),
+                island.natives,
+                island.advances,
+            )
+            for island in seen.islands
+        ],
+        "outcomes": seen.outcomes,
+        "below": [
+            [child.id for child in seen.children_of(p.id)] for p in seen.proposals
+        ],
+        "failures": [seen.failures_of(p.id, 3) for p in seen.proposals],
+    }
 
 
 @settings(max_examples=40, deadline=None)
 @given(STEPS, st.booleans(), FRAMES)
-def test_the_snapshot_is_the_database(steps: list[Step], maximize: bool, frame: Frame) -> None:
+def test_the_snapshot_is_the_database(
+    steps: list[Step], maximize: bool, frame: Frame
+) -> None:
     with world(maximize, frame, steps) as made:
         before = state_of(made.live)
         loaded = state_of(Snapshot.load(made.store, maximize, frame))
         for part in before:
-            if part != "best":  # a record read back knows more: its state, tree and times
+            # a record read back knows more: its state, tree and times
+            if part != "best":
                 assert loaded[part] == before[part], part
-        assert (loaded["best"] and loaded["best"].id) == (before["best"] and before["best"].id)
+        assert (loaded["best"] and loaded["best"].id) == (
+            before["best"] and before["best"].id
+        )
         assert state_of(made.live) == before, "reading is pure"
 
 
-def known(made: World, variants: list[str], event: int) -> dict[str, tuple[list[Evaluation], float]]:
+def known(
+    made: World, variants: list[str], event: int
+) -> dict[str, tuple[list[Evaluation], float]]:
     """The rows and the score of each, as a decision knew them that saw the archive up to this event."""
     found = {one: known_at(event, learned_of(made.store, one)) for one in variants}
     return {one: (rows, made.live.score_by(rows)) for one, rows in found.items()}
@@ -175,7 +266,8 @@ def known(made: World, variants: list[str], event: int) -> dict[str, tuple[list[
 @settings(max_examples=40, deadline=None)
 @given(STEPS, STEPS, st.booleans(), FRAMES)
 def test_what_a_decision_knew_stays_the_same_whatever_is_learned_later(
-        before: list[Step], after: list[Step], maximize: bool, frame: Frame) -> None:
+    before: list[Step], after: list[Step], maximize: bool, frame: Frame
+) -> None:
     with world(maximize, frame, before) as made:
         event, variants = made.store.last_event(), [p.id for p in made.live.proposals]
         then = known(made, variants, event)
@@ -187,14 +279,17 @@ def test_what_a_decision_knew_stays_the_same_whatever_is_learned_later(
         assert known(made, variants, event) == then
         newest = known(made, variants, made.store.last_event())
         for variant, (rows, _) in then.items():
-            assert newest[variant][0][:len(rows)] == rows, "what comes later comes after it"
+            assert newest[variant][0][: len(rows)] == rows, (
+                "what comes later comes after it"
+            )
             assert newest[variant][0] == made.store.evaluations(variant)
 
 
 @settings(max_examples=40, deadline=None)
 @given(STEPS, FRAMES)
 def test_islands_have_all_their_members_and_elites_are_the_best_of_their_cells(
-        steps: list[Step], frame: Frame) -> None:
+    steps: list[Step], frame: Frame
+) -> None:
     with world(True, frame, steps) as made:
         seen = made.live
         alive = {ranked.row for ranked in seen.ranking.top(len(seen))}
@@ -225,9 +320,16 @@ def test_clades_are_sums_over_rows(steps: list[Step], frame: Frame) -> None:
                 below[above].append(proposal.id)
                 above = parent[above]
         assert len(below[seen.proposals[0].id]) == len(seen), "lineage is connected"
-        rows = {p.id: [row.score for row in made.store.evaluations(p.id)
-                       if row.split == "search" and row.reason is None and row.score is not None]
-                for p in seen.proposals}
+        rows = {
+            p.id: [
+                row.score
+                for row in made.store.evaluations(p.id)
+                if row.split == "search"
+                and row.reason is None
+                and row.score is not None
+            ]
+            for p in seen.proposals
+        }
         for row, proposal in enumerate(seen.proposals):
             scores = [score for member in below[proposal.id] for score in rows[member]]
             assert seen.clades.sizes[row] == len(below[proposal.id])

@@ -21,8 +21,11 @@ from tests.security.attacks import ATTACKS
 from tests.security.probe import Traces
 from tests.security.test_attacks import PROVIDERS, SPEC, probe
 
-HOSTILE = [name for name, attack in ATTACKS.items() if attack.timeout_s <= 5 and not attack.slow
-           and attack.arguments is tuple]
+HOSTILE = [
+    name
+    for name, attack in ATTACKS.items()
+    if attack.timeout_s <= 5 and not attack.slow and attack.arguments is tuple
+]
 LONGEST_S = 1.0  # for a hostile candidate that never answers
 
 
@@ -48,7 +51,9 @@ async def mixed(provider: Provider, count: int, seed: int) -> Mixed:
     async def one(number: int, name: str | None) -> None:
         if name:
             attack = ATTACKS[name]
-            outcome = await attempt(pool, attack.source, timeout_s=min(attack.timeout_s, LONGEST_S))
+            outcome = await attempt(
+                pool, attack.source, timeout_s=min(attack.timeout_s, LONGEST_S)
+            )
             assert attack.holds(outcome) or outcome.fault, (name, outcome)
             return
         source = f"def answer(x): return sum(i * {number} % 7 for i in range(x))"
@@ -56,8 +61,12 @@ async def mixed(provider: Provider, count: int, seed: int) -> Mixed:
 
     async with opened(provider, 2) as pool:
         started = time.perf_counter()
-        await asyncio.gather(*(one(number, rng.choice(HOSTILE) if number % 4 == 3 else None)
-                               for number in range(count)))
+        await asyncio.gather(
+            *(
+                one(number, rng.choice(HOSTILE) if number % 4 == 3 else None)
+                for number in range(count)
+            )
+        )
         seconds = time.perf_counter() - started
         for _ in range(2):
             assert await probe(pool) == Traces()
@@ -66,19 +75,42 @@ async def mixed(provider: Provider, count: int, seed: int) -> Mixed:
 
 def main() -> int:
     """Print a table with each sandbox's time as a ratio to Docker's."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=4)
     given = parser.parse_args()
-    done = {name: asyncio.run(mixed(make(SPEC), given.count, given.seed))
-            for name, make in PROVIDERS.items()}
-    right = {n: sum(i * n % 7 for i in range(1000)) for n in range(given.count) if n % 4 != 3}
-    sys.stdout.write(markdown.table(
-        ["sandbox", "seconds", "times Docker's", "boxes", "discarded", "honest answers right"],
-        ([name, f"{one.seconds:.1f}", f"{one.seconds / done['docker'].seconds:.2f}", f"{one.started}",
-          f"{one.discarded}", f"{sum(one.answers[n] == right[n] for n in right)} of {len(right)}"]
-         for name, one in done.items())))
+    done = {
+        name: asyncio.run(mixed(make(SPEC), given.count, given.seed))
+        for name, make in PROVIDERS.items()
+    }
+    right = {
+        n: sum(i * n % 7 for i in range(1000)) for n in range(given.count) if n % 4 != 3
+    }
+    sys.stdout.write(
+        markdown.table(
+            [
+                "sandbox",
+                "seconds",
+                "times Docker's",
+                "boxes",
+                "discarded",
+                "honest answers right",
+            ],
+            (
+                [
+                    name,
+                    f"{one.seconds:.1f}",
+                    f"{one.seconds / done['docker'].seconds:.2f}",
+                    f"{one.started}",
+                    f"{one.discarded}",
+                    f"{sum(one.answers[n] == right[n] for n in right)} of {len(right)}",
+                ]
+                for name, one in done.items()
+            ),
+        )
+    )
     return 0
 
 

@@ -23,7 +23,9 @@ from tests.security.weaker import WatchedProvider
 
 SPEC = SandboxSpec(replace(LIMITS, files=4000), packages=("numpy",))
 PROVIDERS: dict[str, Callable[[SandboxSpec], Provider]] = {
-    "docker": DockerProvider, "bubblewrap": BubblewrapProvider}
+    "docker": DockerProvider,
+    "bubblewrap": BubblewrapProvider,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +37,9 @@ def listeners() -> Iterator[None]:
 async def probe(pool: Pool) -> Traces:
     """What the next candidate in this pool finds of the one before."""
     digest = hashlib.sha256(MARK.encode()).hexdigest()
-    found = await attempt(pool, PROBE, MARK_PREFIX[::-1], len(MARK), digest, timeout_s=30)
+    found = await attempt(
+        pool, PROBE, MARK_PREFIX[::-1], len(MARK), digest, timeout_s=30
+    )
     assert found.fault is None, found.fault.log or found.fault.message
     return Traces(**found.value)
 
@@ -43,24 +47,41 @@ async def probe(pool: Pool) -> Traces:
 async def live(provider: Provider, attack: Attack) -> tuple[Outcome, Traces]:
     """One attack, then an honest candidate in the same pool."""
     async with opened(provider) as pool:
-        outcome = await attempt(pool, attack.source, *attack.arguments(), timeout_s=attack.timeout_s)
+        outcome = await attempt(
+            pool, attack.source, *attack.arguments(), timeout_s=attack.timeout_s
+        )
         return outcome, await probe(pool)
 
 
 def named(names: Iterable[str]) -> list[Any]:
-    return [pytest.param(name, marks=[pytest.mark.slow] if ATTACKS[name].slow else [])
-            for name in names]
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if ATTACKS[name].slow else [])
+        for name in names
+    ]
 
 
 @pytest.mark.parametrize("name", named(ATTACKS))
-@pytest.mark.parametrize("place", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"])
+@pytest.mark.parametrize(
+    "place", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
+)
 def test_attack(place: str, name: str) -> None:
     assert_holds(PROVIDERS[place](SPEC), name)
 
 
-@pytest.mark.parametrize("name", named([
-    *(attack.name for attack in MEMORY), "fork_bomb", "fork_bomb_whose_first_process_exits",
-    "thread_bomb", "process_bomb", "disk_fill", "prints_without_end_from_a_child"]))
+@pytest.mark.parametrize(
+    "name",
+    named(
+        [
+            *(attack.name for attack in MEMORY),
+            "fork_bomb",
+            "fork_bomb_whose_first_process_exits",
+            "thread_bomb",
+            "process_bomb",
+            "disk_fill",
+            "prints_without_end_from_a_child",
+        ]
+    ),
+)
 def test_attack_on_limits_that_are_watched(name: str) -> None:
     assert_holds(WatchedProvider(SPEC), name)
 
@@ -69,5 +90,9 @@ def assert_holds(provider: Provider, name: str) -> None:
     """The attack gains nothing and leaves nothing."""
     attack = ATTACKS[name]
     outcome, traces = asyncio.run(live(provider, attack))
-    assert attack.holds(outcome), (outcome.value, outcome.fault, outcome.fault and outcome.fault.log)
+    assert attack.holds(outcome), (
+        outcome.value,
+        outcome.fault,
+        outcome.fault and outcome.fault.log,
+    )
     assert traces == Traces()

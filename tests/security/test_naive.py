@@ -27,54 +27,63 @@ KEY = "sk-planted"
 GIVEN = "def answer(points):\n    "
 CHEATS = {
     "values that are no numbers": GIVEN + "return [float('nan')] * len(points)",
-    "floats that subtract to nothing":
-        "class F(float):\n    def __sub__(self, other): return 0.0\n"
-        + GIVEN + "return [F(0.0)] * len(points)",
-    "the truth rebound in the main module":
-        GIVEN + "import __main__\n    __main__.truth = lambda x: 0.0\n"
-                "    return [0.0] * len(points)",
-    "the truth borrowed from the caller":
-        GIVEN + "import sys\n    truth = sys._getframe(1).f_globals['truth']\n"
-                "    return [truth(x) for x in points]",
-    "the truth found among all objects":
-        GIVEN + "import gc\n    truth = next(f for f in gc.get_objects() if callable(f)"
-                " and getattr(f, '__name__', '') == 'truth')\n"
-                "    return [truth(x) for x in points]",
-    "the truth read from the evaluator's file":
-        GIVEN + "import os\n    held = {}\n"
-                "    name = next(n for n in os.listdir('.') if n.startswith('evaluat'))\n"
-                "    exec(open(name).read().split('def evaluate')[0], held)\n"
-                "    return [held['truth'](x) for x in points]",
-    "inputs changed in place": GIVEN + "points[:] = [0.0] * len(points)\n    return list(points)",
-    "a forged result, then an early exit":
-        GIVEN + "import json, os\n    json.dump({'score': 999.0}, open('results.json', 'w'))\n"
-                "    os._exit(0)",
-    "a result rewritten at exit":
-        "import atexit\natexit.register(lambda: open('results.json', 'w')"
-        ".write('{\"score\": 999.0}'))\n" + GIVEN + "return [0.0] * len(points)",
-    "a writer of results replaced":
-        "import json\njson.dump = lambda data, file: file.write('{\"score\": 999.0}')\n"
-        + GIVEN + "return [0.0] * len(points)",
+    "floats that subtract to nothing": "class F(float):\n    def __sub__(self, other): return 0.0\n"
+    + GIVEN
+    + "return [F(0.0)] * len(points)",
+    "the truth rebound in the main module": GIVEN
+    + "import __main__\n    __main__.truth = lambda x: 0.0\n"
+    "    return [0.0] * len(points)",
+    "the truth borrowed from the caller": GIVEN
+    + "import sys\n    truth = sys._getframe(1).f_globals['truth']\n"
+    "    return [truth(x) for x in points]",
+    "the truth found among all objects": GIVEN
+    + "import gc\n    truth = next(f for f in gc.get_objects() if callable(f)"
+    " and getattr(f, '__name__', '') == 'truth')\n"
+    "    return [truth(x) for x in points]",
+    "the truth read from the evaluator's file": GIVEN + "import os\n    held = {}\n"
+    "    name = next(n for n in os.listdir('.') if n.startswith('evaluat'))\n"
+    "    exec(open(name).read().split('def evaluate')[0], held)\n"
+    "    return [held['truth'](x) for x in points]",
+    "inputs changed in place": GIVEN
+    + "points[:] = [0.0] * len(points)\n    return list(points)",
+    "a forged result, then an early exit": GIVEN
+    + "import json, os\n    json.dump({'score': 999.0}, open('results.json', 'w'))\n"
+    "    os._exit(0)",
+    "a result rewritten at exit": "import atexit\natexit.register(lambda: open('results.json', 'w')"
+    ".write('{\"score\": 999.0}'))\n" + GIVEN + "return [0.0] * len(points)",
+    "a writer of results replaced": "import json\njson.dump = lambda data, file: file.write('{\"score\": 999.0}')\n"
+    + GIVEN
+    + "return [0.0] * len(points)",
     "builtins replaced": "import builtins\nbuiltins.abs = lambda x: 0.0\n"
-                         + GIVEN + "return [0.0] * len(points)",
-    "right only for who leaves the key about":
-        GIVEN + "import os\n    found = any('KEY' in name for name in os.environ)\n"
-                "    return [x * x if found else 0.0 for x in points]",
+    + GIVEN
+    + "return [0.0] * len(points)",
+    "right only for who leaves the key about": GIVEN
+    + "import os\n    found = any('KEY' in name for name in os.environ)\n"
+    "    return [x * x if found else 0.0 for x in points]",
 }
 
 
 def naive_score(source: str) -> float:
     """What the naive evaluator believes."""
-    files = {"evaluator.py": (NAIVE / "evaluator.py").read_bytes(), "program.py": source.encode()}
-    start = ("import os, sys; os.environ['MODEL_API_KEY'] = sys.argv[1]; "
-             "os.execv(sys.executable, [sys.executable, 'evaluator.py'])")
+    files = {
+        "evaluator.py": (NAIVE / "evaluator.py").read_bytes(),
+        "program.py": source.encode(),
+    }
+    start = (
+        "import os, sys; os.environ['MODEL_API_KEY'] = sys.argv[1]; "
+        "os.execv(sys.executable, [sys.executable, 'evaluator.py'])"
+    )
 
     async def work() -> float:
-        async with (opened(BubblewrapProvider(SandboxSpec(LIMITS))) as pool,
-                    pool.session() as session):
+        async with (
+            opened(BubblewrapProvider(SandboxSpec(LIMITS))) as pool,
+            pool.session() as session,
+        ):
             await session.load(files, None)
             await session.run([interpreter(), "-c", start, KEY])
-            reply = await session.run([interpreter(), "-c", "print(open('results.json').read())"])
+            reply = await session.run(
+                [interpreter(), "-c", "print(open('results.json').read())"]
+            )
             stdout, _ = wire.decode(reply.payload)
             return float(json.loads(stdout)["score"])
 
@@ -87,7 +96,9 @@ def our_verdict(source: str, sandbox: str) -> Verdict:
 
     async def work() -> Verdict:
         with tempfile.NamedTemporaryFile() as log:
-            async with open_evaluator(task, sandbox, 1, Path(log.name), lambda line: None) as evaluator:
+            async with open_evaluator(
+                task, sandbox, 1, Path(log.name), lambda line: None
+            ) as evaluator:
                 files = {"program.py": source.encode()}
                 return await evaluator.evaluate(files, task.spec.cases_of("search"))
 
@@ -100,7 +111,9 @@ def test_it_fools_the_naive_evaluator(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHEATS)
-@pytest.mark.parametrize("sandbox", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"])
+@pytest.mark.parametrize(
+    "sandbox", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
+)
 def test_it_gets_nothing_here(sandbox: str, name: str) -> None:
     verdict = our_verdict(CHEATS[name], sandbox)
     assert verdict.failed is not None or verdict.score == 0.0
@@ -114,4 +127,6 @@ def test_an_honest_program_scores_in_both() -> None:
 def test_the_hidden_inputs_are_others_in_every_run() -> None:
     told = GIVEN + "raise ValueError(repr(points[0]))"
     first, second = our_verdict(told, "bubblewrap"), our_verdict(told, "bubblewrap")
-    assert first.failed and second.failed and first.failed.message != second.failed.message
+    assert (
+        first.failed and second.failed and first.failed.message != second.failed.message
+    )

@@ -57,11 +57,18 @@ def host(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     task = tmp_path / "task"
     (task / "initial").mkdir(parents=True)
     (task / "evaluate.py").write_text(EVALUATE)
-    (task / "task.toml").write_text('name = "trusting"\ndescription = "Say something."\n')
+    (task / "task.toml").write_text(
+        'name = "trusting"\ndescription = "Say something."\n'
+    )
     (tmp_path / "key").write_text("sk-planted")
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        places = {"key": str(tmp_path / "key"), "host": str(tmp_path / "written"), "pid": os.getpid(),
-                  "task": str(task / "planted.py"), "port": listening.getsockname()[1]}
+        places = {
+            "key": str(tmp_path / "key"),
+            "host": str(tmp_path / "written"),
+            "pid": os.getpid(),
+            "task": str(task / "planted.py"),
+            "port": listening.getsockname()[1],
+        }
         words = base64.b64encode(f"PLACES = {json.dumps(places)}\n{WORDS}".encode())
         program = f"def words():\n    return {words!r}\n"
         (task / "initial" / "program.py").write_text(program)
@@ -74,7 +81,8 @@ def scored(task: Path, log: Path) -> Evaluation:
 
 
 def test_what_a_candidate_says_reaches_nothing_from_the_scorers_process(
-        host: tuple[Path, str], tmp_path: Path) -> None:
+    host: tuple[Path, str], tmp_path: Path
+) -> None:
     assert confinement.works()
     row = scored(host[0], tmp_path / "log")
     assert row.score == 1.0, row
@@ -84,23 +92,30 @@ def test_what_a_candidate_says_reaches_nothing_from_the_scorers_process(
 
 
 def test_without_its_walls_all_of_it_would_be_reached(
-        host: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(confinement, "works", lambda: False)
     reached = set(scored(host[0], tmp_path / "log").metrics["reached"])
     assert reached - {"daemon"} == {"key", "task", "host", "network", "engine"}
     assert (host[0] / "planted.py").exists() and (tmp_path / "written").exists()
 
 
-def test_a_large_folder_can_only_be_read(host: tuple[Path, str], tmp_path: Path,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_folder_can_only_be_read(
+    host: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(confinement, "_COPIED_BYTES", 10)
     row = scored(host[0], tmp_path / "log")
     assert row.score == 1.0 and "task" not in row.metrics["reached"]
 
 
 @pytest.mark.parametrize(("times", "scores"), [(2, True), (confinement.TRIES, False)])
-def test_walls_that_fall_are_tried_again(host: tuple[Path, str], tmp_path: Path, times: int,
-                                         scores: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_walls_that_fall_are_tried_again(
+    host: tuple[Path, str],
+    tmp_path: Path,
+    times: int,
+    scores: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As when a mount that bubblewrap is about to show goes away: it really fails here."""
     left, real = [times], confinement.confined
 
@@ -120,16 +135,30 @@ def test_walls_that_fall_are_tried_again(host: tuple[Path, str], tmp_path: Path,
     assert not left[0] and (tmp_path / "log").read_bytes().count(b"bwrap: ") == times
 
 
-def test_an_interpreter_that_is_reached_over_hidden_links_starts(tmp_path: Path) -> None:
+def test_an_interpreter_that_is_reached_over_hidden_links_starts(
+    tmp_path: Path,
+) -> None:
     """A virtual environment may be made from a link in a home, which scorers see as empty."""
     first, second = tmp_path / "bin" / "python3", tmp_path / "other" / "python3"
-    for link, target in ((first, "../other/python3"), (second, os.path.realpath(sys.executable))):
+    for link, target in (
+        (first, "../other/python3"),
+        (second, os.path.realpath(sys.executable)),
+    ):
         link.parent.mkdir()
         link.symlink_to(target)
-    subprocess.run([first, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    subprocess.run(
+        [first, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True
+    )
     python = tmp_path / "venv" / "bin" / "python"
     assert (python.parent / "python3").readlink() == first
     code = "import sys; from evolve.evaluation import confinement; sys.exit(not confinement.works())"
-    done = subprocess.run([python, "-c", code], check=False, cwd=tmp_path, env={
-        "PATH": os.environ["PATH"], "PYTHONPATH": ":".join([str(ROOT), sysconfig.get_path("purelib")])})
+    done = subprocess.run(
+        [python, "-c", code],
+        check=False,
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": ":".join([str(ROOT), sysconfig.get_path("purelib")]),
+        },
+    )
     assert done.returncode == 0

@@ -38,8 +38,12 @@ def patched_server(*changes: tuple[str, str]) -> str:
 class WeakerDocker(DockerProvider):
     """One hardening option changed, or one line of the server."""
 
-    def __init__(self, spec: SandboxSpec, options: Mapping[str, Any] | None = None,
-                 server: str = "") -> None:
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        options: Mapping[str, Any] | None = None,
+        server: str = "",
+    ) -> None:
         super().__init__(spec)
         self._options, self._server = dict(options or {}), server
 
@@ -53,9 +57,16 @@ class WeakerDocker(DockerProvider):
 class WeakerBubblewrap(BubblewrapProvider):
     """Some system calls allowed, options of bwrap changed, or some lines of the server."""
 
-    def __init__(self, spec: SandboxSpec, *, allowed: frozenset[str] = frozenset(),
-                 without: tuple[str, ...] = (), more: tuple[str, ...] = (), server: str = "",
-                 cgroups: bool = True) -> None:
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        *,
+        allowed: frozenset[str] = frozenset(),
+        without: tuple[str, ...] = (),
+        more: tuple[str, ...] = (),
+        server: str = "",
+        cgroups: bool = True,
+    ) -> None:
         super().__init__(spec)
         self.allowed_calls, self.uses_cgroups = allowed, cgroups
         self._without, self._more, self._server = without, more, server
@@ -66,7 +77,9 @@ class WeakerBubblewrap(BubblewrapProvider):
             assert option in text
             text = text.replace(option, "")
         command = [*(word for word in text.split("\0") if word), *self._more]
-        return [*command, "--ro-bind", self._server, INSIDE] if self._server else command
+        return (
+            [*command, "--ro-bind", self._server, INSIDE] if self._server else command
+        )
 
 
 class WatchedProvider(BubblewrapProvider):

@@ -19,7 +19,16 @@ from evolve.agents.proxy import Proxy
 from evolve.archive import Evaluation, Proposal, State
 from evolve.errors import TaskError
 from evolve.models import Episode
-from evolve.operators import Attempt, Context, Evidence, Lesson, Parent, Rejected, Reply, make_operator
+from evolve.operators import (
+    Attempt,
+    Context,
+    Evidence,
+    Lesson,
+    Parent,
+    Rejected,
+    Reply,
+    make_operator,
+)
 from evolve.operators.checks import check_child
 from evolve.operators.showing import choose_evidence
 from evolve.tasks import Produced, Task, Work, load_task, with_cases
@@ -34,42 +43,66 @@ CHAT = [{"role": "user", "content": "hello"}]
 
 @pytest.fixture
 def model() -> Iterator[AgentModel]:
-    with serving_agents(AgentModel(reply=lambda messages, seed: f"yes {len(messages)}")) as served:
+    with serving_agents(
+        AgentModel(reply=lambda messages, seed: f"yes {len(messages)}")
+    ) as served:
         yield served
 
 
 def a_task(folder: Path, text: str) -> Task:
-    (folder / "task.toml").write_text(f'name = "t"\ndescription = "d"\nkind = "agent"\n{text}')
+    (folder / "task.toml").write_text(
+        f'name = "t"\ndescription = "d"\nkind = "agent"\n{text}'
+    )
     (folder / "evaluate.py").write_text("def evaluate(candidate, case): return 1\n")
     return load_task(folder)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("", "no folder initial/"),
-    ('[agent]\nseed = "mine"', "agent.seed"),
-    ('[agent]\nseed = "shipped"\nstep = 3', "unknown key 'agent.step'"),
-    ('[agent]\nseed = "shipped"\nsteps = 0', "agent.steps"),
-    ('[agent]\nseed = "shipped"\nentry = "main.py"', "agent.entry: initial/ has no file 'main.py'"),
-    ('[agent]\nseed = "shipped"\ngenome = ["agent.py", "gone.py"]', "no file 'gone.py'"),
-    ('entry = "agent.py"\n[agent]\nseed = "shipped"', "entry is not for kind"),
-    ('direction = "minimize"\n[agent]\nseed = "shipped"', "needs direction"),
-])
-def test_what_is_wrong_with_an_agent_task_is_said(tmp_path: Path, text: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no folder initial/"),
+        ('[agent]\nseed = "mine"', "agent.seed"),
+        ('[agent]\nseed = "shipped"\nstep = 3', "unknown key 'agent.step'"),
+        ('[agent]\nseed = "shipped"\nsteps = 0', "agent.steps"),
+        (
+            '[agent]\nseed = "shipped"\nentry = "main.py"',
+            "agent.entry: initial/ has no file 'main.py'",
+        ),
+        (
+            '[agent]\nseed = "shipped"\ngenome = ["agent.py", "gone.py"]',
+            "no file 'gone.py'",
+        ),
+        ('entry = "agent.py"\n[agent]\nseed = "shipped"', "entry is not for kind"),
+        ('direction = "minimize"\n[agent]\nseed = "shipped"', "needs direction"),
+    ],
+)
+def test_what_is_wrong_with_an_agent_task_is_said(
+    tmp_path: Path, text: str, said: str
+) -> None:
     with pytest.raises(TaskError) as error:
         a_task(tmp_path, text)
     assert said in f"{error.value.message}"
 
 
 def test_a_program_has_no_agent_table(tmp_path: Path) -> None:
-    (tmp_path / "task.toml").write_text('name = "t"\ndescription = "d"\n[agent]\nsteps = 3\n')
+    (tmp_path / "task.toml").write_text(
+        'name = "t"\ndescription = "d"\n[agent]\nsteps = 3\n'
+    )
     with pytest.raises(TaskError, match=r"the table \[agent\] is for kind"):
         load_task(tmp_path)
 
 
 def test_the_seed_ships_and_searches_as_agents_do(tmp_path: Path) -> None:
     task = a_task(tmp_path, '[agent]\nseed = "shipped"\n[run]\nworkers = 3')
-    assert {"agent.py", "prompts/system.md"} <= task.seed.keys() and task.entry == "agent.py"
-    assert task.spec.run == {"policy": "hgm", "operators": {"agentic": 1.0}, "workers": 3}
+    assert {
+        "agent.py",
+        "prompts/system.md",
+    } <= task.seed.keys() and task.entry == "agent.py"
+    assert task.spec.run == {
+        "policy": "hgm",
+        "operators": {"agentic": 1.0},
+        "workers": 3,
+    }
     chosen = a_task(tmp_path, '[agent]\nseed = "shipped"\n[run]\npolicy = "dgm"')
     assert chosen.spec.run["policy"] == "dgm"
     assert task.edits.admits("more/tool.py") and not task.edits.admits("run.sh")
@@ -78,7 +111,9 @@ def test_the_seed_ships_and_searches_as_agents_do(tmp_path: Path) -> None:
 
 def test_cases_that_were_made_belong_to_the_evaluator(tmp_path: Path) -> None:
     task = a_task(tmp_path, '[agent]\nseed = "shipped"\nseed_cases = 1')
-    made = with_cases(task, '[{"id": "a"}, {"id": "b"}, {"id": "c", "split": "heldout"}]')
+    made = with_cases(
+        task, '[{"id": "a"}, {"id": "b"}, {"id": "c", "split": "heldout"}]'
+    )
     assert [case.id for case in made.spec.first_cases] == ["a"]
     assert made.evaluator_hash != task.evaluator_hash
     (tmp_path / "cases.json").write_text(made.made_cases or "")
@@ -89,20 +124,33 @@ def test_cases_that_were_made_belong_to_the_evaluator(tmp_path: Path) -> None:
 
 async def chat(socket: Path, messages: Any = CHAT, **more: Any) -> tuple[int, Any]:
     """What the proxy says."""
-    async with (aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as session,
-                session.post("http://x/v1/chat/completions", json={"messages": messages} | more
-                             ) as response):
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as session,
+        session.post(
+            "http://x/v1/chat/completions", json={"messages": messages} | more
+        ) as response,
+    ):
         answer = await response.json()
-    return response.status, (answer["error"]["code"] if "error" in answer
-                             else answer["choices"][0]["message"]["content"])
+    return response.status, (
+        answer["error"]["code"]
+        if "error" in answer
+        else answer["choices"][0]["message"]["content"]
+    )
 
 
-async def served(folder: Path, model: AgentModel, questions: list[Any], **limits: Any
-                 ) -> tuple[list[tuple[int, Any]], Proxy]:
+async def served(
+    folder: Path, model: AgentModel, questions: list[Any], **limits: Any
+) -> tuple[list[tuple[int, Any]], Proxy]:
     """One life of an episode: its questions are asked, one after another."""
     async with desk(folder, model.model) as open_desk:
-        proxy = Proxy(open_desk.caller, open_desk.proposal, Episode("case one", 0),
-                      with_limits(**limits), 1000, Clock(20.0))
+        proxy = Proxy(
+            open_desk.caller,
+            open_desk.proposal,
+            Episode("case one", 0),
+            with_limits(**limits),
+            1000,
+            Clock(20.0),
+        )
         async with proxy.serving(folder / "sock"):
             said = [await chat(folder / "sock", messages) for messages in questions]
         calls = open_desk.recorder.archive.calls(open_desk.proposal.id)
@@ -131,20 +179,39 @@ def test_limits_hold_before_a_call_leaves(tmp_path: Path, model: AgentModel) -> 
     assert model.requests[-1]["max_tokens"] <= 1000
 
 
-@pytest.mark.parametrize("asked", [
-    {"messages": []}, {"messages": "hi"}, {"messages": [{"role": "tool", "content": "x"}]},
-    {"messages": [{"role": "user", "content": ["x"]}]}, {"tools": [{}]}, {"stream": True}])
-def test_what_is_no_plain_request_is_refused(tmp_path: Path, model: AgentModel, asked: dict[str, Any]
-                                             ) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"messages": []},
+        {"messages": "hi"},
+        {"messages": [{"role": "tool", "content": "x"}]},
+        {"messages": [{"role": "user", "content": ["x"]}]},
+        {"tools": [{}]},
+        {"stream": True},
+    ],
+)
+def test_what_is_no_plain_request_is_refused(
+    tmp_path: Path, model: AgentModel, asked: dict[str, Any]
+) -> None:
     async def refused() -> tuple[int, Any]:
         async with desk(tmp_path, model.model) as open_desk:
-            proxy = Proxy(open_desk.caller, open_desk.proposal, Episode("case one", 0), with_limits(),
-                          1000, Clock(20.0))
+            proxy = Proxy(
+                open_desk.caller,
+                open_desk.proposal,
+                Episode("case one", 0),
+                with_limits(),
+                1000,
+                Clock(20.0),
+            )
             async with proxy.serving(tmp_path / "sock"):
                 return await chat(tmp_path / "sock", **({"messages": CHAT} | asked))
 
     status, code = asyncio.run(refused())
-    assert status == 400 and code in ("invalid_request", "unsupported") and model.calls == 0
+    assert (
+        status == 400
+        and code in ("invalid_request", "unsupported")
+        and model.calls == 0
+    )
 
 
 def test_the_clock_stands_still_while_somebody_waits() -> None:
@@ -176,7 +243,9 @@ def seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.chdir(tmp_path)
     for name in ("model", "tools", "merge"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    spec = importlib.util.spec_from_file_location("seed_agent", SHIPPED_AGENT / "agent.py")
+    spec = importlib.util.spec_from_file_location(
+        "seed_agent", SHIPPED_AGENT / "agent.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -195,7 +264,9 @@ def test_the_seed_edits_exactly(seed: Any, tmp_path: Path) -> None:
     fenced = "````edit c.md\n<<<<<<<\n=======\n```bash\nls\n```\n>>>>>>>\n````"
     act(fenced)
     assert (tmp_path / "c.md").read_text() == "```bash\nls\n```\n"
-    assert "can't be read" in act("```edit no.py\n<<<<<<<\none\n=======\n1\n>>>>>>>\n```")
+    assert "can't be read" in act(
+        "```edit no.py\n<<<<<<<\none\n=======\n1\n>>>>>>>\n```"
+    )
 
 
 def test_the_seed_carries_blocks_out_in_turn(seed: Any) -> None:
@@ -205,7 +276,15 @@ def test_the_seed_carries_blocks_out_in_turn(seed: Any) -> None:
     assert act("thought\n```bash\necho $((6 * 7))\n```\n") == "42\n(exit status 0)"
     assert "no block" in act("just words")
     assert act("```bash\necho 1\n```\n```bash\necho 2\n```\n").split() == [
-        "1", "(exit", "status", "0)", "2", "(exit", "status", "0)"]
+        "1",
+        "(exit",
+        "status",
+        "0)",
+        "2",
+        "(exit",
+        "status",
+        "0)",
+    ]
     assert "left out" in act("```bash\nseq 100000\n```")
     wrong = act("```bash\nfalse\n```\n```bash\necho never\n```\n")
     assert "the bash block went wrong" in wrong and "never" not in wrong
@@ -213,15 +292,22 @@ def test_the_seed_carries_blocks_out_in_turn(seed: Any) -> None:
 
 def test_the_name_of_a_block_may_stand_on_a_line_of_its_own(seed: Any) -> None:
     text = "```\nedit a.txt\n<<<<<<<\nhello\n=======\ngoodbye\n>>>>>>>\n```\n```\ndone\n```\n"
-    assert [(kind, path) for kind, path, _ in seed.blocks_of(text)] == [("edit", "a.txt"), ("done", "")]
+    assert [(kind, path) for kind, path, _ in seed.blocks_of(text)] == [
+        ("edit", "a.txt"),
+        ("done", ""),
+    ]
 
 
-def test_the_seed_is_done_when_it_says_so_after_what_went_well(seed: Any, tmp_path: Path) -> None:
+def test_the_seed_is_done_when_it_says_so_after_what_went_well(
+    seed: Any, tmp_path: Path
+) -> None:
     """As small models answer: everything at once, and the last block left open."""
     (tmp_path / "greeting.txt").write_text("hello\n")
-    answer = ("```bash\nls\n```\n\n"
-              "```edit greeting.txt\n<<<<<<<\nhello\n=======\ngoodbye\n>>>>>>>\n```\n\n"
-              "```done\nit is changed\n")
+    answer = (
+        "```bash\nls\n```\n\n"
+        "```edit greeting.txt\n<<<<<<<\nhello\n=======\ngoodbye\n>>>>>>>\n```\n\n"
+        "```done\nit is changed\n"
+    )
     blocks = seed.blocks_of(answer)
     assert [kind for kind, _, _ in blocks] == ["bash", "edit", "done"]
     assert "went wrong" not in seed.act(blocks)
@@ -241,17 +327,38 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("block", "path", "held"), [
-    ("```python\nimport math\n\ndef area(w, h):\n    return w * h\n```", "shapes.py",
-     ["import math\nfrom typing import List", "def area(w, h):\n    return w * h\n", "area(1)"]),
-    ("```py\ndef edge(w):\n    return area(w)\nprint(edge(2))\n```", "shapes.py",
-     ["def area(w):\n    return w\n", "def edge(w):\n    return area(w)\nif __name__"]),
-    ("```shapes.py\ndef area(w, h):\n    return w * h\n```", "shapes.py",
-     ["def area(w, h):\n    return w * h\n", "area(1)"]),
-    ("```python new.py\nprint(1)\n```", "new.py", ["print(1)"]),
-    ("```notes.txt\nAreas.\n```", "notes.txt", ["Areas.\n"])])
-def test_the_seed_puts_definitions_where_they_belong(seed: Any, tmp_path: Path, block: str, path: str,
-                                                     held: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("block", "path", "held"),
+    [
+        (
+            "```python\nimport math\n\ndef area(w, h):\n    return w * h\n```",
+            "shapes.py",
+            [
+                "import math\nfrom typing import List",
+                "def area(w, h):\n    return w * h\n",
+                "area(1)",
+            ],
+        ),
+        (
+            "```py\ndef edge(w):\n    return area(w)\nprint(edge(2))\n```",
+            "shapes.py",
+            [
+                "def area(w):\n    return w\n",
+                "def edge(w):\n    return area(w)\nif __name__",
+            ],
+        ),
+        (
+            "```shapes.py\ndef area(w, h):\n    return w * h\n```",
+            "shapes.py",
+            ["def area(w, h):\n    return w * h\n", "area(1)"],
+        ),
+        ("```python new.py\nprint(1)\n```", "new.py", ["print(1)"]),
+        ("```notes.txt\nAreas.\n```", "notes.txt", ["Areas.\n"]),
+    ],
+)
+def test_the_seed_puts_definitions_where_they_belong(
+    seed: Any, tmp_path: Path, block: str, path: str, held: list[str]
+) -> None:
     """As small models answer: only the functions that change, and no name of a file."""
     (tmp_path / "shapes.py").write_text(SHAPES)
     (tmp_path / "notes.txt").write_text("def area(w): no python\n")
@@ -263,6 +370,7 @@ def test_the_seed_puts_definitions_where_they_belong(seed: Any, tmp_path: Path, 
 
 def test_done_in_a_block_of_code_is_said(seed: Any) -> None:
     """As small models answer."""
+
     def kinds(text: str) -> list[str]:
         return [kind for kind, _, _ in seed.blocks_of(text)]
 
@@ -293,11 +401,14 @@ def test_the_seed_says_what_changes_nothing(seed: Any, tmp_path: Path) -> None:
     strange = seed.act(seed.blocks_of("```python\ndef three():\n    return 3\n```"))
     assert "a.py defines one\nb.py defines TWO" in strange
     other = "```python\ndef one():\n    return 11\n```"
-    assert [seed.act(seed.blocks_of(other)) for _ in range(2)] == ["a.py is written, 2 lines"] * 2
+    assert [seed.act(seed.blocks_of(other)) for _ in range(2)] == [
+        "a.py is written, 2 lines"
+    ] * 2
 
 
 def test_the_seed_sees_files_and_stops_when_nothing_new_comes(
-        seed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "main.py").write_text("x = '{statement}'\n")
     (tmp_path / "long.txt").write_text("x" * 20_000)
     (tmp_path.parent / "said.md").write_text("Do {files}.")
@@ -311,14 +422,26 @@ def test_the_seed_sees_files_and_stops_when_nothing_new_comes(
     monkeypatch.setattr(sys.modules["model"], "ask", ask)
     seed.main()
     first = asked[0][0]
-    assert "## main.py\n````\nx = '{statement}'\n````" in first and "Do {files}." in first
+    assert (
+        "## main.py\n````\nx = '{statement}'\n````" in first and "Do {files}." in first
+    )
     assert "## long.txt (not shown)" in first
     assert [repeats for _, repeats in asked] == [0, 0, 1]
 
 
 def parent(task: Task, number: int, scores: dict[str, float]) -> Parent:
-    rows = [Evaluation(case, "search", 0, score, {"steps": 3}, f"feedback on {case}", f"log of {case}")
-            for case, score in scores.items()]
+    rows = [
+        Evaluation(
+            case,
+            "search",
+            0,
+            score,
+            {"steps": 3},
+            f"feedback on {case}",
+            f"log of {case}",
+        )
+        for case, score in scores.items()
+    ]
     proposal = Proposal(f"id{number}", number, State.SCORED, "agentic", (), 0, 0.0)
     return Parent(proposal, task.seed, 0.5, rows)
 
@@ -326,20 +449,32 @@ def parent(task: Task, number: int, scores: dict[str, float]) -> Parent:
 def context(task: Task, seed: int, **more: Any) -> Context:
     first = parent(task, 0, {"a": 0.0, "b": 1.0, "c": 0.25})
     other = parent(task, 1, {"a": 1.0, "b": 1.0})
-    attempts = (Attempt("a longer prompt", "not better"), Attempt("more tools", "better"))
+    attempts = (
+        Attempt("a longer prompt", "not better"),
+        Attempt("more tools", "better"),
+    )
     evidence = Evidence(lessons=(Lesson(first, other),), attempts=attempts)
     return Context(task, (first,), np.random.default_rng(seed), evidence, **more)
 
 
 def test_evidence_takes_all_four_forms() -> None:
     task = load_task(TOY)
-    shown = {made.form: made for made in (choose_evidence(context(task, n)) for n in range(60))}
+    shown = {
+        made.form: made
+        for made in (choose_evidence(context(task, n)) for n in range(60))
+    }
     assert shown.keys() == {"failure", "cases", "two variants", "attempts"}
     assert shown["failure"].cases[0]["case"] in ("a", "c")
-    assert {case["who"] for case in shown["two variants"].cases} == {"this agent", "another agent"}
+    assert {case["who"] for case in shown["two variants"].cases} == {
+        "this agent",
+        "another agent",
+    }
     assert [case["case"] for case in shown["cases"].cases] == ["a", "c", "b"]
     for made in shown.values():
-        assert [tried.note for tried in made.attempts] == ["a longer prompt", "more tools"]
+        assert [tried.note for tried in made.attempts] == [
+            "a longer prompt",
+            "more tools",
+        ]
 
 
 class Asked:
@@ -352,7 +487,10 @@ class Asked:
     async def ask(self, round_: int, messages: list[dict[str, str]]) -> Reply:
         self.texts.append(json.dumps(messages))
         self.rounds.append(round_)
-        return Reply(["Shorter prompts.\nChange prompts/system.md.", "More tools."][round_], "stop")
+        return Reply(
+            ["Shorter prompts.\nChange prompts/system.md.", "More tools."][round_],
+            "stop",
+        )
 
     async def let_work(self, attempt: int, agent: Any, work: Work) -> Produced:
         self.works.append(work)
@@ -373,7 +511,10 @@ def test_a_child_is_the_workspace_that_the_editor_left() -> None:
     files = dict(task.seed) | {"prompts/system.md": b"short\n"}
     child, asked = proposed(task, Produced(files))
     assert child.files == files and child.note == "Shorter prompts."
-    assert asked.works[0].files == task.seed and "Shorter prompts." in asked.works[0].statement
+    assert (
+        asked.works[0].files == task.seed
+        and "Shorter prompts." in asked.works[0].statement
+    )
     assert "hidden_check" not in asked.texts[0] and "grass" not in asked.texts[0]
 
 
@@ -382,26 +523,46 @@ def test_what_was_tried_is_told_and_an_idea_that_was_is_asked_for_anew() -> None
     task = load_task(TOY)
     files = dict(task.seed) | {"prompts/system.md": b"short\n"}
     first, asked = proposed(task, Produced(files))
-    assert "- more tools: better" in asked.texts[0] and "any of these again" in asked.texts[0]
+    assert (
+        "- more tools: better" in asked.texts[0]
+        and "any of these again" in asked.texts[0]
+    )
     assert (asked.rounds, asked.attempts) == ([0], [0])
-    second, asked = proposed(task, Produced(files), repair="the same files as x", known=True)
+    second, asked = proposed(
+        task, Produced(files), repair="the same files as x", known=True
+    )
     assert (second.note, asked.rounds, asked.attempts) == ("More tools.", [1], [1])
     assert "the same files as x" not in asked.works[0].statement
     again, asked = proposed(task, Produced(files), repair="unchanged")
     assert (again.note, asked.rounds, asked.attempts) == ("Shorter prompts.", [0], [1])
     assert "unchanged" in asked.works[0].statement
-    mended, asked = proposed(task, Produced(files), repair="invalid", note="More tools.")
+    mended, asked = proposed(
+        task, Produced(files), repair="invalid", note="More tools."
+    )
     assert (mended.note, asked.rounds, asked.attempts) == ("More tools.", [0, 1], [2])
     assert first.note == "Shorter prompts."
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"run.sh": b"echo"}, "region"), ({"agent.py": b"def ("}, "syntax"),
-    ({"agent.py": None}, "region"), ({"big.md": b"x" * 300_000}, "size"),
-    ({"prompts/system.md": b"\xff"}, "syntax"), ({}, "unchanged")])
-def test_what_leaves_the_manifest_is_rejected(change: dict[str, bytes | None], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"run.sh": b"echo"}, "region"),
+        ({"agent.py": b"def ("}, "syntax"),
+        ({"agent.py": None}, "region"),
+        ({"big.md": b"x" * 300_000}, "size"),
+        ({"prompts/system.md": b"\xff"}, "syntax"),
+        ({}, "unchanged"),
+    ],
+)
+def test_what_leaves_the_manifest_is_rejected(
+    change: dict[str, bytes | None], reason: str
+) -> None:
     task = load_task(TOY)
-    files = {path: data for path, data in (dict(task.seed) | change).items() if data is not None}
+    files = {
+        path: data
+        for path, data in (dict(task.seed) | change).items()
+        if data is not None
+    }
     with pytest.raises(Rejected) as why:
         proposed(task, Produced(files))
     assert why.value.reason == reason

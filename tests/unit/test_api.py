@@ -28,7 +28,9 @@ def test_a_run_in_python(runs: Path) -> None:
         assert run.best.score == max(v.score for v in scored)
         assert "def answer" in run.best.files["program.py"]
         assert run["seed"].id == derive_id(2, 0) and run["seed"].number == 0
-        assert run.variants[-1].number == 40 and [v.number for v in run.variants[3:5]] == [3, 4]
+        assert run.variants[-1].number == 40 and [
+            v.number for v in run.variants[3:5]
+        ] == [3, 4]
         assert run.best.evaluations[0].score == run.best.score
         assert "+" in run.best.patch and run.best.id[:8] in run.tree()
         assert "41 variants" not in repr(run) and "made" in repr(run)
@@ -48,7 +50,9 @@ def test_variants_become_a_frame(runs: Path) -> None:
 def test_a_notebook_shows_text_as_text(runs: Path) -> None:
     with open_run("last", runs) as run:
         for html in (run._repr_html_(), run.variants._repr_html_()):
-            assert "<table>" in html and "<script" not in html and "&lt;script&gt;" in html
+            assert (
+                "<table>" in html and "<script" not in html and "&lt;script&gt;" in html
+            )
 
 
 def test_no_run_is_a_clear_error(tmp_path: Path) -> None:
@@ -58,5 +62,7 @@ def test_no_run_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_the_door_costs_nothing_until_it_is_opened() -> None:
     code = "import sys, evolve; print([n for n in ('sqlalchemy', 'numpy', 'rich') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

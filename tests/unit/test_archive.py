@@ -48,8 +48,15 @@ def store(tmp_path: Path) -> Iterator[Archive]:
 
 
 def proposal(number: int, *parents: int) -> Proposal:
-    return Proposal(derive_id(1, number), number, State.PLANNED, "syntactic",
-                    tuple(derive_id(1, p) for p in parents), 0, 1.0)
+    return Proposal(
+        derive_id(1, number),
+        number,
+        State.PLANNED,
+        "syntactic",
+        tuple(derive_id(1, p) for p in parents),
+        0,
+        1.0,
+    )
 
 
 def scored(store: Archive, number: int, score: float, *parents: int) -> Proposal:
@@ -76,27 +83,52 @@ def test_a_life_of_a_proposal(store: Archive) -> None:
     store.plan(child)
     assert store.proposal(child.id) == child
     store.propose(child.id, "a" * 40, "b" * 40, "did something")
-    store.fail(child.id, "timeout", "too slow", "log", [
-        Evaluation("main", "search", 0, None, reason="timeout", message="too slow")])
+    store.fail(
+        child.id,
+        "timeout",
+        "too slow",
+        "log",
+        [Evaluation("main", "search", 0, None, reason="timeout", message="too slow")],
+    )
     read = store.proposal(child.id[:9])
     assert (read.state, read.reason, read.log, read.parents) == (
-        State.FAILED, "timeout", "log", child.parents)
-    assert [e.kind for e in store.events()] == ["planned", "proposed", "evaluating", "scored",
-                                                "planned", "proposed", "failed"]
+        State.FAILED,
+        "timeout",
+        "log",
+        child.parents,
+    )
+    assert [e.kind for e in store.events()] == [
+        "planned",
+        "proposed",
+        "evaluating",
+        "scored",
+        "planned",
+        "proposed",
+        "failed",
+    ]
     assert store.counts() == {State.FAILED: 1}
 
 
 def test_scores_are_means_over_cases_of_the_search_split(store: Archive) -> None:
     made = proposal(0)
     store.plan(made)
-    rows = [Evaluation("a", "search", 0, 1.0), Evaluation("a", "search", 1, 3.0),
-            Evaluation("b", "search", 0, 8.0), Evaluation("h", "heldout", 0, 100.0),
-            Evaluation("b", "search", 2, 50.0, reason="replaced")]
+    rows = [
+        Evaluation("a", "search", 0, 1.0),
+        Evaluation("a", "search", 1, 3.0),
+        Evaluation("b", "search", 0, 8.0),
+        Evaluation("h", "heldout", 0, 100.0),
+        Evaluation("b", "search", 2, 50.0, reason="replaced"),
+    ]
     store.score(made.id, rows, Kept.BEST, 1.0, None)
     assert store.scores() == {made.id: 5.0}
     assert store.scores("heldout") == {made.id: 100.0}
     assert [row.score for row in store.evaluations(made.id)] == [
-        1.0, 3.0, 8.0, 100.0, 50.0]
+        1.0,
+        3.0,
+        8.0,
+        100.0,
+        50.0,
+    ]
 
 
 def test_nothing_is_kept_of_a_transaction_that_fails(store: Archive) -> None:
@@ -104,7 +136,9 @@ def test_nothing_is_kept_of_a_transaction_that_fails(store: Archive) -> None:
     events = store.last_event()
     with pytest.raises(Exception, match="UNIQUE"):
         store.fail(made.id, "x", "y", "", [Evaluation("main", "search", 0, 2.0)])
-    assert store.proposal(made.id).state is State.SCORED and store.last_event() == events
+    assert (
+        store.proposal(made.id).state is State.SCORED and store.last_event() == events
+    )
 
 
 def test_spend_is_settled_plus_reserved(store: Archive) -> None:
@@ -112,8 +146,19 @@ def test_spend_is_settled_plus_reserved(store: Archive) -> None:
     store.plan(made)
     first, lost = store.send_calls([call(made), call(made, 0.25)])
     assert (store.spend().usd, store.spend().tokens) == (0.75, 200)
-    store.settle_calls([replace(call(made), id=first, state=CallState.REPLIED, reply="ü\ud800",
-                                prompt_tokens=7, completion_tokens=3, cost_usd=0.125)])
+    store.settle_calls(
+        [
+            replace(
+                call(made),
+                id=first,
+                state=CallState.REPLIED,
+                reply="ü\ud800",
+                prompt_tokens=7,
+                completion_tokens=3,
+                cost_usd=0.125,
+            )
+        ]
+    )
     assert store.expire_calls() == 1
     spend = store.spend()
     assert (spend.settled_usd, spend.uncertain_usd, spend.usd) == (0.125, 0.25, 0.375)
@@ -135,10 +180,17 @@ def test_the_running_spend_is_what_the_rows_say(store: Archive) -> None:
         spend = spend.sent(call(made, usd))
         assert spend == store.spend()
     replied, failed, lost = store.calls()
-    for ended in (replace(replied, state=CallState.REPLIED, prompt_tokens=7, completion_tokens=3,
-                          cost_usd=0.125),
-                  replace(failed, state=CallState.FAILED),
-                  replace(lost, state=CallState.UNCERTAIN)):
+    for ended in (
+        replace(
+            replied,
+            state=CallState.REPLIED,
+            prompt_tokens=7,
+            completion_tokens=3,
+            cost_usd=0.125,
+        ),
+        replace(failed, state=CallState.FAILED),
+        replace(lost, state=CallState.UNCERTAIN),
+    ):
         store.settle_calls([ended])
         spend = spend.ended(ended)
         assert spend == store.spend()
@@ -158,7 +210,10 @@ def test_readers_can_not_write_and_see_what_is_committed(store: Archive) -> None
     reader = ArchiveReader.open(store.path)
     scored(store, 0, 4.0)
     assert [v.score for v in reader.variants()] == [4.0]
-    with pytest.raises(Exception, match="readonly"), reader._engine.begin() as connection:
+    with (
+        pytest.raises(Exception, match="readonly"),
+        reader._engine.begin() as connection,
+    ):
         connection.exec_driver_sql("DELETE FROM events")
     reader.close()
     with pytest.raises(ArchiveError, match="does not exist"):
@@ -173,7 +228,9 @@ def assert_as_the_schema_says(archive: Archive) -> None:
     found = inspect(archive._engine)
     assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
     for name, table in metadata.tables.items():
-        columns = {c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(name)}
+        columns = {
+            c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(name)
+        }
         assert columns == {c.name: (str(c.type), c.nullable) for c in table.columns}
         indexed = {tuple(i["column_names"]) for i in found.get_indexes(name)}
         assert {tuple(c.name for c in i.columns) for i in table.indexes} <= indexed
@@ -193,7 +250,12 @@ def test_a_stored_database_of_each_version_opens(path: Path, tmp_path: Path) -> 
 
 def test_code_is_what_git_reads(tmp_path: Path) -> None:
     code = CodeStore.create(tmp_path / "code.git")
-    files = {"a.py": b"x\n", "d/e/f.txt": b"\x00\xff", "d.py": b"", "run.sh": b"#!/bin/sh\n"}
+    files = {
+        "a.py": b"x\n",
+        "d/e/f.txt": b"\x00\xff",
+        "d.py": b"",
+        "run.sh": b"#!/bin/sh\n",
+    }
     first = code.commit(files, [], "the seed")
     second = code.commit(files | {"a.py": b"y\n"}, [first.commit], "child")
     assert code.files(first.tree) == files
@@ -203,8 +265,12 @@ def test_code_is_what_git_reads(tmp_path: Path) -> None:
     assert third.tree == first.tree
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", f"--git-dir={code.path}", *arguments], check=True, text=True,
-                              capture_output=True).stdout
+        return subprocess.run(
+            ["git", f"--git-dir={code.path}", *arguments],
+            check=True,
+            text=True,
+            capture_output=True,
+        ).stdout
 
     assert git("show", "best:a.py") == "y\n"
     assert git("log", "--format=%s", "best").split("\n")[:2] == ["child", "the seed"]
@@ -215,22 +281,32 @@ def test_code_is_what_git_reads(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.floats(-9, 9), st.integers(0, 10**6), st.sampled_from("sfrp")),
-                max_size=25), st.booleans())
-def test_the_snapshot_is_what_the_database_says(steps: list[tuple[float, int, str]], maximize: bool
-                                                ) -> None:
+@given(
+    st.lists(
+        st.tuples(st.floats(-9, 9), st.integers(0, 10**6), st.sampled_from("sfrp")),
+        max_size=25,
+    ),
+    st.booleans(),
+)
+def test_the_snapshot_is_what_the_database_says(
+    steps: list[tuple[float, int, str]], maximize: bool
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Archive.create(Path(folder) / "a.db", {})
         live = Snapshot(maximize)
         scored(store, 0, 0.0)
         live.add(store.proposal(derive_id(1, 0)), 0.0)
         for number, (score, draw, fate) in enumerate(steps, start=1):
-            made = replace(proposal(number), parents=(live.proposals[draw % len(live)].id,))
+            made = replace(
+                proposal(number), parents=(live.proposals[draw % len(live)].id,)
+            )
             store.plan(made)
             live.expect(made.parents)
             if fate == "s":
                 store.propose(made.id, f"{number:040x}", f"{number:040x}", "")
-                store.score(made.id, [Evaluation("m", "search", 0, score)], Kept.KEPT, 0.0, 0.0)
+                store.score(
+                    made.id, [Evaluation("m", "search", 0, score)], Kept.KEPT, 0.0, 0.0
+                )
                 live.add(store.proposal(made.id), score)
             elif fate == "f":
                 store.fail(made.id, "crash", "", "")
@@ -264,8 +340,12 @@ def test_novelty_of_equal_and_other_texts() -> None:
     text = {"a.py": b"def f(x):\n    return x + 1\n"}
     assert index.novelty(embed(text)) == 1.0
     index.append(embed(text))
-    assert index.novelty(embed({"a.py": b"def f(x):  # said\n    return x + 1\n"})) == pytest.approx(0)
-    assert index.novelty(embed({"a.py": b"while True: print('hello', file=out)\n"})) > 0.5
+    assert index.novelty(
+        embed({"a.py": b"def f(x):  # said\n    return x + 1\n"})
+    ) == pytest.approx(0)
+    assert (
+        index.novelty(embed({"a.py": b"while True: print('hello', file=out)\n"})) > 0.5
+    )
     for k in range(100):
         index.append(embed({"a.py": f"v{k} = {k}".encode()}))
     assert 0 <= index.novelty(embed({"a.py": b"v3 = 3"})) < 1
@@ -289,13 +369,16 @@ def test_code_that_was_moved_says_so(tmp_path: Path) -> None:
     tree = code.tree_of({"a.py": b"x = 1\n"})
     assert code.files(tree)
     code.path.rename(tmp_path / "elsewhere")
-    for store in (code, CodeStore(code.path)):  # one that has read something, and a new one
+    # one that has read something, and a new one
+    for store in (code, CodeStore(code.path)):
         with pytest.raises(ArchiveError, match="moved or deleted"):
             store.files(tree)
     code.close()
 
 
-def test_maintenance_again_and_again_keeps_few_packs_and_no_descriptors(tmp_path: Path) -> None:
+def test_maintenance_again_and_again_keeps_few_packs_and_no_descriptors(
+    tmp_path: Path,
+) -> None:
     CodeStore.create(tmp_path / "code.git")
     code = CodeStore.open_to_write(tmp_path / "code.git")
     trees, refs, descriptors = [], {}, []
@@ -305,7 +388,8 @@ def test_maintenance_again_and_again_keeps_few_packs_and_no_descriptors(tmp_path
         refs[f"v{number}"] = stored.commit
         if number % 5 == 4:
             code.tidy(refs)
-            assert [code.files(tree)["a.py"][:4] for tree in trees[::7]]  # maps every pack
+            # maps every pack
+            assert [code.files(tree)["a.py"][:4] for tree in trees[::7]]
             descriptors.append(len(os.listdir("/proc/self/fd")))
     packs = list((tmp_path / "code.git" / "objects" / "pack").glob("*.pack"))
     assert len(packs) <= 4

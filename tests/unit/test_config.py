@@ -19,10 +19,14 @@ from evolve.errors import ConfigError
 TOML = Path("task.toml")
 
 
-def test_layers(tmp_path: Path, own_sandbox: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers(
+    tmp_path: Path, own_sandbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     user_file().parent.mkdir(parents=True)
-    user_file().write_text("workers = 3\nseed = 3\npolicy = 'random'\nmax_variants = 3\n")
+    user_file().write_text(
+        "workers = 3\nseed = 3\npolicy = 'random'\nmax_variants = 3\n"
+    )
     task = {"workers": 4, "seed": 4, "policy": "best_of_n"}
     (tmp_path / ".env").write_text("EVOLVE_WORKERS=5\nEVOLVE_SEED=5\n")
     monkeypatch.setenv("EVOLVE_WORKERS", "6")
@@ -35,13 +39,17 @@ def test_layers(tmp_path: Path, own_sandbox: None, monkeypatch: pytest.MonkeyPat
     assert found.origins["sandbox"] == "default"
 
 
-@pytest.mark.parametrize(("flags", "task", "words"), [
-    ({"workers": 0}, {}, ("workers", "flag")),
-    ({}, {"seeds": 1}, ("seeds", "task.toml")),
-    ({}, {"max_time_s": -1}, ("max_time_s", "task.toml")),
-])
-def test_wrong_settings_name_key_and_origin(flags: dict[str, int], task: dict[str, int],
-                                            words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("flags", "task", "words"),
+    [
+        ({"workers": 0}, {}, ("workers", "flag")),
+        ({}, {"seeds": 1}, ("seeds", "task.toml")),
+        ({}, {"max_time_s": -1}, ("max_time_s", "task.toml")),
+    ],
+)
+def test_wrong_settings_name_key_and_origin(
+    flags: dict[str, int], task: dict[str, int], words: tuple[str, ...]
+) -> None:
     with pytest.raises(ConfigError) as error:
         resolve(flags, task, TOML)
     for word in words:
@@ -60,12 +68,26 @@ def test_variables_for_lists_and_tables(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_amounts() -> None:
-    assert [parse_duration(t) for t in ("90", "90s", "5m", "2h", "1d")] == [90, 90, 300, 7200, 86400]
+    assert [parse_duration(t) for t in ("90", "90s", "5m", "2h", "1d")] == [
+        90,
+        90,
+        300,
+        7200,
+        86400,
+    ]
     assert [parse_dollars(t) for t in ("5usd", "$0.5", "3", "2 USD")] == [5, 0.5, 3, 2]
-    assert parse_prices(["openai/x=0.1/2", "a=b=1/1"]) == {"openai/x": (0.1, 2.0), "a=b": (1.0, 1.0)}
+    assert parse_prices(["openai/x=0.1/2", "a=b=1/1"]) == {
+        "openai/x": (0.1, 2.0),
+        "a=b": (1.0, 1.0),
+    }
     assert parse_weights(["diff", "rewrite=0.5"]) == {"diff": 1.0, "rewrite": 0.5}
-    for parse, bad in ((parse_duration, "soon"), (parse_duration, "-1s"), (parse_duration, "nan"),
-                       (parse_dollars, "five"), (parse_dollars, "0")):
+    for parse, bad in (
+        (parse_duration, "soon"),
+        (parse_duration, "-1s"),
+        (parse_duration, "nan"),
+        (parse_dollars, "five"),
+        (parse_dollars, "0"),
+    ):
         with pytest.raises(ConfigError):
             parse(bad)
     for text in ("x", "x=1", "x=1/-1", "x=a/b"):

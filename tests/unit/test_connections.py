@@ -18,10 +18,14 @@ BODY = b'{"choices": []}'
 def test_an_answer_that_is_no_utf_8_is_a_fault_of_the_server() -> None:
     page = "<h1>Fehler: Gateway nicht verfügbar</h1>".encode("latin-1")
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-                     % (len(page), page))
+        writer.write(
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+            % (len(page), page)
+        )
         await writer.drain()
         writer.close()
 
@@ -43,7 +47,9 @@ def test_an_idle_connection_is_given_up_before_the_server_closes_it() -> None:
     """uvicorn closes it after 5 s; a request that is being sent then may have been carried out."""
     connections = 0
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         nonlocal connections
         connections += 1
         length = 0
@@ -52,7 +58,10 @@ def test_an_idle_connection_is_given_up_before_the_server_closes_it() -> None:
                 length = int(head.split(b":")[1])
             if head == b"\r\n":
                 await reader.readexactly(length)
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                    % (len(BODY), BODY)
+                )
         writer.close()
 
     async def work() -> list[int]:

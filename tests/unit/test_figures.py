@@ -34,18 +34,25 @@ def change(run: RunFolder, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("made", [Made(1), Made(60), Made(40, cases=5, seed=3), Made(30, rounds=True)])
-def test_they_are_those_of_the_opened_archive(tmp_path: Path, made: Made, direction: str) -> None:
+@pytest.mark.parametrize(
+    "made", [Made(1), Made(60), Made(40, cases=5, seed=3), Made(30, rounds=True)]
+)
+def test_they_are_those_of_the_opened_archive(
+    tmp_path: Path, made: Made, direction: str
+) -> None:
     run = make_run(tmp_path / "runs", "r", made)
     task = run.path / "task" / "task.toml"
     task.write_text(f'direction = "{direction}"\n' + task.read_text())
     assert figures_of(run.database, direction == "maximize") is not None
     assert summary_of(run) == opened(run)
-    change(run, "UPDATE proposals SET quarantined = 1 WHERE number % 7 = 3",
-           "UPDATE calls SET state = 'uncertain' WHERE id % 5 = 2",
-           "UPDATE calls SET model = 'person' WHERE id % 11 = 4",
-           "UPDATE evaluations SET reason = 'timeout' WHERE id % 13 = 6",
-           "UPDATE evaluations SET score = 1.5 WHERE id % 3 = 1")  # many are equal
+    change(
+        run,
+        "UPDATE proposals SET quarantined = 1 WHERE number % 7 = 3",
+        "UPDATE calls SET state = 'uncertain' WHERE id % 5 = 2",
+        "UPDATE calls SET model = 'person' WHERE id % 11 = 4",
+        "UPDATE evaluations SET reason = 'timeout' WHERE id % 13 = 6",
+        "UPDATE evaluations SET score = 1.5 WHERE id % 3 = 1",
+    )  # many are equal
     summary = summary_of(run)
     assert summary == opened(run) and summary["scored"]
 
@@ -56,9 +63,14 @@ def test_a_run_without_a_score_has_no_best(tmp_path: Path) -> None:
     assert summary_of(run) == opened(run) and summary_of(run)["best"] is None
 
 
-@pytest.mark.parametrize("statement", [
-    "UPDATE alembic_version SET version_num = '0002'", "DROP TABLE calls",
-    "UPDATE proposals SET state = 'evaluated' WHERE number = 3"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE alembic_version SET version_num = '0002'",
+        "DROP TABLE calls",
+        "UPDATE proposals SET state = 'evaluated' WHERE number = 3",
+    ],
+)
 def test_what_is_unusual_is_left_to_the_reader(tmp_path: Path, statement: str) -> None:
     run = make_run(tmp_path / "runs", "r", Made(5))
     change(run, statement)
@@ -67,8 +79,11 @@ def test_what_is_unusual_is_left_to_the_reader(tmp_path: Path, statement: str) -
 
 def test_repeated_evaluations_are_ranked_by_merit(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs", "r", Made(20))
-    change(run, "UPDATE proposals SET state = 'evaluated', operator = 'evaluate', kept = NULL, "
-           """decision = '{"case": "main", "attempt": 1}' WHERE state = 'rejected'""")
+    change(
+        run,
+        "UPDATE proposals SET state = 'evaluated', operator = 'evaluate', kept = NULL, "
+        """decision = '{"case": "main", "attempt": 1}' WHERE state = 'rejected'""",
+    )
     assert figures_of(run.database, True) is None and summary_of(run) == opened(run)
 
 
@@ -82,7 +97,9 @@ def test_an_archive_that_is_none_or_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["archive.db", "code.git", "task"])
-def test_a_run_of_which_a_part_is_missing_is_an_error(tmp_path: Path, part: str) -> None:
+def test_a_run_of_which_a_part_is_missing_is_an_error(
+    tmp_path: Path, part: str
+) -> None:
     make_run(tmp_path / "runs", "r", Made(3))
     gone = tmp_path / "runs" / "r" / part
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()

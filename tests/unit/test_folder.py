@@ -11,8 +11,9 @@ from evolve.sandbox import ProviderFault
 from evolve.sandbox.folder import SharedFolder
 
 
-def test_what_the_disk_refuses_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                                     ) -> None:
+def test_what_the_disk_refuses_is_the_machines_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ProviderFault, match="can't be written"):
         SharedFolder(tmp_path / "file").write("agent", {"agent.py": b""})

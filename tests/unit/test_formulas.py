@@ -27,8 +27,11 @@ def agents(*solved: int, pending: int = 0, budget: int | None = None) -> Snapsho
     cases = tuple(f"c{k}" for k in range(SURE + pending))
     seen = Snapshot(True, Frame(cases, budget=budget))
     for number, count in enumerate(solved):
-        seen.add(proposal(number), None, [Evaluation(cases[k], "search", 0, float(k < count))
-                                          for k in range(SURE)])
+        seen.add(
+            proposal(number),
+            None,
+            [Evaluation(cases[k], "search", 0, float(k < count)) for k in range(SURE)],
+        )
     return seen
 
 
@@ -52,7 +55,11 @@ def test_hgm_evaluates_the_variant_that_does_best_on_its_first_free_case() -> No
         seen.observe(derive_id(0, 7), [Evaluation(f"c{k}", "search", 0, 1.0)])
     found = decisions(seen, 200)
     assert all(isinstance(each, Evaluate) and each.attempt == 0 for each in found)
-    best = [each for each in found if isinstance(each, Evaluate) and each.variant == derive_id(0, 7)]
+    best = [
+        each
+        for each in found
+        if isinstance(each, Evaluate) and each.variant == derive_id(0, 7)
+    ]
     assert len(best) > 3 * 200 / 60 and {each.case for each in best} == {"c9"}
     assert {each.case for each in found if isinstance(each, Evaluate)} == {"c1", "c9"}
 
@@ -61,10 +68,13 @@ def test_hgm_counts_what_is_pending_as_begun() -> None:
     few = Snapshot(True, Frame(tuple(f"c{k}" for k in range(30))))
     for number in range(4):
         few.add(proposal(number), None, [Evaluation("c0", "search", 0, 1.0)])
-    assert hgm.wants_child(few, 1.0) and not hgm.wants_child(few, 0.9)  # 4 evaluations, 4 variants
+    # 4 evaluations, 4 variants
+    assert hgm.wants_child(few, 1.0) and not hgm.wants_child(few, 0.9)
     few.trials.expect(0, "c1", 0)
     enough = math.log(4) / math.log(5)  # 5 ** enough = 4
-    assert hgm.wants_child(few, enough + 1e-9) and not hgm.wants_child(few, enough - 1e-9)
+    assert hgm.wants_child(few, enough + 1e-9) and not hgm.wants_child(
+        few, enough - 1e-9
+    )
 
 
 def test_the_temperature_rises_to_the_budget() -> None:
@@ -76,7 +86,9 @@ def test_the_temperature_rises_to_the_budget() -> None:
 def test_scores_that_are_no_shares_count_as_shares_of_the_range() -> None:
     seen = grown([10.0, 20.0, 40.0])
     low, high = value_range(seen)
-    assert (low, high) == (pytest.approx(11.0), 40.0), "the worst twentieth counts as nothing"
+    assert (low, high) == (pytest.approx(11.0), 40.0), (
+        "the worst twentieth counts as nothing"
+    )
     sums, counts = np.array([low * 2, high * 3, (low + high) / 2]), np.array([2, 3, 1])
     good, bad = hgm.beta_counts(seen, sums, counts)
     assert good == pytest.approx([0, 3, 0.5]) and bad == pytest.approx([2, 0, 0.5])
@@ -85,9 +97,16 @@ def test_scores_that_are_no_shares_count_as_shares_of_the_range() -> None:
     assert unit_values(seen) == pytest.approx([0, 9 / 29, 1])
 
 
-@pytest.mark.parametrize(("values", "wanted"), [
-    ([0.0, 0.5], (0.0, 1.0)), ([0.2, 1.0], (0.0, 1.0)), ([3.0, 3.0], (2.0, 4.0)),
-    ([0.0, 1.5], (pytest.approx(0.075), 1.5)), ([-1.0, 0.5], (pytest.approx(-0.925), 0.5))])
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([0.0, 0.5], (0.0, 1.0)),
+        ([0.2, 1.0], (0.0, 1.0)),
+        ([3.0, 3.0], (2.0, 4.0)),
+        ([0.0, 1.5], (pytest.approx(0.075), 1.5)),
+        ([-1.0, 0.5], (pytest.approx(-0.925), 0.5)),
+    ],
+)
 def test_the_range_of_values(values: list[float], wanted: tuple[float, float]) -> None:
     assert tuple(value_range(grown(values))) == wanted
 
@@ -96,11 +115,16 @@ def test_weighted_scales_by_the_median_deviation_and_never_overflows() -> None:
     def sigmoid(x: float) -> float:
         return 1 / (1 + math.exp(-x))
 
-    found = weighted.parent_probabilities(np.array([0.0, 2.0, 8.0]), np.array([0, 1, 0]))
-    raw = np.array([sigmoid(-10), sigmoid(0) / 2, sigmoid(30)])  # the median deviation is 2
+    found = weighted.parent_probabilities(
+        np.array([0.0, 2.0, 8.0]), np.array([0, 1, 0])
+    )
+    # the median deviation is 2
+    raw = np.array([sigmoid(-10), sigmoid(0) / 2, sigmoid(30)])
     assert found == pytest.approx(raw / raw.sum())
     with np.errstate(all="raise"):
-        far = weighted.parent_probabilities(np.array([-1e9, 0.0, 1.0, 2.0, 1e9]), np.zeros(5, int))
+        far = weighted.parent_probabilities(
+            np.array([-1e9, 0.0, 1.0, 2.0, 1e9]), np.zeros(5, int)
+        )
     assert far[-1] > far[0] > 0
 
 
@@ -122,12 +146,16 @@ def test_draws_of_islands_and_weights() -> None:
     assert set(drawn) == {1, 3} and drawn.count(3) == pytest.approx(600, abs=60)
 
 
-def test_repeats_are_due_only_where_they_are_asked_for_and_count_what_is_pending() -> None:
+def test_repeats_are_due_only_where_they_are_asked_for_and_count_what_is_pending() -> (
+    None
+):
     assert repeat_due(grown([1.0, 2.0])) is None
     seen = noisy((5.0, 5.1, 5.2), (9.5,))
     for attempt in (1, 2, 3):
         seen.trials.expect(1, "a", attempt)
-    assert repeat_due(seen) == Evaluate(derive_id(0, 0), "a", 3), "the other has four, decided ones too"
+    assert repeat_due(seen) == Evaluate(derive_id(0, 0), "a", 3), (
+        "the other has four, decided ones too"
+    )
     seen.trials.end(1, "a")
     assert repeat_due(seen) == Evaluate(derive_id(0, 1), "a", 4)
 
@@ -172,15 +200,31 @@ def test_the_worse_islands_begin_again_from_the_best_of_the_others() -> None:
     plan = Islands(4, interval=1000, restart=9)
     sea = Archipelago(plan, lambda: Grid(()))
     sea.add(0, 0, 0.0)  # the seed, on every island
-    later = ((0, 4.0), (1, 1.0), (2, 3.0), (3, 2.0), (0, 5.0), (2, 3.5), (1, 1.5), (3, 2.5))
+    later = (
+        (0, 4.0),
+        (1, 1.0),
+        (2, 3.0),
+        (3, 2.0),
+        (0, 5.0),
+        (2, 3.5),
+        (1, 1.5),
+        (3, 2.5),
+    )
     for island, value in later:
         sea.add(island, 0, value)
-    assert [sorted(island.rows.tolist()) for island in sea.islands] == [[0, 1, 5], [6], [0, 3, 6], [5]]
+    assert [sorted(island.rows.tolist()) for island in sea.islands] == [
+        [0, 1, 5],
+        [6],
+        [0, 3, 6],
+        [5],
+    ]
     assert [island.natives for island in sea.islands][1] == 1
 
 
 def test_shares_of_operators_without_any_news_are_their_priors() -> None:
-    arms = arms_of([], [("one", "m"), ("one", "n"), ("two", None)], {"one": 0.8, "two": 0.2})
+    arms = arms_of(
+        [], [("one", "m"), ("one", "n"), ("two", None)], {"one": 0.8, "two": 0.2}
+    )
     assert [arm.share for arm in arms] == pytest.approx([0.4, 0.4, 0.2])
     assert all(arm.worth == 0 and arm.bonus == 0 for arm in arms)
     assert arms_of([], [("none", None)], {})[0].share == 0

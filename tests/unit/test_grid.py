@@ -11,22 +11,40 @@ from hypothesis import strategies as st
 from ribs.archives import GridArchive
 from scipy.stats import t
 
-from evolve.archive import Evaluation, Grid, Islands, Measure, measure_code, measure_rows
+from evolve.archive import (
+    Evaluation,
+    Grid,
+    Islands,
+    Measure,
+    measure_code,
+    measure_rows,
+)
 from evolve.archive.grid import Status
 from evolve.archive.islands import Archipelago
 from evolve.archive.ranking import Ranking
 from evolve.archive.trials import Trial, Trials, wilson
 
 MEASURES = (Measure("code_length", 0.0, 4.0, 5), Measure("novelty", -1.0, 1.0, 4))
-POINTS = st.lists(st.tuples(st.floats(-3, 9, width=32), st.floats(-1, 5, width=32),
-                            st.floats(-2, 2, width=32)), max_size=60)
+POINTS = st.lists(
+    st.tuples(
+        st.floats(-3, 9, width=32),
+        st.floats(-1, 5, width=32),
+        st.floats(-2, 2, width=32),
+    ),
+    max_size=60,
+)
 
 
 @given(POINTS)
 def test_the_grid_is_that_of_pyribs(points: list[tuple[float, float, float]]) -> None:
     ours = Grid(MEASURES, offset=-5.0)
-    theirs = GridArchive(solution_dim=1, dims=[5, 4], ranges=[(0.0, 4.0), (-1.0, 1.0)],
-                         qd_score_offset=-5.0, epsilon=0.0)
+    theirs = GridArchive(
+        solution_dim=1,
+        dims=[5, 4],
+        ranges=[(0.0, 4.0), (-1.0, 1.0)],
+        qd_score_offset=-5.0,
+        epsilon=0.0,
+    )
     for row, (value, length, novelty) in enumerate(points):
         cell = ours.cell([length, novelty])
         assert cell == theirs.index_of_single([length, novelty])
@@ -35,11 +53,15 @@ def test_the_grid_is_that_of_pyribs(points: list[tuple[float, float, float]]) ->
     stats = theirs.stats
     for name, value in ours.stats()._asdict().items():
         expected = getattr(stats, name)
-        assert value == (None if expected is None else pytest.approx(float(expected))), name
+        assert value == (
+            None if expected is None else pytest.approx(float(expected))
+        ), name
     if points:
         data = theirs.data(["index", "solution"], return_type="dict")
-        assert dict(ours.elites) == {int(i): int(s[0]) for i, s in
-                                     zip(data["index"], data["solution"], strict=True)}
+        assert dict(ours.elites) == {
+            int(i): int(s[0])
+            for i, s in zip(data["index"], data["solution"], strict=True)
+        }
 
 
 def test_an_elite_that_loses_its_value_gives_its_cell_back() -> None:
@@ -64,26 +86,46 @@ def test_the_best_of_each_island_visit_the_next_one() -> None:
     plan = Islands(3, "ring", interval=6, rate=0.25)
     made = archipelago(plan, [0, 9, 8, 1, 2, 3], [0, 0, 0, 0, 1, 2])
     assert [island.rows.tolist() for island in made.islands] == [
-        [0, 1, 2, 3, 5], [0, 4, 1], [0, 5, 4]]
+        [0, 1, 2, 3, 5],
+        [0, 4, 1],
+        [0, 5, 4],
+    ]
     assert [island.natives for island in made.islands] == [4, 2, 2]
-    full = archipelago(Islands(3, "full", 6, 0.25), [0, 9, 8, 1, 2, 3], [0, 0, 0, 0, 1, 2])
+    full = archipelago(
+        Islands(3, "full", 6, 0.25), [0, 9, 8, 1, 2, 3], [0, 0, 0, 0, 1, 2]
+    )
     assert [set(island.rows.tolist()) for island in full.islands] == [
-        {0, 1, 2, 3, 4, 5}, {0, 4, 1, 5}, {0, 5, 1, 4}]
+        {0, 1, 2, 3, 4, 5},
+        {0, 4, 1, 5},
+        {0, 5, 1, 4},
+    ]
 
 
 def test_the_worse_half_begins_again_from_the_best() -> None:
     plan = Islands(4, "ring", interval=100, restart=5)
     made = archipelago(plan, [0, 5, 7, 1, 2], [0, 0, 1, 2, 3])
-    assert [island.rows.tolist() for island in made.islands] == [[0, 1], [0, 2], [1], [2]]
+    assert [island.rows.tolist() for island in made.islands] == [
+        [0, 1],
+        [0, 2],
+        [1],
+        [2],
+    ]
 
 
 def test_advances_are_kept() -> None:
     made = archipelago(Islands(), [0, 5, 4, 7], [0, 0, 0, 0])
-    assert [(a.place, a.before, a.after) for a in made.islands[0].advances] == [(1, 0, 5), (3, 5, 7)]
+    assert [(a.place, a.before, a.after) for a in made.islands[0].advances] == [
+        (1, 0, 5),
+        (3, 5, 7),
+    ]
 
 
-@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([None, 0.0, 1.0, 2.5, -1.0])),
-                max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 12), st.sampled_from([None, 0.0, 1.0, 2.5, -1.0])),
+        max_size=60,
+    )
+)
 def test_a_ranking_is_a_sorted_list(moves: list[tuple[int, float | None]]) -> None:
     ranking, plain = Ranking(), dict[int, float]()
     for row, value in moves:
@@ -95,7 +137,8 @@ def test_a_ranking_is_a_sorted_list(moves: list[tuple[int, float | None]]) -> No
     assert [tuple(ranked) for ranked in ranking.top(99)] == order
     levels = sorted(set(plain.values()), reverse=True)
     assert ranking.levels(99) == [
-        [row for row in sorted(plain) if plain[row] == level] for level in levels]
+        [row for row in sorted(plain) if plain[row] == level] for level in levels
+    ]
 
 
 def test_intervals() -> None:
@@ -116,7 +159,9 @@ def test_intervals() -> None:
             trials.observe(1, case, value)
     # every case twice: only what differs within a case is uncertain: sqrt(2/2 + 8/2) / 2
     half = float(t.ppf(0.975, 3)) * math.sqrt(2 / 2 + 8 / 2) / 2
-    assert trials.mean(1) == 6.5 and trials.interval(1) == pytest.approx((6.5 - half, 6.5 + half))
+    assert trials.mean(1) == 6.5 and trials.interval(1) == pytest.approx(
+        (6.5 - half, 6.5 + half)
+    )
     for value in (1.0, 0.0, 1.0):
         trials.observe(2, "a", value)
     assert trials.interval(2) == wilson(2, 3)
@@ -126,9 +171,13 @@ def test_measures_of_code_and_rows() -> None:
     code = b"# said\ndef f(x):\n    return x if x > 0 and x < 9 else 0\n"
     found = measure_code({"a.py": code})
     assert found["complexity"] == 3.0
-    assert found == measure_code({"a.py": code.replace(b"# said\n", b"").replace(b"x", b"long")})
-    rows = [Evaluation("a", "search", 0, 1.0, {"bins": 3, "name": "x"}, cpu_s=0.5),
-            Evaluation("b", "search", 0, 1.0, {"bins": 4.0, "bad": math.nan}, cpu_s=0.25)]
+    assert found == measure_code(
+        {"a.py": code.replace(b"# said\n", b"").replace(b"x", b"long")}
+    )
+    rows = [
+        Evaluation("a", "search", 0, 1.0, {"bins": 3, "name": "x"}, cpu_s=0.5),
+        Evaluation("b", "search", 0, 1.0, {"bins": 4.0, "bad": math.nan}, cpu_s=0.25),
+    ]
     assert measure_rows(rows) == {"bins": 3.5, "runtime": 0.75}
     assert measure_rows([]) == {"runtime": 0}
     assert np.isnan(Grid(MEASURES).cell([math.nan, 0.0])) == 0

@@ -33,8 +33,12 @@ def archive(tmp_path: Path) -> Archive:
     return Archive.create(tmp_path / "a.db", {})
 
 
-def with_queue(archive: Archive, work: Work, patience_s: float = 0.0,
-               told: Callable[[str], None] = lambda message: None) -> None:
+def with_queue(
+    archive: Archive,
+    work: Work,
+    patience_s: float = 0.0,
+    told: Callable[[str], None] = lambda message: None,
+) -> None:
     async def attended() -> None:
         queue = GroupCommit(archive, patience_s, told)
         try:
@@ -49,7 +53,9 @@ def numbers(archive: Archive) -> list[int]:
     return [p.number for p in archive.proposals()]
 
 
-def test_jobs_that_wait_share_a_transaction_and_keep_their_order(archive: Archive) -> None:
+def test_jobs_that_wait_share_a_transaction_and_keep_their_order(
+    archive: Archive,
+) -> None:
     executed: list[str] = []
     driver_of(archive._connection()).set_trace_callback(executed.append)
 
@@ -93,7 +99,10 @@ def test_a_full_disk_is_waited_out_in_order_and_told(archive: Archive) -> None:
         return "done"
 
     async def work(queue: GroupCommit) -> None:
-        job, after = queue.submit(full_at_first), queue.submit(archive.plan, proposal(0))
+        job, after = (
+            queue.submit(full_at_first),
+            queue.submit(archive.plan, proposal(0)),
+        )
         await asyncio.sleep(0.1)
         late = queue.submit(archive.plan, proposal(1))
         assert await job == "done" and await after < await late and len(told) == 2
@@ -128,10 +137,13 @@ def test_without_patience_it_is_an_error_at_once(archive: Archive) -> None:
     with_queue(archive, work)
 
 
-def test_what_was_paid_for_waits_for_the_disk(archive: Archive,
-                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_paid_for_waits_for_the_disk(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[list[int]] = []
-    monkeypatch.setattr(database.os, "fdatasync", lambda _: synced.append(numbers(archive)))
+    monkeypatch.setattr(
+        database.os, "fdatasync", lambda _: synced.append(numbers(archive))
+    )
 
     async def work(queue: GroupCommit) -> None:
         await queue.submit(archive.plan, proposal(0))

@@ -16,8 +16,16 @@ def test_what_is_no_message_is_put_aside_or_left_alone(tmp_path: Path) -> None:
     (inbox.path / "folder.json").mkdir()
     (inbox.path / "gone.json").symlink_to("nowhere")
     for _ in range(2):
-        message, = inbox.messages()
-        assert (message.id, message.verb, message.data) == (name, "tell", {"text": "hello"})
-    assert sorted(path.stem for path in inbox.path.glob("*.bad")) == ["empty", "half", "list"]
+        (message,) = inbox.messages()
+        assert (message.id, message.verb, message.data) == (
+            name,
+            "tell",
+            {"text": "hello"},
+        )
+    assert sorted(path.stem for path in inbox.path.glob("*.bad")) == [
+        "empty",
+        "half",
+        "list",
+    ]
     inbox.remove(message)
     assert inbox.messages() == []

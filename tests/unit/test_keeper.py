@@ -34,13 +34,23 @@ def until(path: Path) -> None:
 
 def test_the_lock_is_kept_while_the_server_is_stopped(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    command = [sys.executable, keeper.__file__, str(lock), "0.1", "--",
-               sys.executable, "-c", SLOW_TO_END]
+    command = [
+        sys.executable,
+        keeper.__file__,
+        str(lock),
+        "0.1",
+        "--",
+        sys.executable,
+        "-c",
+        SLOW_TO_END,
+    ]
     with lock.open("a") as used, subprocess.Popen(command, cwd=tmp_path) as process:
         fcntl.flock(used, fcntl.LOCK_SH)
         until(tmp_path / "up")
         time.sleep(3 * keeper.TICK_S)
-        assert process.poll() is None and not (tmp_path / "ending").exists(), "it is used"
+        assert process.poll() is None and not (tmp_path / "ending").exists(), (
+            "it is used"
+        )
         fcntl.flock(used, fcntl.LOCK_UN)
         until(tmp_path / "ending")
         with lock.open("a") as newcomer:

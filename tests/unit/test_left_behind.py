@@ -65,14 +65,29 @@ def leaves_the_collector_off(folder: Path, undo: list[Callable[[], object]]) -> 
     undo.append(gc.enable)
 
 
-@pytest.mark.parametrize("leaves", [
-    leaves_a_file, leaves_a_thread, leaves_a_handler, leaves_a_filter, leaves_a_hook, leaves_a_mask,
-    leaves_the_collector_off])
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        leaves_a_file,
+        leaves_a_thread,
+        leaves_a_handler,
+        leaves_a_filter,
+        leaves_a_hook,
+        leaves_a_mask,
+        leaves_the_collector_off,
+    ],
+)
 def test_what_a_call_leaves_behind_is_found(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        leaves: Callable[[Path, list[Callable[[], object]]], None]) -> None:
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leaves: Callable[[Path, list[Callable[[], object]]], None],
+) -> None:
     monkeypatch.setattr(left_behind, "PATIENCE_S", 0.1)
-    with _undone() as undo, pytest.raises(AssertionError, match="the call"), nothing_left_behind():
+    with (
+        _undone() as undo,
+        pytest.raises(AssertionError, match="the call"),
+        nothing_left_behind(),
+    ):
         leaves(tmp_path, undo)
 
 
@@ -81,11 +96,20 @@ def _seen(done: Result) -> tuple[int, list[str], bool]:
     return done.code, done.out.split(), bool(done.err)
 
 
-@pytest.mark.parametrize("arguments", [
-    ("--version",), ("ls", "--json"), ("tree",), ("tree", "--no-such-option"), (),
-    ("resume", "--help")])
-def test_in_process_and_as_a_process_it_is_the_same_command(tmp_path: Path, arguments: tuple[str, ...]
-                                                            ) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--version",),
+        ("ls", "--json"),
+        ("tree",),
+        ("tree", "--no-such-option"),
+        (),
+        ("resume", "--help"),
+    ],
+)
+def test_in_process_and_as_a_process_it_is_the_same_command(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     inside = evolve(*arguments, cwd=tmp_path)
     outside = evolve_process(*arguments, cwd=tmp_path)
     assert _seen(inside) == _seen(outside)
@@ -95,7 +119,9 @@ def test_in_process_and_as_a_process_it_is_the_same_command(tmp_path: Path, argu
 def test_its_surroundings_are_its_own(tmp_path: Path) -> None:
     folder, variables, words = os.getcwd(), dict(os.environ), list(sys.argv)
     (tmp_path / ".env").write_text("EVOLVE_WORKERS=5\n")
-    shown = evolve("config", "show", "--json", cwd=tmp_path, env={"EVOLVE_SEED": "9"}).json()
+    shown = evolve(
+        "config", "show", "--json", cwd=tmp_path, env={"EVOLVE_SEED": "9"}
+    ).json()
     assert shown["workers"] == {"value": 5, "origin": ".env"}
     assert shown["seed"] == {"value": 9, "origin": "environment"}
     assert (os.getcwd(), dict(os.environ), sys.argv) == (folder, variables, words)

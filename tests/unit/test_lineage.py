@@ -31,19 +31,45 @@ def store(tmp_path: Path) -> Iterator[Archive]:
     """0 - 1 - 3 - 5 and 0 - 2 - 4; 4 has 3 as its second parent; 6 failed, 7 evaluated 3 again."""
     made = Archive.create(tmp_path / "a.db", {})
     for number, parents, operator, gain in [
-            (0, (), SEED, None), (1, (0,), "diff", 1.0), (2, (0,), "rewrite", -0.5),
-            (3, (1,), "diff", 0.25), (4, (2, 3), "cross", 0.5), (5, (3,), "rewrite", 0.0)]:
-        planned = Proposal(name(number), number, State.PLANNED, operator,
-                           tuple(map(name, parents)), 0, 1.0, model="m" if operator == "diff" else None)
+        (0, (), SEED, None),
+        (1, (0,), "diff", 1.0),
+        (2, (0,), "rewrite", -0.5),
+        (3, (1,), "diff", 0.25),
+        (4, (2, 3), "cross", 0.5),
+        (5, (3,), "rewrite", 0.0),
+    ]:
+        planned = Proposal(
+            name(number),
+            number,
+            State.PLANNED,
+            operator,
+            tuple(map(name, parents)),
+            0,
+            1.0,
+            model="m" if operator == "diff" else None,
+        )
         made.plan(planned)
         made.propose(planned.id, f"{number:040x}", "c" * 40, "")
-        made.score(planned.id, [Evaluation("a", "search", 0, float(number))],
-                   Kept.BEST if number == 4 else Kept.KEPT, 0.0, gain)
+        made.score(
+            planned.id,
+            [Evaluation("a", "search", 0, float(number))],
+            Kept.BEST if number == 4 else Kept.KEPT,
+            0.0,
+            gain,
+        )
     failed = Proposal(name(6), 6, State.PLANNED, "diff", (name(3),), 0, 1.0, model="m")
     made.plan(failed)
     made.fail(failed.id, "crash", "", "")
-    made.plan(replace(failed, id=name(7), number=7, operator=EVALUATE, model=None,
-                      decision={"case": "a", "attempt": 1}))
+    made.plan(
+        replace(
+            failed,
+            id=name(7),
+            number=7,
+            operator=EVALUATE,
+            model=None,
+            decision={"case": "a", "attempt": 1},
+        )
+    )
     made.evaluated(name(7), name(3), [Evaluation("a", "search", 1, 5.0)])
     yield made
     made.close()
@@ -66,8 +92,10 @@ def test_clades_leave_out_second_parents_and_evaluations(store: Archive) -> None
 def test_what_each_operator_gave(store: Archive) -> None:
     found = Lineage(store).contributions()
     assert [tuple(row) for row in found] == [
-        ("diff", "m", 3, 2, 2, 0, 1.25), ("cross", None, 1, 1, 1, 1, 0.5),
-        ("rewrite", None, 2, 2, 0, 0, 0.0)]
+        ("diff", "m", 3, 2, 2, 0, 1.25),
+        ("cross", None, 1, 1, 1, 1, 0.5),
+        ("rewrite", None, 2, 2, 0, 0, 0.0),
+    ]
 
 
 def test_some_variants_are_as_all_of_them(store: Archive) -> None:

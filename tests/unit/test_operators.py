@@ -77,7 +77,9 @@ def test_recombine_takes_from_both(task: Task) -> None:
     assert made > 10
 
 
-@pytest.mark.parametrize("mutation", [m for m, _ in MUTATIONS], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "mutation", [m for m, _ in MUTATIONS], ids=lambda m: m.__name__
+)
 def test_each_mutation_keeps_what_is_fixed(mutation: object) -> None:
     assert callable(mutation)
     source, fixed, parsed = Source(TRICKY), editable_region(TRICKY).fixed, 0
@@ -105,14 +107,19 @@ def test_nothing_to_change_is_none() -> None:
     assert mutate_python("pass\n", np.random.default_rng(3)) is None
 
 
-@pytest.mark.parametrize(("files", "reason"), [
-    ({"capset.py": b"x = (\n"}, "region"),
-    ({"capset.py": None}, "unchanged"),
-    ({"capset.py": b"\xff"}, "syntax"),
-    ({"capset.py": None, "new.py": b""}, "region"),
-    ({}, "region"),
-])
-def test_checks_refuse(tasks: Path, files: dict[str, bytes | None], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"capset.py": b"x = (\n"}, "region"),
+        ({"capset.py": None}, "unchanged"),
+        ({"capset.py": b"\xff"}, "syntax"),
+        ({"capset.py": None, "new.py": b""}, "region"),
+        ({}, "region"),
+    ],
+)
+def test_checks_refuse(
+    tasks: Path, files: dict[str, bytes | None], reason: str
+) -> None:
     task = load_task(tasks / "cap_set")
     whole = {k: task.seed[k] if v is None else v for k, v in files.items()}
     with pytest.raises(Rejected) as error:

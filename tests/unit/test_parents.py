@@ -7,7 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from evolve.archive import EVALUATE, Archive, CodeStore, Evaluation, Frame, Proposal, State, derive_id
+from evolve.archive import (
+    EVALUATE,
+    Archive,
+    CodeStore,
+    Evaluation,
+    Frame,
+    Proposal,
+    State,
+    derive_id,
+)
 from evolve.engine.recorder import Recorder
 from evolve.operators import Parent
 
@@ -20,20 +29,34 @@ async def opened(folder: Path) -> AsyncIterator[Recorder]:
     database, code = folder / "archive.db", folder / "code.git"
     if not database.exists():
         Recorder.create(database, code, {})
-    recorder = Recorder(Archive.open_to_write(database), CodeStore.open_to_write(code), True,
-                        Frame(("a", "b")))
+    recorder = Recorder(
+        Archive.open_to_write(database),
+        CodeStore.open_to_write(code),
+        True,
+        Frame(("a", "b")),
+    )
     yield recorder
     await recorder.close()
 
 
-def row(case: str, attempt: int, score: float, spot: Sequence[int] = (1, 2)) -> Evaluation:
+def row(
+    case: str, attempt: int, score: float, spot: Sequence[int] = (1, 2)
+) -> Evaluation:
     return Evaluation(case, "search", attempt, score, {"spot": spot})
 
 
 async def plan(recorder: Recorder, operator: str, **decision: object) -> Proposal:
     number = recorder.last_number + 1
-    made = Proposal(derive_id(0, number), number, State.PLANNED, operator, (SEED,) if number else (),
-                    recorder.snapshot.last_event, 1.0, decision=decision)
+    made = Proposal(
+        derive_id(0, number),
+        number,
+        State.PLANNED,
+        operator,
+        (SEED,) if number else (),
+        recorder.snapshot.last_event,
+        1.0,
+        decision=decision,
+    )
     await recorder.plan(made)
     return made
 
@@ -41,7 +64,9 @@ async def plan(recorder: Recorder, operator: str, **decision: object) -> Proposa
 async def score_seed(recorder: Recorder) -> None:
     seed = await plan(recorder, "seed")
     seed = await recorder.propose(seed, await recorder.tree_of(FILES), "the seed")
-    await recorder.score(seed, FILES, 0.5, [row("a", 0, 0.25), row("b", 0, 0.75)], False)
+    await recorder.score(
+        seed, FILES, 0.5, [row("a", 0, 0.25), row("b", 0, 0.75)], False
+    )
 
 
 def told(parent: Parent) -> tuple[float, list[tuple[str, int]]]:
@@ -60,15 +85,20 @@ def test_a_parent_is_shown_as_its_decision_knew_it(tmp_path: Path) -> None:
                 early = await recorder.parent(SEED, child.seen)
                 assert told(early) == (0.5, [("a", 0), ("b", 0)])
                 assert told(await recorder.parent(SEED, later.seen)) == (
-                    0.625, [("a", 0), ("b", 0), ("a", 1)])
+                    0.625,
+                    [("a", 0), ("b", 0), ("a", 1)],
+                )
         async with opened(tmp_path) as recorder:
-            assert told(await recorder.parent(SEED, child.seen)) == told(early), "after a restart, too"
+            assert told(await recorder.parent(SEED, child.seen)) == told(early), (
+                "after a restart, too"
+            )
 
     asyncio.run(work())
 
 
 def test_a_new_parent_is_shown_as_it_will_be_read_back(tmp_path: Path) -> None:
     """A tuple among the metrics is a list in the archive; a prompt shows either as it is."""
+
     async def work() -> None:
         async with opened(tmp_path) as recorder:
             await score_seed(recorder)
@@ -84,12 +114,19 @@ def test_what_was_read_while_more_was_written_is_not_kept(tmp_path: Path) -> Non
     async def work() -> None:
         async with opened(tmp_path) as recorder:
             await score_seed(recorder)
-            first, second = [await plan(recorder, EVALUATE, case="a", attempt=n) for n in (1, 2)]
+            first, second = [
+                await plan(recorder, EVALUATE, case="a", attempt=n) for n in (1, 2)
+            ]
             await recorder.learn(first, [row("a", 1, 0.5)])
-            reading = asyncio.create_task(recorder.parent(SEED, recorder.snapshot.last_event))
+            reading = asyncio.create_task(
+                recorder.parent(SEED, recorder.snapshot.last_event)
+            )
             await asyncio.sleep(0)  # it has asked the archive, which has not answered
             await recorder.learn(second, [row("a", 2, 0.5)])
             assert len((await reading).rows) == 3
-            assert len((await recorder.parent(SEED, recorder.snapshot.last_event)).rows) == 4
+            assert (
+                len((await recorder.parent(SEED, recorder.snapshot.last_event)).rows)
+                == 4
+            )
 
     asyncio.run(work())

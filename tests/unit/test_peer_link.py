@@ -56,12 +56,31 @@ def link_to(tmp_path: Path, *answers: Any) -> Link:
     return Link(Answers(*answers), Notes(tmp_path), tmp_path, (), -1)
 
 
-@pytest.mark.parametrize("answer", [
-    None, [], "ok", ["ok"], ["back"], ["ok", 1, 2], ["ok", ["r", 0, 10**9, 1]],
-    ["ok", ["nope"]], ["ok", ["h", 1]], ["ok", ["x", 12345]], ["ok", ["f", "nan"]],
-    ["ok", ["o", "os", "system"]], ["ok", ["e", "enum", "Enum", "x"]], ["ok", ["k", 1]], ["raised"],
-    ["back", ["nope"]], [7, 8]])
-def test_an_answer_that_is_none_is_a_fault_that_stays(tmp_path: Path, answer: Any) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        "ok",
+        ["ok"],
+        ["back"],
+        ["ok", 1, 2],
+        ["ok", ["r", 0, 10**9, 1]],
+        ["ok", ["nope"]],
+        ["ok", ["h", 1]],
+        ["ok", ["x", 12345]],
+        ["ok", ["f", "nan"]],
+        ["ok", ["o", "os", "system"]],
+        ["ok", ["e", "enum", "Enum", "x"]],
+        ["ok", ["k", 1]],
+        ["raised"],
+        ["back", ["nope"]],
+        [7, 8],
+    ],
+)
+def test_an_answer_that_is_none_is_a_fault_that_stays(
+    tmp_path: Path, answer: Any
+) -> None:
     link = link_to(tmp_path, answer, ["ok", 1])
     with pytest.raises(CandidateGone):
         link.ask("attribute", 0, "f")
@@ -71,14 +90,21 @@ def test_an_answer_that_is_none_is_a_fault_that_stays(tmp_path: Path, answer: An
 
 
 def test_what_the_candidate_raises_is_raised_here(tmp_path: Path) -> None:
-    link = link_to(tmp_path, ["raised", "IndexError", "too far", "tb"], ["raised", "Mine", "x", "tb"],
-                   ["raised", "SystemExit", "0", "tb"], ["raised", "a b", "x", "tb"])
+    link = link_to(
+        tmp_path,
+        ["raised", "IndexError", "too far", "tb"],
+        ["raised", "Mine", "x", "tb"],
+        ["raised", "SystemExit", "0", "tb"],
+        ["raised", "a b", "x", "tb"],
+    )
     with pytest.raises(IndexError, match="too far"):
         link.ask("call", 0, [], {})
     for name in ("Mine", "SystemExit", "CandidateException"):
         with pytest.raises(Exception, match=r"^(x|0)$") as caught:
             link.ask("call", 0, [], {})
-        assert type(caught.value).__name__ == name and not isinstance(caught.value, SystemExit)
+        assert type(caught.value).__name__ == name and not isinstance(
+            caught.value, SystemExit
+        )
     assert link.notes.read("fault") is None
 
 
@@ -87,7 +113,11 @@ def test_a_dead_process_stays_dead(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(CandidateGone):
             link.ask("call", 0, [], {})
-    assert link.notes.read("fault") == {"reason": "crash", "message": "killed", "log": "log"}
+    assert link.notes.read("fault") == {
+        "reason": "crash",
+        "message": "killed",
+        "log": "log",
+    }
 
 
 def test_an_own_object_comes_back_as_itself(tmp_path: Path) -> None:
@@ -123,20 +153,42 @@ def both_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> L
     return Link(Answers(answer), Notes(tmp_path), tmp_path, ("world",), -1)
 
 
-def test_a_record_brings_data_and_computes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                                 ) -> None:
-    link = both_know(tmp_path, monkeypatch, ["ok", ["o", "world", "Bin", ["items", ["l", 1, 2]],
-                                                    ["limit", 9], ["load", 0]]])
+def test_a_record_brings_data_and_computes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = both_know(
+        tmp_path,
+        monkeypatch,
+        [
+            "ok",
+            ["o", "world", "Bin", ["items", ["l", 1, 2]], ["limit", 9], ["load", 0]],
+        ],
+    )
     found = link.ask("call", 0, [], {})
-    assert type(found) is Bin and found.items == [1, 2] and found.limit == 9 and found.load == 3
+    assert (
+        type(found) is Bin
+        and found.items == [1, 2]
+        and found.limit == 9
+        and found.load == 3
+    )
 
 
-@pytest.mark.parametrize("answer", [
-    ["o", "world", "Bin", ["fits", ["h", 1, True, "yes", "function"]]],
-    ["o", "world", "Bin", ["__class__", 1]], ["o", "world", "Bin", ["__dict__", ["d"]]],
-    ["o", "world", "Move", ["_value_", 99], ["_name_", "UP"]], ["e", "world", "Move", "DOWN"],
-    ["e", "world", "Bin", "x"], ["o", "world", "Popen", ["pid", 1]], ["o", "world", "Bin.fits"]])
-def test_no_record_replaces_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ["o", "world", "Bin", ["fits", ["h", 1, True, "yes", "function"]]],
+        ["o", "world", "Bin", ["__class__", 1]],
+        ["o", "world", "Bin", ["__dict__", ["d"]]],
+        ["o", "world", "Move", ["_value_", 99], ["_name_", "UP"]],
+        ["e", "world", "Move", "DOWN"],
+        ["e", "world", "Bin", "x"],
+        ["o", "world", "Popen", ["pid", 1]],
+        ["o", "world", "Bin.fits"],
+    ],
+)
+def test_no_record_replaces_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
     link = both_know(tmp_path, monkeypatch, ["ok", answer])
     with pytest.raises(CandidateGone):
         link.ask("call", 0, [], {})
@@ -144,42 +196,82 @@ def test_no_record_replaces_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_was_seen_stays_until_something_is_called(tmp_path: Path) -> None:
-    link = link_to(tmp_path, ["ok", ["h", 4, False, "Radii", "builtins"]],
-                   ["ok", ["t", "list", ["l", 1, 2, 3]]], ["ok", None], ["ok", 5], ["ok", None],
-                   ["ok", 999])
+    link = link_to(
+        tmp_path,
+        ["ok", ["h", 4, False, "Radii", "builtins"]],
+        ["ok", ["t", "list", ["l", 1, 2, 3]]],
+        ["ok", None],
+        ["ok", 5],
+        ["ok", None],
+        ["ok", 999],
+    )
     radii = link.ask("call", 0, [], {})
-    assert list(radii) == [1, 2, 3] and radii[1] == 2 and radii[1:] == [2, 3] and len(radii) == 3
+    assert (
+        list(radii) == [1, 2, 3]
+        and radii[1] == 2
+        and radii[1:] == [2, 3]
+        and len(radii) == 3
+    )
     assert radii.sum() == 6 and numpy.sum(radii) == 6 and radii.shape == (3,)
     assert link.ask("call", 0, [], {}) == 5
-    with pytest.raises(AttributeError):  # it is no list any more: numpy may not ask it for a sum
+    # it is no list any more: numpy may not ask it for a sum
+    with pytest.raises(AttributeError):
         eval("radii.sum", {"__name__": "numpy.core", "radii": radii})
     assert radii.sum == 999
 
 
 def test_what_is_no_list_is_indexed_or_iterated(tmp_path: Path) -> None:
-    link = link_to(tmp_path, ["ok", ["h", 4, False, "Radii", "builtins"]], ["ok", None], ["ok", 0.5])
+    link = link_to(
+        tmp_path,
+        ["ok", ["h", 4, False, "Radii", "builtins"]],
+        ["ok", None],
+        ["ok", 0.5],
+    )
     radii = link.ask("call", 0, [], {})
     assert radii[0] == 0.5
     with pytest.raises(TypeError, match="indexed"):
         iter(radii)
 
 
-@pytest.mark.parametrize(("module", "name", "allowed"), [
-    ("numpy", "dtype", True), ("builtins", "set", True), ("builtins", "ValueError", True),
-    ("world", "Bin", True), ("builtins", "eval", False), ("os", "system", False),
-    ("world", "Bin.fits", False), ("world", "Popen", False), ("builtins", "SystemExit", False)])
-def test_what_a_pickle_may_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str,
-                                allowed: bool) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "allowed"),
+    [
+        ("numpy", "dtype", True),
+        ("builtins", "set", True),
+        ("builtins", "ValueError", True),
+        ("world", "Bin", True),
+        ("builtins", "eval", False),
+        ("os", "system", False),
+        ("world", "Bin.fits", False),
+        ("world", "Popen", False),
+        ("builtins", "SystemExit", False),
+    ],
+)
+def test_what_a_pickle_may_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    name: str,
+    allowed: bool,
+) -> None:
     both_know(tmp_path, monkeypatch, None)
     assert may_name(module, name, frozenset({"world"})) is allowed
 
 
 def test_words_of_the_candidate_are_known(tmp_path: Path) -> None:
     said = Saying(tmp_path)
-    assert not said.any() and not said.share_words("sin(x)") and not said.are_in("x" * 99)
+    assert (
+        not said.any() and not said.share_words("sin(x)") and not said.are_in("x" * 99)
+    )
     said.note("open('/etc/passwd')")
-    assert Saying(tmp_path).share_words("f(open)") and said.are_in("print(open('/etc/passwd'))")
-    assert not said.share_words("1 + 2") and not said.share_words("opens") and not said.are_in("open")
+    assert Saying(tmp_path).share_words("f(open)") and said.are_in(
+        "print(open('/etc/passwd'))"
+    )
+    assert (
+        not said.share_words("1 + 2")
+        and not said.share_words("opens")
+        and not said.are_in("open")
+    )
     said.note(b"a" * (1 << 20))
     assert said.share_words("1 + 2"), "too much to look through"
 
@@ -188,12 +280,25 @@ def test_callbacks_reach_public_names_of_plain_objects_only(tmp_path: Path) -> N
     thing = Thing(3)
     double = link_to(tmp_path, ["ok", None]).pack
     assert double(2) == 2
-    link = link_to(tmp_path, *[["back", ["l", "attribute", number, name]] for number, name in (
-        (id(thing), "weight"), (id(thing), "__class__"), (id(len), "x"))], ["ok", 1])
+    link = link_to(
+        tmp_path,
+        *[
+            ["back", ["l", "attribute", number, name]]
+            for number, name in (
+                (id(thing), "weight"),
+                (id(thing), "__class__"),
+                (id(len), "x"),
+            )
+        ],
+        ["ok", 1],
+    )
     assert link.ask("call", 0, [thing], {}) == 1
     sent = [args[0] for function, args in link.candidate.asked if function == "resume"]
     assert sent[0] == ["ok", 3]
-    assert sent[1][:2] == ["raised", "AttributeError"] and sent[2][:2] == ["raised", "KeyError"]
+    assert sent[1][:2] == ["raised", "AttributeError"] and sent[2][:2] == [
+        "raised",
+        "KeyError",
+    ]
 
 
 def test_objects_of_libraries_can_not_be_copied(tmp_path: Path) -> None:
@@ -208,7 +313,11 @@ def test_objects_of_libraries_can_not_be_copied(tmp_path: Path) -> None:
 def test_functions_are_handles_that_call(tmp_path: Path) -> None:
     link = link_to(tmp_path, ["ok", ["h", 5, True, "solve", "program"]], ["ok", 42])
     solve = link.ask("attribute", 0, "solve")
-    assert isinstance(solve, RemoteFunction) and callable(solve) and solve.__name__ == "solve"
+    assert (
+        isinstance(solve, RemoteFunction)
+        and callable(solve)
+        and solve.__name__ == "solve"
+    )
     assert solve(1, k=2) == 42
     with pytest.raises(AttributeError):
         solve.__wrapped__  # noqa: B018 - the attribute is what is tried
@@ -216,7 +325,9 @@ def test_functions_are_handles_that_call(tmp_path: Path) -> None:
 
 def test_the_candidates_text_is_known_when_it_is_seen(tmp_path: Path) -> None:
     program = tmp_path / "p.py"
-    text = "import numpy as np\n" + "".join(f"value_{k} = compute({k})\n" for k in range(8))
+    text = "import numpy as np\n" + "".join(
+        f"value_{k} = compute({k})\n" for k in range(8)
+    )
     program.write_text(text)
     watch = Watch(program, "import numpy as np\n", tmp_path)
     copy = tmp_path / "copy.py"
@@ -240,20 +351,57 @@ def test_what_the_task_itself_may_execute(tmp_path: Path) -> None:
     assert not watch.is_tasks(numpy.__file__)
 
 
-@pytest.mark.parametrize(("files", "score", "told"), [
-    ({"metrics.json": '{"combined_score": 2}', "correct.json": '{"correct": true}'}, 2.0, None),
-    ({"metrics.json": '{"combined_score": 2}', "correct.json": '{"correct": 1}'}, None, "None"),
-    ({"metrics.json": '{"combined_score": 2}'}, None, "no correct.json"),
-    ({"metrics.json": '{"combined_score": NaN}', "correct.json": '{"correct": true}'}, None, "finite"),
-    ({"metrics.json": '{"combined_score": true}', "correct.json": '{"correct": true}'}, None, "bool"),
-])
-def test_what_an_evaluator_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                  files: dict[str, str], score: float | None, told: str | None) -> None:
+@pytest.mark.parametrize(
+    ("files", "score", "told"),
+    [
+        (
+            {
+                "metrics.json": '{"combined_score": 2}',
+                "correct.json": '{"correct": true}',
+            },
+            2.0,
+            None,
+        ),
+        (
+            {"metrics.json": '{"combined_score": 2}', "correct.json": '{"correct": 1}'},
+            None,
+            "None",
+        ),
+        ({"metrics.json": '{"combined_score": 2}'}, None, "no correct.json"),
+        (
+            {
+                "metrics.json": '{"combined_score": NaN}',
+                "correct.json": '{"correct": true}',
+            },
+            None,
+            "finite",
+        ),
+        (
+            {
+                "metrics.json": '{"combined_score": true}',
+                "correct.json": '{"correct": true}',
+            },
+            None,
+            "bool",
+        ),
+    ],
+)
+def test_what_an_evaluator_leaves(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    score: float | None,
+    told: str | None,
+) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "argv", list(sys.argv))
-    lines = [f"Path(sys.argv[4], {name!r}).write_text({text!r})" for name, text in files.items()]
+    lines = [
+        f"Path(sys.argv[4], {name!r}).write_text({text!r})"
+        for name, text in files.items()
+    ]
     (tmp_path / "evaluate.py").write_text(
-        "import sys\nfrom pathlib import Path\n" + "\n".join(lines) + "\nsys.exit(3)\n")
+        "import sys\nfrom pathlib import Path\n" + "\n".join(lines) + "\nsys.exit(3)\n"
+    )
     config = {"format": "shinka", "evaluator": str(tmp_path / "evaluate.py")}
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path)
@@ -264,4 +412,7 @@ def test_what_an_evaluator_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_only_what_can_be_stored_is_shown() -> None:
     assert shown({"a": 1, "b": float("nan"), "c": [1], "d": "x", "e": True}) == {
-        "a": 1, "d": "x", "e": True}
+        "a": 1,
+        "d": "x",
+        "e": True,
+    }

@@ -32,8 +32,11 @@ from evolve.scripted import answer
 from evolve.tasks import Task, load_task
 
 OF_AGENTS = ("agentic", "reflect")
-ASKING = [name for name in OPERATORS
-          if make_operator(name).needs_model and name not in OF_AGENTS]
+ASKING = [
+    name
+    for name in OPERATORS
+    if make_operator(name).needs_model and name not in OF_AGENTS
+]
 SCORE = 0.1 + 0.2  # 0.30000000000000004: all of its digits count
 ALL = ("rows", "inspirations", "failures", "lessons", "tried")
 
@@ -44,30 +47,70 @@ def task(tasks: Path) -> Task:
 
 
 def parent(task: Task, number: int, changed: str = "") -> Parent:
-    proposal = Proposal(f"id{number}", number, State.SCORED, "seed", (), 0, 0.0, tree="t",
-                        note=f"note {number}")
-    files = {path: text.replace(b"score = 0.0", changed.encode()) if changed else text
-             for path, text in task.seed.items()}
-    return Parent(proposal, files, SCORE + number,
-                  [Evaluation("main", "search", 0, 1.0, {"size": 64, "agent_s": 1.5}, "Too few caps.")])
+    proposal = Proposal(
+        f"id{number}",
+        number,
+        State.SCORED,
+        "seed",
+        (),
+        0,
+        0.0,
+        tree="t",
+        note=f"note {number}",
+    )
+    files = {
+        path: text.replace(b"score = 0.0", changed.encode()) if changed else text
+        for path, text in task.seed.items()
+    }
+    return Parent(
+        proposal,
+        files,
+        SCORE + number,
+        [
+            Evaluation(
+                "main", "search", 0, 1.0, {"size": 64, "agent_s": 1.5}, "Too few caps."
+            )
+        ],
+    )
 
 
 def context(task: Task, operator: str, seed: int = 0) -> Context:
-    parents = tuple(parent(task, n, "" if n == 0 else f"score = {n}.5")
-                    for n in range(make_operator(operator).parents))
-    failed = Proposal("bad", 9, State.FAILED, "diff", (), 0, 0.0, note="a wild idea", reason="time",
-                      message="10 s are over", log="Traceback: deep")
+    parents = tuple(
+        parent(task, n, "" if n == 0 else f"score = {n}.5")
+        for n in range(make_operator(operator).parents)
+    )
+    failed = Proposal(
+        "bad",
+        9,
+        State.FAILED,
+        "diff",
+        (),
+        0,
+        0.0,
+        note="a wild idea",
+        reason="time",
+        message="10 s are over",
+        log="Traceback: deep",
+    )
     evidence = Evidence(
-        (parent(task, 5, "score = 5.5"), parent(task, 6, "score = 6.5")), (failed,),
+        (parent(task, 5, "score = 5.5"), parent(task, 6, "score = 6.5")),
+        (failed,),
         (Lesson(parent(task, 1, "score = 1.5"), parent(task, 2, "score = 2.5")),),
-        (Tried("sorted the list", 0.25),), "Sorting helps.")
+        (Tried("sorted the list", 0.25),),
+        "Sorting helps.",
+    )
     return Context(task, parents, np.random.default_rng(seed), evidence)
 
 
 def text_of(task: Task, operator: str, prompts: Prompts | None = None) -> str:
     made = make_operator(operator)
-    return messages_for(context(task, operator), prompts or Prompts(), made.instruction, made.shows,  # type: ignore[attr-defined]
-                        **made.values(context(task, operator)))[1]["content"]  # type: ignore[attr-defined]
+    return messages_for(
+        context(task, operator),
+        prompts or Prompts(),
+        made.instruction,
+        made.shows,  # type: ignore[attr-defined]
+        **made.values(context(task, operator)),
+    )[1]["content"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("operator", ASKING)
@@ -113,17 +156,26 @@ def test_a_repair_repeats_the_question_that_was_asked(task: Task) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 20_000])
-def test_who_failed_to_copy_lines_writes_a_short_program_anew(task: Task, length: int) -> None:
+def test_who_failed_to_copy_lines_writes_a_short_program_anew(
+    task: Task, length: int
+) -> None:
     asked: list[str] = []
 
     async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
         asked.append(messages[-1]["content"])
         if round_ == 0:
             return Reply("I shall not.", "stop")
-        program = given_.parents[0].files[task.entry].decode().replace("score = 0.0", "score = 7.5")
+        program = (
+            given_.parents[0]
+            .files[task.entry]
+            .decode()
+            .replace("score = 0.0", "score = 7.5")
+        )
         return Reply(f"Another number.\n```python\n{program}```\n", "stop")
 
-    given_ = replace(context(task, "diff"), ask=ask, repair="the reply has no SEARCH/REPLACE block")
+    given_ = replace(
+        context(task, "diff"), ask=ask, repair="the reply has no SEARCH/REPLACE block"
+    )
     first = given_.parents[0]
     files = {path: text + b"#" * length for path, text in first.files.items()}
     given_ = replace(given_, parents=(replace(first, files=files),))
@@ -135,12 +187,20 @@ def test_who_failed_to_copy_lines_writes_a_short_program_anew(task: Task, length
 
 def test_what_is_common_comes_first(task: Task) -> None:
     text = text_of(task, "diff")
-    order = ["# Task:", "# Notes on this search", "Sorting helps.", "# Current program",
-             "# Other good programs", "# Changes of the current program that failed", "Traceback: deep",
-             "Feedback on case main: Too few caps.", "# Answer"]
+    order = [
+        "# Task:",
+        "# Notes on this search",
+        "Sorting helps.",
+        "# Current program",
+        "# Other good programs",
+        "# Changes of the current program that failed",
+        "Traceback: deep",
+        "Feedback on case main: Too few caps.",
+        "# Answer",
+    ]
     assert sorted(order, key=text.index) == order
     other = text_of(task, "explain_then_change")
-    common = len(text[:text.index("# Other good programs")])
+    common = len(text[: text.index("# Other good programs")])
     assert other[:common] == text[:common]
 
 
@@ -156,8 +216,12 @@ def test_evidence_is_cut_to_the_budget(task: Task) -> None:
     long = "x = 1  # and so on\n" * 3000
     whole = context(task, "diff")
     big = replace(parent(task, 7), files={"capset.py": long.encode()})
-    crowded = replace(whole, evidence=replace(whole.evidence, inspirations=(
-        big, *whole.evidence.inspirations)))
+    crowded = replace(
+        whole,
+        evidence=replace(
+            whole.evidence, inspirations=(big, *whole.evidence.inspirations)
+        ),
+    )
     sizes = []
     for tokens in (900, 2000, 4000, 30_000):
         prompts = Prompts(tokens=tokens)
@@ -178,9 +242,11 @@ def test_cutting_keeps_both_ends_within_the_limit(text: str, limit: int) -> None
 
 
 def test_a_task_overrides_the_user_who_overrides_us(task: Task, tmp_path: Path) -> None:
-    for owner, name, text in (("task", "system.j2", "SYSTEM OF THE TASK"),
-                              ("user", "system.j2", "SYSTEM OF THE USER"),
-                              ("user", "diff.j2", "ANSWER OF THE USER {{ task.spec.name }}")):
+    for owner, name, text in (
+        ("task", "system.j2", "SYSTEM OF THE TASK"),
+        ("user", "system.j2", "SYSTEM OF THE USER"),
+        ("user", "diff.j2", "ANSWER OF THE USER {{ task.spec.name }}"),
+    ):
         (tmp_path / owner).mkdir(exist_ok=True)
         (tmp_path / owner / name).write_text(text)
     prompts = Prompts((tmp_path / "task", tmp_path / "user"))
@@ -189,9 +255,13 @@ def test_a_task_overrides_the_user_who_overrides_us(task: Task, tmp_path: Path) 
     assert body["content"].endswith("ANSWER OF THE USER cap_set")
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("{{ nothing_of_this_name }}", "nothing_of_this_name"), ("{% if %}", "diff.j2:1")])
-def test_a_wrong_template_is_named(task: Task, tmp_path: Path, text: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("{{ nothing_of_this_name }}", "nothing_of_this_name"), ("{% if %}", "diff.j2:1")],
+)
+def test_a_wrong_template_is_named(
+    task: Task, tmp_path: Path, text: str, word: str
+) -> None:
     (tmp_path / "diff.j2").write_text(text)
     prompts = Prompts((tmp_path,))
     with pytest.raises(ConfigError) as error:

@@ -24,7 +24,8 @@ class Clock:
         self.now += seconds
 
 
-@example(1, [1.2130123636776948, 0.0, 0.0])  # where a minute later is, by rounding, not yet a minute
+# where a minute later is, by rounding, not yet a minute
+@example(1, [1.2130123636776948, 0.0, 0.0])
 @given(st.integers(1, 5), st.lists(st.floats(0, 90), min_size=1, max_size=30))
 def test_no_minute_has_more_than_its_share(limit: int, gaps: list[float]) -> None:
     clock = Clock()

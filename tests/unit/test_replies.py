@@ -36,7 +36,12 @@ def total(values):
 def main():
     return total([1, 2, 3])
 '''
-TWO = {"a.py": "x = 1\nz = 0\n", "b.py": "y = 1\nz = 0\n", "lib/old.py": "old = 1\n", "data.txt": "1\n"}
+TWO = {
+    "a.py": "x = 1\nz = 0\n",
+    "b.py": "y = 1\nz = 0\n",
+    "lib/old.py": "old = 1\n",
+    "data.txt": "1\n",
+}
 BASES: dict[str, dict[str, str]] = {
     "small": {"p.py": SMALL},
     "two": TWO,
@@ -44,11 +49,17 @@ BASES: dict[str, dict[str, str]] = {
     "bare": {"p.py": "def f():\n    return 1"},
     "bare2": {"p.py": "def f():\n    return g()\n\n\ndef g():\n    return 1\n"},
     "twice": {"p.py": "def f():\n    return 1\ndef g():\n    return 1\n"},
-    "outside": {"p.py": "LIMIT = 10\n# EVOLVE-BLOCK-START\nLIMIT = 10\nstep = 1\n# EVOLVE-BLOCK-END\n"},
+    "outside": {
+        "p.py": "LIMIT = 10\n# EVOLVE-BLOCK-START\nLIMIT = 10\nstep = 1\n# EVOLVE-BLOCK-END\n"
+    },
     "unicode": {"p.py": 'grüße = "naïve 日本 ✓"\nsep = "a\u2028b"\n'},
-    "titled": {"p.py": 'def f():\n    """Title\n    =======\n    text\n    """\n    return 1\n'},
+    "titled": {
+        "p.py": 'def f():\n    """Title\n    =======\n    text\n    """\n    return 1\n'
+    },
     "tabs": {"p.py": "def f(x):\n\tif x:\n\t\treturn 1\n"},
-    "c": {"p.c": "// EVOLVE-BLOCK-START\nint f(int x) { return x * 2; }\n// EVOLVE-BLOCK-END\n"},
+    "c": {
+        "p.c": "// EVOLVE-BLOCK-START\nint f(int x) { return x * 2; }\n// EVOLVE-BLOCK-END\n"
+    },
 }
 EDITABLE = {"two": ("a.py", "b.py", "lib/*.py")}
 
@@ -79,7 +90,9 @@ class Case:
                 path = value
             elif key == "change":
                 old, _, new = value.partition(" =>")
-                assert files[path].count(old) == 1, f"{self.id}: {old!r} must stand once"
+                assert files[path].count(old) == 1, (
+                    f"{self.id}: {old!r} must stand once"
+                )
                 files[path] = files[path].replace(old, new.removeprefix(" "))
             elif key == "text":
                 files[path] = value
@@ -87,7 +100,9 @@ class Case:
                 del files[path]
             elif key == "block":
                 pattern = r"(?s)(EVOLVE-BLOCK-START\n).*\n(\S+ EVOLVE-BLOCK-END)"
-                files[path] = re.sub(pattern, lambda m, v=value: m[1] + v + m[2], files[path])
+                files[path] = re.sub(
+                    pattern, lambda m, v=value: m[1] + v + m[2], files[path]
+                )
         return {path: text.encode() for path, text in files.items()}
 
 
@@ -96,7 +111,9 @@ def read_cases(path: Path) -> list[Case]:
     for part in path.read_text().split("%%%% ")[1:]:
         head, _, reply = part.partition("----\n")
         name, *lines = head.rstrip("\n").split("\n")
-        fields = tuple((line.partition(":")[0], line.partition(": ")[2]) for line in lines)
+        fields = tuple(
+            (line.partition(":")[0], line.partition(": ")[2]) for line in lines
+        )
         case = Case(f"{path.stem}: {name}", path.stem == "whole", fields, reply)
         if case.get("crlf"):
             case = Case(case.id, case.whole, fields, reply.replace("\n", "\r\n"))
@@ -109,11 +126,20 @@ CASES = [case for path in sorted(HERE.glob("*.txt")) for case in read_cases(path
 
 def outcome(case: Case) -> dict[str, bytes]:
     files = case.files
-    spec = TaskSpec(name="t", description="d", editable=EDITABLE.get(case.get("base"), ()))
+    spec = TaskSpec(
+        name="t", description="d", editable=EDITABLE.get(case.get("base"), ())
+    )
     task = Task(HERE, spec, files, "")
-    parent = Parent(Proposal("abc", 0, State.SCORED, "seed", (), 0, 0.0, tree="t"), files, 1.0)
-    new = apply_reply(case.reply, files, task.edits, whole=case.whole,
-                      cut_off=case.get("finish") == "length")
+    parent = Parent(
+        Proposal("abc", 0, State.SCORED, "seed", (), 0, 0.0, tree="t"), files, 1.0
+    )
+    new = apply_reply(
+        case.reply,
+        files,
+        task.edits,
+        whole=case.whole,
+        cut_off=case.get("finish") == "length",
+    )
     check_child(task, [parent], Child(new, ""))
     return new
 

@@ -20,7 +20,12 @@ MIX = OperatorMix({"one": 0.5, "two": 0.5}, {"one": 1, "two": 2})
 def snapshot(scores: list[float], maximize: bool = True) -> Snapshot:
     made = Snapshot(maximize)
     for number, score in enumerate(scores):
-        made.add(Proposal(derive_id(0, number), number, State.SCORED, "x", (), 0, 0.0, tree="t"), score)
+        made.add(
+            Proposal(
+                derive_id(0, number), number, State.SCORED, "x", (), 0, 0.0, tree="t"
+            ),
+            score,
+        )
     return made
 
 
@@ -51,8 +56,14 @@ def test_weighted_prefers_the_better_in_either_direction() -> None:
         drawn = [policy.decide(seen, np.random.default_rng(k)) for k in range(200)]
         best = seen.best()
         assert best is not None and best.number == (4 if maximize else 0)
-        shares = [sum(seen.proposals[row].id in d.parents for d in drawn if isinstance(d, Expand))
-                  for row in range(5)]
+        shares = [
+            sum(
+                seen.proposals[row].id in d.parents
+                for d in drawn
+                if isinstance(d, Expand)
+            )
+            for row in range(5)
+        ]
         order = shares if maximize else shares[::-1]
         assert order[0] < order[2] < order[4] + order[3]
 
@@ -79,10 +90,21 @@ def test_a_name_or_a_dotted_path() -> None:
 def test_a_snapshot_keeps_what_children_inherit_and_no_evidence() -> None:
     seen = snapshot([1.0])
     seen.notes = seen.hints = 1
-    decision = Expand((seen.proposals[0].id,), "one", (seen.proposals[0].id,), cases=2,
-                      keep={"mate": [0.5]})
+    decision = Expand(
+        (seen.proposals[0].id,),
+        "one",
+        (seen.proposals[0].id,),
+        cases=2,
+        keep={"mate": [0.5]},
+    )
     planned = plan_proposals(decision, 0, 1, seen, settled=0, count=2)[0]
-    assert set(planned.decision) > {"notes", "hints", "settled", "shared", "inspirations"}
+    assert set(planned.decision) > {
+        "notes",
+        "hints",
+        "settled",
+        "shared",
+        "inspirations",
+    }
     assert planned.in_short().decision == {"cases": 2, "keep": {"mate": [0.5]}}
 
 

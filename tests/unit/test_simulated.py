@@ -29,31 +29,61 @@ def test_children_are_worse_equal_better_or_broken_as_the_world_says() -> None:
     rng, parent = np.random.default_rng(0), Being(0.5, 1.0)
     children = [run._child([parent], rng) for _ in range(4000)]
     alive = [child.quality for child in children if child is not None]
-    shares = [1 - len(alive) / 4000, *(sum(found) / 4000 for found in (
-        [q < 0.5 for q in alive], [q == 0.5 for q in alive], [q > 0.5 for q in alive]))]
+    shares = [
+        1 - len(alive) / 4000,
+        *(
+            sum(found) / 4000
+            for found in (
+                [q < 0.5 for q in alive],
+                [q == 0.5 for q in alive],
+                [q > 0.5 for q in alive],
+            )
+        ),
+    ]
     assert shares == pytest.approx([0.1, 0.4, 0.3, 0.2], abs=0.03)
 
 
 def test_one_score_without_bounds_and_with_noise() -> None:
-    run = Simulation(World(cases=0, evaluations=40, noise=0.5), make_policy("weighted", MIX), 3)
+    run = Simulation(
+        World(cases=0, evaluations=40, noise=0.5), make_policy("weighted", MIX), 3
+    )
     assert run.run().variants <= 41
-    again = [run._row(1, Being(2.0, 1.0), "case0", attempt).score for attempt in (0, 0, 1)]
+    again = [
+        run._row(1, Being(2.0, 1.0), "case0", attempt).score for attempt in (0, 0, 1)
+    ]
     assert again[0] == again[1] != again[2]
 
 
 def test_case_by_case_beats_whole_evaluations() -> None:
-    whole, one = (simulate(name, World(cases=30, evaluations=300), 8) for name in ("weighted", "hgm"))
+    whole, one = (
+        simulate(name, World(cases=30, evaluations=300), 8)
+        for name in ("weighted", "hgm")
+    )
     assert np.mean([r.worth for r in one]) > np.mean([r.worth for r in whole]) + 0.1
 
 
 def test_the_command() -> None:
-    done = evolve("simulate", "--policy", "best_of_n", "--policy", "hgm_own", "--seeds", 3,
-                  "--evaluations", 60, "--cases", 10, "--json")
+    done = evolve(
+        "simulate",
+        "--policy",
+        "best_of_n",
+        "--policy",
+        "hgm_own",
+        "--seeds",
+        3,
+        "--evaluations",
+        60,
+        "--cases",
+        10,
+        "--json",
+    )
     assert done.code == 0, done.err
     found = done.json()
     assert set(found) == {"best_of_n", "hgm_own"} and found["hgm_own"]["variants"] > 5
-    assert "hgm_own" in evolve("simulate", "--policy", "hgm_own", "--seeds", 2, "--evaluations",
-                               30).out
+    assert (
+        "hgm_own"
+        in evolve(
+            "simulate", "--policy", "hgm_own", "--seeds", 2, "--evaluations", 30
+        ).out
+    )
     assert evolve("simulate", "--policy", "hgn").code == ConfigError("").exit_code
-
-

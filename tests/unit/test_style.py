@@ -18,5 +18,7 @@ def test_nothing_is_printed_or_passed_over_in_silence() -> None:
                 printed.append(place)
             if isinstance(node, ast.ExceptHandler):
                 bare += [place] if node.type is None else []
-                silent += [place] if all(isinstance(n, ast.Pass) for n in node.body) else []
+                silent += (
+                    [place] if all(isinstance(n, ast.Pass) for n in node.body) else []
+                )
     assert (printed, bare, silent) == ([], [], [])

@@ -1,6 +1,6 @@
 """What commands print, at two widths, with and without colour, letter by letter.
 
-    WRITE_SNAPSHOTS=1 pytest tests/unit/test_terminal.py      # after a change that was meant
+WRITE_SNAPSHOTS=1 pytest tests/unit/test_terminal.py      # after a change that was meant
 """
 
 from __future__ import annotations
@@ -50,9 +50,16 @@ def _one_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def drawn(what: RenderableType, width: int, colour: bool) -> str:
     file = io.StringIO()
-    Console(file=file, width=width, force_terminal=colour, color_system="256" if colour else None,
-            no_color=not colour, highlight=False, legacy_windows=False,
-            _environ={"TERM": "xterm-256color"}).print(what)
+    Console(
+        file=file,
+        width=width,
+        force_terminal=colour,
+        color_system="256" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        legacy_windows=False,
+        _environ={"TERM": "xterm-256color"},
+    ).print(what)
     return file.getvalue()
 
 
@@ -61,14 +68,20 @@ def views(run: OpenRun, width: int) -> dict[str, RenderableType]:
     from rich.text import Text
 
     best, seed = run.proposal("best"), run.proposal("seed")
-    lines = [line for event in events_after(run.archive, 0)[-14:] if (line := log_line(event))]
+    lines = [
+        line
+        for event in events_after(run.archive, 0)[-14:]
+        if (line := log_line(event))
+    ]
     row = run.summary() | {"path": ""}
     return {
         "tree": render_tree(run, Selection()),
         "tree-top": render_tree(run, Selection(top=4)),
         "tree-path": render_tree(run, Selection(path=best.id)),
         "tree-failed": render_tree(run, Selection(statuses=("timeout",), top=5)),
-        "tree-filters": render_tree(run, Selection(operators=("diff",), islands=(1,), since_s=60.0)),
+        "tree-filters": render_tree(
+            run, Selection(operators=("diff",), islands=(1,), since_s=60.0)
+        ),
         "show": render_detail(run, best),
         "diff": render_patch(run.patch(seed, best)),
         "stat": Text("\n".join(stat_lines(changes(run.files(seed), run.files(best))))),
@@ -79,8 +92,20 @@ def views(run: OpenRun, width: int) -> dict[str, RenderableType]:
     }
 
 
-NAMES = ("tree", "tree-top", "tree-path", "tree-failed", "tree-filters", "show", "diff", "stat",
-         "stats", "plot", "log", "ls")
+NAMES = (
+    "tree",
+    "tree-top",
+    "tree-path",
+    "tree-failed",
+    "tree-filters",
+    "show",
+    "diff",
+    "stat",
+    "stats",
+    "plot",
+    "log",
+    "ls",
+)
 
 
 @pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
@@ -109,8 +134,14 @@ def test_every_filter_keeps_the_way_to_what_it_finds(run: OpenRun) -> None:
 def test_hostile_text_commands_no_terminal(tmp_path: Path) -> None:
     opened = OpenRun(make_run(tmp_path / "runs", "bad", Made(20, hostile=True)))
     try:
-        parts = [render_detail(opened, opened.proposal(derive_id(0, n))) for n in range(6)]
-        lines = [line for event in events_after(opened.archive, 0) if (line := log_line(event, True))]
+        parts = [
+            render_detail(opened, opened.proposal(derive_id(0, n))) for n in range(6)
+        ]
+        lines = [
+            line
+            for event in events_after(opened.archive, 0)
+            if (line := log_line(event, True))
+        ]
         text = "".join(drawn(part, 100, False) for part in [*parts, *lines])
     finally:
         opened.close()

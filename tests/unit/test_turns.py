@@ -10,7 +10,9 @@ from evolve.engine.concurrency import Turns
 def test_sockets_are_read_between_two_turns() -> None:
     happened: list[str] = []
 
-    async def step(turns: Turns, name: str, sender: socket.socket | None = None) -> None:
+    async def step(
+        turns: Turns, name: str, sender: socket.socket | None = None
+    ) -> None:
         await turns.turn()
         happened.append(name)
         if sender is not None:
@@ -19,9 +21,13 @@ def test_sockets_are_read_between_two_turns() -> None:
     async def both() -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        asyncio.get_running_loop().add_reader(ours, lambda: happened.append(ours.recv(1).decode()))
+        asyncio.get_running_loop().add_reader(
+            ours, lambda: happened.append(ours.recv(1).decode())
+        )
         turns = Turns()
-        await asyncio.gather(step(turns, "a", theirs), *(step(turns, name) for name in "bcde"))
+        await asyncio.gather(
+            step(turns, "a", theirs), *(step(turns, name) for name in "bcde")
+        )
         asyncio.get_running_loop().remove_reader(ours)
         ours.close()
         theirs.close()

@@ -40,14 +40,24 @@ def upgrade() -> None:
     )
     op.create_table(
         "parents",
-        sa.Column("child", sa.String(32), sa.ForeignKey("proposals.id"), primary_key=True),
+        sa.Column(
+            "child", sa.String(32), sa.ForeignKey("proposals.id"), primary_key=True
+        ),
         sa.Column("position", sa.Integer, primary_key=True),
-        sa.Column("parent", sa.String(32), sa.ForeignKey("proposals.id"), nullable=False, index=True),
+        sa.Column(
+            "parent",
+            sa.String(32),
+            sa.ForeignKey("proposals.id"),
+            nullable=False,
+            index=True,
+        ),
     )
     op.create_table(
         "evaluations",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("proposal", sa.String(32), sa.ForeignKey("proposals.id"), nullable=False),
+        sa.Column(
+            "proposal", sa.String(32), sa.ForeignKey("proposals.id"), nullable=False
+        ),
         sa.Column("case_id", sa.String(128), nullable=False),
         sa.Column("split", sa.String(16), nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
@@ -63,13 +73,21 @@ def upgrade() -> None:
         sa.Column("cost_usd", sa.Float, nullable=False),
         sa.Column("evaluator", sa.String(64), nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
-        sa.UniqueConstraint("proposal", "case_id", "attempt", name="one_row_per_attempt"),
+        sa.UniqueConstraint(
+            "proposal", "case_id", "attempt", name="one_row_per_attempt"
+        ),
     )
     op.create_index("evaluations_scores", "evaluations", ["split", "proposal", "score"])
     op.create_table(
         "calls",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("proposal", sa.String(32), sa.ForeignKey("proposals.id"), nullable=False, index=True),
+        sa.Column(
+            "proposal",
+            sa.String(32),
+            sa.ForeignKey("proposals.id"),
+            nullable=False,
+            index=True,
+        ),
         sa.Column("round", sa.Integer, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("model", sa.String(256), nullable=False),

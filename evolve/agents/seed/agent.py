@@ -16,8 +16,12 @@ import tools
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAX_STEPS = 100  # the limits of a case end it before
 MOST_REPEATS = 2  # of one answer
-BLOCK = re.compile(r"^(`{3,})\n?(bash|sh|edit|python3?|py|done|[\w./-]+\.\w+)\b[ \t]*([^\n]*)(?:\n|\Z)"
-                   r"(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)  # the last may be left open
+BLOCK = re.compile(
+    r"^(`{3,})\n?(bash|sh|edit|python3?|py|done|[\w./-]+\.\w+)\b[ \t]*([^\n]*)(?:\n|\Z)"
+    # the last may be left open
+    r"(.*?)(?:^\1[ \t]*$|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def main() -> None:
@@ -39,7 +43,10 @@ def main() -> None:
         if blocks and blocks[-1][0] == "done" and "went wrong" not in result:
             return
         say(f"--- result\n{result}")
-        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": result}]
+        messages += [
+            {"role": "assistant", "content": answer},
+            {"role": "user", "content": result},
+        ]
 
 
 def begin() -> list[dict[str, str]]:
@@ -47,15 +54,22 @@ def begin() -> list[dict[str, str]]:
     with open(os.environ["EVOLVE_STATEMENT"]) as file:
         statement = file.read().strip()
     values = {"statement": statement, "files": tools.files()}
-    problem = re.sub(r"\{(statement|files)\}", lambda name: values[name[1]], prompt("problem"))
-    return [{"role": "system", "content": prompt("system")}, {"role": "user", "content": problem}]
+    problem = re.sub(
+        r"\{(statement|files)\}", lambda name: values[name[1]], prompt("problem")
+    )
+    return [
+        {"role": "system", "content": prompt("system")},
+        {"role": "user", "content": problem},
+    ]
 
 
 def blocks_of(answer: str) -> list[tuple[str, str, str]]:
     """(kind, path, body) of each block; code whose last line is the word done says both."""
     found = []
     for _, kind, path, body in BLOCK.findall(answer):
-        code = re.sub(r"(^|\n)done\s*\Z", r"\1", body) if kind.startswith("py") else body
+        code = (
+            re.sub(r"(^|\n)done\s*\Z", r"\1", body) if kind.startswith("py") else body
+        )
         found += [(kind, path, code)] if code.strip() or kind == "done" else []
         found += [("done", "", "")] if code != body else []
     return found
@@ -72,7 +86,9 @@ def act(blocks: list[tuple[str, str, str]]) -> str:
         result = carry_out(kind, path.strip(), body)
         results.append(result)
         if not tools.went_well(result):
-            results.append(f"the {kind} block went wrong; nothing after it was carried out")
+            results.append(
+                f"the {kind} block went wrong; nothing after it was carried out"
+            )
             break
     return "\n".join(results)
 

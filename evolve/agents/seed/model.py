@@ -20,8 +20,11 @@ def ask(messages: list[dict[str, str]], repeats: int = 0) -> str:
     request = urllib.request.Request(
         os.environ["OPENAI_BASE_URL"] + "/chat/completions",
         json.dumps({"messages": messages, "temperature": temperature}).encode(),
-        {"Content-Type": "application/json",
-         "Authorization": "Bearer " + os.environ.get("OPENAI_API_KEY", "")})
+        {
+            "Content-Type": "application/json",
+            "Authorization": "Bearer " + os.environ.get("OPENAI_API_KEY", ""),
+        },
+    )
     try:
         with urllib.request.urlopen(request) as response:
             return json.load(response)["choices"][0]["message"]["content"]

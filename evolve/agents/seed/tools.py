@@ -14,8 +14,13 @@ changed: set[str] = set()  # the files that were written in this problem
 
 def bash(script: str) -> str:
     """Run a script; returns what it printed and how it ended."""
-    process = subprocess.Popen(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(
+        ["bash", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         output, _ = process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -27,7 +32,9 @@ def bash(script: str) -> str:
 
 def went_well(result: str) -> bool:
     """Whether a block did what it should: a command ended with 0, a file is written."""
-    return result.endswith("(exit status 0)") or (" is written, " in result and "\n" not in result)
+    return result.endswith("(exit status 0)") or (
+        " is written, " in result and "\n" not in result
+    )
 
 
 def edit(path: str, body: str) -> str:
@@ -49,12 +56,15 @@ def edit(path: str, body: str) -> str:
 def split_edit(body: str) -> tuple[str, str] | None:
     """The old and the new lines of an edit block."""
     lines = body.splitlines(keepends=True)
-    marks = [number for number, line in enumerate(lines)
-             if line.rstrip() in ("<<<<<<<", "=======", ">>>>>>>")]
+    marks = [
+        number
+        for number, line in enumerate(lines)
+        if line.rstrip() in ("<<<<<<<", "=======", ">>>>>>>")
+    ]
     if len(marks) != 3:
         return None
     first, middle, last = marks
-    return "".join(lines[first + 1:middle]), "".join(lines[middle + 1:last])
+    return "".join(lines[first + 1 : middle]), "".join(lines[middle + 1 : last])
 
 
 def write(path: str, text: str) -> str:
@@ -73,8 +83,12 @@ def write(path: str, text: str) -> str:
 
 def paths() -> list[str]:
     """The names of the files here."""
-    return sorted(os.path.relpath(os.path.join(folder, name))
-                  for folder, _, names in os.walk(".") if "/." not in folder for name in names)
+    return sorted(
+        os.path.relpath(os.path.join(folder, name))
+        for folder, _, names in os.walk(".")
+        if "/." not in folder
+        for name in names
+    )
 
 
 def files(limit: int = 100) -> str:
@@ -83,7 +97,9 @@ def files(limit: int = 100) -> str:
     for path in found[:limit]:
         text = content(path, room)
         room -= len(text)
-        shown.append(f"## {path}\n````\n{text}````" if text else f"## {path} (not shown)")
+        shown.append(
+            f"## {path}\n````\n{text}````" if text else f"## {path} (not shown)"
+        )
     more = f"\n... and {len(found) - limit} more" if len(found) > limit else ""
     return "\n".join(shown) + more
 

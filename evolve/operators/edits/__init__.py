@@ -6,5 +6,13 @@ from evolve.operators.edits.apply import apply_reply, first_words
 from evolve.operators.edits.fences import Block, fenced_blocks, without_thinking
 from evolve.operators.edits.search_replace import DIVIDER, REPLACE, SEARCH
 
-__all__ = ["DIVIDER", "REPLACE", "SEARCH", "Block", "apply_reply", "fenced_blocks", "first_words",
-           "without_thinking"]
+__all__ = [
+    "DIVIDER",
+    "REPLACE",
+    "SEARCH",
+    "Block",
+    "apply_reply",
+    "fenced_blocks",
+    "first_words",
+    "without_thinking",
+]

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from evolve.operators.base import Rejected
 from evolve.operators.edits.change import Change, apply_change, target
-from evolve.operators.edits.fences import fenced_blocks, lines_of, outside_fences, without_thinking
+from evolve.operators.edits.fences import (
+    fenced_blocks,
+    lines_of,
+    outside_fences,
+    without_thinking,
+)
 from evolve.operators.edits.search_replace import (
     DIVIDER,
     REPLACE,
@@ -23,18 +28,30 @@ from evolve.tasks.region import START, MarkerError
 _DELETE = re.compile(r"^[\s*`-]*DELETE(?: FILE)?:?\s+[`*]*([\w./+-]*\w)[`*]*\s*$")
 
 
-def apply_reply(reply: str, files: Mapping[str, bytes], editable: Editable, *, whole: bool,
-                cut_off: bool = False) -> dict[str, bytes]:
+def apply_reply(
+    reply: str,
+    files: Mapping[str, bytes],
+    editable: Editable,
+    *,
+    whole: bool,
+    cut_off: bool = False,
+) -> dict[str, bytes]:
     """The child's files. `whole`: bare blocks of code are new texts, not examples.
 
     Raises `Rejected`: unparsable, region, truncated or empty.
     """
     text = without_thinking(reply)
     if not text.strip():
-        raise Rejected("empty", "the reply is empty" if not reply.strip() else
-                       "the reply ends before the answer: there are only thoughts")
+        raise Rejected(
+            "empty",
+            "the reply is empty"
+            if not reply.strip()
+            else "the reply ends before the answer: there are only thoughts",
+        )
     if any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise Rejected("unparsable", "the reply holds half of a character, which no file can")
+        raise Rejected(
+            "unparsable", "the reply holds half of a character, which no file can"
+        )
     if cut_off:
         _refuse_half(text)
     try:
@@ -43,55 +60,77 @@ def apply_reply(reply: str, files: Mapping[str, bytes], editable: Editable, *, w
         raise Rejected("region", f"line {error.line}: {error}") from None
     for path in _removals(text):
         if path not in new or not editable.admits(path):
-            raise Rejected("region", f"{path} can't be deleted; only files that fit "
-                           f"{', '.join(editable.patterns) or 'no pattern'} come and go")
+            raise Rejected(
+                "region",
+                f"{path} can't be deleted; only files that fit "
+                f"{', '.join(editable.patterns) or 'no pattern'} come and go",
+            )
         del new[path]
     return new
 
 
-def _edited(text: str, files: Mapping[str, bytes], editable: Editable, whole: bool
-            ) -> dict[str, bytes]:
+def _edited(
+    text: str, files: Mapping[str, bytes], editable: Editable, whole: bool
+) -> dict[str, bytes]:
     if has_blocks(text):
         changes = search_replace_blocks(text)
         return _applied(changes, files, editable) | new_files(text, files, editable)
     if has_hunks(text):
-        return _applied(unified_changes(text), files, editable) | new_files(text, files, editable)
+        return _applied(unified_changes(text), files, editable) | new_files(
+            text, files, editable
+        )
     if whole or any(START in block.text for block in fenced_blocks(text)):
         if not fenced_blocks(text) and list(_removals(text)):
             return dict(files)
         return dict(files) | whole_files(text, files, editable)
     created = new_files(text, files, editable)
     if not created and not list(_removals(text)):
-        raise Rejected("unparsable", f"the reply has no SEARCH/REPLACE block: a line {SEARCH}, lines "
-                       f"of the program, a line {DIVIDER}, new lines, a line {REPLACE}")
+        raise Rejected(
+            "unparsable",
+            f"the reply has no SEARCH/REPLACE block: a line {SEARCH}, lines "
+            f"of the program, a line {DIVIDER}, new lines, a line {REPLACE}",
+        )
     return dict(files) | created
 
 
-def _applied(changes: Iterable[Change], files: Mapping[str, bytes], editable: Editable
-             ) -> dict[str, bytes]:
+def _applied(
+    changes: Iterable[Change], files: Mapping[str, bytes], editable: Editable
+) -> dict[str, bytes]:
     """Every change in order, each exactly once."""
     texts = {path: files[path].decode() for path in editable.within(files)}
     for number, change in enumerate(changes, start=1):
         if change.creates:
             texts[_created(change, files, texts, editable, number)] = "".join(
-                f"{line}\n" for line in change.readings[0].replace)
+                f"{line}\n" for line in change.readings[0].replace
+            )
             continue
         if change.path in files and change.path not in texts:
-            raise Rejected("region", f"block {number}: {change.path} is not editable; "
-                           f"editable: {editable}")
+            raise Rejected(
+                "region",
+                f"block {number}: {change.path} is not editable; editable: {editable}",
+            )
         path = target(change, texts, number)
         texts[path] = apply_change(change, texts[path], path, number)
     return dict(files) | {path: text.encode() for path, text in texts.items()}
 
 
-def _created(change: Change, files: Mapping[str, bytes], texts: Mapping[str, str],
-             editable: Editable, number: int) -> str:
+def _created(
+    change: Change,
+    files: Mapping[str, bytes],
+    texts: Mapping[str, str],
+    editable: Editable,
+    number: int,
+) -> str:
     if change.path and change.path not in files and change.path not in texts:
         if editable.admits(change.path):
             return change.path
-        raise Rejected("region", f"block {number}: {change.path} can't be created; "
-                       f"editable: {editable}")
-    raise Rejected("unparsable", f"block {number}: SEARCH is empty; copy the lines to be replaced")
+        raise Rejected(
+            "region",
+            f"block {number}: {change.path} can't be created; editable: {editable}",
+        )
+    raise Rejected(
+        "unparsable", f"block {number}: SEARCH is empty; copy the lines to be replaced"
+    )
 
 
 def _removals(text: str) -> Iterator[str]:
@@ -106,14 +145,20 @@ def _refuse_half(text: str) -> None:
     """Of a reply that hit the token limit, whole programs with only prose behind them count."""
     blocks = fenced_blocks(text)
     if has_blocks(text) or has_hunks(text) or not blocks or not blocks[-1].closed:
-        raise Rejected("truncated", "the reply was cut off at the token limit; answer shorter")
+        raise Rejected(
+            "truncated", "the reply was cut off at the token limit; answer shorter"
+        )
     if START in text and not any(START in block.text for block in blocks):
-        raise Rejected("truncated", "the reply was cut off at the token limit; answer shorter")
+        raise Rejected(
+            "truncated", "the reply was cut off at the token limit; answer shorter"
+        )
 
 
 def first_words(reply: str, limit: int = 200) -> str:
     """What the model says it did: the first line that is no code."""
     for line in lines_of(without_thinking(reply)):
-        if line.strip() and not line.strip().startswith(("```", "~~~", "<<<", "#", "---", "+++", "@@")):
+        if line.strip() and not line.strip().startswith(
+            ("```", "~~~", "<<<", "#", "---", "+++", "@@")
+        ):
             return line.strip()[:limit]
     return ""

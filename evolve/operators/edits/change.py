@@ -57,12 +57,18 @@ def apply_change(change: Change, text: str, path: str, number: int) -> str:
     inside = [place for place in found if region.contains(place.first, place.last)]
     if found and not inside:
         place = found[0]
-        raise Rejected("region", f"block {number}: lines {place.first + 1} to {place.last} of {path} "
-                       f"are not in the editable region.{_regions(region)}")
+        raise Rejected(
+            "region",
+            f"block {number}: lines {place.first + 1} to {place.last} of {path} "
+            f"are not in the editable region.{_regions(region)}",
+        )
     if len(inside) != 1:
         more = _where(inside) if inside else closest(change, text) + _regions(region)
-        raise Rejected("unparsable", f"block {number}: its SEARCH lines stand {len(inside)} times in "
-                       f"{path}, they must stand once.{more}")
+        raise Rejected(
+            "unparsable",
+            f"block {number}: its SEARCH lines stand {len(inside)} times in "
+            f"{path}, they must stand once.{more}",
+        )
     return _put(inside[0], text)
 
 
@@ -71,8 +77,13 @@ def places(change: Change, text: str) -> list[Place]:
     lines = [line.rstrip("\r\n") for line in split_lines(text)]
     for fit in (_exact, _without_trailing, _indented):
         for trimmed in (False, True):
-            found = [place for reading in change.readings
-                     for place in _all_places(fit, lines, _trim(reading) if trimmed else reading)]
+            found = [
+                place
+                for reading in change.readings
+                for place in _all_places(
+                    fit, lines, _trim(reading) if trimmed else reading
+                )
+            ]
             if found:
                 return sorted(set(found), key=lambda place: place.first)
     return []
@@ -82,7 +93,7 @@ def _all_places(fit: Fit, lines: Sequence[str], reading: Reading) -> list[Place]
     size = len(reading.search)
     found = []
     for first in range(len(lines) - size + 1) if size else ():
-        replace = fit(lines[first:first + size], reading)
+        replace = fit(lines[first : first + size], reading)
         if replace is not None:
             found.append(Place(first, first + size, tuple(replace)))
     return found
@@ -93,7 +104,9 @@ def _exact(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
 
 
 def _without_trailing(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
-    same = all(a.rstrip() == b.rstrip() for a, b in zip(lines, reading.search, strict=True))
+    same = all(
+        a.rstrip() == b.rstrip() for a, b in zip(lines, reading.search, strict=True)
+    )
     return reading.replace if same else None
 
 
@@ -101,34 +114,48 @@ def _indented(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
     """The same code, all of it deeper or all of it less deep by the same white space."""
     if any(a.strip() != b.strip() for a, b in zip(lines, reading.search, strict=True)):
         return None
-    pairs = [(_indent(a), _indent(b)) for a, b in zip(lines, reading.search, strict=True) if a.strip()]
+    pairs = [
+        (_indent(a), _indent(b))
+        for a, b in zip(lines, reading.search, strict=True)
+        if a.strip()
+    ]
     if not pairs:
         return None
     there, given = pairs[0]
     if there.endswith(given):
-        more = there[:len(there) - len(given)]
+        more = there[: len(there) - len(given)]
         if all(a == more + b for a, b in pairs):
             return [more + line if line.strip() else line for line in reading.replace]
     elif given.endswith(there):
-        less = given[:len(given) - len(there)]
+        less = given[: len(given) - len(there)]
         fits = all(b == less + a for a, b in pairs)
-        if fits and all(line.startswith(less) for line in reading.replace if line.strip()):
+        if fits and all(
+            line.startswith(less) for line in reading.replace if line.strip()
+        ):
             return [line.removeprefix(less) for line in reading.replace]
     return _other_blanks(pairs, reading)
 
 
-def _other_blanks(pairs: Sequence[tuple[str, str]], reading: Reading) -> Sequence[str] | None:
+def _other_blanks(
+    pairs: Sequence[tuple[str, str]], reading: Reading
+) -> Sequence[str] | None:
     """Tabs for blanks, or the other way: each depth of the reply is one depth of the file."""
     depth = {given: there for there, given in pairs}
     code = [line for line in reading.replace if line.strip()]
-    if any(depth[b] != a for a, b in pairs) or len(set(depth.values())) < len(depth) or any(
-            _indent(line) not in depth for line in code):
+    if (
+        any(depth[b] != a for a, b in pairs)
+        or len(set(depth.values())) < len(depth)
+        or any(_indent(line) not in depth for line in code)
+    ):
         return None
-    return [depth[_indent(line)] + line.lstrip() if line.strip() else line for line in reading.replace]
+    return [
+        depth[_indent(line)] + line.lstrip() if line.strip() else line
+        for line in reading.replace
+    ]
 
 
 def _indent(line: str) -> str:
-    return line[:len(line) - len(line.lstrip())]
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _trim(reading: Reading) -> Reading:
@@ -146,9 +173,16 @@ def _put(place: Place, text: str) -> str:
     """New lines end as the file's lines do; a file without a last line end stays without one."""
     lines = split_lines(text)
     end = "\r\n" if lines[0].endswith("\r\n") else "\n"
-    new = "".join([*lines[:place.first], *(f"{line}{end}" for line in place.replace),
-                   *lines[place.last:]])
-    return new if text.endswith("\n") or place.last < len(lines) else new.removesuffix(end)
+    new = "".join(
+        [
+            *lines[: place.first],
+            *(f"{line}{end}" for line in place.replace),
+            *lines[place.last :],
+        ]
+    )
+    return (
+        new if text.endswith("\n") or place.last < len(lines) else new.removesuffix(end)
+    )
 
 
 def target(change: Change, texts: Mapping[str, str], number: int) -> str:
@@ -159,8 +193,11 @@ def target(change: Change, texts: Mapping[str, str], number: int) -> str:
         return next(iter(texts))
     fitting = [path for path, text in texts.items() if places(change, text)]
     if len(fitting) != 1:
-        raise Rejected("unparsable", f"block {number} fits {len(fitting)} files; write the path on the "
-                       f"line above it: {', '.join(texts)}")
+        raise Rejected(
+            "unparsable",
+            f"block {number} fits {len(fitting)} files; write the path on the "
+            f"line above it: {', '.join(texts)}",
+        )
     return fitting[0]
 
 

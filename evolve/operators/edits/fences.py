@@ -38,9 +38,9 @@ def without_thinking(reply: str) -> str:
     text = _THINKING.sub("", reply)
     ends = list(_THOUGHT_END.finditer(text))
     if ends:  # the chat template had opened them already
-        text = text[ends[-1].end():]
+        text = text[ends[-1].end() :]
     begun = _THOUGHT_START.search(text)
-    return text if begun is None else text[:begun.start()]
+    return text if begun is None else text[: begun.start()]
 
 
 @functools.lru_cache(maxsize=4)  # several questions are asked about one reply
@@ -55,7 +55,13 @@ def fenced_blocks(reply: str) -> tuple[Block, ...]:
         mark = _FENCE.match(line)
         same = mark is not None and bool(fence) and mark.group(1).startswith(fence)
         if not fence and mark:
-            fence, inside, before, info, depth = mark.group(1), [], last, mark.group(2).strip(), 0
+            fence, inside, before, info, depth = (
+                mark.group(1),
+                [],
+                last,
+                mark.group(2).strip(),
+                0,
+            )
         elif mark and same and not mark.group(2).strip() and depth == 0:
             blocks.append(Block("".join(f"{text}\n" for text in inside), before, info))
             fence = ""
@@ -66,7 +72,9 @@ def fenced_blocks(reply: str) -> tuple[Block, ...]:
         if line.strip():
             last = line
     if fence:
-        blocks.append(Block("".join(f"{text}\n" for text in inside), before, info, closed=False))
+        blocks.append(
+            Block("".join(f"{text}\n" for text in inside), before, info, closed=False)
+        )
     return tuple(blocks)
 
 

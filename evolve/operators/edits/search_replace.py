@@ -11,7 +11,9 @@ from evolve.operators.edits.change import Change, Reading
 from evolve.operators.edits.fences import lines_of
 
 SEARCH, DIVIDER, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
-_SEARCH = re.compile(r"^\s*(?:<{3,9}|-{5,9}) ?(?:SEARCH|ORIGINAL|BEFORE)\b:?[ \t>]*(.*)$")
+_SEARCH = re.compile(
+    r"^\s*(?:<{3,9}|-{5,9}) ?(?:SEARCH|ORIGINAL|BEFORE)\b:?[ \t>]*(.*)$"
+)
 _DIVIDER = re.compile(r"^\s*={5,9}\s*$")
 _REPLACE = re.compile(r"^\s*(?:>{3,9}|\+{5,9}) ?(?:REPLACE|UPDATED|AFTER)\b.*$")
 _FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
@@ -39,7 +41,9 @@ def search_replace_blocks(reply: str) -> list[Change]:
         elif body is not None and _REPLACE.match(line):
             changes.append(_change(body, path))
             body = None
-        elif body is not None and opened_in_fence and _closes(line, body, lines[number:]):
+        elif (
+            body is not None and opened_in_fence and _closes(line, body, lines[number:])
+        ):
             changes.append(_change(body, path))  # its fence ended it
             body, in_fence = None, False
         elif body is not None:
@@ -59,25 +63,38 @@ def search_replace_blocks(reply: str) -> list[Change]:
             path = path_in(line)
     if body is not None:
         part = REPLACE if any(map(_DIVIDER.match, body)) else DIVIDER
-        raise Rejected("unparsable", f"the last block has no {part}: the reply was cut off")
+        raise Rejected(
+            "unparsable", f"the last block has no {part}: the reply was cut off"
+        )
     return changes
 
 
 def _closes(line: str, body: list[str], following: list[str]) -> bool:
     """A bare fence behind the divider, where no REPLACE mark comes any more."""
-    if not re.fullmatch(r"\s*(?:`{3,}|~{3,})\s*", line) or not any(map(_DIVIDER.match, body)):
+    if not re.fullmatch(r"\s*(?:`{3,}|~{3,})\s*", line) or not any(
+        map(_DIVIDER.match, body)
+    ):
         return False
-    mark = next((found for found in following if _SEARCH.match(found) or _REPLACE.match(found)), "")
+    mark = next(
+        (found for found in following if _SEARCH.match(found) or _REPLACE.match(found)),
+        "",
+    )
     return not _REPLACE.match(mark)
 
 
 def _change(body: list[str], path: str) -> Change:
     """Every line that looks like a divider may be the one; later only one of them may fit."""
     dividers = [k for k, line in enumerate(body) if line.rstrip() == DIVIDER] or [
-        k for k, line in enumerate(body) if _DIVIDER.match(line)]
+        k for k, line in enumerate(body) if _DIVIDER.match(line)
+    ]
     if not dividers:
-        raise Rejected("unparsable", f"a block has no line {DIVIDER} between {SEARCH} and {REPLACE}")
-    return Change(tuple(Reading(tuple(body[:k]), tuple(body[k + 1:])) for k in dividers), path)
+        raise Rejected(
+            "unparsable",
+            f"a block has no line {DIVIDER} between {SEARCH} and {REPLACE}",
+        )
+    return Change(
+        tuple(Reading(tuple(body[:k]), tuple(body[k + 1 :])) for k in dividers), path
+    )
 
 
 def path_in(line: str) -> str:

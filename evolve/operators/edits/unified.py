@@ -10,14 +10,18 @@ from evolve.operators.edits.fences import fenced_blocks, lines_of, outside_fence
 
 _HUNK = re.compile(r"^@@.*@@|^@@\s*$|^@@ ")
 _OLD, _NEW = re.compile(r"^--- (\S+)"), re.compile(r"^\+\+\+ (\S+)")
-_META = re.compile(r"^(diff --git |index [0-9a-f]|new file|deleted file|similarity|rename )")
+_META = re.compile(
+    r"^(diff --git |index [0-9a-f]|new file|deleted file|similarity|rename )"
+)
 NOWHERE = "/dev/null"
 
 
 def has_hunks(reply: str) -> bool:
     """True when a diff stands in it: hunks, or a fence that says so."""
     return any(_HUNK.match(line) for line in lines_of(reply)) or any(
-        block.language in ("diff", "patch") and _signed(block.text) for block in fenced_blocks(reply))
+        block.language in ("diff", "patch") and _signed(block.text)
+        for block in fenced_blocks(reply)
+    )
 
 
 def _signed(text: str) -> bool:
@@ -26,8 +30,12 @@ def _signed(text: str) -> bool:
 
 def unified_changes(reply: str) -> list[Change]:
     """One change for each hunk; a removed file is a change of `path` to /dev/null."""
-    blocks = [block.text for block in fenced_blocks(reply)
-              if block.language in ("diff", "patch") or any(map(_HUNK.match, lines_of(block.text)))]
+    blocks = [
+        block.text
+        for block in fenced_blocks(reply)
+        if block.language in ("diff", "patch")
+        or any(map(_HUNK.match, lines_of(block.text)))
+    ]
     texts = blocks or ["\n".join(outside_fences(reply))]
     return [change for text in texts for change in _changes(text)]
 

@@ -6,7 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from evolve.operators.base import Rejected
-from evolve.operators.edits.definitions import defined_names, merge_definitions, new_imports
+from evolve.operators.edits.definitions import (
+    defined_names,
+    merge_definitions,
+    new_imports,
+)
 from evolve.operators.edits.fences import Block, fenced_blocks, lines_of
 from evolve.tasks import Editable, Region, editable_region
 from evolve.tasks.region import END, START, MarkerError
@@ -14,18 +18,35 @@ from evolve.tasks.region import END, START, MarkerError
 _LEFT_OUT = re.compile(
     r"(?im)^\s*(?:#|//|--|/\*|%|;)?\s*(?:\.\.\.|…)\s*(?:\(?.*(?:rest|existing|unchanged|same|remain"
     r"|previous|other|omitted).*)?$|^\s*(?:#|//|--)\s*(?:\(?the )?(?:rest of|existing|remaining|other)"
-    r"\b.*\b(?:code|unchanged|same|here|functions?|as before)\b.*$")
-_NO_CODE = ("sh", "bash", "shell", "console", "text", "txt", "json", "output", "markdown", "md",
-            "diff", "plaintext", "log")
+    r"\b.*\b(?:code|unchanged|same|here|functions?|as before)\b.*$"
+)
+_NO_CODE = (
+    "sh",
+    "bash",
+    "shell",
+    "console",
+    "text",
+    "txt",
+    "json",
+    "output",
+    "markdown",
+    "md",
+    "diff",
+    "plaintext",
+    "log",
+)
 _TOKEN = re.compile(r"[\w./+-]*\w")
 
 
-def whole_files(reply: str, files: Mapping[str, bytes], editable: Editable, language: str = "python"
-                ) -> dict[str, bytes]:
+def whole_files(
+    reply: str, files: Mapping[str, bytes], editable: Editable, language: str = "python"
+) -> dict[str, bytes]:
     """New texts of files, by path. Raises `Rejected` when the reply gives none."""
     blocks = _program_blocks(reply)
     known = editable.within(files)
-    named = {path: block for block in blocks if (path := block_path(block, files, editable))}
+    named = {
+        path: block for block in blocks if (path := block_path(block, files, editable))
+    }
     if not blocks:
         raise Rejected("unparsable", "the reply has no fenced code block (```)")
     if len(known) == 1 and not editable.patterns:
@@ -33,15 +54,27 @@ def whole_files(reply: str, files: Mapping[str, bytes], editable: Editable, lang
         block = _the_program(blocks, files[path].decode())
         return {path: rewritten(path, files[path], block)}
     if not named:
-        raise Rejected("unparsable", "a code block does not say which file it is; write the path "
-                       f"on the line above it: {editable}")
-    return {path: rewritten(path, files.get(path), block) for path, block in named.items()}
+        raise Rejected(
+            "unparsable",
+            "a code block does not say which file it is; write the path "
+            f"on the line above it: {editable}",
+        )
+    return {
+        path: rewritten(path, files.get(path), block) for path, block in named.items()
+    }
 
 
-def new_files(reply: str, files: Mapping[str, bytes], editable: Editable) -> dict[str, bytes]:
+def new_files(
+    reply: str, files: Mapping[str, bytes], editable: Editable
+) -> dict[str, bytes]:
     """Fenced blocks that name a file which is not there and may be."""
-    return {path: block.text.encode() for block in fenced_blocks(reply)
-            if block.closed and (path := block_path(block, files, editable)) and path not in files}
+    return {
+        path: block.text.encode()
+        for block in fenced_blocks(reply)
+        if block.closed
+        and (path := block_path(block, files, editable))
+        and path not in files
+    }
 
 
 def _program_blocks(reply: str) -> Sequence[Block]:
@@ -51,11 +84,20 @@ def _program_blocks(reply: str) -> Sequence[Block]:
         lines = lines_of(reply)
         first = next(k for k, line in enumerate(lines) if START in line)
         last = max(k for k, line in enumerate(lines) if END in line)
-        return [Block("".join(f"{line}\n" for line in lines[first:last + 1]))]
-    if blocks and not blocks[-1].closed and START in blocks[-1].text and END not in blocks[-1].text:
-        raise Rejected("unparsable", f"the last code block has neither {END} nor an end: cut off")
+        return [Block("".join(f"{line}\n" for line in lines[first : last + 1]))]
+    if (
+        blocks
+        and not blocks[-1].closed
+        and START in blocks[-1].text
+        and END not in blocks[-1].text
+    ):
+        raise Rejected(
+            "unparsable", f"the last code block has neither {END} nor an end: cut off"
+        )
     open_ones = [block for block in blocks if not block.closed]
-    return [block for block in blocks if block not in open_ones or _complete(block.text)]
+    return [
+        block for block in blocks if block not in open_ones or _complete(block.text)
+    ]
 
 
 def _complete(text: str) -> bool:
@@ -70,22 +112,32 @@ def _the_program(blocks: Sequence[Block], before: str) -> Block:
     # Models like to quote first what is there already.
     fresh = [block for block in blocks if block.text.strip() not in before] or blocks
     marked = [block for block in fresh if START in block.text]
-    code = marked or [block for block in fresh if block.language not in _NO_CODE] or fresh
+    code = (
+        marked or [block for block in fresh if block.language not in _NO_CODE] or fresh
+    )
     names = defined_names(editable_region(before).text)
     shared = [len(names & defined_names(block.text)) for block in code]
     if max(shared):
-        return [block for block, count in zip(code, shared, strict=True) if count == max(shared)][-1]
+        return [
+            block
+            for block, count in zip(code, shared, strict=True)
+            if count == max(shared)
+        ][-1]
     return marked[-1] if marked else max(code, key=lambda block: len(block.text))
 
 
-def block_path(block: Block, files: Mapping[str, bytes], editable: Editable) -> str | None:
+def block_path(
+    block: Block, files: Mapping[str, bytes], editable: Editable
+) -> str | None:
     """The editable or new file that a block names: behind its fence, above it, or in its first line."""
     known = editable.within(files)
     first = block.text.split("\n", 1)[0]
     comment = first if first.lstrip().startswith(("#", "//", "/*", "--")) else ""
     for line in (block.info, block.before, comment):
         named: list[str] = [token.removeprefix("./") for token in _TOKEN.findall(line)]
-        fitting = [t for t in named if t in known or (editable.admits(t) and t not in files)]
+        fitting = [
+            t for t in named if t in known or (editable.admits(t) and t not in files)
+        ]
         if fitting:
             return max(fitting, key=len)
     return None
@@ -97,8 +149,11 @@ def rewritten(path: str, before: bytes | None, block: Block) -> bytes:
         return block.text.encode()
     old = before.decode()
     if len(left_out := _LEFT_OUT.findall(block.text)) > len(_LEFT_OUT.findall(old)):
-        raise Rejected("unparsable", f"the block for {path} leaves out code ({left_out[0].strip()!r}); "
-                       "give the whole text")
+        raise Rejected(
+            "unparsable",
+            f"the block for {path} leaves out code ({left_out[0].strip()!r}); "
+            "give the whole text",
+        )
     region = editable_region(old)
     marked = any(START in part for part in region.fixed)
     new = _joined(path, region, block.text) if marked else _all(path, old, block.text)
@@ -114,29 +169,46 @@ def _joined(path: str, region: Region, text: str) -> str:
     try:
         given = editable_region(text)
     except MarkerError as error:
-        raise Rejected("unparsable", f"{path}: line {error.line} of the block: {error}") from None
+        raise Rejected(
+            "unparsable", f"{path}: line {error.line} of the block: {error}"
+        ) from None
     if START not in text:
         pieces = [_without_fixed(region, text)]
     else:
         pieces = ["".join(given.lines[first:last]) for first, last in given.blocks]
         if path.endswith(".py") and pieces:
             # What is fixed stays, but the new code may need what the reply imports above it.
-            pieces[0] = new_imports(given.fixed[0], "".join(region.lines) + pieces[0]) + pieces[0]
+            pieces[0] = (
+                new_imports(given.fixed[0], "".join(region.lines) + pieces[0])
+                + pieces[0]
+            )
     if path.endswith(".py") and len(pieces) == len(region.blocks) == 1:
         pieces = [merge_definitions(region.text, pieces[0], "".join(region.fixed))]
     if len(pieces) != len(region.blocks):
-        raise Rejected("unparsable", f"{path} has {len(region.blocks)} editable blocks, the reply "
-                       f"{len(pieces)}; keep every {START} and {END} line")
-    ended = [piece if piece.endswith("\n") or not piece else f"{piece}\n" for piece in pieces]
+        raise Rejected(
+            "unparsable",
+            f"{path} has {len(region.blocks)} editable blocks, the reply "
+            f"{len(pieces)}; keep every {START} and {END} line",
+        )
+    ended = [
+        piece if piece.endswith("\n") or not piece else f"{piece}\n" for piece in pieces
+    ]
     fixed = region.fixed
     return "".join([fixed[0], *(a + b for a, b in zip(ended, fixed[1:], strict=True))])
 
 
 def _without_fixed(region: Region, text: str) -> str:
     """Of a whole file whose marker lines were dropped, what is not the fixed head and tail."""
-    head = "".join(line for line in region.fixed[0].splitlines(keepends=True) if START not in line)
-    tail = "".join(line for line in region.fixed[-1].splitlines(keepends=True) if END not in line)
-    for part, cut in ((head.strip(), str.removeprefix), (tail.strip(), str.removesuffix)):
+    head = "".join(
+        line for line in region.fixed[0].splitlines(keepends=True) if START not in line
+    )
+    tail = "".join(
+        line for line in region.fixed[-1].splitlines(keepends=True) if END not in line
+    )
+    for part, cut in (
+        (head.strip(), str.removeprefix),
+        (tail.strip(), str.removesuffix),
+    ):
         text = cut(text.strip("\n"), part) if part else text
     return text.strip("\n") + "\n"
 

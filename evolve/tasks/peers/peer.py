@@ -33,7 +33,8 @@ class Peer:
     program: str  # the evolved file's name in a variant's tree
     program_path: str  # where the seed's lies
     shared: tuple[str, ...] = ()  # modules beside the program that both sides have
-    thresholds: tuple[float, ...] | None = None  # of a cascade's stages; None: no cascade
+    # of a cascade's stages; None: no cascade
+    thresholds: tuple[float, ...] | None = None
     fitness_key: str | None = None
 
 

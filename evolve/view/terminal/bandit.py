@@ -21,11 +21,27 @@ def bandit_of(run: OpenRun) -> list[Arm]:
 
 def render_bandit(choice: str, arms: Sequence[Arm]) -> DataTable:
     """One row for each; plays, gain and cost are discounted."""
-    used = "is used" if choice == "bandit" else f"is NOT used: operator_choice = {choice}"
+    used = (
+        "is used" if choice == "bandit" else f"is NOT used: operator_choice = {choice}"
+    )
     figures = ("plays", "gain", "cost", "worth", "bonus", "share")
-    table = DataTable("operator", "model", *figures, whole=("operator", *figures), right=figures,
-                      title=f"gain for cost; this choice {used}")
+    table = DataTable(
+        "operator",
+        "model",
+        *figures,
+        whole=("operator", *figures),
+        right=figures,
+        title=f"gain for cost; this choice {used}",
+    )
     for arm in arms:
-        table.add_row(arm.operator, arm.model or "-", f"{arm.plays:.1f}", f"{arm.gain:.3g}",
-                      f"{arm.cost:.3g}", f"{arm.worth:.3f}", f"{arm.bonus:.3f}", f"{arm.share:.1%}")
+        table.add_row(
+            arm.operator,
+            arm.model or "-",
+            f"{arm.plays:.1f}",
+            f"{arm.gain:.3g}",
+            f"{arm.cost:.3g}",
+            f"{arm.worth:.3f}",
+            f"{arm.bonus:.3f}",
+            f"{arm.share:.1%}",
+        )
     return table

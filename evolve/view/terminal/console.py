@@ -28,18 +28,37 @@ class DataTable(Table):
     """A table of which nothing is cut: its `whole` columns keep one line, the others wrap where the
     terminal is narrow. What is no terminal (a pipe, a file) gets one line a row."""
 
-    def __init__(self, *names: str, whole: Collection[str] = (), right: Collection[str] = (),
-                 title: str | None = None) -> None:
-        super().__init__(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title,
-                         title_justify="left")
+    def __init__(
+        self,
+        *names: str,
+        whole: Collection[str] = (),
+        right: Collection[str] = (),
+        title: str | None = None,
+    ) -> None:
+        super().__init__(
+            box=None,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
+            title=title,
+            title_justify="left",
+        )
         for name in names:
-            self.add_column(name, justify="right" if name in right else "left", overflow="fold",
-                            no_wrap=name in whole)
+            self.add_column(
+                name,
+                justify="right" if name in right else "left",
+                overflow="fold",
+                no_wrap=name in whole,
+            )
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
         for column in self.columns:
-            if column.no_wrap:  # rich would cut it where even the others' narrowest leave no room
-                column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+            # rich would cut it where even the others' narrowest leave no room
+            if column.no_wrap:
+                column.min_width = max(
+                    cell_len(str(cell)) for cell in (column.header, *column.cells)
+                )
         if not console.is_terminal:
             options = options.update(max_width=_UNBOUNDED)
         return super().__rich_console__(console, options)

@@ -23,19 +23,31 @@ from evolve.view.terminal.lines import gap_to_best_known
 
 def render_detail(run: OpenRun, proposal: Proposal) -> Group:
     """Everything that is known about a proposal."""
-    parts: list[RenderableType] = [Text(visible(line)) for line in _facts(run, proposal)]
+    parts: list[RenderableType] = [
+        Text(visible(line)) for line in _facts(run, proposal)
+    ]
     for row in run.archive.evaluations(proposal.id):
-        what = number(row.score) if row.reason is None else f"{row.reason}: {visible(row.message)}"
-        parts.append(Text(f"case {row.case} ({row.split}): {what}  [{row.seconds:.3f} s]"))
-        parts += [Text(f"  {one_line(key)} = {one_line(value, 300)}", style="dim")
-                  for key, value in row.metrics.items()]
+        what = (
+            number(row.score)
+            if row.reason is None
+            else f"{row.reason}: {visible(row.message)}"
+        )
+        parts.append(
+            Text(f"case {row.case} ({row.split}): {what}  [{row.seconds:.3f} s]")
+        )
+        parts += [
+            Text(f"  {one_line(key)} = {one_line(value, 300)}", style="dim")
+            for key, value in row.metrics.items()
+        ]
         if row.feedback:
             parts.append(Text(f"  {visible(row.feedback)}", style="dim"))
     for call in run.archive.calls(proposal.id):
         parts += _call(call)
     if proposal.tree is not None and proposal.parents:
-        parts += [Rule("patch", align="left"),
-                  render_patch(run.patch(run.parent_of(proposal), proposal))]
+        parts += [
+            Rule("patch", align="left"),
+            render_patch(run.patch(run.parent_of(proposal), proposal)),
+        ]
     if proposal.log.strip():
         parts += [Rule("log", align="left"), Text(visible(proposal.log.strip()))]
     return Group(*parts)
@@ -52,19 +64,27 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
         yield f"score {number(variant.score)}{gap}"
         if run.shares_evaluator:
             yield f"{EVALUATOR_SHARED}: the score was in its reach"
-        yield f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, " \
-              f"{variant.children} children, ${variant.cost_usd:.4f}"
+        yield (
+            f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, "
+            f"{variant.children} children, ${variant.cost_usd:.4f}"
+        )
     if proposal.id in run.signs:
         yield f"signs: {one_line(run.signs[proposal.id], 300)} (evolve audit)"
     yield why(run, proposal)
 
 
 def _call(call: Call) -> list[RenderableType]:
-    title = (f"{what_for(call)} to {call.model}: {call.state}, {call.prompt_tokens} + "
-             f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s")
+    title = (
+        f"{what_for(call)} to {call.model}: {call.state}, {call.prompt_tokens} + "
+        f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s"
+    )
     parts: list[RenderableType] = [Rule(), Text(title, style="bold")]
-    for message in json.loads(call.request).get("messages", ()):  # an embedding has none
-        parts += [Text(f"[{message['role']}]", style="bold"), Text(visible(message["content"]))]
+    # an embedding has none
+    for message in json.loads(call.request).get("messages", ()):
+        parts += [
+            Text(f"[{message['role']}]", style="bold"),
+            Text(visible(message["content"])),
+        ]
     if call.reply is not None:
         parts += [Text("[reply]", style="bold"), Text(visible(call.reply))]
     if call.error:
@@ -81,13 +101,19 @@ def render_patch(patch: str) -> RenderableType:
 
 def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
     """The winner, and the command that reproduces its score."""
-    parts: list[RenderableType] = [Text(visible(line)) for line in _facts(run, proposal)]
+    parts: list[RenderableType] = [
+        Text(visible(line)) for line in _facts(run, proposal)
+    ]
     if output is None:
         parts.append(Text(f"write its files: evolve best {run.folder.name} -o DIR"))
     else:
         parts.append(Text(f"written to {output}"))
         task, files = quote(str(run.folder.path / "task")), quote(str(output))
         parts.append(Text(f"score it again: evolve eval {task} {files}"))
-        parts.append(Text("  a case that is drawn (case.seed) differs there; with the run's own draws: "
-                          f"evolve verify {run.folder.name}"))
+        parts.append(
+            Text(
+                "  a case that is drawn (case.seed) differs there; with the run's own draws: "
+                f"evolve verify {run.folder.name}"
+            )
+        )
     return Group(*parts)

@@ -41,11 +41,14 @@ class Streaming:
         reader = ArchiveReader.open(run.database)
         after = reader.last_event()
         reader.close()
-        self._thread = threading.Thread(target=self._follow, args=(run.database, after),
-                                        name="events", daemon=True)
+        self._thread = threading.Thread(
+            target=self._follow, args=(run.database, after), name="events", daemon=True
+        )
         self._thread.start()
 
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+    def finished(
+        self, proposal: Proposal, score: float | None, progress: Progress
+    ) -> None:
         """Figures of the engine; the news themselves come as events."""
         self.progress = progress
 
@@ -69,5 +72,6 @@ class Streaming:
                     if isinstance(event, Finished):
                         self.ended(event)
             reader.close()
-        except ArchiveError as error:  # the run itself goes on, and says what is wrong with the disk
+        # the run itself goes on, and says what is wrong with the disk
+        except ArchiveError as error:
             self.note(f"the view ends: {error.message}")

@@ -42,8 +42,10 @@ class LinesView(Streaming):
 
     def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """Say where it begins."""
-        err.print(f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}",
-                  markup=False)
+        err.print(
+            f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}",
+            markup=False,
+        )
 
     def ended(self, event: Finished) -> None:
         """One candidate."""
@@ -55,17 +57,25 @@ class LinesView(Streaming):
     def tell(self, event: Finished) -> None:
         """Write the line."""
         mark = "*" if event.best else " "
-        what = number(event.score) if event.score is not None else f"{event.reason}: {event.message}"
-        line = (f"{mark} {event.number:>5} {event.proposal[:8]} {event.state:<8} "
-                f"{event.operator:<10} {one_line(what)}\n")
+        what = (
+            number(event.score)
+            if event.score is not None
+            else f"{event.reason}: {event.message}"
+        )
+        line = (
+            f"{mark} {event.number:>5} {event.proposal[:8]} {event.state:<8} "
+            f"{event.operator:<10} {one_line(what)}\n"
+        )
         try:
-            sys.stderr.write(line)  # no terminal: nothing for rich to lay out, and that takes time
+            # no terminal: nothing for rich to lay out, and that takes time
+            sys.stderr.write(line)
         except BrokenPipeError:
             mute_closed()
 
     def waiting(self, message: str) -> None:
         """The machine failed. The same words of many calls at once are said once, then now and then."""
-        now, words = time.monotonic(), re.sub(r"\d+", "N", message)  # how long is no news
+        # how long is no news
+        now, words = time.monotonic(), re.sub(r"\d+", "N", message)
         if words != self._waits_for or now - self._said_at > SAY_AGAIN_S:
             self._waits_for, self._said_at = words, now
             self.note(message)
@@ -82,15 +92,31 @@ class JsonView(LinesView):
 
     def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
         assert progress.best is not None or progress.best_score is None
-        _write({"event": "launch", "run": str(run.path), "task": task.spec.name,
-                "best": _best(progress)})
+        _write(
+            {
+                "event": "launch",
+                "run": str(run.path),
+                "task": task.spec.name,
+                "best": _best(progress),
+            }
+        )
 
     def tell(self, event: Finished) -> None:
         rejected = event.state == State.REJECTED.value
-        _write({"event": "variant", "proposal": event.proposal, "number": event.number,
-                "id": None if rejected else event.proposal, "parents": list(event.parents),
-                "operator": event.operator, "status": event.state, "score": event.score,
-                "reason": event.reason, "best": self._best})
+        _write(
+            {
+                "event": "variant",
+                "proposal": event.proposal,
+                "number": event.number,
+                "id": None if rejected else event.proposal,
+                "parents": list(event.parents),
+                "operator": event.operator,
+                "status": event.state,
+                "score": event.score,
+                "reason": event.reason,
+                "best": self._best,
+            }
+        )
 
     def waiting(self, message: str) -> None:
         _write({"event": "waiting", "message": message})
@@ -98,29 +124,47 @@ class JsonView(LinesView):
     def done(self, outcome: RunOutcome, task: Task) -> None:
         Streaming.done(self, outcome, task)
         progress = outcome.progress
-        _write({"event": "done", "best": _best(progress), "variants": progress.variants,
-                "seconds": round(progress.seconds, 3), "stopped": outcome.stopped,
-                "stalls": progress.stalls, "staleness": round(progress.staleness, 3),
-                "spend_usd": progress.spend.usd})
+        _write(
+            {
+                "event": "done",
+                "best": _best(progress),
+                "variants": progress.variants,
+                "seconds": round(progress.seconds, 3),
+                "stopped": outcome.stopped,
+                "stalls": progress.stalls,
+                "staleness": round(progress.staleness, 3),
+                "spend_usd": progress.spend.usd,
+            }
+        )
 
 
 def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
     """The last words of a run."""
     progress, run = outcome.progress, outcome.run
-    lines = [f"stopped: {outcome.stopped}",
-             f"{counted(progress.variants, 'variant')} ({progress.failed} failed), {progress.rejected} "
-             f"rejected, {progress.seconds:.1f} s"]
+    lines = [
+        f"stopped: {outcome.stopped}",
+        f"{counted(progress.variants, 'variant')} ({progress.failed} failed), {progress.rejected} "
+        f"rejected, {progress.seconds:.1f} s",
+    ]
     if progress.best is not None:
-        lines.append(f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}"
-                     f"{gap_to_best_known(task, progress.best_score)}): {progress.best.id}")
+        lines.append(
+            f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}"
+            f"{gap_to_best_known(task, progress.best_score)}): {progress.best.id}"
+        )
     if progress.stalls:
-        lines.append(f"a window of {run.settings.window} held decisions back {progress.stalls} times; "
-                     f"{progress.staleness:.1f} variants were scored between a decision and its end")
+        lines.append(
+            f"a window of {run.settings.window} held decisions back {progress.stalls} times; "
+            f"{progress.staleness:.1f} variants were scored between a decision and its end"
+        )
     if progress.spend.calls:
         spend = progress.spend
-        lines.append(f"{counted(spend.calls, 'model call')}, {spend.tokens:,} tokens, ${spend.usd:.4f}")
-    lines.append(f"look: evolve tree {run.name} · evolve best {run.name} · "
-                 f"{go_on(run.name, outcome.stopped)}")
+        lines.append(
+            f"{counted(spend.calls, 'model call')}, {spend.tokens:,} tokens, ${spend.usd:.4f}"
+        )
+    lines.append(
+        f"look: evolve tree {run.name} · evolve best {run.name} · "
+        f"{go_on(run.name, outcome.stopped)}"
+    )
     return lines
 
 
@@ -145,4 +189,7 @@ def _write(event: dict[str, Any]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         mute_closed()
-        err.print("nobody reads the output any more; the run goes on: evolve watch", markup=False)
+        err.print(
+            "nobody reads the output any more; the run goes on: evolve watch",
+            markup=False,
+        )

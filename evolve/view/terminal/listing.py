@@ -12,12 +12,30 @@ from evolve.view.terminal.console import DataTable, number
 
 def runs_table(rows: Sequence[dict[str, Any]]) -> DataTable:
     """One line for each run."""
-    table = DataTable("run", "task", "scored", "failed", "rejected", "best", "usd",
-                      whole=("run", "best"), right=("scored", "failed", "rejected", "best", "usd"))
+    table = DataTable(
+        "run",
+        "task",
+        "scored",
+        "failed",
+        "rejected",
+        "best",
+        "usd",
+        whole=("run", "best"),
+        right=("scored", "failed", "rejected", "best", "usd"),
+    )
     for row in rows:
         if "damaged" in row:
-            table.add_row(row["run"], f"[red]damaged: {escape(row['damaged'])}[/]", *[""] * 5)
+            table.add_row(
+                row["run"], f"[red]damaged: {escape(row['damaged'])}[/]", *[""] * 5
+            )
             continue
-        table.add_row(row["run"], row["task"], str(row["scored"]), str(row["failed"]),
-                      str(row["rejected"]), number(row["best"]), f"{row['usd']:.4f}")
+        table.add_row(
+            row["run"],
+            row["task"],
+            str(row["scored"]),
+            str(row["failed"]),
+            str(row["rejected"]),
+            number(row["best"]),
+            f"{row['usd']:.4f}",
+        )
     return table

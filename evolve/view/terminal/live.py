@@ -38,8 +38,9 @@ class LiveView(Streaming):
         self._causes: Counter[str] = Counter()
         self._recent: deque[str] = deque(maxlen=RECENT)
         self._message = ""
-        self._live = Live(console=err, refresh_per_second=4, transient=True,
-                          get_renderable=self._draw)
+        self._live = Live(
+            console=err, refresh_per_second=4, transient=True, get_renderable=self._draw
+        )
 
     def note(self, message: str) -> None:
         """A line that stays."""
@@ -60,9 +61,15 @@ class LiveView(Streaming):
             self._improved = time.monotonic()
         if event.reason:
             self._causes[event.reason] += 1
-        what = number(event.score) if event.score is not None else f"{event.reason}: {event.message}"
-        self._recent.append(f"{'*' if event.best else ' '} {event.proposal[:8]} {event.operator:<10} "
-                            f"{one_line(what, 80)}")
+        what = (
+            number(event.score)
+            if event.score is not None
+            else f"{event.reason}: {event.message}"
+        )
+        self._recent.append(
+            f"{'*' if event.best else ' '} {event.proposal[:8]} {event.operator:<10} "
+            f"{one_line(what, 80)}"
+        )
 
     def waiting(self, message: str) -> None:
         """The machine failed."""
@@ -86,29 +93,51 @@ class LiveView(Streaming):
         for name, value in self._rows(self.progress, self._task, self._run.settings):
             table.add_row(Text(name, style="dim"), Text(value))
         title = Text(f"{self._run.name} · {self._task.spec.name}", style="bold")
-        recent = Text("\n".join(self._recent), style="dim", no_wrap=True, overflow="ellipsis")
+        recent = Text(
+            "\n".join(self._recent), style="dim", no_wrap=True, overflow="ellipsis"
+        )
         return Group(title, table, recent, Text(self._message, style="yellow"))
 
-    def _rows(self, progress: Progress, task: Task, limits: Settings) -> list[tuple[str, str]]:
+    def _rows(
+        self, progress: Progress, task: Task, limits: Settings
+    ) -> list[tuple[str, str]]:
         seconds = max(time.monotonic() - self._began, 1e-9)
         rate = 60.0 * (progress.variants - self._begun_with) / seconds
         rows = [
-            ("best", number(progress.best_score) + gap_to_best_known(task, progress.best_score)),
-            ("variants", f"{progress.variants}{of_limit(limits.max_variants)} ({progress.failed} "
-                         f"failed), {progress.rejected} rejected, {progress.in_flight} in flight, "
-                         f"{rate:.0f} a minute"),
-            ("time", f"{seconds:.0f} s{of_limit(limits.max_time_s, '{:g} s')}, improved "
-                     f"{time.monotonic() - self._improved:.0f} s ago"),
+            (
+                "best",
+                number(progress.best_score)
+                + gap_to_best_known(task, progress.best_score),
+            ),
+            (
+                "variants",
+                f"{progress.variants}{of_limit(limits.max_variants)} ({progress.failed} "
+                f"failed), {progress.rejected} rejected, {progress.in_flight} in flight, "
+                f"{rate:.0f} a minute",
+            ),
+            (
+                "time",
+                f"{seconds:.0f} s{of_limit(limits.max_time_s, '{:g} s')}, improved "
+                f"{time.monotonic() - self._improved:.0f} s ago",
+            ),
         ]
         if progress.spend.calls:
             rows.append(("spend", spend_line(progress.spend, limits)))
         if self._causes:
-            rows.append(("causes", ", ".join(f"{name} {count}" for name, count
-                                             in self._causes.most_common(5))))
+            rows.append(
+                (
+                    "causes",
+                    ", ".join(
+                        f"{name} {count}" for name, count in self._causes.most_common(5)
+                    ),
+                )
+            )
         return rows
 
 
 def spend_line(spend: Spend, limits: Settings) -> str:
     """What calls have cost, against the budgets."""
-    return (f"${spend.usd:.4f}{of_limit(limits.budget_usd, '${:g}')}, {spend.tokens:,}"
-            f"{of_limit(limits.max_tokens)} tokens, {spend.calls:,}{of_limit(limits.max_calls)} calls")
+    return (
+        f"${spend.usd:.4f}{of_limit(limits.budget_usd, '${:g}')}, {spend.tokens:,}"
+        f"{of_limit(limits.max_tokens)} tokens, {spend.calls:,}{of_limit(limits.max_calls)} calls"
+    )

@@ -51,9 +51,14 @@ def _words(event: RunEvent) -> Text | None:
     if isinstance(event, Waited):
         return Text(f"waiting: {one_line(event.message, 200)}", style="yellow")
     if isinstance(event, Signs):
-        return Text(f"sign at {event.variant[:8]}: {one_line(event.signs, 160)}", style="red")
+        return Text(
+            f"sign at {event.variant[:8]}: {one_line(event.signs, 160)}", style="red"
+        )
     if isinstance(event, Noted):
-        return Text(f"notes for decision {abs(event.number)}: {one_line(event.text, 120)}", style="dim")
+        return Text(
+            f"notes for decision {abs(event.number)}: {one_line(event.text, 120)}",
+            style="dim",
+        )
     if isinstance(event, Steered):
         about = f" {event.proposal[:8]}" if event.proposal else ""
         return Text(f"{event.verb}{about} {one_line(event.text, 160)}", style="magenta")
@@ -62,10 +67,15 @@ def _words(event: RunEvent) -> Text | None:
 
 def _small_words(event: RunEvent) -> Text:
     if isinstance(event, Planned):
-        return Text(f"  {event.proposal[:8]} planned, number {event.number}", style="dim")
+        return Text(
+            f"  {event.proposal[:8]} planned, number {event.number}", style="dim"
+        )
     if isinstance(event, Asked):
-        return Text(f"  {event.proposal[:8]} call {event.state}, {one_line(event.model, 40)}, "
-                    f"${event.cost_usd:.4f}", style="dim")
+        return Text(
+            f"  {event.proposal[:8]} call {event.state}, {one_line(event.model, 40)}, "
+            f"${event.cost_usd:.4f}",
+            style="dim",
+        )
     about = str(getattr(event, "proposal", None) or getattr(event, "decision", ""))
     return Text(f"  {about[:8]} {getattr(event, 'state', event.kind)}", style="dim")
 
@@ -77,18 +87,28 @@ def finished_line(event: Finished) -> Text:
         what = Text(one_line(f"{event.reason}: {event.message}", 90), style="red")
     else:
         gain = "" if event.improvement is None else f" {event.improvement:+.4g}"
-        what = Text.assemble((number(event.score), "bold" if event.best else ""),
-                             (gain, "green" if (event.improvement or 0) > 0 else "dim"),
-                             (f"  {one_line(event.note, 60)}", "dim"))
-    return Text.assemble((mark, "yellow"), f"{event.number:>5} {event.proposal[:8]} ",
-                         (f"{one_line(event.operator, 12):<10} ", "dim"), what)
+        what = Text.assemble(
+            (number(event.score), "bold" if event.best else ""),
+            (gain, "green" if (event.improvement or 0) > 0 else "dim"),
+            (f"  {one_line(event.note, 60)}", "dim"),
+        )
+    return Text.assemble(
+        (mark, "yellow"),
+        f"{event.number:>5} {event.proposal[:8]} ",
+        (f"{one_line(event.operator, 12):<10} ", "dim"),
+        what,
+    )
 
 
 class Watched:
     """The live view of a run that another process carries out."""
 
     def __init__(self, run: OpenRun) -> None:
-        self._run, self._recent, self._causes = run, deque[Text](maxlen=RECENT), Counter[str]()
+        self._run, self._recent, self._causes = (
+            run,
+            deque[Text](maxlen=RECENT),
+            Counter[str](),
+        )
 
     def take(self, found: Sequence[RunEvent]) -> None:
         """More has happened."""
@@ -106,7 +126,13 @@ class Watched:
         table = Table.grid(padding=(0, 1))
         for line in rest:
             table.add_row(Text(line, no_wrap=True, overflow="ellipsis"))
-        causes = ", ".join(f"{one_line(name, 30)} {n}" for name, n in self._causes.most_common(5))
+        causes = ", ".join(
+            f"{one_line(name, 30)} {n}" for name, n in self._causes.most_common(5)
+        )
         lines = Text("\n", no_wrap=True, overflow="ellipsis").join(self._recent)
-        return Group(Text(title, style="bold"), table,
-                     Text(f"causes     {causes}" if causes else ""), lines)
+        return Group(
+            Text(title, style="bold"),
+            table,
+            Text(f"causes     {causes}" if causes else ""),
+            lines,
+        )

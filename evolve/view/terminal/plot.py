@@ -32,7 +32,9 @@ def curves(run: OpenRun) -> Payload:
     return curve_payload(Browser(run.archive).nodes(), run.task.spec.maximize)
 
 
-def text_plot(data: Payload, over: str, maximize: bool, width: int, height: int) -> Text:
+def text_plot(
+    data: Payload, over: str, maximize: bool, width: int, height: int
+) -> Text:
     """Dots for the scores, a line for the best so far, in braille: eight points a letter."""
     xs = data[AXES[over]]
     if not any(best is not None for best in data["best"]):
@@ -47,7 +49,9 @@ def text_plot(data: Payload, over: str, maximize: bool, width: int, height: int)
     picture = Text()
     for row in range(rows):
         value = frame.high if row == 0 else frame.low if row == rows - 1 else None
-        picture.append(f"{'' if value is None else f'{value:.6g}':>{label - 1}} ", style="dim")
+        picture.append(
+            f"{'' if value is None else f'{value:.6g}':>{label - 1}} ", style="dim"
+        )
         for column in range(columns):
             if line.holds(row, column):
                 picture.append(line.letter(row, column), style="bold yellow")
@@ -62,14 +66,20 @@ def text_plot(data: Payload, over: str, maximize: bool, width: int, height: int)
 def check_pictures() -> None:
     """Raises `PrerequisiteError` where pictures can't be drawn."""
     if find_spec("matplotlib") is None:
-        raise PrerequisiteError("matplotlib is not installed, which draws pictures",
-                                "pip install matplotlib")
+        raise PrerequisiteError(
+            "matplotlib is not installed, which draws pictures",
+            "pip install matplotlib",
+        )
 
 
-def picture_plot(data: Payload, over: str, maximize: bool, title: str, path: Path) -> None:
+def picture_plot(
+    data: Payload, over: str, maximize: bool, title: str, path: Path
+) -> None:
     """Write a picture. Raises `UsageError` (format), `PrerequisiteError` (no matplotlib)."""
     if path.suffix not in FORMATS:
-        raise UsageError(f"{path} is no picture that can be written", "choose .png, .svg or .pdf")
+        raise UsageError(
+            f"{path} is no picture that can be written", "choose .png, .svg or .pdf"
+        )
     check_pictures()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -79,10 +89,23 @@ def picture_plot(data: Payload, over: str, maximize: bool, title: str, path: Pat
     axes = figure.add_subplot()
     xs, frame = data[AXES[over]], _frame(data[AXES[over]], data, maximize)
     known = [(x, y) for x, y in zip(xs, data["score"], strict=True) if y is not None]
-    axes.scatter([x for x, _ in known], [y for _, y in known], s=7, alpha=0.4, color="#0b6e6e",
-                 linewidths=0, label="variants")
-    axes.step(xs, [float("nan") if b is None else b for b in data["best"]], where="post", lw=2,
-              color="#c77d00", label="best so far")
+    axes.scatter(
+        [x for x, _ in known],
+        [y for _, y in known],
+        s=7,
+        alpha=0.4,
+        color="#0b6e6e",
+        linewidths=0,
+        label="variants",
+    )
+    axes.step(
+        xs,
+        [float("nan") if b is None else b for b in data["best"]],
+        where="post",
+        lw=2,
+        color="#c77d00",
+        label="best so far",
+    )
     room = (frame.high - frame.low) * 0.05 or 1.0
     axes.set_ylim(frame.low - room, frame.high + room)
     axes.set(xlabel=_UNITS[over], ylabel="score", title=title.replace("$", r"\$"))
@@ -91,7 +114,9 @@ def picture_plot(data: Payload, over: str, maximize: bool, title: str, path: Pat
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
-        raise UsageError(f"can't write {path}: {error.strerror}", "choose another place") from None
+        raise UsageError(
+            f"can't write {path}: {error.strerror}", "choose another place"
+        ) from None
 
 
 class _Canvas:
@@ -133,8 +158,10 @@ def _step(canvas: _Canvas, xs: list[float], bests: list[float | None]) -> None:
         if best is None:
             continue
         down = round((1 - _share(best, frame.low, frame.high)) * (tall - 1))
-        for between in range(min(down, down if before is None else before),
-                             max(down, down if before is None else before) + 1):
+        for between in range(
+            min(down, down if before is None else before),
+            max(down, down if before is None else before) + 1,
+        ):
             canvas.dot(across, between)
         before = down
 

@@ -22,15 +22,27 @@ class Figures(NamedTuple):
 def figures_of(results: Sequence[Result]) -> Figures:
     """Means over runs; at least two."""
     worths = [result.worth for result in results]
-    return Figures(fmean(worths), stdev(worths) / math.sqrt(len(worths)),
-                   fmean(result.variants for result in results))
+    return Figures(
+        fmean(worths),
+        stdev(worths) / math.sqrt(len(worths)),
+        fmean(result.variants for result in results),
+    )
 
 
-def simulation_table(found: Mapping[str, Figures], seeds: int, evaluations: int) -> DataTable:
+def simulation_table(
+    found: Mapping[str, Figures], seeds: int, evaluations: int
+) -> DataTable:
     """The best first."""
     figures = ("true worth of its pick", "standard error", "variants")
-    table = DataTable("policy", *figures, whole=("policy",), right=figures,
-                      title=f"{seeds} seeds, {evaluations} evaluations each")
+    table = DataTable(
+        "policy",
+        *figures,
+        whole=("policy",),
+        right=figures,
+        title=f"{seeds} seeds, {evaluations} evaluations each",
+    )
     for name, row in sorted(found.items(), key=lambda item: -item[1].worth):
-        table.add_row(name, f"{row.worth:.4f}", f"{row.standard_error:.4f}", f"{row.variants:.0f}")
+        table.add_row(
+            name, f"{row.worth:.4f}", f"{row.standard_error:.4f}", f"{row.variants:.0f}"
+        )
     return table

@@ -11,14 +11,24 @@ from evolve.view.terminal.console import number, of_limit
 
 _FIGURES = ("max_variants", "max_time_s", "budget_usd", "max_tokens", "max_calls")
 RATE_OVER_S = 60.0
-_LIMITS = {"max_variants": " --max-variants +100", "budget_usd": " --budget +5usd",
-           "max_tokens": " --max-tokens +100000", "max_calls": " --max-calls +100",
-           "target": " --target SCORE", "plateau": " --plateau N"}  # by how the reason begins
+_LIMITS = {
+    "max_variants": " --max-variants +100",
+    "budget_usd": " --budget +5usd",
+    "max_tokens": " --max-tokens +100000",
+    "max_calls": " --max-calls +100",
+    # by how the reason begins
+    "target": " --target SCORE",
+    "plateau": " --plateau N",
+}
 
 
 def status_data(run: OpenRun) -> dict[str, Any]:
     """Plain data; `state` is running, stopped or failed (with the reason), or killed."""
-    worker, counts, spend = run.folder.worker(), run.archive.counts(), run.archive.spend()
+    worker, counts, spend = (
+        run.folder.worker(),
+        run.archive.counts(),
+        run.archive.spend(),
+    )
     last = run.archive.latest_events(("started", "stopped", "waiting"))
     now = time.time()
     newest, at = run.archive.last_event(), run.archive.last_event_at()
@@ -27,23 +37,43 @@ def status_data(run: OpenRun) -> dict[str, Any]:
     failed = ended and stopped is not None and bool(stopped.data.get("failed"))
     waiting = last.get("waiting")
     return run.summary() | {
-        "state": ("running" if worker else "failed" if failed else "stopped" if ended else "killed"),
+        "state": (
+            "running"
+            if worker
+            else "failed"
+            if failed
+            else "stopped"
+            if ended
+            else "killed"
+        ),
         "worker": worker,
         "stopped": stopped.data["reason"] if stopped and ended else None,
-        "waiting": waiting.data["message"] if worker and waiting and waiting.id == newest else None,
-        "in_flight": {state.value: counts[state] for state in State
-                      if not state.finished and counts.get(state)},
+        "waiting": waiting.data["message"]
+        if worker and waiting and waiting.id == newest
+        else None,
+        "in_flight": {
+            state.value: counts[state]
+            for state in State
+            if not state.finished and counts.get(state)
+        },
         "variants": counts.get(State.SCORED, 0) + counts.get(State.FAILED, 0),
-        "calls": spend.calls, "tokens": spend.tokens, "settled_usd": spend.settled_usd,
+        "calls": spend.calls,
+        "tokens": spend.tokens,
+        "settled_usd": spend.settled_usd,
         "uncertain_usd": spend.uncertain_usd,
         "limits": {name: getattr(run.folder.settings, name) for name in _FIGURES},
-        "per_minute": run.archive.finished_since(now - RATE_OVER_S) * 60.0 / RATE_OVER_S,
-        "last_event_s": None if at is None else max(0.0, now - at)}
+        "per_minute": run.archive.finished_since(now - RATE_OVER_S)
+        * 60.0
+        / RATE_OVER_S,
+        "last_event_s": None if at is None else max(0.0, now - at),
+    }
 
 
 def go_on(name: str, stopped: str | None) -> str:
     """The command that goes on, with the limit that must be moved first."""
-    limit = next((flag for word, flag in _LIMITS.items() if (stopped or "").startswith(word)), "")
+    limit = next(
+        (flag for word, flag in _LIMITS.items() if (stopped or "").startswith(word)), ""
+    )
     return f"go on: evolve resume {name}{limit}"
 
 
@@ -53,7 +83,10 @@ def status_lines(data: dict[str, Any]) -> list[str]:
     if data["stopped"]:
         state += f": {data['stopped']}"
     limits = data["limits"]
-    in_flight = ", ".join(f"{count} {name}" for name, count in data["in_flight"].items()) or "nothing"
+    in_flight = (
+        ", ".join(f"{count} {name}" for name, count in data["in_flight"].items())
+        or "nothing"
+    )
     lines = [
         f"{data['run']} on {data['task']}: {state}",
         f"best       {number(data['best'])} {data['best_id'] or ''}",
@@ -63,10 +96,12 @@ def status_lines(data: dict[str, Any]) -> list[str]:
         f"in flight  {in_flight}",
     ]
     if data["calls"]:
-        lines.append(f"spend      ${data['usd']:.4f}{of_limit(limits['budget_usd'], '${:g}')} "
-                     f"(${data['uncertain_usd']:.4f} not settled), "
-                     f"{data['tokens']:,}{of_limit(limits['max_tokens'])} tokens, "
-                     f"{data['calls']:,}{of_limit(limits['max_calls'])} calls")
+        lines.append(
+            f"spend      ${data['usd']:.4f}{of_limit(limits['budget_usd'], '${:g}')} "
+            f"(${data['uncertain_usd']:.4f} not settled), "
+            f"{data['tokens']:,}{of_limit(limits['max_tokens'])} tokens, "
+            f"{data['calls']:,}{of_limit(limits['max_calls'])} calls"
+        )
     if data["waiting"]:
         lines.append(f"waiting    {data['waiting']}")
     if data["last_event_s"] is not None:

@@ -39,7 +39,9 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
     root = Tree(Text(title + (f", {hidden} not shown" if hidden > 0 else "")))
     below = _children(chosen)
     fold = selection.path is None
-    waiting = [_Step(variant, root, 0, False) for variant in reversed(below.get("", []))]
+    waiting = [
+        _Step(variant, root, 0, False) for variant in reversed(below.get("", []))
+    ]
     while waiting:
         step = waiting.pop()
         if selection.depth is not None and step.depth > selection.depth:
@@ -54,8 +56,10 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
         branch = step.branch.add(label)
         kids = below.get(name, [])
         only = len(kids) == 1 and step.depth > 0
-        waiting += [_Step(kid, step.branch if only else branch, step.depth + 1, only)
-                    for kid in reversed(kids)]
+        waiting += [
+            _Step(kid, step.branch if only else branch, step.depth + 1, only)
+            for kid in reversed(kids)
+        ]
     return root
 
 
@@ -70,8 +74,11 @@ def _children(chosen: Chosen) -> dict[str, list[Variant]]:
 def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _Step:
     """Pass over a row of variants that were not asked for, never the best, and have one child each."""
     passed, now = 0, step.variant
-    while (now.proposal.id not in chosen.meant and now.proposal.kept is not Kept.BEST
-           and len(below.get(now.proposal.id, [])) == 1):
+    while (
+        now.proposal.id not in chosen.meant
+        and now.proposal.kept is not Kept.BEST
+        and len(below.get(now.proposal.id, [])) == 1
+    ):
         passed, now = passed + 1, below[now.proposal.id][0]
     if passed < FOLDED_FROM:
         return step
@@ -81,7 +88,10 @@ def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _St
 
 def _label(step: _Step, on_best_path: bool, meant: bool) -> Text:
     variant, proposal = step.variant, step.variant.proposal
-    line = Text("↳ " if step.only else "", style="bold" if on_best_path else "" if meant else "dim")
+    line = Text(
+        "↳ " if step.only else "",
+        style="bold" if on_best_path else "" if meant else "dim",
+    )
     line.append(proposal.id[:8])
     if variant.score is None:
         line.append(f"  {proposal.reason or proposal.state}", style="dim")

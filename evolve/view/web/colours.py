@@ -33,7 +33,8 @@ def coloured_lines(path: str, text: str) -> tuple[Markup, ...]:
             if part:
                 word = escape(visible(part))
                 lines[-1].append(f'<i class="{name}">{word}</i>' if name else str(word))
-    made = [Markup("".join(line)) for line in lines]  # every part of it is escaped above
+    # every part of it is escaped above
+    made = [Markup("".join(line)) for line in lines]
     wanted = len(text.splitlines())
     return tuple(made[:wanted]) if len(made) >= wanted else plain_lines(text)
 

@@ -16,13 +16,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "evolve-token"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_PATH = 2000
-POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-          "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 FORBIDS = {
-    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()"}
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 
 
 def is_loopback(host: str) -> bool:
@@ -56,7 +62,9 @@ class Rules:
 
     def knows_token(self, shown: str) -> bool:
         """In constant time."""
-        return self.token is None or hmac.compare_digest(shown.encode(), self.token.encode())
+        return self.token is None or hmac.compare_digest(
+            shown.encode(), self.token.encode()
+        )
 
 
 class Guard:
@@ -85,9 +93,14 @@ class Guard:
         headers = Headers(scope=scope)
         if scope["method"] not in ("GET", "HEAD"):
             return PlainTextResponse("this server only shows\n", 405)
-        if len(scope.get("raw_path") or b"") > MOST_PATH or len(scope["query_string"]) > MOST_PATH:
+        if (
+            len(scope.get("raw_path") or b"") > MOST_PATH
+            or len(scope["query_string"]) > MOST_PATH
+        ):
             return PlainTextResponse("too long\n", 414)
-        if len(headers.getlist("host")) != 1 or not self._rules.knows_host(headers["host"]):
+        if len(headers.getlist("host")) != 1 or not self._rules.knows_host(
+            headers["host"]
+        ):
             return PlainTextResponse("this server does not go by that name\n", 421)
         if _from_elsewhere(headers):
             return PlainTextResponse("asked from another page\n", 403)
@@ -107,11 +120,13 @@ class Guard:
             return answer
         if self._rules.knows_token(_cookie(headers)):
             return None
-        return PlainTextResponse("open the address that was printed: it has the token\n", 401)
+        return PlainTextResponse(
+            "open the address that was printed: it has the token\n", 401
+        )
 
 
 def split_host(header: str) -> tuple[str, int | None]:
-    """"[::1]:80" -> ("::1", 80). The port is -1 when it is none."""
+    """ "[::1]:80" -> ("::1", 80). The port is -1 when it is none."""
     name, port = header, ""
     if header.startswith("["):
         name, end, rest = header[1:].partition("]")

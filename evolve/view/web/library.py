@@ -64,7 +64,11 @@ class Library:
     def paths(self) -> dict[str, Path]:
         """Names with their folders, the last used first."""
         found = {path.name: path for path in list_runs(self.runs_dir)}
-        return found if self.only is None else {n: p for n, p in found.items() if n == self.only}
+        return (
+            found
+            if self.only is None
+            else {n: p for n, p in found.items() if n == self.only}
+        )
 
     @contextmanager
     def run(self, name: str) -> Iterator[Shelf]:
@@ -73,7 +77,9 @@ class Library:
         if path is None:
             raise NotFound("there is no such run", "look at the list of runs")
         with self._guard:
-            shelf = self._open.pop(name, None) or Shelf(OpenRun(open_run(self.runs_dir, str(path))))
+            shelf = self._open.pop(name, None) or Shelf(
+                OpenRun(open_run(self.runs_dir, str(path)))
+            )
             self._open[name] = shelf
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)[1].run.close()
@@ -101,18 +107,25 @@ class Library:
 
 def _tree(run: OpenRun) -> payload.Payload:
     best = run.leader()
-    return payload.tree_payload(Browser(run.archive).nodes(), best.id if best else None) | {
-        "maximize": run.task.spec.maximize}
+    return payload.tree_payload(
+        Browser(run.archive).nodes(), best.id if best else None
+    ) | {"maximize": run.task.spec.maximize}
 
 
 def _curves(run: OpenRun) -> payload.Payload:
     maximize = run.task.spec.maximize
-    return payload.curve_payload(Browser(run.archive).nodes(), maximize) | {"maximize": maximize}
+    return payload.curve_payload(Browser(run.archive).nodes(), maximize) | {
+        "maximize": maximize
+    }
 
 
 def _map(run: OpenRun) -> payload.Payload:
     return payload.map_payload(run) | {"maximize": run.task.spec.maximize}
 
 
-_MAKERS = {"tree": _tree, "curves": _curves, "map": _map,
-           "plane": payload.projection_payload}
+_MAKERS = {
+    "tree": _tree,
+    "curves": _curves,
+    "map": _map,
+    "plane": payload.projection_payload,
+}

@@ -43,15 +43,25 @@ def _news(library: Library, name: str, event: int) -> dict[str, Any]:
         if not found:
             return {"event": event}
         ended = [e for e in found if isinstance(e, Finished)]
-        return {"event": found[-1].id, "status": _figures(shelf.run),
-                "ended": [_row(e) for e in ended[-MOST_ROWS:]]}
+        return {
+            "event": found[-1].id,
+            "status": _figures(shelf.run),
+            "ended": [_row(e) for e in ended[-MOST_ROWS:]],
+        }
 
 
 def _row(event: Finished) -> dict[str, Any]:
-    return {"id": event.proposal, "number": event.number, "score": event.score,
-            "gain": event.improvement, "best": event.best and not event.quarantined,
-            "operator": one_line(event.operator, 20), "note": one_line(event.note, 90),
-            "reason": one_line(event.reason or event.state, 24), "at": event.at}
+    return {
+        "id": event.proposal,
+        "number": event.number,
+        "score": event.score,
+        "gain": event.improvement,
+        "best": event.best and not event.quarantined,
+        "operator": one_line(event.operator, 20),
+        "note": one_line(event.note, 90),
+        "reason": one_line(event.reason or event.state, 24),
+        "at": event.at,
+    }
 
 
 def _figures(run: OpenRun) -> dict[str, str]:
@@ -59,7 +69,11 @@ def _figures(run: OpenRun) -> dict[str, str]:
     data = status_data(run)
     started = Browser(run.archive).started_at()
     return {key: str(data[key]) for key in _SHOWN} | {
-        "state": data["state"], "best": short_score(data["best"]), "usd": dollars(data["usd"]),
-        "tokens": f"{data['tokens']:,}", "in_flight": str(sum(data["in_flight"].values())),
+        "state": data["state"],
+        "best": short_score(data["best"]),
+        "usd": dollars(data["usd"]),
+        "tokens": f"{data['tokens']:,}",
+        "in_flight": str(sum(data["in_flight"].values())),
         "per_minute": f"{data['per_minute']:.0f}",
-        "elapsed": duration(time.time() - started if started else None)}
+        "elapsed": duration(time.time() - started if started else None),
+    }

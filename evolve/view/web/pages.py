@@ -56,13 +56,24 @@ def overview(run: OpenRun) -> Page:
     """The first page of a run: where it stands, and what came of what."""
     browser = Browser(run.archive)
     best = run.leader()
-    recent = browser.finished_after(max(0, run.archive.last_event() - 60))[-MOST_RECENT:]
-    return {"status": status_data(run), "task": run.task.spec, "best": best,
-            "seed": _seed_score(run),
-            "causes": browser.causes()[:8], "operators": run.lineage.contributions(),
-            "models": browser.models(), "evaluator": browser.evaluator(), "recent": recent[::-1],
-            "last_event": run.archive.last_event(), "settings": run.folder.settings,
-            "elapsed_s": _elapsed(run), "path": lineage_of(Asked(run), best.id) if best else []}
+    recent = browser.finished_after(max(0, run.archive.last_event() - 60))[
+        -MOST_RECENT:
+    ]
+    return {
+        "status": status_data(run),
+        "task": run.task.spec,
+        "best": best,
+        "seed": _seed_score(run),
+        "causes": browser.causes()[:8],
+        "operators": run.lineage.contributions(),
+        "models": browser.models(),
+        "evaluator": browser.evaluator(),
+        "recent": recent[::-1],
+        "last_event": run.archive.last_event(),
+        "settings": run.folder.settings,
+        "elapsed_s": _elapsed(run),
+        "path": lineage_of(Asked(run), best.id) if best else [],
+    }
 
 
 def _seed_score(run: OpenRun) -> float | None:
@@ -89,8 +100,10 @@ def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
     left_out = max(0, len(path) - FIRST_STEPS - LAST_STEPS)
     shown = path if not left_out else path[:FIRST_STEPS] + path[-LAST_STEPS:]
     resumes = path[-LAST_STEPS] if left_out else ""
-    return [Step(places[node.id], node, left_out if node.id == resumes else 0)
-            for node in kin.nodes(shown)]
+    return [
+        Step(places[node.id], node, left_out if node.id == resumes else 0)
+        for node in kin.nodes(shown)
+    ]
 
 
 def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> Page:
@@ -102,22 +115,36 @@ def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> P
     before = run.files(parent) if parent and parent.tree else {}
     after = run.files(proposal) if proposal.tree else {}
     node = kin.nodes([proposal.id])
-    return {"p": proposal, "score": scores.get(proposal.id), "task": run.task.spec,
-            "parents": kin.nodes(proposal.parents), "children": children[:MOST_CHILDREN],
-            "more_children": max(0, len(children) - MOST_CHILDREN),
-            "cost_usd": node[0].cost_usd if node else 0.0,
-            "cases": case_rows(run.archive.evaluations(proposal.id)),
-            "calls": [_call(call) for call in run.archive.calls(proposal.id)],
-            "diff": file_changes(before, after) if proposal.parents and after else [],
-            "files": {path: _lines_of(path, content) for path, content in sorted(after.items())},
-            "path": lineage_of(kin, proposal.id), "why": why(run, proposal), "parent": parent}
+    return {
+        "p": proposal,
+        "score": scores.get(proposal.id),
+        "task": run.task.spec,
+        "parents": kin.nodes(proposal.parents),
+        "children": children[:MOST_CHILDREN],
+        "more_children": max(0, len(children) - MOST_CHILDREN),
+        "cost_usd": node[0].cost_usd if node else 0.0,
+        "cases": case_rows(run.archive.evaluations(proposal.id)),
+        "calls": [_call(call) for call in run.archive.calls(proposal.id)],
+        "diff": file_changes(before, after) if proposal.parents and after else [],
+        "files": {
+            path: _lines_of(path, content) for path, content in sorted(after.items())
+        },
+        "path": lineage_of(kin, proposal.id),
+        "why": why(run, proposal),
+        "parent": parent,
+    }
 
 
 def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
     """Two variants beside each other."""
     scores = run.archive.scores(wanted=[old.id, new.id])
-    return {"old": old, "new": new, "old_score": scores.get(old.id), "new_score": scores.get(new.id),
-            "diff": file_changes(run.files(old), run.files(new))}
+    return {
+        "old": old,
+        "new": new,
+        "old_score": scores.get(old.id),
+        "new_score": scores.get(new.id),
+        "diff": file_changes(run.files(old), run.files(new)),
+    }
 
 
 def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[FileChange]:
@@ -126,8 +153,15 @@ def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[File
     for change in changes(before, after):
         left = _lines_of(change.path, before.get(change.path, b""))
         right = _lines_of(change.path, after.get(change.path, b""))
-        found.append(FileChange(change, tuple(
-            tuple(_shown(line, left, right) for line in hunk) for hunk in change.hunks)))
+        found.append(
+            FileChange(
+                change,
+                tuple(
+                    tuple(_shown(line, left, right) for line in hunk)
+                    for hunk in change.hunks
+                ),
+            )
+        )
     return found
 
 
@@ -143,11 +177,15 @@ def case_rows(rows: Iterable[Evaluation]) -> list[CaseRow]:
     found: dict[tuple[str, str], list[Evaluation]] = {}
     for row in rows:
         found.setdefault((row.case, row.split), []).append(row)
-    return [_case_row(case, split, tuple(tries)) for (case, split), tries in found.items()]
+    return [
+        _case_row(case, split, tuple(tries)) for (case, split), tries in found.items()
+    ]
 
 
 def _case_row(case: str, split: str, tries: tuple[Evaluation, ...]) -> CaseRow:
-    scores = [row.score for row in tries if row.score is not None and row.reason is None]
+    scores = [
+        row.score for row in tries if row.score is not None and row.reason is None
+    ]
     mean = sum(scores) / len(scores) if scores else None
     return CaseRow(case, split, mean, len(tries), interval_of(scores), tries)
 
@@ -172,17 +210,26 @@ def case_matrix(run: OpenRun) -> Page:
     cases = sorted({row.case for row in found}, key=_natural)[:MOST_CASES]
     cells = {(row.proposal, row.case): row for row in found}
     known = [row.score for row in found if row.score is not None]
-    return {"ranked": ranked, "cases": cases, "cells": cells, "task": run.task.spec,
-            "low": min(known, default=0.0), "high": max(known, default=1.0),
-            "clades": clades(run), "nodes": {n.id: n for n in browser.nodes(r.id for r in ranked)},
-            "flags": audited(run)}
+    return {
+        "ranked": ranked,
+        "cases": cases,
+        "cells": cells,
+        "task": run.task.spec,
+        "low": min(known, default=0.0),
+        "high": max(known, default=1.0),
+        "clades": clades(run),
+        "nodes": {n.id: n for n in browser.nodes(r.id for r in ranked)},
+        "flags": audited(run),
+    }
 
 
 def audited(run: OpenRun) -> list[Audited]:
     """What a person should look at. Of programs that is what counts for nothing."""
     if run.task.spec.kind == "agent":
         return audit_run(run.archive, run.code)[:MOST_FLAGS]
-    doubtful = [p for p in run.archive.proposals([State.SCORED]) if p.quarantined][:MOST_FLAGS]
+    doubtful = [p for p in run.archive.proposals([State.SCORED]) if p.quarantined][
+        :MOST_FLAGS
+    ]
     return [Audited(p.id, "quarantined", "variant", why(run, p), ()) for p in doubtful]
 
 
@@ -219,17 +266,21 @@ def clades(run: OpenRun) -> list[Clade]:
 
 def _clade(group: list[Any], maximize: bool) -> Clade:
     scores = [n.score for n in group if n.score is not None and not n.quarantined]
-    return Clade(group[0], len(group), len(scores),
-                 sum(n.state == State.FAILED.value for n in group),
-                 sum(scores) / len(scores) if scores else None,
-                 (max if maximize else min)(scores, default=None),
-                 sum(n.cost_usd for n in group))
+    return Clade(
+        group[0],
+        len(group),
+        len(scores),
+        sum(n.state == State.FAILED.value for n in group),
+        sum(scores) / len(scores) if scores else None,
+        (max if maximize else min)(scores, default=None),
+        sum(n.cost_usd for n in group),
+    )
 
 
 def _natural(case: str) -> tuple[str, int, str]:
     """case-2 before case-10."""
     head = case.rstrip("0123456789")
-    digits = case[len(head):]
+    digits = case[len(head) :]
     return head, int(digits[:18] or 0), case
 
 

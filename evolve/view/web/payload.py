@@ -30,24 +30,38 @@ def tree_payload(nodes: Sequence[Node], best: str | None) -> Payload:
         "gain": [_rounded(node.improvement) for node in kept],
         "operator": [operators.place(node.operator) for node in kept],
         "model": [models.place(node.model or "none") for node in kept],
-        "state": [states.place(node.reason or node.state if node.score is None else node.state)
-                  for node in kept],
+        "state": [
+            states.place(
+                node.reason or node.state if node.score is None else node.state
+            )
+            for node in kept
+        ],
         "island": [node.island for node in kept],
-        "at": [round((node.finished_at or node.created_at) - start, 1) for node in kept],
+        "at": [
+            round((node.finished_at or node.created_at) - start, 1) for node in kept
+        ],
         "cost": [round(node.cost_usd, 6) for node in kept],
         "best": [int(node.is_best) for node in kept],
         "doubt": [number for number, node in enumerate(kept) if node.quarantined],
         "note": [one_line(node.note, NOTE_CHARS) for node in kept],
         "top": place.get(best or "", -1),
-        "operators": operators.words, "models": models.words, "states": states.words,
+        "operators": operators.words,
+        "models": models.words,
+        "states": states.words,
     }
 
 
 def curve_payload(nodes: Sequence[Node], maximize: bool) -> Payload:
     """Scores and the best so far over variants, dollars and seconds; and how fast it went."""
-    ended = sorted((n for n in nodes if n.finished_at is not None), key=lambda n: n.finished_at or 0.0)
+    ended = sorted(
+        (n for n in nodes if n.finished_at is not None),
+        key=lambda n: n.finished_at or 0.0,
+    )
     if not ended:
-        return {name: [] for name in ("n", "t", "usd", "score", "best", "rate_t", "rate", "spend")}
+        return {
+            name: []
+            for name in ("n", "t", "usd", "score", "best", "rate_t", "rate", "spend")
+        }
     start = ended[0].created_at
     rows: list[list[float | None]] = []
     best, usd, count = None, 0.0, -1
@@ -55,14 +69,32 @@ def curve_payload(nodes: Sequence[Node], maximize: bool) -> Payload:
         usd += node.cost_usd
         count += node.state in (State.SCORED.value, State.FAILED.value)
         score = None if node.quarantined else node.score
-        leads = score is not None and (best is None or (score > best if maximize else score < best))
+        leads = score is not None and (
+            best is None or (score > best if maximize else score < best)
+        )
         best = score if leads else best
         seconds = round((node.finished_at or start) - start, 2)
-        rows.append([max(count, 0), seconds, round(usd, 6), _rounded(score), _rounded(best), leads])
+        rows.append(
+            [
+                max(count, 0),
+                seconds,
+                round(usd, 6),
+                _rounded(score),
+                _rounded(best),
+                leads,
+            ]
+        )
     shown = _thinned(rows)
-    columns = dict(zip(("n", "t", "usd", "score", "best"), map(list, zip(*shown, strict=True)),
-                       strict=False))
-    return columns | _rates([row[1] or 0.0 for row in rows], [row[2] or 0.0 for row in rows])
+    columns = dict(
+        zip(
+            ("n", "t", "usd", "score", "best"),
+            map(list, zip(*shown, strict=True)),
+            strict=False,
+        )
+    )
+    return columns | _rates(
+        [row[1] or 0.0 for row in rows], [row[2] or 0.0 for row in rows]
+    )
 
 
 def map_payload(run: OpenRun) -> Payload:
@@ -76,11 +108,20 @@ def map_payload(run: OpenRun) -> Payload:
             cell = grid.cell([measured[name].get(axis.name, math.nan) for axis in axes])
             grid.add(row, cell, sign * scores[name])
     stats = grid.stats()
-    return {"axes": [{"name": a.name, "low": a.low, "high": a.high, "bins": a.bins} for a in axes],
-            "cells": [{"cell": cell, "id": names[row], "score": scores[names[row]]}
-                      for cell, row in grid.elites.items()],
-            "coverage": stats.coverage, "elites": stats.num_elites, "total": grid.cells,
-            "qd_score": stats.qd_score, "norm_qd_score": stats.norm_qd_score}
+    return {
+        "axes": [
+            {"name": a.name, "low": a.low, "high": a.high, "bins": a.bins} for a in axes
+        ],
+        "cells": [
+            {"cell": cell, "id": names[row], "score": scores[names[row]]}
+            for cell, row in grid.elites.items()
+        ],
+        "coverage": stats.coverage,
+        "elites": stats.num_elites,
+        "total": grid.cells,
+        "qd_score": stats.qd_score,
+        "norm_qd_score": stats.norm_qd_score,
+    }
 
 
 def projection_payload(run: OpenRun) -> Payload:
@@ -91,17 +132,24 @@ def projection_payload(run: OpenRun) -> Payload:
 
     packed = Browser(run.archive).vectors()
     scores, numbers = run.archive.scores(), run.archive.trusted()
-    names = sorted((name for name in packed if name in numbers), key=lambda name: numbers[name])
+    names = sorted(
+        (name for name in packed if name in numbers), key=lambda name: numbers[name]
+    )
     if len(names) < 3:
         return {"id": [], "x": [], "y": [], "score": [], "explained": 0.0}
     matrix = np.stack([unpack_vector(packed[name]) for name in names])
     matrix = matrix - matrix.mean(axis=0)
-    spread, directions = np.linalg.eigh(matrix.T @ matrix)  # as wide as a vector, however many rows
+    # as wide as a vector, however many rows
+    spread, directions = np.linalg.eigh(matrix.T @ matrix)
     plane = matrix @ directions[:, [-1, -2]]
     explained = float(spread[-2:].sum() / max(float(spread.sum()), 1e-12))
-    return {"id": names, "x": [round(float(v), 4) for v in plane[:, 0]],
-            "y": [round(float(v), 4) for v in plane[:, 1]],
-            "score": [_rounded(scores.get(name)) for name in names], "explained": explained}
+    return {
+        "id": names,
+        "x": [round(float(v), 4) for v in plane[:, 0]],
+        "y": [round(float(v), 4) for v in plane[:, 1]],
+        "score": [_rounded(scores.get(name)) for name in names],
+        "explained": explained,
+    }
 
 
 class _Words:
@@ -129,8 +177,11 @@ def _thinned(rows: list[list[float | None]]) -> list[list[float | None]]:
     """Every improvement, the last row, and as many of the others as can be seen, evenly."""
     step = max(1, len(rows) // MOST_POINTS)
     last = len(rows) - 1
-    return [row[:5] for number, row in enumerate(rows)
-            if number % step == 0 or number == last or row[5]]
+    return [
+        row[:5]
+        for number, row in enumerate(rows)
+        if number % step == 0 or number == last or row[5]
+    ]
 
 
 def _rates(seconds: list[float], dollars: list[float], buckets: int = 60) -> Payload:
@@ -145,5 +196,8 @@ def _rates(seconds: list[float], dollars: list[float], buckets: int = 60) -> Pay
         spent[bucket] = usd
     for bucket in range(1, buckets):
         spent[bucket] = max(spent[bucket], spent[bucket - 1])
-    return {"rate_t": [round((b + 1) * width, 2) for b in range(buckets)],
-            "rate": [round(60.0 * n / width, 3) for n in count], "spend": spent}
+    return {
+        "rate_t": [round((b + 1) * width, 2) for b in range(buckets)],
+        "rate": [round(60.0 * n / width, 3) for n in count],
+        "spend": spent,
+    }

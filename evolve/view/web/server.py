@@ -31,9 +31,12 @@ from evolve.view.web.links import ServedLinks
 from evolve.view.web.live import stream
 from evolve.view.web.templates import STATIC, render
 
-SCRIPTS = {"overview": ("vendor/uplot.min.js", "page.js", "charts.js"),
-           "tree": ("vendor/d3-hierarchy.min.js", "page.js", "tree.js"),
-           "map": ("page.js", "map.js"), "compare": ("vendor/uplot.min.js", "page.js", "compare.js")}
+SCRIPTS = {
+    "overview": ("vendor/uplot.min.js", "page.js", "charts.js"),
+    "tree": ("vendor/d3-hierarchy.min.js", "page.js", "tree.js"),
+    "map": ("page.js", "map.js"),
+    "compare": ("vendor/uplot.min.js", "page.js", "compare.js"),
+}
 MOST_COMPARED = 24
 DATA = ("tree", "curves", "map", "plane")
 
@@ -50,11 +53,15 @@ class Site:
             # What is wrong with it is said to who asks.
             with suppress(ArchiveError, EvolveError), self.library.run(name) as shelf:
                 self._drawn(shelf, "overview", shelf.first_page())
-        _page("runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir))
+        _page(
+            "runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir)
+        )
 
     def runs(self, request: Request) -> Response:
         """All runs."""
-        return _page("runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir))
+        return _page(
+            "runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir)
+        )
 
     def overview(self, request: Request) -> Response:
         """Where a run stands."""
@@ -70,19 +77,31 @@ class Site:
 
     def cases(self, request: Request) -> Response:
         """Variants against cases."""
-        return self._of_run(request, "cases", lambda shelf: pages.case_matrix(shelf.run))
+        return self._of_run(
+            request, "cases", lambda shelf: pages.case_matrix(shelf.run)
+        )
 
     def variant(self, request: Request) -> Response:
         """One proposal."""
         which = request.path_params["id"]
-        return self._of_run(request, "variant", lambda shelf: pages.variant(
-            shelf.run, pages.find(shelf.run, which)), which[:8])
+        return self._of_run(
+            request,
+            "variant",
+            lambda shelf: pages.variant(shelf.run, pages.find(shelf.run, which)),
+            which[:8],
+        )
 
     def diff(self, request: Request) -> Response:
         """Two proposals."""
         old, new = (request.query_params.get(side, "") for side in ("old", "new"))
-        return self._of_run(request, "diff", lambda shelf: pages.difference(
-            shelf.run, pages.find(shelf.run, old), pages.find(shelf.run, new)), "diff")
+        return self._of_run(
+            request,
+            "diff",
+            lambda shelf: pages.difference(
+                shelf.run, pages.find(shelf.run, old), pages.find(shelf.run, new)
+            ),
+            "diff",
+        )
 
     def data(self, request: Request) -> Response:
         """Columns for the scripts."""
@@ -90,23 +109,30 @@ class Site:
         if name not in DATA:
             raise NotFound("there is no such data")
         with self.library.run(request.path_params["run"]) as shelf:
-            body = json.dumps(shelf.payload(name), separators=(",", ":"), allow_nan=False)
+            body = json.dumps(
+                shelf.payload(name), separators=(",", ":"), allow_nan=False
+            )
         return Response(body, media_type="application/json")
 
     async def live(self, request: Request) -> Response:
         """News of a run, as they come."""
-        said = request.headers.get("last-event-id") or request.query_params.get("after", "0")
+        said = request.headers.get("last-event-id") or request.query_params.get(
+            "after", "0"
+        )
         if not (said.isdigit() and len(said) < 16):
             raise NotFound("that is no event")
         name = request.path_params["run"]
         if name not in self.library.paths():
             raise NotFound("there is no such run")
-        return StreamingResponse(stream(self.library, name, int(said)),
-                                 media_type="text/event-stream")
+        return StreamingResponse(
+            stream(self.library, name, int(said)), media_type="text/event-stream"
+        )
 
     def compare(self, request: Request) -> Response:
         """Runs beside each other."""
-        wanted = list(dict.fromkeys(request.query_params.getlist("run")))[:MOST_COMPARED]
+        wanted = list(dict.fromkeys(request.query_params.getlist("run")))[
+            :MOST_COMPARED
+        ]
         by = request.query_params.get("by", "variants")
         by = by if by in compare.BY else "variants"
         courses = []
@@ -115,19 +141,41 @@ class Site:
                 courses.append(compare.course_of(shelf.run, by))
         rows, curves = compare.compare(courses)
         tasks = {course.label.partition(" · ")[0] for course in courses}
-        return _page("compare", "compare", rows=rows, curves=json.dumps(curves), by=by,
-                     names=[course.run for course in courses], all=list(self.library.paths()),
-                     ways=compare.BY, tasks=len(tasks))
+        return _page(
+            "compare",
+            "compare",
+            rows=rows,
+            curves=json.dumps(curves),
+            by=by,
+            names=[course.run for course in courses],
+            all=list(self.library.paths()),
+            ways=compare.BY,
+            tasks=len(tasks),
+        )
 
-    def _of_run(self, request: Request, page: str, fill: Callable[[Shelf], dict[str, Any]],
-                crumb: str = "") -> Response:
+    def _of_run(
+        self,
+        request: Request,
+        page: str,
+        fill: Callable[[Shelf], dict[str, Any]],
+        crumb: str = "",
+    ) -> Response:
         with self.library.run(request.path_params["run"]) as shelf:
             return self._drawn(shelf, page, fill(shelf), crumb)
 
-    def _drawn(self, shelf: Shelf, page: str, values: dict[str, Any], crumb: str = "") -> Response:
+    def _drawn(
+        self, shelf: Shelf, page: str, values: dict[str, Any], crumb: str = ""
+    ) -> Response:
         name, best = shelf.run.folder.name, shelf.run.leader()
-        return _page(page, name, ServedLinks(name), run_name=name, crumb=crumb,
-                     best_id=best.id if best else None, **values)
+        return _page(
+            page,
+            name,
+            ServedLinks(name),
+            run_name=name,
+            crumb=crumb,
+            best_id=best.id if best else None,
+            **values,
+        )
 
 
 def make_app(library: Library, rules: Rules) -> Starlette:
@@ -142,14 +190,32 @@ def make_app(library: Library, rules: Rules) -> Starlette:
 
     run = "/run/{run}"
     routes = [
-        Route("/", site.runs), Route("/compare", site.compare), Route(run, site.overview),
-        Route(f"{run}/tree", site.tree), Route(f"{run}/map", site.map),
-        Route(f"{run}/cases", site.cases), Route(f"{run}/diff", site.diff),
-        Route(f"{run}/variant/{{id}}", site.variant), Route(f"{run}/live", site.live),
-        Route(f"{run}/{{name}}.json", site.data), Mount("/static", _Unchanging(directory=STATIC))]
-    return Starlette(routes=routes, lifespan=life, exception_handlers={
-        NotFound: _not_found, 404: _not_found, ArchiveError: _failed, EvolveError: _failed},
-        middleware=[Middleware(Guard, rules=rules), Middleware(GZipMiddleware, minimum_size=1000)])
+        Route("/", site.runs),
+        Route("/compare", site.compare),
+        Route(run, site.overview),
+        Route(f"{run}/tree", site.tree),
+        Route(f"{run}/map", site.map),
+        Route(f"{run}/cases", site.cases),
+        Route(f"{run}/diff", site.diff),
+        Route(f"{run}/variant/{{id}}", site.variant),
+        Route(f"{run}/live", site.live),
+        Route(f"{run}/{{name}}.json", site.data),
+        Mount("/static", _Unchanging(directory=STATIC)),
+    ]
+    return Starlette(
+        routes=routes,
+        lifespan=life,
+        exception_handlers={
+            NotFound: _not_found,
+            404: _not_found,
+            ArchiveError: _failed,
+            EvolveError: _failed,
+        },
+        middleware=[
+            Middleware(Guard, rules=rules),
+            Middleware(GZipMiddleware, minimum_size=1000),
+        ],
+    )
 
 
 def open_port(host: str, port: int) -> socket.socket:
@@ -157,20 +223,29 @@ def open_port(host: str, port: int) -> socket.socket:
     try:
         return listen(host, port)
     except OSError as error:
-        raise PrerequisiteError(f"can't listen on {host}:{port}: {error.strerror}",
-                                "choose another: --port 0 takes any") from None
+        raise PrerequisiteError(
+            f"can't listen on {host}:{port}: {error.strerror}",
+            "choose another: --port 0 takes any",
+        ) from None
 
 
 def serve(library: Library, listening: socket.socket, rules: Rules) -> None:
     """Until it is interrupted."""
-    config = uvicorn.Config(make_app(library, rules), log_level="warning", server_header=False,
-                            timeout_graceful_shutdown=1, timeout_keep_alive=30)
+    config = uvicorn.Config(
+        make_app(library, rules),
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=30,
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 
 def rules_for(host: str, port: int, names: tuple[str, ...] = ()) -> Rules:
     """Anybody else than this machine needs a token."""
-    return Rules(host, port, None if is_loopback(host) else secrets.token_urlsafe(24), names)
+    return Rules(
+        host, port, None if is_loopback(host) else secrets.token_urlsafe(24), names
+    )
 
 
 class _Unchanging(StaticFiles):
@@ -182,11 +257,25 @@ class _Unchanging(StaticFiles):
         return answer
 
 
-def _page(page: str, title: str, link: ServedLinks | None = None, status_code: int = 200,
-          **values: Any) -> Response:
+def _page(
+    page: str,
+    title: str,
+    link: ServedLinks | None = None,
+    status_code: int = 200,
+    **values: Any,
+) -> Response:
     known = {"run_name": None, "crumb": "", "best_id": None} | values
-    return HTMLResponse(render(f"{page}.html", page=page, title=title, link=link or ServedLinks(),
-                               scripts=SCRIPTS.get(page, ("page.js",)), **known), status_code)
+    return HTMLResponse(
+        render(
+            f"{page}.html",
+            page=page,
+            title=title,
+            link=link or ServedLinks(),
+            scripts=SCRIPTS.get(page, ("page.js",)),
+            **known,
+        ),
+        status_code,
+    )
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
@@ -195,7 +284,9 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return _error(request, 500, getattr(error, "message", "it failed"), getattr(error, "hint", ""))
+    return _error(
+        request, 500, getattr(error, "message", "it failed"), getattr(error, "hint", "")
+    )
 
 
 def _error(request: Request, code: int, message: str, hint: str) -> Response:
@@ -204,8 +295,14 @@ def _error(request: Request, code: int, message: str, hint: str) -> Response:
     return _page("error", "error", None, code, message=message, hint=hint)
 
 
-def serve_folder(runs_dir: Path, only: str | None, host: str, port: int, names: tuple[str, ...],
-                 say: Callable[[str], None]) -> None:
+def serve_folder(
+    runs_dir: Path,
+    only: str | None,
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    say: Callable[[str], None],
+) -> None:
     """Open the port, say where, and serve until interrupted."""
     with open_port(host, port) as listening:
         rules = rules_for(host, listening.getsockname()[1], names)

@@ -17,7 +17,9 @@ from evolve import __version__
 from evolve.text import one_line, visible
 
 STATIC = Path(__file__).parent / "static"
-_PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+\Z")
+_PICTURE = re.compile(
+    r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+\Z"
+)
 MOST_PICTURE_BYTES = 2_000_000
 
 
@@ -25,11 +27,24 @@ MOST_PICTURE_BYTES = 2_000_000
 def environment() -> jinja2.Environment:
     """Ours; a value that a template does not know is an error."""
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("evolve.view.web", "templates"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"score": score, "short": short_score, "usd": dollars, "ago": duration,
-                     "visible": lambda text: visible(str(text)), "line": one_line, "bytes": size,
-                     "signed": signed, "picture": picture, "shade": shade}
+        loader=jinja2.PackageLoader("evolve.view.web", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "score": score,
+        "short": short_score,
+        "usd": dollars,
+        "ago": duration,
+        "visible": lambda text: visible(str(text)),
+        "line": one_line,
+        "bytes": size,
+        "signed": signed,
+        "picture": picture,
+        "shade": shade,
+    }
     made.globals |= {"version": __version__, "fingerprint": fingerprint}
     return made
 
@@ -102,7 +117,11 @@ def picture(value: Any) -> Markup | None:
 
     An <img> runs no script, whatever an SVG holds.
     """
-    if not isinstance(value, str) or len(value) > MOST_PICTURE_BYTES or not _PICTURE.match(value):
+    if (
+        not isinstance(value, str)
+        or len(value) > MOST_PICTURE_BYTES
+        or not _PICTURE.match(value)
+    ):
         return None
     try:
         base64.b64decode(value.partition(",")[2])

@@ -8,6 +8,7 @@ from tests.security.attacks.process import PROCESS
 from tests.security.attacks.secrets import SECRETS
 
 ATTACKS: dict[str, Attack] = {
-    attack.name: attack for attack in (*PROCESS, *MEMORY, *FILES, *SECRETS, *MESSAGES)}
+    attack.name: attack for attack in (*PROCESS, *MEMORY, *FILES, *SECRETS, *MESSAGES)
+}
 
 __all__ = ["ATTACKS", "Attack"]

@@ -80,14 +80,19 @@ def nothing_won(outcome: Outcome) -> bool:
 
 def faulted(*reasons: Reason) -> Verdict:
     """It ended with one of these faults, and with no value."""
+
     def holds(outcome: Outcome) -> bool:
-        return isinstance(outcome.fault, CandidateFault) and outcome.fault.reason in reasons
+        return (
+            isinstance(outcome.fault, CandidateFault)
+            and outcome.fault.reason in reasons
+        )
 
     return holds
 
 
 def at_most(limit: float) -> Verdict:
     """It got hold of no more than this, by its own count; or it was ended for trying."""
+
     def holds(outcome: Outcome) -> bool:
         if outcome.fault:
             return outcome.fault.reason in (Reason.MEMORY, Reason.OUTPUT)
@@ -96,5 +101,14 @@ def at_most(limit: float) -> Verdict:
     return holds
 
 
-__all__ = ["LIMITS", "MARK", "MARK_PREFIX", "PRELUDE", "Attack", "Reason", "at_most", "faulted",
-           "nothing_won"]
+__all__ = [
+    "LIMITS",
+    "MARK",
+    "MARK_PREFIX",
+    "PRELUDE",
+    "Attack",
+    "Reason",
+    "at_most",
+    "faulted",
+    "nothing_won",
+]

@@ -2,10 +2,14 @@
 
 from tests.security.attacks.attack import LIMITS, Attack, at_most, nothing_won
 
-_PLACES = '("/tmp", "/dev/shm", "/dev/mqueue", "/dev", "/", "/var/tmp", "/run", "/evolve")'
+_PLACES = (
+    '("/tmp", "/dev/shm", "/dev/mqueue", "/dev", "/", "/var/tmp", "/run", "/evolve")'
+)
 
 FILES = (
-    Attack("disk_fill", f'''
+    Attack(
+        "disk_fill",
+        f"""
 def answer():
     total = 0
     for place in {_PLACES}:
@@ -17,8 +21,13 @@ def answer():
         except OSError:
             continue
     return [total]
-''', at_most(2 * LIMITS.disk_bytes + (1 << 20)), timeout_s=10),
-    Attack("a_huge_sparse_file", f'''
+""",
+        at_most(2 * LIMITS.disk_bytes + (1 << 20)),
+        timeout_s=10,
+    ),
+    Attack(
+        "a_huge_sparse_file",
+        f"""
 def attack():
     for place in {_PLACES}:
         def sparse():
@@ -26,8 +35,12 @@ def attack():
                 file.truncate({LIMITS.disk_bytes} * 64)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         gain(place, sparse)
-''', nothing_won),
-    Attack("many_files", f'''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "many_files",
+        f"""
 def answer():
     total = 0
     for place in {_PLACES}:
@@ -38,8 +51,13 @@ def answer():
         except OSError:
             continue
     return [total]
-''', at_most(2 * LIMITS.files), timeout_s=20),
-    Attack("deep_folders", '''
+""",
+        at_most(2 * LIMITS.files),
+        timeout_s=20,
+    ),
+    Attack(
+        "deep_folders",
+        """
 def attack():
     os.chdir("/tmp")
     try:
@@ -48,38 +66,60 @@ def attack():
             os.chdir(MARK)
     except OSError:
         pass
-''', nothing_won, timeout_s=10, slow=True),
-    Attack("strange_names", '''
+""",
+        nothing_won,
+        timeout_s=10,
+        slow=True,
+    ),
+    Attack(
+        "strange_names",
+        """
 def attack():
     names = ["\\udcff", "a\\nb", "\\u202e", "-rf", "*", "\\x01", "é" * 100, " ", "...", MARK * 5]
     for place in ("/tmp", "/dev/shm"):
         for name in names:
             os.mkdir(f"{place}/{name}")
             open(f"{place}/{name}/{name}", "w").write(MARK)
-''', nothing_won),
-    Attack("folders_without_rights", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "folders_without_rights",
+        """
 def attack():
     for place in ("/tmp", "/dev/shm"):
         os.makedirs(f"{place}/{MARK}/inner")
         open(f"{place}/{MARK}/inner/file", "w").write(MARK)
         os.chmod(f"{place}/{MARK}/inner", 0)
         os.chmod(f"{place}/{MARK}", 0)
-''', nothing_won),
-    Attack("links_to_what_must_stay", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "links_to_what_must_stay",
+        """
 def attack():
     for number, target in enumerate(("/evolve", "/evolve/server.py", "/usr", "/proc/1", "/", "..")):
         os.symlink(target, f"/tmp/link{number}")
         os.symlink(target, f"/dev/shm/link{number}")
     for target in ("/evolve/server.py", "/evolve/child.py", "/etc/passwd", sys.executable):
         gain(f"hard link {target}", os.link, target, "/tmp/hard")
-''', nothing_won),
-    Attack("pipes_and_sockets_as_files", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "pipes_and_sockets_as_files",
+        """
 def attack():
     os.mkfifo("/tmp/fifo")
     socket.socket(socket.AF_UNIX).bind("/tmp/socket")
     socket.socket(socket.AF_UNIX).bind("\\0" + MARK)
-''', nothing_won),
-    Attack("writes_to_the_root", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "writes_to_the_root",
+        """
 def attack():
     import sysconfig
     paths = ["/planted", "/etc/passwd", "/evolve/server.py", "/evolve/planted.py", "/dev/planted",
@@ -91,8 +131,12 @@ def attack():
     for path in paths:
         gain(path, lambda: open(path, "a"))
         gain(f"remove {path}", os.unlink, path)
-''', nothing_won),
-    Attack("changes_rights_of_what_is_not_its_own", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "changes_rights_of_what_is_not_its_own",
+        """
 def attack():
     for path in ("/", "/tmp", "/dev/shm", "/evolve", "/evolve/server.py", "/dev/null", sys.executable):
         if os.stat(path).st_uid == os.getuid():
@@ -101,8 +145,12 @@ def attack():
         gain(f"chown {path}", os.chown, path, os.getuid() + 1, -1)
         gain(f"utime {path}", os.utime, path, (0, 0))
         gain(f"rename {path}", os.rename, path, "/tmp/mine")
-''', nothing_won),
-    Attack("makes_devices", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "makes_devices",
+        """
 import stat
 def attack():
     for number, device in enumerate(((1, 1), (8, 0), (254, 0), (10, 229))):
@@ -110,8 +158,12 @@ def attack():
         gain(f"char {device}", os.mknod, f"/tmp/c{number}", stat.S_IFCHR | 0o666, os.makedev(*device))
     for path in ("/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda", "/dev/kvm", "/dev/fuse"):
         gain(path, lambda: open(path, "rb"))
-''', nothing_won),
-    Attack("sets_the_user_bit", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "sets_the_user_bit",
+        """
 def attack():
     with open("/tmp/tool", "wb") as file:
         file.write(open(sys.executable, "rb").read(4096))
@@ -121,8 +173,12 @@ def attack():
             continue
         won.extend(f"{folder}/{name}" for name in names if not os.path.islink(f"{folder}/{name}")
                    and os.stat(f"{folder}/{name}").st_mode & 0o6000)
-''', nothing_won),
-    Attack("plants_start_up_files", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "plants_start_up_files",
+        """
 def attack():
     import site
     text = "import os; os.environ['PLANTED'] = 'yes'"
@@ -132,8 +188,12 @@ def attack():
         for name in ("sitecustomize.py", "usercustomize.py", "conftest.py", "numpy.py", "x.pth",
                      "candidate.py", "json.py", "pyvenv.cfg"):
             open(f"{folder}/{name}", "w").write(text)
-''', nothing_won),
-    Attack("leaves_files_everywhere", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "leaves_files_everywhere",
+        """
 def attack():
     for folder, _, _ in os.walk("/"):
         if folder.startswith("/proc"):
@@ -142,8 +202,13 @@ def attack():
             open(f"{folder}/{MARK}", "w").write(MARK)
         except OSError:
             pass
-''', nothing_won, timeout_s=10),
-    Attack("leaves_system_v_objects", '''
+""",
+        nothing_won,
+        timeout_s=10,
+    ),
+    Attack(
+        "leaves_system_v_objects",
+        """
 def attack():
     libc.shmat.restype = ctypes.c_void_p
     number = libc.shmget(0x7e57, 4096, 0o1666)
@@ -151,16 +216,26 @@ def attack():
         ctypes.memmove(libc.shmat(number, None, 0), MARK.encode(), len(MARK))
     libc.semget(0x7e57, 1, 0o1666)
     libc.msgget(0x7e57, 0o1666)
-''', nothing_won),
-    Attack("leaves_message_queues", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "leaves_message_queues",
+        """
 def attack():
     libc.mq_open.restype = ctypes.c_int
     gain("queue", lambda: ctypes.CDLL("librt.so.1").mq_open(b"/" + MARK.encode(), 0o102, 0o666, None))
-''', nothing_won),
-    Attack("leaves_keys", '''
+""",
+        nothing_won,
+    ),
+    Attack(
+        "leaves_keys",
+        """
 def attack():
     for ring in (-1, -2, -3, -4, -5):
         gain(f"key in {ring}", libc.syscall, 248, b"user", MARK.encode(), MARK.encode(), 8, ring)
     gain("join", libc.syscall, 250, 1, b"evolve")
-''', nothing_won),
+""",
+        nothing_won,
+    ),
 )

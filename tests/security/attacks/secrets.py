@@ -8,8 +8,10 @@ from pathlib import Path
 from tests.security.attacks.attack import Attack, nothing_won
 
 SECRET = "planted-" + "5ecret-of-the-host"
-_PLACES = [folder / f".evolve-test-secret-{os.getpid()}"
-           for folder in (Path.home(), Path(tempfile.gettempdir()))]
+_PLACES = [
+    folder / f".evolve-test-secret-{os.getpid()}"
+    for folder in (Path.home(), Path(tempfile.gettempdir()))
+]
 
 
 def _planted() -> tuple[object, ...]:
@@ -25,7 +27,11 @@ _listeners: list[socket.socket] = []
 
 def _listening() -> tuple[object, ...]:
     """Where the host listens: TCP on every address, a unix socket, an abstract one."""
-    tcp, abstract, path = socket.socket(), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    tcp, abstract, path = (
+        socket.socket(),
+        socket.socket(socket.AF_UNIX),
+        socket.socket(socket.AF_UNIX),
+    )
     tcp.bind(("0.0.0.0", 0))
     abstract.bind(f"\0evolve-test-{os.getpid()}-{id(tcp)}")
     name = tempfile.mktemp(prefix="evolve-test-socket")
@@ -50,7 +56,9 @@ def take_back() -> None:
 
 
 SECRETS = (
-    Attack("reads_the_environment", '''
+    Attack(
+        "reads_the_environment",
+        """
 def attack(paths, told):
     secret = told[::-1]
     for path in ("/proc/self/environ", "/proc/1/environ"):
@@ -61,8 +69,13 @@ def attack(paths, told):
             pass
     won.extend(name for name, value in os.environ.items() if secret in value)
     won.extend(name for name in os.environ if "KEY" in name or "TOKEN" in name or "SECRET" in name)
-''', nothing_won, arguments=_planted),
-    Attack("reads_files_of_the_host", '''
+""",
+        nothing_won,
+        arguments=_planted,
+    ),
+    Attack(
+        "reads_files_of_the_host",
+        """
 def attack(paths, told):
     secret = told[::-1].encode()
     tries = list(paths)
@@ -78,8 +91,13 @@ def attack(paths, told):
     for path in ("/etc/shadow", "/root/.ssh", "/var/run/docker.sock", "/run/docker.sock", "/work"):
         if os.path.exists(path):
             won.append(path)
-''', nothing_won, arguments=_planted),
-    Attack("connects_to_the_network", '''
+""",
+        nothing_won,
+        arguments=_planted,
+    ),
+    Attack(
+        "connects_to_the_network",
+        """
 def attack(port, abstract, path):
     for address in ("127.0.0.1", "172.17.0.1", "10.0.0.1", "169.254.169.254", "1.1.1.1", "0.0.0.0"):
         gain(address, lambda: socket.create_connection((address, port), 0.2).close())
@@ -89,18 +107,30 @@ def attack(port, abstract, path):
     gain("datagram", datagram)
     gain("raw", socket.socket, socket.AF_INET, socket.SOCK_RAW, 1)
     gain("packet", socket.socket, socket.AF_PACKET, socket.SOCK_RAW)
-''', nothing_won, arguments=_listening),
-    Attack("connects_to_sockets_of_the_host", '''
+""",
+        nothing_won,
+        arguments=_listening,
+    ),
+    Attack(
+        "connects_to_sockets_of_the_host",
+        """
 def attack(port, abstract, path):
     for name in (abstract, path, "/var/run/docker.sock", "/run/docker.sock"):
         gain(name, lambda: socket.socket(socket.AF_UNIX).connect(name))
-''', nothing_won, arguments=_listening),
-    Attack("sees_other_processes", '''
+""",
+        nothing_won,
+        arguments=_listening,
+    ),
+    Attack(
+        "sees_other_processes",
+        """
 def attack():
     mine = {1, os.getpid()}
     won.extend(name for name in os.listdir("/proc") if name.isdigit() and int(name) not in mine)
     for number in range(2, 3000):
         if number != os.getpid():
             gain(f"signal {number}", os.kill, number, 0)
-''', nothing_won),
+""",
+        nothing_won,
+    ),
 )

@@ -22,7 +22,9 @@ def evaluate():
     draw = random.Random(random.SystemRandom().random())
     points = [draw.uniform(1.0, 2.0) for _ in range(20)]
     values = program.answer(points)
-    right = sum(not abs(v - truth(x)) > 1e-9 for x, v in zip(points, values, strict=True))
+    right = sum(
+        not abs(v - truth(x)) > 1e-9 for x, v in zip(points, values, strict=True)
+    )
     return right / len(points)
 
 

@@ -57,21 +57,36 @@ def make_task(folder: Path) -> Task:
     (folder / "initial").mkdir(parents=True)
     (folder / "initial" / "program.py").write_text(program(SEED_SCORE))
     (folder / "evaluate.py").write_text(
-        "def evaluate(candidate, case):\n    return float(candidate.call('value'))\n")
+        "def evaluate(candidate, case):\n    return float(candidate.call('value'))\n"
+    )
     (folder / "task.toml").write_text(
-        'name = "numbers"\ndescription = "Say a large number."\n[limits]\ntime_s = 10\n')
+        'name = "numbers"\ndescription = "Say a large number."\n[limits]\ntime_s = 10\n'
+    )
     return load_task(folder)
 
 
 def reply(number: int, text: str, round_: int = 0) -> Call:
     """A recorded answer of a model to a decision: the whole new program."""
-    return Call(0, derive_id(RUN_SEED, number), round_, 0, "recorded", "{}", CallState.REPLIED, 0, 0.0,
-                reply=f"I say another number.\n```python\n{text}```\n", finish_reason="stop")
+    return Call(
+        0,
+        derive_id(RUN_SEED, number),
+        round_,
+        0,
+        "recorded",
+        "{}",
+        CallState.REPLIED,
+        0,
+        0.0,
+        reply=f"I say another number.\n```python\n{text}```\n",
+        finish_reason="stop",
+    )
 
 
 def replies(*programs: str) -> RecordedCaller:
     """Answers to the decisions 1, 2, ..."""
-    return RecordedCaller([reply(number, text) for number, text in enumerate(programs, 1)])
+    return RecordedCaller(
+        [reply(number, text) for number, text in enumerate(programs, 1)]
+    )
 
 
 @dataclass
@@ -79,7 +94,8 @@ class Rewrites:
     """Decides to rewrite the seed until so many decisions were taken; then nothing is left."""
 
     count: int
-    seen: list[int] = field(default_factory=list)  # how many were scored at each decision
+    # how many were scored at each decision
+    seen: list[int] = field(default_factory=list)
 
     def decide(self, number: int, snapshot: object) -> Decision:
         if number > self.count:
@@ -96,7 +112,9 @@ class Seen:
     in_flight: list[int] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
-    def finished(self, proposal: Proposal, score: float | None, progress: Progress) -> None:
+    def finished(
+        self, proposal: Proposal, score: float | None, progress: Progress
+    ) -> None:
         self.finished_.append((proposal.number, proposal.state, score))
         self.in_flight.append(progress.in_flight)
 
@@ -131,56 +149,112 @@ class Bench:
     seen: Seen = field(default_factory=Seen)
     interrupt: Interrupt = field(default_factory=Interrupt)
 
-    def proposer(self, asker: Asker, order: Order | None = None, gate: Gate | None = None) -> Proposer:
+    def proposer(
+        self, asker: Asker, order: Order | None = None, gate: Gate | None = None
+    ) -> Proposer:
         operators = {name: make_operator(name) for name in ("rewrite", "syntactic")}
-        return Proposer(self.task, RUN_SEED, {**operators, "person": Person()}, self.recorder, asker,
-                        order or AsFinished(self.recorder.trees), Prompts(), self.settings.repairs,
-                        gate or Gate(), None)
+        return Proposer(
+            self.task,
+            RUN_SEED,
+            {**operators, "person": Person()},
+            self.recorder,
+            asker,
+            order or AsFinished(self.recorder.trees),
+            Prompts(),
+            self.settings.repairs,
+            gate or Gate(),
+            None,
+        )
 
-    def engine(self, decider: Decider, asker: Asker, order: Order | None = None,
-               notes: Notes | None = None, steward: Steward | None = None) -> Engine:
+    def engine(
+        self,
+        decider: Decider,
+        asker: Asker,
+        order: Order | None = None,
+        notes: Notes | None = None,
+        steward: Steward | None = None,
+    ) -> Engine:
         order = order or AsFinished(self.recorder.trees)
-        return Engine(self.settings, decider, self.proposer(asker, order), self.recorder,
-                      self.evaluator, self.seen, self.interrupt, order, self.settings.model_calls,
-                      notes, steward)
+        return Engine(
+            self.settings,
+            decider,
+            self.proposer(asker, order),
+            self.recorder,
+            self.evaluator,
+            self.seen,
+            self.interrupt,
+            order,
+            self.settings.model_calls,
+            notes,
+            steward,
+        )
 
     async def plan(self, operator: str = "rewrite", **decision: object) -> Proposal:
         """The next proposal, as a decision leaves it."""
         number, snapshot = self.recorder.last_number + 1, self.recorder.snapshot
-        made = Proposal(derive_id(RUN_SEED, number), number, State.PLANNED, operator,
-                        (SEED_ID,) if number else (), snapshot.last_event, 1.0, decision=decision)
+        made = Proposal(
+            derive_id(RUN_SEED, number),
+            number,
+            State.PLANNED,
+            operator,
+            (SEED_ID,) if number else (),
+            snapshot.last_event,
+            1.0,
+            decision=decision,
+        )
         await self.recorder.plan(made)
         return made
 
     async def scored(self, text: str, score: float) -> Proposal:
         """One more variant with a score that is given, not measured."""
-        planned = await self.plan() if len(self.recorder.snapshot) else await self.plan(SEED)
+        planned = (
+            await self.plan() if len(self.recorder.snapshot) else await self.plan(SEED)
+        )
         files = {"program.py": text.encode()}
-        stored = await self.recorder.propose(planned, await self.recorder.tree_of(files), "a number")
-        return await self.recorder.score(stored, files, score,
-                                         [Evaluation("main", "search", 0, score)], False)
+        stored = await self.recorder.propose(
+            planned, await self.recorder.tree_of(files), "a number"
+        )
+        return await self.recorder.score(
+            stored, files, score, [Evaluation("main", "search", 0, score)], False
+        )
 
     def states(self) -> dict[int, tuple[State, str | None]]:
         """Of all proposals but the seed, as the archive has them: the state, and why not."""
-        return {p.number: (p.state, p.reason) for p in self.recorder.archive.proposals() if p.number}
+        return {
+            p.number: (p.state, p.reason)
+            for p in self.recorder.archive.proposals()
+            if p.number
+        }
 
     def events(self, proposal: int) -> list[str]:
         """What happened to a proposal, the first first."""
         name = derive_id(RUN_SEED, proposal)
-        return [event.kind for event in self.recorder.archive.events() if event.proposal == name]
+        return [
+            event.kind
+            for event in self.recorder.archive.events()
+            if event.proposal == name
+        ]
 
 
 @asynccontextmanager
 async def opened(folder: Path, **settings: object) -> AsyncIterator[Bench]:
     """A bench in a folder; what is there goes on."""
-    task_folder, database, code = folder / "task", folder / "archive.db", folder / "code.git"
+    task_folder, database, code = (
+        folder / "task",
+        folder / "archive.db",
+        folder / "code.git",
+    )
     if not database.exists():
         make_task(task_folder)
         Recorder.create(database, code, {"evaluator": "e", "seed": str(RUN_SEED)})
     task = load_task(task_folder)
     chosen = Settings.model_validate({"workers": 2, "patience_s": 10.0} | settings)
-    recorder = Recorder(Archive.open_to_write(database), CodeStore.open_to_write(code), True,
-                        make_frame(task, chosen))
+    recorder = Recorder(
+        Archive.open_to_write(database),
+        CodeStore.open_to_write(code),
+        True,
+        make_frame(task, chosen),
+    )
     provider = FailingMachine(SandboxSpec(Limits(time_s=10.0)))
     evaluator = Evaluator(task, Pool(provider, chosen.workers), folder / "scorer.log")
     bench = Bench(folder, task, chosen, recorder, provider, evaluator)

@@ -55,7 +55,9 @@ def test_slots_are_filled_and_workers_are_not_outnumbered(tmp_path: Path) -> Non
     meeting = MEETING.format(place=f"{tmp_path}/meeting/", folder=f"{tmp_path}/meeting")
 
     async def work(bench: Bench) -> None:
-        engine = bench.engine(Rewrites(2), replies(program(2.0, meeting), program(3.0, meeting)))
+        engine = bench.engine(
+            Rewrites(2), replies(program(2.0, meeting), program(3.0, meeting))
+        )
         assert await engine.run() == LAST_WORDS
         assert bench.states() == {1: (State.SCORED, None), 2: (State.SCORED, None)}
         assert max(bench.seen.in_flight) == 2
@@ -65,7 +67,9 @@ def test_slots_are_filled_and_workers_are_not_outnumbered(tmp_path: Path) -> Non
 
 def test_decisions_are_not_taken_far_ahead_of_the_workers(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
-        slow = [program(float(n + 2), "import time; time.sleep(0.1)") for n in range(12)]
+        slow = [
+            program(float(n + 2), "import time; time.sleep(0.1)") for n in range(12)
+        ]
         await bench.engine(Rewrites(12), replies(*slow)).run()
         assert len(bench.states()) == 12
         assert 2 <= max(bench.seen.in_flight) <= 2 * bench.settings.workers + 1
@@ -73,14 +77,19 @@ def test_decisions_are_not_taken_far_ahead_of_the_workers(tmp_path: Path) -> Non
     on_bench(tmp_path, work, workers=1, model_calls=1)
 
 
-@pytest.mark.parametrize(("settings", "reason", "most"), [
-    ({"max_variants": 3}, "max_variants = 3 is reached", 3),
-    ({"target": 4.0, "workers": 1, "model_calls": 1}, "target = 4 is reached", 8),
-    ({"plateau": 2, "workers": 1, "model_calls": 1}, "plateau: the last", 19),
-    ({"max_time_s": 0.001}, "max_time_s = 0.001 is reached", 2),
-    ({}, LAST_WORDS, 20)])
-def test_each_limit_ends_the_run(tmp_path: Path, settings: dict[str, object], reason: str,
-                                 most: int) -> None:
+@pytest.mark.parametrize(
+    ("settings", "reason", "most"),
+    [
+        ({"max_variants": 3}, "max_variants = 3 is reached", 3),
+        ({"target": 4.0, "workers": 1, "model_calls": 1}, "target = 4 is reached", 8),
+        ({"plateau": 2, "workers": 1, "model_calls": 1}, "plateau: the last", 19),
+        ({"max_time_s": 0.001}, "max_time_s = 0.001 is reached", 2),
+        ({}, LAST_WORDS, 20),
+    ],
+)
+def test_each_limit_ends_the_run(
+    tmp_path: Path, settings: dict[str, object], reason: str, most: int
+) -> None:
     """Scores are 2, 3, 4, 5 and then 0.5, 0.6, ...: those bring nothing better."""
     values = [2.0, 3.0, 4.0, 5.0, *(0.5 + n / 10 for n in range(16))]
 
@@ -103,7 +112,9 @@ def test_rejections_without_an_end_stop_the_run(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         same = [program(1.0)] * (REJECTIONS_IN_A_ROW + 20)
         stopped = await bench.engine(Rewrites(len(same)), replies(*same)).run()
-        assert stopped.startswith("the last 3") and stopped.endswith("proposals were rejected")
+        assert stopped.startswith("the last 3") and stopped.endswith(
+            "proposals were rejected"
+        )
         assert set(bench.states().values()) == {(State.REJECTED, "unchanged")}
         assert len(bench.states()) < len(same)
 
@@ -134,17 +145,26 @@ def test_an_empty_budget_ends_the_run_and_is_no_rejection(tmp_path: Path) -> Non
         assert {state for state, _ in bench.states().values()} == {State.PLANNED}
         await nowhere.aclose()
 
-    on_bench(tmp_path, work, max_tokens=1, model=["hosted_vllm/x@http://127.0.0.1:9/v1"])
+    on_bench(
+        tmp_path, work, max_tokens=1, model=["hosted_vllm/x@http://127.0.0.1:9/v1"]
+    )
 
 
-def test_a_machines_fault_puts_the_proposal_back_and_is_no_score(tmp_path: Path) -> None:
+def test_a_machines_fault_puts_the_proposal_back_and_is_no_score(
+    tmp_path: Path,
+) -> None:
     async def work(bench: Bench) -> None:
         bench.provider.kills = 1
-        assert await bench.engine(Rewrites(1), replies(program(2.0))).run() == LAST_WORDS
+        assert (
+            await bench.engine(Rewrites(1), replies(program(2.0))).run() == LAST_WORDS
+        )
         assert bench.states() == {1: (State.SCORED, None)}
         rows = bench.recorder.archive.evaluations(derive_id(RUN_SEED, 1))
         assert [(row.score, row.reason) for row in rows] == [(2.0, None)]
-        assert len(bench.seen.messages) == 1 and "the sandbox failed" in bench.seen.messages[0]
+        assert (
+            len(bench.seen.messages) == 1
+            and "the sandbox failed" in bench.seen.messages[0]
+        )
         kinds = [event.kind for event in bench.recorder.archive.events()]
         assert kinds.count("waiting") == 1
 
@@ -152,7 +172,8 @@ def test_a_machines_fault_puts_the_proposal_back_and_is_no_score(tmp_path: Path)
 
 
 def test_a_machine_that_goes_on_failing_ends_the_run_and_the_child_can_be_scored_later(
-        tmp_path: Path) -> None:
+    tmp_path: Path,
+) -> None:
     async def fails(bench: Bench) -> None:
         bench.provider.kills = 1000
         with pytest.raises(RunError, match="the sandbox failed for 0 s"):
@@ -171,7 +192,9 @@ def test_a_machine_that_goes_on_failing_ends_the_run_and_the_child_can_be_scored
 def test_a_failure_during_a_standstill_says_nothing(tmp_path: Path) -> None:
     """It is evaluated once more, and fails by itself then."""
     runs = tmp_path / "runs"
-    text = program(2.0, f"import time; open({str(runs)!r}, 'w').close(); time.sleep(0.5); 1 / 0")
+    text = program(
+        2.0, f"import time; open({str(runs)!r}, 'w').close(); time.sleep(0.5); 1 / 0"
+    )
 
     async def stand_still() -> None:
         while not runs.exists():
@@ -191,7 +214,9 @@ def test_a_failure_during_a_standstill_says_nothing(tmp_path: Path) -> None:
 
 def test_a_candidates_own_fault_is_its_failure(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
-        await bench.engine(Rewrites(1), replies(program(2.0, "raise ValueError('mine')"))).run()
+        await bench.engine(
+            Rewrites(1), replies(program(2.0, "raise ValueError('mine')"))
+        ).run()
         assert bench.states() == {1: (State.FAILED, "exception")}
         assert bench.seen.messages == []
 
@@ -214,13 +239,19 @@ def test_results_count_as_they_finish_or_by_their_number(tmp_path: Path) -> None
     on_bench(tmp_path / "windowed", windowed)
 
 
-def test_under_a_window_each_decision_sees_exactly_those_before_it(tmp_path: Path) -> None:
+def test_under_a_window_each_decision_sees_exactly_those_before_it(
+    tmp_path: Path,
+) -> None:
     async def work(bench: Bench) -> None:
         decider = Rewrites(7)
         order = ByNumber(bench.recorder.trees, 3, [0])
-        texts = [program(float(n + 2), f"import time; time.sleep({0.2 * (n % 3)})") for n in range(7)]
+        texts = [
+            program(float(n + 2), f"import time; time.sleep({0.2 * (n % 3)})")
+            for n in range(7)
+        ]
         await bench.engine(decider, replies(*texts), order).run()
-        assert decider.seen == [1, 1, 1, 2, 3, 4, 5]  # the seed, and decisions up to k - 3
+        # the seed, and decisions up to k - 3
+        assert decider.seen == [1, 1, 1, 2, 3, 4, 5]
         assert numbers(bench.seen.finished_) == [1, 2, 3, 4, 5, 6, 7]
 
     on_bench(tmp_path, work)
@@ -231,13 +262,20 @@ def test_what_an_earlier_life_began_comes_before_new_decisions(tmp_path: Path) -
         planned = await bench.plan()
         proposed = await bench.plan()
         files = {"program.py": program(5.0).encode()}
-        await bench.recorder.propose(proposed, await bench.recorder.tree_of(files), "five")
+        await bench.recorder.propose(
+            proposed, await bench.recorder.tree_of(files), "five"
+        )
         assert [planned.number, proposed.number] == [1, 2]
 
     async def go_on(bench: Bench) -> None:
-        assert await bench.engine(Rewrites(3), replies(program(2.0), "", program(4.0))).run()
+        assert await bench.engine(
+            Rewrites(3), replies(program(2.0), "", program(4.0))
+        ).run()
         assert sorted(bench.seen.finished_) == [
-            (1, State.SCORED, 2.0), (2, State.SCORED, 5.0), (3, State.SCORED, 4.0)]
+            (1, State.SCORED, 2.0),
+            (2, State.SCORED, 5.0),
+            (3, State.SCORED, 4.0),
+        ]
         assert numbers(bench.seen.finished_)[-1] == 3
 
     on_bench(tmp_path, begin)
@@ -255,7 +293,10 @@ def test_another_evaluation_of_a_variant_is_no_variant(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         assert await bench.engine(MoreOfTheSeed(), replies()).run() == DEAD_END
         assert bench.states() == {1: (State.EVALUATED, None)}
-        assert [row.attempt for row in bench.recorder.archive.evaluations(SEED_ID)] == [0, 1]
+        assert [row.attempt for row in bench.recorder.archive.evaluations(SEED_ID)] == [
+            0,
+            1,
+        ]
         assert bench.recorder.variants == 0 and bench.seen.finished_ == []
 
     on_bench(tmp_path, work)
@@ -272,7 +313,11 @@ def test_samples_of_one_prompt_keep_to_the_limit(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         texts = [program(float(n)) for n in range(2, 9)]
         await bench.engine(Several(9), replies(*texts)).run()
-        shared = [p.decision.get("shared") for p in bench.recorder.archive.proposals() if p.number]
+        shared = [
+            p.decision.get("shared")
+            for p in bench.recorder.archive.proposals()
+            if p.number
+        ]
         assert shared == [[1, 3]] * 3
 
     on_bench(tmp_path, work, max_variants=3)

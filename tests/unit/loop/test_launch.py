@@ -56,21 +56,43 @@ class Viewed(Seen):
 
 
 def settings(runs: Path, **more: object) -> Settings:
-    return Settings.model_validate({
-        "runs_dir": runs, "sandbox": "local", "max_variants": 3, "model": ("openai/recorded",),
-        "operators": {"rewrite": 1.0}, "policy": "best_of_n", "notes": "off",
-        "price": {"openai/recorded": (0, 0)}} | more)
+    return Settings.model_validate(
+        {
+            "runs_dir": runs,
+            "sandbox": "local",
+            "max_variants": 3,
+            "model": ("openai/recorded",),
+            "operators": {"rewrite": 1.0},
+            "policy": "best_of_n",
+            "notes": "off",
+            "price": {"openai/recorded": (0, 0)},
+        }
+        | more
+    )
 
 
-def begun(folder: Path, view: Viewed, *texts: str, interrupt: Interrupt | None = None, **more: object
-          ) -> RunOutcome:
+def begun(
+    folder: Path,
+    view: Viewed,
+    *texts: str,
+    interrupt: Interrupt | None = None,
+    **more: object,
+) -> RunOutcome:
     """A new run `r`, answered from recorded replies."""
     resolved = Resolved(settings(folder / "runs", **more), {})
     task = folder / "task"
     if not task.exists():
         make_task(task)
-    return asyncio.run(start_run(load_task(task), resolved, "r", view, interrupt or Interrupt(),
-                                 replies(*texts)))
+    return asyncio.run(
+        start_run(
+            load_task(task),
+            resolved,
+            "r",
+            view,
+            interrupt or Interrupt(),
+            replies(*texts),
+        )
+    )
 
 
 def scores(folder: Path) -> dict[int, float]:
@@ -90,19 +112,27 @@ def test_a_run_begins_with_its_seed_and_ends_with_an_outcome(tmp_path: Path) -> 
     with closing(ArchiveReader.open(outcome.run.database)) as reader:
         kinds = [event.kind for event in reader.events() if event.proposal is None]
     assert kinds == ["started", "stopped"]
-    assert open_run(tmp_path / "runs", "r").settings.scorer_seed is not None, "drawn, and kept"
+    assert open_run(tmp_path / "runs", "r").settings.scorer_seed is not None, (
+        "drawn, and kept"
+    )
 
 
 def test_a_seed_that_fails_leaves_no_run(tmp_path: Path) -> None:
     task = make_task(tmp_path / "task").folder
-    (task / "initial" / "program.py").write_text(program(1.0, "raise ValueError('mine')"))
+    (task / "initial" / "program.py").write_text(
+        program(1.0, "raise ValueError('mine')")
+    )
     with pytest.raises(TaskError, match="the seed fails on case main"):
         begun(tmp_path, Viewed(), *TEXTS)
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_fails_before_its_first_proposal_leaves_no_folder(tmp_path: Path) -> None:
-    chosen = settings(tmp_path / "runs", model=("vllm:nothing",), vllm_command="no-such-program")
+def test_a_run_that_fails_before_its_first_proposal_leaves_no_folder(
+    tmp_path: Path,
+) -> None:
+    chosen = settings(
+        tmp_path / "runs", model=("vllm:nothing",), vllm_command="no-such-program"
+    )
     task = make_task(tmp_path / "task")
     with pytest.raises(PrerequisiteError, match="no-such-program"):
         asyncio.run(start_run(task, Resolved(chosen, {}), "r", Viewed(), Interrupt()))
@@ -117,7 +147,9 @@ def test_a_run_goes_on_from_its_archive_and_takes_changes(tmp_path: Path) -> Non
     assert open_run(tmp_path / "runs", "r").settings.max_variants == 5
     with closing(ArchiveReader.open(run.database)) as reader:
         numbers = [p.number for p in reader.proposals()]
-        variants = [p for p in reader.proposals([State.SCORED, State.FAILED]) if p.number]
+        variants = [
+            p for p in reader.proposals([State.SCORED, State.FAILED]) if p.number
+        ]
     assert numbers == sorted(set(numbers)) and len(variants) == 5
 
 
@@ -131,9 +163,15 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
 def test_a_replay_follows_and_says_what_differs(tmp_path: Path) -> None:
     """Limits do not matter again: the record says when it ends."""
     view = Viewed()
-    run = begun(tmp_path, view, operators={"syntactic": 1.0}, model=(), max_variants=4).run
-    limits = run.settings.model_copy(update={"plateau": 1, "max_variants": 1, "target": -100.0})
-    outcome, differences = asyncio.run(replay_run(run, "again", limits, view, Interrupt()))
+    run = begun(
+        tmp_path, view, operators={"syntactic": 1.0}, model=(), max_variants=4
+    ).run
+    limits = run.settings.model_copy(
+        update={"plateau": 1, "max_variants": 1, "target": -100.0}
+    )
+    outcome, differences = asyncio.run(
+        replay_run(run, "again", limits, view, Interrupt())
+    )
     assert differences == [] and outcome.run.replay_of == "r"
     assert outcome.stopped == "the record has ended"
     assert scores(outcome.run.path) == scores(run.path)
@@ -151,10 +189,19 @@ def test_a_model_that_is_missing_or_can_not_begin_is_said(tmp_path: Path) -> Non
     assert operator_mix(both, make_operators(both)).asking == frozenset({"rewrite"})
 
 
-@pytest.mark.parametrize(("more", "window"), [
-    ({}, 0), ({"window": 5}, 5), ({"model": ("hosted_vllm/scripted@http://127.0.0.1:1/v1",)}, 32),
-    ({"model": ("hosted_vllm/scripted@http://127.0.0.1:1/v1", "openai/x")}, 0), ({"model": ()}, 0)])
-def test_the_window_of_a_run(tmp_path: Path, more: dict[str, object], window: int) -> None:
+@pytest.mark.parametrize(
+    ("more", "window"),
+    [
+        ({}, 0),
+        ({"window": 5}, 5),
+        ({"model": ("hosted_vllm/scripted@http://127.0.0.1:1/v1",)}, 32),
+        ({"model": ("hosted_vllm/scripted@http://127.0.0.1:1/v1", "openai/x")}, 0),
+        ({"model": ()}, 0),
+    ],
+)
+def test_the_window_of_a_run(
+    tmp_path: Path, more: dict[str, object], window: int
+) -> None:
     assert window_of(settings(tmp_path, **more)) == window
 
 
@@ -166,7 +213,9 @@ def test_the_order_of_a_run(tmp_path: Path) -> None:
             windowed = make_order(settings(tmp_path, window=3), bench.recorder, None)
             assert isinstance(windowed, ByNumber)
             assert (windowed.window, windowed.settled) == (3, 0), "the seed is recorded"
-            again = make_order(settings(tmp_path, window=3), bench.recorder, record_of(tmp_path))
+            again = make_order(
+                settings(tmp_path, window=3), bench.recorder, record_of(tmp_path)
+            )
             assert isinstance(again, AsRecorded)
 
     asyncio.run(work())

@@ -24,14 +24,34 @@ def taking(folder: Path, work: Callable[[Bench], Coroutine[Any, Any, None]]) -> 
     asyncio.run(whole())
 
 
-def taker(bench: Bench, asker: Asker | None = None, every: int = 4, window: int = 0) -> NoteTaker:
-    return NoteTaker(bench.task, RUN_SEED, every, window, bench.recorder, Prompts(), asker)
+def taker(
+    bench: Bench, asker: Asker | None = None, every: int = 4, window: int = 0
+) -> NoteTaker:
+    return NoteTaker(
+        bench.task, RUN_SEED, every, window, bench.recorder, Prompts(), asker
+    )
 
 
 def words(*numbers: int, text: str = "Larger numbers are better.") -> RecordedCaller:
     """A model's words for the notes of these numbers: calls of the seed."""
-    return RecordedCaller([Call(0, SEED_ID, number, 0, "recorded", "{}", CallState.REPLIED, 0, 0.0,
-                                text, "stop") for number in numbers])
+    return RecordedCaller(
+        [
+            Call(
+                0,
+                SEED_ID,
+                number,
+                0,
+                "recorded",
+                "{}",
+                CallState.REPLIED,
+                0,
+                0.0,
+                text,
+                "stop",
+            )
+            for number in numbers
+        ]
+    )
 
 
 def kept(bench: Bench) -> list[tuple[int, str]]:
@@ -44,7 +64,10 @@ def test_notes_are_taken_at_every_so_many_decisions(tmp_path: Path) -> None:
         for number in range(1, 11):
             await notes.take(number, bench.recorder.snapshot)
         assert [number for number, _ in kept(bench)] == [5, 9]
-        assert "1 changes were tried; 1 were scored, 1 made their program better." in kept(bench)[0][1]
+        assert (
+            "1 changes were tried; 1 were scored, 1 made their program better."
+            in kept(bench)[0][1]
+        )
         assert bench.recorder.snapshot.notes == 9
         await taker(bench).take(9, bench.recorder.snapshot)  # another life of the run
         assert [number for number, _ in kept(bench)] == [5, 9]
@@ -68,14 +91,17 @@ def test_a_models_words_are_shown_as_soon_as_they_are_there(tmp_path: Path) -> N
         assert bench.recorder.snapshot.notes == 5
         await notes.finish()
         assert bench.recorder.snapshot.notes == -5
-        assert kept(bench)[0] == (-5, "Larger numbers are better.") or kept(bench)[1] == (
-            -5, "Larger numbers are better.")
+        assert kept(bench)[0] == (-5, "Larger numbers are better.") or kept(bench)[
+            1
+        ] == (-5, "Larger numbers are better.")
         assert await bench.recorder.notes(-5) == "Larger numbers are better."
 
     taking(tmp_path, work)
 
 
-def test_under_a_window_the_words_are_shown_when_it_is_their_turn(tmp_path: Path) -> None:
+def test_under_a_window_the_words_are_shown_when_it_is_their_turn(
+    tmp_path: Path,
+) -> None:
     async def work(bench: Bench) -> None:
         notes = taker(bench, words(5), window=3)
         await notes.take(5, bench.recorder.snapshot)

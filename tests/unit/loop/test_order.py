@@ -7,9 +7,21 @@ from evolve.engine.ordering import SETTLED, AsFinished, ByNumber, Trees
 from evolve.engine.replay import OTHER, AsRecorded, Record
 
 
-def proposal(number: int, tree: str | None = None, settled: int = 0, **more: object) -> Proposal:
-    return Proposal(f"p{number}", number, State.PROPOSED, "rewrite", (), 0, 0.0, tree=tree,
-                    decision={SETTLED: settled}, **more)  # type: ignore[arg-type]
+def proposal(
+    number: int, tree: str | None = None, settled: int = 0, **more: object
+) -> Proposal:
+    return Proposal(
+        f"p{number}",
+        number,
+        State.PROPOSED,
+        "rewrite",
+        (),
+        0,
+        0.0,
+        tree=tree,
+        decision={SETTLED: settled},
+        **more,
+    )  # type: ignore[arg-type]
 
 
 def claimed(*proposals: Proposal) -> Trees:
@@ -56,12 +68,17 @@ def test_by_number_a_duplicate_is_one_of_what_the_decision_saw() -> None:
 
 
 def recorded(*proposals: Proposal, repaired: tuple[str, ...] = ()) -> AsRecorded:
-    return AsRecorded(Record({p.number: p for p in proposals}, [], frozenset(repaired), {}, 9))
+    return AsRecorded(
+        Record({p.number: p for p in proposals}, [], frozenset(repaired), {}, 9)
+    )
 
 
 def test_a_replay_takes_results_in_the_order_of_its_record() -> None:
-    order = recorded(proposal(0, finished_event=1), proposal(1, finished_event=9),
-                     proposal(2, finished_event=4))
+    order = recorded(
+        proposal(0, finished_event=1),
+        proposal(1, finished_event=9),
+        proposal(2, finished_event=4),
+    )
     assert order.due({1}) is None and order.due({1, 2}) == 2
     order.recorded(2)
     assert order.due({1}) == 1
@@ -74,6 +91,8 @@ def test_a_replay_keeps_the_verdicts_of_its_record() -> None:
     order = recorded(proposal(1, "t"), rejected, repaired=("p2",))
     assert order.early(proposal(1), "t", 0) is None
     assert order.early(proposal(1), "u", 0) == OTHER
-    assert order.early(rejected, "u", 0) is None, "its first child was evaluated, then replaced"
+    assert order.early(rejected, "u", 0) is None, (
+        "its first child was evaluated, then replaced"
+    )
     assert order.early(rejected, "u", 1) == OTHER
     assert order.late(rejected) == OTHER and order.late(proposal(1)) is None

@@ -24,7 +24,9 @@ from tests.unit.loop.bench import (
 )
 
 
-def steered(folder: Path, work: Callable[[Bench, Inbox, Steward], Coroutine[Any, Any, None]]) -> None:
+def steered(
+    folder: Path, work: Callable[[Bench, Inbox, Steward], Coroutine[Any, Any, None]]
+) -> None:
     async def whole() -> None:
         async with opened(folder) as bench:
             inbox = Inbox(folder / "inbox")
@@ -54,8 +56,14 @@ def test_a_hint_is_known_to_decisions_from_now_on(tmp_path: Path) -> None:
         inbox.leave("tell", text="use symmetry")
         assert await steward.take(1, None) is None
         event = bench.recorder.snapshot.hints
-        assert event is not None and event > before and event == bench.recorder.snapshot.last_event
-        assert [hint.text for hint in hints(bench.recorder.archive, event)] == ["use symmetry"]
+        assert (
+            event is not None
+            and event > before
+            and event == bench.recorder.snapshot.last_event
+        )
+        assert [hint.text for hint in hints(bench.recorder.archive, event)] == [
+            "use symmetry"
+        ]
         assert hints(bench.recorder.archive, event - 1) == []
 
     steered(tmp_path, work)
@@ -63,16 +71,26 @@ def test_a_hint_is_known_to_decisions_from_now_on(tmp_path: Path) -> None:
 
 def test_a_program_is_a_proposal_with_its_reply(tmp_path: Path) -> None:
     async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
-        inbox.leave("add", parent=SEED_ID, reply=person_reply({"program.py": program(9.0)}, "mine"))
+        inbox.leave(
+            "add",
+            parent=SEED_ID,
+            reply=person_reply({"program.py": program(9.0)}, "mine"),
+        )
         inbox.leave("tell", text="later")
         given = await steward.take(1, 0)
         assert given is not None
         assert (given.number, given.operator, given.parents) == (1, PERSON, (SEED_ID,))
         assert bench.states() == {1: (State.REPLIED, None)}
-        call, = bench.recorder.archive.calls(given.id)
-        assert call.state is CallState.REPLIED and call.model == PERSON and call.cost_usd == 0.0
+        (call,) = bench.recorder.archive.calls(given.id)
+        assert (
+            call.state is CallState.REPLIED
+            and call.model == PERSON
+            and call.cost_usd == 0.0
+        )
         assert bench.recorder.last_number == 1
-        assert [message.verb for message in inbox.messages()] == ["tell"], "one decision at a time"
+        assert [message.verb for message in inbox.messages()] == ["tell"], (
+            "one decision at a time"
+        )
         assert await steward.take(2, 0) is None and inbox.messages() == []
 
     steered(tmp_path, work)
@@ -83,10 +101,16 @@ def test_what_names_no_scored_variant_is_refused_on_record(tmp_path: Path) -> No
         inbox.leave("ban", variant="nobody")
         inbox.leave("add", parent="nobody", reply="{}")
         assert await steward.take(1, None) is None
-        told = [event.data for event in bench.recorder.archive.events() if event.kind == "steered"]
+        told = [
+            event.data
+            for event in bench.recorder.archive.events()
+            if event.kind == "steered"
+        ]
         assert [data["verb"] for data in told] == ["refused", "refused"]
         assert [data["text"] for data in told] == [
-            "ban nobody: it is not scored", "add nobody: it is not scored"]
+            "ban nobody: it is not scored",
+            "add nobody: it is not scored",
+        ]
         assert bench.states() == {} and inbox.messages() == []
 
     steered(tmp_path, work)
@@ -94,6 +118,7 @@ def test_what_names_no_scored_variant_is_refused_on_record(tmp_path: Path) -> No
 
 def test_a_message_that_the_archive_has_is_not_taken_twice(tmp_path: Path) -> None:
     """As after a kill between the transaction and the removal of the file."""
+
     async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
         inbox.leave("tell", text="once")
         kept = {path: path.read_bytes() for path in inbox.path.iterdir()}
@@ -108,9 +133,18 @@ def test_a_message_that_the_archive_has_is_not_taken_twice(tmp_path: Path) -> No
 
 def test_the_engine_scores_what_a_person_gave_before_it_decides(tmp_path: Path) -> None:
     async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
-        inbox.leave("add", parent=SEED_ID, reply=person_reply({"program.py": program(9.0)}, "mine"))
-        async with aclosing(Caller(bench.settings, bench.recorder, bench.seen.waiting)) as caller:
-            assert await bench.engine(Rewrites(1), caller, steward=steward).run() == LAST_WORDS
+        inbox.leave(
+            "add",
+            parent=SEED_ID,
+            reply=person_reply({"program.py": program(9.0)}, "mine"),
+        )
+        async with aclosing(
+            Caller(bench.settings, bench.recorder, bench.seen.waiting)
+        ) as caller:
+            assert (
+                await bench.engine(Rewrites(1), caller, steward=steward).run()
+                == LAST_WORDS
+            )
         assert bench.seen.finished_ == [(1, State.SCORED, 9.0)]
 
     steered(tmp_path, work)
@@ -129,7 +163,10 @@ def test_a_stop_file_asks_and_one_from_before_does_not(tmp_path: Path) -> None:
         async with opened(tmp_path / "run") as bench:
             bench.interrupt.watch(file)
             file.touch()
-            assert await bench.engine(Rewrites(5), replies(*[program(2.0)] * 5)).run() == "interrupted"
+            assert (
+                await bench.engine(Rewrites(5), replies(*[program(2.0)] * 5)).run()
+                == "interrupted"
+            )
             assert bench.states() == {}
 
     asyncio.run(work())

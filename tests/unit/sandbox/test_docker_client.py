@@ -13,16 +13,22 @@ from evolve.sandbox.docker import connect
 from tests.left_behind import nothing_left_behind
 
 
-def test_no_engine_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_engine_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     where = f"unix://{tmp_path}/docker.sock"
     monkeypatch.setenv("DOCKER_HOST", where)
-    with nothing_left_behind(), pytest.raises(SandboxUnavailable, match="No such file") as raised:
+    with (
+        nothing_left_behind(),
+        pytest.raises(SandboxUnavailable, match="No such file") as raised,
+    ):
         connect()
     assert where in raised.value.message
 
 
 def test_an_engine_that_answers_nonsense_leaves_nothing_open(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It hangs up on whoever asks."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -36,6 +42,9 @@ def test_an_engine_that_answers_nonsense_leaves_nothing_open(
 
         server = threading.Thread(target=hang_up, daemon=True)
         server.start()
-        with nothing_left_behind(), pytest.raises(SandboxUnavailable, match="no Docker engine answers"):
+        with (
+            nothing_left_behind(),
+            pytest.raises(SandboxUnavailable, match="no Docker engine answers"),
+        ):
             connect()
         server.join(10)

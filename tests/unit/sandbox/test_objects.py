@@ -14,15 +14,32 @@ from hypothesis.extra import numpy as hnp
 
 from evolve.sandbox.inside import objects, wire
 
-scalars = (st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-           | st.binary() | st.fractions() | st.complex_numbers(allow_nan=False, allow_infinity=False))
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.fractions()
+    | st.complex_numbers(allow_nan=False, allow_infinity=False)
+)
 keys = st.integers() | st.text() | st.tuples(st.integers(), st.text())
-values = st.recursive(scalars, lambda inner: (
-    st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(keys, inner, max_size=4) | st.frozensets(st.integers(), max_size=4)
-    | st.sets(st.text(), max_size=4)), max_leaves=15)
-arrays = hnp.arrays(st.sampled_from(["<f8", "<f4", ">f8", "<i8", "<u2", "|b1", "<c16", "<U3"]),
-                    hnp.array_shapes(min_dims=0, max_dims=3, max_side=4))
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(keys, inner, max_size=4)
+        | st.frozensets(st.integers(), max_size=4)
+        | st.sets(st.text(), max_size=4)
+    ),
+    max_leaves=15,
+)
+arrays = hnp.arrays(
+    st.sampled_from(["<f8", "<f4", ">f8", "<i8", "<u2", "|b1", "<c16", "<U3"]),
+    hnp.array_shapes(min_dims=0, max_dims=3, max_side=4),
+)
 
 
 class Untrusting(objects.Codec):
@@ -36,7 +53,9 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, (list, tuple)):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(
+            same(left[key], right[key]) for key in left
+        )
     return bool(left == right)
 
 
@@ -50,7 +69,11 @@ def test_values_come_back_as_they_went(value: Any) -> None:
 def test_arrays_come_back_bit_by_bit(array: Any) -> None:
     tree = wire.decode(wire.encode(objects.Codec().pack(array)))
     back = objects.Codec().unpack(tree)
-    assert type(back) is np.ndarray and back.dtype == array.dtype and back.shape == array.shape
+    assert (
+        type(back) is np.ndarray
+        and back.dtype == array.dtype
+        and back.shape == array.shape
+    )
     assert back.tobytes() == np.ascontiguousarray(array).tobytes()
 
 
@@ -62,9 +85,19 @@ def test_numbers_of_numpy_keep_their_type(value: float, kind: Any) -> None:
     assert type(back) is kind and back.tobytes() == number.tobytes()
 
 
-@pytest.mark.parametrize("value", [
-    math.nan, math.inf, -math.inf, complex(0, math.nan), np.float64("nan"), np.array([1.0, math.inf]),
-    [1.0, {"a": (2.0, math.nan)}], np.array([complex(math.inf, 0)])])
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        complex(0, math.nan),
+        np.float64("nan"),
+        np.array([1.0, math.inf]),
+        [1.0, {"a": (2.0, math.nan)}],
+        np.array([complex(math.inf, 0)]),
+    ],
+)
 def test_what_is_not_finite_is_refused_by_who_does_not_trust(value: Any) -> None:
     tree = wire.decode(wire.encode(objects.Codec().pack(value)))
     objects.Codec().unpack(tree)
@@ -72,9 +105,15 @@ def test_what_is_not_finite_is_refused_by_who_does_not_trust(value: Any) -> None
         Untrusting().unpack(tree)
 
 
-trees = st.recursive(st.none() | st.integers() | st.text(max_size=3) | st.binary(max_size=9)
-                     | st.sampled_from(list("ldancfqrxheoy")),
-                     lambda inner: st.lists(inner, max_size=5), max_leaves=20)
+trees = st.recursive(
+    st.none()
+    | st.integers()
+    | st.text(max_size=3)
+    | st.binary(max_size=9)
+    | st.sampled_from(list("ldancfqrxheoy")),
+    lambda inner: st.lists(inner, max_size=5),
+    max_leaves=20,
+)
 
 
 @given(trees)
@@ -85,11 +124,26 @@ def test_any_tree_is_read_or_refused(tree: Any) -> None:
         return
 
 
-@pytest.mark.parametrize("tree", [
-    ["a", "|O", [1], b"12345678"], ["a", "<f8", [2], b"12345678"], ["a", "<f8", [-1], b"12345678"],
-    ["a", "<f8", ["1"], b"12345678"], ["a", "f8,f8", [1], b"1" * 16], ["a", "|b1", [1], b"\x07"],
-    ["q", 1, 0], ["r", 1, 2, 0], ["d", [["l"], 1]], ["s", ["l"]], [], [1], {"$": 1}, ["k", 1],
-    ["nope"]])
+@pytest.mark.parametrize(
+    "tree",
+    [
+        ["a", "|O", [1], b"12345678"],
+        ["a", "<f8", [2], b"12345678"],
+        ["a", "<f8", [-1], b"12345678"],
+        ["a", "<f8", ["1"], b"12345678"],
+        ["a", "f8,f8", [1], b"1" * 16],
+        ["a", "|b1", [1], b"\x07"],
+        ["q", 1, 0],
+        ["r", 1, 2, 0],
+        ["d", [["l"], 1]],
+        ["s", ["l"]],
+        [],
+        [1],
+        {"$": 1},
+        ["k", 1],
+        ["nope"],
+    ],
+)
 def test_what_is_no_value(tree: Any) -> None:
     with pytest.raises(objects.Malformed):
         Untrusting().unpack(tree)

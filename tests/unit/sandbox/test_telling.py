@@ -26,8 +26,12 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_their_code_raises_begins_with_their_line(tmp_path: Path) -> None:
-    said = told("import json\ndef go():\n    return json.loads('{')\n", tmp_path).splitlines()
-    assert said[0].startswith("Traceback") and said[1].endswith('theirs.py", line 3, in go')
+    said = told(
+        "import json\ndef go():\n    return json.loads('{')\n", tmp_path
+    ).splitlines()
+    assert said[0].startswith("Traceback") and said[1].endswith(
+        'theirs.py", line 3, in go'
+    )
     assert any("decoder.py" in line for line in said), "what they called stays"
 
 

@@ -15,15 +15,31 @@ from hypothesis.extra import numpy as arrays
 from evolve.sandbox.inside import wire
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-LEAVES = (st.none() | st.booleans() | st.integers() | TEXT | st.binary()
-          | st.floats(allow_nan=False, allow_infinity=False))
-KEYS = st.booleans() | st.integers() | TEXT | st.binary() | st.tuples(st.integers(), TEXT)
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner)
-                      | st.tuples(inner, inner), max_leaves=30)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | TEXT
+    | st.binary()
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+KEYS = (
+    st.booleans() | st.integers() | TEXT | st.binary() | st.tuples(st.integers(), TEXT)
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(KEYS, inner) | st.tuples(inner, inner)
+    ),
+    max_leaves=30,
+)
 ARRAYS = arrays.arrays(
-    st.sampled_from(["?", "<i1", "<i4", "<i8", "<u2", "<u8", "<f4", "<f8", ">f8", ">i2"]),
+    st.sampled_from(
+        ["?", "<i1", "<i4", "<i8", "<u2", "<u8", "<f4", "<f8", ">f8", ">i2"]
+    ),
     arrays.array_shapes(min_dims=0, min_side=0),
-    elements=None).filter(lambda a: a.dtype.kind != "f" or numpy.isfinite(a).all())
+    elements=None,
+).filter(lambda a: a.dtype.kind != "f" or numpy.isfinite(a).all())
 
 
 def written(tree: object, blobs: bytes = b"") -> bytes:
@@ -59,16 +75,33 @@ def test_arbitrary_bytes_are_decoded_or_malformed(data: bytes) -> None:
         return
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers(-3, 2**40) | st.floats() | st.text(),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-                        st.sampled_from(["$t", "$d", "$b", "$a", "$x"]), inner, max_size=2),
-                    max_leaves=12)
-NEAR = st.one_of(JSON, st.fixed_dictionaries({"$a": st.tuples(
-    st.sampled_from(["<f8", "|b1", "|i1", "|O", "<U4"]), st.lists(st.integers(-2, 9), max_size=4))}))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2**40) | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["$t", "$d", "$b", "$a", "$x"]), inner, max_size=2
+        )
+    ),
+    max_leaves=12,
+)
+NEAR = st.one_of(
+    JSON,
+    st.fixed_dictionaries(
+        {
+            "$a": st.tuples(
+                st.sampled_from(["<f8", "|b1", "|i1", "|O", "<U4"]),
+                st.lists(st.integers(-2, 9), max_size=4),
+            )
+        }
+    ),
+)
 
 
 @given(NEAR, st.binary(max_size=64))
-def test_what_looks_like_a_value_is_decoded_or_malformed(tree: object, blobs: bytes) -> None:
+def test_what_looks_like_a_value_is_decoded_or_malformed(
+    tree: object, blobs: bytes
+) -> None:
     try:
         wire.decode(written(tree, blobs))
     except wire.Malformed:
@@ -87,13 +120,32 @@ def test_an_arbitrary_header_is_an_object_or_malformed(data: bytes) -> None:
         return
 
 
-@pytest.mark.parametrize("tree", [
-    {"$a": ["|O", [1]]}, {"$a": ["<U8", [1]]}, {"$a": ["<c16", [1]]}, {"$a": ["<f8", [-1]]},
-    {"$a": ["<f8", [2**30, 2**30]]}, {"$a": ["<f8", 1]}, {"$a": [[], [1]]},
-    {"$a": ["<f8", [1] * 33]}, {"$b": -1}, {"$b": 10**9}, {"$b": True}, {"$t": 1}, {"$d": [[1]]},
-    {"$d": [[[], 1]]}, {"$x": 1}, {}, {"$t": [], "$d": []}, "\ud800", {"$d": [["\udfff", 1]]},
-    [[]] * (wire.MAX_CONTAINERS + 1),
-], ids=lambda tree: str(tree)[:30])
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"$a": ["|O", [1]]},
+        {"$a": ["<U8", [1]]},
+        {"$a": ["<c16", [1]]},
+        {"$a": ["<f8", [-1]]},
+        {"$a": ["<f8", [2**30, 2**30]]},
+        {"$a": ["<f8", 1]},
+        {"$a": [[], [1]]},
+        {"$a": ["<f8", [1] * 33]},
+        {"$b": -1},
+        {"$b": 10**9},
+        {"$b": True},
+        {"$t": 1},
+        {"$d": [[1]]},
+        {"$d": [[[], 1]]},
+        {"$x": 1},
+        {},
+        {"$t": [], "$d": []},
+        "\ud800",
+        {"$d": [["\udfff", 1]]},
+        [[]] * (wire.MAX_CONTAINERS + 1),
+    ],
+    ids=lambda tree: str(tree)[:30],
+)
 def test_a_hostile_value_is_malformed(tree: object) -> None:
     with pytest.raises(wire.Malformed):
         wire.decode(written(tree))
@@ -106,8 +158,20 @@ def test_a_shape_is_made_of_numbers() -> None:
     assert wire.decode(written({"$a": ["<f8", [1]]}, b"\0" * 8)) == [0.0]
 
 
-@pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"[1e999]",
-                                  b"[" * 100 + b"]" * 100, b"[" * 100_000, b"9" * 5000, b"\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"1e999",
+        b"[1e999]",
+        b"[" * 100 + b"]" * 100,
+        b"[" * 100_000,
+        b"9" * 5000,
+        b"\xff",
+    ],
+)
 def test_a_hostile_text_is_malformed(text: bytes) -> None:
     with pytest.raises(wire.Malformed):
         wire.decode(struct.pack(">I", len(text)) + text)
@@ -139,12 +203,28 @@ class Sly(float):
         return (eval, ("1/0",))
 
 
-@pytest.mark.parametrize("value", [
-    Sly(1.0), 1j, {1}, object(), float("nan"), float("inf"), [numpy.array([numpy.nan])],
-    numpy.array([Sly(1.0)], dtype=object), numpy.array(["x"]), numpy.array([1j]), eval, 10**5000,
-    type("Text", (str,), {})("x"), type("List", (list,), {})(), True.__class__,
-    numpy.ma.array([1], mask=[True]),
-], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [
+        Sly(1.0),
+        1j,
+        {1},
+        object(),
+        float("nan"),
+        float("inf"),
+        [numpy.array([numpy.nan])],
+        numpy.array([Sly(1.0)], dtype=object),
+        numpy.array(["x"]),
+        numpy.array([1j]),
+        eval,
+        10**5000,
+        type("Text", (str,), {})("x"),
+        type("List", (list,), {})(),
+        True.__class__,
+        numpy.ma.array([1], mask=[True]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_no_plain_value_is_unsendable(value: object) -> None:
     with pytest.raises(wire.Unsendable):
         wire.encode(value)
@@ -165,13 +245,17 @@ def test_what_can_be_encoded_can_be_decoded_at_the_limit_of_depth() -> None:
     assert wire.decode(wire.encode(value)) == value
 
 
-@pytest.mark.parametrize("lengths", [(wire.MAX_HEADER_BYTES + 1, 0), (0, 1001), (2**32 - 1, 2**32 - 1)])
+@pytest.mark.parametrize(
+    "lengths", [(wire.MAX_HEADER_BYTES + 1, 0), (0, 1001), (2**32 - 1, 2**32 - 1)]
+)
 def test_a_frame_past_the_limits_is_malformed(lengths: tuple[int, int]) -> None:
     with pytest.raises(wire.Malformed):
         wire.frame_lengths(struct.pack(">II", *lengths), max_payload=1000)
 
 
-@pytest.mark.parametrize("header", [b"", b"1", b"[]", b"null", b"{", b'{"a":1}x', b"\x80", b'"x"'])
+@pytest.mark.parametrize(
+    "header", [b"", b"1", b"[]", b"null", b"{", b'{"a":1}x', b"\x80", b'"x"']
+)
 def test_a_header_that_is_no_object_is_malformed(header: bytes) -> None:
     with pytest.raises(wire.Malformed):
         wire.parse_header(header)

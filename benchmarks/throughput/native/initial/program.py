@@ -7,4 +7,6 @@ def value():
     base = 1.25
     step = 0.5
     return base + step * 3.0
+
+
 # EVOLVE-BLOCK-END

@@ -33,7 +33,11 @@ def run_shinka_eval(
     try:
         experiment = getattr(_load(program_path), experiment_fn_name)
         for run in range(num_runs):
-            kwargs = get_experiment_kwargs(run) if get_experiment_kwargs else {"seed": run + 1}
+            kwargs = (
+                get_experiment_kwargs(run)
+                if get_experiment_kwargs
+                else {"seed": run + 1}
+            )
             started = time.perf_counter()
             results.append(experiment(**kwargs))
             seconds.append(time.perf_counter() - started)
@@ -41,26 +45,42 @@ def run_shinka_eval(
             valid, invalid = valid + bool(good), invalid + (not good)
             if not good:
                 errors.append(message or "invalid")
-        metrics: Metrics = (aggregate_metrics_fn(results) if aggregate_metrics_fn
-                   else {"num_successful_runs": len(results)})
-        correct, error = not invalid, f"Validation failed: {errors[0]}" if errors else None
+        metrics: Metrics = (
+            aggregate_metrics_fn(results)
+            if aggregate_metrics_fn
+            else {"num_successful_runs": len(results)}
+        )
+        correct, error = (
+            not invalid,
+            f"Validation failed: {errors[0]}" if errors else None,
+        )
     except Exception as problem:  # noqa: BLE001 - candidate's or evaluator's: both are told alike
         metrics = dict(default_metrics_on_error or {"combined_score": 0.0})
         correct, error = False, str(problem)
     metrics.setdefault("execution_time_mean", fmean(seconds) if seconds else 0.0)
     metrics.setdefault("execution_time_std", pstdev(seconds) if seconds else 0.0)
-    metrics |= {"num_valid_runs": valid, "num_invalid_runs": invalid,
-                "all_validation_errors": sorted(set(errors))}
+    metrics |= {
+        "num_valid_runs": valid,
+        "num_invalid_runs": invalid,
+        "all_validation_errors": sorted(set(errors)),
+    }
     save_json_results(results_dir, metrics, correct, error)
     return metrics, correct, error
 
 
-def save_json_results(results_dir: str, metrics: Metrics, correct: bool, error: str | None = None,
-                      verbose: bool = True) -> None:
+def save_json_results(
+    results_dir: str,
+    metrics: Metrics,
+    correct: bool,
+    error: str | None = None,
+    verbose: bool = True,
+) -> None:
     """Write metrics.json and correct.json."""
     os.makedirs(results_dir, exist_ok=True)
-    for name, value in (("correct.json", {"correct": correct, "error": error}),
-                        ("metrics.json", metrics)):
+    for name, value in (
+        ("correct.json", {"correct": correct, "error": error}),
+        ("metrics.json", metrics),
+    ):
         with open(os.path.join(results_dir, name), "w", encoding="utf-8") as file:
             json.dump(value, file, default=_plain)
 

@@ -9,6 +9,8 @@ def evaluate(candidate, case):
     values = candidate.call("answer", points)
     if type(values) is not list or len(values) != len(points):
         candidate.fail("one value for each point was asked for")
-    right = sum(type(v) is float and abs(v - x * x) < 1e-9
-                for x, v in zip(points, values, strict=True))
+    right = sum(
+        type(v) is float and abs(v - x * x) < 1e-9
+        for x, v in zip(points, values, strict=True)
+    )
     return right / len(points)
