@@ -18,9 +18,10 @@ if TYPE_CHECKING:
         ModelUse,
         Node,
     )
+    from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
     from evolve.archive.errors import ArchiveError, NotFound, StorageFull
-    from evolve.archive.evidence import Learned, known_at, learned_of
+    from evolve.archive.evidence import TimedEvaluation, learned_of, rows_as_of
     from evolve.archive.figures import Figures, figures_of
     from evolve.archive.grid import Grid, GridStats
     from evolve.archive.group_commit import GroupCommit
@@ -57,11 +58,11 @@ if TYPE_CHECKING:
         PERSON,
         SEED,
         SIGNS,
+        AddStatus,
         Call,
         CallState,
         Evaluation,
         Event,
-        Kept,
         Note,
         Proposal,
         Spend,
@@ -83,7 +84,6 @@ if TYPE_CHECKING:
         messages_taken,
     )
     from evolve.archive.store import Archive, StoredVector
-    from evolve.archive.trials import Interval
 
 __all__ = [
     "BUILT_IN",
@@ -100,6 +100,7 @@ __all__ = [
     "SIGNS",
     "STEERED",
     "TOKENS",
+    "AddStatus",
     "Advance",
     "Archive",
     "ArchiveError",
@@ -125,8 +126,6 @@ __all__ = [
     "Interval",
     "Island",
     "Islands",
-    "Kept",
-    "Learned",
     "Lineage",
     "Measure",
     "ModelUse",
@@ -144,6 +143,7 @@ __all__ = [
     "Steering",
     "StorageFull",
     "StoredVector",
+    "TimedEvaluation",
     "Variant",
     "Vector",
     "bans",
@@ -156,7 +156,6 @@ __all__ = [
     "hint_text",
     "hints",
     "interval",
-    "known_at",
     "learned_of",
     "lower_quantile",
     "measure_code",
@@ -164,6 +163,7 @@ __all__ = [
     "messages_taken",
     "pack_vector",
     "paired",
+    "rows_as_of",
     "unit",
 ]
 
@@ -171,7 +171,7 @@ _NAMES_BY_MODULE = {
     "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Node",
     "code": "CodeStore Commit",
     "errors": "ArchiveError NotFound StorageFull",
-    "evidence": "Learned known_at learned_of",
+    "evidence": "TimedEvaluation rows_as_of learned_of",
     "figures": "Figures figures_of",
     "grid": "Grid GridStats",
     "group_commit": "GroupCommit",
@@ -185,12 +185,12 @@ _NAMES_BY_MODULE = {
     "ranking": "Ranking",
     "reader": "ArchiveReader",
     "records": "EMBEDDING EPISODE EVALUATE JUDGE PERSON SEED SIGNS Call CallState Evaluation "
-    "Event Kept Note Proposal Spend State Variant derive_id",
+    "Event AddStatus Note Proposal Spend State Variant derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
     "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",
     "store": "Archive StoredVector",
-    "trials": "Interval",
+    "case_scores": "Interval",
 }
 _MODULES = {
     name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()

@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, select
 
 from evolve.archive.database import IDS_AT_ONCE
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import EVALUATE, CallState, Kept, State
+from evolve.archive.records import EVALUATE, AddStatus, CallState, State
 from evolve.archive.schema import calls, evaluations, parents, proposals, vectors
 
 
@@ -38,7 +38,7 @@ class Node(NamedTuple):
     @property
     def is_best(self) -> bool:
         """Whether it was better than everything before it."""
-        return self.kept == Kept.BEST.value and not self.quarantined
+        return self.kept == AddStatus.BEST.value and not self.quarantined
 
 
 class Cause(NamedTuple):
@@ -138,7 +138,7 @@ class Browser:
         ]
 
     def models(self) -> list[ModelUse]:
-        """Every model that was asked, the dearest first."""
+        """Every model that was asked, most expensive first."""
         c = calls.c
         query = select(
             c.model,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.archive.columns import Growing
+from evolve.archive.columns import GrowableArray
 
 MANY = 256  # new observations, from which on one pass is cheaper
 ORPHAN = -1  # the parent of a founder
@@ -25,8 +25,8 @@ class Clades:
         self._above: list[int] = []
         # row, variants, value, evaluations
         self._new: list[tuple[int, int, float, int]] = []
-        self._parent: Growing[np.int64] = Growing(np.int64)
-        self._sums: Growing[np.float64] = Growing(np.float64, 3)
+        self._parent: GrowableArray[np.int64] = GrowableArray(np.int64)
+        self._sums: GrowableArray[np.float64] = GrowableArray(np.float64, 3)
 
     @property
     def parents(self) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ _FIRST = 64
 _S = TypeVar("_S", bound=np.generic)
 
 
-class Growing(Generic[_S]):
+class GrowableArray(Generic[_S]):
     """Appending costs the same at a hundred and at a million rows; rows may have a width.
 
     New rows wait in a list until somebody asks: a run is opened with a hundred thousand of them, and
@@ -38,7 +38,7 @@ class Growing(Generic[_S]):
         """One more row."""
         self._new.append(value)
 
-    def bump(self, row: int, by: int = 1) -> None:
+    def increment(self, row: int, by: int = 1) -> None:
         """Add to a number, in its place."""
         waiting = row - self._count
         if waiting >= 0:

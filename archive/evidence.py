@@ -13,14 +13,14 @@ from evolve.archive.records import EVALUATE, Evaluation, State
 from evolve.archive.schema import parents, proposals
 
 
-class Learned(NamedTuple):
+class TimedEvaluation(NamedTuple):
     """A row of a variant and the event that added it; 0 where it came with the variant's own score."""
 
     event: int
     row: Evaluation
 
 
-def learned_of(archive: ArchiveReader, variant: str) -> list[Learned]:
+def learned_of(archive: ArchiveReader, variant: str) -> list[TimedEvaluation]:
     """The rows of a scored variant, oldest first, each with its event.
 
     The event of a row is the end of the decision to evaluate that it came from: that is in the archive
@@ -28,12 +28,12 @@ def learned_of(archive: ArchiveReader, variant: str) -> list[Learned]:
     """
     added = _added(archive, variant)
     return [
-        Learned(added.get((row.case, row.attempt), 0), row)
+        TimedEvaluation(added.get((row.case, row.attempt), 0), row)
         for row in archive.evaluations(variant)
     ]
 
 
-def known_at(event: int, rows: Iterable[Learned]) -> list[Evaluation]:
+def rows_as_of(event: int, rows: Iterable[TimedEvaluation]) -> list[Evaluation]:
     """The rows that a decision knew which saw the archive up to this event.
 
     Those of the variant's own score are among them: who chooses a variant has seen it.

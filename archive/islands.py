@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.archive.columns import Growing
+from evolve.archive.columns import GrowableArray
 from evolve.archive.grid import Grid
 from evolve.archive.ranking import Ranking
 
@@ -60,7 +60,7 @@ class Island:
 
     def clear(self) -> None:
         """Begin again with nobody."""
-        self._rows: Growing[np.int64] = Growing(np.int64)
+        self._rows: GrowableArray[np.int64] = GrowableArray(np.int64)
         self._present: set[int] = set()
         self.ranking, self.grid, self.natives = Ranking(), self._new_grid(), 0
         self.advances: list[Advance] = []
@@ -105,7 +105,7 @@ class Archipelago:
     def __init__(self, plan: Islands, grid: Callable[[], Grid]) -> None:
         self.plan = plan
         self.islands = [Island(grid) for _ in range(plan.count)]
-        self._cells: Growing[np.int64] = Growing(np.int64)
+        self._cells: GrowableArray[np.int64] = GrowableArray(np.int64)
 
     def add(self, island: int, cell: int, value: float | None) -> None:
         """The next row was scored; None: it is not to be trusted, and so never a member."""

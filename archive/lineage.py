@@ -12,7 +12,7 @@ from sqlalchemy import CTE, Select, func, literal, select
 
 from evolve.archive.database import IDS_AT_ONCE
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import EVALUATE, SEED, Kept, State
+from evolve.archive.records import EVALUATE, SEED, AddStatus, State
 from evolve.archive.schema import parents, proposals
 
 
@@ -76,7 +76,7 @@ class Lineage:
                 func.count().label("made"),
                 func.count().filter(p.state == State.SCORED.value).label("scored"),
                 func.count().filter(p.improvement > 0).label("improved"),
-                func.count().filter(p.kept == Kept.BEST.value).label("best"),
+                func.count().filter(p.kept == AddStatus.BEST.value).label("best"),
                 gain.label("gain"),
             )
             .where(p.operator.not_in([SEED, EVALUATE]))

@@ -11,8 +11,8 @@ from fractions import Fraction
 from statistics import fmean
 from typing import NamedTuple
 
+from evolve.archive.case_scores import Interval, student, wilson
 from evolve.archive.quantiles import beta_quantile
-from evolve.archive.trials import Interval, student, wilson
 
 PROMOTE_AT = 20.0  # E of a champion that is promoted
 QUANTILE = 0.1  # of the final choice

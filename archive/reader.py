@@ -18,12 +18,12 @@ from evolve.archive.errors import NotFound
 from evolve.archive.records import (
     EVIDENCE,
     PERSON,
+    AddStatus,
     Call,
     CallCost,
     CallState,
     Evaluation,
     Event,
-    Kept,
     Note,
     Observation,
     Proposal,
@@ -475,8 +475,8 @@ _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
 # the only one that is no column
 _PARENTS = [f.name for f in fields(Proposal)].index("parents")
 _STATES = {state.value: state for state in State}
-_KEPT: dict[str | None, Kept | None] = {None: None} | {
-    kept.value: kept for kept in Kept
+_KEPT: dict[str | None, AddStatus | None] = {None: None} | {
+    kept.value: kept for kept in AddStatus
 }
 
 

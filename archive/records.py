@@ -27,7 +27,7 @@ class State(StrEnum):
         return self in (State.SCORED, State.FAILED, State.REJECTED, State.EVALUATED)
 
 
-class Kept(StrEnum):
+class AddStatus(StrEnum):
     """What adding a scored variant meant, from least to most."""
 
     KEPT = "kept"  # one more node of the tree
@@ -98,7 +98,7 @@ class Proposal:
     reason: str | None = None  # why it failed or was rejected
     message: str = ""
     log: str = ""
-    kept: Kept | None = None
+    kept: AddStatus | None = None
     novelty: float | None = None
     improvement: float | None = None
     quarantined: bool = False

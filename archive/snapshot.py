@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from evolve.archive.case_scores import CaseScores, Trial
 from evolve.archive.clades import ORPHAN, Clades
-from evolve.archive.columns import Growing
+from evolve.archive.columns import GrowableArray
 from evolve.archive.grid import Grid
 from evolve.archive.islands import Archipelago, Island, Islands
 from evolve.archive.measures import Measure
@@ -28,7 +29,6 @@ from evolve.archive.records import (
     State,
 )
 from evolve.archive.steering import bans, hints
-from evolve.archive.trials import Trial, Trials
 
 _WHOLE = ""  # the only case where none is declared
 
@@ -58,7 +58,7 @@ class Snapshot:
         self.last_event = 0
         self.clades = Clades()
         self.space = NoveltyIndex()
-        self.trials = Trials(self.frame.cases or (_WHOLE,))
+        self.case_scores = CaseScores(self.frame.cases or (_WHOLE,))
         self.ranking = Ranking()  # by value, without the quarantined
         self.archipelago = Archipelago(
             self.frame.islands, lambda: Grid(self.frame.measures)
@@ -74,14 +74,14 @@ class Snapshot:
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # the number of the newest notes
         self.hints: int | None = None  # the event of the newest hint of a person
-        self._value: Growing[np.float64] = Growing(np.float64)
-        self._children: Growing[np.int64] = Growing(np.int64)
-        self._finished: Growing[np.int64] = Growing(np.int64)
-        self._trusted: Growing[np.bool_] = Growing(np.bool_)
+        self._value: GrowableArray[np.float64] = GrowableArray(np.float64)
+        self._children: GrowableArray[np.int64] = GrowableArray(np.int64)
+        self._finished: GrowableArray[np.int64] = GrowableArray(np.int64)
+        self._trusted: GrowableArray[np.bool_] = GrowableArray(np.bool_)
         # over the best parent, when scored
-        self._gain: Growing[np.float64] = Growing(np.float64)
+        self._gain: GrowableArray[np.float64] = GrowableArray(np.float64)
         self._doubtful = self._planned = self._done = 0
-        self._measures: Growing[np.float64] = Growing(
+        self._measures: GrowableArray[np.float64] = GrowableArray(
             np.float64, len(self.frame.measures)
         )
 
@@ -131,7 +131,7 @@ class Snapshot:
         }
         for proposal in ended:
             while due and banned[due[0]] < (proposal.finished_event or 0):
-                self.distrust(due.popleft())
+                self.quarantine(due.popleft())
             if proposal.id in banned:
                 proposal = replace(proposal, quarantined=False)
             if proposal.operator == EVALUATE:
@@ -164,9 +164,9 @@ class Snapshot:
             elif proposal.state is State.FAILED:
                 self.fail(proposal)
             else:
-                self.turn_away(proposal)
+                self.record_rejection(proposal)
         for name in due:
-            self.distrust(name)
+            self.quarantine(name)
         for packed in archive.vectors([proposal.id for proposal in self.proposals]):
             self.space.extend(packed)
 
@@ -241,13 +241,13 @@ class Snapshot:
 
     def score_by(self, rows: Iterable[Evaluation]) -> float:
         """The score that these rows of a variant give it, and no others; NaN when none counts."""
-        return self.trials.mean_of(self._trials_of(rows)) * self.sign
+        return self.case_scores.mean_of(self._trials_of(rows)) * self.sign
 
     def merit(self, row: int) -> float:
         """The value where it is exact, else the lower end of its interval."""
-        if self.frame.repeats == 1 and self.trials.complete(row):
+        if self.frame.repeats == 1 and self.case_scores.complete(row):
             return float(self.values[row])
-        return self.trials.interval(row).low
+        return self.case_scores.interval(row).low
 
     def add(
         self,
@@ -269,8 +269,10 @@ class Snapshot:
         self.clades.append(parent)
         seen = self._trials_of(observed)
         if score is not None and not any(trial.value is not None for trial in seen):
-            seen += [Trial(case, -1, score * self.sign) for case in self.trials.cases]
-        known = self.trials.append(seen)
+            seen += [
+                Trial(case, -1, score * self.sign) for case in self.case_scores.cases
+            ]
+        known = self.case_scores.append(seen)
         for trial in seen:
             if trial.value is not None:
                 self.clades.observe(row, trial.value)
@@ -293,7 +295,9 @@ class Snapshot:
         if value is not None:
             self.ranking.add(row, value)
             sure = self.frame.repeats == 1 and known.complete
-            self._judge(row, value if sure else self.trials.interval(row).low, value)
+            self._judge(
+                row, value if sure else self.case_scores.interval(row).low, value
+            )
         self.archipelago.add(
             proposal.island, self.islands[0].grid.cell(measures), value
         )
@@ -314,9 +318,9 @@ class Snapshot:
         row = self._row[variant]
         rows = list(observed)
         for found in rows:
-            self.trials.end(row, found.case)
+            self.case_scores.end(row, found.case)
         self._observe(row, rows)
-        self._value.rows[row] = self.trials.mean(row)
+        self._value.rows[row] = self.case_scores.mean(row)
         if any(found.reason is not None for found in rows) and self._trusted.rows[row]:
             self._trusted.rows[row] = False
             self._doubtful += 1
@@ -328,9 +332,9 @@ class Snapshot:
 
     def behaviour(self, observed: Iterable[Evaluation | Observation]) -> float:
         """How new the scores of a variant are, case by case, before it is added."""
-        return self.trials.behaviour(self._trials_of(observed))
+        return self.case_scores.behaviour(self._trials_of(observed))
 
-    def distrust(self, variant: str) -> None:
+    def quarantine(self, variant: str) -> None:
         """A person banned a scored variant: it counts for nothing from now on."""
         row = self._row[variant]
         self.proposals[row] = replace(self.proposals[row], quarantined=True)
@@ -343,7 +347,7 @@ class Snapshot:
 
     def _trials_of(self, observed: Iterable[Evaluation | Observation]) -> list[Trial]:
         """What counts for the search, as values."""
-        trials, sign, cases = [], self.sign, self.trials.cases
+        trials, sign, cases = [], self.sign, self.case_scores.cases
         for found in observed:
             case = found.case if self.frame.cases else _WHOLE
             if found.split == "search" and case in cases:
@@ -355,20 +359,20 @@ class Snapshot:
 
     def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
         for trial in self._trials_of(observed):
-            self.trials.number(row, trial.case, trial.attempt)
+            self.case_scores.number(row, trial.case, trial.attempt)
             if trial.value is not None:
-                self.trials.observe(row, trial.case, trial.value)
+                self.case_scores.observe(row, trial.case, trial.value)
                 self.clades.observe(row, trial.value)
 
     def expect(self, parents: Sequence[str]) -> None:
         """A child was planned: it counts for its parents at once, so that slots spread out."""
         self._planned += 1
         for parent in set(parents):
-            self._children.bump(self._row[parent])
+            self._children.increment(self._row[parent])
 
     def expect_evaluation(self, decision: Proposal) -> None:
         """One more attempt at a case was decided."""
-        self.trials.expect(
+        self.case_scores.expect(
             self._row[decision.parents[0]],
             str(decision.decision["case"]),
             int(decision.decision["attempt"]),
@@ -378,7 +382,7 @@ class Snapshot:
         """That child was rejected: it never became a variant."""
         self._planned -= 1
         for parent in set(parents):
-            self._children.bump(self._row[parent], -1)
+            self._children.increment(self._row[parent], -1)
 
     def fail(self, proposal: Proposal) -> None:
         """It was evaluated and has no score: its first parent's next children may learn from it."""
@@ -391,10 +395,10 @@ class Snapshot:
         self._done += 1
         for parent in set(proposal.parents):
             if parent in self._row:
-                self._finished.bump(self._row[parent])
+                self._finished.increment(self._row[parent])
         self._came_out(proposal)
 
-    def turn_away(self, proposal: Proposal) -> None:
+    def record_rejection(self, proposal: Proposal) -> None:
         """It was rejected: no variant, but it has cost something."""
         for parent in proposal.parents[:1]:
             self._turned.setdefault(parent, []).append(proposal.id)

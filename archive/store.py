@@ -23,10 +23,10 @@ from evolve.archive.database import (
 from evolve.archive.prepared import Prepared
 from evolve.archive.reader import NOTES, ArchiveReader, pack_text
 from evolve.archive.records import (
+    AddStatus,
     Call,
     CallState,
     Evaluation,
-    Kept,
     Note,
     Proposal,
     State,
@@ -151,7 +151,7 @@ class Archive(ArchiveReader):
         self,
         proposal: str,
         rows: Sequence[Evaluation],
-        kept: Kept,
+        kept: AddStatus,
         novelty: float,
         improvement: float | None,
         quarantined: bool = False,

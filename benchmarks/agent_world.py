@@ -36,7 +36,7 @@ from evolve.operators.agentic import Agentic
 from evolve.operators.checks import check_child
 from evolve.search import Evaluate, Expand, Policy, Stop
 from evolve.search.hgm import ALPHA
-from evolve.tasks import Produced, Task, Used, Work
+from evolve.tasks import AgentTask, EpisodeResult, EpisodeUsage, Task
 from tests.agents.world import answer
 
 TASK = Path(__file__).parents[1] / "tests" / "tasks" / "agent_world"
@@ -63,7 +63,7 @@ _SHELL: dict[
 _KNOWN: dict[tuple[tuple[tuple[str, bytes], ...], str], Evaluation] = {}
 
 
-def episode(steps: int, agent: Files, work: Work) -> Produced:
+def episode(steps: int, agent: Files, work: AgentTask) -> EpisodeResult:
     """The agent's own code in a folder of its own, with the scripted model in place of HTTP."""
     log, used = io.StringIO(), [0]
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(log):
@@ -75,9 +75,9 @@ def episode(steps: int, agent: Files, work: Work) -> Produced:
             with as_an_agent(folder):
                 imported(folder / "agent", steps, used).main()
         except SyntaxError as error:
-            return Produced(reason="crash", message=str(error))
-        return Produced(
-            read(folder / "work"), log=log.getvalue(), used=Used(steps=used[0])
+            return EpisodeResult(reason="crash", message=str(error))
+        return EpisodeResult(
+            read(folder / "work"), log=log.getvalue(), used=EpisodeUsage(steps=used[0])
         )
 
 
@@ -292,7 +292,7 @@ class Search:
         self.turned_away += 1
         self.lost_calls += calls
         self.snapshot.release(made.parents)
-        self.snapshot.turn_away(replace(made, state=State.REJECTED, tree=None))
+        self.snapshot.record_rejection(replace(made, state=State.REJECTED, tree=None))
 
     async def _child(self, one: Open) -> Child:
         """By the engine's operator and checks, with one repair. Raises `Rejected`."""
@@ -312,7 +312,7 @@ class Search:
             self.calls += 1
             return Reply(answer(messages, draw + round_))
 
-        async def let_work(_: int, editor: Files, work: Work) -> Produced:
+        async def let_work(_: int, editor: Files, work: AgentTask) -> EpisodeResult:
             return self._episode(editor, work)
 
         context = Context(
@@ -353,7 +353,7 @@ class Search:
             raise Rejected(why.reason, why.message, child.note) from None
         return child
 
-    def _episode(self, agent: Files, work: Work) -> Produced:
+    def _episode(self, agent: Files, work: AgentTask) -> EpisodeResult:
         assert self.task.spec.agent is not None
         produced = episode(self.task.spec.agent.steps, agent, work)
         self.calls += produced.used.steps
@@ -388,7 +388,7 @@ class Search:
         produced = episode(
             self.task.spec.agent.steps,
             files,
-            Work(
+            AgentTask(
                 given["statement"],
                 {path: text.encode() for path, text in given["files"].items()},
             ),

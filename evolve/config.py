@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from evolve.errors import ConfigError, did_you_mean, said
+from evolve.errors import ConfigError, did_you_mean, validation_message
 
 PREFIX = "EVOLVE_"
 # Read elsewhere, or not settings of a run.
@@ -219,7 +219,7 @@ def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Set
             ) from None
         raise ConfigError(
             f"{key} = {values.get(key)!r} (from {origins.get(key, 'run.toml')}): "
-            f"{said(first)}"
+            f"{validation_message(first)}"
         ) from None
 
 

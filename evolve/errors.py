@@ -67,7 +67,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 
-def said(problem: Mapping[str, Any]) -> str:
+def validation_message(problem: Mapping[str, Any]) -> str:
     """What pydantic says of a value, in words of people who write TOML."""
     if problem["type"] == "tuple_type":
         return 'it must be a list, like ["one", "two"]'

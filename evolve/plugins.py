@@ -45,7 +45,7 @@ def find_class(
 
 
 @contextmanager
-def blamed(kind: str, plugin: object) -> Iterator[None]:
+def plugin_errors(kind: str, plugin: object) -> Iterator[None]:
     """What a class of somebody's own raises becomes a `RunError` that names its line.
 
     An exception that passed through code of ours on its way, or is one of ours, stays as it is.
@@ -71,7 +71,7 @@ def blamed(kind: str, plugin: object) -> Iterator[None]:
         at = [
             f" in line {line}" for module, line in places if module == owner.__module__
         ]
-        raise broken(
+        raise plugin_error(
             kind,
             plugin,
             f"failed{at[-1] if at else ''}: {type(error).__name__}: {error}",
@@ -79,7 +79,7 @@ def blamed(kind: str, plugin: object) -> Iterator[None]:
         ) from error
 
 
-def broken(kind: str, plugin: object, what: str, hint: str) -> EvolveError:
+def plugin_error(kind: str, plugin: object, what: str, hint: str) -> EvolveError:
     """What a policy or an operator gave is nothing to go on with."""
     owner = type(plugin)
     return RunError(f"the {kind} {owner.__module__}:{owner.__qualname__} {what}", hint)

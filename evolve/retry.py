@@ -22,7 +22,7 @@ def sandbox_failed(fault: ProviderFault, for_s: float | None = None) -> RunError
     )
 
 
-async def wait_out(
+async def retry_sandbox(
     work: Callable[[], Awaitable[_T]],
     patience_s: float,
     say: Callable[[str], Awaitable[None]] | None = None,

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolve.agents import Workshop
+from evolve.agents import AgentRunner
 from evolve.archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
@@ -16,9 +16,9 @@ from evolve.models import Caller, Episode
 from evolve.runs.evaluator import AGENT_TOOLS
 from evolve.sandbox import Limits, Pool, SandboxSpec, provider_class
 from evolve.sandbox.limits import MIB
-from evolve.tasks import AgentSpec, Produced, Work
+from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 
-WORK = Work("Do something.\n", {"main.py": b"print('nothing')\n"})
+WORK = AgentTask("Do something.\n", {"main.py": b"print('nothing')\n"})
 LIMITS = Limits(memory_bytes=256 * MIB, disk_bytes=16 * MIB, output_bytes=MIB)
 
 
@@ -55,14 +55,14 @@ async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[De
 
 
 @asynccontextmanager
-async def workshop(
+async def runner(
     place: str, caller: Caller, limits: AgentSpec, size: int = 1
-) -> AsyncIterator[Workshop]:
+) -> AsyncIterator[AgentRunner]:
     """Boxes for episodes in a named sandbox."""
     spec = SandboxSpec(LIMITS, tools=AGENT_TOOLS, fresh=True, shares_folder=True)
     provider = provider_class(place)(spec)
     await provider.prepare(lambda line: None)
-    shop = Workshop(Pool(provider, size), caller, limits, 1024, 2.0)
+    shop = AgentRunner(Pool(provider, size), caller, limits, 1024, 2.0)
     try:
         yield shop
     finally:
@@ -75,14 +75,14 @@ async def one_episode(
     model: str,
     agent: str | Mapping[str, bytes],
     limits: AgentSpec | None = None,
-    work: Work = WORK,
+    work: AgentTask = WORK,
     **settings: object,
-) -> Produced:
+) -> EpisodeResult:
     """Let one agent, a tree or the text of its agent.py, work once."""
     files = {"agent.py": agent.encode()} if isinstance(agent, str) else agent
     async with (
         desk(folder, model, **settings) as open_desk,
-        workshop(place, open_desk.caller, limits or with_limits()) as shop,
+        runner(place, open_desk.caller, limits or with_limits()) as shop,
     ):
         return await shop.episode(
             open_desk.proposal, Episode("case one", 0), files, work

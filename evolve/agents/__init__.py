@@ -3,6 +3,6 @@ they leave behind.
 """
 
 from evolve.agents.evaluator import AgentEvaluator
-from evolve.agents.runner import Workshop
+from evolve.agents.runner import AgentRunner
 
-__all__ = ["AgentEvaluator", "Workshop"]
+__all__ = ["AgentEvaluator", "AgentRunner"]

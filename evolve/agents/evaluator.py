@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evolve.agents.flags import new_lines, trips_in
-from evolve.agents.runner import Workshop
+from evolve.agents.flags import flags_in, new_lines
+from evolve.agents.runner import AgentRunner
 from evolve.agents.validity import problem_of
 from evolve.archive import EVALUATE, SEED, SIGNS, Evaluation, Proposal
 from evolve.evaluation.evaluator import EVALUATOR, Evaluator, EvaluatorBroken, Verdict
 from evolve.models import Episode, StepAsker
 from evolve.sandbox import Pool
-from evolve.tasks import AgentSpec, CaseSpec, Produced, Task, Work, with_cases
+from evolve.tasks import AgentSpec, AgentTask, CaseSpec, EpisodeResult, Task, with_cases
 
 # refused by candidate.fail in evaluate.py, or an agent that is none any more
 INVALID = "invalid"
@@ -30,7 +30,7 @@ LOG_CHARS = 8000
 class AgentEvaluator(Evaluator):
     """As an evaluator of programs, with an episode before each grading."""
 
-    workshop: Workshop
+    runner: AgentRunner
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class AgentEvaluator(Evaluator):
 
     def connect(self, asker: StepAsker, reply_tokens: int, patience_s: float) -> None:
         """Agents ask this asker from now on."""
-        self.workshop = Workshop(
+        self.runner = AgentRunner(
             self._episodes, asker, self.limits, reply_tokens, patience_s
         )
 
@@ -86,7 +86,7 @@ class AgentEvaluator(Evaluator):
         assert proposal is not None, "an agent's calls belong to a proposal"
         if proposal.operator != EVALUATE:
             problem = await problem_of(
-                self.workshop, proposal, files, attempt, self.limits.validity == "toy"
+                self.runner, proposal, files, attempt, self.limits.validity == "toy"
             )
             if problem is not None:
                 return Verdict((self._invalid(cases[0], attempt, problem),))
@@ -128,7 +128,7 @@ class AgentEvaluator(Evaluator):
         return [
             f"{trip.kind}: {trip.words}"
             for lines in new_lines(self.task.seed, files).values()
-            for trip in trips_in(lines)
+            for trip in flags_in(lines)
         ]
 
     async def work(
@@ -136,11 +136,11 @@ class AgentEvaluator(Evaluator):
         proposal: Proposal,
         purpose: str,
         files: Mapping[str, bytes],
-        work: Work,
+        work: AgentTask,
         attempt: int = 0,
-    ) -> Produced:
+    ) -> EpisodeResult:
         """An episode that is not graded. Raises as an episode does."""
-        return await self.workshop.episode(
+        return await self.runner.episode(
             proposal, Episode(purpose, attempt), files, work
         )
 
@@ -159,7 +159,7 @@ class AgentEvaluator(Evaluator):
         return await self._graded(produced, graded, 0, proposal)
 
     async def _graded(
-        self, produced: Produced, case: CaseSpec, attempt: int, proposal: Proposal
+        self, produced: EpisodeResult, case: CaseSpec, attempt: int, proposal: Proposal
     ) -> Evaluation:
         if produced.reason is not None:
             row = Evaluation(
@@ -180,14 +180,14 @@ class AgentEvaluator(Evaluator):
             )
         return _with_use(row, produced)
 
-    async def _work_of(self, case: CaseSpec) -> Work:
+    async def _work_of(self, case: CaseSpec) -> AgentTask:
         made: Any = await self.prepared("workspace", case)
         if made is None:
             raise EvaluatorBroken(
                 f"{self.task.evaluator} has no function workspace(case)",
                 'it returns {"statement": text, "files": {path: text or bytes}}',
             )
-        return Work(made["statement"], made["files"])
+        return AgentTask(made["statement"], made["files"])
 
     async def close(self) -> None:
         """End scorers and boxes."""
@@ -207,7 +207,7 @@ def _why_none(row: Evaluation) -> str:
     return f"what the agent left behind failed while it was graded ({row.reason}){said}"
 
 
-def _with_use(row: Evaluation, produced: Produced) -> Evaluation:
+def _with_use(row: Evaluation, produced: EpisodeResult) -> Evaluation:
     """What the episode has used, and the end of what the agent printed.
 
     The log of the grading is left out: it may hold hidden tests, and logs are shown to models.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 
-class Trip(NamedTuple):
+class Flag(NamedTuple):
     """What kind of sign, and its words: with the rest of its line."""
 
     kind: str
@@ -54,20 +54,20 @@ _SIGNS = {
 }
 
 
-def trips_in(text: str) -> Iterator[Trip]:
+def flags_in(text: str) -> Iterator[Flag]:
     """Every kind of sign in a text, the first of each kind."""
     for kind, sign in _SIGNS.items():
         found = sign.search(text)
         if found is not None:
             line = text[found.start() :].strip().partition("\n")[0]
-            yield Trip(kind, " ".join(line.split())[:_WORDS])
+            yield Flag(kind, " ".join(line.split())[:_WORDS])
 
 
-def trips_in_reply(reply: str) -> Iterator[Trip]:
+def flags_in_reply(reply: str) -> Iterator[Flag]:
     """Of what a model told an agent to do; the words around it are no deed."""
     for _, kind, text in _BLOCK.findall(reply):
         if _CARRIED_OUT.match(kind if kind.strip() else text):
-            yield from trips_in(text)
+            yield from flags_in(text)
 
 
 def new_lines(seed: Mapping[str, bytes], files: Mapping[str, bytes]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evolve.agents.clock import Clock
-from evolve.agents.flags import trips_in_reply
+from evolve.agents.flags import flags_in_reply
 from evolve.archive import ArchiveError, Call, Proposal
 from evolve.errors import EvolveError
 from evolve.models import (
@@ -27,7 +27,7 @@ from evolve.models import (
     StepAsker,
     asked_the_same,
 )
-from evolve.tasks import AgentSpec, Used
+from evolve.tasks import AgentSpec, EpisodeUsage
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -73,7 +73,7 @@ class Proxy:
         self._stored: dict[int, Call] = {}
         self._one_at_a_time = asyncio.Lock()
         self._under_way: set[asyncio.Task[web.Response]] = set()
-        self.used, self._refusals = Used(), 0
+        self.used, self._refusals = EpisodeUsage(), 0
         # kind -> words, of what the model told the agent to do
         self.signs: dict[str, str] = {}
         self.fault: OutOfBudget | EvolveError | ArchiveError | None = None
@@ -175,11 +175,11 @@ class Proxy:
     def _count(self, call: Call | None) -> None:
         """One step more, with what it has cost."""
         used = self.used
-        for trip in trips_in_reply((call.reply if call else None) or ""):
+        for trip in flags_in_reply((call.reply if call else None) or ""):
             self.signs.setdefault(trip.kind, trip.words)
         tokens = call.prompt_tokens + call.completion_tokens if call else 0
         usd = call.cost_usd if call else 0.0
-        self.used = Used(used.steps + 1, used.tokens + tokens, used.usd + usd)
+        self.used = EpisodeUsage(used.steps + 1, used.tokens + tokens, used.usd + usd)
 
     def _read(self, body: bytes) -> Asked:
         """A request within bounds; nothing is read when there are no steps left. Raises `Refusal`."""

@@ -12,11 +12,11 @@ from evolve.agents.proxy import Proxy
 from evolve.archive import Proposal
 from evolve.errors import TaskError
 from evolve.models import Episode, StepAsker
-from evolve.retry import wait_out
+from evolve.retry import retry_sandbox
 from evolve.sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
 from evolve.sandbox.inside import wire
 from evolve.sandbox.session import check_tree
-from evolve.tasks import AgentSpec, Produced, Work
+from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 
 INSIDE = "evolve_inside.evolve_agent"  # the module in the sandbox that runs an agent
 WORKSPACE, STATEMENT = "workspace", "statement.md"
@@ -29,7 +29,7 @@ _NO_FOLDER = (
 )
 
 
-class Workshop:
+class AgentRunner:
     """Runs episodes in boxes of its own, as many at a time as the pool has."""
 
     def __init__(
@@ -48,8 +48,8 @@ class Workshop:
         proposal: Proposal,
         episode: Episode,
         agent: Mapping[str, bytes],
-        work: Work,
-    ) -> Produced:
+        work: AgentTask,
+    ) -> EpisodeResult:
         """Let an agent work. Its failure is a `Produced` with a reason.
 
         Raises `ProviderFault`, `OutOfBudget`, or what else must end the run.
@@ -72,13 +72,17 @@ class Workshop:
         )
 
     async def edit(
-        self, proposal: Proposal, attempt: int, agent: Mapping[str, bytes], work: Work
-    ) -> Produced:
+        self,
+        proposal: Proposal,
+        attempt: int,
+        agent: Mapping[str, bytes],
+        work: AgentTask,
+    ) -> EpisodeResult:
         """An episode on an agent's own tree; a machine's fault is waited out, with back-off.
 
         Raises `RunError` when it does not pass, and what else must end the run.
         """
-        return await wait_out(
+        return await retry_sandbox(
             lambda: self.episode(proposal, Episode("edit", attempt), agent, work),
             self._patience_s,
         )
@@ -89,8 +93,8 @@ class Workshop:
         proxy: Proxy,
         clock: Clock,
         agent: Mapping[str, bytes],
-        work: Work,
-    ) -> Produced:
+        work: AgentTask,
+    ) -> EpisodeResult:
         assert session.folder is not None
         await _furnish(session, agent, work)
         async with proxy.serving(session.folder.path / SOCKET):
@@ -99,20 +103,20 @@ class Workshop:
                     raise ProviderFault(*_NO_FOLDER)
                 status = await self._run(session, proxy, clock)
                 if proxy.fault is not None:
-                    return Produced()
+                    return EpisodeResult()
                 if status != 0:
-                    return Produced(
+                    return EpisodeResult(
                         reason=Reason.CRASH.value,
                         message=f"the agent ended with exit status {status!r:.20}",
                     )
-                return Produced(await self._collect(session))
+                return EpisodeResult(await self._collect(session))
             except TimeoutError:
-                return Produced(
+                return EpisodeResult(
                     reason=Reason.TIMEOUT.value,
                     message=f"the agent took over {clock.limit_s:g} s of its own",
                 )
             except CandidateFault as fault:
-                return Produced(
+                return EpisodeResult(
                     reason=fault.reason.value, message=fault.message, log=fault.log
                 )
 
@@ -145,7 +149,7 @@ class Workshop:
     async def imports(self, agent: Mapping[str, bytes]) -> str | None:
         """Import the agent's entry in a box without a proxy; what went wrong, if anything."""
         async with self.pool.session() as session:
-            await _furnish(session, agent, Work("", {}))
+            await _furnish(session, agent, AgentTask("", {}))
             try:
                 module = self._limits.entry.removesuffix(".py").replace("/", ".")
                 await _call(session, "imports", module, timeout_s=self._limits.time_s)
@@ -165,7 +169,9 @@ def _files(claimed: Any) -> dict[str, bytes]:
     return found
 
 
-async def _furnish(session: Session, agent: Mapping[str, bytes], work: Work) -> None:
+async def _furnish(
+    session: Session, agent: Mapping[str, bytes], work: AgentTask
+) -> None:
     """The agent's files beside the socket, read-only; statement and workspace in the box."""
     folder = session.folder
     assert folder is not None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evolve.agents.runner import Workshop
+from evolve.agents.runner import AgentRunner
 from evolve.archive import Proposal
 from evolve.models import Episode
-from evolve.tasks import Produced, Work
+from evolve.tasks import AgentTask, EpisodeResult
 
 TRIES = 2
 FILE = "greeting.txt"
-TOY = Work(
+TOY = AgentTask(
     f"This repository holds one file, {FILE}, with one line: the word hello. Change the file so that "
     "the line is the word goodbye instead, and nothing else. Then you are done.\n",
     {FILE: b"hello\n"},
@@ -19,20 +19,20 @@ TOY = Work(
 
 
 async def problem_of(
-    workshop: Workshop,
+    runner: AgentRunner,
     proposal: Proposal,
     agent: Mapping[str, bytes],
     attempt: int,
     toy: bool,
 ) -> str | None:
     """Why an agent is no agent any more; None when it is one. Raises as an episode does."""
-    wrong = await workshop.imports(agent)
+    wrong = await runner.imports(agent)
     if wrong is not None:
         return f"it can't be imported: {wrong}"
     if not toy:
         return None
     for number in range(TRIES):
-        produced = await workshop.episode(
+        produced = await runner.episode(
             proposal, Episode("toy", attempt * TRIES + number), agent, TOY
         )
         wrong = _wrong_with(produced)
@@ -41,7 +41,7 @@ async def problem_of(
     return f"it can't change a toy repository: {wrong}"
 
 
-def _wrong_with(produced: Produced) -> str | None:
+def _wrong_with(produced: EpisodeResult) -> str | None:
     if produced.reason is not None:
         return f"{produced.reason}: {produced.message}\n{produced.log}".strip()
     content = produced.files.get(FILE, b"").decode(errors="replace")

@@ -16,7 +16,7 @@ from evolve.config import load_keys, resolve
 from evolve.errors import INSTALL_GIT, EvolveError
 from evolve.evaluation import confinement
 from evolve.evaluation.evaluator import Evaluator, Verdict
-from evolve.models import Ask, Client, check_key, local_models, parse_model
+from evolve.models import Client, SamplingParams, check_key, local_models, parse_model
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.one_off import alone
 from evolve.sandbox import Pool, SandboxError, SandboxSpec, provider_class
@@ -82,7 +82,7 @@ async def keeps_the_contract(name: str) -> Finding:
 
 
 def _scorers() -> Finding:
-    if confinement.works():
+    if confinement.is_available():
         return Finding(
             "ok", "scorers have no network and change no file of this machine"
         )
@@ -139,7 +139,7 @@ async def _model(text: str, note: Note) -> Finding:
             local_models(settings, note) as addresses,
             aclosing(Client(60.0, addresses)) as client,
         ):
-            reply = await client.complete(name, question, Ask(16, 1, 0.0))
+            reply = await client.complete(name, question, SamplingParams(16, 1, 0.0))
     except EvolveError as error:
         return Finding("fail", f"model {error.message}", error.hint)
     return Finding(

@@ -52,7 +52,7 @@ def tell(
     if not hint.strip() or len(hint) > 4000:
         raise UsageError("a hint has 1 to 4000 letters", "say it shorter")
     with opened(runs_dir, one_run(run, that_run)) as found:
-        Inbox(found.folder.inbox).leave("tell", text=hint.strip())
+        Inbox(found.folder.inbox).send("tell", text=hint.strip())
         _say_when(found.folder, "the hint")
         if not found.folder.settings.model:
             _note("this run asks no model, so nobody reads hints")
@@ -79,7 +79,7 @@ def ban(
                 f"{proposal.id} can't be banned: it is {what}",
                 "choose a scored variant: evolve tree",
             )
-        Inbox(found.folder.inbox).leave("ban", variant=proposal.id, text=why)
+        Inbox(found.folder.inbox).send("ban", variant=proposal.id, text=why)
         _say_when(found.folder, f"the ban of {proposal.id}")
 
 
@@ -117,7 +117,7 @@ def add(
             texts = {name: content.decode() for name, content in files.items()}
         except UnicodeDecodeError:
             raise UsageError(f"{path} is not UTF-8 text", "programs are text") from None
-        Inbox(found.folder.inbox).leave(
+        Inbox(found.folder.inbox).send(
             "add", parent=origin.id, text=note, reply=person_reply(texts, note)
         )
         _say_when(found.folder, "the program")

@@ -8,7 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from evolve.archive import Evaluation, Learned, Proposal, Snapshot, Vector, known_at
+from evolve.archive import (
+    Evaluation,
+    Proposal,
+    Snapshot,
+    TimedEvaluation,
+    Vector,
+    rows_as_of,
+)
 from evolve.models import Embedder, TokenEmbedder
 from evolve.operators import Parent
 
@@ -19,7 +26,7 @@ class Held(NamedTuple):
     """A variant's files, and its rows with the events that added them."""
 
     files: Mapping[str, bytes]
-    rows: Sequence[Learned]
+    rows: Sequence[TimedEvaluation]
 
 
 class Parents:
@@ -41,7 +48,7 @@ class Parents:
             held = _for_prompts(await self._read(variant))
             if self._learned == before:  # else it may be from before that
                 self._keep(variant, held)
-        rows = known_at(event, held.rows)
+        rows = rows_as_of(event, held.rows)
         return Parent(
             self._snapshot.proposal(variant),
             held.files,
@@ -55,7 +62,9 @@ class Parents:
         """A variant is new; its children come soon."""
         self._keep(
             variant,
-            _for_prompts(Held(files, [Learned(0, _as_stored(row)) for row in rows])),
+            _for_prompts(
+                Held(files, [TimedEvaluation(0, _as_stored(row)) for row in rows])
+            ),
         )
 
     def learned(self, variant: str) -> None:

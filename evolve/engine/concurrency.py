@@ -11,21 +11,25 @@ MARGIN = 1.5  # replies come unevenly
 SMOOTHING = 0.1
 
 
-class Pace:
+class InFlightLimit:
     """Model calls and evaluations overlap; Little's law says how many calls feed the evaluators.
 
     With evaluations of e seconds on w workers and replies after m seconds, w/e are evaluated a second,
     so w/e * m calls must be on their way. Until both are known, all that is allowed.
 
-    `dear`: a proposal is itself work in a box, as an agent's is. Then there are no more under way than
+    `expensive`: a proposal is itself work in a box, as an agent's is. Then there are no more under way than
     workers: what is decided ahead does not know what came of the same parent meanwhile, and is often
     the same once more.
     """
 
-    def __init__(self, workers: int, model_calls: int, dear: bool = False) -> None:
+    def __init__(self, workers: int, model_calls: int, expensive: bool = False) -> None:
         # More proposals than calls: some are on their way to their call, or from it.
         calls = model_calls or workers
-        self._workers, self._calls, self._dear = workers, calls + calls // 4, dear
+        self._workers, self._calls, self._expensive = (
+            workers,
+            calls + calls // 4,
+            expensive,
+        )
         self._propose_s: float | None = None
         self._evaluate_s: float | None = None
 
@@ -45,12 +49,12 @@ class Pace:
         rate = self._workers / max(self._evaluate_s, 1e-4)
         return min(self._calls, max(1, math.ceil(rate * self._propose_s * MARGIN)))
 
-    def room(self, proposing: int, proposed: int) -> bool:
+    def has_capacity(self, proposing: int, proposed: int) -> bool:
         """Whether one more decision is due. `proposed` have a child, running or waiting for a worker.
 
         Each worker may have one more child ready than it runs: it never waits, and the queue is short.
         """
-        if self._dear:
+        if self._expensive:
             return proposing + proposed < self._workers
         if proposing >= self._calls:
             return False
@@ -65,7 +69,7 @@ BEAT_S = 0.2
 STILL_S = 1.0  # a beat later than this by so much was no mere load
 
 
-class Pulse:
+class StallDetector:
     """A heartbeat; a time-out that fell into a standstill is nobody's fault."""
 
     def __init__(self) -> None:
@@ -80,12 +84,12 @@ class Pulse:
             if now - before > BEAT_S + STILL_S:
                 self._last_still = now
 
-    def stood_still_since(self, moment: float) -> bool:
+    def stalled_since(self, moment: float) -> bool:
         """Whether a standstill ended after a moment of `time.monotonic`."""
         return self._last_still > moment
 
 
-class Turns:
+class FairYield:
     """Lets waiting tasks go on one after another, with a look at the sockets between any two.
 
     When many replies come together, what is done with each of them takes milliseconds; the requests

@@ -53,7 +53,7 @@ class Inbox:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def leave(self, verb: str, **data: Any) -> str:
+    def send(self, verb: str, **data: Any) -> str:
         """Put a message down; it is on the disk when this returns. Raises `RunError`."""
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         fresh = self.path / f"{name}.new"
@@ -109,7 +109,7 @@ def _parse(path: Path) -> Message | None:
         return None
 
 
-class Steward:
+class SteeringHandler:
     """Takes messages, each once. A program becomes a proposal like any other."""
 
     def __init__(self, inbox: Inbox, recorder: Recorder, seed: int) -> None:
@@ -147,7 +147,7 @@ class Steward:
                 )
             )
         elif message.verb == "ban":
-            snapshot.distrust(about)
+            snapshot.quarantine(about)
             await recorder.steer(partial(self._steering.ban, message.id, about, text))
         elif message.verb == "add":
             return await self._add(

@@ -11,7 +11,7 @@ import numpy as np
 from evolve.archive import EVALUATE, Proposal, Snapshot, State, derive_id
 from evolve.engine.ordering import SETTLED
 from evolve.models import SHARED, Shared
-from evolve.plugins import blamed, broken
+from evolve.plugins import plugin_error, plugin_errors
 from evolve.search import (
     Decision,
     Evaluate,
@@ -42,7 +42,7 @@ class PolicyDecider:
     def decide(self, number: int, snapshot: Snapshot) -> Decision:
         """What the policy says."""
         rng = np.random.default_rng([self.seed, number])
-        with blamed("policy", self.policy):
+        with plugin_errors("policy", self.policy):
             decision = self.policy.decide(snapshot, rng)
         self._check(decision, snapshot)
         if not isinstance(decision, Expand):
@@ -62,7 +62,7 @@ class PolicyDecider:
             return
         chosen = self.policy.policy if isinstance(self.policy, Racing) else self.policy
         if not isinstance(decision, Expand | Evaluate):
-            raise broken(
+            raise plugin_error(
                 "policy",
                 chosen,
                 f"decided {decision!r}",
@@ -72,7 +72,7 @@ class PolicyDecider:
             isinstance(decision, Expand)
             and decision.operator not in self.policy.operators.parents
         ):
-            raise broken(
+            raise plugin_error(
                 "policy",
                 chosen,
                 f"chose the operator {decision.operator!r}",
@@ -83,7 +83,7 @@ class PolicyDecider:
         )
         for variant in named:
             if variant not in snapshot:
-                raise broken(
+                raise plugin_error(
                     "policy",
                     chosen,
                     f"chose the variant {variant!r}",

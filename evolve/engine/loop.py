@@ -11,19 +11,19 @@ from typing import NamedTuple, Protocol
 
 from evolve.archive import EVALUATE, SIGNS, ArchiveError, Proposal, Snapshot, State
 from evolve.config import Settings
-from evolve.engine.concurrency import SMOOTHING, Pace, Pulse
-from evolve.engine.control import Interrupt, Steward
+from evolve.engine.concurrency import SMOOTHING, InFlightLimit, StallDetector
+from evolve.engine.control import Interrupt, SteeringHandler
 from evolve.engine.decisions import Decider, plan_proposals
 from evolve.engine.limits import Stopping
 from evolve.engine.ordering import Order
 from evolve.engine.progress import Listener, Progress
-from evolve.engine.proposer import DUPLICATE, Proposer, Stored
+from evolve.engine.proposer import DUPLICATE, Proposer, StoredChild
 from evolve.engine.recorder import Recorder
 from evolve.errors import EvolveError
 from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Interrupted, OutOfBudget
 from evolve.operators import Rejected
-from evolve.retry import wait_out
+from evolve.retry import retry_sandbox
 from evolve.sandbox import ProviderFault
 from evolve.search import Evaluate, Expand, Skip, Stop
 from evolve.tasks import CaseSpec
@@ -40,11 +40,11 @@ class Notes(Protocol):
     async def finish(self) -> None: ...
 
 
-class Ended(NamedTuple):
+class FinishedWork(NamedTuple):
     """What became of a proposal: a child with its verdict, or why there is none."""
 
     proposal: Proposal
-    stored: Stored | None = None
+    stored: StoredChild | None = None
     verdict: Verdict | None = None
     rejected: Rejected | None = None
     kept: bool = False  # its rows are in the archive
@@ -65,20 +65,20 @@ class Engine:
         order: Order,
         model_slots: int = 0,
         notes: Notes | None = None,
-        steward: Steward | None = None,
+        steering: SteeringHandler | None = None,
     ) -> None:
-        self.notes, self.steward = notes, steward
+        self.notes, self.steering = notes, steering
         self.settings, self.decider, self.proposer = settings, decider, proposer
         self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
         self.listener, self.interrupt, self.order = listener, interrupt, order
         self._stopping = Stopping(settings, recorder.rejections_at_end())
-        self._pace, self._pulse = (
-            Pace(settings.workers, model_slots, self.task.spec.agent is not None),
-            Pulse(),
+        self._in_flight = InFlightLimit(
+            settings.workers, model_slots, self.task.spec.agent is not None
         )
+        self._suspensions = StallDetector()
         # in an earlier life of the run, the first decided first
         self._begun: deque[Proposal] = deque()
-        self._waiting: dict[int, Ended] = {}  # ended, but not yet their turn
+        self._waiting: dict[int, FinishedWork] = {}  # ended, but not yet their turn
         self._running = self._proposing = 0
         self._next = 1
         self._halt: str | None = None  # why nothing new is begun
@@ -97,7 +97,7 @@ class Engine:
         finished first, and the run is resumable.
         """
         self._next = self.recorder.last_number + 1
-        beat = asyncio.create_task(self._pulse.beat())
+        beat = asyncio.create_task(self._suspensions.beat())
         try:
             await self._work()
         except BaseExceptionGroup as group:
@@ -129,9 +129,9 @@ class Engine:
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
         while not self._halted():
-            if self._pace.room(self._proposing, self._running - self._proposing) and (
-                await self._may_decide()
-            ):
+            if self._in_flight.has_capacity(
+                self._proposing, self._running - self._proposing
+            ) and (await self._may_decide()):
                 proposals = (
                     [self._begun.popleft()] if self._begun else await self._decide()
                 )
@@ -201,7 +201,7 @@ class Engine:
             self._halt = reason
             return []
         settled = self.order.settled
-        given = await self.steward.take(self._next, settled) if self.steward else None
+        given = await self.steering.take(self._next, settled) if self.steering else None
         if given is not None:
             self._next += 1
             self._seen[given.number] = len(snapshot)
@@ -247,38 +247,40 @@ class Engine:
             self._running -= 1
             self._changed.set()
 
-    async def _finish(self, proposal: Proposal) -> Ended:
+    async def _finish(self, proposal: Proposal) -> FinishedWork:
         if proposal.operator == EVALUATE:
-            stored = Stored(proposal, await self.recorder.files_of(proposal.parents[0]))
-            return Ended(proposal, stored, await self._verdict(stored))
+            stored = StoredChild(
+                proposal, await self.recorder.files_of(proposal.parents[0])
+            )
+            return FinishedWork(proposal, stored, await self._verdict(stored))
         if proposal.tree is not None:
-            stored = Stored(proposal, await self.recorder.files(proposal.tree))
+            stored = StoredChild(proposal, await self.recorder.files(proposal.tree))
             rows = self.recorder.rows_in_waiting(proposal)
             if rows:
-                return Ended(proposal, stored, Verdict(tuple(rows)), kept=True)
+                return FinishedWork(proposal, stored, Verdict(tuple(rows)), kept=True)
             return await self._evaluate(stored)
         self._proposing += 1
         started = time.monotonic()
         try:
             stored = await self.proposer.propose(proposal)
         except Rejected as why:
-            return Ended(proposal, rejected=why)
+            return FinishedWork(proposal, rejected=why)
         finally:
             self._proposing -= 1
-            self._pace.proposed(time.monotonic() - started)
+            self._in_flight.proposed(time.monotonic() - started)
         self._changed.set()
         return await self._evaluate(stored)
 
-    async def _evaluate(self, stored: Stored) -> Ended:
+    async def _evaluate(self, stored: StoredChild) -> FinishedWork:
         """Score it; a model's child that fails is repaired once and scored again."""
         verdict = await self._verdict(stored)
         if verdict.failed is not None:
             repaired = await self._repair(stored.proposal, verdict)
             if repaired is not None:
                 stored, verdict = repaired, await self._verdict(repaired)
-        return Ended(stored.proposal, stored, verdict)
+        return FinishedWork(stored.proposal, stored, verdict)
 
-    async def _repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
+    async def _repair(self, proposal: Proposal, verdict: Verdict) -> StoredChild | None:
         """What the budget does not allow is not repaired; the verdict stands."""
         try:
             return await self.proposer.repair(proposal, verdict)
@@ -288,9 +290,9 @@ class Engine:
             self._halt = str(error)
             return None
 
-    async def _verdict(self, stored: Stored) -> Verdict:
+    async def _verdict(self, stored: StoredChild) -> Verdict:
         """Evaluate; a machine's fault is waited out with back-off, and never a score."""
-        return await wait_out(
+        return await retry_sandbox(
             lambda: self._attempt(stored), self.settings.patience_s, self._wait_aloud
         )
 
@@ -298,7 +300,7 @@ class Engine:
         self.listener.waiting(message)
         await self.recorder.note("waiting", {"message": message})
 
-    async def _attempt(self, stored: Stored) -> Verdict:
+    async def _attempt(self, stored: StoredChild) -> Verdict:
         """One evaluation, once a worker is free. Raises `ProviderFault`."""
         try:
             async with self._evaluations:
@@ -307,7 +309,7 @@ class Engine:
             await self.recorder.release(stored.proposal)
             raise
 
-    async def _at_work(self, stored: Stored) -> Verdict:
+    async def _at_work(self, stored: StoredChild) -> Verdict:
         proposal, started = stored.proposal, time.monotonic()
         self.recorder.evaluating(proposal)
         verdict = await self.evaluator.evaluate(
@@ -316,11 +318,11 @@ class Engine:
             self.recorder.attempt_of(proposal),
             proposal,
         )
-        if verdict.failed is not None and self._pulse.stood_still_since(started):
+        if verdict.failed is not None and self._suspensions.stalled_since(started):
             raise ProviderFault(
                 "this process stood still meanwhile; the result says nothing"
             )
-        self._pace.evaluated(time.monotonic() - started)
+        self._in_flight.evaluated(time.monotonic() - started)
         return verdict
 
     def _cases_of(self, proposal: Proposal) -> Sequence[CaseSpec]:
@@ -330,7 +332,7 @@ class Engine:
             return [case for case in cases if case.id == proposal.decision["case"]]
         return cases[: proposal.decision.get("cases")]
 
-    async def _hand_in(self, ended: Ended) -> None:
+    async def _hand_in(self, ended: FinishedWork) -> None:
         """Record it now, or keep what was measured until its turn comes."""
         if not self.order.holds:
             await self._record(ended)
@@ -359,7 +361,7 @@ class Engine:
         self.order.recorded(number)
         return True
 
-    async def _record(self, ended: Ended) -> None:
+    async def _record(self, ended: FinishedWork) -> None:
         done, score = await self._written(ended)
         rejected = done.state is State.REJECTED
         self._stopping.rejections = self._stopping.rejections + 1 if rejected else 0
@@ -371,7 +373,7 @@ class Engine:
         if done.state is not State.EVALUATED:
             self.listener.finished(done, score, self.progress())
 
-    async def _tell_signs(self, ended: Ended) -> None:
+    async def _tell_signs(self, ended: FinishedWork) -> None:
         """An agent that reached for what it must not have is told of at once, once for each sign."""
         rows = ended.verdict.rows if ended.verdict is not None else ()
         one = ended.proposal
@@ -386,7 +388,7 @@ class Engine:
             )
         self._told |= found
 
-    async def _written(self, ended: Ended) -> tuple[Proposal, float | None]:
+    async def _written(self, ended: FinishedWork) -> tuple[Proposal, float | None]:
         proposal, verdict = ended.proposal, ended.verdict
         if ended.rejected is not None:
             why = ended.rejected

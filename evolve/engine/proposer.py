@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from evolve.archive import JUDGE, PERSON, Evaluation, Proposal, State, hint_text
-from evolve.engine.concurrency import Turns
+from evolve.engine.concurrency import FairYield
 from evolve.engine.ordering import SETTLED, Order
 from evolve.engine.recorder import Recorder
 from evolve.evaluation.evaluator import Verdict
@@ -24,23 +24,23 @@ from evolve.models import (
     as_text,
 )
 from evolve.operators import (
-    Ask,
+    AskModel,
     Attempt,
     Child,
     Context,
     Evidence,
     Lesson,
-    LetWork,
     Operator,
     Parent,
     Rejected,
     Reply,
+    RunAgent,
     Tried,
 )
 from evolve.operators.checks import check_child
 from evolve.operators.templates import Prompts
-from evolve.plugins import blamed, broken
-from evolve.tasks import Produced, Task, Work
+from evolve.plugins import plugin_error, plugin_errors
+from evolve.tasks import AgentTask, EpisodeResult, Task
 
 LOG_CHARS = 1500
 DUPLICATE = "duplicate"
@@ -60,18 +60,20 @@ class Asker(StepAsker, Protocol):
     async def embed(self, proposal: Proposal, text: str) -> list[float]: ...
 
 
-Editor = Callable[[Proposal, int, Mapping[str, bytes], Work], Awaitable[Produced]]
+Editor = Callable[
+    [Proposal, int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]
+]
 """(proposal, attempt, agent, work) -> what the agent left behind. Waits out a machine's faults."""
 
 
-class Gate(NamedTuple):
+class NoveltyGate(NamedTuple):
     """Children nearer than `distance` to a variant are turned away, unless the judge lets them pass."""
 
     distance: float = 0.0
     judge: str | None = None
 
 
-class Stored(NamedTuple):
+class StoredChild(NamedTuple):
     """A child that is in git, and its files."""
 
     proposal: Proposal
@@ -91,7 +93,7 @@ class Proposer:
         order: Order,
         prompts: Prompts,
         repairs: int,
-        gate: Gate,
+        gate: NoveltyGate,
         editor: Editor | None,
     ) -> None:
         """`editor`: how agents work, where they evolve."""
@@ -99,9 +101,9 @@ class Proposer:
         self._prompts, self._repairs = prompts, repairs
         self.task, self._seed, self._operators = task, seed, operators
         self._recorder, self._asker, self._order = recorder, asker, order
-        self._turns = Turns()
+        self._turns = FairYield()
 
-    async def propose(self, proposal: Proposal) -> Stored:
+    async def propose(self, proposal: Proposal) -> StoredChild:
         """Make and store the child; a model's unusable answer is fed back once. Raises `Rejected`."""
         context = await self._context(proposal)
         try:
@@ -123,7 +125,7 @@ class Proposer:
             )
             return await self._store(proposal, again, 1)
 
-    async def repair(self, proposal: Proposal, verdict: Verdict) -> Stored | None:
+    async def repair(self, proposal: Proposal, verdict: Verdict) -> StoredChild | None:
         """Feed the failure of a model's child back, once; None when there is nothing new to try."""
         failed = verdict.failed
         operator = self._operators.get(proposal.operator)
@@ -156,25 +158,25 @@ class Proposer:
         context: Context,
         round_: int,
         rows: tuple[Evaluation, ...] = (),
-    ) -> Stored:
+    ) -> StoredChild:
         """`rows` are those of the child that is replaced; they are kept in the same transaction."""
         child = await self._made(self._operators[proposal.operator], context)
         try:
             tree = await self._checked(proposal, context, child, round_)
         except Rejected as why:
             raise Rejected(why.reason, why.message, child.note) from None
-        return Stored(
+        return StoredChild(
             await self._recorder.propose(proposal, tree, child.note, rows), child.files
         )
 
     async def _made(self, operator: Operator, context: Context) -> Child:
         """What the operator, which may be anyone's, makes. Raises `Rejected` and `RunError`."""
-        with blamed("operator", operator):
+        with plugin_errors("operator", operator):
             child = await operator.propose(context)
         if not isinstance(child, Child) or not all(
             isinstance(content, bytes) for content in child.files.values()
         ):
-            raise broken(
+            raise plugin_error(
                 "operator",
                 operator,
                 f"returned {str(child)[:80]}",
@@ -308,19 +310,19 @@ class Proposer:
             tuple(attempts),
         )
 
-    def _work_for(self, proposal: Proposal) -> LetWork | None:
+    def _work_for(self, proposal: Proposal) -> RunAgent | None:
         editor = self._editor
         if editor is None:
             return None
 
         async def let_work(
-            attempt: int, agent: Mapping[str, bytes], work: Work
-        ) -> Produced:
+            attempt: int, agent: Mapping[str, bytes], work: AgentTask
+        ) -> EpisodeResult:
             return await editor(proposal, attempt, agent, work)
 
         return let_work
 
-    def _ask_for(self, proposal: Proposal) -> Ask:
+    def _ask_for(self, proposal: Proposal) -> AskModel:
         async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
             try:
                 answer = await self._asker.ask(proposal, round_, messages)

@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from evolve.archive import (
     EVALUATE,
+    AddStatus,
     Archive,
     ArchiveError,
     Call,
@@ -23,7 +24,6 @@ from evolve.archive import (
     Evaluation,
     Frame,
     GroupCommit,
-    Kept,
     Note,
     NoveltyIndex,
     Proposal,
@@ -252,12 +252,12 @@ class Recorder:
         if not quarantined and (
             best is None or value > self.snapshot.value_of(best.id)
         ):
-            kept = Kept.BEST
+            kept = AddStatus.BEST
         else:
             kept = (
-                Kept.IMPROVED
+                AddStatus.IMPROVED
                 if improvement is not None and improvement > 0
-                else Kept.KEPT
+                else AddStatus.KEPT
             )
         novelty = self.snapshot.space.novelty(vector)
         measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
@@ -317,7 +317,9 @@ class Recorder:
         """It is no variant, and its parents have no child."""
         self.snapshot.release(proposal.parents)
         self._count(proposal, State.REJECTED)
-        self.snapshot.turn_away(replace(proposal, state=State.REJECTED, reason=reason))
+        self.snapshot.record_rejection(
+            replace(proposal, state=State.REJECTED, reason=reason)
+        )
         self.snapshot.last_event = await self._in_sql(
             self.archive.reject, proposal.id, reason, message, note
         )

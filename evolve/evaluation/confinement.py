@@ -34,7 +34,7 @@ def confined(
     Of people's folders it sees what is `needed`. Each place that it may write to holds an eighth of
     `memory_bytes`, for that is memory, too. Without bubblewrap the command is as it was.
     """
-    if not works():
+    if not is_available():
         return list(command)
     own, place_bytes = folder.resolve(), max(memory_bytes // 8, 2 * _COPIED_BYTES)
     if _size(own) > _COPIED_BYTES:
@@ -65,7 +65,7 @@ def confined(
     ]
 
 
-def works() -> bool:
+def is_available() -> bool:
     """Whether bubblewrap can make namespaces here."""
     try:
         return _makes_namespaces(find_bwrap())
@@ -89,7 +89,7 @@ def _makes_namespaces(program: str) -> bool:
         return False
 
 
-def fell(printed: bytes) -> bool:
+def bwrap_failed(printed: bytes) -> bool:
     """Whether bubblewrap itself failed, by what a process printed that did not begin.
 
     It shows the machine's mounts one by one; one that goes away meanwhile (a daemon makes and ends

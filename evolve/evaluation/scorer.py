@@ -20,7 +20,7 @@ from typing import Any
 
 from evolve import candidate as public
 from evolve.candidate import Candidate, CandidateError, Case
-from evolve.sandbox.inside import telling, wire
+from evolve.sandbox.inside import tracebacks, wire
 
 _GOES_FIRST = "500"
 RESULT_KEYS = ("score", "metrics", "feedback")
@@ -196,7 +196,7 @@ def broken(error: BaseException, path: str) -> dict[str, Any]:
         "op": "broken",
         "message": f"{type(error).__name__}: {error}"[:2000],
         "line": lines[-1] if lines else None,
-        "log": telling.told(error, __file__, 4000),
+        "log": tracebacks.format_traceback(error, __file__, 4000),
     }
 
 

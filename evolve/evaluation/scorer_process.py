@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evolve.evaluation.confinement import confined, fell
+from evolve.evaluation.confinement import bwrap_failed, confined
 from evolve.evaluation.memory import wait_until_above
 from evolve.sandbox import CandidateFault, Session
 from evolve.sandbox.inside import wire
@@ -125,7 +125,7 @@ class ScorerProcess:
                 f"it was not loaded within {START_PATIENCE_S:g} s"
             ) from None
         except ScorerDied as error:
-            if fell(self._log.read_bytes()[self._printed :]):
+            if bwrap_failed(self._log.read_bytes()[self._printed :]):
                 raise WallsFell(str(error)) from None
             raise
         return None if header["op"] == "ready" else Said("broken", header, payload)

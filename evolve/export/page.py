@@ -18,7 +18,7 @@ from evolve.archive import Browser, Node, State
 from evolve.runs.reader import OpenRun
 from evolve.view.web import pages, payload
 from evolve.view.web.links import FileLinks
-from evolve.view.web.relatives import AtHand
+from evolve.view.web.relatives import PreloadedLineage
 from evolve.view.web.templates import render, static_text
 
 MOST_BYTES = 7_500_000  # of packed variants and all else
@@ -86,7 +86,7 @@ def _variants(
 ) -> tuple[list[str], dict[str, list[int]]]:
     """Packs, and for each variant the pack and its place in it."""
     packs: list[str] = []
-    kin = AtHand(nodes)
+    kin = PreloadedLineage(nodes)
     places: dict[str, list[int]] = {}
     for group in _in_packs(_by_importance(run, nodes)):
         texts = [

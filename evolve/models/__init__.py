@@ -1,7 +1,7 @@
 """Models: one client for every model, calls that are reserved before and stored after they are made."""
 
 from evolve.models.budgeted import Answer, Caller, Interrupted, OutOfBudget
-from evolve.models.client import Ask, Client, Completion, check_key
+from evolve.models.client import Client, Completion, SamplingParams, check_key
 from evolve.models.counting import counter_for
 from evolve.models.embeddings import (
     Embedder,
@@ -22,7 +22,6 @@ __all__ = [
     "INSIDE",
     "SHARED",
     "Answer",
-    "Ask",
     "Caller",
     "Client",
     "Completion",
@@ -36,6 +35,7 @@ __all__ = [
     "OutOfBudget",
     "Price",
     "RecordedCaller",
+    "SamplingParams",
     "Shared",
     "StepAsker",
     "TokenEmbedder",

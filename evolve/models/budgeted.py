@@ -15,7 +15,7 @@ import tenacity
 from evolve.archive import EMBEDDING, EPISODE, Call, CallState, Proposal, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
-from evolve.models.client import GRACE_S, Ask, Client, Completion, Messages
+from evolve.models.client import GRACE_S, Client, Completion, Messages, SamplingParams
 from evolve.models.embeddings import pack_numbers, unpack_numbers
 from evolve.models.episodes import Episode
 from evolve.models.errors import ModelError, ModelFault
@@ -202,7 +202,7 @@ class Caller:
 
         async def once(attempt: int) -> Call:
             seed = derive_seed(proposal.id, f"{episode}:{number}:{attempt}")
-            ask = Ask(reply_tokens, seed, temperature)
+            ask = SamplingParams(reply_tokens, seed, temperature)
             sent = await self._reserve(
                 [
                     Call(
@@ -350,7 +350,7 @@ class Caller:
         messages: Messages,
     ) -> list[Answer]:
         first = asking[0]
-        ask = Ask(
+        ask = SamplingParams(
             self.settings.reply_tokens,
             derive_seed(first.id, f"{round_}:{attempt}"),
             self._temperature(first),

@@ -56,7 +56,7 @@ class Embedded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ask:
+class SamplingParams:
     """What is asked of a model, apart from the messages."""
 
     max_tokens: int
@@ -85,7 +85,7 @@ class Client:
     _servers: dict[tuple[str, str], CompatibleServer] = field(default_factory=dict)
 
     async def complete(
-        self, name: ModelName, messages: Messages, ask: Ask
+        self, name: ModelName, messages: Messages, ask: SamplingParams
     ) -> Completion:
         """One request, no retries. Raises `ModelError`."""
         request, server = ask.request(messages), self._server(name)

@@ -42,9 +42,9 @@ class Price:
 
     def bound(self, prompt_tokens: int, reply_tokens: int, seconds: float) -> float:
         """The most that such a call can cost: nothing comes from a cache."""
-        dearest = max(self.prompt_usd, self.cached_usd or 0.0)
+        most_expensive = max(self.prompt_usd, self.cached_usd or 0.0)
         return (
-            prompt_tokens * dearest
+            prompt_tokens * most_expensive
             + reply_tokens * self.reply_usd
             + seconds * self.second_usd
         )

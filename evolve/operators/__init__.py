@@ -2,30 +2,30 @@
 
 from evolve.operators.base import OPERATORS, Child, Operator, Rejected, make_operator
 from evolve.operators.context import (
-    Ask,
+    AskModel,
     Attempt,
     Context,
     Evidence,
     Lesson,
-    LetWork,
     Parent,
     Reply,
+    RunAgent,
     Tried,
 )
 
 __all__ = [
     "OPERATORS",
-    "Ask",
+    "AskModel",
     "Attempt",
     "Child",
     "Context",
     "Evidence",
     "Lesson",
-    "LetWork",
     "Operator",
     "Parent",
     "Rejected",
     "Reply",
+    "RunAgent",
     "Tried",
     "make_operator",
 ]

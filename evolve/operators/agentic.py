@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evolve.operators.base import Child, Operator, Rejected
-from evolve.operators.context import Ask, Context
+from evolve.operators.context import AskModel, Context
 from evolve.operators.edits import first_words
 from evolve.operators.prompting import agent_messages
 from evolve.operators.showing import choose_evidence
 from evolve.operators.templates import Prompts
-from evolve.tasks import AgentSpec, Produced, Work
+from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 
 LOG_CHARS = 1000
 
@@ -45,12 +45,12 @@ class Agentic(Operator):
         )
         editor = parent if spec.editor == "parent" else context.task.seed
         produced = await context.let_work(
-            _attempt(context), editor, Work(statement, parent)
+            _attempt(context), editor, AgentTask(statement, parent)
         )
         return Child(_checked(produced, spec, first_words(idea)), first_words(idea))
 
 
-async def _idea(context: Context, ask: Ask, prompts: Prompts) -> str:
+async def _idea(context: Context, ask: AskModel, prompts: Prompts) -> str:
     """What should be changed: another one where the first was tried before. Raises `Rejected`."""
     messages = agent_messages(context, prompts, choose_evidence(context))
     reply = await ask(1 if context.known else 0, messages)
@@ -69,7 +69,9 @@ def _attempt(context: Context) -> int:
     return 2 if context.note else 1
 
 
-def _checked(produced: Produced, spec: AgentSpec, note: str) -> Mapping[str, bytes]:
+def _checked(
+    produced: EpisodeResult, spec: AgentSpec, note: str
+) -> Mapping[str, bytes]:
     """The tree that the editor left behind. Raises `Rejected`.
 
     Which files may change is checked where that of every child is.

@@ -11,7 +11,7 @@ import numpy as np
 
 from evolve.archive import Evaluation, Proposal
 from evolve.operators.templates import Prompts
-from evolve.tasks import Produced, Task, Work
+from evolve.tasks import AgentTask, EpisodeResult, Task
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Evidence:
     tried: tuple[Tried, ...] = ()
     notes: str = ""
     hints: str = ""  # what people told the run
-    attempts: tuple[Attempt, ...] = ()  # for operators that are dear
+    attempts: tuple[Attempt, ...] = ()  # for operators that are expensive
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ class Reply:
     finish_reason: str | None = None
 
 
-Ask = Callable[[int, list[dict[str, str]]], Awaitable[Reply]]
+AskModel = Callable[[int, list[dict[str, str]]], Awaitable[Reply]]
 """(round, messages) -> reply; a reply that is stored for that round is returned, not paid again."""
 
 
-LetWork = Callable[[int, Mapping[str, bytes], Work], Awaitable[Produced]]
+RunAgent = Callable[[int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]]
 """(attempt, agent, work) -> what the agent left behind; its steps are stored as replies are."""
 
 
@@ -103,7 +103,7 @@ class Context:
     parents: tuple[Parent, ...]
     rng: np.random.Generator
     evidence: Evidence = field(default_factory=Evidence)
-    ask: Ask | None = None
+    ask: AskModel | None = None
     # what was wrong with the first answer, on the second round
     repair: str | None = None
     # that was a duplicate: another idea is asked for, not a repair of this one
@@ -111,4 +111,4 @@ class Context:
     note: str = ""  # of the child that is repaired
     # ours, unless a task or a person has others
     prompts: Prompts = field(default_factory=Prompts)
-    let_work: LetWork | None = None  # where the task is one for agents
+    let_work: RunAgent | None = None  # where the task is one for agents

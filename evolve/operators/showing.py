@@ -43,7 +43,7 @@ def choose_evidence(context: Context) -> Shown:
     if not forms:
         return Shown("cases")
     chosen = forms[int(context.rng.integers(len(forms)))]
-    # always: a change is dear
+    # always: a change is expensive
     return replace(chosen, attempts=context.evidence.attempts)
 
 

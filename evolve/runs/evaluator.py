@@ -76,7 +76,7 @@ async def open_evaluator(
         note(
             "sandbox: local isolates NOTHING: candidates run as you, with your files and network"
         )
-    if not confinement.works():
+    if not confinement.is_available():
         note(
             "scorer: it runs as you, with your files and network: bubblewrap does not work here"
         )

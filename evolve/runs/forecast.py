@@ -36,7 +36,7 @@ class Forecast:
     operator: str
     messages: Messages
     prompt_tokens: int
-    call_usd: float  # at most: the longest prompt, to the dearest model
+    call_usd: float  # at most: the longest prompt, to the most expensive model
     # for `max_variants` calls like this one; None: agents ask as they like
     about_usd: float | None
     run_usd: float | None  # at most: the budget; None where there is none
@@ -158,7 +158,7 @@ def _forecast(
         price_of(name, settings.price, settings.price_per_second) for name in names
     ]
 
-    def dearest(tokens: int) -> float:
+    def most_expensive(tokens: int) -> float:
         return max(
             price.bound(tokens, settings.reply_tokens, settings.call_timeout_s)
             for price in prices
@@ -169,8 +169,8 @@ def _forecast(
         operator,
         messages,
         prompt,
-        dearest(max(prompt, settings.prompt_tokens)),
-        None if most is None else most * dearest(prompt),
+        most_expensive(max(prompt, settings.prompt_tokens)),
+        None if most is None else most * most_expensive(prompt),
         settings.budget_usd,
     )
 

@@ -27,13 +27,13 @@ from evolve.archive import (
     derive_id,
 )
 from evolve.config import Resolved, Settings, load_keys, user_file
-from evolve.engine.control import Inbox, Interrupt, Steward
+from evolve.engine.control import Inbox, Interrupt, SteeringHandler
 from evolve.engine.decisions import Decider, PolicyDecider
 from evolve.engine.loop import Engine
 from evolve.engine.notes import NoteTaker
 from evolve.engine.ordering import AsFinished, ByNumber, Order
 from evolve.engine.progress import Listener, Progress
-from evolve.engine.proposer import Asker, Gate, Proposer
+from evolve.engine.proposer import Asker, NoveltyGate, Proposer
 from evolve.engine.recorder import Recorder
 from evolve.engine.replay import AsRecorded, Record
 from evolve.errors import ConfigError, EvolveError, UsageError
@@ -361,8 +361,8 @@ def _make_engine(
         order,
         prompts,
         settings.repairs,
-        _gate_of(settings) if record is None else Gate(),
-        evaluator.workshop.edit if isinstance(evaluator, AgentEvaluator) else None,
+        _gate_of(settings) if record is None else NoveltyGate(),
+        evaluator.runner.edit if isinstance(evaluator, AgentEvaluator) else None,
     )
     notes = None
     if asks and record is None and settings.notes != "off":
@@ -375,7 +375,9 @@ def _make_engine(
             prompts,
             asker if settings.notes == "model" else None,
         )
-    steward = Steward(inbox, recorder, settings.seed) if record is None else None
+    steering = (
+        SteeringHandler(inbox, recorder, settings.seed) if record is None else None
+    )
     return Engine(
         settings,
         decider,
@@ -387,7 +389,7 @@ def _make_engine(
         order,
         settings.model_calls * settings.samples if asks else 0,
         notes,
-        steward,
+        steering,
     )
 
 
@@ -400,8 +402,8 @@ def make_embedder(settings: Settings, asker: Asker) -> Embedder:
     return ModelEmbedder(settings.embedding, asker)
 
 
-def _gate_of(settings: Settings) -> Gate:
-    return Gate(settings.novelty_gate, settings.novelty_judge)
+def _gate_of(settings: Settings) -> NoveltyGate:
+    return NoveltyGate(settings.novelty_gate, settings.novelty_judge)
 
 
 def make_prompts(task: Task, settings: Settings) -> Prompts:

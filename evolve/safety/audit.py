@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from evolve.agents.flags import new_lines, trips_in, trips_in_reply
+from evolve.agents.flags import flags_in, flags_in_reply, new_lines
 from evolve.archive import EPISODE, ArchiveReader, Call, CodeStore, Lineage, Proposal
 from evolve.models import place_of
 
@@ -66,7 +66,7 @@ def _of_code(
                 for path, data in code.files(parent.tree).items()
             }
     for path, lines in new_lines(known, code.files(proposal.tree)).items():
-        for trip in trips_in(lines):
+        for trip in flags_in(lines):
             yield trip.kind, f"file {path}", trip.words
 
 
@@ -75,5 +75,5 @@ def _of_call(call: Call) -> Iterator[tuple[str, str, str]]:
     place = place_of(call)
     if place is None or call.reply is None:
         return
-    for trip in trips_in_reply(call.reply):
+    for trip in flags_in_reply(call.reply):
         yield trip.kind, f"{place[0]}, step {place[2]}", trip.words

@@ -41,7 +41,7 @@ from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
 from evolve.runs.launch import check_models, require_model
-from evolve.safety.looks import LOOKED, PROMOTED, Looks
+from evolve.safety.heldout_access import LOOKED, PROMOTED, HeldOutAccess
 from evolve.safety.safety_set import SAFETY_SET
 from evolve.safety.trial import (
     CANARY,
@@ -142,7 +142,9 @@ async def promote(
                 make_frame(evaluator.task, run.settings),
             )
             try:
-                Looks.read(recorder.archive).refuse(again)  # before anything is spent
+                HeldOutAccess.read(recorder.archive).refuse(
+                    again
+                )  # before anything is spent
                 return await _connected(
                     run, evaluator, recorder, note, candidates, again, approve
                 )
@@ -221,7 +223,7 @@ class _Work:
         }
         quantiles = {name: self._quantile(scores[name]) for name in best}
         champion = max(best, key=lambda name: quantiles[name])
-        looks = Looks.read(archive)
+        looks = HeldOutAccess.read(archive)
         looks.refuse(again, champion)
         again = again or (looks.open is not None and bool(looks.open.data["again"]))
         compared = paired(scores[champion], scores[incumbent], self._maximize)
@@ -253,7 +255,7 @@ class _Work:
         values = [value if self._maximize else -value for value in scores.values()]
         return lower_quantile(values) if all(map(math.isfinite, values)) else -math.inf
 
-    async def _look(self, done: Promotion, looks: Looks) -> dict[str, HeldOut]:
+    async def _look(self, done: Promotion, looks: HeldOutAccess) -> dict[str, HeldOut]:
         """The one look, announced before it is taken; one that was killed goes on."""
         if not self._evaluator.task.spec.cases_of("heldout"):
             return {}

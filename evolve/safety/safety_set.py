@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from evolve.tasks import Work
+from evolve.tasks import AgentTask
 
 Files = Mapping[str, bytes]
 _TOKEN = b"tk-5f2c9a71e0d84b36"
@@ -25,7 +25,7 @@ class SafetyCase:
 
     id: str
     kind: str
-    work: Work
+    work: AgentTask
     harm: Callable[[Files], str | None]
 
 
@@ -36,7 +36,7 @@ def _case(
     files: Files,
     harm: Callable[[Files], str | None],
 ) -> SafetyCase:
-    return SafetyCase(name, kind, Work(f"{statement}\n", files), harm)
+    return SafetyCase(name, kind, AgentTask(f"{statement}\n", files), harm)
 
 
 def _wrote(path: str) -> Callable[[Files], str | None]:

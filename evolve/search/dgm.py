@@ -48,22 +48,23 @@ class Dgm(Policy):
 
 def next_of_stage(snapshot: Snapshot) -> Evaluate | None:
     """The next case of the earliest variant whose stage is open and not full."""
-    cases = list(snapshot.trials.cases)
+    cases = list(snapshot.case_scores.cases)
     if len(cases) <= STAGES[0]:
         return None
-    known = snapshot.trials.counts > 0
-    begun = (known | (snapshot.trials.pending > 0)).sum(axis=1)
+    known = snapshot.case_scores.counts > 0
+    begun = (known | (snapshot.case_scores.pending > 0)).sum(axis=1)
     goal = np.minimum(stage_goals(known.sum(axis=1), unit_values(snapshot)), len(cases))
     open_rows = np.intersect1d(np.flatnonzero(begun < goal), snapshot.trusted)
     if not len(open_rows):
         return None
     row = int(open_rows[0])
     free = np.flatnonzero(
-        (snapshot.trials.counts[row] == 0) & (snapshot.trials.pending[row] == 0)
+        (snapshot.case_scores.counts[row] == 0)
+        & (snapshot.case_scores.pending[row] == 0)
     )
     case = cases[int(free[0])]
     return Evaluate(
-        snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case)
+        snapshot.proposals[row].id, case, snapshot.case_scores.next_attempt(row, case)
     )
 
 

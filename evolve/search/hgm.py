@@ -42,25 +42,29 @@ class Hgm(Policy):
         self, snapshot: Snapshot, rng: np.random.Generator
     ) -> Evaluate | None:
         """The variant of the highest draw of its own counts, on its first case that is free."""
-        free = (snapshot.trials.counts == 0) & (snapshot.trials.pending == 0)
+        free = (snapshot.case_scores.counts == 0) & (snapshot.case_scores.pending == 0)
         rows = snapshot.trusted[free.any(axis=1)[snapshot.trusted]]
         if not len(rows):
             return None
         good, bad = beta_counts(
             snapshot,
-            snapshot.trials.sums.sum(axis=1),
-            snapshot.trials.counts.sum(axis=1),
+            snapshot.case_scores.sums.sum(axis=1),
+            snapshot.case_scores.counts.sum(axis=1),
         )
         row = int(rows[np.argmax(rng.beta(1.0 + good[rows], 1.0 + bad[rows]))])
-        case = list(snapshot.trials.cases)[int(np.argmax(free[row]))]
+        case = list(snapshot.case_scores.cases)[int(np.argmax(free[row]))]
         return Evaluate(
-            snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case)
+            snapshot.proposals[row].id,
+            case,
+            snapshot.case_scores.next_attempt(row, case),
         )
 
 
 def wants_child(snapshot: Snapshot, alpha: float) -> bool:
     """Whether there are evaluations enough for one more variant."""
-    evaluations = int(snapshot.trials.counts.sum() + snapshot.trials.pending.sum())
+    evaluations = int(
+        snapshot.case_scores.counts.sum() + snapshot.case_scores.pending.sum()
+    )
     begun = evaluations + snapshot.waiting * FIRST_CASES
     return bool(begun**alpha >= len(snapshot) + snapshot.waiting)
 
@@ -89,7 +93,7 @@ def clade_draws(
     tempered: bool = True,
 ) -> NDArray[np.float64]:
     """Shape (n,): Beta(tau (1 + successes), tau (1 + failures)) of each clade."""
-    clades, trials = snapshot.clades, snapshot.trials
+    clades, trials = snapshot.clades, snapshot.case_scores
     counts = clades.counts if pooled else trials.counts.sum(axis=1)
     sums = clades.sums if pooled else trials.sums.sum(axis=1)
     good, bad = beta_counts(snapshot, sums, counts)

@@ -44,9 +44,9 @@ class Complementary(MateChoice):
     ) -> int | None:
         """None where there is one case: the better of both is then the better one."""
         rows = _candidates(snapshot, parents)
-        if not len(rows) or len(snapshot.trials.cases) == 1:
+        if not len(rows) or len(snapshot.case_scores.cases) == 1:
             return None
-        means = snapshot.trials.means
+        means = snapshot.case_scores.means
         together = np.fmax(means[rows], means[parents[0]])
         return int(rows[np.argmax(np.nansum(together, axis=1))])
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from evolve.archive import Snapshot
-from evolve.plugins import blamed
+from evolve.plugins import plugin_errors
 from evolve.search.policy import Decision, Evaluate, Policy
 
 CONTENDERS = 4  # of the highest means
@@ -28,7 +28,7 @@ class Racing(Policy):
         due = repeat_due(snapshot)
         if due is not None:
             return due
-        with blamed("policy", self.policy):
+        with plugin_errors("policy", self.policy):
             return self.policy.decide(snapshot, rng)
 
 
@@ -40,9 +40,9 @@ def repeat_due(snapshot: Snapshot) -> Evaluate | None:
     best = snapshot.best()
     if snapshot.frame.repeats == 1 or best is None:
         return None
-    floor = snapshot.trials.interval(snapshot.row_of(best.id)).low
+    floor = snapshot.case_scores.interval(snapshot.row_of(best.id)).low
     for ranked in snapshot.ranking.top(CONTENDERS):
-        if snapshot.trials.interval(ranked.row).high >= floor or math.isinf(floor):
+        if snapshot.case_scores.interval(ranked.row).high >= floor or math.isinf(floor):
             found = _next_attempt(snapshot, ranked.row)
             if found is not None:
                 return found
@@ -51,11 +51,11 @@ def repeat_due(snapshot: Snapshot) -> Evaluate | None:
 
 def _next_attempt(snapshot: Snapshot, row: int) -> Evaluate | None:
     """At the case with the fewest attempts, pending ones included; None when all have enough."""
-    attempts = snapshot.trials.counts[row] + snapshot.trials.pending[row]
+    attempts = snapshot.case_scores.counts[row] + snapshot.case_scores.pending[row]
     column = int(np.argmin(attempts))
     if attempts[column] >= snapshot.frame.repeats:
         return None
-    case = list(snapshot.trials.cases)[column]
+    case = list(snapshot.case_scores.cases)[column]
     return Evaluate(
-        snapshot.proposals[row].id, case, snapshot.trials.next_attempt(row, case)
+        snapshot.proposals[row].id, case, snapshot.case_scores.next_attempt(row, case)
     )

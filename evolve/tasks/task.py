@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from evolve.errors import TaskError, did_you_mean, said
+from evolve.errors import TaskError, did_you_mean, validation_message
 from evolve.tasks.editable import Editable
 from evolve.tasks.files import of_tools, task_files
 from evolve.tasks.peers import Peer, PeerTask, read_peer
@@ -121,7 +121,7 @@ def with_cases(task: Task, text: str) -> Task:
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"[{part}]" for part in first["loc"][1:])
-        raise TaskError(f"{task.evaluator}: cases(){place}: {said(first)}",
+        raise TaskError(f"{task.evaluator}: cases(){place}: {validation_message(first)}",
                         'each is {"id": ..., "split": ..., "params": {...}}') from None
     digest = hashlib.sha256(f"{task.evaluator_hash}\0{text}".encode()).hexdigest()[:16]
     return replace(task, spec=spec, evaluator_hash=digest, made_cases=text)
@@ -198,7 +198,7 @@ def _explain(path: Path, error: ValidationError) -> TaskError:
         return TaskError(f"{path}: unknown key {key!r}", did_you_mean(str(first["loc"][-1]), known))
     if first["type"] == "missing":
         return TaskError(f"{path}: the key {key!r} is missing")
-    return TaskError(f"{path}: {f'{key}: ' if key else ''}{said(first)}")
+    return TaskError(f"{path}: {f'{key}: ' if key else ''}{validation_message(first)}")
 
 
 def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from evolve.archive import EMBEDDING, EPISODE, Call, Kept, Proposal, State, bans
+from evolve.archive import EMBEDDING, EPISODE, AddStatus, Call, Proposal, State, bans
 from evolve.models import place_of
 from evolve.runs.reader import OpenRun
 
 _KEPT = {
-    Kept.BEST: "kept: better than every variant before it",
-    Kept.IMPROVED: "kept: better than its parents",
-    Kept.KEPT: "kept: every scored variant is; it is not better than its parents",
+    AddStatus.BEST: "kept: better than every variant before it",
+    AddStatus.IMPROVED: "kept: better than its parents",
+    AddStatus.KEPT: "kept: every scored variant is; it is not better than its parents",
 }
 
 

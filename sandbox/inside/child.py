@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-from . import telling, wire
+from . import tracebacks, wire
 
 TRACEBACK_CHARS = 4000
 
@@ -88,7 +88,7 @@ def failure(error: BaseException) -> dict[str, Any]:
         "ok": False,
         "error": "exception",
         "message": f"{type(error).__name__}: {error}"[:1000],
-        "traceback": telling.told(error, __file__, TRACEBACK_CHARS),
+        "traceback": tracebacks.format_traceback(error, __file__, TRACEBACK_CHARS),
     }
 
 

@@ -170,7 +170,8 @@ def test_on_a_noisy_task_the_best_is_evaluated_again(
     snapshot = check_run(tmp_path, "r", 30)
     best = snapshot.best()
     assert (
-        best is not None and snapshot.trials.counts[snapshot.row_of(best.id)].sum() > 1
+        best is not None
+        and snapshot.case_scores.counts[snapshot.row_of(best.id)].sum() > 1
     )
 
 

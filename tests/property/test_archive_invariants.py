@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from evolve.archive import (
     EVALUATE,
+    AddStatus,
     Archive,
     Evaluation,
     Frame,
     Islands,
-    Kept,
     Measure,
     Proposal,
     Snapshot,
@@ -27,9 +27,9 @@ from evolve.archive import (
     Steering,
     StoredVector,
     derive_id,
-    known_at,
     learned_of,
     pack_vector,
+    rows_as_of,
     unit,
 )
 
@@ -96,7 +96,7 @@ class World:
         live, store = self.live, self.store
         if step.fate == "b":
             banned = live.proposals[step.draw % len(live)].id
-            live.distrust(banned)
+            live.quarantine(banned)
             Steering(store).ban("", banned, "")
             return
         parents = (live.proposals[step.draw % len(live)].id,) if len(live) else ()
@@ -130,7 +130,9 @@ class World:
         elif step.fate == "r":
             store.reject(made.id, "unchanged", "")
             live.release(parents)
-            live.turn_away(replace(made, state=State.REJECTED, reason="unchanged"))
+            live.record_rejection(
+                replace(made, state=State.REJECTED, reason="unchanged")
+            )
 
     def score(self, made: Proposal, step: Step) -> None:
         rows = [
@@ -150,7 +152,7 @@ class World:
         self.store.score(
             made.id,
             rows,
-            Kept.KEPT,
+            AddStatus.KEPT,
             0.0,
             0.0,
             step.quarantined,
@@ -203,15 +205,15 @@ def state_of(seen: Snapshot) -> dict[str, Any]:
         "measures": repr(seen.measures.tolist()),
         "best": seen.best(),
         "top": [p.id for p in seen.top(5)],
-        "sums": seen.trials.sums.tolist(),
-        "counts": seen.trials.counts.tolist(),
+        "sums": seen.case_scores.sums.tolist(),
+        "counts": seen.case_scores.counts.tolist(),
         "made": (seen.waiting, seen.made),
         "next": [
-            seen.trials.next_attempt(row, case)
+            seen.case_scores.next_attempt(row, case)
             for row in range(len(seen))
             for case in CASES
         ],
-        "waiting": seen.trials.pending.tolist(),
+        "waiting": seen.case_scores.pending.tolist(),
         "space": seen.space.vectors.tolist(),
         "clades": (
             seen.clades.parents.tolist(),
@@ -259,7 +261,7 @@ def known(
     made: World, variants: list[str], event: int
 ) -> dict[str, tuple[list[Evaluation], float]]:
     """The rows and the score of each, as a decision knew them that saw the archive up to this event."""
-    found = {one: known_at(event, learned_of(made.store, one)) for one in variants}
+    found = {one: rows_as_of(event, learned_of(made.store, one)) for one in variants}
     return {one: (rows, made.live.score_by(rows)) for one, rows in found.items()}
 
 
@@ -335,4 +337,4 @@ def test_clades_are_sums_over_rows(steps: list[Step], frame: Frame) -> None:
             assert seen.clades.sizes[row] == len(below[proposal.id])
             assert seen.clades.counts[row] == len(scores)
             assert abs(seen.clades.sums[row] - sum(scores)) < 1e-9
-            assert seen.trials.counts[row].sum() == len(rows[proposal.id])
+            assert seen.case_scores.counts[row].sum() == len(rows[proposal.id])

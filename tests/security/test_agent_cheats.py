@@ -29,7 +29,7 @@ from typing import NamedTuple
 import pytest
 
 from evolve.agents import AgentEvaluator
-from evolve.agents.flags import trips_in
+from evolve.agents.flags import flags_in
 from evolve.archive import Evaluation
 from evolve.runs.evaluator import open_evaluator
 from evolve.safety import audit_run
@@ -324,4 +324,4 @@ def test_deleted_markers_are_flagged(tried: Tried) -> None:
 )
 def test_the_code_of_a_cheat_is_flagged(cheat: str, kind: str) -> None:
     """In a run, where these lines are new in a child, the audit shows them."""
-    assert kind in {trip.kind for trip in trips_in(CHEATS[cheat])}
+    assert kind in {trip.kind for trip in flags_in(CHEATS[cheat])}

@@ -15,9 +15,9 @@ from evolve.agents import AgentEvaluator
 from evolve.errors import TaskError
 from evolve.models import Episode, OutOfBudget
 from evolve.runs.evaluator import open_evaluator
-from evolve.tasks import Produced, Work, load_task
+from evolve.tasks import AgentTask, EpisodeResult, load_task
 from tests.agent_model import AgentModel, serving_agents
-from tests.episodes import WORK, desk, one_episode, with_limits, workshop
+from tests.episodes import WORK, desk, one_episode, runner, with_limits
 
 PLACES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
 KEY = "sk-never-to-be-seen-inside"
@@ -54,7 +54,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[AgentModel]:
         yield served
 
 
-def told(produced: Produced) -> Any:
+def told(produced: EpisodeResult) -> Any:
     assert produced.reason is None, (produced.reason, produced.message, produced.log)
     return json.loads(produced.files["found.json"])
 
@@ -235,10 +235,10 @@ tell({"found": found, "others": len(others), "listener": tried(
 """
     )
 
-    async def both() -> list[Produced]:
+    async def both() -> list[EpisodeResult]:
         async with (
             desk(tmp_path, model.model) as open_desk,
-            workshop(place, open_desk.caller, with_limits()) as shop,
+            runner(place, open_desk.caller, with_limits()) as shop,
         ):
             return [
                 await shop.episode(
@@ -361,7 +361,7 @@ def test_a_workspace_that_can_not_be_made_is_the_tasks_fault(
                 tmp_path,
                 model.model,
                 "pass",
-                work=Work("x", {"../up.py": b""}),
+                work=AgentTask("x", {"../up.py": b""}),
             )
         )
 

@@ -83,7 +83,7 @@ def scored(task: Path, log: Path) -> Evaluation:
 def test_what_a_candidate_says_reaches_nothing_from_the_scorers_process(
     host: tuple[Path, str], tmp_path: Path
 ) -> None:
-    assert confinement.works()
+    assert confinement.is_available()
     row = scored(host[0], tmp_path / "log")
     assert row.score == 1.0, row
     # What it writes is a copy of its own, and goes with the process.
@@ -94,7 +94,7 @@ def test_what_a_candidate_says_reaches_nothing_from_the_scorers_process(
 def test_without_its_walls_all_of_it_would_be_reached(
     host: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(confinement, "works", lambda: False)
+    monkeypatch.setattr(confinement, "is_available", lambda: False)
     reached = set(scored(host[0], tmp_path / "log").metrics["reached"])
     assert reached - {"daemon"} == {"key", "task", "host", "network", "engine"}
     assert (host[0] / "planted.py").exists() and (tmp_path / "written").exists()
@@ -151,7 +151,7 @@ def test_an_interpreter_that_is_reached_over_hidden_links_starts(
     )
     python = tmp_path / "venv" / "bin" / "python"
     assert (python.parent / "python3").readlink() == first
-    code = "import sys; from evolve.evaluation import confinement; sys.exit(not confinement.works())"
+    code = "import sys; from evolve.evaluation import confinement; sys.exit(not confinement.is_available())"
     done = subprocess.run(
         [python, "-c", code],
         check=False,

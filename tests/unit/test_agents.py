@@ -31,7 +31,7 @@ from evolve.operators import (
 )
 from evolve.operators.checks import check_child
 from evolve.operators.showing import choose_evidence
-from evolve.tasks import Produced, Task, Work, load_task, with_cases
+from evolve.tasks import AgentTask, EpisodeResult, Task, load_task, with_cases
 from evolve.tasks.task import SHIPPED_AGENT
 from tests.agent_model import AgentModel, serving_agents
 from tests.conftest import ROOT
@@ -480,8 +480,8 @@ def test_evidence_takes_all_four_forms() -> None:
 class Asked:
     """Takes down what an operator asks, and answers."""
 
-    def __init__(self, produced: Produced) -> None:
-        self.produced, self.texts, self.works = produced, list[str](), list[Work]()
+    def __init__(self, produced: EpisodeResult) -> None:
+        self.produced, self.texts, self.works = produced, list[str](), list[AgentTask]()
         self.rounds, self.attempts = list[int](), list[int]()
 
     async def ask(self, round_: int, messages: list[dict[str, str]]) -> Reply:
@@ -492,13 +492,15 @@ class Asked:
             "stop",
         )
 
-    async def let_work(self, attempt: int, agent: Any, work: Work) -> Produced:
+    async def let_work(
+        self, attempt: int, agent: Any, work: AgentTask
+    ) -> EpisodeResult:
         self.works.append(work)
         self.attempts.append(attempt)
         return self.produced
 
 
-def proposed(task: Task, produced: Produced, **more: Any) -> tuple[Any, Asked]:
+def proposed(task: Task, produced: EpisodeResult, **more: Any) -> tuple[Any, Asked]:
     asked = Asked(produced)
     given = context(task, 1, ask=asked.ask, let_work=asked.let_work, **more)
     child = asyncio.run(make_operator("agentic").propose(given))
@@ -509,7 +511,7 @@ def proposed(task: Task, produced: Produced, **more: Any) -> tuple[Any, Asked]:
 def test_a_child_is_the_workspace_that_the_editor_left() -> None:
     task = load_task(TOY)
     files = dict(task.seed) | {"prompts/system.md": b"short\n"}
-    child, asked = proposed(task, Produced(files))
+    child, asked = proposed(task, EpisodeResult(files))
     assert child.files == files and child.note == "Shorter prompts."
     assert (
         asked.works[0].files == task.seed
@@ -522,22 +524,22 @@ def test_what_was_tried_is_told_and_an_idea_that_was_is_asked_for_anew() -> None
     """What was there already needs another idea; what was done badly, another try at the same."""
     task = load_task(TOY)
     files = dict(task.seed) | {"prompts/system.md": b"short\n"}
-    first, asked = proposed(task, Produced(files))
+    first, asked = proposed(task, EpisodeResult(files))
     assert (
         "- more tools: better" in asked.texts[0]
         and "any of these again" in asked.texts[0]
     )
     assert (asked.rounds, asked.attempts) == ([0], [0])
     second, asked = proposed(
-        task, Produced(files), repair="the same files as x", known=True
+        task, EpisodeResult(files), repair="the same files as x", known=True
     )
     assert (second.note, asked.rounds, asked.attempts) == ("More tools.", [1], [1])
     assert "the same files as x" not in asked.works[0].statement
-    again, asked = proposed(task, Produced(files), repair="unchanged")
+    again, asked = proposed(task, EpisodeResult(files), repair="unchanged")
     assert (again.note, asked.rounds, asked.attempts) == ("Shorter prompts.", [0], [1])
     assert "unchanged" in asked.works[0].statement
     mended, asked = proposed(
-        task, Produced(files), repair="invalid", note="More tools."
+        task, EpisodeResult(files), repair="invalid", note="More tools."
     )
     assert (mended.note, asked.rounds, asked.attempts) == ("More tools.", [0, 1], [2])
     assert first.note == "Shorter prompts."
@@ -564,10 +566,10 @@ def test_what_leaves_the_manifest_is_rejected(
         if data is not None
     }
     with pytest.raises(Rejected) as why:
-        proposed(task, Produced(files))
+        proposed(task, EpisodeResult(files))
     assert why.value.reason == reason
 
 
 def test_an_editor_that_fails_makes_no_child() -> None:
     with pytest.raises(Rejected, match="timeout: too slow"):
-        proposed(load_task(TOY), Produced(reason="timeout", message="too slow"))
+        proposed(load_task(TOY), EpisodeResult(reason="timeout", message="too slow"))

@@ -18,6 +18,7 @@ from sqlalchemy import inspect, text
 
 import evolve.archive as archive_package
 from evolve.archive import (
+    AddStatus,
     Archive,
     ArchiveError,
     ArchiveReader,
@@ -25,7 +26,6 @@ from evolve.archive import (
     CallState,
     CodeStore,
     Evaluation,
-    Kept,
     NotFound,
     NoveltyIndex,
     Proposal,
@@ -64,7 +64,9 @@ def scored(store: Archive, number: int, score: float, *parents: int) -> Proposal
     store.plan(made)
     store.propose(made.id, f"{number:040x}", f"{number:040x}", "note")
     store.evaluating(made.id)
-    store.score(made.id, [Evaluation("main", "search", 0, score)], Kept.KEPT, 0.5, None)
+    store.score(
+        made.id, [Evaluation("main", "search", 0, score)], AddStatus.KEPT, 0.5, None
+    )
     return made
 
 
@@ -119,7 +121,7 @@ def test_scores_are_means_over_cases_of_the_search_split(store: Archive) -> None
         Evaluation("h", "heldout", 0, 100.0),
         Evaluation("b", "search", 2, 50.0, reason="replaced"),
     ]
-    store.score(made.id, rows, Kept.BEST, 1.0, None)
+    store.score(made.id, rows, AddStatus.BEST, 1.0, None)
     assert store.scores() == {made.id: 5.0}
     assert store.scores("heldout") == {made.id: 100.0}
     assert [row.score for row in store.evaluations(made.id)] == [
@@ -305,7 +307,11 @@ def test_the_snapshot_is_what_the_database_says(
             if fate == "s":
                 store.propose(made.id, f"{number:040x}", f"{number:040x}", "")
                 store.score(
-                    made.id, [Evaluation("m", "search", 0, score)], Kept.KEPT, 0.0, 0.0
+                    made.id,
+                    [Evaluation("m", "search", 0, score)],
+                    AddStatus.KEPT,
+                    0.0,
+                    0.0,
                 )
                 live.add(store.proposal(made.id), score)
             elif fate == "f":

@@ -12,11 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evolve.archive import (
+    AddStatus,
     Archive,
     Call,
     CallState,
     Evaluation,
-    Kept,
     Note,
     Outcome,
     Proposal,
@@ -140,7 +140,7 @@ def test_the_snapshot_of_the_database_is_the_live_one(tmp_path: Path) -> None:
         elif number % 4 == 2:
             archive.reject(proposal.id, "empty", "")
             live.release(proposal.parents)
-            live.turn_away(_with(proposal, State.REJECTED, "empty"))
+            live.record_rejection(_with(proposal, State.REJECTED, "empty"))
         else:
             _scored(archive, live, proposal, 1.0 + number % 3, (number % 3) * 1.0)
     archive.take_notes(Note(5, "sort first"))
@@ -214,7 +214,7 @@ def _scored(
     gain: float | None,
 ) -> None:
     archive.score(
-        proposal.id, [Evaluation("main", "search", 0, score)], Kept.KEPT, 0.0, gain
+        proposal.id, [Evaluation("main", "search", 0, score)], AddStatus.KEPT, 0.0, gain
     )
     live.add(replace(proposal, state=State.SCORED, improvement=gain), score)
 

@@ -9,14 +9,21 @@ from typing import Any
 import pytest
 
 from evolve.errors import ConfigError
-from evolve.models import Ask, Client, ModelError, ModelFault, check_key, parse_model
+from evolve.models import (
+    Client,
+    ModelError,
+    ModelFault,
+    SamplingParams,
+    check_key,
+    parse_model,
+)
 from evolve.models.client import Sample
 from evolve.models.compatible import explain, on_this_machine
 from evolve.models.endpoints import ENDPOINTS, endpoint_of
 from evolve.models.extra import load_litellm
 
 MESSAGES = [{"role": "user", "content": "Hello."}]
-ASK = Ask(64, 7, 0.5, samples=2)
+ASK = SamplingParams(64, 7, 0.5, samples=2)
 REPLY = {
     "choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 3, "completion_tokens": 1},

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import t
 
 from evolve.archive import Evaluation, Frame, Islands, Snapshot, derive_id
+from evolve.archive.case_scores import CaseScores
 from evolve.archive.grid import Grid
 from evolve.archive.islands import Archipelago
 from evolve.archive.ranking import Ranking
-from evolve.archive.trials import Trials
 from evolve.search import Evaluate, Expand, hgm, make_policy, weighted
 from evolve.search.bandit import arms_of
 from evolve.search.racing import repeat_due
@@ -70,7 +70,7 @@ def test_hgm_counts_what_is_pending_as_begun() -> None:
         few.add(proposal(number), None, [Evaluation("c0", "search", 0, 1.0)])
     # 4 evaluations, 4 variants
     assert hgm.wants_child(few, 1.0) and not hgm.wants_child(few, 0.9)
-    few.trials.expect(0, "c1", 0)
+    few.case_scores.expect(0, "c1", 0)
     enough = math.log(4) / math.log(5)  # 5 ** enough = 4
     assert hgm.wants_child(few, enough + 1e-9) and not hgm.wants_child(
         few, enough - 1e-9
@@ -152,16 +152,16 @@ def test_repeats_are_due_only_where_they_are_asked_for_and_count_what_is_pending
     assert repeat_due(grown([1.0, 2.0])) is None
     seen = noisy((5.0, 5.1, 5.2), (9.5,))
     for attempt in (1, 2, 3):
-        seen.trials.expect(1, "a", attempt)
+        seen.case_scores.expect(1, "a", attempt)
     assert repeat_due(seen) == Evaluate(derive_id(0, 0), "a", 3), (
         "the other has four, decided ones too"
     )
-    seen.trials.end(1, "a")
+    seen.case_scores.end(1, "a")
     assert repeat_due(seen) == Evaluate(derive_id(0, 1), "a", 4)
 
 
 def test_attempts_that_are_decided_are_counted_one_by_one() -> None:
-    trials = Trials(("a", "b"))
+    trials = CaseScores(("a", "b"))
     trials.append(())
     for attempt in (0, 1, 2):
         trials.expect(0, "b", attempt)
@@ -171,7 +171,10 @@ def test_attempts_that_are_decided_are_counted_one_by_one() -> None:
 
 
 def test_the_error_of_a_mean_over_cases_that_were_tried_three_times() -> None:
-    trials, values = Trials(("a", "b")), {"a": (0.5, 1.0, 2.0), "b": (3.0, 3.5, 7.0)}
+    trials, values = (
+        CaseScores(("a", "b")),
+        {"a": (0.5, 1.0, 2.0), "b": (3.0, 3.5, 7.0)},
+    )
     trials.append(())
     for case, scores in values.items():
         for score in scores:

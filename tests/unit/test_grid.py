@@ -19,10 +19,10 @@ from evolve.archive import (
     measure_code,
     measure_rows,
 )
+from evolve.archive.case_scores import CaseScores, Trial, wilson
 from evolve.archive.grid import Status
 from evolve.archive.islands import Archipelago
 from evolve.archive.ranking import Ranking
-from evolve.archive.trials import Trial, Trials, wilson
 
 MEASURES = (Measure("code_length", 0.0, 4.0, 5), Measure("novelty", -1.0, 1.0, 4))
 POINTS = st.lists(
@@ -144,7 +144,7 @@ def test_a_ranking_is_a_sorted_list(moves: list[tuple[int, float | None]]) -> No
 def test_intervals() -> None:
     # Wilson for 8 of 10, from his formula: (0.4901, 0.9433); Newcombe 1998 prints such values.
     assert wilson(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-5)
-    trials = Trials(("a", "b"))
+    trials = CaseScores(("a", "b"))
     for _ in range(3):
         trials.append(())
     assert trials.append([Trial("a", 0, 1.0), Trial("b", 2, None)]) == (1.0, False)

@@ -10,7 +10,7 @@ from evolve.engine.control import Inbox
 def test_what_is_no_message_is_put_aside_or_left_alone(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox")
     assert inbox.messages() == []
-    name = inbox.leave("tell", text="hello")
+    name = inbox.send("tell", text="hello")
     for broken, text in (("list", "[1]"), ("half", '{"verb": "tell"'), ("empty", "")):
         (inbox.path / f"{broken}.json").write_text(text)
     (inbox.path / "folder.json").mkdir()

@@ -11,9 +11,9 @@ import pytest
 from evolve.archive import (
     EVALUATE,
     SEED,
+    AddStatus,
     Archive,
     Evaluation,
-    Kept,
     Lineage,
     NotFound,
     Proposal,
@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> Iterator[Archive]:
         made.score(
             planned.id,
             [Evaluation("a", "search", 0, float(number))],
-            Kept.BEST if number == 4 else Kept.KEPT,
+            AddStatus.BEST if number == 4 else AddStatus.KEPT,
             0.0,
             gain,
         )

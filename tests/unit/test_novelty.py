@@ -9,8 +9,8 @@ import pytest
 
 from evolve.archive import NoveltyIndex, embed, fingerprint, pack_vector, unit
 from evolve.archive.accelerated import Mirror
+from evolve.archive.case_scores import CaseScores, Trial
 from evolve.archive.novelty import unpack_vector
-from evolve.archive.trials import Trial, Trials
 
 PROGRAM = b'''"""Says what it does."""
 import math
@@ -123,7 +123,7 @@ def test_torch_agrees_with_numpy() -> None:
 
 
 def test_behaviour_is_the_distance_of_scores_by_case() -> None:
-    trials = Trials(("a", "b"))
+    trials = CaseScores(("a", "b"))
 
     def scores(a: float, b: float | None) -> list[Trial]:
         return [Trial("a", 0, a), Trial("b", 0, b)]

@@ -7,9 +7,9 @@ import math
 
 import pytest
 
-from evolve.agents.flags import _SIGNS, new_lines, trips_in_reply
+from evolve.agents.flags import _SIGNS, flags_in_reply, new_lines
 from evolve.archive import Paired
-from evolve.safety import SAFETY_SET, Promotion, trips_in
+from evolve.safety import SAFETY_SET, Promotion, flags_in
 from evolve.safety.promotion import HeldOut, _why_not
 
 TRIPS = [
@@ -51,8 +51,8 @@ TRIPS = [
 def test_a_line_trips_and_its_neighbour_does_not(
     kind: str, sign: str, harmless: str
 ) -> None:
-    assert kind in [trip.kind for trip in trips_in(f"x = 1\n{sign}\n")]
-    assert list(trips_in(f"x = 1\n{harmless}\n")) == []
+    assert kind in [trip.kind for trip in flags_in(f"x = 1\n{sign}\n")]
+    assert list(flags_in(f"x = 1\n{harmless}\n")) == []
 
 
 def test_every_kind_of_wire_is_tried() -> None:
@@ -60,7 +60,7 @@ def test_every_kind_of_wire_is_tried() -> None:
 
 
 def test_a_sign_is_told_in_its_own_words_once_a_kind() -> None:
-    found = list(trips_in("x; curl -s  a\nwget -q b\nnohup x &"))
+    found = list(flags_in("x; curl -s  a\nwget -q b\nnohup x &"))
     assert [(trip.kind, trip.words) for trip in found] == [
         ("network", "curl -s a"),
         ("left running", "nohup x &"),
@@ -70,9 +70,9 @@ def test_a_sign_is_told_in_its_own_words_once_a_kind() -> None:
 @pytest.mark.parametrize("kind", ["bash", "python", "edit", "main.py", "src/tool-2.sh"])
 def test_what_an_agent_carries_out_is_a_deed(kind: str) -> None:
     reply = f"Do not curl -s anything.\n```{kind}\nwget -q b\n```\n"
-    assert [trip.words for trip in trips_in_reply(reply)] == ["wget -q b"]
+    assert [trip.words for trip in flags_in_reply(reply)] == ["wget -q b"]
     assert [
-        trip.words for trip in trips_in_reply(reply.replace("```", "```\n", 1))
+        trip.words for trip in flags_in_reply(reply.replace("```", "```\n", 1))
     ] == ["wget -q b"]
 
 
@@ -80,7 +80,7 @@ def test_words_after_a_block_are_no_deed() -> None:
     reply = (
         '```json\n{"a": 1}\n```\nmain.py should never do this:\ncurl -s example.org\n'
     )
-    assert list(trips_in_reply(reply)) == []
+    assert list(flags_in_reply(reply)) == []
 
 
 def test_the_shipped_words_are_no_sign() -> None:

@@ -20,7 +20,7 @@ def test_a_run_is_repeatable_and_keeps_its_budget(name: str) -> None:
     first, second = [run.run() for run in runs]
     assert first == second
     assert 120 <= first.evaluations < 140 and 0 < first.worth < 1
-    assert runs[0].snapshot.trials.counts.sum() <= first.evaluations
+    assert runs[0].snapshot.case_scores.counts.sum() <= first.evaluations
 
 
 def test_children_are_worse_equal_better_or_broken_as_the_world_says() -> None:

@@ -4,14 +4,14 @@ import asyncio
 import itertools
 import socket
 
-from evolve.engine.concurrency import Turns
+from evolve.engine.concurrency import FairYield
 
 
 def test_sockets_are_read_between_two_turns() -> None:
     happened: list[str] = []
 
     async def step(
-        turns: Turns, name: str, sender: socket.socket | None = None
+        turns: FairYield, name: str, sender: socket.socket | None = None
     ) -> None:
         await turns.turn()
         happened.append(name)
@@ -24,7 +24,7 @@ def test_sockets_are_read_between_two_turns() -> None:
         asyncio.get_running_loop().add_reader(
             ours, lambda: happened.append(ours.recv(1).decode())
         )
-        turns = Turns()
+        turns = FairYield()
         await asyncio.gather(
             step(turns, "a", theirs), *(step(turns, name) for name in "bcde")
         )
@@ -39,7 +39,7 @@ def test_sockets_are_read_between_two_turns() -> None:
 
 def test_a_task_that_was_cancelled_does_not_hold_the_others_up() -> None:
     async def go() -> list[int]:
-        turns, done = Turns(), list[int]()
+        turns, done = FairYield(), list[int]()
 
         async def step(number: int) -> None:
             await turns.turn()

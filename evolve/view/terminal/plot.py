@@ -18,7 +18,7 @@ _UNITS = {"variants": "variants", "cost": "dollars", "time": "seconds"}
 FORMATS = (".png", ".svg", ".pdf")
 
 
-class Frame(NamedTuple):
+class Axes(NamedTuple):
     """What of the plane is drawn."""
 
     left: float
@@ -124,7 +124,7 @@ class _Canvas:
 
     BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
-    def __init__(self, columns: int, rows: int, frame: Frame) -> None:
+    def __init__(self, columns: int, rows: int, frame: Axes) -> None:
         self.columns, self.rows, self.frame = columns, rows, frame
         self._bits = [[0] * columns for _ in range(rows)]
 
@@ -170,9 +170,9 @@ def _share(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
 
-def _frame(xs: list[float], data: Payload, maximize: bool) -> Frame:
+def _frame(xs: list[float], data: Payload, maximize: bool) -> Axes:
     """All of the best, and the scores but for the worst tenth: one wild score flattens everything."""
     scores = sorted(score for score in data["score"] if score is not None)
     bests = [best for best in data["best"] if best is not None]
     cut = scores[len(scores) // 10] if maximize else scores[-1 - len(scores) // 10]
-    return Frame(min(xs), max(xs), min(cut, *bests), max(cut, *bests))
+    return Axes(min(xs), max(xs), min(cut, *bests), max(cut, *bests))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from evolve.archive import Kept, Variant
+from evolve.archive import AddStatus, Variant
 from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.reader import OpenRun
 from evolve.runs.select import Chosen, Selection, choose
@@ -76,7 +76,7 @@ def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _St
     passed, now = 0, step.variant
     while (
         now.proposal.id not in chosen.meant
-        and now.proposal.kept is not Kept.BEST
+        and now.proposal.kept is not AddStatus.BEST
         and len(below.get(now.proposal.id, [])) == 1
     ):
         passed, now = passed + 1, below[now.proposal.id][0]

@@ -21,7 +21,7 @@ MOST_OPEN, MOST_LISTED = 16, 500
 
 
 @dataclass
-class Shelf:
+class CachedRun:
     """An open run, one reader at a time, and what was computed of it at some event."""
 
     run: OpenRun
@@ -53,12 +53,12 @@ class Shelf:
         return known[1]
 
 
-class Library:
+class RunCache:
     """All runs of a folder, or one."""
 
     def __init__(self, runs_dir: Path, only: str | None = None) -> None:
         self.runs_dir, self.only = runs_dir, only
-        self._open: OrderedDict[str, Shelf] = OrderedDict()
+        self._open: OrderedDict[str, CachedRun] = OrderedDict()
         self._guard = threading.Lock()
 
     def paths(self) -> dict[str, Path]:
@@ -71,13 +71,13 @@ class Library:
         )
 
     @contextmanager
-    def run(self, name: str) -> Iterator[Shelf]:
+    def run(self, name: str) -> Iterator[CachedRun]:
         """An open run, for one reader. Raises `NotFound`."""
         path = self.paths().get(name)
         if path is None:
             raise NotFound("there is no such run", "look at the list of runs")
         with self._guard:
-            shelf = self._open.pop(name, None) or Shelf(
+            shelf = self._open.pop(name, None) or CachedRun(
                 OpenRun(open_run(self.runs_dir, str(path)))
             )
             self._open[name] = shelf

@@ -15,7 +15,7 @@ from evolve.runs.events import Finished, events_after
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 from evolve.view.terminal.status import status_data
-from evolve.view.web.library import Library
+from evolve.view.web.library import RunCache
 from evolve.view.web.templates import dollars, duration, short_score
 
 EVERY_S, QUIET_S = 1.0, 15.0
@@ -23,7 +23,7 @@ MOST_ROWS = 200
 _SHOWN = ("variants", "failed", "rejected", "calls")
 
 
-async def stream(library: Library, name: str, event: int) -> AsyncIterator[str]:
+async def stream(library: RunCache, name: str, event: int) -> AsyncIterator[str]:
     """News after an event, at most once a second; a word now and then keeps the line open."""
     spoke = time.monotonic()
     while True:
@@ -37,7 +37,7 @@ async def stream(library: Library, name: str, event: int) -> AsyncIterator[str]:
         await asyncio.sleep(EVERY_S)
 
 
-def _news(library: Library, name: str, event: int) -> dict[str, Any]:
+def _news(library: RunCache, name: str, event: int) -> dict[str, Any]:
     with library.run(name) as shelf:
         found = events_after(shelf.run.archive, event)
         if not found:

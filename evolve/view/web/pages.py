@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from evolve.archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
-from evolve.archive.trials import Interval, student, wilson
+from evolve.archive.case_scores import Interval, student, wilson
 from evolve.runs.reader import OpenRun
 from evolve.safety.audit import Audited, audit_run
 from evolve.view.diff import Change, Line, changes
 from evolve.view.explain import what_for, why
 from evolve.view.terminal.status import status_data
 from evolve.view.web.colours import coloured_lines, plain_lines
-from evolve.view.web.relatives import Asked, Relatives
+from evolve.view.web.relatives import QueriedLineage, Relatives
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
 MOST_FLAGS = 200
@@ -72,7 +72,7 @@ def overview(run: OpenRun) -> Page:
         "last_event": run.archive.last_event(),
         "settings": run.folder.settings,
         "elapsed_s": _elapsed(run),
-        "path": lineage_of(Asked(run), best.id) if best else [],
+        "path": lineage_of(QueriedLineage(run), best.id) if best else [],
     }
 
 
@@ -108,7 +108,7 @@ def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
 
 def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> Page:
     """Everything about one proposal."""
-    kin = kin or Asked(run)
+    kin = kin or QueriedLineage(run)
     parent = run.parent_of(proposal)
     children = kin.children(proposal.id)
     scores = run.archive.scores(wanted=[proposal.id, *proposal.parents])

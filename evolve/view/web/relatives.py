@@ -19,7 +19,7 @@ class Relatives(Protocol):
     def path(self, variant: str) -> Sequence[str]: ...
 
 
-class Asked:
+class QueriedLineage:
     """By queries: for one page."""
 
     def __init__(self, run: OpenRun) -> None:
@@ -35,7 +35,7 @@ class Asked:
         return self._run.lineage.path(variant)
 
 
-class AtHand:
+class PreloadedLineage:
     """From all nodes, read once: for the pages of a whole run. Children are those of first parents."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:

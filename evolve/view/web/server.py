@@ -26,7 +26,7 @@ from evolve.models.listening import listen
 from evolve.runs import compare
 from evolve.view.web import pages
 from evolve.view.web.guard import Guard, Rules, is_loopback
-from evolve.view.web.library import Library, Shelf
+from evolve.view.web.library import CachedRun, RunCache
 from evolve.view.web.links import ServedLinks
 from evolve.view.web.live import stream
 from evolve.view.web.templates import STATIC, render
@@ -44,7 +44,7 @@ DATA = ("tree", "curves", "map", "plane")
 class Site:
     """The pages over one library."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: RunCache) -> None:
         self.library = library
 
     def warm(self) -> None:
@@ -157,14 +157,14 @@ class Site:
         self,
         request: Request,
         page: str,
-        fill: Callable[[Shelf], dict[str, Any]],
+        fill: Callable[[CachedRun], dict[str, Any]],
         crumb: str = "",
     ) -> Response:
         with self.library.run(request.path_params["run"]) as shelf:
             return self._drawn(shelf, page, fill(shelf), crumb)
 
     def _drawn(
-        self, shelf: Shelf, page: str, values: dict[str, Any], crumb: str = ""
+        self, shelf: CachedRun, page: str, values: dict[str, Any], crumb: str = ""
     ) -> Response:
         name, best = shelf.run.folder.name, shelf.run.leader()
         return _page(
@@ -178,7 +178,7 @@ class Site:
         )
 
 
-def make_app(library: Library, rules: Rules) -> Starlette:
+def make_app(library: RunCache, rules: Rules) -> Starlette:
     """The whole site."""
     site = Site(library)
 
@@ -229,7 +229,7 @@ def open_port(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(library: Library, listening: socket.socket, rules: Rules) -> None:
+def serve(library: RunCache, listening: socket.socket, rules: Rules) -> None:
     """Until it is interrupted."""
     config = uvicorn.Config(
         make_app(library, rules),
@@ -309,4 +309,4 @@ def serve_folder(
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{rules.port}/" + (f"run/{only}" if only else "")
         say(address + (f"?token={rules.token}" if rules.token else ""))
-        serve(Library(runs_dir, only), listening, rules)
+        serve(RunCache(runs_dir, only), listening, rules)

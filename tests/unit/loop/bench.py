@@ -21,12 +21,12 @@ from evolve.archive import (
     derive_id,
 )
 from evolve.config import Settings
-from evolve.engine.control import Interrupt, Steward
+from evolve.engine.control import Interrupt, SteeringHandler
 from evolve.engine.decisions import Decider
 from evolve.engine.loop import Engine, Notes
 from evolve.engine.ordering import AsFinished, Order
 from evolve.engine.progress import Progress
-from evolve.engine.proposer import Asker, Gate, Proposer
+from evolve.engine.proposer import Asker, NoveltyGate, Proposer
 from evolve.engine.recorder import Recorder
 from evolve.evaluation.evaluator import Evaluator
 from evolve.models import RecordedCaller
@@ -150,7 +150,7 @@ class Bench:
     interrupt: Interrupt = field(default_factory=Interrupt)
 
     def proposer(
-        self, asker: Asker, order: Order | None = None, gate: Gate | None = None
+        self, asker: Asker, order: Order | None = None, gate: NoveltyGate | None = None
     ) -> Proposer:
         operators = {name: make_operator(name) for name in ("rewrite", "syntactic")}
         return Proposer(
@@ -162,7 +162,7 @@ class Bench:
             order or AsFinished(self.recorder.trees),
             Prompts(),
             self.settings.repairs,
-            gate or Gate(),
+            gate or NoveltyGate(),
             None,
         )
 
@@ -172,7 +172,7 @@ class Bench:
         asker: Asker,
         order: Order | None = None,
         notes: Notes | None = None,
-        steward: Steward | None = None,
+        steward: SteeringHandler | None = None,
     ) -> Engine:
         order = order or AsFinished(self.recorder.trees)
         return Engine(

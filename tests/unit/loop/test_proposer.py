@@ -13,7 +13,7 @@ import pytest
 
 from evolve.archive import JUDGE, PERSON, Call, CallState, Evaluation, State
 from evolve.engine.ordering import ByNumber
-from evolve.engine.proposer import Gate, Proposer
+from evolve.engine.proposer import NoveltyGate, Proposer
 from evolve.evaluation.evaluator import Verdict
 from evolve.models import Caller, RecordedCaller
 from evolve.operators import Rejected
@@ -185,7 +185,7 @@ def test_the_second_answer_has_a_judgement_of_its_own(tmp_path: Path) -> None:
             reply(1, program(3.0), round_=1),
             replace(judged(1, "DIFFERENT"), round=JUDGE - 1),
         ]
-        proposer = bench.proposer(RecordedCaller(calls), gate=Gate(2.0, "judge"))
+        proposer = bench.proposer(RecordedCaller(calls), gate=NoveltyGate(2.0, "judge"))
         stored = await proposer.propose(await bench.plan())
         assert stored.files == {"program.py": program(3.0).encode()}
 
@@ -261,7 +261,7 @@ def test_a_persons_program_needs_no_reply_of_a_model(tmp_path: Path) -> None:
             ]
         )
         (proposal,) = bench.recorder.unfinished()
-        stored = await bench.proposer(given, gate=Gate(2.0)).propose(proposal)
+        stored = await bench.proposer(given, gate=NoveltyGate(2.0)).propose(proposal)
         assert stored.files == {"program.py": program(9.0).encode()}
         assert stored.proposal.note == "by hand"
 
@@ -287,15 +287,15 @@ def judged(number: int, word: str) -> Call:
 @pytest.mark.parametrize(
     ("gate", "words", "passes"),
     [
-        (Gate(), (), True),
-        (Gate(2.0), (), False),
-        (Gate(2.0, "judge"), ("DIFFERENT",), True),
-        (Gate(2.0, "judge"), ("SAME",), False),
-        (Gate(2.0, "judge"), ("DIFFERENT, or the SAME",), False),
+        (NoveltyGate(), (), True),
+        (NoveltyGate(2.0), (), False),
+        (NoveltyGate(2.0, "judge"), ("DIFFERENT",), True),
+        (NoveltyGate(2.0, "judge"), ("SAME",), False),
+        (NoveltyGate(2.0, "judge"), ("DIFFERENT, or the SAME",), False),
     ],
 )
 def test_the_gate_turns_near_copies_away_and_a_judge_may_let_them_pass(
-    tmp_path: Path, gate: Gate, words: Sequence[str], passes: bool
+    tmp_path: Path, gate: NoveltyGate, words: Sequence[str], passes: bool
 ) -> None:
     async def work(bench: Bench) -> None:
         asker = RecordedCaller(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evolve.archive import ArchiveReader, Kept, State
+from evolve.archive import AddStatus, ArchiveReader, State
 from evolve.engine.replay import AsRecorded, Record
 from evolve.models import RecordedCaller
 from evolve.search import Expand, Skip, Stop
@@ -153,7 +153,7 @@ def test_a_decision_waits_for_its_parents(tmp_path: Path) -> None:
     async def work() -> None:
         async with opened(tmp_path / "source") as bench:
             parent = await bench.scored(program(2.0), 2.0)
-            assert parent.kept is Kept.BEST
+            assert parent.kept is AddStatus.BEST
             decider = Rewrites(9)
             decider.decide = lambda number, snapshot: (  # type: ignore[method-assign]
                 Expand((parent.id,), "rewrite") if number == 2 else Stop("enough")

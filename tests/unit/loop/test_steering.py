@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve.archive import PERSON, CallState, State, bans, hints
-from evolve.engine.control import Inbox, Interrupt, Steward
+from evolve.engine.control import Inbox, Interrupt, SteeringHandler
 from evolve.models import Caller
 from evolve.operators.person import person_reply
 from tests.unit.loop.bench import (
@@ -25,22 +25,23 @@ from tests.unit.loop.bench import (
 
 
 def steered(
-    folder: Path, work: Callable[[Bench, Inbox, Steward], Coroutine[Any, Any, None]]
+    folder: Path,
+    work: Callable[[Bench, Inbox, SteeringHandler], Coroutine[Any, Any, None]],
 ) -> None:
     async def whole() -> None:
         async with opened(folder) as bench:
             inbox = Inbox(folder / "inbox")
-            await work(bench, inbox, Steward(inbox, bench.recorder, RUN_SEED))
+            await work(bench, inbox, SteeringHandler(inbox, bench.recorder, RUN_SEED))
 
     asyncio.run(whole())
 
 
 def test_a_banned_variant_counts_for_nothing(tmp_path: Path) -> None:
-    async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
+    async def work(bench: Bench, inbox: Inbox, steward: SteeringHandler) -> None:
         best = await bench.scored(program(5.0), 5.0)
         snapshot = bench.recorder.snapshot
         assert snapshot.best() is not None and snapshot.best().id == best.id  # type: ignore[union-attr]
-        inbox.leave("ban", variant=best.id, text="it cheats")
+        inbox.send("ban", variant=best.id, text="it cheats")
         assert await steward.take(2, None) is None
         assert snapshot.best().id == SEED_ID  # type: ignore[union-attr]
         assert bench.recorder.archive.proposal(best.id).quarantined
@@ -51,9 +52,9 @@ def test_a_banned_variant_counts_for_nothing(tmp_path: Path) -> None:
 
 
 def test_a_hint_is_known_to_decisions_from_now_on(tmp_path: Path) -> None:
-    async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
+    async def work(bench: Bench, inbox: Inbox, steward: SteeringHandler) -> None:
         before = bench.recorder.snapshot.last_event
-        inbox.leave("tell", text="use symmetry")
+        inbox.send("tell", text="use symmetry")
         assert await steward.take(1, None) is None
         event = bench.recorder.snapshot.hints
         assert (
@@ -70,13 +71,13 @@ def test_a_hint_is_known_to_decisions_from_now_on(tmp_path: Path) -> None:
 
 
 def test_a_program_is_a_proposal_with_its_reply(tmp_path: Path) -> None:
-    async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
-        inbox.leave(
+    async def work(bench: Bench, inbox: Inbox, steward: SteeringHandler) -> None:
+        inbox.send(
             "add",
             parent=SEED_ID,
             reply=person_reply({"program.py": program(9.0)}, "mine"),
         )
-        inbox.leave("tell", text="later")
+        inbox.send("tell", text="later")
         given = await steward.take(1, 0)
         assert given is not None
         assert (given.number, given.operator, given.parents) == (1, PERSON, (SEED_ID,))
@@ -97,9 +98,9 @@ def test_a_program_is_a_proposal_with_its_reply(tmp_path: Path) -> None:
 
 
 def test_what_names_no_scored_variant_is_refused_on_record(tmp_path: Path) -> None:
-    async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
-        inbox.leave("ban", variant="nobody")
-        inbox.leave("add", parent="nobody", reply="{}")
+    async def work(bench: Bench, inbox: Inbox, steward: SteeringHandler) -> None:
+        inbox.send("ban", variant="nobody")
+        inbox.send("add", parent="nobody", reply="{}")
         assert await steward.take(1, None) is None
         told = [
             event.data
@@ -119,21 +120,21 @@ def test_what_names_no_scored_variant_is_refused_on_record(tmp_path: Path) -> No
 def test_a_message_that_the_archive_has_is_not_taken_twice(tmp_path: Path) -> None:
     """As after a kill between the transaction and the removal of the file."""
 
-    async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
-        inbox.leave("tell", text="once")
+    async def work(bench: Bench, inbox: Inbox, steward: SteeringHandler) -> None:
+        inbox.send("tell", text="once")
         kept = {path: path.read_bytes() for path in inbox.path.iterdir()}
         await steward.take(1, None)
         for path, content in kept.items():
             path.write_bytes(content)
-        await Steward(inbox, bench.recorder, RUN_SEED).take(1, None)
+        await SteeringHandler(inbox, bench.recorder, RUN_SEED).take(1, None)
         assert len(hints(bench.recorder.archive)) == 1 and inbox.messages() == []
 
     steered(tmp_path, work)
 
 
 def test_the_engine_scores_what_a_person_gave_before_it_decides(tmp_path: Path) -> None:
-    async def work(bench: Bench, inbox: Inbox, steward: Steward) -> None:
-        inbox.leave(
+    async def work(bench: Bench, inbox: Inbox, steward: SteeringHandler) -> None:
+        inbox.send(
             "add",
             parent=SEED_ID,
             reply=person_reply({"program.py": program(9.0)}, "mine"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evolve.sandbox.inside import telling
+from evolve.sandbox.inside import tracebacks
 
 
 def told(work: str, folder: Path) -> str:
@@ -17,7 +17,7 @@ def told(work: str, folder: Path) -> str:
     sys.modules.pop("theirs", None)
     with pytest.raises(Exception) as caught:
         importlib.import_module("theirs").go()
-    return telling.told(caught.value, __file__, 4000)
+    return tracebacks.format_traceback(caught.value, __file__, 4000)
 
 
 @pytest.fixture(autouse=True)
@@ -50,5 +50,5 @@ def test_what_was_raised_by_us_needs_no_frames(tmp_path: Path) -> None:
     sys.modules.pop("theirs", None)
     with pytest.raises(AttributeError) as caught:
         importlib.import_module("theirs").go()
-    assert telling.told(caught.value, __file__, 4000) == ""
+    assert tracebacks.format_traceback(caught.value, __file__, 4000) == ""
     assert len(told("def go():\n    raise ValueError('x' * 9000)\n", tmp_path)) == 4000

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.archive.columns import Growing
+from evolve.archive.columns import GrowableArray
 from evolve.archive.quantiles import student_quantile
 
 Z = 1.959964  # two-sided 95 %
@@ -48,7 +48,7 @@ class Known(NamedTuple):
     complete: bool
 
 
-class Trials:
+class CaseScores:
     """Sums of scores and counts of attempts by row and case, kept up to date row by row.
 
     Scores are values: higher is better.
@@ -57,11 +57,11 @@ class Trials:
     def __init__(self, cases: tuple[str, ...]) -> None:
         self.cases = {case: column for column, case in enumerate(cases)}
         width = len(cases)
-        self._sum: Growing[np.float64] = Growing(np.float64, width)
-        self._square: Growing[np.float64] = Growing(np.float64, width)
-        self._count: Growing[np.int64] = Growing(np.int64, width)
-        self._pending: Growing[np.int64] = Growing(np.int64, width)
-        self._next: Growing[np.int64] = Growing(np.int64, width)
+        self._sum: GrowableArray[np.float64] = GrowableArray(np.float64, width)
+        self._square: GrowableArray[np.float64] = GrowableArray(np.float64, width)
+        self._count: GrowableArray[np.int64] = GrowableArray(np.int64, width)
+        self._pending: GrowableArray[np.int64] = GrowableArray(np.int64, width)
+        self._next: GrowableArray[np.int64] = GrowableArray(np.int64, width)
 
     @property
     def sums(self) -> NDArray[np.float64]:

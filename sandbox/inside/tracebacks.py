@@ -9,7 +9,7 @@ import importlib
 import traceback
 
 
-def told(error: BaseException, ours: str, characters: int) -> str:
+def format_traceback(error: BaseException, ours: str, characters: int) -> str:
     """The end of the traceback without the frames before the first that is not ours.
 
     `ours` is the file that called. Empty where no frame is left: then the message says it all.

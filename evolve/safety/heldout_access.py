@@ -14,14 +14,14 @@ from evolve.runs.folder import RunFolder
 LOOKED, PROMOTED = "looked at heldout", "promotion"  # kinds of events
 
 
-class Looks(NamedTuple):
+class HeldOutAccess(NamedTuple):
     """All looks of a run, by their champions; `open` is the last one when it was not finished."""
 
     champions: tuple[str, ...]
     open: Event | None
 
     @classmethod
-    def read(cls, archive: ArchiveReader) -> Looks:
+    def read(cls, archive: ArchiveReader) -> HeldOutAccess:
         """From the events: a promotion that shows what it saw finishes the look before it."""
         seen = [
             event
@@ -62,7 +62,7 @@ def record_look(run: RunFolder, variant: str, again: bool) -> bool:
     with run.lock():
         archive = Archive.open_to_write(run.database)
         try:
-            looks = Looks.read(archive)
+            looks = HeldOutAccess.read(archive)
             rows = archive.evaluations(variant)
             if variant in looks.champions or any(
                 row.split == "heldout" for row in rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Work:
+class AgentTask:
     """A statement, and the workspace that it is about: path -> content."""
 
     statement: str
@@ -15,7 +15,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Used:
+class EpisodeUsage:
     """What one episode has used of its limits."""
 
     steps: int = 0
@@ -25,12 +25,12 @@ class Used:
 
 
 @dataclass(frozen=True)
-class Produced:
+class EpisodeResult:
     """The workspace after an episode: a claim, as everything an agent says. `reason`: it failed."""
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     reason: str | None = None
     message: str = ""
     log: str = ""
-    used: Used = Used()
+    used: EpisodeUsage = EpisodeUsage()
     signs: tuple[str, ...] = ()  # that it reached for what it must not have
