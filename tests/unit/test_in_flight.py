@@ -26,4 +26,4 @@ def test_expensive_proposals_are_no_more_than_workers() -> None:
     for workers in (1, 2, 5):
         pace = InFlightLimit(workers, 8, expensive=True)
         assert under_way(pace) == workers
-        assert not pace.has_capacity(0, workers) and pace.room(0, workers - 1)
+        assert not pace.has_capacity(0, workers) and pace.has_capacity(0, workers - 1)
