@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     )
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
+    from evolve.archive.decision import (
+        NOTHING_DECIDED,
+        CaseAttempt,
+        Decision,
+        Kind,
+        SharedPrompt,
+    )
     from evolve.archive.errors import ArchiveError, NotFound, StorageFull
     from evolve.archive.evidence import TimedEvaluation, learned_of, rows_as_of
     from evolve.archive.figures import Figures, figures_of
@@ -51,15 +58,12 @@ if TYPE_CHECKING:
     from evolve.archive.ranking import Ranking
     from evolve.archive.reader import ArchiveReader
     from evolve.archive.records import (
-        EMBEDDING,
-        EPISODE,
-        EVALUATE,
-        JUDGE,
         PERSON,
         SEED,
         SIGNS,
         AddStatus,
         Call,
+        CallPurpose,
         CallState,
         Evaluation,
         Event,
@@ -88,10 +92,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILT_IN",
     "DROP",
-    "EMBEDDING",
-    "EPISODE",
-    "EVALUATE",
-    "JUDGE",
+    "NOTHING_DECIDED",
     "OF_PROMOTION",
     "PERSON",
     "PROMOTE_AT",
@@ -108,12 +109,15 @@ __all__ = [
     "Ban",
     "Browser",
     "Call",
+    "CallPurpose",
     "CallState",
+    "CaseAttempt",
     "CaseScore",
     "Cause",
     "CodeStore",
     "Commit",
     "Contribution",
+    "Decision",
     "Evaluation",
     "EvaluatorUse",
     "Event",
@@ -126,6 +130,7 @@ __all__ = [
     "Interval",
     "Island",
     "Islands",
+    "Kind",
     "Lineage",
     "Measure",
     "ModelUse",
@@ -137,6 +142,7 @@ __all__ = [
     "Paired",
     "Proposal",
     "Ranking",
+    "SharedPrompt",
     "Snapshot",
     "Spend",
     "State",
@@ -184,8 +190,9 @@ _NAMES_BY_MODULE = {
     "paired",
     "ranking": "Ranking",
     "reader": "ArchiveReader",
-    "records": "EMBEDDING EPISODE EVALUATE JUDGE PERSON SEED SIGNS Call CallState Evaluation "
-    "Event AddStatus Note Proposal Spend State Variant derive_id",
+    "decision": "NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
+    "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event AddStatus "
+    "Note Proposal Spend State Variant derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
     "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, func, select
 
 from evolve.archive.database import IDS_AT_ONCE
+from evolve.archive.decision import Kind
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import EVALUATE, AddStatus, CallState, State
+from evolve.archive.records import AddStatus, CallState, State
 from evolve.archive.schema import calls, evaluations, parents, proposals, vectors
 
 
@@ -103,7 +104,10 @@ class Browser:
         """What has ended since an event, the oldest first."""
         query = (
             select(proposals.c.id)
-            .where(proposals.c.finished_event > event, proposals.c.operator != EVALUATE)
+            .where(
+                proposals.c.finished_event > event,
+                proposals.c.kind != Kind.EVALUATE.value,
+            )
             .order_by(proposals.c.finished_event)
             .limit(limit)
         )
@@ -224,6 +228,6 @@ def _light() -> Select[Any]:
             p.finished_at,
         )
         .outerjoin(first, (first.c.child == p.id) & (first.c.position == 0))
-        .where(p.operator != EVALUATE)
+        .where(p.kind != Kind.EVALUATE.value)
         .order_by(p.number)
     )

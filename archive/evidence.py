@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
+from evolve.archive.decision import CaseAttempt, Decision, Kind
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import EVALUATE, Evaluation, State
+from evolve.archive.records import Evaluation, State
 from evolve.archive.schema import parents, proposals
 
 
@@ -28,7 +29,7 @@ def learned_of(archive: ArchiveReader, variant: str) -> list[TimedEvaluation]:
     """
     added = _added(archive, variant)
     return [
-        TimedEvaluation(added.get((row.case, row.attempt), 0), row)
+        TimedEvaluation(added.get(CaseAttempt(row.case, row.attempt), 0), row)
         for row in archive.evaluations(variant)
     ]
 
@@ -41,16 +42,16 @@ def rows_as_of(event: int, rows: Iterable[TimedEvaluation]) -> list[Evaluation]:
     return [learned.row for learned in rows if learned.event <= event]
 
 
-def _added(archive: ArchiveReader, variant: str) -> dict[tuple[str, int], int]:
-    """(case, attempt) of what was learned after the variant was scored -> the event."""
+def _added(archive: ArchiveReader, variant: str) -> dict[CaseAttempt, int]:
+    """Map each attempt of what was learned after the variant was scored -> the event."""
     query = (
         select(proposals.c.decision, proposals.c.finished_event)
         .join(parents, parents.c.child == proposals.c.id)
         .where(
             parents.c.parent == variant,
-            proposals.c.operator == EVALUATE,
+            proposals.c.kind == Kind.EVALUATE.value,
             proposals.c.state == State.EVALUATED.value,
         )
     )
-    found = [(json.loads(row[0]), row[1]) for row in archive.rows(query)]
-    return {(decision["case"], decision["attempt"]): event for decision, event in found}
+    found = [(Decision.of(json.loads(row[0])), row[1]) for row in archive.rows(query)]
+    return {one.evaluates: event for one, event in found if one.evaluates is not None}

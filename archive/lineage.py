@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import CTE, Select, func, literal, select
 
 from evolve.archive.database import IDS_AT_ONCE
+from evolve.archive.decision import Kind
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import EVALUATE, SEED, AddStatus, State
+from evolve.archive.records import SEED, AddStatus, State
 from evolve.archive.schema import parents, proposals
 
 
@@ -57,7 +58,7 @@ class Lineage:
             select(parents.c.child)
             .join(below, parents.c.parent == below.c.id)
             .join(proposals, proposals.c.id == parents.c.child)
-            .where(parents.c.position == 0, proposals.c.operator != EVALUATE)
+            .where(parents.c.position == 0, proposals.c.kind != Kind.EVALUATE.value)
         )
         below = below.union(children)
         query = select(proposals.c.id).join(below, below.c.id == proposals.c.id)
@@ -79,7 +80,7 @@ class Lineage:
                 func.count().filter(p.kept == AddStatus.BEST.value).label("best"),
                 gain.label("gain"),
             )
-            .where(p.operator.not_in([SEED, EVALUATE]))
+            .where(p.operator != SEED, p.kind != Kind.EVALUATE.value)
             .group_by(p.operator, p.model)
         )
         found = [Contribution(*row) for row in self._archive.rows(query)]

@@ -14,13 +14,14 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine, Executable, Row, func, or_, select
 
 from evolve.archive.database import IDS_AT_ONCE, open_for_reading, storage_faults
+from evolve.archive.decision import Decision, Kind
 from evolve.archive.errors import NotFound
 from evolve.archive.records import (
-    EVIDENCE,
     PERSON,
     AddStatus,
     Call,
     CallCost,
+    CallPurpose,
     CallState,
     Evaluation,
     Event,
@@ -475,6 +476,7 @@ _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
 # the only one that is no column
 _PARENTS = [f.name for f in fields(Proposal)].index("parents")
 _STATES = {state.value: state for state in State}
+_KINDS = {kind.value: kind for kind in Kind}
 _KEPT: dict[str | None, AddStatus | None] = {None: None} | {
     kept.value: kept for kept in AddStatus
 }
@@ -511,10 +513,11 @@ def _proposal(
     values[_PLACE["state"]] = _STATES[row[_PLACE["state"]]]
     values[_PLACE["kept"]] = _KEPT[row[_PLACE["kept"]]]
     if short:
-        decision = {key: decision[key] for key in decision.keys() - EVIDENCE}
         values[_PLACE["message"]] = values[_PLACE["log"]] = ""
         values[_PLACE["operator"]] = sys.intern(values[_PLACE["operator"]])
-    values[_PLACE["decision"]], values[_PLACE["measures"]] = decision, measures
+    read = Decision.in_short_of if short else Decision.of
+    values[_PLACE["decision"]], values[_PLACE["measures"]] = read(decision), measures
+    values[_PLACE["kind"]] = _KINDS[row[_PLACE["kind"]]]
     values.insert(_PARENTS, lineage)
     return Proposal(*values)
 
@@ -536,6 +539,7 @@ def _call(row: Row[Any]) -> Call:
     values = dict(row._mapping)
     del values["sent_at"]
     values["state"] = CallState(row.state)
+    values["purpose"] = CallPurpose(row.purpose)
     values["request"] = unpack_text(row.request)
     values["reply"] = unpack_text(row.reply) if row.reply is not None else None
     return Call(**values)

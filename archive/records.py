@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from evolve.archive.decision import NOTHING_DECIDED, CaseAttempt, Decision, Kind
+
 
 class State(StrEnum):
     """How far a proposal has come. The last four are final."""
@@ -44,16 +46,27 @@ class CallState(StrEnum):
     UNCERTAIN = "uncertain"  # a crash came between; its reservation stays charged
 
 
+class CallPurpose(StrEnum):
+    """Why a model was called."""
+
+    PROPOSE = "propose"  # the first answer to a prompt
+    REPAIR = "repair"  # the second, with what was wrong with the first
+    JUDGE = "judge"  # whether a child differs from its nearest variant
+    NOTES = "notes"  # the statistics of the search in words
+    EMBED = "embed"  # the vector of a program
+    EPISODE = "episode"  # a step of an agent's work
+
+    @property
+    def writes_code(self) -> bool:
+        """Whether the reply becomes a child of the proposal."""
+        return self in (CallPurpose.PROPOSE, CallPurpose.REPAIR)
+
+
 SEED = "seed"  # the operator of proposal 0
 # the operator of a program that a person gave, and who answered for it
 PERSON = "person"
-# rounds of calls that write no code; JUDGE less the round that is judged
-EMBEDDING, JUDGE = -1, -2
-# less the number of the step: rounds of what agents ask while they work
-EPISODE = -1000
 # the kind of event, and the metric, that names what a candidate did to cheat
 SIGNS = "signs"
-EVALUATE = "evaluate"  # the operator of a decision to learn more about its parent
 
 
 def derive_id(run_seed: int, number: int) -> str:
@@ -62,27 +75,11 @@ def derive_id(run_seed: int, number: int) -> str:
     return base64.b32encode(digest).decode().lower()
 
 
-EVIDENCE = frozenset(
-    {
-        "inspirations",
-        "failures",
-        "lessons",
-        "tried",
-        "attempts",
-        "notes",
-        "hints",
-        "shared",
-        "settled",
-    }
-)
-"""Keys of a decision that say what a model was shown: of no use once the proposal has ended."""
-
-
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """One decision, and what became of it: a variant, once its tree passed the checks.
 
-    A decision to learn more about its parent (`EVALUATE`) makes none.
+    A decision to evaluate (`Kind.EVALUATE`) makes none: it learns more about its parent.
     """
 
     id: str
@@ -90,7 +87,7 @@ class Proposal:
     state: State
     operator: str
     parents: tuple[str, ...]
-    seen: int  # the last event of the archive that the decision saw
+    as_of_event: int  # the last event of the archive that the decision saw
     created_at: float
     tree: str | None = None
     commit: str | None = None
@@ -106,21 +103,26 @@ class Proposal:
     finished_event: int | None = None  # the order in which proposals ended
     island: int = 0
     model: str | None = None  # who was chosen to answer
-    # what else was decided: evidence
-    decision: Mapping[str, Any] = field(default_factory=dict)
+    decision: Decision = NOTHING_DECIDED
     # what it is, beside its score
     measures: Mapping[str, float] = field(default_factory=dict)
+    kind: Kind = Kind.EXPAND
 
     @property
     def is_variant(self) -> bool:
         return self.tree is not None and self.state is not State.REJECTED
 
+    @property
+    def evaluates(self) -> CaseAttempt:
+        """The attempt of a decision to evaluate; only those have one."""
+        assert self.decision.evaluates is not None
+        return self.decision.evaluates
+
     def in_short(self) -> Proposal:
         """Without evidence and measures, as a snapshot keeps it: it has many of them."""
-        if not self.measures and not self.decision:
+        if not self.measures and self.decision is NOTHING_DECIDED:
             return self
-        kept = {key: self.decision[key] for key in self.decision.keys() - EVIDENCE}
-        return replace(self, decision=kept, measures={})
+        return replace(self, decision=self.decision.in_short(), measures={})
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Call:
 
     id: int
     proposal: str
-    round: int  # 0 the first answer, 1 the repair; see JUDGE and EMBEDDING
+    purpose: CallPurpose
     attempt: int
     model: str
     request: str  # JSON
@@ -173,6 +175,9 @@ class Call:
     cost_usd: float = 0.0
     error: str | None = None
     seconds: float = 0.0
+    # which one of its purpose: of notes their number, of an episode the step, of a
+    # judgement 1 when the repair is judged; else 0
+    step: int = 0
 
 
 @dataclass(frozen=True)

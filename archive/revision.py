@@ -1,3 +1,3 @@
 """The version of the archive's tables."""
 
-REVISION = "0003"  # the newest migration
+REVISION = "0004"  # the newest migration

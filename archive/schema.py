@@ -57,13 +57,15 @@ proposals = _table(
         "state",
         String(16),
         nullable=False,
-        index=True,
         doc="`planned`, `replied`, `proposed`, `evaluating`; in the end `scored`, `failed`, "
         "`rejected`, or `evaluated`: no child, one more evaluation",
     ),
     Column("operator", String(64), nullable=False, doc="how the child was made"),
     Column(
-        "seen", Integer, nullable=False, doc="the last event that the decision knew"
+        "as_of_event",
+        Integer,
+        nullable=False,
+        doc="the last event that the decision knew",
     ),
     Column("created_at", Float, nullable=False, doc="seconds since 1970"),
     Column("tree", String(40), index=True, doc="SHA of its files in git"),
@@ -109,7 +111,7 @@ proposals = _table(
         Text,
         nullable=False,
         server_default="{}",
-        doc="JSON: what else was decided, as the evidence that is shown",
+        doc="JSON: what else was decided, as the prompt context",
     ),
     Column(
         "measures",
@@ -117,6 +119,13 @@ proposals = _table(
         nullable=False,
         server_default="{}",
         doc="JSON, name -> number",
+    ),
+    Column(
+        "kind",
+        String(16),
+        nullable=False,
+        server_default="expand",
+        doc="`expand`: make a child; `evaluate`: one more attempt at a case of the parent",
     ),
 )
 
@@ -204,11 +213,11 @@ calls = _table(
         "proposal", String(32), ForeignKey("proposals.id"), nullable=False, index=True
     ),
     Column(
-        "round",
+        "step",
         Integer,
         nullable=False,
-        doc="0 the first answer, 1 its repair, more: notes; below 0: embeddings, judges, "
-        "steps of an agent",
+        doc="of notes their number, of an episode the agent's step, of a judgement 1 when the "
+        "repair is judged; else 0",
     ),
     Column(
         "attempt",
@@ -246,6 +255,13 @@ calls = _table(
     Column("error", Text, doc="why it failed"),
     Column("sent_at", Float, nullable=False, doc="seconds since 1970"),
     Column("seconds", Float, nullable=False, default=0.0, doc="until the reply"),
+    Column(
+        "purpose",
+        String(16),
+        nullable=False,
+        server_default="propose",
+        doc="`propose`, `repair`, `judge`, `notes`, `embed` or `episode`",
+    ),
 )
 
 events = _table(

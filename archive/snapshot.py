@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evolve.archive.case_scores import CaseScores, Trial
 from evolve.archive.clades import ORPHAN, Clades
 from evolve.archive.columns import GrowableArray
+from evolve.archive.decision import Kind
 from evolve.archive.grid import Grid
 from evolve.archive.islands import Archipelago, Island, Islands
 from evolve.archive.measures import Measure
@@ -21,7 +22,6 @@ from evolve.archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposa
 from evolve.archive.ranking import Ranking
 from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import (
-    EVALUATE,
     Call,
     Evaluation,
     Observation,
@@ -103,7 +103,7 @@ class Snapshot:
         ended = [p for p in everything if p.state.finished]
         snapshot._replay(sorted(ended, key=lambda p: p.finished_event or 0), archive)
         for proposal in everything:
-            if proposal.operator == EVALUATE:
+            if proposal.kind is Kind.EVALUATE:
                 if not proposal.state.finished:
                     snapshot.expect_evaluation(proposal)
             elif proposal.state is not State.REJECTED:
@@ -124,18 +124,14 @@ class Snapshot:
         due = deque(sorted(banned, key=banned.__getitem__))
         observations = archive.observations()
         measured = archive.measures() if self.frame.measures else {}
-        later = {
-            (p.parents[0], p.decision["case"], p.decision["attempt"])
-            for p in ended
-            if p.operator == EVALUATE
-        }
+        later = {(p.parents[0], *p.evaluates) for p in ended if p.kind is Kind.EVALUATE}
         for proposal in ended:
             while due and banned[due[0]] < (proposal.finished_event or 0):
                 self.quarantine(due.popleft())
             if proposal.id in banned:
                 proposal = replace(proposal, quarantined=False)
-            if proposal.operator == EVALUATE:
-                wanted = (proposal.decision["case"], proposal.decision["attempt"])
+            if proposal.kind is Kind.EVALUATE:
+                wanted = proposal.evaluates
                 self.observe(
                     proposal.parents[0],
                     [
@@ -374,8 +370,7 @@ class Snapshot:
         """One more attempt at a case was decided."""
         self.case_scores.expect(
             self._row[decision.parents[0]],
-            str(decision.decision["case"]),
-            int(decision.decision["attempt"]),
+            *decision.evaluates,
         )
 
     def release(self, parents: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import insert, select, update
 
 from evolve.archive.reader import ArchiveReader, pack_text
-from evolve.archive.records import PERSON, CallState, Proposal, State
+from evolve.archive.records import PERSON, CallPurpose, CallState, Proposal, State
 from evolve.archive.schema import calls, events, proposals
 from evolve.archive.store import Archive
 
@@ -67,7 +67,8 @@ class Steering:
                 insert(calls),
                 {
                     "proposal": proposal.id,
-                    "round": 0,
+                    "purpose": CallPurpose.PROPOSE.value,
+                    "step": 0,
                     "attempt": 0,
                     "model": PERSON,
                     "state": CallState.REPLIED.value,

@@ -102,7 +102,8 @@ class Archive(ArchiveReader):
             values
             | {
                 "state": State.PLANNED.value,
-                "decision": json.dumps(dict(proposal.decision)),
+                "decision": proposal.decision.to_json(),
+                "kind": proposal.kind.value,
                 "measures": "{}",
             },
         )
@@ -233,7 +234,8 @@ class Archive(ArchiveReader):
             connection,
             {
                 "proposal": call.proposal,
-                "round": call.round,
+                "purpose": call.purpose.value,
+                "step": call.step,
                 "attempt": call.attempt,
                 "model": call.model,
                 "state": CallState.SENT.value,
@@ -268,8 +270,7 @@ class Archive(ArchiveReader):
                 "seconds": call.seconds,
             },
         )
-        if call.state is CallState.REPLIED and call.round >= 0:
-            # The seed asks, too, for notes, and it has long been scored.
+        if call.state is CallState.REPLIED and call.purpose.writes_code:
             _THE_OPEN_PROPOSAL.run(
                 connection, {"which": call.proposal, "state": State.REPLIED.value}
             )

@@ -28,7 +28,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evolve.agents.validity import FILE, TOY
-from evolve.archive import Evaluation, Frame, Proposal, Snapshot, State, derive_id
+from evolve.archive import (
+    CallPurpose,
+    Evaluation,
+    Frame,
+    Proposal,
+    Snapshot,
+    State,
+    derive_id,
+)
 from evolve.engine.decisions import plan_proposals
 from evolve.engine.proposer import DUPLICATE
 from evolve.operators import Attempt, Child, Context, Evidence, Parent, Rejected, Reply
@@ -304,13 +312,13 @@ class Search:
             self.rows[parent],
         )
         attempts = tuple(
-            self.ended[name] for name in one.made.decision["attempts"] if self.told
+            self.ended[name] for name in one.made.decision.attempts if self.told
         )
         draw = int(one.rng.integers(1 << 31))
 
-        async def model(round_: int, messages: list[dict[str, str]]) -> Reply:
+        async def model(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
             self.calls += 1
-            return Reply(answer(messages, draw + round_))
+            return Reply(answer(messages, draw + (purpose is CallPurpose.REPAIR)))
 
         async def let_work(_: int, editor: Files, work: AgentTask) -> EpisodeResult:
             return self._episode(editor, work)

@@ -94,7 +94,7 @@ class _Row(NamedTuple):
             "number": self.number,
             "state": State.SCORED.value,
             "operator": "syntactic",
-            "seen": self.event,
+            "as_of_event": self.event,
             "created_at": 1.0,
             "tree": tree,
             "commit": tree,

@@ -12,7 +12,7 @@ from evolve.agents import AgentRunner
 from evolve.archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
-from evolve.models import Caller, Episode
+from evolve.models import BudgetedModels, Episode
 from evolve.runs.evaluator import AGENT_TOOLS
 from evolve.sandbox import Limits, Pool, SandboxSpec, provider_class
 from evolve.sandbox.limits import MIB
@@ -27,7 +27,7 @@ class Desk:
     """What an episode needs, open."""
 
     recorder: Recorder
-    caller: Caller
+    caller: BudgetedModels
     proposal: Proposal
 
 
@@ -43,7 +43,9 @@ async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[De
     )
     chosen = Settings.model_validate({"model": (model,), "patience_s": 2.0} | settings)
     try:
-        async with aclosing(Caller(chosen, recorder, lambda line: None)) as caller:
+        async with aclosing(
+            BudgetedModels(chosen, recorder, lambda line: None)
+        ) as caller:
             proposal = Proposal(
                 derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time()
             )
@@ -56,7 +58,7 @@ async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[De
 
 @asynccontextmanager
 async def runner(
-    place: str, caller: Caller, limits: AgentSpec, size: int = 1
+    place: str, caller: BudgetedModels, limits: AgentSpec, size: int = 1
 ) -> AsyncIterator[AgentRunner]:
     """Boxes for episodes in a named sandbox."""
     spec = SandboxSpec(LIMITS, tools=AGENT_TOOLS, fresh=True, shares_folder=True)

@@ -12,10 +12,9 @@ import numpy as np
 from sqlalchemy import insert
 
 from evolve.archive import (
-    EMBEDDING,
-    JUDGE,
     TOKENS,
     Archive,
+    CallPurpose,
     CodeStore,
     derive_id,
     embed,
@@ -171,8 +170,15 @@ class _Filling:
         if made.calls and number:
             self._call(number)
         if made.rounds:
-            self._call(number, EMBEDDING, {"input": f"program {number}"}, "[0.25, 0.5]")
-            self._call(number, JUDGE if number else 20, None, "They differ.")
+            self._call(
+                number, CallPurpose.EMBED, {"input": f"program {number}"}, "[0.25, 0.5]"
+            )
+            self._call(
+                number,
+                CallPurpose.JUDGE if number else CallPurpose.NOTES,
+                None,
+                "They differ.",
+            )
 
     def _parents(self, number: int) -> list[int]:
         if not number:
@@ -241,7 +247,7 @@ class _Filling:
             number=number,
             state=state,
             operator=self._operator(number),
-            seen=self.event - 2,
+            as_of_event=self.event - 2,
             created_at=at,
             tree=tree,
             commit=commit,
@@ -258,6 +264,7 @@ class _Filling:
             island=number % made.islands,
             model=MODELS[number % 2] if made.calls and number else None,
             decision="{}",
+            kind="expand",
             measures=json.dumps(measure_code(files)) if kept else "{}",
         )
         if kept:
@@ -300,7 +307,7 @@ class _Filling:
     def _call(
         self,
         number: int,
-        round_: int = 0,
+        purpose: CallPurpose = CallPurpose.PROPOSE,
         request: dict[str, Any] | None = None,
         reply: str = "",
     ) -> None:
@@ -314,7 +321,8 @@ class _Filling:
         self._put(
             schema.calls,
             proposal=derive_id(self.made.seed, number),
-            round=round_,
+            purpose=purpose.value,
+            step=0 if number else 20,
             attempt=0,
             model=MODELS[number % 2],
             state="replied",

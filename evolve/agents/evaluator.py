@@ -16,9 +16,9 @@ from typing import Any
 from evolve.agents.flags import flags_in, new_lines
 from evolve.agents.runner import AgentRunner
 from evolve.agents.validity import problem_of
-from evolve.archive import EVALUATE, SEED, SIGNS, Evaluation, Proposal
+from evolve.archive import SEED, SIGNS, Evaluation, Kind, Proposal
 from evolve.evaluation.evaluator import EVALUATOR, Evaluator, EvaluatorBroken, Verdict
-from evolve.models import Episode, StepAsker
+from evolve.models import Episode, Models
 from evolve.sandbox import Pool
 from evolve.tasks import AgentSpec, AgentTask, CaseSpec, EpisodeResult, Task, with_cases
 
@@ -51,10 +51,10 @@ class AgentEvaluator(Evaluator):
         assert self.task.spec.agent is not None
         return self.task.spec.agent
 
-    def connect(self, asker: StepAsker, reply_tokens: int, patience_s: float) -> None:
-        """Agents ask this asker from now on."""
+    def connect(self, models: Models, reply_tokens: int, patience_s: float) -> None:
+        """Agents ask this models from now on."""
         self.runner = AgentRunner(
-            self._episodes, asker, self.limits, reply_tokens, patience_s
+            self._episodes, models, self.limits, reply_tokens, patience_s
         )
 
     async def complete(self) -> None:
@@ -84,7 +84,7 @@ class AgentEvaluator(Evaluator):
         Raises as `Evaluator.evaluate` does, and `OutOfBudget` or `ModelError`.
         """
         assert proposal is not None, "an agent's calls belong to a proposal"
-        if proposal.operator != EVALUATE:
+        if proposal.kind is not Kind.EVALUATE:
             problem = await problem_of(
                 self.runner, proposal, files, attempt, self.limits.validity == "toy"
             )

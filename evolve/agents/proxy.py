@@ -23,8 +23,8 @@ from evolve.models import (
     Episode,
     ModelError,
     ModelFault,
+    Models,
     OutOfBudget,
-    StepAsker,
     asked_the_same,
 )
 from evolve.tasks import AgentSpec, EpisodeUsage
@@ -61,14 +61,14 @@ class Proxy:
 
     def __init__(
         self,
-        asker: StepAsker,
+        models: Models,
         proposal: Proposal,
         episode: Episode,
         limits: AgentSpec,
         reply_tokens: int,
         clock: Clock,
     ) -> None:
-        self._asker, self._proposal, self._episode = asker, proposal, episode
+        self._models, self._proposal, self._episode = models, proposal, episode
         self._limits, self._reply_tokens, self._clock = limits, reply_tokens, clock
         self._stored: dict[int, Call] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -84,7 +84,7 @@ class Proxy:
         """Listen on the socket; calls under way are settled before it returns."""
         from aiohttp import web
 
-        self._stored = await self._asker.stored_steps(self._proposal, self._episode)
+        self._stored = await self._models.stored_steps(self._proposal, self._episode)
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", _models)
@@ -136,7 +136,7 @@ class Proxy:
         """Only here the agent's time stands still: steps are few, refusals are not."""
         try:
             with self._clock.stopped():
-                return await self._asker.step(
+                return await self._models.step(
                     self._proposal,
                     self._episode,
                     number,
@@ -153,7 +153,7 @@ class Proxy:
     def _room(self, asked: Asked) -> int:
         """How long the reply may be. Raises `Refusal` when a limit of the case might be passed."""
         limits, used = self._limits, self.used
-        prompt, _ = self._asker.step_bound(self._proposal, asked.messages, 0)
+        prompt, _ = self._models.step_bound(self._proposal, asked.messages, 0)
         tokens = min(asked.reply_tokens, limits.tokens - used.tokens - prompt)
         if tokens < min(SHORTEST_REPLY, asked.reply_tokens):
             raise Refusal(
@@ -162,7 +162,7 @@ class Proxy:
                 f"{used.tokens} of {limits.tokens} tokens are used "
                 "up, and this call might pass the limit",
             )
-        _, usd = self._asker.step_bound(self._proposal, asked.messages, tokens)
+        _, usd = self._models.step_bound(self._proposal, asked.messages, tokens)
         if used.usd + usd > limits.usd:
             raise Refusal(
                 402,

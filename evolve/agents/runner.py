@@ -11,7 +11,7 @@ from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
 from evolve.archive import Proposal
 from evolve.errors import TaskError
-from evolve.models import Episode, StepAsker
+from evolve.models import Episode, Models
 from evolve.retry import retry_sandbox
 from evolve.sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
 from evolve.sandbox.inside import wire
@@ -35,12 +35,12 @@ class AgentRunner:
     def __init__(
         self,
         pool: Pool,
-        asker: StepAsker,
+        models: Models,
         limits: AgentSpec,
         reply_tokens: int,
         patience_s: float,
     ) -> None:
-        self.pool, self._asker, self._patience_s = pool, asker, patience_s
+        self.pool, self._models, self._patience_s = pool, models, patience_s
         self._limits, self._reply_tokens = limits, reply_tokens
 
     async def episode(
@@ -56,7 +56,7 @@ class AgentRunner:
         """
         clock = Clock(self._limits.time_s)
         proxy = Proxy(
-            self._asker, proposal, episode, self._limits, self._reply_tokens, clock
+            self._models, proposal, episode, self._limits, self._reply_tokens, clock
         )
         async with self.pool.session() as session:
             produced = await self._in_box(session, proxy, clock, agent, work)

@@ -8,26 +8,33 @@ from typing import Protocol
 
 import numpy as np
 
-from evolve.archive import EVALUATE, Proposal, Snapshot, State, derive_id
-from evolve.engine.ordering import SETTLED
-from evolve.models import SHARED, Shared
+from evolve.archive import (
+    CaseAttempt,
+    Decision,
+    Kind,
+    Proposal,
+    SharedPrompt,
+    Snapshot,
+    State,
+    derive_id,
+)
 from evolve.plugins import plugin_error, plugin_errors
 from evolve.search import (
-    Decision,
+    Action,
     Evaluate,
     Expand,
     Policy,
     Racing,
     Skip,
     Stop,
-    evidence_of,
+    prompt_context,
 )
 
 
 class Decider(Protocol):
     """Decides on a numbered slot."""
 
-    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Action | Skip | None:
         """None: not yet, something that runs must end first."""
 
 
@@ -39,7 +46,7 @@ class PolicyDecider:
     seed: int
     samples: int = 1  # children of one prompt, where a model is asked
 
-    def decide(self, number: int, snapshot: Snapshot) -> Decision:
+    def decide(self, number: int, snapshot: Snapshot) -> Action:
         """What the policy says."""
         rng = np.random.default_rng([self.seed, number])
         with plugin_errors("policy", self.policy):
@@ -101,26 +108,31 @@ def plan_proposals(
 ) -> list[Proposal]:
     """The proposals of a decision, from `number` on: `count` children that share a prompt.
 
-    Their evidence is part of it: what is shown was known when it was decided. Ids follow from the
+    Their prompt context is part of it: what is shown was known when it was decided. Ids follow from the
     run's seed and the numbers.
     """
-    seen = {} if settled is None else {SETTLED: settled}
     if isinstance(decision, Evaluate):
         return [
             Proposal(
                 derive_id(seed, number),
                 number,
                 State.PLANNED,
-                EVALUATE,
+                Kind.EVALUATE.value,
                 (decision.variant,),
                 snapshot.last_event,
                 time.time(),
-                decision=seen | {"case": decision.case, "attempt": decision.attempt},
+                kind=Kind.EVALUATE,
+                decision=Decision(
+                    settled=settled,
+                    evaluates=CaseAttempt(decision.case, decision.attempt),
+                ),
             )
         ]
-    known = evidence_of(decision, snapshot) | seen
-    if count > 1:
-        known[SHARED] = list(Shared(number, count))
+    known = replace(
+        prompt_context(decision, snapshot),
+        settled=settled,
+        shared=SharedPrompt(number, count) if count > 1 else None,
+    )
     return [
         Proposal(
             derive_id(seed, each),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from evolve.archive import EVALUATE, SIGNS, ArchiveError, Proposal, Snapshot, State
+from evolve.archive import SIGNS, ArchiveError, Kind, Proposal, Snapshot, State
 from evolve.config import Settings
 from evolve.engine.concurrency import SMOOTHING, InFlightLimit, StallDetector
 from evolve.engine.control import Interrupt, SteeringHandler
@@ -248,7 +248,7 @@ class Engine:
             self._changed.set()
 
     async def _finish(self, proposal: Proposal) -> FinishedWork:
-        if proposal.operator == EVALUATE:
+        if proposal.kind is Kind.EVALUATE:
             stored = StoredChild(
                 proposal, await self.recorder.files_of(proposal.parents[0])
             )
@@ -328,9 +328,9 @@ class Engine:
     def _cases_of(self, proposal: Proposal) -> Sequence[CaseSpec]:
         """What its decision says: one case, the first few, or all."""
         cases = self.task.spec.cases_of("search")
-        if proposal.operator == EVALUATE:
-            return [case for case in cases if case.id == proposal.decision["case"]]
-        return cases[: proposal.decision.get("cases")]
+        if proposal.kind is Kind.EVALUATE:
+            return [case for case in cases if case.id == proposal.evaluates.case]
+        return cases[: proposal.decision.cases]
 
     async def _hand_in(self, ended: FinishedWork) -> None:
         """Record it now, or keep what was measured until its turn comes."""
@@ -338,7 +338,7 @@ class Engine:
             await self._record(ended)
             return
         # its rows belong to another, when its turn comes
-        learns = ended.proposal.operator == EVALUATE
+        learns = ended.proposal.kind is Kind.EVALUATE
         if ended.verdict is not None and not ended.kept and not learns:
             await self.recorder.keep(ended.proposal, ended.verdict.rows)
             ended = ended._replace(kept=True)
@@ -377,7 +377,7 @@ class Engine:
         """An agent that reached for what it must not have is told of at once, once for each sign."""
         rows = ended.verdict.rows if ended.verdict is not None else ()
         one = ended.proposal
-        variant = one.parents[0] if one.operator == EVALUATE else one.id
+        variant = one.parents[0] if one.kind is Kind.EVALUATE else one.id
         found = {
             (variant, str(row.metrics[SIGNS])) for row in rows if SIGNS in row.metrics
         }
@@ -396,7 +396,7 @@ class Engine:
                 proposal, why.reason, why.message, why.note
             ), None
         assert verdict is not None and ended.stored is not None
-        if proposal.operator == EVALUATE:
+        if proposal.kind is Kind.EVALUATE:
             return await self.recorder.learn(proposal, verdict.rows), None
         known = self.order.late(proposal)
         if known is not None:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import asyncio
 
-from evolve.archive import Note, Snapshot, derive_id
-from evolve.engine.proposer import Asker
+from evolve.archive import CallPurpose, Note, Snapshot, derive_id
 from evolve.engine.recorder import Recorder
-from evolve.models import ModelError, OutOfBudget
+from evolve.models import ModelError, Models, OutOfBudget
 from evolve.operators.templates import Prompts
 from evolve.search.statistics import statistics
 from evolve.tasks import Task
 
 
 class NoteTaker:
-    """Writes notes when they are due. With an asker, a model words them: a call like any other."""
+    """Writes notes when they are due. With `models`, a model words them: a call like any other."""
 
     def __init__(
         self,
@@ -30,17 +29,17 @@ class NoteTaker:
         window: int,
         recorder: Recorder,
         prompts: Prompts,
-        asker: Asker | None,
+        models: Models | None,
     ) -> None:
         self.task, self._seed, self._every, self._window = task, seed, every, window
-        self._recorder, self._prompts, self._asker = recorder, prompts, asker
+        self._recorder, self._prompts, self._models = recorder, prompts, models
         self._wording: asyncio.Task[Note | None] | None = None
         self._tried = 0  # the number of the notes that words were asked for last
 
     async def take(self, number: int, snapshot: Snapshot) -> None:
         """Before decision `number`: write notes, unless they are not due or there already."""
         last = snapshot.notes or 0
-        if self._asker is not None and last > self._tried:
+        if self._models is not None and last > self._tried:
             # it was stopped before they came
             self._word(Note(last, await self._recorder.notes(last)))
         if self._window and number >= self._tried + self._window:
@@ -70,14 +69,17 @@ class NoteTaker:
             await self._recorder.take_notes(worded)
 
     def _word(self, note: Note) -> None:
-        if self._asker is not None:
+        if self._models is not None:
             self._tried = note.number
-            self._wording = asyncio.create_task(self._put_into_words(note, self._asker))
+            self._wording = asyncio.create_task(
+                self._put_into_words(note, self._models)
+            )
 
-    async def _put_into_words(self, note: Note, asker: Asker) -> Note | None:
+    async def _put_into_words(self, note: Note, models: Models) -> Note | None:
         """A model's words; none where it has none, or no budget is left for them.
 
-        The call belongs to the seed's row, in a round of its own: a stored reply is found again.
+        The call belongs to the seed's row, under the number of the notes: a stored reply is found
+        again.
         """
         seed = await self._recorder.proposal(derive_id(self._seed, 0))
         messages = [
@@ -93,7 +95,9 @@ class NoteTaker:
             },
         ]
         try:
-            reply = await asker.ask(seed, note.number, messages)
+            reply = await models.ask(
+                seed, CallPurpose.NOTES, messages, step=note.number
+            )
         except (OutOfBudget, ModelError):
             return None
         if not reply.text.strip():

@@ -11,9 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import NamedTuple
 
-from evolve.archive import Proposal
-
-SETTLED = "settled"  # in a proposal's decision: the last number whose result it saw
+from evolve.archive import CallPurpose, Proposal
 
 
 class Claim(NamedTuple):
@@ -59,7 +57,7 @@ class Order(ABC):
         """That result counts from now on."""
 
     @abstractmethod
-    def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
+    def early(self, proposal: Proposal, tree: str, purpose: CallPurpose) -> str | None:
         """Who has this very tree already, before the child costs anything; None when nobody has."""
 
     def late(self, proposal: Proposal) -> str | None:
@@ -81,7 +79,7 @@ class AsFinished(Order):
     def recorded(self, number: int) -> None:
         """Nothing waits for it."""
 
-    def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
+    def early(self, proposal: Proposal, tree: str, purpose: CallPurpose) -> str | None:
         claim = self._trees.first(tree)
         return claim.proposal if claim else None
 
@@ -112,14 +110,12 @@ class ByNumber(Order):
             self._finished.discard(self._next)
             self._next += 1
 
-    def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
+    def early(self, proposal: Proposal, tree: str, purpose: CallPurpose) -> str | None:
         """Only what the decision could see counts: what came since depends on the clock."""
         claim = self._trees.first(tree)
-        return (
-            claim.proposal
-            if claim and claim.number <= proposal.decision[SETTLED]
-            else None
-        )
+        settled = proposal.decision.settled
+        assert settled is not None, "this order plans every decision with it"
+        return claim.proposal if claim and claim.number <= settled else None
 
     def late(self, proposal: Proposal) -> str | None:
         """Of two equal children the lower number wins."""

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from evolve.archive import JUDGE, PERSON, Evaluation, Proposal, State, hint_text
+from evolve.archive import (
+    PERSON,
+    CallPurpose,
+    Evaluation,
+    Proposal,
+    State,
+    hint_text,
+)
 from evolve.engine.concurrency import FairYield
-from evolve.engine.ordering import SETTLED, Order
+from evolve.engine.ordering import Order
 from evolve.engine.recorder import Recorder
 from evolve.evaluation.evaluator import Verdict
 from evolve.models import (
-    SHARED,
-    Answer,
     Interrupted,
     ModelError,
     ModelFault,
+    Models,
     OutOfBudget,
-    StepAsker,
     as_text,
 )
 from evolve.operators import (
@@ -44,20 +49,6 @@ from evolve.tasks import AgentTask, EpisodeResult, Task
 
 LOG_CHARS = 1500
 DUPLICATE = "duplicate"
-
-
-class Asker(StepAsker, Protocol):
-    """Who answers for the models: a caller within its budget, or a record."""
-
-    async def ask(
-        self,
-        proposal: Proposal,
-        round_: int,
-        messages: list[dict[str, str]],
-        model: str | None = None,
-    ) -> Answer: ...
-
-    async def embed(self, proposal: Proposal, text: str) -> list[float]: ...
 
 
 Editor = Callable[
@@ -89,7 +80,7 @@ class Proposer:
         seed: int,
         operators: Mapping[str, Operator],
         recorder: Recorder,
-        asker: Asker,
+        models: Models,
         order: Order,
         prompts: Prompts,
         repairs: int,
@@ -100,14 +91,14 @@ class Proposer:
         self._gate, self._editor = gate, editor
         self._prompts, self._repairs = prompts, repairs
         self.task, self._seed, self._operators = task, seed, operators
-        self._recorder, self._asker, self._order = recorder, asker, order
+        self._recorder, self._models, self._order = recorder, models, order
         self._turns = FairYield()
 
     async def propose(self, proposal: Proposal) -> StoredChild:
         """Make and store the child; a model's unusable answer is fed back once. Raises `Rejected`."""
         context = await self._context(proposal)
         try:
-            return await self._store(proposal, context, 0)
+            return await self._store(proposal, context, CallPurpose.PROPOSE)
         except Rejected as why:
             asked = self._operators[proposal.operator].needs_model and self._repairs > 0
             if not asked or why.reason == "prompt":
@@ -123,7 +114,7 @@ class Proposer:
                 evidence=evidence,
                 known=why.reason == DUPLICATE,
             )
-            return await self._store(proposal, again, 1)
+            return await self._store(proposal, again, CallPurpose.REPAIR)
 
     async def repair(self, proposal: Proposal, verdict: Verdict) -> StoredChild | None:
         """Feed the failure of a model's child back, once; None when there is nothing new to try."""
@@ -147,7 +138,10 @@ class Proposer:
         )
         try:
             return await self._store(
-                proposal, replace(context, repair=problem, note=proposal.note), 1, rows
+                proposal,
+                replace(context, repair=problem, note=proposal.note),
+                CallPurpose.REPAIR,
+                rows,
             )
         except Rejected:
             return None  # the first child stands, and has failed
@@ -156,13 +150,13 @@ class Proposer:
         self,
         proposal: Proposal,
         context: Context,
-        round_: int,
+        purpose: CallPurpose,
         rows: tuple[Evaluation, ...] = (),
     ) -> StoredChild:
         """`rows` are those of the child that is replaced; they are kept in the same transaction."""
         child = await self._made(self._operators[proposal.operator], context)
         try:
-            tree = await self._checked(proposal, context, child, round_)
+            tree = await self._checked(proposal, context, child, purpose)
         except Rejected as why:
             raise Rejected(why.reason, why.message, child.note) from None
         return StoredChild(
@@ -185,35 +179,35 @@ class Proposer:
         return child
 
     async def _checked(
-        self, proposal: Proposal, context: Context, child: Child, round_: int
+        self, proposal: Proposal, context: Context, child: Child, purpose: CallPurpose
     ) -> str:
         """The child's tree: changed, new and within bounds. Raises `Rejected`."""
         check_child(self.task, context.parents, child)
         tree = await self._recorder.tree_of(child.files)
         if tree == proposal.tree:
             raise Rejected("unchanged", "the repair gives the same files again")
-        known = self._order.early(proposal, tree, round_)
+        known = self._order.early(proposal, tree, purpose)
         if known is not None:
             raise Rejected(
                 DUPLICATE, f"the same files as {known}, which was tried before"
             )
-        await self._check_novelty(proposal, context, child, round_)
+        await self._check_novelty(proposal, context, child, purpose)
         return tree
 
     async def _check_novelty(
-        self, proposal: Proposal, context: Context, child: Child, round_: int
+        self, proposal: Proposal, context: Context, child: Child, purpose: CallPurpose
     ) -> None:
         """Before it costs an evaluation. Raises `Rejected`."""
         if not self._gate.distance or proposal.operator == PERSON:
             return
-        recorder, settled = self._recorder, proposal.decision.get(SETTLED)
+        recorder, settled = self._recorder, proposal.decision.settled
         near = await recorder.vectors.nearest(
             recorder.snapshot, proposal, child.files, settled
         )
         if near is None or near.distance >= self._gate.distance:
             return
         first = await self._recorder.files_of(near.proposal)
-        if not await self._differ(proposal, context, (first, child.files), round_):
+        if not await self._differ(proposal, context, (first, child.files), purpose):
             raise Rejected(
                 "not novel",
                 f"its code is {near.distance:.6f} from {near.proposal}, "
@@ -225,7 +219,7 @@ class Proposer:
         proposal: Proposal,
         context: Context,
         programs: tuple[Mapping[str, bytes], Mapping[str, bytes]],
-        round_: int,
+        purpose: CallPurpose,
     ) -> bool:
         """What the judge says of two programs; where there is none to be had, they do not."""
         if self._gate.judge is None:
@@ -237,8 +231,12 @@ class Proposer:
             {"role": "user", "content": question},
         ]
         try:
-            answer = await self._asker.ask(
-                proposal, JUDGE - round_, messages, self._gate.judge
+            answer = await self._models.ask(
+                proposal,
+                CallPurpose.JUDGE,
+                messages,
+                model=self._gate.judge,
+                step=int(purpose is CallPurpose.REPAIR),
             )
         except Interrupted:
             raise  # no answer is no judgement
@@ -265,41 +263,34 @@ class Proposer:
 
     async def _known(self, proposal: Proposal, variant: str) -> Parent:
         """A variant as the decision knew it."""
-        return await self._recorder.parent(variant, proposal.seen)
+        return await self._recorder.parent(variant, proposal.as_of_event)
 
     def _rng(self, proposal: Proposal) -> np.random.Generator:
         """The proposal's own, or that of those who share its prompt.
 
         Every question of it begins with the same draws.
         """
-        number = proposal.decision.get(SHARED, [proposal.number])[0]
+        number = (proposal.decision.shared or (proposal.number,))[0]
         return np.random.default_rng([self._seed, number, 1])
 
     async def _evidence(self, proposal: Proposal) -> Evidence:
         """What was known when it was decided, whatever has happened since."""
         decided = proposal.decision
         inspirations = [
-            await self._known(proposal, found)
-            for found in decided.get("inspirations", ())
+            await self._known(proposal, found) for found in decided.inspirations
         ]
-        failures = [
-            await self._recorder.proposal(found)
-            for found in decided.get("failures", ())
-        ]
-        tried = [
-            await self._known(proposal, found) for found in decided.get("tried", ())
-        ]
+        failures = [await self._recorder.proposal(found) for found in decided.failures]
+        tried = [await self._known(proposal, found) for found in decided.tried]
         lessons = [
             Lesson(
                 await self._known(proposal, before), await self._known(proposal, after)
             )
-            for before, after in decided.get("lessons", ())
+            for before, after in decided.lessons
         ]
         attempts = [
-            _attempt(await self._recorder.proposal(found))
-            for found in decided.get("attempts", ())
+            _attempt(await self._recorder.proposal(found)) for found in decided.attempts
         ]
-        notes, hints = decided.get("notes"), decided.get("hints")
+        notes, hints = decided.notes, decided.hints
         return Evidence(
             tuple(inspirations),
             tuple(failures),
@@ -323,9 +314,9 @@ class Proposer:
         return let_work
 
     def _ask_for(self, proposal: Proposal) -> AskModel:
-        async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
+        async def ask(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
             try:
-                answer = await self._asker.ask(proposal, round_, messages)
+                answer = await self._models.ask(proposal, purpose, messages)
             except ModelError as error:
                 if error.fault is ModelFault.PROMPT:
                     raise Rejected("prompt", error.message) from None

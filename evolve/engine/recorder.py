@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from evolve.archive import (
-    EVALUATE,
     AddStatus,
     Archive,
     ArchiveError,
@@ -24,6 +23,7 @@ from evolve.archive import (
     Evaluation,
     Frame,
     GroupCommit,
+    Kind,
     Note,
     NoveltyIndex,
     Proposal,
@@ -163,7 +163,7 @@ class Recorder:
     async def plan(self, *proposals: Proposal) -> None:
         """A decision was taken. Parents count the children at once."""
         for proposal in proposals:
-            if proposal.operator == EVALUATE:
+            if proposal.kind is Kind.EVALUATE:
                 self.snapshot.expect_evaluation(proposal)
             else:
                 self.snapshot.expect(proposal.parents)
@@ -175,8 +175,8 @@ class Recorder:
 
         An evaluation of another variant has its number from its decision.
         """
-        if proposal.operator == EVALUATE:
-            return int(proposal.decision["attempt"])
+        if proposal.kind is Kind.EVALUATE:
+            return proposal.evaluates.attempt
         return self._attempts.get(proposal.id, 0)
 
     def rows_in_waiting(self, proposal: Proposal) -> list[Evaluation]:

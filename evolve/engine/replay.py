@@ -6,9 +6,17 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from evolve.archive import ArchiveReader, Call, Evaluation, Proposal, Snapshot, State
+from evolve.archive import (
+    ArchiveReader,
+    Call,
+    CallPurpose,
+    Evaluation,
+    Proposal,
+    Snapshot,
+    State,
+)
 from evolve.engine.ordering import Order
-from evolve.search import Decision, Skip, Stop, recorded_decision
+from evolve.search import Action, Skip, Stop, recorded_decision
 
 OTHER = "another proposal of the record"
 
@@ -29,7 +37,9 @@ class Record:
         """What is not finished (a budget came between) is left out: it has no children."""
         proposals = {p.number: p for p in archive.proposals() if p.state.finished}
         calls = archive.calls()
-        with_repair = {call.proposal for call in calls if call.round == 1}
+        with_repair = {
+            call.proposal for call in calls if call.purpose is CallPurpose.REPAIR
+        }
         repaired = {
             found for found in with_repair if _has_second(archive.evaluations(found))
         }
@@ -41,7 +51,7 @@ class Record:
             max(proposals, default=0),
         )
 
-    def decide(self, number: int, snapshot: Snapshot) -> Decision | Skip | None:
+    def decide(self, number: int, snapshot: Snapshot) -> Action | Skip | None:
         """The recorded decision; None until its parents are scored here, too."""
         if number > self.last:
             return Stop("the record has ended")
@@ -89,10 +99,10 @@ class AsRecorded(Order):
     def recorded(self, number: int) -> None:
         self._turns.popleft()
 
-    def early(self, proposal: Proposal, tree: str, round_: int) -> str | None:
+    def early(self, proposal: Proposal, tree: str, purpose: CallPurpose) -> str | None:
         recorded = self._record.proposals[proposal.number]
         stood = recorded.tree == tree or (
-            round_ == 0 and proposal.id in self._record.repaired
+            purpose is CallPurpose.PROPOSE and proposal.id in self._record.repaired
         )
         return None if stood else OTHER
 

@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
-from evolve.archive import PERSON, Browser, CallState, Node
+from evolve.archive import PERSON, Browser, CallPurpose, CallState, Node
 from evolve.errors import UsageError
 from evolve.runs.reader import OpenRun
 
 FORMS = ("sft", "dpo")
-_ROUNDS = (0, 1)  # of calls that write a child: the first answer and its repair
 
 
 class Answered(NamedTuple):
@@ -90,10 +89,12 @@ def answered(run: OpenRun) -> Iterator[Answered]:
         calls = [
             c
             for c in run.archive.calls(node.id)
-            if c.state is CallState.REPLIED and c.reply and c.round in _ROUNDS
+            if c.state is CallState.REPLIED and c.reply and c.purpose.writes_code
         ]
         if calls:
-            last = max(calls, key=lambda call: (call.round, call.id))
+            last = max(
+                calls, key=lambda call: (call.purpose is CallPurpose.REPAIR, call.id)
+            )
             yield Answered(
                 node,
                 json.loads(last.request)["messages"],

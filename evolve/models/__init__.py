@@ -1,6 +1,6 @@
 """Models: one client for every model, calls that are reserved before and stored after they are made."""
 
-from evolve.models.budgeted import Answer, Caller, Interrupted, OutOfBudget
+from evolve.models.budgeted import BudgetedModels, Interrupted, OutOfBudget
 from evolve.models.client import Client, Completion, SamplingParams, check_key
 from evolve.models.counting import counter_for
 from evolve.models.embeddings import (
@@ -10,19 +10,18 @@ from evolve.models.embeddings import (
     TransformerEmbedder,
     as_text,
 )
-from evolve.models.episodes import Episode, StepAsker, asked_the_same, place_of
+from evolve.models.episodes import Episode, asked_the_same, place_of
 from evolve.models.errors import ModelError, ModelFault
 from evolve.models.names import INSIDE, ModelName, asked_models, parse_model
 from evolve.models.prices import Price, price_of
-from evolve.models.replayed import RecordedCaller
-from evolve.models.samples import SHARED, Shared
+from evolve.models.protocol import Answer, Models
+from evolve.models.replayed import ReplayedModels
 from evolve.models.vllm import local_models
 
 __all__ = [
     "INSIDE",
-    "SHARED",
     "Answer",
-    "Caller",
+    "BudgetedModels",
     "Client",
     "Completion",
     "Embedder",
@@ -32,12 +31,11 @@ __all__ = [
     "ModelError",
     "ModelFault",
     "ModelName",
+    "Models",
     "OutOfBudget",
     "Price",
-    "RecordedCaller",
+    "ReplayedModels",
     "SamplingParams",
-    "Shared",
-    "StepAsker",
     "TokenEmbedder",
     "TransformerEmbedder",
     "as_text",

@@ -7,12 +7,19 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import NamedTuple, Protocol, TypeVar
 
 import tenacity
 
-from evolve.archive import EMBEDDING, EPISODE, Call, CallState, Proposal, Spend
+from evolve.archive import (
+    Call,
+    CallPurpose,
+    CallState,
+    Proposal,
+    SharedPrompt,
+    Spend,
+)
 from evolve.config import Settings
 from evolve.errors import RunError
 from evolve.models.client import GRACE_S, Client, Completion, Messages, SamplingParams
@@ -21,8 +28,9 @@ from evolve.models.episodes import Episode
 from evolve.models.errors import ModelError, ModelFault
 from evolve.models.names import ModelName, asked_models, parse_model
 from evolve.models.prices import Price, price_of
+from evolve.models.protocol import Answer
 from evolve.models.rate_limit import Rate
-from evolve.models.samples import SHARED, Shared, shares
+from evolve.models.samples import proposals_of, shares
 
 ATTEMPTS = 3  # at least; then for as long as `patience_s` allows
 LONGEST_PAUSE_S = 20.0
@@ -59,15 +67,23 @@ class Rows(Protocol):
     async def replies(self, proposal: str, ended: bool = False) -> list[Call]: ...
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A stored reply."""
+class Question(NamedTuple):
+    """Which question about a proposal a call asks."""
 
-    text: str
-    finish_reason: str | None
+    purpose: CallPurpose
+    step: int = 0
+
+    @property
+    def number(self) -> int:
+        """A number of its own for each; the seed that is sent to a model is drawn from it."""
+        if self.purpose is CallPurpose.NOTES:
+            return self.step
+        if self.purpose is CallPurpose.JUDGE:
+            return -2 - self.step
+        return 1 if self.purpose is CallPurpose.REPAIR else 0
 
 
-class Caller:
+class BudgetedModels:
     """Asks models within the budget; what is stored is never asked again."""
 
     def __init__(
@@ -100,28 +116,28 @@ class Caller:
     async def ask(
         self,
         proposal: Proposal,
-        round_: int,
+        purpose: CallPurpose,
         messages: Messages,
+        *,
         model: str | None = None,
+        step: int = 0,
     ) -> Answer:
-        """The reply to a round of a proposal: the stored one, else a new one.
+        """Return the stored reply to this question, else a new one.
 
-        `model` is asked, or one of the run's models. Proposals that share a prompt (`SHARED` in their
-        decisions) are answered by one request: who comes first asks for all of them, and the others
-        find their replies stored.
-        Raises `OutOfBudget`, `ModelError` (after retries), `Overrun`.
+        Proposals that share a prompt are answered by one request: the first that asks, asks for all
+        of them, and the others find their replies stored. For arguments and errors see `Models.ask`.
         """
-        stored = await self._stored(proposal, round_)
-        if stored is None and round_ == 0 and SHARED in proposal.decision:
-            await self._ask_for_all(
-                Shared(*proposal.decision[SHARED]), proposal, messages
-            )
+        question = Question(purpose, step)
+        stored = await self._stored(proposal, question)
+        shared = proposal.decision.shared
+        if stored is None and purpose is CallPurpose.PROPOSE and shared is not None:
+            await self._ask_for_all(shared, proposal, messages)
             # none: the server gave fewer than asked
-            stored = await self._stored(proposal, round_)
+            stored = await self._stored(proposal, question)
         if stored is not None:
             return stored
         name = parse_model(model) if model else self._choose(proposal)
-        return (await self._ask(name, [proposal], round_, messages))[0]
+        return (await self._ask(name, [proposal], question, messages))[0]
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
         """The vector of a text by the run's model of vectors: the stored one, else a new one.
@@ -129,7 +145,10 @@ class Caller:
         Raises as `ask` does.
         """
         for call in await self._rows.replies(proposal.id):
-            if call.round == EMBEDDING and json.loads(call.request)["input"] == text:
+            if (
+                call.purpose is CallPurpose.EMBED
+                and json.loads(call.request)["input"] == text
+            ):
                 return unpack_numbers(call.reply or "")
         assert self.settings.embedding is not None
         name = parse_model(self.settings.embedding)
@@ -146,7 +165,7 @@ class Caller:
                 Call(
                     0,
                     proposal.id,
-                    EMBEDDING,
+                    CallPurpose.EMBED,
                     attempt,
                     str(name),
                     json.dumps({"input": text}),
@@ -208,12 +227,13 @@ class Caller:
                     Call(
                         0,
                         proposal.id,
-                        EPISODE - number,
+                        CallPurpose.EPISODE,
                         attempt,
                         str(name),
                         json.dumps(episode.mark(ask.request(messages), number)),
                         CallState.SENT,
                         *self._bound(name, messages, reply_tokens),
+                        step=number,
                     )
                 ]
             )
@@ -229,14 +249,14 @@ class Caller:
 
         return await self._patiently(name, once, midway=True)
 
-    async def _stored(self, proposal: Proposal, round_: int) -> Answer | None:
+    async def _stored(self, proposal: Proposal, question: Question) -> Answer | None:
         for call in await self._rows.replies(proposal.id):
-            if call.round == round_:
+            if (call.purpose, call.step) == question:
                 return Answer(call.reply or "", call.finish_reason)
         return None
 
     async def _ask_for_all(
-        self, shared: Shared, proposal: Proposal, messages: Messages
+        self, shared: SharedPrompt, proposal: Proposal, messages: Messages
     ) -> None:
         """One request for this proposal and those after it that have the same prompt."""
         under_way = self._shared.get(shared.first)
@@ -249,26 +269,28 @@ class Caller:
         await asyncio.shield(under_way)
 
     async def _ask_missing(
-        self, shared: Shared, proposal: Proposal, messages: Messages
+        self, shared: SharedPrompt, proposal: Proposal, messages: Messages
     ) -> None:
         """One request for those that share a prompt and have no reply yet."""
         asked = [
             each
-            for each in shared.proposals(proposal, self.settings.seed)
+            for each in proposals_of(shared, proposal, self.settings.seed)
             if not await self._rows.replies(each.id, ended=True)
         ]
-        await self._ask(self._choose(asked[0]), asked, 0, messages)
+        await self._ask(
+            self._choose(asked[0]), asked, Question(CallPurpose.PROPOSE), messages
+        )
 
     async def _ask(
         self,
         name: ModelName,
         asking: Sequence[Proposal],
-        round_: int,
+        question: Question,
         messages: Messages,
     ) -> list[Answer]:
         """New replies, for one proposal or for several that share a prompt."""
         return await self._patiently(
-            name, lambda attempt: self._once(name, asking, round_, attempt, messages)
+            name, lambda attempt: self._once(name, asking, question, attempt, messages)
         )
 
     async def _patiently(
@@ -345,14 +367,14 @@ class Caller:
         self,
         name: ModelName,
         asking: Sequence[Proposal],
-        round_: int,
+        question: Question,
         attempt: int,
         messages: Messages,
     ) -> list[Answer]:
         first = asking[0]
         ask = SamplingParams(
             self.settings.reply_tokens,
-            derive_seed(first.id, f"{round_}:{attempt}"),
+            derive_seed(first.id, f"{question.number}:{attempt}"),
             self._temperature(first),
             len(asking),
         )
@@ -362,7 +384,7 @@ class Caller:
                 Call(
                     0,
                     each.id,
-                    round_,
+                    question.purpose,
                     attempt,
                     str(name),
                     request,
@@ -370,6 +392,7 @@ class Caller:
                     *self._bound(
                         name, () if place else messages, self.settings.reply_tokens
                     ),
+                    step=question.step,
                 )
                 for place, each in enumerate(asking)
             ]

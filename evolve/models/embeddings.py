@@ -12,6 +12,7 @@ import numpy as np
 from evolve.archive import TOKENS, Proposal, Vector, embed, unit
 from evolve.errors import ConfigError, PrerequisiteError
 from evolve.models.names import INSIDE
+from evolve.models.protocol import Models
 
 MOST_CHARS = 24_000  # of a program; models of vectors read no more
 SMALL_BYTES = 64 * 1024  # what the loop may read by itself
@@ -39,21 +40,15 @@ class TokenEmbedder:
         return embed(files)
 
 
-class AsksForVectors(Protocol):
-    """A caller within its budget, or a record."""
-
-    async def embed(self, proposal: Proposal, text: str) -> list[float]: ...
-
-
 class ModelEmbedder:
     """A model behind an API or a server: calls with rows and budgets, as all others."""
 
-    def __init__(self, model: str, caller: AsksForVectors) -> None:
-        self.source, self._caller = model, caller
+    def __init__(self, model: str, models: Models) -> None:
+        self.source, self._models = model, models
 
     async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
-        """The stored vector of these files, or a new one. Raises as `Caller.embed` does."""
-        return unit(np.array(await self._caller.embed(proposal, as_text(files))))
+        """The stored vector of these files, or a new one. Raises as `Models.embed` does."""
+        return unit(np.array(await self._models.embed(proposal, as_text(files))))
 
 
 class TransformerEmbedder:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from evolve.archive import EPISODE, Call, Proposal
+from evolve.archive import Call, CallPurpose
 from evolve.models.client import Messages
 
 PLACE = "episode"  # the key of a stored request that says where it belongs
@@ -34,7 +34,7 @@ class Episode(NamedTuple):
 
 def place_of(call: Call) -> tuple[str, int, int] | None:
     """(purpose, attempt, step) of an agent's call; None of another one."""
-    if call.round >= EPISODE:
+    if call.purpose is not CallPurpose.EPISODE:
         return None
     purpose, attempt, step = json.loads(call.request)[PLACE]
     return str(purpose), int(attempt), int(step)
@@ -43,28 +43,3 @@ def place_of(call: Call) -> tuple[str, int, int] | None:
 def asked_the_same(call: Call, messages: Messages) -> bool:
     """Whether a stored call answers these messages."""
     return bool(json.loads(call.request)["messages"] == messages)
-
-
-class StepAsker(Protocol):
-    """Who answers agents: a caller within its budget, or a record."""
-
-    async def stored_steps(
-        self, proposal: Proposal, episode: Episode
-    ) -> dict[int, Call]:
-        """Replies of an earlier life of this episode, by step."""
-
-    def step_bound(
-        self, proposal: Proposal, messages: Messages, reply_tokens: int
-    ) -> tuple[int, float]:
-        """Tokens and dollars that a reply can't exceed."""
-
-    async def step(
-        self,
-        proposal: Proposal,
-        episode: Episode,
-        number: int,
-        messages: Messages,
-        reply_tokens: int,
-        temperature: float | None,
-    ) -> Call:
-        """A new reply. Raises `OutOfBudget`, `ModelError` (after retries), `Overrun`."""

@@ -5,31 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from evolve.archive import EMBEDDING, EPISODE, Call, CallState, Proposal
+from evolve.archive import Call, CallPurpose, CallState, Proposal
 from evolve.errors import RunError
-from evolve.models.budgeted import Answer
 from evolve.models.client import Messages
 from evolve.models.embeddings import unpack_numbers
 from evolve.models.episodes import Episode
 from evolve.models.errors import ModelError, ModelFault
+from evolve.models.protocol import Answer
 
 
-class RecordedCaller:
+class ReplayedModels:
     """Answers from another run's rows: nothing is sent and nothing is paid."""
 
     def __init__(self, calls: Sequence[Call]) -> None:
         replied = [call for call in calls if call.state is CallState.REPLIED]
-        self._replies = {(call.proposal, call.round): call for call in replied}
+        self._replies = {
+            (call.proposal, call.purpose, call.step): call for call in replied
+        }
         self._vectors: dict[str, list[Call]] = {}
         for call in replied:
-            if call.round == EMBEDDING:
+            if call.purpose is CallPurpose.EMBED:
                 self._vectors.setdefault(call.proposal, []).append(call)
         self._steps: dict[str, list[Call]] = {}
         for call in replied:
-            if call.round < EPISODE:
+            if call.purpose is CallPurpose.EPISODE:
                 self._steps.setdefault(call.proposal, []).append(call)
         self._refused = {
-            (call.proposal, call.round): call.error or ""
+            (call.proposal, call.purpose, call.step): call.error or ""
             for call in calls
             if call.state is CallState.FAILED
         }
@@ -46,20 +48,22 @@ class RecordedCaller:
     async def ask(
         self,
         proposal: Proposal,
-        round_: int,
+        purpose: CallPurpose,
         messages: Messages,
+        *,
         model: str | None = None,
+        step: int = 0,
     ) -> Answer:
-        """The recorded reply of that proposal and round. Raises `RunError` when there is none."""
-        call = self._replies.get((proposal.id, round_))
-        if call is None and (round_ > 0 or (proposal.id, round_) in self._refused):
+        """Return the recorded reply to that question. Raises `RunError` when there is none."""
+        which = (proposal.id, purpose, step)
+        call = self._replies.get(which)
+        optional = purpose in (CallPurpose.REPAIR, CallPurpose.NOTES)
+        if call is None and (optional or which in self._refused):
             # It was refused then, or there was no budget for a repair.
-            raise ModelError(
-                ModelFault.PROMPT, self._refused.get((proposal.id, round_), "not asked")
-            )
+            raise ModelError(ModelFault.PROMPT, self._refused.get(which, "not asked"))
         if call is None:
             raise RunError(
-                f"no reply is recorded for {proposal.id}, round {round_}",
+                f"no reply is recorded for {proposal.id} ({purpose})",
                 "the record is not of a finished run; resume it first",
             )
         return Answer(call.reply or "", call.finish_reason)

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
-from evolve.archive import Call, CallState, Proposal, derive_id
+from evolve.archive import Call, CallState, Proposal, SharedPrompt, derive_id
 from evolve.models.client import Completion
 from evolve.models.prices import Price
 
-# in a proposal's decision: the first number that has its prompt, and how many have
-SHARED = "shared"
 
+def proposals_of(shared: SharedPrompt, one: Proposal, run_seed: int) -> list[Proposal]:
+    """Return all proposals that share a prompt, as far as a call needs them, from any one of them.
 
-class Shared(NamedTuple):
-    """Decisions `first` to `first + size - 1` are one decision, expanded `size` times."""
-
-    first: int
-    size: int
-
-    def proposals(self, one: Proposal, run_seed: int) -> list[Proposal]:
-        """All of them, as far as a call needs them, from any one: ids follow from the numbers."""
-        return [
-            replace(one, id=derive_id(run_seed, number), number=number)
-            for number in range(self.first, self.first + self.size)
-        ]
+    Their ids follow from the run's seed and their numbers.
+    """
+    return [
+        replace(one, id=derive_id(run_seed, number), number=number)
+        for number in range(shared.first, shared.first + shared.size)
+    ]
 
 
 def shares(

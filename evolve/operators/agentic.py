@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from evolve.archive import CallPurpose
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import AskModel, Context
 from evolve.operators.edits import first_words
@@ -53,10 +54,11 @@ class Agentic(Operator):
 async def _idea(context: Context, ask: AskModel, prompts: Prompts) -> str:
     """What should be changed: another one where the first was tried before. Raises `Rejected`."""
     messages = agent_messages(context, prompts, choose_evidence(context))
-    reply = await ask(1 if context.known else 0, messages)
+    known = CallPurpose.REPAIR if context.known else CallPurpose.PROPOSE
+    reply = await ask(known, messages)
     # what failed is the other one's
     if context.note and first_words(reply.text) != context.note:
-        reply = await ask(1, messages)
+        reply = await ask(CallPurpose.REPAIR, messages)
     if not reply.text.strip():
         raise Rejected("no diagnosis", "the model said nothing")
     return reply.text.strip()

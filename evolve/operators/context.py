@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evolve.archive import Evaluation, Proposal
+from evolve.archive import CallPurpose, Evaluation, Proposal
 from evolve.operators.templates import Prompts
 from evolve.tasks import AgentTask, EpisodeResult, Task
 
@@ -87,8 +87,8 @@ class Reply:
     finish_reason: str | None = None
 
 
-AskModel = Callable[[int, list[dict[str, str]]], Awaitable[Reply]]
-"""(round, messages) -> reply; a reply that is stored for that round is returned, not paid again."""
+AskModel = Callable[[CallPurpose, list[dict[str, str]]], Awaitable[Reply]]
+"""(purpose, messages) -> reply; a reply that is stored for it is returned, not paid again."""
 
 
 RunAgent = Callable[[int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]]

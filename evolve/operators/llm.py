@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from evolve.archive import CallPurpose
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
 from evolve.operators.edits import apply_reply, first_words
@@ -27,14 +28,14 @@ class ModelOperator(Operator):
         messages = messages_for(
             context, prompts, self.instruction, self.shows, **self.values(context)
         )
-        reply = await context.ask(0, messages)
+        reply = await context.ask(CallPurpose.PROPOSE, messages)
         if context.repair is not None:
             anew = self.anew(context)
             messages += [
                 {"role": "assistant", "content": reply.text or "(nothing)"},
                 {"role": "user", "content": repair_message(prompts, context, anew)},
             ]
-            reply = await context.ask(1, messages)
+            reply = await context.ask(CallPurpose.REPAIR, messages)
             return Child(
                 self.apply(reply, context, self.whole or anew), first_words(reply.text)
             )

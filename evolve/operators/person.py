@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from evolve.archive import PERSON
+from evolve.archive import PERSON, CallPurpose
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 
@@ -22,7 +22,7 @@ class Person(Operator):
     async def propose(self, context: Context) -> Child:
         """The child that was given. Raises `Rejected`."""
         assert context.ask is not None
-        reply = await context.ask(0, [])
+        reply = await context.ask(CallPurpose.PROPOSE, [])
         try:
             given = json.loads(reply.text)
             files = {

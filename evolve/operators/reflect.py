@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from evolve.archive import CallPurpose
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
 from evolve.operators.edits import first_words
@@ -41,13 +42,13 @@ class Reflect(Operator):
         path = paths[int(context.rng.integers(len(paths)))]
         old = files[path].decode()
         messages = _question(context, path, old)
-        reply = await context.ask(0, messages)
+        reply = await context.ask(CallPurpose.PROPOSE, messages)
         if context.repair is not None:
             messages += [
                 {"role": "assistant", "content": reply.text or "(nothing)"},
                 {"role": "user", "content": context.repair},
             ]
-            reply = await context.ask(1, messages)
+            reply = await context.ask(CallPurpose.REPAIR, messages)
         note = note_of(reply.text) or f"{path} is written anew"
         return Child(_with(files, path, new_text(reply, old, note)), note)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evolve.archive import Call, Proposal
+from evolve.archive import Call, CallPurpose, Proposal
 from evolve.config import Resolved, Settings
 from evolve.engine.control import Interrupt
 from evolve.engine.progress import Progress
@@ -46,8 +46,8 @@ class Forecast:
         return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in self.messages)
 
 
-class _Listening:
-    """Takes the first question instead of a model."""
+class FirstQuestion:
+    """Models that keep the first question and answer nothing: no budget is left."""
 
     def __init__(self) -> None:
         self.asked: tuple[Proposal, Messages] | None = None
@@ -58,9 +58,11 @@ class _Listening:
     async def ask(
         self,
         proposal: Proposal,
-        round_: int,
+        purpose: CallPurpose,
         messages: Messages,
+        *,
         model: str | None = None,
+        step: int = 0,
     ) -> Answer:
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
@@ -123,7 +125,7 @@ async def dry_run(
         raise UsageError(
             "a dry run shows what a model would be asked", "give one: --model NAME"
         )
-    listening = _Listening()
+    listening = FirstQuestion()
     with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
         settings = resolved.settings.model_copy(
             update={"runs_dir": Path(folder), "embedding": None}

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from evolve.agents import AgentEvaluator
 from evolve.archive import (
-    EVALUATE,
     PERSON,
     SEED,
     Archive,
     ArchiveError,
     ArchiveReader,
     CodeStore,
+    Kind,
     Proposal,
     State,
     derive_id,
@@ -33,18 +33,19 @@ from evolve.engine.loop import Engine
 from evolve.engine.notes import NoteTaker
 from evolve.engine.ordering import AsFinished, ByNumber, Order
 from evolve.engine.progress import Listener, Progress
-from evolve.engine.proposer import Asker, NoveltyGate, Proposer
+from evolve.engine.proposer import NoveltyGate, Proposer
 from evolve.engine.recorder import Recorder
 from evolve.engine.replay import AsRecorded, Record
 from evolve.errors import ConfigError, EvolveError, UsageError
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.models import (
     INSIDE,
-    Caller,
+    BudgetedModels,
     Embedder,
     Interrupted,
     ModelEmbedder,
-    RecordedCaller,
+    Models,
+    ReplayedModels,
     TokenEmbedder,
     TransformerEmbedder,
     asked_models,
@@ -108,14 +109,14 @@ async def start_run(
     name: str | None,
     view: View,
     interrupt: Interrupt,
-    asker: Asker | None = None,
+    models: Models | None = None,
 ) -> RunOutcome:
-    """A new run on a task; `asker` answers instead of its models."""
+    """A new run on a task; `models` answers instead of its models."""
     settings = resolved.settings
     if settings.scorer_seed is None:
         settings = settings.model_copy(update={"scorer_seed": draw_secret()})
     settings = settings.model_copy(update={"window": window_of(settings)})
-    if asker is None:
+    if models is None:
         require_model(task, settings)
     if not asked_models(settings) and (
         spent := [name for name in _SPENDS if getattr(settings, name)]
@@ -126,7 +127,7 @@ async def start_run(
     operators = make_operators(settings)
     mix = operator_mix(settings, operators)
     make_search(settings, mix)  # a wrong name is found before the sandbox is built
-    if asker is None:
+    if models is None:
         await check_models(settings)
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with open_evaluator(
@@ -146,7 +147,7 @@ async def start_run(
             with run.lock(), _gone_unless_begun(run):
                 await evaluator.move_to(run.task(), run.scorer_log)
                 return await _work(
-                    run, evaluator, verdict, view, interrupt, asker=asker
+                    run, evaluator, verdict, view, interrupt, models=models
                 )
 
 
@@ -253,7 +254,7 @@ async def _work(
     view: View,
     interrupt: Interrupt,
     record: Record | None = None,
-    asker: Asker | None = None,
+    models: Models | None = None,
 ) -> RunOutcome:
     """The engine's whole life in an open run; the archive is closed whatever happens."""
     task = evaluator.task
@@ -269,14 +270,14 @@ async def _work(
     failed: str | None = None
     try:
         recorder.archive.expire_calls()
-        asked = record is None and asker is None
+        asked = record is None and models is None
         no_models = {"model": (), "embedding": None, "novelty_judge": None}
         served = run.settings if asked else run.settings.model_copy(update=no_models)
-        recorded = None if record is None else RecordedCaller(record.calls)
+        recorded = None if record is None else ReplayedModels(record.calls)
         async with (
             local_models(served, view.note) as addresses,
             aclosing(
-                Caller(
+                BudgetedModels(
                     run.settings,
                     recorder,
                     view.waiting,
@@ -285,7 +286,7 @@ async def _work(
                 )
             ) as caller,
         ):
-            answering = recorded or asker or caller
+            answering = recorded or models or caller
             recorder.vectors.embedder = make_embedder(run.settings, answering)
             if isinstance(evaluator, AgentEvaluator):
                 evaluator.connect(
@@ -331,7 +332,7 @@ def _make_engine(
     view: View,
     interrupt: Interrupt,
     record: Record | None,
-    asker: Asker,
+    models: Models,
 ) -> Engine:
     """An engine that decides and asks for itself, or that follows a record."""
     operators = make_operators(settings)
@@ -339,7 +340,9 @@ def _make_engine(
     begun = recorder.unfinished() if record is None else record.proposals.values()
     operators[PERSON] = Person()
     for name in (
-        {proposal.operator for proposal in begun} - {SEED, EVALUATE} - operators.keys()
+        {proposal.operator for proposal in begun if proposal.kind is Kind.EXPAND}
+        - {SEED}
+        - operators.keys()
     ):
         operators[name] = make_operator(name)  # settings that were changed since
     asks = any(operator.needs_model for operator in operators.values())
@@ -357,7 +360,7 @@ def _make_engine(
         settings.seed,
         operators,
         recorder,
-        asker,
+        models,
         order,
         prompts,
         settings.repairs,
@@ -373,7 +376,7 @@ def _make_engine(
             settings.window or 0,
             recorder,
             prompts,
-            asker if settings.notes == "model" else None,
+            models if settings.notes == "model" else None,
         )
     steering = (
         SteeringHandler(inbox, recorder, settings.seed) if record is None else None
@@ -393,13 +396,13 @@ def _make_engine(
     )
 
 
-def make_embedder(settings: Settings, asker: Asker) -> Embedder:
+def make_embedder(settings: Settings, models: Models) -> Embedder:
     """Of vectors for novelty. Raises `ConfigError` or `PrerequisiteError`."""
     if settings.embedding is None:
         return TokenEmbedder()
     if settings.embedding.startswith(INSIDE):
         return TransformerEmbedder(settings.embedding)
-    return ModelEmbedder(settings.embedding, asker)
+    return ModelEmbedder(settings.embedding, models)
 
 
 def _gate_of(settings: Settings) -> NoveltyGate:

@@ -13,7 +13,7 @@ from evolve.archive import SEED, Archive, CodeStore, Proposal, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
 from evolve.evaluation.evaluator import Evaluator
-from evolve.models import Caller, local_models
+from evolve.models import BudgetedModels, local_models
 from evolve.runs.launch import check_models, require_model
 
 
@@ -41,7 +41,7 @@ async def alone(
         try:
             async with (
                 local_models(settings, note) as addresses,
-                aclosing(Caller(settings, recorder, note, addresses)) as caller,
+                aclosing(BudgetedModels(settings, recorder, note, addresses)) as caller,
             ):
                 evaluator.connect(caller, settings.reply_tokens, settings.patience_s)
                 proposal = Proposal(

@@ -298,7 +298,8 @@ def _variant_data(variant: Variant) -> dict[str, Any]:
 def _call_data(call: Call) -> dict[str, Any]:
     return {
         "model": call.model,
-        "round": call.round,
+        "purpose": call.purpose.value,
+        "step": call.step,
         "attempt": call.attempt,
         "state": call.state.value,
         "request": call.request,

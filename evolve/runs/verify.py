@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from evolve.archive import EVALUATE, Evaluation, Proposal
+from evolve.archive import Evaluation, Kind, Proposal
 from evolve.errors import RunError
 from evolve.models import OutOfBudget
 from evolve.retry import sandbox_failed
@@ -91,7 +91,7 @@ async def verify(
     ):
         begin()
         # As a further evaluation: that it is an agent was shown when it was made.
-        asking = replace(anew, operator=EVALUATE) if anew else None
+        asking = replace(anew, kind=Kind.EVALUATE) if anew else None
         for case in evaluator.task.spec.cases:
             if case.split == "heldout" and not heldout:
                 continue

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from evolve.agents.flags import flags_in, flags_in_reply, new_lines
-from evolve.archive import EPISODE, ArchiveReader, Call, CodeStore, Lineage, Proposal
+from evolve.archive import (
+    ArchiveReader,
+    Call,
+    CallPurpose,
+    CodeStore,
+    Lineage,
+    Proposal,
+)
 from evolve.models import place_of
 
 
@@ -45,7 +52,11 @@ def _flags(
                 f"case {row.case}",
                 str(row.metrics["flags"]),
             )
-    calls = [call for call in archive.calls(proposal.id) if call.round < EPISODE]
+    calls = [
+        call
+        for call in archive.calls(proposal.id)
+        if call.purpose is CallPurpose.EPISODE
+    ]
     if calls:  # an agent
         yield from _of_code(archive, code, proposal)
         for call in calls:

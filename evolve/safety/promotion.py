@@ -18,13 +18,13 @@ from typing import Any
 from evolve.agents import AgentEvaluator
 from evolve.archive import (
     DROP,
-    EVALUATE,
     OF_PROMOTION,
     PROMOTE_AT,
     Archive,
     ArchiveReader,
     CodeStore,
     Evaluation,
+    Kind,
     Paired,
     Proposal,
     Steering,
@@ -36,7 +36,7 @@ from evolve.archive import (
 from evolve.engine.recorder import Recorder
 from evolve.errors import RunError, UsageError
 from evolve.evaluation.evaluator import Evaluator
-from evolve.models import Caller, OutOfBudget, local_models
+from evolve.models import BudgetedModels, OutOfBudget, local_models
 from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
@@ -188,7 +188,7 @@ async def _connected(
     recorder.archive.expire_calls()
     async with (
         local_models(run.settings, note) as addresses,
-        aclosing(Caller(run.settings, recorder, note, addresses)) as caller,
+        aclosing(BudgetedModels(run.settings, recorder, note, addresses)) as caller,
     ):
         evaluator.connect(caller, run.settings.reply_tokens, run.settings.patience_s)
         return await work.promote(candidates, again, approve)
@@ -293,7 +293,7 @@ class _Work:
 
     async def _evaluate(self, proposal: Proposal, files: Any, case: CaseSpec) -> None:
         # As a further evaluation: the agent has shown that it is one.
-        asking = replace(proposal, operator=EVALUATE)
+        asking = replace(proposal, kind=Kind.EVALUATE)
         verdict = await self._evaluator.evaluate(files, [case], 0, asking)
         await self._recorder.keep(proposal, verdict.rows)
 
@@ -340,7 +340,7 @@ class _Work:
         self, evaluator: AgentEvaluator, variant: str
     ) -> dict[str, float]:
         """Its safety set, by case; canaries are tried as well."""
-        proposal = replace(await self._recorder.proposal(variant), operator=EVALUATE)
+        proposal = replace(await self._recorder.proposal(variant), kind=Kind.EVALUATE)
         files = dict(await self._recorder.files_of(variant))
         known = {
             row.case

@@ -4,9 +4,8 @@ from evolve.search.bandit import Arm, arms_of
 from evolve.search.mates import make_mates
 from evolve.search.mix import OperatorMix
 from evolve.search.policy import (
-    KEEP,
     POLICIES,
-    Decision,
+    Action,
     Evaluate,
     Expand,
     MateChoice,
@@ -16,15 +15,14 @@ from evolve.search.policy import (
     make_policy,
     recorded_decision,
 )
-from evolve.search.prompt_context import evidence_of
+from evolve.search.prompt_context import prompt_context
 from evolve.search.racing import Racing
 from evolve.search.setup import make_frame, make_search
 
 __all__ = [
-    "KEEP",
     "POLICIES",
+    "Action",
     "Arm",
-    "Decision",
     "Evaluate",
     "Expand",
     "MateChoice",
@@ -34,10 +32,10 @@ __all__ = [
     "Skip",
     "Stop",
     "arms_of",
-    "evidence_of",
     "make_frame",
     "make_mates",
     "make_policy",
     "make_search",
+    "prompt_context",
     "recorded_decision",
 ]

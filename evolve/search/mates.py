@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evolve.archive import Snapshot
 from evolve.errors import ConfigError, did_you_mean
-from evolve.search.policy import KEEP, MateChoice
+from evolve.search.policy import MateChoice
 from evolve.search.sampling import elite_rows
 
 ELITE = 16
@@ -61,7 +61,7 @@ class Preference(MateChoice):
         self, snapshot: Snapshot, parent: int, rng: np.random.Generator
     ) -> Mapping[str, Any]:
         """The parent's vector and a normal step; founders prefer the middle and the best."""
-        carried = snapshot.proposals[parent].decision.get(KEEP, {}).get(PREFERENCE)
+        carried = snapshot.proposals[parent].decision.keep.get(PREFERENCE)
         middle = [0.5] * len(snapshot.frame.measures) + [1.0]
         vector = np.array(carried if carried is not None else middle)
         stepped = np.clip(vector + STEP * rng.standard_normal(len(vector)), 0.0, 1.0)

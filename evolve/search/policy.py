@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evolve.archive import EVALUATE, Proposal, Snapshot
+from evolve.archive import Kind, Proposal, Snapshot
 from evolve.plugins import find_class
 from evolve.search.mix import OperatorMix
 
@@ -25,7 +25,6 @@ POLICIES = {
     "dgm": "evolve.search.dgm:Dgm",
     "hgm": "evolve.search.hgm:Hgm",
 }
-KEEP = "keep"  # in a proposal's decision: what its children inherit
 _REDRAWS = 50  # of a second parent, before any other elite will do
 
 
@@ -66,7 +65,8 @@ class Skip:
     """This number was never carried out in the run that is followed."""
 
 
-Decision = Expand | Evaluate | Stop
+Action = Expand | Evaluate | Stop
+"""What a policy may answer."""
 
 
 class Policy(ABC):
@@ -76,7 +76,7 @@ class Policy(ABC):
         self.operators, self.mates = operators, mates
 
     @abstractmethod
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Decision:
+    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Action:
         """What to do with a free slot. The snapshot holds at least the seed."""
 
     def expand(
@@ -134,16 +134,16 @@ def _another(
 def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
     """The decision that a proposal's row keeps, without what was shown to a model."""
     known = proposal.decision
-    if proposal.operator == EVALUATE:
-        return Evaluate(proposal.parents[0], str(known["case"]), int(known["attempt"]))
+    if proposal.kind is Kind.EVALUATE:
+        return Evaluate(proposal.parents[0], *proposal.evaluates)
     return Expand(
         proposal.parents,
         proposal.operator,
         (),
         proposal.island,
         proposal.model,
-        known.get("cases"),
-        known.get(KEEP, {}),
+        known.cases,
+        known.keep,
     )
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
-from evolve.archive import Proposal, Snapshot
-from evolve.search.policy import KEEP, Expand
+from evolve.archive import Decision, Proposal, Snapshot
+from evolve.search.policy import Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
 # they are shown whatever was tried on the parent
@@ -19,29 +18,29 @@ CHILDREN, TURNED_AWAY = 12, 6
 _LOOKED_AT = 500  # recent variants, for lessons of others
 
 
-def evidence_of(decision: Expand, snapshot: Snapshot) -> dict[str, Any]:
-    """The evidence of a decision, as it is kept with its row."""
-    parent = decision.parents[0]
-    found: dict[str, Any] = {
-        "inspirations": list(decision.inspirations),
-        "failures": snapshot.failures_of(parent, FAILURES),
-        "lessons": lessons(snapshot, parent),
-        "tried": tried(snapshot, parent),
-    }
-    if decision.operator in TELLS_ALL:
-        found["attempts"] = attempts(snapshot, parent)
-    if snapshot.notes is not None:
-        found["notes"] = snapshot.notes
-    if snapshot.hints is not None:
-        found["hints"] = snapshot.hints
-    if decision.cases is not None:
-        found["cases"] = decision.cases
-    if decision.keep:
-        found[KEEP] = dict(decision.keep)
-    return found
+def prompt_context(action: Expand, snapshot: Snapshot) -> Decision:
+    """Return the decision to expand, with what its prompt will show.
+
+    Args:
+        action: what the policy decided.
+        snapshot: what the decision sees; nothing newer is shown.
+    """
+    parent = action.parents[0]
+    shows_all = action.operator in TELLS_ALL
+    return Decision(
+        inspirations=action.inspirations,
+        failures=tuple(snapshot.failures_of(parent, FAILURES)),
+        lessons=tuple(lessons(snapshot, parent)),
+        tried=tuple(tried(snapshot, parent)),
+        attempts=tuple(attempts(snapshot, parent)) if shows_all else (),
+        notes=snapshot.notes,
+        hints=snapshot.hints,
+        cases=action.cases,
+        keep=dict(action.keep),
+    )
 
 
-def lessons(snapshot: Snapshot, parent: str) -> list[list[str]]:
+def lessons(snapshot: Snapshot, parent: str) -> list[tuple[str, str]]:
     """(variant, better child): steps of the parent's own lineage, then the largest of others."""
     own = list(itertools.islice(filter(_improved, _lineage(snapshot, parent)), LESSONS))
     seen = {child.id for child in own}
@@ -51,7 +50,7 @@ def lessons(snapshot: Snapshot, parent: str) -> list[list[str]]:
         if _improved(p) and p.id not in seen
     )
     others = itertools.islice(recent, LESSONS)
-    return [[child.parents[0], child.id] for child in [*own, *others][:LESSONS]]
+    return [(child.parents[0], child.id) for child in [*own, *others][:LESSONS]]
 
 
 def tried(snapshot: Snapshot, parent: str) -> list[str]:

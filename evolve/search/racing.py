@@ -11,7 +11,7 @@ import numpy as np
 
 from evolve.archive import Snapshot
 from evolve.plugins import plugin_errors
-from evolve.search.policy import Decision, Evaluate, Policy
+from evolve.search.policy import Action, Evaluate, Policy
 
 CONTENDERS = 4  # of the highest means
 
@@ -23,7 +23,7 @@ class Racing(Policy):
         super().__init__(policy.operators, policy.mates)
         self.policy = policy
 
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Decision:
+    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Action:
         """A repeat that is due, else what the policy says."""
         due = repeat_due(snapshot)
         if due is not None:

@@ -16,9 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from evolve.archive import (
-    EVALUATE,
+    CaseAttempt,
+    Decision,
     Evaluation,
     Frame,
+    Kind,
     Proposal,
     Snapshot,
     State,
@@ -27,7 +29,7 @@ from evolve.archive import (
 from evolve.search.ablations import ABLATIONS
 from evolve.search.hgm import ALPHA
 from evolve.search.mix import OperatorMix
-from evolve.search.policy import KEEP, Evaluate, Expand, Policy, Stop, make_policy
+from evolve.search.policy import Evaluate, Expand, Policy, Stop, make_policy
 
 _MIX = OperatorMix({"change": 0.8, "cross": 0.2}, {"change": 1, "cross": 2})
 
@@ -123,7 +125,7 @@ class Simulation:
     def _expand(self, decision: Expand, number: int) -> None:
         made = replace(
             self._proposal(number, decision.parents, decision.operator),
-            decision={KEEP: decision.keep},
+            decision=Decision(keep=decision.keep),
         )
         self.snapshot.expect(made.parents)
         rng = np.random.default_rng([self.seed, number, 2])
@@ -163,8 +165,9 @@ class Simulation:
 
     def _evaluate(self, decision: Evaluate, number: int) -> None:
         made = replace(
-            self._proposal(number, (decision.variant,), EVALUATE),
-            decision={"case": decision.case, "attempt": decision.attempt},
+            self._proposal(number, (decision.variant,), Kind.EVALUATE.value),
+            kind=Kind.EVALUATE,
+            decision=Decision(evaluates=CaseAttempt(decision.case, decision.attempt)),
         )
         self.snapshot.expect_evaluation(made)
         variant = self.snapshot.proposals[self.snapshot.row_of(decision.variant)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evolve.archive import EMBEDDING, EPISODE, AddStatus, Call, Proposal, State, bans
+from evolve.archive import AddStatus, Call, Proposal, State, bans
 from evolve.models import place_of
 from evolve.runs.reader import OpenRun
 
@@ -36,11 +36,5 @@ def what_for(call: Call) -> str:
     place = place_of(call)
     if place is not None:
         purpose, attempt, step = place
-        return (
-            f"{purpose}{f', attempt {attempt}' if attempt else ''}, step {step}: call"
-        )
-    if call.round == EMBEDDING:
-        return "embedding"
-    if EPISODE <= call.round < EMBEDDING:
-        return "judge"
-    return ("call", "repair")[call.round] if call.round < 2 else "notes"
+        return f"{purpose}{f', attempt {attempt}' if attempt else ''}, step {step}:"
+    return call.purpose.value

@@ -26,9 +26,9 @@ from pathlib import Path
 from statistics import fmean
 
 from evolve.archive import (
-    EVALUATE,
     ArchiveReader,
     CodeStore,
+    Kind,
     Lineage,
     Proposal,
     State,
@@ -186,7 +186,7 @@ def read(
         ArchiveReader.open(run / "archive.db"),
         CodeStore.open(run / "code.git"),
     )
-    made = [p for p in archive.proposals() if p.operator != EVALUATE]
+    made = [p for p in archive.proposals() if p.kind is not Kind.EVALUATE]
     rows = [
         (p.id, row.case, row.attempt, row.split)
         for p in made

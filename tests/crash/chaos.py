@@ -234,7 +234,9 @@ def assert_accounts(run: Path, server: Server, done: Counter[str]) -> int:
     calls, spend = archive.calls(), archive.spend()
     archive.close()
     replied = [call for call in calls if call.state is CallState.REPLIED]
-    assert len({(call.proposal, call.round) for call in replied}) == len(replied)
+    assert len({(call.proposal, call.purpose, call.step) for call in replied}) == len(
+        replied
+    )
     assert not [call for call in calls if call.state is CallState.SENT]
     lost = [call for call in calls if call.state is CallState.UNCERTAIN]
     assert abs(spend.settled_usd - sum(call.cost_usd for call in replied)) < 1e-9

@@ -114,7 +114,9 @@ def assert_accounted(run: Path, server: ScriptedServer) -> None:
         "one dollar a million, to the token"
     )
     replied = by_state[CallState.REPLIED]
-    assert len({(c.proposal, c.round) for c in replied}) == len(replied), "used once"
+    assert len({(c.proposal, c.purpose, c.step) for c in replied}) == len(replied), (
+        "used once"
+    )
     stats = server.stats()
     # What arrived has its row; a row whose request never arrived was cut off by a kill.
     assert 0 <= len(calls) - stats["calls"] <= len(KILLS_AT) * CONCURRENCY

@@ -71,7 +71,9 @@ def assert_calls_add_up(run: Path, server: ScriptedServer) -> None:
     calls, spend = archive.calls(), archive.spend()
     archive.close()
     replied = [call for call in calls if call.state is CallState.REPLIED]
-    assert len({(call.proposal, call.round) for call in replied}) == len(replied)
+    assert len({(call.proposal, call.purpose, call.step) for call in replied}) == len(
+        replied
+    )
     lost = [call for call in calls if call.state is CallState.UNCERTAIN]
     assert not [call for call in calls if call.state is CallState.SENT]
     assert spend.settled_usd == pytest.approx(sum(call.cost_usd for call in replied))

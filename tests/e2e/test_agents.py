@@ -45,7 +45,7 @@ def assert_paid_once(
     """Every reply of a place is there once, and no more calls were lost than were under way."""
     calls = calls_of(run)
     replied = [call for call in calls if call.state is CallState.REPLIED]
-    places = [(call.proposal, place_of(call) or call.round) for call in replied]
+    places = [(call.proposal, place_of(call) or call.purpose) for call in replied]
     assert len(set(places)) == len(places)
     assert not [call for call in calls if call.state is CallState.SENT]
     lost = [call for call in calls if call.state is CallState.UNCERTAIN]
@@ -82,7 +82,9 @@ def test_agents_improve_themselves(
     ]
     assert not hidden
     found = evolve("show", "best", "--run", "r", "--runs-dir", tmp_path)
-    assert found.code == 0 and "step 1: call" in found.out and "steps = 2" in found.out
+    assert (
+        found.code == 0 and "step 1: call to" in found.out and "steps = 2" in found.out
+    )
 
 
 @pytest.mark.slow

@@ -121,12 +121,13 @@ def test_calls_that_write_no_child_are_shown_and_no_training(tmp_path: Path) -> 
         assert found.code == 0 and found.out == plain.out and found.out
     child = evolve("tree", "made", "--json", cwd=tmp_path).json()[-1]["id"]
     for which, words in (
-        ("seed", ["embedding", "notes"]),
-        (child, ["call", "embedding", "judge"]),
+        ("seed", ["embed", "notes"]),
+        (child, ["embed", "judge", "propose"]),
     ):
         shown = evolve("show", which, "--run", "made", cwd=tmp_path).out
         assert (
-            sorted(re.findall(r"^(\w+) to \S+: replied", shown, re.MULTILINE)) == words
+            sorted(re.findall(r"^(\w+) call to \S+: replied", shown, re.MULTILINE))
+            == words
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evolve.archive import ArchiveReader, Call
+from evolve.archive import ArchiveReader, Call, CallPurpose
 from tests.cli import ScriptedServer, evolve
 
 Start = Callable[..., ScriptedServer]
@@ -64,7 +64,7 @@ def test_a_bandit_over_six_operators_and_two_models(
     assert sum(arm["share"] for arm in arms) == pytest.approx(1.0)
     table = evolve("show", "--bandit", cwd=tmp_path).out
     assert "is used" in table and "explain_then_change" in table
-    asked = [c for c in calls_of(tmp_path) if c.round == 0]
+    asked = [c for c in calls_of(tmp_path) if c.purpose is CallPurpose.PROPOSE]
     assert {c.model for c in asked} == set(models)
     chosen = {v["id"]: v for v in evolve("tree", "r", "--json", cwd=tmp_path).json()}
     assert len({v["operator"] for v in chosen.values()} & set(OPERATORS)) >= 4
@@ -95,7 +95,7 @@ def test_notes_are_taken_kept_and_shown(
     assert all((number - 1) % 8 == 0 for number in numbers)
     texts = {note.number: note.text for note in notes}
     for call in calls_of(tmp_path):
-        shown = proposals[call.proposal].decision.get("notes")
+        shown = proposals[call.proposal].decision.notes
         prompt = json.loads(call.request)["messages"][1]["content"]
         assert ("# Notes on this search" in prompt) == (shown is not None)
         if shown is not None:
@@ -125,7 +125,7 @@ def test_notes_by_a_model_are_calls_in_the_budget(
     assert len(calls) == server.stats()["calls"] <= 30
     seed = evolve("show", "seed", "--json", cwd=tmp_path).json()
     meta = [c for c in calls if c.proposal == seed["id"]]
-    assert meta and [c.round % 5 for c in meta] == [1] * len(meta)
+    assert meta and [c.step % 5 for c in meta] == [1] * len(meta)
     assert seed["status"] == "scored", "asking for notes does not change the seed"
     assert any("Hello." in c.request for c in calls if c.proposal != seed["id"]), (
         "the words are shown"
@@ -167,7 +167,7 @@ def test_what_is_learned_does_not_depend_on_who_is_fast(
         assert done.code == 0, done.err
         archive = ArchiveReader.open(tmp_path / "runs" / f"w{workers}" / "archive.db")
         decided = [
-            (p.number, p.operator, p.model, p.parents, p.tree, dict(p.decision))
+            (p.number, p.operator, p.model, p.parents, p.tree, p.decision)
             for p in archive.proposals()
         ]
         seen.append(

@@ -91,8 +91,10 @@ def test_bad_replies_are_repaired_or_recorded(
     rejected = next(e for e in events if e["status"] == "rejected")
     detail = evolve("show", rejected["proposal"], "--json", cwd=tmp_path).json()
     replies = [c for c in detail["calls"] if c["state"] == "replied"]
-    assert [c["round"] for c in replies] == [0, 1], "fed back once, and only once"
-    repaired = [c for c in calls_of(tmp_path) if c["round"] == 1]
+    assert [c["purpose"] for c in replies] == ["propose", "repair"], (
+        "fed back once, and only once"
+    )
+    repaired = [c for c in calls_of(tmp_path) if c["purpose"] == "repair"]
     assert repaired and all("can't be used" in c["request"] for c in repaired)
 
 
@@ -114,7 +116,9 @@ def test_a_repaired_child_keeps_its_own_score(
     }
     assert {key: stored[key] for key in live} == pytest.approx(live)
     repaired = [
-        c for c in calls_of(tmp_path) if c["round"] == 1 and c["state"] == "replied"
+        c
+        for c in calls_of(tmp_path)
+        if c["purpose"] == "repair" and c["state"] == "replied"
     ]
     assert repaired, "nothing was repaired, so nothing was tested"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evolve.archive import EVALUATE, ArchiveReader, Snapshot, State
+from evolve.archive import ArchiveReader, Snapshot, State
 from evolve.runs.folder import open_run
 from evolve.search import POLICIES, make_frame
 from tests.cli import EVOLVE, evolve
@@ -22,7 +22,7 @@ def fates(folder: Path, run: str) -> list[tuple[Any, ...]]:
     """Every decision with what became of it."""
     reader = ArchiveReader.open(folder / run / "archive.db")
     found = [
-        (p.number, p.operator, p.parents, p.tree, p.state, p.island, dict(p.decision))
+        (p.number, p.operator, p.parents, p.tree, p.state, p.island, p.decision)
         for p in reader.proposals()
     ]
     reader.close()
@@ -85,7 +85,7 @@ def test_a_seeded_run_is_the_same_with_any_number_of_workers(
         assert done.code == 0, done.err
     one, three = fates(tmp_path, "w1"), fates(tmp_path, "w3")
     assert one == three
-    decided = [fate for fate in one if fate[1] == EVALUATE]
+    decided = [fate for fate in one if fate[6].evaluates]
     assert all(fate[3] is None and fate[4] is State.EVALUATED for fate in decided)
     assert bool(decided) == (policy == "hgm")
     check_run(tmp_path, "w1", 60)
@@ -165,8 +165,8 @@ def test_on_a_noisy_task_the_best_is_evaluated_again(
         env={"EVOLVE_REPEATS": "5"},
     )
     assert done.code == 0, done.err
-    again = [fate for fate in fates(tmp_path, "r") if fate[1] == EVALUATE]
-    assert again and max(fate[6]["attempt"] for fate in again) == 4
+    again = [fate for fate in fates(tmp_path, "r") if fate[6].evaluates]
+    assert again and max(fate[6].evaluates.attempt for fate in again) == 4
     snapshot = check_run(tmp_path, "r", 30)
     best = snapshot.best()
     assert (
@@ -190,7 +190,7 @@ def test_choices_of_mates(tmp_path: Path, tasks: Path, mates: str) -> None:
     assert done.code == 0, done.err
     crossed = [fate for fate in fates(tmp_path, "r") if fate[1] == "recombine"]
     assert crossed and all(len(fate[2]) == 2 for fate in crossed)
-    assert all(("keep" in fate[6]) == (mates == "preference") for fate in crossed)
+    assert all(bool(fate[6].keep) == (mates == "preference") for fate in crossed)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evolve.archive import ArchiveReader, CallState, State
+from evolve.archive import ArchiveReader, CallPurpose, CallState, State
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 
@@ -122,14 +122,14 @@ def killed_often(
     assert done.code == 0, done.err
 
 
-def asked(folder: Path, run: str) -> dict[tuple[int, int], list[str]]:
-    """Every request to a model that was answered, by the number of its decision and the round."""
+def asked(folder: Path, run: str) -> dict[tuple[int, CallPurpose], list[str]]:
+    """Every request to a model that was answered, by the number of its decision and its purpose."""
     reader = ArchiveReader.open(folder / run / "archive.db")
     numbers = {proposal.id: proposal.number for proposal in reader.proposals()}
-    found: dict[tuple[int, int], list[str]] = {}
+    found: dict[tuple[int, CallPurpose], list[str]] = {}
     for call in reader.calls():
         if call.state is CallState.REPLIED:
-            found.setdefault((numbers[call.proposal], call.round), []).append(
+            found.setdefault((numbers[call.proposal], call.purpose), []).append(
                 call.request
             )
     reader.close()
@@ -167,7 +167,7 @@ def test_a_prompt_shows_what_its_decision_knew_of_a_noisy_task(
     assert states.count(State.EVALUATED) > OF_NOISE, (
         "noise asks for more evaluations than variants"
     )
-    assert any(round_ == 1 for _, round_ in asked(tmp_path, "w1")), (
+    assert any(purpose is CallPurpose.REPAIR for _, purpose in asked(tmp_path, "w1")), (
         "repairs are part of it"
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evolve.archive import EMBEDDING, JUDGE, ArchiveReader, Call, CallState, Proposal
+from evolve.archive import ArchiveReader, Call, CallPurpose, CallState, Proposal
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 
@@ -66,13 +66,13 @@ def test_samples_of_one_prompt_are_children_of_one_decision(
         env={"EVOLVE_TEMPERATURE": "0.2, 0.9", "EVOLVE_REPAIRS": "0"},
     )
     proposals, calls = rows(tmp_path / "r")
-    groups = Counter(
-        p.decision["shared"][0] for p in proposals if "shared" in p.decision
-    )
+    groups = Counter(p.decision.shared.first for p in proposals if p.decision.shared)
     assert set(groups.values()) <= {2, 3, 4} and 4 in groups.values()
     for first in groups:
         members = {
-            p.id: p for p in proposals if p.decision.get("shared", [0])[0] == first
+            p.id: p
+            for p in proposals
+            if p.decision.shared and p.decision.shared.first == first
         }
         asked = [call for call in calls if call.proposal in members]
         assert len({call.request for call in asked}) == 1, "one prompt"
@@ -140,7 +140,7 @@ def test_vectors_by_a_model_are_calls_and_are_kept(
         4,
     )
     proposals, calls = rows(tmp_path / "r")
-    vectors = [call for call in calls if call.round == EMBEDDING]
+    vectors = [call for call in calls if call.purpose is CallPurpose.EMBED]
     scored = [p for p in proposals if p.state.value == "scored"]
     assert {call.proposal for call in vectors} == {p.id for p in scored}, (
         "the seed included"
@@ -189,10 +189,17 @@ def test_a_judge_may_let_near_copies_pass(
         env=gate | {"EVOLVE_NOVELTY_JUDGE": server.model},
     )
     judged, calls = rows(tmp_path / "judged")
-    asked = {call.proposal: call.reply for call in calls if call.round == JUDGE}
+    asked = {
+        call.proposal: call.reply
+        for call in calls
+        if call.purpose is CallPurpose.JUDGE and call.step == 0
+    }
     assert set(asked.values()) == {"DIFFERENT", "SAME"}
     scored = {p.id for p in judged if p.number and p.state.value == "scored"}
     assert scored and all(
-        "DIFFERENT" in [c.reply for c in calls if c.proposal == p and c.round <= JUDGE]
+        "DIFFERENT"
+        in [
+            c.reply for c in calls if c.proposal == p and c.purpose is CallPurpose.JUDGE
+        ]
         for p in scored
     )

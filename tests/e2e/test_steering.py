@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from evolve.archive import ArchiveReader
+from evolve.archive import ArchiveReader, CallPurpose
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.peers import FOLDER
 
@@ -176,7 +176,7 @@ def test_a_hint_stands_in_the_prompts_that_come_after_it(
     assert evolve("stop", "r", cwd=tmp_path).code == 0
     live.finish()
     reader = ArchiveReader.open(tmp_path / "runs" / "r" / "archive.db")
-    asked = [call for call in reader.calls() if call.round == 0]
+    asked = [call for call in reader.calls() if call.purpose is CallPurpose.PROPOSE]
     reader.close()
     told = ["golden ratio" in call.request for call in asked]
     assert any(told) and not told[0]

@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolve.archive import (
-    EVALUATE,
     AddStatus,
     Archive,
+    CaseAttempt,
+    Decision,
     Evaluation,
     Frame,
     Islands,
+    Kind,
     Measure,
     Proposal,
     Snapshot,
@@ -172,7 +174,9 @@ class World:
         variant, case = made.parents[0], CASES[step.draw % 2]
         attempt = 2 + made.number
         made = replace(
-            made, operator=EVALUATE, decision={"case": case, "attempt": attempt}
+            made,
+            kind=Kind.EVALUATE,
+            decision=Decision(evaluates=CaseAttempt(case, attempt)),
         )
         self.store.plan(made)
         self.live.expect_evaluation(made)

@@ -20,9 +20,12 @@ from starlette.responses import JSONResponse, Response
 from evolve.archive import (
     Archive,
     Call,
+    CallPurpose,
     CallState,
     CodeStore,
+    Decision,
     Proposal,
+    SharedPrompt,
     Spend,
     State,
     derive_id,
@@ -30,13 +33,18 @@ from evolve.archive import (
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
 from evolve.errors import ConfigError
-from evolve.models import SHARED, Caller, Completion, ModelError, OutOfBudget, Shared
+from evolve.models import (
+    BudgetedModels,
+    Completion,
+    ModelError,
+    OutOfBudget,
+)
 from evolve.models.budgeted import ATTEMPTS, SLACK_S, Overrun, _limit_of
 from evolve.models.client import GRACE_S, Sample
 from evolve.models.extra import load_litellm
 from evolve.models.names import parse_model
 from evolve.models.prices import Price, price_of
-from evolve.models.samples import shares
+from evolve.models.samples import proposals_of, shares
 from evolve.scripted import FAILURES, Failure, Script
 from tests.server import serving
 
@@ -73,7 +81,7 @@ async def plan(recorder: Recorder, number: int, **decision: Any) -> Proposal:
         (),
         0,
         time.time(),
-        decision=decision,
+        decision=Decision(**decision),
     )
     await recorder.plan(proposal)
     return proposal
@@ -87,13 +95,14 @@ class Asked(NamedTuple):
     spend: Spend
 
 
-Asking = Callable[[Caller, list[Proposal]], Coroutine[Any, Any, list[object]]]
+Asking = Callable[[BudgetedModels, list[Proposal]], Coroutine[Any, Any, list[object]]]
 
 
-async def at_once(caller: Caller, proposals: list[Proposal]) -> list[object]:
+async def at_once(caller: BudgetedModels, proposals: list[Proposal]) -> list[object]:
     return list(
         await asyncio.gather(
-            *(caller.ask(p, 0, MESSAGES) for p in proposals), return_exceptions=True
+            *(caller.ask(p, CallPurpose.PROPOSE, MESSAGES) for p in proposals),
+            return_exceptions=True,
         )
     )
 
@@ -115,7 +124,7 @@ def ask_all(
                 await plan(recorder, number, **decision) for number in range(count)
             ]
             async with aclosing(
-                Caller(given, recorder, lambda message: None)
+                BudgetedModels(given, recorder, lambda message: None)
             ) as caller:
                 ended = await asyncio.wait_for(asking(caller, proposals), 60)
             assert astuple(recorder.spend) == pytest.approx(
@@ -334,7 +343,7 @@ def test_a_reservation_is_no_less_than_bytes_and_seconds_and_not_much_more(
         )
         try:
             first, second = (
-                Caller(given_, recorder, lambda message: None).step_bound(
+                BudgetedModels(given_, recorder, lambda message: None).step_bound(
                     proposal, messages, 50
                 )
                 for given_ in (by_token, by_second)
@@ -413,7 +422,7 @@ def test_one_request_asks_for_all_that_share_a_prompt(tmp_path: Path) -> None:
             reply_tokens=64,
             price_per_second={server.model: 1.0},
         )
-        asked = ask_all(tmp_path, given_, 4, **{SHARED: [0, 4]})
+        asked = ask_all(tmp_path, given_, 4, shared=SharedPrompt(0, 4))
         assert server.app.calls == len(asked.calls) == 4
         assert len({call.request for call in asked.calls}) == 1
         texts = [getattr(ended, "text", None) for ended in asked.ended]
@@ -430,26 +439,35 @@ def test_one_request_asks_for_all_that_share_a_prompt(tmp_path: Path) -> None:
 
 
 def test_what_is_stored_of_a_shared_prompt_is_not_asked_again(tmp_path: Path) -> None:
-    async def one_before(caller: Caller, proposals: list[Proposal]) -> list[object]:
-        alone = replace(proposals[1], decision={})
-        return [await caller.ask(alone, 0, MESSAGES), *await at_once(caller, proposals)]
+    async def one_before(
+        caller: BudgetedModels, proposals: list[Proposal]
+    ) -> list[object]:
+        alone = replace(proposals[1], decision=Decision())
+        return [
+            await caller.ask(alone, CallPurpose.PROPOSE, MESSAGES),
+            *await at_once(caller, proposals),
+        ]
 
     with serving(Script(latency_s=0.1)) as server:
         given_ = Settings(model=(server.model,), reply_tokens=64)
-        asked = ask_all(tmp_path, given_, 4, one_before, **{SHARED: [0, 4]})
+        asked = ask_all(tmp_path, given_, 4, one_before, shared=SharedPrompt(0, 4))
         assert all(hasattr(e, "text") for e in asked.ended)
         assert server.app.calls == len(asked.calls) == 4
         assert len({call.proposal for call in asked.calls}) == 4
 
 
-async def one_by_one(caller: Caller, proposals: list[Proposal]) -> list[object]:
-    return [await caller.ask(p, 0, MESSAGES) for p in proposals]
+async def one_by_one(caller: BudgetedModels, proposals: list[Proposal]) -> list[object]:
+    return [await caller.ask(p, CallPurpose.PROPOSE, MESSAGES) for p in proposals]
 
 
-async def each_ends_first(caller: Caller, proposals: list[Proposal]) -> list[object]:
+async def each_ends_first(
+    caller: BudgetedModels, proposals: list[Proposal]
+) -> list[object]:
     reject = caller._rows.reject  # type: ignore[attr-defined]
     return [
-        (await caller.ask(p, 0, MESSAGES), await reject(p, "x", ""))[0]
+        (await caller.ask(p, CallPurpose.PROPOSE, MESSAGES), await reject(p, "x", ""))[
+            0
+        ]
         for p in proposals
     ]
 
@@ -477,7 +495,7 @@ def test_who_got_no_reply_of_a_shared_request_asks_again(
         given_ = Settings(
             model=(server.model,), price={server.model: (1.0, 2.0)}, reply_tokens=64
         )
-        asked = ask_all(tmp_path, given_, 3, asking, **{SHARED: [0, 3]})
+        asked = ask_all(tmp_path, given_, 3, asking, shared=SharedPrompt(0, 3))
         assert all(hasattr(e, "text") for e in asked.ended)
         assert server.app.calls == len(asked.calls)
         assert [c.state.value for c in asked.calls] == states
@@ -486,7 +504,7 @@ def test_who_got_no_reply_of_a_shared_request_asks_again(
 
 def test_those_who_share_are_known_by_their_numbers() -> None:
     one = Proposal(derive_id(7, 4), 4, State.PLANNED, "diff", (), 0, 0.0)
-    assert [(p.number, p.id) for p in Shared(3, 2).proposals(one, 7)] == [
+    assert [(p.number, p.id) for p in proposals_of(SharedPrompt(3, 2), one, 7)] == [
         (3, derive_id(7, 3)),
         (4, derive_id(7, 4)),
     ]
@@ -505,7 +523,7 @@ def test_shares_are_the_whole(
     """Each has its reply and its share; who got none has cost nothing."""
     price = Price(1.0, 4.0, 0.5, 16.0)
     calls = [
-        Call(n, str(n), 0, 0, "m", "", CallState.SENT, 1000, 2000.0)
+        Call(n, str(n), CallPurpose.PROPOSE, 0, "m", "", CallState.SENT, 1000, 2000.0)
         for n in range(asked)
     ]
     reply = Completion(
@@ -538,7 +556,9 @@ def test_shares_are_the_whole(
 
 def test_without_a_believable_usage_each_share_is_its_reservation() -> None:
     calls = [
-        Call(n, str(n), 0, 0, "m", "", CallState.SENT, 100 + n, 0.5 + n)
+        Call(
+            n, str(n), CallPurpose.PROPOSE, 0, "m", "", CallState.SENT, 100 + n, 0.5 + n
+        )
         for n in range(2)
     ]
     kept = shares(

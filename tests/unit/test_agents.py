@@ -16,7 +16,7 @@ import pytest
 
 from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
-from evolve.archive import Evaluation, Proposal, State
+from evolve.archive import CallPurpose, Evaluation, Proposal, State
 from evolve.errors import TaskError
 from evolve.models import Episode
 from evolve.operators import (
@@ -154,7 +154,7 @@ async def served(
         async with proxy.serving(folder / "sock"):
             said = [await chat(folder / "sock", messages) for messages in questions]
         calls = open_desk.recorder.archive.calls(open_desk.proposal.id)
-        assert all(call.round < 0 for call in calls)
+        assert all(call.purpose is CallPurpose.EPISODE for call in calls)
         assert open_desk.recorder.archive.proposals()[0].state is State.PLANNED
         return said, proxy
 
@@ -477,18 +477,23 @@ def test_evidence_takes_all_four_forms() -> None:
         ]
 
 
+PROPOSE, REPAIR = CallPurpose.PROPOSE, CallPurpose.REPAIR
+
+
 class Asked:
     """Takes down what an operator asks, and answers."""
 
     def __init__(self, produced: EpisodeResult) -> None:
         self.produced, self.texts, self.works = produced, list[str](), list[AgentTask]()
-        self.rounds, self.attempts = list[int](), list[int]()
+        self.purposes, self.attempts = list[CallPurpose](), list[int]()
 
-    async def ask(self, round_: int, messages: list[dict[str, str]]) -> Reply:
+    async def ask(self, purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
         self.texts.append(json.dumps(messages))
-        self.rounds.append(round_)
+        self.purposes.append(purpose)
         return Reply(
-            ["Shorter prompts.\nChange prompts/system.md.", "More tools."][round_],
+            ["Shorter prompts.\nChange prompts/system.md.", "More tools."][
+                purpose is CallPurpose.REPAIR
+            ],
             "stop",
         )
 
@@ -529,19 +534,31 @@ def test_what_was_tried_is_told_and_an_idea_that_was_is_asked_for_anew() -> None
         "- more tools: better" in asked.texts[0]
         and "any of these again" in asked.texts[0]
     )
-    assert (asked.rounds, asked.attempts) == ([0], [0])
+    assert (asked.purposes, asked.attempts) == ([PROPOSE], [0])
     second, asked = proposed(
         task, EpisodeResult(files), repair="the same files as x", known=True
     )
-    assert (second.note, asked.rounds, asked.attempts) == ("More tools.", [1], [1])
+    assert (second.note, asked.purposes, asked.attempts) == (
+        "More tools.",
+        [REPAIR],
+        [1],
+    )
     assert "the same files as x" not in asked.works[0].statement
     again, asked = proposed(task, EpisodeResult(files), repair="unchanged")
-    assert (again.note, asked.rounds, asked.attempts) == ("Shorter prompts.", [0], [1])
+    assert (again.note, asked.purposes, asked.attempts) == (
+        "Shorter prompts.",
+        [PROPOSE],
+        [1],
+    )
     assert "unchanged" in asked.works[0].statement
     mended, asked = proposed(
         task, EpisodeResult(files), repair="invalid", note="More tools."
     )
-    assert (mended.note, asked.rounds, asked.attempts) == ("More tools.", [0, 1], [2])
+    assert (mended.note, asked.purposes, asked.attempts) == (
+        "More tools.",
+        [PROPOSE, REPAIR],
+        [2],
+    )
     assert first.note == "Shorter prompts."
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +23,16 @@ from evolve.archive import (
     ArchiveError,
     ArchiveReader,
     Call,
+    CallPurpose,
     CallState,
     CodeStore,
+    Decision,
     Evaluation,
+    Kind,
     NotFound,
     NoveltyIndex,
     Proposal,
+    SharedPrompt,
     Snapshot,
     Spend,
     State,
@@ -71,7 +75,17 @@ def scored(store: Archive, number: int, score: float, *parents: int) -> Proposal
 
 
 def call(of: Proposal, usd: float = 0.5) -> Call:
-    return Call(0, of.id, 0, 0, "m", '{"messages": []}', CallState.SENT, 100, usd)
+    return Call(
+        0,
+        of.id,
+        CallPurpose.PROPOSE,
+        0,
+        "m",
+        '{"messages": []}',
+        CallState.SENT,
+        100,
+        usd,
+    )
 
 
 def test_ids_follow_from_seed_and_number() -> None:
@@ -243,11 +257,43 @@ def test_a_stored_database_of_each_version_opens(path: Path, tmp_path: Path) -> 
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
     opened = Archive.open_to_write(copy)
-    assert [v.score for v in opened.variants()] == [1.0, 2.0, None]
+    assert [v.score for v in opened.variants()][:3] == [1.0, 2.0, None]
     assert opened.spend().settled_usd == 0.125
     assert_as_the_schema_says(opened)
     assert opened.rows(text("SELECT version_num FROM alembic_version")) == [(REVISION,)]
     opened.close()
+
+
+def test_what_schema_3_said_in_numbers_has_names(tmp_path: Path) -> None:
+    """Rounds of calls, the operator `evaluate`, and decisions: as they were written by schema 3."""
+    copy = tmp_path / "archive.db"
+    copy.write_bytes((STORED / "schema-0003.db").read_bytes())
+    with closing(Archive.open_to_write(copy)) as opened:
+        calls = [(call.purpose, call.step) for call in opened.calls()]
+        seed, child, agent, learned, open_ = opened.proposals()
+    assert calls == [
+        (CallPurpose.PROPOSE, 0),
+        (CallPurpose.REPAIR, 0),
+        (CallPurpose.EMBED, 0),
+        (CallPurpose.JUDGE, 0),
+        (CallPurpose.JUDGE, 1),
+        (CallPurpose.EPISODE, 3),
+        (CallPurpose.NOTES, 2),
+    ]
+    assert {seed.kind, child.kind, agent.kind} == {Kind.EXPAND}
+    assert {learned.kind, open_.kind} == {Kind.EVALUATE}
+    assert learned.evaluates == open_.evaluates == ("main", 1)
+    assert child.decision == Decision(
+        notes=2,
+        hints=5,
+        shared=SharedPrompt(1, 2),
+        settled=0,
+        cases=1,
+        keep={"preference": [0.5, 1.0]},
+    )
+    assert agent.decision.attempts == (child.id,)
+    assert agent.decision.lessons == ((seed.id, child.id),)
+    assert (child.as_of_event, child.model, child.island) == (3, "openai/small", 1)
 
 
 def test_code_is_what_git_reads(tmp_path: Path) -> None:

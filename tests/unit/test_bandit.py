@@ -15,6 +15,7 @@ from evolve.archive import (
     AddStatus,
     Archive,
     Call,
+    CallPurpose,
     CallState,
     Evaluation,
     Note,
@@ -24,7 +25,7 @@ from evolve.archive import (
     State,
     derive_id,
 )
-from evolve.search import OperatorMix, arms_of, evidence_of
+from evolve.search import OperatorMix, arms_of, prompt_context
 from evolve.search.bandit import DISCOUNT, EXPLORATION, TEMPERATURE
 from evolve.search.policy import Expand
 from evolve.search.statistics import statistics
@@ -154,9 +155,9 @@ def test_the_snapshot_of_the_database_is_the_live_one(tmp_path: Path) -> None:
         "sort first"
     ]
     decision = Expand((seed.id,), "diff")
-    assert evidence_of(decision, again) == evidence_of(decision, live)
+    assert prompt_context(decision, again) == prompt_context(decision, live)
     assert (
-        evidence_of(decision, live)["lessons"] and evidence_of(decision, live)["tried"]
+        prompt_context(decision, live).lessons and prompt_context(decision, live).tried
     )
     assert statistics(again) == statistics(live)
     assert "why others" in statistics(live).lower() and "empty (2)" in statistics(live)
@@ -186,12 +187,14 @@ def _planned(
 def _asked(
     archive: Archive, live: Snapshot, proposal: Proposal, state: CallState
 ) -> None:
-    call = Call(0, proposal.id, 0, 0, "m", "{}", CallState.SENT, 500, 0.5)
+    call = Call(
+        0, proposal.id, CallPurpose.PROPOSE, 0, "m", "{}", CallState.SENT, 500, 0.5
+    )
     sent = archive.send_calls([call])[0]
     call = Call(
         sent,
         proposal.id,
-        0,
+        CallPurpose.PROPOSE,
         0,
         "m",
         "{}",

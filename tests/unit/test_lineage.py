@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from evolve.archive import (
-    EVALUATE,
     SEED,
     AddStatus,
     Archive,
+    CaseAttempt,
+    Decision,
     Evaluation,
+    Kind,
     Lineage,
     NotFound,
     Proposal,
@@ -65,9 +67,9 @@ def store(tmp_path: Path) -> Iterator[Archive]:
             failed,
             id=name(7),
             number=7,
-            operator=EVALUATE,
+            kind=Kind.EVALUATE,
             model=None,
-            decision={"case": "a", "attempt": 1},
+            decision=Decision(evaluates=CaseAttempt("a", 1)),
         )
     )
     made.evaluated(name(7), name(3), [Evaluation("a", "search", 1, 5.0)])

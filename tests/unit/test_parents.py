@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from evolve.archive import (
-    EVALUATE,
     Archive,
+    CaseAttempt,
     CodeStore,
+    Decision,
     Evaluation,
     Frame,
+    Kind,
     Proposal,
     State,
     derive_id,
@@ -45,7 +47,9 @@ def row(
     return Evaluation(case, "search", attempt, score, {"spot": spot})
 
 
-async def plan(recorder: Recorder, operator: str, **decision: object) -> Proposal:
+async def plan(
+    recorder: Recorder, operator: str, evaluates: CaseAttempt | None = None
+) -> Proposal:
     number = recorder.last_number + 1
     made = Proposal(
         derive_id(0, number),
@@ -55,7 +59,8 @@ async def plan(recorder: Recorder, operator: str, **decision: object) -> Proposa
         (SEED,) if number else (),
         recorder.snapshot.last_event,
         1.0,
-        decision=decision,
+        decision=Decision(evaluates=evaluates),
+        kind=Kind.EVALUATE if evaluates else Kind.EXPAND,
     )
     await recorder.plan(made)
     return made
@@ -78,20 +83,20 @@ def test_a_parent_is_shown_as_its_decision_knew_it(tmp_path: Path) -> None:
         async with opened(tmp_path) as recorder:
             await score_seed(recorder)
             child = await plan(recorder, "diff")
-            more = await plan(recorder, EVALUATE, case="a", attempt=1)
+            more = await plan(recorder, "evaluate", CaseAttempt("a", 1))
             await recorder.learn(more, [row("a", 1, 0.75)])
             later = await plan(recorder, "diff")
             for _ in range(2):  # read, then at hand
-                early = await recorder.parent(SEED, child.seen)
+                early = await recorder.parent(SEED, child.as_of_event)
                 assert told(early) == (0.5, [("a", 0), ("b", 0)])
-                assert told(await recorder.parent(SEED, later.seen)) == (
+                assert told(await recorder.parent(SEED, later.as_of_event)) == (
                     0.625,
                     [("a", 0), ("b", 0), ("a", 1)],
                 )
         async with opened(tmp_path) as recorder:
-            assert told(await recorder.parent(SEED, child.seen)) == told(early), (
-                "after a restart, too"
-            )
+            assert told(await recorder.parent(SEED, child.as_of_event)) == told(
+                early
+            ), "after a restart, too"
 
     asyncio.run(work())
 
@@ -115,7 +120,7 @@ def test_what_was_read_while_more_was_written_is_not_kept(tmp_path: Path) -> Non
         async with opened(tmp_path) as recorder:
             await score_seed(recorder)
             first, second = [
-                await plan(recorder, EVALUATE, case="a", attempt=n) for n in (1, 2)
+                await plan(recorder, "evaluate", CaseAttempt("a", n)) for n in (1, 2)
             ]
             await recorder.learn(first, [row("a", 1, 0.5)])
             reading = asyncio.create_task(

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from evolve.archive import (
-    EVALUATE,
     Advance,
+    CaseAttempt,
+    Decision,
     Evaluation,
     Frame,
     Islands,
+    Kind,
     Measure,
     Proposal,
     Snapshot,
@@ -245,11 +247,12 @@ def test_dgm_opens_the_next_stage_at_forty_percent() -> None:
                 "e",
                 9,
                 State.PLANNED,
-                EVALUATE,
+                "evaluate",
                 (derive_id(0, 1),),
                 0,
                 0.0,
-                decision={"case": case, "attempt": 0},
+                decision=Decision(evaluates=CaseAttempt(case, 0)),
+                kind=Kind.EVALUATE,
             )
         )
     assert dgm.next_of_stage(seen) is None
@@ -406,7 +409,7 @@ def test_mates() -> None:
     kept = preference.inherit(seen, 0, rng)
     assert len(kept["mate"]) == 2
     assert preference.choose(seen, [0], {"mate": [0.4, 0.2]}) == 1
-    heir = replace(proposal(9), decision={"keep": {"mate": [0.9, 0.1]}})
+    heir = replace(proposal(9), decision=Decision(keep={"mate": [0.9, 0.1]}))
     seen.add(heir, 0.0)
     inherited = preference.inherit(seen, 3, rng)["mate"]
     assert inherited == pytest.approx([0.9, 0.1], abs=0.4) and inherited != [0.9, 0.1]
@@ -430,18 +433,20 @@ def test_a_recorded_decision_is_the_decision() -> None:
         0.0,
         island=2,
         model="m",
-        decision={
-            "inspirations": ["q"],
-            "failures": ["r"],
-            "cases": 3,
-            "keep": {"mate": [0.5]},
-            "settled": 2,
-        },
+        decision=Decision(
+            inspirations=("q",),
+            failures=("r",),
+            cases=3,
+            keep={"mate": [0.5]},
+            settled=2,
+        ),
     )
     assert recorded_decision(kept) == Expand(
         ("p",), "diff", (), 2, "m", 3, {"mate": [0.5]}
     )
-    again = replace(kept, operator=EVALUATE, decision={"case": "a", "attempt": 2})
+    again = replace(
+        kept, kind=Kind.EVALUATE, decision=Decision(evaluates=CaseAttempt("a", 2))
+    )
     assert recorded_decision(again) == Evaluate("p", "a", 2)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolve.archive import Evaluation, Proposal, State
+from evolve.archive import CallPurpose, Evaluation, Proposal, State
 from evolve.errors import ConfigError
 from evolve.operators import (
     OPERATORS,
@@ -118,7 +118,7 @@ def test_every_operator_asks_and_applies(task: Task, operator: str) -> None:
     """With the scripted model's answers, which come from the prompt alone."""
     asked: list[str] = []
 
-    async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
+    async def ask(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
         asked.append(messages[1]["content"])
         return Reply(answer(messages, np.random.default_rng(len(asked))), "stop")
 
@@ -143,7 +143,7 @@ def test_no_prompt_tells_how_long_an_agent_took(task: Task) -> None:
 def test_a_repair_repeats_the_question_that_was_asked(task: Task) -> None:
     seen: list[list[dict[str, str]]] = []
 
-    async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
+    async def ask(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
         seen.append(list(messages))
         return Reply(answer(messages, np.random.default_rng(1)), "stop")
 
@@ -161,9 +161,9 @@ def test_who_failed_to_copy_lines_writes_a_short_program_anew(
 ) -> None:
     asked: list[str] = []
 
-    async def ask(round_: int, messages: list[dict[str, str]]) -> Reply:
+    async def ask(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
         asked.append(messages[-1]["content"])
-        if round_ == 0:
+        if purpose is CallPurpose.PROPOSE:
             return Reply("I shall not.", "stop")
         program = (
             given_.parents[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evolve.archive import Evaluation, Proposal, State
+from evolve.archive import CallPurpose, Evaluation, Proposal, State
 from evolve.operators import Context, Parent, Rejected, Reply, make_operator
 from evolve.operators.reflect import new_text, prompts_of
 from evolve.tasks import Task, load_task
@@ -33,9 +33,9 @@ class Model:
     def __init__(self, *says: str) -> None:
         self.says, self.asked = says, list[list[dict[str, str]]]()
 
-    async def ask(self, round_: int, messages: list[dict[str, str]]) -> Reply:
+    async def ask(self, purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
         self.asked.append(list(messages))
-        return Reply(self.says[round_], "stop")
+        return Reply(self.says[purpose is CallPurpose.REPAIR], "stop")
 
 
 def proposed(task: Task, model: Model, seed: int = 0, **more: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from evolve.archive import Proposal, Snapshot, State, derive_id
+from evolve.archive import Decision, Proposal, Snapshot, State, derive_id
 from evolve.engine.decisions import plan_proposals
 from evolve.errors import ConfigError
 from evolve.search import Expand, OperatorMix, make_policy
@@ -98,14 +99,11 @@ def test_a_snapshot_keeps_what_children_inherit_and_no_evidence() -> None:
         keep={"mate": [0.5]},
     )
     planned = plan_proposals(decision, 0, 1, seen, settled=0, count=2)[0]
-    assert set(planned.decision) > {
-        "notes",
-        "hints",
-        "settled",
-        "shared",
-        "inspirations",
-    }
-    assert planned.in_short().decision == {"cases": 2, "keep": {"mate": [0.5]}}
+    known = planned.decision
+    assert (known.notes, known.hints, known.settled, known.shared) == (1, 1, 0, (1, 2))
+    assert known.inspirations == (seen.proposals[0].id,)
+    assert planned.in_short().decision == Decision(cases=2, keep={"mate": [0.5]})
+    assert Decision.of(json.loads(known.to_json())) == known
 
 
 def test_choose_draws_what_numpy_draws() -> None:

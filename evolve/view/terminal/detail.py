@@ -75,7 +75,7 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
 
 def _call(call: Call) -> list[RenderableType]:
     title = (
-        f"{what_for(call)} to {call.model}: {call.state}, {call.prompt_tokens} + "
+        f"{what_for(call)} call to {call.model}: {call.state}, {call.prompt_tokens} + "
         f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s"
     )
     parts: list[RenderableType] = [Rule(), Text(title, style="bold")]

@@ -13,8 +13,10 @@ from evolve.archive import (
     SEED,
     Archive,
     Call,
+    CallPurpose,
     CallState,
     CodeStore,
+    Decision,
     Evaluation,
     Proposal,
     State,
@@ -26,10 +28,10 @@ from evolve.engine.decisions import Decider
 from evolve.engine.loop import Engine, Notes
 from evolve.engine.ordering import AsFinished, Order
 from evolve.engine.progress import Progress
-from evolve.engine.proposer import Asker, NoveltyGate, Proposer
+from evolve.engine.proposer import Models, NoveltyGate, Proposer
 from evolve.engine.recorder import Recorder
 from evolve.evaluation.evaluator import Evaluator
-from evolve.models import RecordedCaller
+from evolve.models import ReplayedModels
 from evolve.operators import make_operator
 from evolve.operators.person import Person
 from evolve.operators.templates import Prompts
@@ -38,7 +40,7 @@ from evolve.sandbox.limits import Limits
 from evolve.sandbox.local import LocalProvider
 from evolve.sandbox.process_box import ProcessBox
 from evolve.sandbox.provider import Box
-from evolve.search import Decision, Expand, Stop, make_frame
+from evolve.search import Action, Expand, Stop, make_frame
 from evolve.tasks import Task, load_task
 
 RUN_SEED = 0
@@ -65,12 +67,14 @@ def make_task(folder: Path) -> Task:
     return load_task(folder)
 
 
-def reply(number: int, text: str, round_: int = 0) -> Call:
+def reply(
+    number: int, text: str, purpose: CallPurpose = CallPurpose.PROPOSE, step: int = 0
+) -> Call:
     """A recorded answer of a model to a decision: the whole new program."""
     return Call(
         0,
         derive_id(RUN_SEED, number),
-        round_,
+        purpose,
         0,
         "recorded",
         "{}",
@@ -79,12 +83,13 @@ def reply(number: int, text: str, round_: int = 0) -> Call:
         0.0,
         reply=f"I say another number.\n```python\n{text}```\n",
         finish_reason="stop",
+        step=step,
     )
 
 
-def replies(*programs: str) -> RecordedCaller:
+def replies(*programs: str) -> ReplayedModels:
     """Answers to the decisions 1, 2, ..."""
-    return RecordedCaller(
+    return ReplayedModels(
         [reply(number, text) for number, text in enumerate(programs, 1)]
     )
 
@@ -97,7 +102,7 @@ class Rewrites:
     # how many were scored at each decision
     seen: list[int] = field(default_factory=list)
 
-    def decide(self, number: int, snapshot: object) -> Decision:
+    def decide(self, number: int, snapshot: object) -> Action:
         if number > self.count:
             return Stop(LAST_WORDS)
         self.seen.append(len(snapshot))  # type: ignore[arg-type]
@@ -150,7 +155,10 @@ class Bench:
     interrupt: Interrupt = field(default_factory=Interrupt)
 
     def proposer(
-        self, asker: Asker, order: Order | None = None, gate: NoveltyGate | None = None
+        self,
+        models: Models,
+        order: Order | None = None,
+        gate: NoveltyGate | None = None,
     ) -> Proposer:
         operators = {name: make_operator(name) for name in ("rewrite", "syntactic")}
         return Proposer(
@@ -158,7 +166,7 @@ class Bench:
             RUN_SEED,
             {**operators, "person": Person()},
             self.recorder,
-            asker,
+            models,
             order or AsFinished(self.recorder.trees),
             Prompts(),
             self.settings.repairs,
@@ -169,7 +177,7 @@ class Bench:
     def engine(
         self,
         decider: Decider,
-        asker: Asker,
+        models: Models,
         order: Order | None = None,
         notes: Notes | None = None,
         steward: SteeringHandler | None = None,
@@ -178,7 +186,7 @@ class Bench:
         return Engine(
             self.settings,
             decider,
-            self.proposer(asker, order),
+            self.proposer(models, order),
             self.recorder,
             self.evaluator,
             self.seen,
@@ -200,7 +208,7 @@ class Bench:
             (SEED_ID,) if number else (),
             snapshot.last_event,
             1.0,
-            decision=decision,
+            decision=Decision(**decision),  # type: ignore[arg-type]
         )
         await self.recorder.plan(made)
         return made

@@ -15,7 +15,7 @@ from evolve.engine.limits import REJECTIONS_IN_A_ROW
 from evolve.engine.loop import DEAD_END
 from evolve.engine.ordering import ByNumber
 from evolve.errors import RunError
-from evolve.models import Caller
+from evolve.models import BudgetedModels
 from evolve.search import Evaluate, Expand
 from tests.unit.loop.bench import (
     LAST_WORDS,
@@ -139,7 +139,7 @@ def test_an_interrupt_finishes_what_is_in_flight(tmp_path: Path) -> None:
 
 def test_an_empty_budget_ends_the_run_and_is_no_rejection(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
-        nowhere = Caller(bench.settings, bench.recorder, bench.seen.waiting)
+        nowhere = BudgetedModels(bench.settings, bench.recorder, bench.seen.waiting)
         stopped = await bench.engine(Rewrites(3), nowhere).run()
         assert stopped.startswith("max_tokens = 1 would be passed")
         assert {state for state, _ in bench.states().values()} == {State.PLANNED}
@@ -314,10 +314,8 @@ def test_samples_of_one_prompt_keep_to_the_limit(tmp_path: Path) -> None:
         texts = [program(float(n)) for n in range(2, 9)]
         await bench.engine(Several(9), replies(*texts)).run()
         shared = [
-            p.decision.get("shared")
-            for p in bench.recorder.archive.proposals()
-            if p.number
+            p.decision.shared for p in bench.recorder.archive.proposals() if p.number
         ]
-        assert shared == [[1, 3]] * 3
+        assert shared == [(1, 3)] * 3
 
     on_bench(tmp_path, work, max_variants=3)

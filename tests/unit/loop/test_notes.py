@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from evolve.archive import Call, CallState
+from evolve.archive import Call, CallPurpose, CallState
 from evolve.engine.notes import NoteTaker
-from evolve.engine.proposer import Asker
-from evolve.models import RecordedCaller
+from evolve.engine.proposer import Models
+from evolve.models import ReplayedModels
 from evolve.operators.templates import Prompts
 from tests.unit.loop.bench import RUN_SEED, SEED_ID, Bench, opened, program
 
@@ -25,21 +25,21 @@ def taking(folder: Path, work: Callable[[Bench], Coroutine[Any, Any, None]]) -> 
 
 
 def taker(
-    bench: Bench, asker: Asker | None = None, every: int = 4, window: int = 0
+    bench: Bench, models: Models | None = None, every: int = 4, window: int = 0
 ) -> NoteTaker:
     return NoteTaker(
-        bench.task, RUN_SEED, every, window, bench.recorder, Prompts(), asker
+        bench.task, RUN_SEED, every, window, bench.recorder, Prompts(), models
     )
 
 
-def words(*numbers: int, text: str = "Larger numbers are better.") -> RecordedCaller:
+def words(*numbers: int, text: str = "Larger numbers are better.") -> ReplayedModels:
     """A model's words for the notes of these numbers: calls of the seed."""
-    return RecordedCaller(
+    return ReplayedModels(
         [
             Call(
                 0,
                 SEED_ID,
-                number,
+                CallPurpose.NOTES,
                 0,
                 "recorded",
                 "{}",
@@ -48,6 +48,7 @@ def words(*numbers: int, text: str = "Larger numbers are better.") -> RecordedCa
                 0.0,
                 text,
                 "stop",
+                step=number,
             )
             for number in numbers
         ]
@@ -117,8 +118,8 @@ def test_under_a_window_the_words_are_shown_when_it_is_their_turn(
 
 def test_without_an_answer_the_statistics_stay(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
-        for asker in (words(), words(5, text="  \n")):
-            notes = taker(bench, asker)
+        for models in (words(), words(5, text="  \n")):
+            notes = taker(bench, models)
             await notes.take(5, bench.recorder.snapshot)
             await notes.finish()
             assert bench.recorder.snapshot.notes == 5

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evolve.archive import Proposal, State
-from evolve.engine.ordering import SETTLED, AsFinished, ByNumber, Trees
+from evolve.archive import CallPurpose, Decision, Proposal, State
+from evolve.engine.ordering import AsFinished, ByNumber, Trees
 from evolve.engine.replay import OTHER, AsRecorded, Record
 
 
@@ -19,7 +19,7 @@ def proposal(
         0,
         0.0,
         tree=tree,
-        decision={SETTLED: settled},
+        decision=Decision(settled=settled),
         **more,
     )  # type: ignore[arg-type]
 
@@ -42,8 +42,10 @@ def test_a_live_run_takes_what_is_there() -> None:
     order = AsFinished(claimed(proposal(9, "t")))
     assert not order.holds and order.window is None and order.settled is None
     assert order.due({7, 4}) == 4 and order.due(()) is None
-    assert order.early(proposal(2, settled=0), "t", 0) == "p9", "whatever its number"
-    assert order.early(proposal(2), "u", 0) is None
+    assert order.early(proposal(2, settled=0), "t", CallPurpose.PROPOSE) == "p9", (
+        "whatever its number"
+    )
+    assert order.early(proposal(2), "u", CallPurpose.PROPOSE) is None
     assert order.late(proposal(10, "t")) is None
 
 
@@ -61,8 +63,8 @@ def test_by_number_each_has_its_turn() -> None:
 
 def test_by_number_a_duplicate_is_one_of_what_the_decision_saw() -> None:
     order = ByNumber(claimed(proposal(5, "t")), 3, [])
-    assert order.early(proposal(7, settled=4), "t", 0) is None
-    assert order.early(proposal(9, settled=5), "t", 0) == "p5"
+    assert order.early(proposal(7, settled=4), "t", CallPurpose.PROPOSE) is None
+    assert order.early(proposal(9, settled=5), "t", CallPurpose.PROPOSE) == "p5"
     assert order.late(proposal(7, "t")) == "p5"
     assert order.late(proposal(5, "t")) is None and order.late(proposal(4, "t")) is None
 
@@ -89,10 +91,10 @@ def test_a_replay_takes_results_in_the_order_of_its_record() -> None:
 def test_a_replay_keeps_the_verdicts_of_its_record() -> None:
     rejected = Proposal("p2", 2, State.REJECTED, "rewrite", (), 0, 0.0)
     order = recorded(proposal(1, "t"), rejected, repaired=("p2",))
-    assert order.early(proposal(1), "t", 0) is None
-    assert order.early(proposal(1), "u", 0) == OTHER
-    assert order.early(rejected, "u", 0) is None, (
+    assert order.early(proposal(1), "t", CallPurpose.PROPOSE) is None
+    assert order.early(proposal(1), "u", CallPurpose.PROPOSE) == OTHER
+    assert order.early(rejected, "u", CallPurpose.PROPOSE) is None, (
         "its first child was evaluated, then replaced"
     )
-    assert order.early(rejected, "u", 1) == OTHER
+    assert order.early(rejected, "u", CallPurpose.REPAIR) == OTHER
     assert order.late(rejected) == OTHER and order.late(proposal(1)) is None

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from evolve.archive import JUDGE, PERSON, Call, CallState, Evaluation, State
+from evolve.archive import PERSON, Call, CallPurpose, CallState, Evaluation, State
 from evolve.engine.ordering import ByNumber
 from evolve.engine.proposer import NoveltyGate, Proposer
 from evolve.evaluation.evaluator import Verdict
-from evolve.models import Caller, RecordedCaller
+from evolve.models import BudgetedModels, ReplayedModels
 from evolve.operators import Rejected
 from evolve.operators.person import person_reply
 from tests.unit.loop.bench import (
@@ -57,13 +57,23 @@ def test_a_reply_that_is_stored_is_never_asked_for_again(tmp_path: Path) -> None
 
     async def work(bench: Bench) -> None:
         planned = await bench.plan()
-        sent = Call(0, planned.id, 0, 0, NOWHERE, "{}", CallState.SENT, 100, 0.0)
+        sent = Call(
+            0,
+            planned.id,
+            CallPurpose.PROPOSE,
+            0,
+            NOWHERE,
+            "{}",
+            CallState.SENT,
+            100,
+            0.0,
+        )
         given = reply(1, program(2.0))
         (sent,) = await bench.recorder.send_calls([sent])
         assert bench.states() == {1: (State.PLANNED, None)}
         await bench.recorder.settle_calls([replace(given, id=sent.id)])
         assert bench.states() == {1: (State.REPLIED, None)}
-        caller = Caller(bench.settings, bench.recorder, bench.seen.waiting)
+        caller = BudgetedModels(bench.settings, bench.recorder, bench.seen.waiting)
         stored = await bench.proposer(caller).propose(planned)
         await caller.aclose()
         assert bench.states() == {1: (State.PROPOSED, None)}
@@ -96,8 +106,8 @@ def test_what_is_no_new_program_is_turned_away(
     on_bench(tmp_path, work, repairs=0)
 
 
-def answers(first: str, second: str) -> RecordedCaller:
-    return RecordedCaller([reply(1, first), reply(1, second, round_=1)])
+def answers(first: str, second: str) -> ReplayedModels:
+    return ReplayedModels([reply(1, first), reply(1, second, CallPurpose.REPAIR)])
 
 
 @pytest.mark.parametrize("first", [program(SEED_SCORE), BROKEN, "no program at all"])
@@ -182,10 +192,10 @@ def test_the_second_answer_has_a_judgement_of_its_own(tmp_path: Path) -> None:
         calls = [
             reply(1, program(2.0)),
             judged(1, "SAME"),
-            reply(1, program(3.0), round_=1),
-            replace(judged(1, "DIFFERENT"), round=JUDGE - 1),
+            reply(1, program(3.0), CallPurpose.REPAIR),
+            replace(judged(1, "DIFFERENT"), step=1),
         ]
-        proposer = bench.proposer(RecordedCaller(calls), gate=NoveltyGate(2.0, "judge"))
+        proposer = bench.proposer(ReplayedModels(calls), gate=NoveltyGate(2.0, "judge"))
         stored = await proposer.propose(await bench.plan())
         assert stored.files == {"program.py": program(3.0).encode()}
 
@@ -243,12 +253,12 @@ def test_under_a_window_only_what_the_decision_saw_is_a_duplicate(
 def test_a_persons_program_needs_no_reply_of_a_model(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         text = person_reply({"program.py": program(9.0)}, "by hand")
-        given = RecordedCaller(
+        given = ReplayedModels(
             [
                 Call(
                     0,
                     (await bench.plan(PERSON)).id,
-                    0,
+                    CallPurpose.PROPOSE,
                     0,
                     PERSON,
                     "{}",
@@ -272,7 +282,7 @@ def judged(number: int, word: str) -> Call:
     return Call(
         0,
         reply(number, "").proposal,
-        JUDGE,
+        CallPurpose.JUDGE,
         0,
         "judge",
         json.dumps({"messages": []}),
@@ -298,10 +308,10 @@ def test_the_gate_turns_near_copies_away_and_a_judge_may_let_them_pass(
     tmp_path: Path, gate: NoveltyGate, words: Sequence[str], passes: bool
 ) -> None:
     async def work(bench: Bench) -> None:
-        asker = RecordedCaller(
+        models = ReplayedModels(
             [reply(1, program(2.0)), *(judged(1, word) for word in words)]
         )
-        proposer = bench.proposer(asker, gate=gate)
+        proposer = bench.proposer(models, gate=gate)
         if passes:
             assert (
                 await proposer.propose(await bench.plan())

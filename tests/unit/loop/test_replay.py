@@ -11,7 +11,7 @@ import pytest
 
 from evolve.archive import AddStatus, ArchiveReader, State
 from evolve.engine.replay import AsRecorded, Record
-from evolve.models import RecordedCaller
+from evolve.models import ReplayedModels
 from evolve.search import Expand, Skip, Stop
 from tests.unit.loop.bench import (
     SEED_ID,
@@ -175,7 +175,7 @@ def test_what_has_no_reply_in_the_record_is_an_error_that_says_so(
         async with opened(tmp_path) as bench:
             planned = await bench.plan()
             with pytest.raises(Exception, match="no reply is recorded") as raised:
-                await bench.proposer(RecordedCaller([])).propose(planned)
+                await bench.proposer(ReplayedModels([])).propose(planned)
             assert "resume it first" in getattr(raised.value, "hint", "")
 
     asyncio.run(work())

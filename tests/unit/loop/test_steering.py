@@ -10,7 +10,7 @@ from typing import Any
 
 from evolve.archive import PERSON, CallState, State, bans, hints
 from evolve.engine.control import Inbox, Interrupt, SteeringHandler
-from evolve.models import Caller
+from evolve.models import BudgetedModels
 from evolve.operators.person import person_reply
 from tests.unit.loop.bench import (
     LAST_WORDS,
@@ -140,7 +140,7 @@ def test_the_engine_scores_what_a_person_gave_before_it_decides(tmp_path: Path) 
             reply=person_reply({"program.py": program(9.0)}, "mine"),
         )
         async with aclosing(
-            Caller(bench.settings, bench.recorder, bench.seen.waiting)
+            BudgetedModels(bench.settings, bench.recorder, bench.seen.waiting)
         ) as caller:
             assert (
                 await bench.engine(Rewrites(1), caller, steward=steward).run()

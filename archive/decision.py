@@ -1,0 +1,125 @@
+"""What a proposal was decided to be: an expansion or an evaluation, and what its prompt may show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Kind(StrEnum):
+    """What a decision is for."""
+
+    EXPAND = "expand"  # make a child
+    EVALUATE = "evaluate"  # learn more about the parent: one more attempt at one case
+
+
+class CaseAttempt(NamedTuple):
+    """One attempt at one case, counted from 0."""
+
+    case: str
+    attempt: int
+
+
+class SharedPrompt(NamedTuple):
+    """Decisions `first` to `first + size - 1` share one prompt: one decision, expanded `size` times."""
+
+    first: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided besides parents, operator, island and model; stored as JSON.
+
+    The prompt context is kept as ids and numbers, never as texts: what is shown was known when the
+    decision was made, whatever has happened since.
+
+    Attributes:
+        inspirations: ids of variants to show beside the parents.
+        failures: ids of failed children of the parent.
+        lessons: pairs of ids, a variant and its better child.
+        tried: ids of children that were no better than the parent.
+        attempts: ids of all recent children of the parent, good or not.
+        notes: number of the notes to show; None for none.
+        hints: last event whose hints are shown; None for none.
+        shared: the decisions that share this prompt; None where it has its own.
+        settled: in deterministic mode, the last decision whose result it saw.
+        cases: how many of the search cases score the child at first; None for all.
+        keep: what its children inherit, as JSON.
+        evaluates: the attempt of a decision to evaluate; None for an expansion.
+    """
+
+    inspirations: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    lessons: tuple[tuple[str, str], ...] = ()
+    tried: tuple[str, ...] = ()
+    attempts: tuple[str, ...] = ()
+    notes: int | None = None
+    hints: int | None = None
+    shared: SharedPrompt | None = None
+    settled: int | None = None
+    cases: int | None = None
+    keep: Mapping[str, Any] = field(default_factory=dict)
+    evaluates: CaseAttempt | None = None
+
+    def in_short(self) -> Decision:
+        """Return it without the prompt context, which is of no use once the proposal has ended."""
+        if self.cases is None and not self.keep and self.evaluates is None:
+            return NOTHING_DECIDED
+        return Decision(cases=self.cases, keep=self.keep, evaluates=self.evaluates)
+
+    def to_json(self) -> str:
+        """Return the stored form: an object without the keys that have their default."""
+        values: dict[str, Any] = {
+            name: getattr(self, name) for name in _PLAIN if getattr(self, name)
+        }
+        for name in _NUMBERS:
+            if getattr(self, name) is not None:
+                values[name] = getattr(self, name)
+        if self.evaluates is not None:
+            values |= self.evaluates._asdict()
+        return json.dumps(values)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Decision:
+        """Return the decision that a parsed JSON object stores; unknown keys are ignored."""
+        if not values:
+            return NOTHING_DECIDED
+        return cls(
+            inspirations=tuple(values.get("inspirations", ())),
+            failures=tuple(values.get("failures", ())),
+            lessons=tuple((first, then) for first, then in values.get("lessons", ())),
+            tried=tuple(values.get("tried", ())),
+            attempts=tuple(values.get("attempts", ())),
+            notes=values.get("notes"),
+            hints=values.get("hints"),
+            shared=SharedPrompt(*values["shared"]) if values.get("shared") else None,
+            settled=values.get("settled"),
+            cases=values.get("cases"),
+            keep=values.get("keep", {}),
+            evaluates=_evaluates(values),
+        )
+
+    @classmethod
+    def in_short_of(cls, values: Mapping[str, Any]) -> Decision:
+        """Return `of(values).in_short()`; a run is opened with a hundred thousand of them."""
+        if _LASTING.isdisjoint(values):
+            return NOTHING_DECIDED
+        return cls(
+            cases=values.get("cases"),
+            keep=values.get("keep", {}),
+            evaluates=_evaluates(values),
+        )
+
+
+def _evaluates(values: Mapping[str, Any]) -> CaseAttempt | None:
+    return CaseAttempt(values["case"], values["attempt"]) if "case" in values else None
+
+
+_PLAIN = ("inspirations", "failures", "lessons", "tried", "attempts", "shared", "keep")
+_NUMBERS = ("notes", "hints", "settled", "cases")
+_LASTING = frozenset({"cases", "keep", "case"})
+NOTHING_DECIDED = Decision()
