@@ -16,9 +16,8 @@ from evolve.cli.options import Json, RunName, RunsDir, Sandbox, TaskDir, runs_fo
 if TYPE_CHECKING:
     from evolve.archive import Spend
     from evolve.config import Resolved
-    from evolve.engine.control import Interrupt
     from evolve.runs.folder import RunFolder
-    from evolve.runs.launch import View
+    from evolve.runs.launch import RunControl, View
     from evolve.tasks import Task
 
 Workers = Annotated[
@@ -171,8 +170,8 @@ def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
     """Start a run and see it to its end."""
     from evolve.runs.launch import start_run
 
-    view, interrupt = _view(json), _interrupt()
-    _carry_out(start_run(task, resolved, name, view, interrupt), view, interrupt)
+    control = _control(json)
+    _carry_out(start_run(task, resolved, control, name), control)
 
 
 def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
@@ -271,8 +270,8 @@ def resume(
         if value is not None
     }
     build_settings(changes, dict.fromkeys(changes, "flag"))
-    view, interrupt = _view(json), _interrupt()
-    _carry_out(resume_run(folder, changes, view, interrupt), view, interrupt)
+    control = _control(json)
+    _carry_out(resume_run(folder, changes, control), control)
 
 
 def replay(
@@ -295,16 +294,14 @@ def replay(
     settings = folder.settings.model_copy(
         update={key: value for key, value in changes.items() if value is not None}
     )
-    view, interrupt = _view(json), _interrupt()
-    _, differences = _carry_out(
-        replay_run(folder, name or f"{folder.name}-replay", settings, view, interrupt),
-        view,
-        interrupt,
+    control = _control(json)
+    replayed = _carry_out(
+        replay_run(folder, name or f"{folder.name}-replay", settings, control), control
     )
-    for line in differences:
-        view.note(line)
-    view.note(f"replayed: {counted(len(differences), 'difference')}")
-    if differences:
+    for line in replayed.differences:
+        control.view.note(line)
+    control.view.note(f"replayed: {counted(len(replayed.differences), 'difference')}")
+    if replayed.differences:
         raise typer.Exit(1)
 
 
@@ -383,20 +380,23 @@ def _view(json: bool) -> View:
     return LinesView()
 
 
-def _interrupt() -> Interrupt:
+def _control(json: bool) -> RunControl:
     from evolve.engine.control import Interrupt
+    from evolve.runs.launch import RunControl
 
-    return Interrupt()
+    return RunControl(_view(json), Interrupt())
 
 
 _T = TypeVar("_T")
 
 
-def _carry_out(work: Coroutine[Any, Any, _T], view: View, interrupt: Interrupt) -> _T:
+def _carry_out(work: Coroutine[Any, Any, _T], control: RunControl) -> _T:
     """Run it: Ctrl-C once drains what is in flight, twice stops at once."""
     import asyncio
 
     from evolve.models import Interrupted
+
+    view, interrupt = control.view, control.interrupt
 
     async def attended() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

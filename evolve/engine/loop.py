@@ -7,18 +7,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from evolve.archive import SIGNS, ArchiveError, Kind, Proposal, Snapshot, State
-from evolve.config import Settings
+from evolve.archive import SIGNS, ArchiveError, Kind, Proposal, State
 from evolve.engine.concurrency import SMOOTHING, InFlightLimit, StallDetector
-from evolve.engine.control import Interrupt, SteeringHandler
 from evolve.engine.decisions import Decider, plan_proposals
 from evolve.engine.limits import Stopping
-from evolve.engine.ordering import Order
-from evolve.engine.progress import Listener, Progress
+from evolve.engine.progress import Progress
 from evolve.engine.proposer import DUPLICATE, Proposer, StoredChild
-from evolve.engine.recorder import Recorder
+from evolve.engine.services import Control, Services
 from evolve.errors import EvolveError
 from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Interrupted, OutOfBudget
@@ -30,14 +27,6 @@ from evolve.tasks import CaseSpec
 
 TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
 DEAD_END = "the record can't be followed: a parent was not scored this time"
-
-
-class Notes(Protocol):
-    """Writes down what was learned, when it is due."""
-
-    async def take(self, number: int, snapshot: Snapshot) -> None: ...
-
-    async def finish(self) -> None: ...
 
 
 class FinishedWork(NamedTuple):
@@ -55,25 +44,30 @@ class Engine:
 
     def __init__(
         self,
-        settings: Settings,
+        services: Services,
         decider: Decider,
         proposer: Proposer,
-        recorder: Recorder,
         evaluator: Evaluator,
-        listener: Listener,
-        interrupt: Interrupt,
-        order: Order,
-        model_slots: int = 0,
-        notes: Notes | None = None,
-        steering: SteeringHandler | None = None,
+        control: Control,
     ) -> None:
-        self.notes, self.steering = notes, steering
-        self.settings, self.decider, self.proposer = settings, decider, proposer
-        self.recorder, self.evaluator, self.task = recorder, evaluator, evaluator.task
-        self.listener, self.interrupt, self.order = listener, interrupt, order
+        """Join the parts of a run.
+
+        Args:
+            services: what all parts share.
+            decider: decides on each slot: a policy, or the record of a run.
+            proposer: makes the children.
+            evaluator: scores them.
+            control: who watches, stops and steers the run.
+        """
+        settings, recorder = services.settings, services.recorder
+        self.settings, self.recorder, self.order = settings, recorder, services.ordering
+        self.decider, self.proposer = decider, proposer
+        self.evaluator, self.task = evaluator, services.task
+        self.control = control
+        self.listener, self.interrupt = control.listener, control.interrupt
         self._stopping = Stopping(settings, recorder.rejections_at_end())
         self._in_flight = InFlightLimit(
-            settings.workers, model_slots, self.task.spec.agent is not None
+            settings.workers, proposer.model_slots, self.task.spec.agent is not None
         )
         self._suspensions = StallDetector()
         # in an earlier life of the run, the first decided first
@@ -119,8 +113,8 @@ class Engine:
                 self._halt = str(error)
             except (EvolveError, ArchiveError) as error:
                 self._fault = self._fault or error
-        if self.notes is not None:
-            await self.notes.finish()
+        if self.control.notes is not None:
+            await self.control.notes.finish()
         if self._fault is None and not (self.order.window and self.interrupt.requested):
             # Under a window an interrupted run keeps them for their turn, so that it goes on exactly.
             # what can't be recorded now is when the run goes on
@@ -193,6 +187,11 @@ class Engine:
             self._carry_through(proposal), name=f"proposal {proposal.number}"
         )
 
+    async def _steered(self, settled: int | None) -> Proposal | None:
+        """Carry out what people asked for; returns a program that one of them gave."""
+        steering = self.control.steering
+        return await steering.take(self._next, settled) if steering else None
+
     async def _decide(self) -> list[Proposal]:
         """What is begun next; nothing while something must end first, or when nothing is left."""
         snapshot = self.recorder.snapshot
@@ -201,13 +200,13 @@ class Engine:
             self._halt = reason
             return []
         settled = self.order.settled
-        given = await self.steering.take(self._next, settled) if self.steering else None
+        given = await self._steered(settled)
         if given is not None:
             self._next += 1
             self._seen[given.number] = len(snapshot)
             return [given]
-        if self.notes is not None:
-            await self.notes.take(self._next, snapshot)
+        if self.control.notes is not None:
+            await self.control.notes.take(self._next, snapshot)
         decision = self.decider.decide(self._next, snapshot)
         while isinstance(decision, Skip):
             self._next += 1

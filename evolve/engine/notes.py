@@ -11,28 +11,21 @@ from __future__ import annotations
 import asyncio
 
 from evolve.archive import CallPurpose, Note, Snapshot, derive_id
-from evolve.engine.recorder import Recorder
+from evolve.engine.services import Services
 from evolve.models import ModelError, Models, OutOfBudget
-from evolve.operators.templates import Prompts
 from evolve.search.statistics import statistics
-from evolve.tasks import Task
 
 
 class NoteTaker:
-    """Writes notes when they are due. With `models`, a model words them: a call like any other."""
+    """Writes notes when they are due; a model's words for them are a call like any other."""
 
-    def __init__(
-        self,
-        task: Task,
-        seed: int,
-        every: int,
-        window: int,
-        recorder: Recorder,
-        prompts: Prompts,
-        models: Models | None,
-    ) -> None:
-        self.task, self._seed, self._every, self._window = task, seed, every, window
-        self._recorder, self._prompts, self._models = recorder, prompts, models
+    def __init__(self, services: Services) -> None:
+        """Take notes every `notes_every` decisions; where `notes = "model"`, a model words them."""
+        settings = services.settings
+        self.task, self._seed = services.task, settings.seed
+        self._every, self._window = settings.notes_every, settings.window or 0
+        self._recorder, self._prompts = services.recorder, services.prompts
+        self._models = services.models if settings.notes == "model" else None
         self._wording: asyncio.Task[Note | None] | None = None
         self._tried = 0  # the number of the notes that words were asked for last
 

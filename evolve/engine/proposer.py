@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,14 +17,12 @@ from evolve.archive import (
     hint_text,
 )
 from evolve.engine.concurrency import FairYield
-from evolve.engine.ordering import Order
-from evolve.engine.recorder import Recorder
+from evolve.engine.services import RunEpisode, Services
 from evolve.evaluation.evaluator import Verdict
 from evolve.models import (
     Interrupted,
     ModelError,
     ModelFault,
-    Models,
     OutOfBudget,
     as_text,
 )
@@ -43,18 +41,11 @@ from evolve.operators import (
     Tried,
 )
 from evolve.operators.checks import check_child
-from evolve.operators.templates import Prompts
 from evolve.plugins import plugin_error, plugin_errors
-from evolve.tasks import AgentTask, EpisodeResult, Task
+from evolve.tasks import AgentTask, EpisodeResult
 
 LOG_CHARS = 1500
 DUPLICATE = "duplicate"
-
-
-Editor = Callable[
-    [Proposal, int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]
-]
-"""(proposal, attempt, agent, work) -> what the agent left behind. Waits out a machine's faults."""
 
 
 class NoveltyGate(NamedTuple):
@@ -76,22 +67,27 @@ class Proposer:
 
     def __init__(
         self,
-        task: Task,
-        seed: int,
+        services: Services,
         operators: Mapping[str, Operator],
-        recorder: Recorder,
-        models: Models,
-        order: Order,
-        prompts: Prompts,
-        repairs: int,
-        gate: NoveltyGate,
-        editor: Editor | None,
+        run_episode: RunEpisode | None = None,
+        gate: NoveltyGate | None = None,
     ) -> None:
-        """`editor`: how agents work, where they evolve."""
-        self._gate, self._editor = gate, editor
-        self._prompts, self._repairs = prompts, repairs
-        self.task, self._seed, self._operators = task, seed, operators
-        self._recorder, self._models, self._order = recorder, models, order
+        """Prepare to make children.
+
+        Args:
+            services: what all parts of the run share.
+            operators: by name.
+            run_episode: how agents work, where agents evolve.
+            gate: which children are rejected as too near; None for all that differ.
+        """
+        self.task, self._prompts = services.task, services.prompts
+        self._seed, self._repairs = services.settings.seed, services.settings.repairs
+        self._recorder, self._models = services.recorder, services.models
+        self._order, self._operators = services.ordering, operators
+        self._run_episode, self._gate = run_episode, gate or NoveltyGate()
+        asks = any(operator.needs_model for operator in operators.values())
+        settings = services.settings
+        self.model_slots = settings.model_calls * settings.samples if asks else 0
         self._turns = FairYield()
 
     async def propose(self, proposal: Proposal) -> StoredChild:
@@ -302,14 +298,14 @@ class Proposer:
         )
 
     def _work_for(self, proposal: Proposal) -> RunAgent | None:
-        editor = self._editor
-        if editor is None:
+        run_episode = self._run_episode
+        if run_episode is None:
             return None
 
         async def let_work(
             attempt: int, agent: Mapping[str, bytes], work: AgentTask
         ) -> EpisodeResult:
-            return await editor(proposal, attempt, agent, work)
+            return await run_episode(proposal, attempt, agent, work)
 
         return let_work
 

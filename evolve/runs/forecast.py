@@ -23,7 +23,7 @@ from evolve.models import (
     price_of,
 )
 from evolve.runs.folder import RunFolder
-from evolve.runs.launch import RunOutcome, start_run
+from evolve.runs.launch import RunControl, RunOutcome, start_run
 from evolve.tasks import Task
 
 Messages = list[dict[str, str]]
@@ -134,10 +134,8 @@ async def dry_run(
             await start_run(
                 task,
                 dataclasses.replace(resolved, settings=settings),
-                None,
-                _Quiet(note),
-                Interrupt(),
-                listening,
+                RunControl(_Quiet(note), Interrupt()),
+                models=listening,
             )
         except RunError:
             # else it is the seed of agents that asked, and got nothing

@@ -14,7 +14,7 @@ from evolve.config import Settings
 from evolve.engine.recorder import Recorder
 from evolve.evaluation.evaluator import Evaluator
 from evolve.models import BudgetedModels, local_models
-from evolve.runs.launch import check_models, require_model
+from evolve.runs.build import check_models, require_model
 
 
 @asynccontextmanager

@@ -38,9 +38,9 @@ from evolve.errors import RunError, UsageError
 from evolve.evaluation.evaluator import Evaluator
 from evolve.models import BudgetedModels, OutOfBudget, local_models
 from evolve.retry import sandbox_failed
+from evolve.runs.build import check_models, require_model
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
-from evolve.runs.launch import check_models, require_model
 from evolve.safety.heldout_access import LOOKED, PROMOTED, HeldOutAccess
 from evolve.safety.safety_set import SAFETY_SET
 from evolve.safety.trial import (

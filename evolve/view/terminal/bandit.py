@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evolve.archive import Snapshot
-from evolve.runs.launch import make_operators, operator_mix
+from evolve.runs.build import make_operators, operator_mix
 from evolve.runs.reader import OpenRun
 from evolve.search import Arm
 from evolve.view.terminal.console import DataTable

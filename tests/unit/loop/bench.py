@@ -25,13 +25,14 @@ from evolve.archive import (
 from evolve.config import Settings
 from evolve.engine.control import Interrupt, SteeringHandler
 from evolve.engine.decisions import Decider
-from evolve.engine.loop import Engine, Notes
+from evolve.engine.loop import Engine
 from evolve.engine.ordering import AsFinished, Order
 from evolve.engine.progress import Progress
-from evolve.engine.proposer import Models, NoveltyGate, Proposer
+from evolve.engine.proposer import NoveltyGate, Proposer
 from evolve.engine.recorder import Recorder
+from evolve.engine.services import Control, Notes, Services
 from evolve.evaluation.evaluator import Evaluator
-from evolve.models import ReplayedModels
+from evolve.models import Models, ReplayedModels
 from evolve.operators import make_operator
 from evolve.operators.person import Person
 from evolve.operators.templates import Prompts
@@ -154,6 +155,16 @@ class Bench:
     seen: Seen = field(default_factory=Seen)
     interrupt: Interrupt = field(default_factory=Interrupt)
 
+    def services(self, models: Models, order: Order | None = None) -> Services:
+        return Services(
+            self.task,
+            self.settings,
+            self.recorder,
+            models,
+            Prompts(),
+            order or AsFinished(self.recorder.trees),
+        )
+
     def proposer(
         self,
         models: Models,
@@ -161,18 +172,8 @@ class Bench:
         gate: NoveltyGate | None = None,
     ) -> Proposer:
         operators = {name: make_operator(name) for name in ("rewrite", "syntactic")}
-        return Proposer(
-            self.task,
-            RUN_SEED,
-            {**operators, "person": Person()},
-            self.recorder,
-            models,
-            order or AsFinished(self.recorder.trees),
-            Prompts(),
-            self.settings.repairs,
-            gate or NoveltyGate(),
-            None,
-        )
+        operators["person"] = Person()
+        return Proposer(self.services(models, order), operators, gate=gate)
 
     def engine(
         self,
@@ -184,17 +185,11 @@ class Bench:
     ) -> Engine:
         order = order or AsFinished(self.recorder.trees)
         return Engine(
-            self.settings,
+            self.services(models, order),
             decider,
             self.proposer(models, order),
-            self.recorder,
             self.evaluator,
-            self.seen,
-            self.interrupt,
-            order,
-            self.settings.model_calls,
-            notes,
-            steward,
+            Control(self.seen, self.interrupt, steward, notes),
         )
 
     async def plan(self, operator: str = "rewrite", **decision: object) -> Proposal:
@@ -256,7 +251,9 @@ async def opened(folder: Path, **settings: object) -> AsyncIterator[Bench]:
         make_task(task_folder)
         Recorder.create(database, code, {"evaluator": "e", "seed": str(RUN_SEED)})
     task = load_task(task_folder)
-    chosen = Settings.model_validate({"workers": 2, "patience_s": 10.0} | settings)
+    chosen = Settings.model_validate(
+        {"workers": 2, "patience_s": 10.0, "seed": RUN_SEED} | settings
+    )
     recorder = Recorder(
         Archive.open_to_write(database),
         CodeStore.open_to_write(code),

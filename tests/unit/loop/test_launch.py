@@ -16,16 +16,14 @@ from evolve.engine.ordering import AsFinished, ByNumber
 from evolve.engine.progress import Progress
 from evolve.engine.replay import AsRecorded
 from evolve.errors import ConfigError, PrerequisiteError, TaskError, UsageError
+from evolve.runs.build import make_operators, make_order, operator_mix, window_of
 from evolve.runs.folder import RunFolder, open_run
 from evolve.runs.launch import (
+    RunControl,
     RunOutcome,
-    make_operators,
-    make_order,
-    operator_mix,
     replay_run,
     resume_run,
     start_run,
-    window_of,
 )
 from evolve.tasks import Task, load_task
 from tests.unit.loop.bench import SEED_SCORE, Seen, make_task, opened, program, replies
@@ -87,9 +85,8 @@ def begun(
         start_run(
             load_task(task),
             resolved,
+            RunControl(view, interrupt or Interrupt()),
             "r",
-            view,
-            interrupt or Interrupt(),
             replies(*texts),
         )
     )
@@ -135,14 +132,20 @@ def test_a_run_that_fails_before_its_first_proposal_leaves_no_folder(
     )
     task = make_task(tmp_path / "task")
     with pytest.raises(PrerequisiteError, match="no-such-program"):
-        asyncio.run(start_run(task, Resolved(chosen, {}), "r", Viewed(), Interrupt()))
+        asyncio.run(
+            start_run(
+                task, Resolved(chosen, {}), RunControl(Viewed(), Interrupt()), "r"
+            )
+        )
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_run_goes_on_from_its_archive_and_takes_changes(tmp_path: Path) -> None:
     view = Viewed()
     run = begun(tmp_path, view, *TEXTS, operators={"syntactic": 1.0}, model=()).run
-    outcome = asyncio.run(resume_run(run, {"max_variants": 5}, view, Interrupt()))
+    outcome = asyncio.run(
+        resume_run(run, {"max_variants": 5}, RunControl(view, Interrupt()))
+    )
     assert outcome.stopped == "max_variants = 5 is reached"
     assert open_run(tmp_path / "runs", "r").settings.max_variants == 5
     with closing(ArchiveReader.open(run.database)) as reader:
@@ -170,13 +173,13 @@ def test_a_replay_follows_and_says_what_differs(tmp_path: Path) -> None:
         update={"plateau": 1, "max_variants": 1, "target": -100.0}
     )
     outcome, differences = asyncio.run(
-        replay_run(run, "again", limits, view, Interrupt())
+        replay_run(run, "again", limits, RunControl(view, Interrupt()))
     )
     assert differences == [] and outcome.run.replay_of == "r"
     assert outcome.stopped == "the record has ended"
     assert scores(outcome.run.path) == scores(run.path)
     with pytest.raises(UsageError, match="again is a replay of r"):
-        asyncio.run(resume_run(outcome.run, {}, view, Interrupt()))
+        asyncio.run(resume_run(outcome.run, {}, RunControl(view, Interrupt())))
 
 
 def test_a_model_that_is_missing_or_can_not_begin_is_said(tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ from typing import Any
 
 from evolve.archive import Call, CallPurpose, CallState
 from evolve.engine.notes import NoteTaker
-from evolve.engine.proposer import Models
-from evolve.models import ReplayedModels
-from evolve.operators.templates import Prompts
-from tests.unit.loop.bench import RUN_SEED, SEED_ID, Bench, opened, program
+from evolve.models import Models, ReplayedModels
+from tests.unit.loop.bench import SEED_ID, Bench, opened, program, replies
 
 
 def taking(folder: Path, work: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
@@ -27,9 +25,14 @@ def taking(folder: Path, work: Callable[[Bench], Coroutine[Any, Any, None]]) -> 
 def taker(
     bench: Bench, models: Models | None = None, every: int = 4, window: int = 0
 ) -> NoteTaker:
-    return NoteTaker(
-        bench.task, RUN_SEED, every, window, bench.recorder, Prompts(), models
+    bench.settings = bench.settings.model_copy(
+        update={
+            "notes": "model" if models else "statistics",
+            "notes_every": every,
+            "window": window,
+        }
     )
+    return NoteTaker(bench.services(models or replies()))
 
 
 def words(*numbers: int, text: str = "Larger numbers are better.") -> ReplayedModels:

@@ -1,0 +1,245 @@
+"""From settings to the parts of a run: operators, mix, prompts, embedder, services, engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from evolve.agents import AgentEvaluator
+from evolve.archive import PERSON, SEED, Kind, Proposal
+from evolve.config import Settings, load_keys, user_file
+from evolve.engine.control import Inbox, SteeringHandler
+from evolve.engine.decisions import PolicyDecider
+from evolve.engine.loop import Engine
+from evolve.engine.notes import NoteTaker
+from evolve.engine.ordering import AsFinished, ByNumber, Order
+from evolve.engine.proposer import NoveltyGate, Proposer
+from evolve.engine.recorder import Recorder
+from evolve.engine.replay import AsRecorded, Record
+from evolve.engine.services import Control, Services
+from evolve.errors import ConfigError
+from evolve.evaluation.evaluator import Evaluator
+from evolve.models import (
+    INSIDE,
+    Embedder,
+    ModelEmbedder,
+    Models,
+    TokenEmbedder,
+    TransformerEmbedder,
+    asked_models,
+    check_key,
+    counter_for,
+    parse_model,
+    price_of,
+)
+from evolve.operators import Operator, make_operator
+from evolve.operators.person import Person
+from evolve.operators.templates import Prompts
+from evolve.search import OperatorMix, make_search
+from evolve.tasks import Task
+
+WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
+WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}
+SCRIPTED_MODEL, SCRIPTED_WINDOW = "/scripted", 32
+
+
+def make_services(
+    task: Task,
+    settings: Settings,
+    recorder: Recorder,
+    models: Models,
+    record: Record | None = None,
+) -> Services:
+    """Return what all parts of a run share; with a record, in the order of that run.
+
+    Raises:
+        ConfigError: a prompt template of the task or the user is not valid.
+    """
+    return Services(
+        task,
+        settings,
+        recorder,
+        models,
+        make_prompts(task, settings),
+        make_order(settings, recorder, record),
+    )
+
+
+def make_engine(
+    services: Services, evaluator: Evaluator, control: Control, inbox: Inbox
+) -> Engine:
+    """Return an engine that decides and asks for itself.
+
+    Args:
+        services: what all parts share.
+        evaluator: scores the children; of agents, it runs them as well.
+        control: who watches and stops the run; notes and steering are added here.
+        inbox: where people send messages to this run.
+
+    Raises:
+        ConfigError: an operator, a policy or a model that the settings name is not usable.
+    """
+    settings, recorder = services.settings, services.recorder
+    operators = make_operators(settings)
+    mix = operator_mix(settings, operators)
+    proposer = _proposer(services, evaluator, operators, _begun(recorder.unfinished()))
+    asks = proposer.model_slots > 0
+    if asks and not settings.model:
+        raise ConfigError(
+            "the run has begun proposals that need a model", "give one: --model NAME"
+        )
+    return Engine(
+        services,
+        PolicyDecider(make_search(settings, mix), settings.seed, settings.samples),
+        proposer,
+        evaluator,
+        replace(
+            control,
+            notes=NoteTaker(services) if asks and settings.notes != "off" else None,
+            steering=SteeringHandler(inbox, recorder, settings.seed),
+        ),
+    )
+
+
+def make_replaying_engine(
+    services: Services, evaluator: Evaluator, control: Control, record: Record
+) -> Engine:
+    """Return an engine that follows a record: neither notes nor people change what it decides."""
+    operators = make_operators(services.settings)
+    begun = _begun(record.proposals.values())
+    proposer = _proposer(services, evaluator, operators, begun)
+    return Engine(services, record, proposer, evaluator, control)
+
+
+def _begun(proposals: Iterable[Proposal]) -> set[str]:
+    """Names of the operators that these proposals need."""
+    return {p.operator for p in proposals if p.kind is Kind.EXPAND} - {SEED}
+
+
+def _proposer(
+    services: Services,
+    evaluator: Evaluator,
+    operators: dict[str, Operator],
+    begun: Iterable[str],
+) -> Proposer:
+    operators = operators | {PERSON: Person()}
+    for name in set(begun) - operators.keys():  # the settings have changed since
+        operators[name] = make_operator(name)
+    settings = services.settings
+    replayed = isinstance(services.ordering, AsRecorded)
+    return Proposer(
+        services,
+        operators,
+        evaluator.runner.edit if isinstance(evaluator, AgentEvaluator) else None,
+        None
+        if replayed
+        else NoveltyGate(settings.novelty_gate, settings.novelty_judge),
+    )
+
+
+def make_operators(settings: Settings) -> dict[str, Operator]:
+    """The operators of a run, by name. Raises `ConfigError`."""
+    operators = {name: make_operator(name) for name in weights_of(settings)}
+    for name, operator in operators.items():
+        if operator.needs_model and not settings.model:
+            raise ConfigError(
+                f"the operator {name} needs a model", "give one: --model NAME"
+            )
+    return operators
+
+
+def operator_mix(settings: Settings, operators: dict[str, Operator]) -> OperatorMix:
+    """Weights and parents. Raises `ConfigError` unless an operator can begin with the seed alone."""
+    weights = weights_of(settings)
+    parents = {name: operator.parents for name, operator in operators.items()}
+    if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
+        raise ConfigError(
+            "no operator with one parent has a weight above zero",
+            f"for example: {WITHOUT_MODEL}",
+        )
+    asking = frozenset(
+        name for name, operator in operators.items() if operator.needs_model
+    )
+    return OperatorMix(
+        weights, parents, settings.operator_choice, settings.model, asking
+    )
+
+
+def weights_of(settings: Settings) -> Mapping[str, float]:
+    """Of the operators by name: those that were chosen, else ours with or without a model."""
+    return settings.operators or (WITH_MODEL if settings.model else WITHOUT_MODEL)
+
+
+def make_embedder(settings: Settings, models: Models) -> Embedder:
+    """Of vectors for novelty. Raises `ConfigError` or `PrerequisiteError`."""
+    if settings.embedding is None:
+        return TokenEmbedder()
+    if settings.embedding.startswith(INSIDE):
+        return TransformerEmbedder(settings.embedding)
+    return ModelEmbedder(settings.embedding, models)
+
+
+def make_prompts(task: Task, settings: Settings) -> Prompts:
+    """The task's own prompts before the user's before ours. Raises `ConfigError`."""
+    prompts = Prompts(
+        (task.folder / "prompts", user_file().parent / "prompts"),
+        settings.prompt_tokens,
+        counter_for(settings.model),
+    )
+    prompts.check()
+    return prompts
+
+
+def make_order(settings: Settings, recorder: Recorder, record: Record | None) -> Order:
+    """As recorded, by number under a window, or as results come."""
+    if record is not None:
+        return AsRecorded(record)
+    if settings.window:
+        finished = [p.number for p in recorder.archive.proposals() if p.state.finished]
+        return ByNumber(recorder.trees, settings.window, finished)
+    return AsFinished(recorder.trees)
+
+
+def window_of(settings: Settings) -> int:
+    """How many decisions may be open: 0 for a live run.
+
+    The scripted model always answers the same, so its runs have a window: they can be repeated.
+    """
+    if settings.window is not None:
+        return settings.window
+    return (
+        SCRIPTED_WINDOW
+        if settings.model and all(map(_is_scripted, settings.model))
+        else 0
+    )
+
+
+def _is_scripted(model: str) -> bool:
+    return parse_model(model).model.endswith(SCRIPTED_MODEL)
+
+
+def require_model(task: Task, settings: Settings) -> None:
+    """Raises `ConfigError` for agents without a model that they could work with."""
+    if task.spec.agent is None:
+        return
+    if not settings.model:
+        raise ConfigError(
+            f"the agents of {task.spec.name} need a model", "give one: --model NAME"
+        )
+    if all(map(_is_scripted, settings.model)):
+        raise ConfigError(
+            "the scripted model changes programs and can't play an agent",
+            "give one that writes: --model NAME",
+        )
+
+
+async def check_models(settings: Settings) -> None:
+    """Names, prices and keys of the models, before anything is spent. Raises `ConfigError`."""
+    load_keys()
+    for text in asked_models(settings):
+        name = parse_model(text)
+        await asyncio.to_thread(
+            price_of, name, settings.price, settings.price_per_second
+        )
+        await asyncio.to_thread(check_key, name)
