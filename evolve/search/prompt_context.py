@@ -1,6 +1,6 @@
-"""What a prompt will show, chosen when the proposal is decided: ids, never texts.
+"""Prompt context: the ids that a prompt will show, chosen with the decision.
 
-A prompt that looked into the archive later would depend on who was faster.
+A prompt that read the archive later would depend on which proposal was faster.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ from evolve.archive import Proposal, Snapshot
 from evolve.search.policy import KEEP, Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
-# they are shown whatever was tried on the parent
+# these operators are shown all earlier attempts on the parent
 TELLS_ALL = frozenset({"agentic", "reflect"})
 CHILDREN, TURNED_AWAY = 12, 6
-_LOOKED_AT = 500  # recent variants, for lessons of others
+_LOOKED_AT = 500  # recent variants that are searched
 
 
 def evidence_of(decision: Expand, snapshot: Snapshot) -> dict[str, Any]:
-    """The evidence of a decision, as it is kept with its row."""
+    """Return the prompt context of a decision, as it is stored with its row.
+
+    Args:
+        decision: The decision to make a child.
+        snapshot: The scored variants.
+
+    Returns:
+        Data for JSON; ids of variants, no texts.
+    """
     parent = decision.parents[0]
     found: dict[str, Any] = {
         "inspirations": list(decision.inspirations),
@@ -42,7 +50,15 @@ def evidence_of(decision: Expand, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def lessons(snapshot: Snapshot, parent: str) -> list[list[str]]:
-    """(variant, better child): steps of the parent's own lineage, then the largest of others."""
+    """Return improvements to learn from: the parent's lineage first, then the largest.
+
+    Args:
+        snapshot: The scored variants.
+        parent: Id of the first parent.
+
+    Returns:
+        Up to three pairs [variant, better child] of ids.
+    """
     own = list(itertools.islice(filter(_improved, _lineage(snapshot, parent)), LESSONS))
     seen = {child.id for child in own}
     recent = (
@@ -55,7 +71,15 @@ def lessons(snapshot: Snapshot, parent: str) -> list[list[str]]:
 
 
 def tried(snapshot: Snapshot, parent: str) -> list[str]:
-    """Children that did not score better than the parent, newest first."""
+    """Return recent children that did not score better than their parents.
+
+    Args:
+        snapshot: The scored variants.
+        parent: Id of the first parent.
+
+    Returns:
+        Up to six ids, newest first.
+    """
     worse = [
         child
         for child in snapshot.children_of(parent)[-_LOOKED_AT:]
@@ -65,7 +89,15 @@ def tried(snapshot: Snapshot, parent: str) -> list[str]:
 
 
 def attempts(snapshot: Snapshot, parent: str) -> list[str]:
-    """All that was made of the parent, good or not, newest first of each kind."""
+    """Return recent children of every kind: scored, then failed, then rejected.
+
+    Args:
+        snapshot: The scored variants.
+        parent: Id of the first parent.
+
+    Returns:
+        Ids, newest first within each kind.
+    """
     children = [
         child.id for child in snapshot.children_of(parent)[: -CHILDREN - 1 : -1]
     ]
@@ -81,7 +113,7 @@ def _improved(child: Proposal) -> bool:
 
 
 def _lineage(snapshot: Snapshot, variant: str) -> Iterator[Proposal]:
-    """From the variant up to the seed, along first parents."""
+    """Yield the variant and its ancestors up to the seed, along first parents."""
     found = snapshot.proposal(variant)
     while True:
         yield found
