@@ -1,9 +1,8 @@
 """Storage of a run: proposals, evaluations and model calls in SQL, all code in git.
 
 This package imports neither the engine nor the sandbox. Each name is imported from its
-module on
-first access, so that reading a few figures of a run doesn't wait for SQLAlchemy, numpy
-and git.
+module on first access, so that reading a few figures of a run doesn't wait for
+SQLAlchemy, numpy and git.
 """
 
 from __future__ import annotations

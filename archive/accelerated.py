@@ -66,8 +66,7 @@ class Blocks:
         """Return the dot product of each row with `vector`.
 
         Not `@`: BLAS uses several threads, which busy-wait on the candidates' cores,
-        and is no faster
-        here, where memory is the limit.
+        and is no faster here, where memory is the limit.
 
         Args:
             vector: Shape (width,).
@@ -90,8 +89,7 @@ def products(
         matrix: n rows.
         vector: Shape (width,).
         mirror: Computes the product on its device when the matrix has at least
-            `mirror.pays_from`
-            rows; None: always numpy.
+            `mirror.pays_from` rows; None: always numpy.
 
     Returns:
         Shape (n,).

@@ -216,8 +216,8 @@ class CaseScores:
         """Return the novelty of scores by case: mean distance to the ten nearest rows.
 
         The distance is Euclidean over the cases that both rows have, with each case
-        divided by its
-        spread. Lehman and Stanley 2011, eq. 1, with the scores as the behaviour.
+        divided by its spread. Lehman and Stanley 2011, eq. 1, with the scores as the
+        behaviour.
 
         Args:
             seen: Trials of a variant that is not yet a row; of several at one case the
@@ -261,8 +261,7 @@ class CaseScores:
 
         Returns:
             Wilson's interval when all scores are 0 or 1; otherwise Student's, or (-inf,
-            inf) for fewer
-            than two attempts.
+            inf) for fewer than two attempts.
         """
         count = int(self.counts[row].sum())
         total, squares = (
@@ -279,8 +278,7 @@ class CaseScores:
         """Return the standard error of the mean.
 
         When every case has at least two attempts, differences between cases add no
-        uncertainty: only those
-        between the attempts at one case count.
+        uncertainty: only those between the attempts at one case count.
         """
         counts = self.counts[row]
         if (counts > 1).all():

@@ -19,8 +19,7 @@ class Clades:
     """Sums over subtrees, with updates deferred until a sum is read.
 
     A few updates are then added along the path from each row to its founder; many, as
-    when a run is
-    opened, in one pass from the last row to the first.
+    when a run is opened, in one pass from the last row to the first.
     """
 
     def __init__(self) -> None:

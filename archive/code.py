@@ -1,10 +1,9 @@
 """The code of every variant: one commit each in a bare git repository.
 
 The parents of a commit are the commits of the variant's parents. Objects are written in
-process and
-read by gitdb; git itself is started for maintenance only. SQL holds the hashes, so
-nothing is looked
-up by a ref; refs are written from time to time for use with git's own tools.
+process and read by gitdb; git itself is started for maintenance only. SQL holds the
+hashes, so nothing is looked up by a ref; refs are written from time to time for use
+with git's own tools.
 """
 
 from __future__ import annotations
@@ -220,7 +219,7 @@ class CodeStore:
             lines.append(f"update refs/heads/best {best}\n")
         self._git("update-ref", "--stdin", stdin="".join(lines))
         self._git("pack-refs", "--all")
-        # Each pack has at least twice the objects of the next: a long run keeps a handful.
+        # Each pack has twice the objects of the next: a long run keeps a handful.
         self._git("repack", "--geometric=2", "-d", "-q")
         self.close()  # so that the next read finds the new packs
 

@@ -15,8 +15,7 @@ class GrowableArray(Generic[_S]):
     """An array with amortised constant-time `append`.
 
     New rows wait in a list until `rows` is read: opening a run appends a hundred
-    thousand of them, and
-    numpy copies many at once in the time of a few.
+    thousand of them, and numpy copies many at once in the time of a few.
 
     Args:
         dtype: Type of the elements.

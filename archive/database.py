@@ -194,8 +194,8 @@ def do_not_wait_for_disk(connection: Connection) -> None:
     """Let commits of this connection return without waiting for the disk.
 
     A commit is then in the write-ahead log, in order, where killing the process can't
-    undo it;
-    `sync_log` makes it durable. A lock is waited for only briefly: the caller retries.
+    undo it; `sync_log` makes it durable. A lock is waited for only briefly: the caller
+    retries.
 
     Args:
         connection: The writer's connection.

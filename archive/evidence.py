@@ -24,8 +24,7 @@ def learned_of(archive: ArchiveReader, variant: str) -> list[TimedEvaluation]:
     """Return the evaluations of a scored variant, each with its event.
 
     The event is the end of the decision to evaluate that added the row; rows of the
-    variant's own score
-    have event 0.
+    variant's own score have event 0.
 
     Args:
         archive: The archive to read.
@@ -45,8 +44,7 @@ def rows_as_of(event: int, rows: Iterable[TimedEvaluation]) -> list[Evaluation]:
     """Return the rows known to a decision that saw the archive up to `event`.
 
     Rows of the variant's own score (event 0) are always among them: a decision that
-    chooses a variant
-    has seen its score.
+    chooses a variant has seen its score.
 
     Args:
         event: Id of the last event that the decision saw.

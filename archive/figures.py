@@ -2,8 +2,7 @@
 
 Importing SQLAlchemy takes ten times as long as answering. Unusual archives are left to
 `ArchiveReader`: those that are missing, damaged or of another version, and those with
-repeated
-evaluations, where the best variant is chosen by merit.
+repeated evaluations, where the best variant is chosen by merit.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Group commit: writes that are requested together are committed together.
 
 Everything happens on the event loop. A separate thread for the database gains nothing:
-SQLite releases
-the interpreter lock at each step, and taking it again costs more than the step. Only
-waiting for the
-disk happens in a thread.
+SQLite releases the interpreter lock at each step, and taking it again costs more than
+the step. Only waiting for the disk happens in a thread.
 """
 
 from __future__ import annotations
@@ -33,8 +31,7 @@ class GroupCommit:
     """Runs jobs in the order of their arrival; all that wait share one transaction.
 
     A job's future is done once its transaction is committed. A full or locked disk is
-    retried, in order.
-    Used from one event loop.
+    retried, in order. Used from one event loop.
 
     Args:
         archive: The archive that the jobs write.
@@ -160,7 +157,7 @@ class GroupCommit:
         self._answer(list(zip(jobs, results, strict=True)))
 
     def _answer(self, done: list[tuple[_Job, Any]]) -> None:
-        """Resolve the futures; those of secure jobs only after the disk has the data."""
+        """Resolve the futures; those of secure jobs only once the disk has the data."""
         for job, result in done:
             if not job.secure and not job.done.done():
                 job.done.set_result(result)

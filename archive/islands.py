@@ -1,10 +1,8 @@
 """Islands: subpopulations of variants, as a function of the order of scoring.
 
 A variant belongs to the island that its decision was taken for. After every `interval`
-scored
-variants the best `rate` of each island migrate to its neighbours and count there as
-well.
-Whitley, Rana and Heckendorn 1999, "The Island Model Genetic Algorithm".
+scored variants the best `rate` of each island migrate to its neighbours and count there
+as well. Whitley, Rana and Heckendorn 1999, "The Island Model Genetic Algorithm".
 """
 
 from __future__ import annotations

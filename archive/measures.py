@@ -40,15 +40,14 @@ def measure_code(files: Mapping[str, bytes]) -> dict[str, float]:
     """Return the measures of source code.
 
     McCabe 1976, "A Complexity Measure", by counting the words that branch, so that it
-    works for any
-    language.
+    works for any language.
 
     Args:
         files: Path -> content.
 
     Returns:
         `code_length`: tokens without comments; `complexity`: 1 plus the number of
-            branches.
+        branches.
     """
     read = [tokens(path, content) for path, content in sorted(files.items())]
     return {
@@ -65,7 +64,7 @@ def measure_rows(rows: Sequence[Evaluation]) -> dict[str, float]:
 
     Returns:
         The mean of each numeric, finite metric, and `runtime`: CPU seconds over all
-            rows.
+        rows.
     """
     found: dict[str, list[float]] = {}
     for row in rows:

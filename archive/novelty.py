@@ -36,8 +36,7 @@ def embed(files: Mapping[str, bytes]) -> Vector:
     """Return the vector of the token 1- to 3-grams of all files.
 
     Comments, formatting and bound names are normalised away. Signed feature hashing
-    (Weinberger et al.
-    2009, arXiv 0902.2206).
+    (Weinberger et al. 2009, arXiv 0902.2206).
 
     Args:
         files: Path -> content.

@@ -1,8 +1,7 @@
 """Statements that run for every variant: compiled once by SQLAlchemy, not each time.
 
 The driver runs them directly: SQLAlchemy's execution costs several times the driver's.
-Values reach
-the driver unchanged, so they must be plain: numbers, text, bytes, None.
+Values reach the driver unchanged, so they must be plain: numbers, text, bytes, None.
 """
 
 from __future__ import annotations

@@ -56,11 +56,9 @@ def e_value(wins: int, losses: int) -> float:
     """Return E = 2^(n+1) B(w+1, l+1) (1 - I_1/2(w+1, l+1)), with n = w + l.
 
     It is the likelihood of a winning probability drawn uniformly from (1/2, 1), divided
-    by that of one
-    half: a mixture martingale, so that it may be inspected after every case. Where the
-    probability is one
-    half or less, E ever reaches 20 with a probability of at most 1 in 20 (Ville 1939;
-    Robbins 1970).
+    by that of one half: a mixture martingale, so that it may be inspected after every
+    case. Where the probability is one half or less, E ever reaches 20 with a
+    probability of at most 1 in 20 (Ville 1939; Robbins 1970).
 
     Args:
         wins: Cases w that the first variant wins.
@@ -104,8 +102,7 @@ def lower_quantile(scores: Sequence[float], quantile: float = QUANTILE) -> float
 
     Returns:
         For scores in [0, 1] the quantile of Beta(1 + sum, 1 + n - sum); otherwise the
-        lower end of
-        the 95 % interval.
+        lower end of the 95 % interval.
     """
     if all(0.0 <= score <= 1.0 for score in scores):
         good = sum(scores)
@@ -121,8 +118,7 @@ def interval(scores: Sequence[float]) -> Interval:
 
     Returns:
         Wilson's interval when all scores are 0 or 1; otherwise Student's, or (-inf,
-        inf) for fewer
-        than two scores.
+        inf) for fewer than two scores.
     """
     if scores and all(score in (0.0, 1.0) for score in scores):
         return wilson(sum(scores), len(scores))

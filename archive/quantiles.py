@@ -16,8 +16,7 @@ def incomplete_beta(x: float, a: float, b: float) -> float:
     """Return I_x(a, b), the probability that Beta(a, b) is below `x`.
 
     The continued fraction of DLMF 8.17.22 by Lentz's method, on the side where it
-    converges fast
-    (Press et al. 2007, Numerical Recipes, 6.4).
+    converges fast (Press et al. 2007, Numerical Recipes, 6.4).
 
     Args:
         x: From 0 to 1; values outside are clipped.
@@ -88,8 +87,8 @@ def _weight(x: float, a: float, b: float) -> float:
     """Return x^a (1-x)^b / B(a, b), without large logarithms that would cancel.
 
     With m = a/(a+b) it is sqrt(ab / (2π(a+b))) (x/m)^a ((1-x)/(1-m))^b exp(s(a+b) -
-    s(a) - s(b)), where
-    s is the error of Stirling's formula (DiDonato and Morris 1992, TOMS 708).
+    s(a) - s(b)), where s is the error of Stirling's formula (DiDonato and Morris 1992,
+    TOMS 708).
     """
     total = a + b
     powers = a * (math.log(x) + math.log1p(b / a)) + b * (
@@ -114,7 +113,7 @@ def _beyond_stirling(z: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """Return the continued fraction of DLMF 8.17.22, by the modified method of Lentz."""
+    """Return the continued fraction of DLMF 8.17.22, by the modified Lentz method."""
     first = _not_zero(1.0 - (a + b) * x / (a + 1.0))
     numerator, denominator = 1.0, 1.0 / first
     result = denominator

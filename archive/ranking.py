@@ -21,8 +21,7 @@ class Ranking:
     """Rows sorted best first; on ties the lower row number first.
 
     New rows wait until the order is read. A few are then inserted, each by a binary
-    search and a shift of
-    pointers; many, as when a run is opened, are sorted at once.
+    search and a shift of pointers; many, as when a run is opened, are sorted at once.
     """
 
     def __init__(self) -> None:

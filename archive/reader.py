@@ -302,9 +302,8 @@ class ArchiveReader:
 
         Yields:
             Up to `IDS_AT_ONCE` vectors, in the order of `wanted`; nothing at all if the
-            archive has fewer
-            vectors than `wanted` has ids, as some of its variants are older than stored
-            vectors.
+            archive has fewer vectors than `wanted` has ids, as some of its variants are
+            older than stored vectors.
         """
         if self.rows(select(func.count()).select_from(vectors))[0][0] < len(wanted):
             return  # some variants were written before vectors were stored
@@ -491,8 +490,7 @@ class ArchiveReader:
 
         Returns:
             The cost of settled calls plus the reservations of all others; programs
-            added by a person do
-            not count as calls.
+            added by a person do not count as calls.
         """
         settled = calls.c.state.in_([CallState.REPLIED.value, CallState.FAILED.value])
         rows = self.rows(

@@ -397,7 +397,7 @@ class Snapshot:
         )
 
     def _judge(self, row: int, merit: float | None, value: float | None) -> None:
-        """Rank a row by merit; while merits equal values, one ranking serves for both."""
+        """Rank a row by merit; while merits equal values, one ranking serves both."""
         if self._merit is None and merit != value:
             self._merit = Ranking()
             for ranked in self.ranking.top(len(self)):

@@ -46,8 +46,7 @@ def tokens(path: str, content: bytes) -> Sequence[Token]:
 
     Returns:
         Pairs (kind, text) without comments; the kind is name, bound, number, string or
-        sign, and for
-        Python also level.
+        sign, and for Python also level.
     """
     text = content.decode(errors="replace")
     suffix = PurePosixPath(path).suffix.lower()

@@ -47,8 +47,7 @@ class Steering:
     """Writes the changes that a person makes to a live run.
 
     Call the methods inside `Archive.together`, as jobs of the writer do: the change and
-    its event are
-    then one transaction.
+    its event are then one transaction.
 
     Args:
         archive: The archive to write.

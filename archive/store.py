@@ -74,8 +74,7 @@ class Archive(ArchiveReader):
     """The only writer of an archive. Each method is one atomic transaction.
 
     A method that adds an event returns the event's id. Every method that writes raises
-    `StorageFull` when
-    the disk is full, read-only or locked.
+    `StorageFull` when the disk is full, read-only or locked.
     """
 
     clock: Callable[[], float] = staticmethod(time.time)
@@ -400,7 +399,7 @@ class Archive(ArchiveReader):
             },
         )
         if call.state is CallState.REPLIED and call.round >= 0:
-            # Only an open proposal: the calls for notes belong to the seed, which is scored.
+            # Only an open proposal: calls for notes belong to the seed, which is scored.
             _THE_OPEN_PROPOSAL.run(
                 connection, {"which": call.proposal, "state": State.REPLIED.value}
             )
@@ -472,7 +471,7 @@ class Archive(ArchiveReader):
         data: Mapping[str, Any],
         values: Mapping[str, Any],
     ) -> int:
-        """Add the event of a change, set the proposal's state, return the event's id."""
+        """Add the event of a change, set the proposal's state, return the event id."""
         event = self._event(connection, state.value, proposal, data)
         ended = (
             {"finished_at": self.clock(), "finished_event": event}
@@ -521,8 +520,7 @@ class Archive(ArchiveReader):
         """Context manager: join all writes inside into one atomic transaction.
 
         It survives the end of this process. Until `sync`, a power failure may still
-        lose it: never in part,
-        and never without the transactions after it.
+        lose it: never in part, and never without the transactions after it.
 
         Raises:
             StorageFull: The disk can't be written.

@@ -56,8 +56,7 @@ def island_scores(islands: Sequence[Island], best: float) -> NDArray[np.float64]
     """Return the UCB score of each island, with gains in units of the overall best.
 
     R / V + sqrt(2 ln N / n), with R <- .9 R + gain and V <- .9 V + 1 for each of its n
-    members, and N
-    the number of members of all islands.
+    members, and N the number of members of all islands.
 
     Args:
         islands: All islands.

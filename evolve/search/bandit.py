@@ -1,12 +1,10 @@
 """A discounted bandit over (operator, model): which pair gains most for its cost.
 
 After ShinkaEvolve (Lange et al., arXiv 2509.19349, section 3.3), where a bandit chooses
-models by the
-improvement over the parent, with an upper confidence bound and a decay. Here an arm is
-an operator with
-a model, improvement is divided by cost, and the state is not a counter but a function
-of the finished
-proposals: a run that is resumed or repeated has the same state.
+models by the improvement over the parent, with an upper confidence bound and a decay.
+Here an arm is an operator with a model, improvement is divided by cost, and the state
+is not a counter but a function of the finished proposals: a run that is resumed or
+repeated has the same state.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Huxley-Gödel Machine: Thompson sampling over clades (Wang et al. 2025).
 
 arXiv 2510.21614. The worth of expanding a variant is that of its descendants, so
-evaluations are
-pooled over its clade (section 4). Pending work counts as begun. All counts come from
-the snapshot;
-none is stored here.
+evaluations are pooled over its clade (section 4). Pending work counts as begun. All
+counts come from the snapshot; none is stored here.
 """
 
 from __future__ import annotations
@@ -164,8 +162,7 @@ def tempered_draws(
     """Return draws of Beta(tau (1 + good), tau (1 + bad)).
 
     A lineage without evaluations is drawn from Beta(1, 1) for any tau: otherwise its
-    draws would
-    concentrate at one half when the budget ends.
+    draws would concentrate at one half when the budget ends.
 
     Args:
         good: Successes, shape (n,).

@@ -1,10 +1,9 @@
 """OpenEvolve's MAP-Elites: a grid per island, a global archive, a ring of islands.
 
 Sharma 2025, OpenEvolve, after Mouret and Clune 2015 (arXiv 1504.04909) and AlphaEvolve
-(Novikov et al.
-2025, arXiv 2506.13131). With probability .2 a parent is any elite of the island; with
-.7 an elite that
-is in the archive of the best; otherwise an elite in proportion to its value.
+(Novikov et al. 2025, arXiv 2506.13131). With probability .2 a parent is any elite of
+the island; with .7 an elite that is in the archive of the best; otherwise an elite in
+proportion to its value.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ def parent_probabilities(
     """Return the probabilities of the elites of an island.
 
     p_i = .2 / n + .7 [i in archive] / |archive| + .1 max(s_i, 1e-4) / sum, with
-    |archive| the number of
-    the elites that are in it. If there is none, the .7 are spread evenly.
+    |archive| the number of the elites that are in it. If there is none, the .7 are
+    spread evenly.
 
     Args:
         values: s, shape (n,).

@@ -45,8 +45,7 @@ class Complementary(MateChoice):
     """Chooses the elite that is good at the cases where the first parent is not.
 
     It maximises the sum over cases of the better score of both. After lexicase
-    selection, Helmuth, Spector
-    and Matheson 2015.
+    selection, Helmuth, Spector and Matheson 2015.
     """
 
     def choose(
@@ -75,8 +74,7 @@ class Preference(MateChoice):
     """Chooses by a preference vector that each variant inherits with mutation.
 
     Leither et al. 2025, "All You Need Is Sex for Diversity". The vector is a point in
-    the space of
-    `features`.
+    the space of `features`.
     """
 
     def inherit(
@@ -87,8 +85,7 @@ class Preference(MateChoice):
         Args:
             snapshot: The scored variants.
             parent: Row of the first parent; without a vector, it prefers the middle of
-                each measure and
-                the highest rank.
+                each measure and the highest rank.
             rng: The generator of this decision.
 
         Returns:

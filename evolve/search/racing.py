@@ -51,8 +51,7 @@ def repeat_due(snapshot: Snapshot) -> Evaluate | None:
     """Return another attempt for a contender that may be better than the best.
 
     The upper end of the contender's interval must reach the lower end of the best's.
-    The best is a
-    contender itself. No case gets more than `repeats` attempts.
+    The best is a contender itself. No case gets more than `repeats` attempts.
 
     Args:
         snapshot: The scored variants.

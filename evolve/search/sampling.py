@@ -47,8 +47,7 @@ def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.in
     """Return one row per distinct score, best first.
 
     Of equal scores the row with the fewest children is taken, the newest on ties;
-    otherwise changes
-    without an effect would fill the elite with copies.
+    otherwise changes without an effect would fill the elite with copies.
 
     Args:
         snapshot: Gives the numbers of children.

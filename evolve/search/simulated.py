@@ -1,9 +1,8 @@
 """A simulated world: inheritance, harm, neutral changes and noise, without a model.
 
 Policies run in it over a real snapshot, hundreds of decisions in a tenth of a second
-and without a
-sandbox, so that they can be compared over many seeds. The results hold for worlds like
-this one.
+and without a sandbox, so that they can be compared over many seeds. The results hold
+for worlds like this one.
 """
 
 from __future__ import annotations

@@ -25,8 +25,7 @@ def parent_probabilities(
     """Return p_i ~ sigmoid(10 (s_i - median) / MAD) / (1 + children_i), section 3.1.
 
     If more than half of the scores are equal, the median absolute deviation is zero;
-    the scale is then the
-    mean absolute deviation, and equal scores give equal sigmoids.
+    the scale is then the mean absolute deviation, and equal scores give equal sigmoids.
 
     Args:
         values: s, shape (n,).
