@@ -1,7 +1,8 @@
-"""What is kept: every proposal, evaluation and model call of a run in SQL, all code in git.
+"""Storage of a run: proposals, evaluations and model calls in SQL, all code in git.
 
-This package knows neither the engine nor the sandbox. A name is imported from its module when it is
-asked for: whoever reads a few figures of a run does not wait for SQLAlchemy, numpy and git.
+This package imports neither the engine nor the sandbox. Each name is imported from its
+module on first access, so that reading a few figures of a run doesn't wait for
+SQLAlchemy, numpy and git.
 """
 
 from __future__ import annotations
@@ -203,12 +204,12 @@ _MODULES = {
     name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()
 }
 
-if not TYPE_CHECKING:  # for mypy the names above are all that there is
+if not TYPE_CHECKING:  # mypy sees only the names above
 
     def __getattr__(name: str) -> Any:
-        """Import a name of this package when it is asked for."""
+        """Import a name of this package on first access."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(f"evolve.archive.{_MODULES[name]}"), name)
-        globals()[name] = value  # so that it is asked for once
+        globals()[name] = value  # the next access skips this function
         return value

@@ -1,4 +1,4 @@
-"""Scalar products of all vectors with one: numpy, or torch where there is a GPU and it pays."""
+"""Dot products of all vectors with one vector: numpy, or torch where a GPU pays off."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 4096  # rows
-# rows; below, the way to the GPU and back costs more than numpy's scan
+# rows; with fewer, the transfer to the GPU and back costs more than numpy's scan
 PAYS_FROM = 50_000
 
 
 class Blocks:
-    """A matrix that grows without being copied: at 100,000 vectors a copy is a third of the memory."""
+    """A matrix of float32 that grows in blocks, so that growing never copies it.
+
+    At 100,000 vectors a copy would take a third of the memory.
+
+    Args:
+        width: Number of columns.
+    """
 
     def __init__(self, width: int) -> None:
         self._width, self._count = width, 0
@@ -24,7 +30,14 @@ class Blocks:
         return self._count
 
     def extend(self, rows: NDArray[np.floating]) -> None:
-        """More rows, shape (m, width). Raises `ValueError` for another width."""
+        """Append rows.
+
+        Args:
+            rows: Shape (m, width); stored as float32.
+
+        Raises:
+            ValueError: The rows have another width.
+        """
         while len(rows):
             place = self._count % BLOCK
             if place == 0:
@@ -35,7 +48,14 @@ class Blocks:
             rows = rows[len(some) :]
 
     def rows(self, first: int = 0) -> NDArray[np.float32]:
-        """From a row on, shape (n - first, width): a copy."""
+        """Return a copy of the rows from `first` on.
+
+        Args:
+            first: Index of the first row.
+
+        Returns:
+            Shape (n - first, width); shape (0, width) when `first` is past the end.
+        """
         if first >= self._count:
             return np.zeros((0, self._width), np.float32)
         start = first // BLOCK
@@ -43,10 +63,16 @@ class Blocks:
         return found[first - start * BLOCK : self._count - start * BLOCK]
 
     def products(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Each row times the vector, shape (n,).
+        """Return the dot product of each row with `vector`.
 
-        Not `@`: BLAS takes several threads, which wait by spinning on the candidates' cores, and is no
-        faster here, where memory is the limit.
+        Not `@`: BLAS uses several threads, which busy-wait on the candidates' cores,
+        and is no faster here, where memory is the limit.
+
+        Args:
+            vector: Shape (width,).
+
+        Returns:
+            Shape (n,).
         """
         found = [np.einsum("ij,j->i", block, vector) for block in self._blocks]
         return (
@@ -57,7 +83,17 @@ class Blocks:
 def products(
     matrix: Blocks, vector: NDArray[np.float32], mirror: Mirror | None
 ) -> NDArray[np.float32]:
-    """`matrix @ vector`, shape (n,)."""
+    """Return `matrix @ vector`.
+
+    Args:
+        matrix: n rows.
+        vector: Shape (width,).
+        mirror: Computes the product on its device when the matrix has at least
+            `mirror.pays_from` rows; None: always numpy.
+
+    Returns:
+        Shape (n,).
+    """
     if mirror is not None and len(matrix) >= mirror.pays_from:
         return mirror.products(matrix, vector)
     return matrix.products(vector)
@@ -65,7 +101,10 @@ def products(
 
 @lru_cache(maxsize=1)
 def has_gpu() -> bool:
-    """Whether torch is installed and sees a GPU. The import is slow, so it is made when asked."""
+    """Return whether torch is installed and sees a GPU.
+
+    torch is imported only here and in `Mirror`, because its import is slow.
+    """
     try:
         import torch
     except ImportError:
@@ -74,7 +113,12 @@ def has_gpu() -> bool:
 
 
 class Mirror:
-    """A copy of a growing matrix on another device; only new rows travel."""
+    """A copy of a growing matrix on another device; only new rows are transferred.
+
+    Args:
+        device: Name of a torch device.
+        pays_from: Number of rows from which `products` uses the mirror.
+    """
 
     def __init__(self, device: str = "cuda", pays_from: int = PAYS_FROM) -> None:
         import torch
@@ -87,7 +131,16 @@ class Mirror:
     def products(
         self, matrix: Blocks, vector: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """As numpy's, to 1e-5."""
+        """Return `matrix @ vector`, computed on the device.
+
+        Args:
+            matrix: The same matrix in every call; rows added since the last call are
+                copied first.
+            vector: Shape (width,).
+
+        Returns:
+            Shape (n,), equal to numpy's result to 1e-5.
+        """
         self._catch_up(matrix)
         found = self._rows[: self._count] @ self._torch.from_numpy(vector).to(
             self._device

@@ -1,4 +1,4 @@
-"""What views of a whole run ask: light rows without texts, counts by cause, what it all has cost."""
+"""Queries for views of a whole run: rows without long texts, counts, total costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from evolve.archive.schema import calls, evaluations, parents, proposals, vector
 
 
 class Node(NamedTuple):
-    """A proposal as the tree, the curves and the tables show it."""
+    """A proposal as the tree, the curves and the tables show it.
+
+    Attributes:
+        parent: The first parent; None for the seed.
+        score: Mean over the cases of the search split; None unless scored.
+        improvement: Over the best parent, as recorded when the proposal was scored.
+        kept: Value of an `AddStatus`; None unless scored.
+        reason: Why it failed or was rejected.
+        note: The first 160 characters.
+        created_at: Seconds since the epoch, like `finished_at`.
+        cost_usd: Cost of all its model calls.
+    """
 
     id: str
     number: int
@@ -38,12 +49,12 @@ class Node(NamedTuple):
 
     @property
     def is_best(self) -> bool:
-        """Whether it was better than everything before it."""
+        """Whether it was better than every earlier variant and is not quarantined."""
         return self.kept == AddStatus.BEST.value and not self.quarantined
 
 
 class Cause(NamedTuple):
-    """Why proposals came to nothing."""
+    """A reason why proposals failed or were rejected, and how often."""
 
     state: str
     reason: str
@@ -51,7 +62,7 @@ class Cause(NamedTuple):
 
 
 class ModelUse(NamedTuple):
-    """What one model was asked, and what it took."""
+    """Calls, tokens, cost and time of one model."""
 
     model: str
     calls: int
@@ -64,7 +75,7 @@ class ModelUse(NamedTuple):
 
 
 class EvaluatorUse(NamedTuple):
-    """What scoring took."""
+    """Totals over all evaluations; `peak_memory_bytes` is their maximum."""
 
     rows: int
     failed: int
@@ -75,7 +86,7 @@ class EvaluatorUse(NamedTuple):
 
 
 class CaseScore(NamedTuple):
-    """The mean of a variant on a case."""
+    """The mean score of a variant on a case; None if every attempt failed."""
 
     proposal: str
     case: str
@@ -84,13 +95,21 @@ class CaseScore(NamedTuple):
 
 
 class Browser:
-    """Questions of pages and tables to one archive."""
+    """Read-only queries of pages and tables on one archive.
+
+    Args:
+        archive: The archive to query.
+    """
 
     def __init__(self, archive: ArchiveReader) -> None:
         self._archive = archive
 
     def nodes(self, wanted: Iterable[str] | None = None) -> list[Node]:
-        """Every proposal that was to become a variant, or some of them, in the order of decisions."""
+        """Return proposals in decision order, without decisions to evaluate.
+
+        Args:
+            wanted: Ids to return; None: all.
+        """
         if wanted is None:
             return self._nodes(_light(), self._archive.scores(), None)
         ids, found = list(wanted), []
@@ -101,7 +120,15 @@ class Browser:
         return sorted(found, key=lambda node: node.number)
 
     def finished_after(self, event: int, limit: int = 500) -> list[Node]:
-        """What has ended since an event, the oldest first."""
+        """Return the first proposals that finished after an event.
+
+        Args:
+            event: Id of the event.
+            limit: Maximum number of proposals.
+
+        Returns:
+            The nodes, in decision order.
+        """
         query = (
             select(proposals.c.id)
             .where(
@@ -123,12 +150,24 @@ class Browser:
         ]
 
     def children(self, parent: str) -> list[Node]:
-        """What was made from a variant, as first or as another parent."""
+        """Return the proposals that have `parent` among their parents, first or not.
+
+        Args:
+            parent: Id of a variant.
+
+        Returns:
+            The children, in decision order.
+        """
         query = select(parents.c.child).where(parents.c.parent == parent)
         return self.nodes({row[0] for row in self._archive.rows(query)})
 
     def causes(self) -> list[Cause]:
-        """Failures and rejections by reason, the most frequent first."""
+        """Return failures and rejections by reason.
+
+        Returns:
+            One row per state and reason, most frequent first; a missing reason is
+            "unknown".
+        """
         count = func.count().label("count")
         query = (
             select(proposals.c.state, proposals.c.reason, count)
@@ -142,7 +181,11 @@ class Browser:
         ]
 
     def models(self) -> list[ModelUse]:
-        """Every model that was asked, most expensive first."""
+        """Return the use of each model.
+
+        Returns:
+            One row per model, most expensive first.
+        """
         c = calls.c
         query = select(
             c.model,
@@ -160,7 +203,11 @@ class Browser:
         )
 
     def evaluator(self) -> EvaluatorUse:
-        """All evaluations together."""
+        """Return the totals over all evaluations of all splits.
+
+        Returns:
+            The totals; all zero without evaluations.
+        """
         e = evaluations.c
         query = select(
             func.count(),
@@ -173,7 +220,14 @@ class Browser:
         return EvaluatorUse(*self._archive.rows(query)[0])
 
     def case_scores(self, wanted: Iterable[str]) -> list[CaseScore]:
-        """Means by case for some variants."""
+        """Return the mean score per case of some variants.
+
+        Args:
+            wanted: Ids of variants.
+
+        Returns:
+            One row per variant and case, over the attempts at all splits.
+        """
         e, ids, found = evaluations.c, list(wanted), []
         for start in range(0, len(ids), IDS_AT_ONCE):
             query = (
@@ -185,7 +239,11 @@ class Browser:
         return found
 
     def measures(self) -> dict[str, dict[str, float]]:
-        """What each scored variant is, beside its score."""
+        """Return the measures of the scored variants that are not quarantined.
+
+        Returns:
+            Proposal id -> measure name -> value, in decision order.
+        """
         query = (
             select(proposals.c.id, proposals.c.measures)
             .where(
@@ -197,12 +255,20 @@ class Browser:
         return {row[0]: json.loads(row[1]) for row in self._archive.rows(query)}
 
     def vectors(self) -> dict[str, bytes]:
-        """The packed vector of each scored variant."""
+        """Return the packed vector (float16) of each scored variant that has one.
+
+        Returns:
+            Proposal id -> bytes.
+        """
         query = select(vectors.c.proposal, vectors.c.data)
         return {row[0]: row[1] for row in self._archive.rows(query)}
 
     def started_at(self) -> float | None:
-        """When the first decision was taken, in seconds since the epoch."""
+        """Return when the first decision was taken.
+
+        Returns:
+            Seconds since the epoch; None before the first decision.
+        """
         return self._archive.rows(select(func.min(proposals.c.created_at)))[0][0]  # type: ignore[no-any-return]
 
 

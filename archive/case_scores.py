@@ -1,4 +1,4 @@
-"""What was observed of each variant, case by case, and how sure its mean is."""
+"""Scores per case of each variant, and the confidence interval of their mean."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NEAREST = 10
 
 
 class Interval(NamedTuple):
-    """Where the mean is, at 95 %."""
+    """The 95 % confidence interval of a mean."""
 
     low: float
     high: float
 
 
 class Trial(NamedTuple):
-    """One attempt at one case; no value where it failed."""
+    """One attempt at one case; `value` is None if the attempt failed."""
 
     case: str
     attempt: int
@@ -33,7 +33,7 @@ class Trial(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """Of each case: the sum of the values, of their squares, their count, and the next attempt."""
+    """Per case: sum of values, sum of squares, count, and the next attempt number."""
 
     sums: list[float]
     squares: list[float]
@@ -42,16 +42,25 @@ class _Tally(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a new row's trials say: their mean (NaN for none), and whether every case was tried."""
+    """Summary of a new row's trials.
+
+    Attributes:
+        mean: Mean of the case means; NaN without a scored trial.
+        complete: Whether every case has a scored trial.
+    """
 
     mean: float
     complete: bool
 
 
 class CaseScores:
-    """Sums of scores and counts of attempts by row and case, kept up to date row by row.
+    """Sums of scores and counts of attempts by row and case, updated incrementally.
 
-    Scores are values: higher is better.
+    Scores are values: higher is better. A row is the index of a variant in the
+    snapshot.
+
+    Args:
+        cases: Names of the cases, one column each.
     """
 
     def __init__(self, cases: tuple[str, ...]) -> None:
@@ -65,26 +74,36 @@ class CaseScores:
 
     @property
     def sums(self) -> NDArray[np.float64]:
-        """Shape (n, cases): the sum over attempts."""
+        """Sum of the values over attempts, shape (n, cases)."""
         return self._sum.rows
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Shape (n, cases): how many attempts were scored."""
+        """Number of scored attempts, shape (n, cases)."""
         return self._count.rows
 
     @property
     def pending(self) -> NDArray[np.int64]:
-        """Shape (n, cases): how many are decided and not yet scored."""
+        """Number of attempts decided and not yet finished, shape (n, cases)."""
         return self._pending.rows
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """Shape (n, cases): the mean over attempts, NaN where there is none."""
+        """Mean over attempts, shape (n, cases); NaN without a scored attempt."""
         return np.where(self.counts > 0, self.sums / np.maximum(self.counts, 1), np.nan)
 
     def append(self, seen: Sequence[Trial]) -> Known:
-        """A new row with what was observed of it; returns what that says."""
+        """Append a row with the trials of a new variant.
+
+        Args:
+            seen: Trials at any of `cases`.
+
+        Returns:
+            The mean of the new row, and whether every case has a score.
+
+        Raises:
+            KeyError: A trial has an unknown case.
+        """
         tally = self._tally(seen)
         for grown, values in (
             (self._sum, tally.sums),
@@ -97,7 +116,14 @@ class CaseScores:
         return Known(_mean(tally.sums, tally.counts), all(tally.counts))
 
     def mean_of(self, seen: Iterable[Trial]) -> float:
-        """What `mean` says of a row that has these trials and no others, to the last digit."""
+        """Return the mean that a row with exactly these trials has, bit for bit.
+
+        Args:
+            seen: Trials at any of `cases`.
+
+        Returns:
+            The mean of the case means; NaN without a scored trial.
+        """
         tally = self._tally(seen)
         return _mean(tally.sums, tally.counts)
 
@@ -119,40 +145,87 @@ class CaseScores:
         return _Tally(sums, squares, counts, numbers)
 
     def next_attempt(self, row: int, case: str) -> int:
-        """A number that no attempt at this case has, decided ones included."""
+        """Return the next free attempt number of a case, counting decided attempts.
+
+        Args:
+            row: Row of the variant.
+            case: Name of the case.
+
+        Returns:
+            One more than the highest attempt number in use; 0 for none.
+        """
         return int(self._next.rows[row, self.cases[case]])
 
     def expect(self, row: int, case: str, attempt: int) -> None:
-        """An attempt was decided."""
+        """Record that an attempt was decided; it is pending until `end`.
+
+        Args:
+            row: Row of the variant.
+            case: Name of the case.
+            attempt: Number of the attempt, from 0.
+        """
         self.pending[row, self.cases[case]] += 1
         self.number(row, case, attempt)
 
     def number(self, row: int, case: str, attempt: int) -> None:
-        """This attempt has a row, or will have one."""
+        """Mark an attempt number as used: it has an evaluation or will get one.
+
+        Args:
+            row: Row of the variant.
+            case: Name of the case.
+            attempt: Number of the attempt; -1 marks none.
+        """
         column = self.cases[case]
         self._next.rows[row, column] = max(self._next.rows[row, column], attempt + 1)
 
     def end(self, row: int, case: str) -> None:
-        """An attempt that was decided has ended."""
+        """Record that a decided attempt has finished, whatever its result.
+
+        Args:
+            row: Row of the variant.
+            case: Name of the case.
+        """
         column = self.cases[case]
         self.pending[row, column] = max(self.pending[row, column] - 1, 0)
 
     def observe(self, row: int, case: str, value: float) -> None:
-        """One attempt at one case was scored."""
+        """Add the value of one scored attempt.
+
+        Args:
+            row: Row of the variant.
+            case: Name of the case.
+            value: Higher is better.
+        """
         column = self.cases[case]
         self.sums[row, column] += value
         self._square.rows[row, column] += value * value
         self.counts[row, column] += 1
 
     def mean(self, row: int) -> float:
-        """Over the cases that were tried, of the mean of each; NaN when none was."""
+        """Return the mean of the case means.
+
+        Args:
+            row: Row of the variant.
+
+        Returns:
+            The mean over the cases with a scored attempt; NaN without one.
+        """
         return _mean(self.sums[row].tolist(), self.counts[row].tolist())
 
     def behaviour(self, seen: Sequence[Trial]) -> float:
-        """How new the scores by case are: the mean distance to the ten nearest; 1 when there is none.
+        """Return the novelty of scores by case: mean distance to the ten nearest rows.
 
-        Euclidean over the cases that both have tried, each in units of its own spread. Lehman and
-        Stanley 2011, eq. 1, with the scores as the behaviour.
+        The distance is Euclidean over the cases that both rows have, with each case
+        divided by its spread. Lehman and Stanley 2011, eq. 1, with the scores as the
+        behaviour.
+
+        Args:
+            seen: Trials of a variant that is not yet a row; of several at one case the
+                last one counts.
+
+        Returns:
+            The mean distance, rounded to six digits; 1 when no row has a case in
+            common.
         """
         means = self.means
         own = np.full(len(self.cases), np.nan)
@@ -171,13 +244,24 @@ class CaseScores:
         return round(float(np.sort(distances)[:NEAREST].mean()), 6)
 
     def complete(self, row: int) -> bool:
-        """Whether every case was tried."""
+        """Return whether every case has a scored attempt.
+
+        Args:
+            row: Row of the variant.
+        """
         return bool((self.counts[row] > 0).all())
 
     def interval(self, row: int) -> Interval:
-        """Wilson's for scores of 0 and 1, Student's for others; the whole line for a single one.
+        """Return the 95 % confidence interval of a row's mean.
 
-        Cases that were tried stand for those that were not.
+        The cases with a score are taken as a sample of all cases.
+
+        Args:
+            row: Row of the variant.
+
+        Returns:
+            Wilson's interval when all scores are 0 or 1; otherwise Student's, or (-inf,
+            inf) for fewer than two attempts.
         """
         count = int(self.counts[row].sum())
         total, squares = (
@@ -191,10 +275,10 @@ class CaseScores:
         return student(self.mean(row), self._error(row, count, total, squares), count)
 
     def _error(self, row: int, count: int, total: float, squares: float) -> float:
-        """The standard error of the mean.
+        """Return the standard error of the mean.
 
-        With every case tried, what differs between cases is no uncertainty: what differs between
-        the attempts at one case is.
+        When every case has at least two attempts, differences between cases add no
+        uncertainty: only those between the attempts at one case count.
         """
         counts = self.counts[row]
         if (counts > 1).all():
@@ -212,7 +296,15 @@ def _mean(sums: Sequence[float], counts: Sequence[int]) -> float:
 
 
 def wilson(successes: float, count: int) -> Interval:
-    """Wilson 1927: the score interval of a proportion."""
+    """Return Wilson's score interval of a proportion (Wilson 1927).
+
+    Args:
+        successes: From 0 to `count`.
+        count: Number of trials, at least 1.
+
+    Returns:
+        The 95 % interval.
+    """
     share, spread = successes / count, Z * Z / count
     middle = (share + spread / 2) / (1 + spread)
     half = (
@@ -222,6 +314,15 @@ def wilson(successes: float, count: int) -> Interval:
 
 
 def student(mean: float, error: float, count: int) -> Interval:
-    """Student 1908: the interval of a mean of reals."""
+    """Return Student's interval of a mean of real numbers (Student 1908).
+
+    Args:
+        mean: The mean.
+        error: Its standard error.
+        count: Number of values, at least 2; the degrees of freedom are one less.
+
+    Returns:
+        The 95 % interval.
+    """
     half = student_quantile(0.975, count - 1) * error
     return Interval(mean - half, mean + half)

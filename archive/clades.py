@@ -1,6 +1,7 @@
-"""Clades: what a variant and all its descendants achieved, along first parents.
+"""Clades: sums over a variant and all its descendants, along first parents.
 
-Wang et al. 2025, "Huxley-Gödel Machine", arXiv 2510.21614: the clade's metaproductivity.
+Wang et al. 2025, "Huxley-Gödel Machine", arXiv 2510.21614: the clade's
+metaproductivity.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from numpy.typing import NDArray
 
 from evolve.archive.columns import GrowableArray
 
-MANY = 256  # new observations, from which on one pass is cheaper
+MANY = 256  # new observations from which one pass over all rows is cheaper
 ORPHAN = -1  # the parent of a founder
 
 
 class Clades:
-    """Sums over subtrees. What is new waits until somebody asks.
+    """Sums over subtrees, with updates deferred until a sum is read.
 
-    A little is then added on the way from each row to its founder; much, as when a run is opened, in
-    one pass from the last row to the first.
+    A few updates are then added along the path from each row to its founder; many, as
+    when a run is opened, in one pass from the last row to the first.
     """
 
     def __init__(self) -> None:
@@ -30,44 +31,60 @@ class Clades:
 
     @property
     def parents(self) -> NDArray[np.int64]:
-        """Shape (n,): the row of the first parent, -1 for a founder."""
+        """Row of the first parent, shape (n,); -1 for a founder."""
         return self._parent.rows
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Shape (n,): variants in the clade, itself included."""
+        """Number of variants in the clade, itself included, shape (n,)."""
         return self._settled()[:, 0].astype(np.int64)
 
     @property
     def sums(self) -> NDArray[np.float64]:
-        """Shape (n,): the sum of all values observed in the clade; of 0/1 cases, its successes."""
+        """Sum of all values in the clade, shape (n,); for 0/1 cases the successes."""
         return self._settled()[:, 1]
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Shape (n,): evaluations in the clade."""
+        """Number of evaluations in the clade, shape (n,)."""
         return self._settled()[:, 2].astype(np.int64)
 
     def append(self, parent: int) -> None:
-        """A new row below another one."""
+        """Append a row.
+
+        Args:
+            parent: Row of its first parent; `ORPHAN` for a founder.
+        """
         self._parent.append(parent)
         self._sums.append((0.0, 0.0, 0.0))
         self._above.append(parent)
         self._new.append((len(self._above) - 1, 1, 0.0, 0))
 
     def observe(self, row: int, value: float) -> None:
-        """One evaluation of a row: it counts for all its ancestors."""
+        """Record one evaluation of a row; it counts for all its ancestors as well.
+
+        Args:
+            row: Row of the variant.
+            value: Higher is better.
+        """
         self._new.append((row, 0, value, 1))
 
     def lineage(self, row: int) -> list[int]:
-        """From a row to its founder, both included."""
+        """Return the path from a row to its founder.
+
+        Args:
+            row: Row of the variant.
+
+        Returns:
+            Rows, the given one first, the founder last.
+        """
         path = [row]
         while (row := self._above[row]) != ORPHAN:
             path.append(row)
         return path
 
     def _settled(self) -> NDArray[np.float64]:
-        """Shape (n, 3), with everything in it."""
+        """Apply all pending updates and return the sums, shape (n, 3)."""
         sums = self._sums.rows
         if len(self._new) >= MANY:
             sums += self._from_the_last()
@@ -78,7 +95,10 @@ class Clades:
         return sums
 
     def _from_the_last(self) -> list[list[float]]:
-        """What is new of each clade. A child's row comes after its parent's, so one pass is enough."""
+        """Return the pending updates summed by clade, shape (n, 3).
+
+        A child's row comes after its parent's, so one pass from the last row is enough.
+        """
         own = np.zeros((len(self._above), 3))
         new = np.array(self._new)
         np.add.at(own, new[:, 0].astype(np.int64), new[:, 1:])

@@ -1,8 +1,9 @@
-"""The code of every variant: one commit each in a bare git repository, its parents its parents'.
+"""The code of every variant: one commit each in a bare git repository.
 
-Objects are written in process and read by gitdb; git itself is started for maintenance only. SQL
-keeps the hashes, so nothing is ever looked up by a ref; refs are written from time to time for
-people's tools.
+The parents of a commit are the commits of the variant's parents. Objects are written in
+process and read by gitdb; git itself is started for maintenance only. SQL holds the
+hashes, so nothing is looked up by a ref; refs are written from time to time for use
+with git's own tools.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ class Commit(NamedTuple):
 
 
 class CodeStore:
-    """Trees and commits by hash. Used from one thread."""
+    """Trees and commits by hash. Not thread-safe: use it from one thread.
+
+    Args:
+        path: The bare repository.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,7 +54,14 @@ class CodeStore:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """A new bare repository that git never packs by itself."""
+        """Create a bare repository in which git never packs by itself.
+
+        Args:
+            path: Its directory.
+
+        Returns:
+            The store.
+        """
         repository = git.Repo.init(str(path), bare=True, initial_branch="best")
         with repository.config_writer() as config:
             config.set_value("gc", "auto", "0")
@@ -58,23 +70,55 @@ class CodeStore:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """An existing one. Raises `ArchiveError`."""
+        """Open an existing repository.
+
+        Args:
+            path: Its directory.
+
+        Returns:
+            The store.
+
+        Raises:
+            ArchiveError: `path` is not a git repository.
+        """
         if not (path / "objects").is_dir():
             raise ArchiveError(
-                f"{path} is no git repository", "was the run copied only in part?"
+                f"{path} is not a git repository", "was the run copied completely?"
             )
         return cls(path)
 
     @classmethod
     def open_to_write(cls, path: Path) -> Self:
-        """For the one writer: removes locks that a killed git left behind. Raises `ArchiveError`."""
+        """Open an existing repository as its only writer; remove stale locks of git.
+
+        Args:
+            path: Its directory.
+
+        Returns:
+            The store.
+
+        Raises:
+            ArchiveError: `path` is not a git repository.
+        """
         store = cls.open(path)
         for lock in (*path.glob("*.lock"), *path.glob("refs/**/*.lock")):
             lock.unlink()
         return store
 
     def tree_of(self, files: Files) -> str:
-        """Store a tree of files (path -> content); the same files have the same hash."""
+        """Store a tree of files.
+
+        A file that starts with `#!` is stored as executable.
+
+        Args:
+            files: Path -> content; "/" separates directories.
+
+        Returns:
+            Hash of the tree; equal files give an equal hash.
+
+        Raises:
+            StorageFull: The disk can't be written.
+        """
         folders: dict[str, dict[str, bytes]] = {}
         entries: list[tuple[bytes, int, str]] = []
         for path, content in files.items():
@@ -92,11 +136,35 @@ class CodeStore:
         return self._hex(self._store(b"tree", stream.getvalue()))
 
     def commit(self, files: Files, parents: Sequence[str], message: str) -> Commit:
-        """Store a variant. Raises `StorageFull`; what was stored before stays whole."""
+        """Store a variant; objects that were stored before stay intact when this fails.
+
+        Args:
+            files: Path -> content.
+            parents: Hashes of the parent commits; duplicates are dropped.
+            message: The commit message.
+
+        Returns:
+            Hashes of the tree and the commit.
+
+        Raises:
+            StorageFull: The disk can't be written.
+        """
         return self.commit_tree(self.tree_of(files), parents, message)
 
     def commit_tree(self, tree: str, parents: Sequence[str], message: str) -> Commit:
-        """A commit of a tree that is stored."""
+        """Store a commit of a tree that is already stored.
+
+        Args:
+            tree: Hash of the tree.
+            parents: Hashes of the parent commits; duplicates are dropped.
+            message: The commit message.
+
+        Returns:
+            Hashes of the tree and the commit.
+
+        Raises:
+            StorageFull: The disk can't be written.
+        """
         stamp = f"{_AUTHOR} {int(time.time())} +0000"
         lines = [
             f"tree {tree}",
@@ -112,7 +180,17 @@ class CodeStore:
         )
 
     def files(self, tree: str) -> dict[str, bytes]:
-        """The files of a tree, by path. Raises `ArchiveError` when it is not there."""
+        """Return the files of a tree.
+
+        Args:
+            tree: Hash of the tree.
+
+        Returns:
+            Path -> content.
+
+        Raises:
+            ArchiveError: The tree, or an object in it, does not exist.
+        """
         found: dict[str, bytes] = {}
         for mode, name, sha in self._entries(self._read(tree)):
             if mode == _FOLDER:
@@ -123,7 +201,17 @@ class CodeStore:
         return found
 
     def tidy(self, refs: Mapping[str, str], best: str | None = None) -> None:
-        """Write refs (id -> commit) and pack what is loose. Safe to kill at any moment."""
+        """Write refs and pack loose objects; safe to kill at any moment.
+
+        Args:
+            refs: Variant id -> hash of its commit.
+            best: Hash of the commit of the best variant; None leaves its branch
+                unchanged.
+
+        Raises:
+            StorageFull: The disk can't be written.
+            ArchiveError: git failed.
+        """
         lines = [
             f"update refs/variants/{name} {commit}\n" for name, commit in refs.items()
         ]
@@ -131,13 +219,13 @@ class CodeStore:
             lines.append(f"update refs/heads/best {best}\n")
         self._git("update-ref", "--stdin", stdin="".join(lines))
         self._git("pack-refs", "--all")
-        # Packs in which each has twice the objects of the next: a long run ends with a handful.
+        # Each pack has twice the objects of the next: a long run keeps a handful.
         self._git("repack", "--geometric=2", "-d", "-q")
-        self.close()  # so that the packs that are there now are found
+        self.close()  # so that the next read finds the new packs
 
     def close(self) -> None:
-        """Close the packs, each of which has a descriptor; the next read opens them again."""
-        # gitdb's own `databases` would open all first
+        """Close the packs, each with a file descriptor; the next read reopens them."""
+        # not gitdb's own `databases`, which would open all of them first
         for part in vars(self._db).get("_dbs", ()):
             for _, pack, _ in vars(part).get("_entities", ()):
                 pack.close()
@@ -157,7 +245,7 @@ class CodeStore:
         if "No space left" in done.stderr or "Read-only" in done.stderr:
             raise StorageFull(
                 f"{self.path} can't be written: {done.stderr.strip().splitlines()[-1]}",
-                "make room, then: evolve resume",
+                "free disk space, then: evolve resume",
             )
         if done.returncode != 0:
             raise ArchiveError(
@@ -170,7 +258,7 @@ class CodeStore:
             raise moved(self.path)
 
     def _store(self, kind: bytes, data: bytes) -> bytes:
-        """Store a loose object and return its binary hash; what is there already stays."""
+        """Store a loose object unless it exists, and return its binary hash."""
         raw = b"%s %d\0%s" % (kind, len(data), data)
         sha = hashlib.sha1(raw, usedforsecurity=False)
         name = sha.hexdigest()
@@ -182,14 +270,14 @@ class CodeStore:
                 self._see_whether_it_is_there()
                 raise StorageFull(
                     f"{self.path} can't be written: {error.strerror}",
-                    "make room, then: evolve resume",
+                    "free disk space, then: evolve resume",
                 ) from None
         return sha.digest()
 
     def _write(self, path: str, data: bytes) -> None:
-        """Write a file that appears whole or not at all; git removes what a killed writer left."""
+        """Write a file atomically; git removes what a killed writer leaves."""
         temporary = f"{self._objects}/tmp_obj_{os.getpid()}_{next(self._written)}"
-        # By its descriptor: a Python file object costs as much as the write.
+        # By descriptor: a Python file object costs as much as the write.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         try:
             _write_all(descriptor, data)
@@ -228,7 +316,7 @@ class CodeStore:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it and close."""
+    """Write all of `data` and close the descriptor."""
     try:
         view = memoryview(data)
         while view:
@@ -238,7 +326,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _rename(temporary: str, path: str) -> None:
-    """Rename into a folder that need not exist yet."""
+    """Rename into a directory that may not exist yet."""
     try:
         os.rename(temporary, path)
     except FileNotFoundError:

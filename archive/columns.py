@@ -12,10 +12,14 @@ _S = TypeVar("_S", bound=np.generic)
 
 
 class GrowableArray(Generic[_S]):
-    """Appending costs the same at a hundred and at a million rows; rows may have a width.
+    """An array with amortised constant-time `append`.
 
-    New rows wait in a list until somebody asks: a run is opened with a hundred thousand of them, and
-    numpy takes many at once in the time of a few.
+    New rows wait in a list until `rows` is read: opening a run appends a hundred
+    thousand of them, and numpy copies many at once in the time of a few.
+
+    Args:
+        dtype: Type of the elements.
+        width: Number of columns; None for a one-dimensional array.
     """
 
     def __init__(self, dtype: type[_S], width: int | None = None) -> None:
@@ -29,17 +33,26 @@ class GrowableArray(Generic[_S]):
 
     @property
     def rows(self) -> NDArray[_S]:
-        """What was appended, shape (n,) or (n, width): a view, valid until the next append."""
+        """All rows, shape (n,) or (n, width): a view, valid until the next append."""
         if self._new:
             self._settle()
         return self._data[: self._count]
 
     def append(self, value: Any) -> None:
-        """One more row."""
+        """Append a row.
+
+        Args:
+            value: A number, or a sequence of `width` numbers.
+        """
         self._new.append(value)
 
     def increment(self, row: int, by: int = 1) -> None:
-        """Add to a number, in its place."""
+        """Add to a number in place; for arrays without a width.
+
+        Args:
+            row: Index of the row.
+            by: Amount to add.
+        """
         waiting = row - self._count
         if waiting >= 0:
             self._new[waiting] += by

@@ -1,4 +1,4 @@
-"""Opening the database of a run: pragmas, migrations, and what a fault of it means for people."""
+"""Opening the database of a run: pragmas, migrations, readable errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from evolve.archive.errors import ArchiveError, StorageFull, moved
 from evolve.archive.schema import REVISION, metadata
 
-IDS_AT_ONCE = 500  # in one query; databases limit how many there may be
+IDS_AT_ONCE = 500  # ids in one query; databases limit the number of parameters
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _FULL = (
     "disk is full",
@@ -27,14 +27,24 @@ _FULL = (
 )
 _VERSION_TABLE = """CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,
                     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"""
-_SHORT_WAIT_MS = 100  # the loop waits for it
+_SHORT_WAIT_MS = 100  # blocks the event loop
 
 
 def create_database(path: Path) -> Engine:
-    """A new database at the newest schema. Raises `StorageFull`."""
+    """Create a database at the newest schema.
+
+    Args:
+        path: Its file.
+
+    Returns:
+        An engine that writes.
+
+    Raises:
+        StorageFull: The disk can't be written.
+    """
     engine = _writing_engine(path)
     with storage_faults(path), engine.begin() as connection:
-        # what all migrations together give, without alembic's second
+        # the result of all migrations, without the second that alembic takes
         metadata.create_all(connection)
         connection.exec_driver_sql(_VERSION_TABLE)
         connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{REVISION}')")
@@ -42,7 +52,18 @@ def create_database(path: Path) -> Engine:
 
 
 def open_for_writing(path: Path) -> Engine:
-    """The one writer's engine, migrated to the newest schema. Raises `ArchiveError`."""
+    """Open a database for its only writer and migrate it to the newest schema.
+
+    Args:
+        path: Its file.
+
+    Returns:
+        An engine that writes.
+
+    Raises:
+        ArchiveError: It is not an archive, or is newer than this code.
+        StorageFull: The migration can't be written.
+    """
     engine = _writing_engine(path)
     if check_revision(engine, path) != REVISION:
         with storage_faults(path), engine.begin() as connection:
@@ -58,17 +79,27 @@ def _writing_engine(path: Path) -> Engine:
 
 
 def open_for_reading(path: Path) -> Engine:
-    """A view's engine: it can't write, and a live run goes on beside it."""
+    """Open a database for a view: it can't write and doesn't disturb a live run.
+
+    Args:
+        path: Its file.
+
+    Returns:
+        An engine that only reads.
+
+    Raises:
+        ArchiveError: It is missing, unreadable, not an archive, or of another schema.
+    """
     if not path.exists():
         raise ArchiveError(f"{path} does not exist", "list the runs: evolve ls")
-    # the second for a folder that can't be written to
+    # immutable=1 is for a directory without write permission
     for mode in ("mode=ro", "immutable=1"):
         engine = create_engine(f"sqlite:///file:{path}?{mode}&uri=true")
         try:
             if check_revision(engine, path) != REVISION:
                 raise ArchiveError(
                     f"{path} was written by an older version",
-                    f"bring it up to date: evolve upgrade {path.parent}",
+                    f"upgrade it: evolve upgrade {path.parent}",
                 )
             return engine
         except OperationalError as error:
@@ -79,7 +110,19 @@ def open_for_reading(path: Path) -> Engine:
 
 
 def check_revision(engine: Engine, path: Path) -> str:
-    """Its schema. Raises `ArchiveError` when it is no archive or newer than this code."""
+    """Return the schema version of a database.
+
+    Args:
+        engine: An engine of the database.
+        path: Its file, for messages.
+
+    Returns:
+        At most `REVISION`.
+
+    Raises:
+        ArchiveError: It is not an archive, or is newer than this code.
+        DBAPIError: It can't be read.
+    """
     try:
         with engine.connect() as connection:
             found = connection.execute(
@@ -88,12 +131,12 @@ def check_revision(engine: Engine, path: Path) -> str:
     except DBAPIError as error:
         if "no such table" in str(error.orig) or "not a database" in str(error.orig):
             raise ArchiveError(
-                f"{path} is no archive of evolve", "was it copied only in part?"
+                f"{path} is not an archive of evolve", "was it copied completely?"
             ) from None
         raise
     if found is None or found > REVISION:
         raise ArchiveError(
-            f"{path} was written by a newer version (schema {found}; this one knows "
+            f"{path} was written by a newer version (schema {found}; this one reads "
             f"{REVISION})",
             "open it with that version of evolve",
         )
@@ -102,19 +145,29 @@ def check_revision(engine: Engine, path: Path) -> str:
 
 @contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into an error for people."""
+    """Context manager: turn a full, locked or read-only disk into an error for people.
+
+    An integrity error passes unchanged: it is a bug in this program.
+
+    Args:
+        path: File of the database.
+
+    Raises:
+        StorageFull: The database can't be written.
+        ArchiveError: The file is gone, or any other fault of the database.
+    """
     try:
         yield
     except (DatabaseError, sqlite3.DatabaseError) as error:
         cause = error.orig if isinstance(error, DatabaseError) else error
         if isinstance(cause, sqlite3.IntegrityError):
-            raise  # a fault of ours, not of the disk
+            raise  # a bug in this program, not a fault of the disk
         if not path.exists():
             raise moved(path) from None
         if any(sign in str(cause) for sign in _FULL):
             raise StorageFull(
                 f"{path} can't be written: {cause}",
-                "make room or mend the rights, then: evolve resume",
+                "free disk space or fix the permissions, then: evolve resume",
             ) from None
         raise ArchiveError(f"{path}: {cause}", "then: evolve resume") from None
 
@@ -130,7 +183,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
+    connection.isolation_level = None  # SQLAlchemy issues BEGIN, not the driver
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -138,9 +191,14 @@ def _set_pragmas(connection: Any, _: Any) -> None:
 
 
 def do_not_wait_for_disk(connection: Connection) -> None:
-    """Its commits are in the write-ahead log, in order, where a killed process can't take them back.
+    """Let commits of this connection return without waiting for the disk.
 
-    `sync_log` brings them to the disk. Nor does it wait for a lock: who asks again does.
+    A commit is then in the write-ahead log, in order, where killing the process can't
+    undo it; `sync_log` makes it durable. A lock is waited for only briefly: the caller
+    retries.
+
+    Args:
+        connection: The writer's connection.
     """
     driver = driver_of(connection)
     driver.execute("PRAGMA synchronous=NORMAL").close()
@@ -148,7 +206,14 @@ def do_not_wait_for_disk(connection: Connection) -> None:
 
 
 def sync_log(path: Path) -> None:
-    """Wait until the disk has the write-ahead log. Raises `StorageFull`."""
+    """Wait until the write-ahead log is on disk.
+
+    Args:
+        path: File of the database.
+
+    Raises:
+        StorageFull: The log can't be written.
+    """
     try:
         log = os.open(f"{path}-wal", os.O_RDONLY)
         try:
@@ -158,12 +223,19 @@ def sync_log(path: Path) -> None:
     except OSError as error:
         raise StorageFull(
             f"{path} can't be written: {error.strerror}",
-            "make room or mend the rights, then: evolve resume",
+            "free disk space or fix the permissions, then: evolve resume",
         ) from None
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's connection below SQLAlchemy's."""
+    """Return the driver's connection below SQLAlchemy's.
+
+    Args:
+        connection: A connection of SQLAlchemy.
+
+    Returns:
+        The connection of the `sqlite3` module.
+    """
     driver: Any = connection.connection.driver_connection
     return cast(sqlite3.Connection, driver)
 

@@ -1,4 +1,9 @@
-"""What can go wrong with an archive; each error says what to do next."""
+"""Errors of an archive; each carries a hint about what to do next.
+
+ArchiveError
+├── NotFound
+└── StorageFull
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,12 @@ from pathlib import Path
 
 
 class ArchiveError(Exception):
-    """The archive can't be used; `hint` says what to do next."""
+    """The archive can't be used.
+
+    Attributes:
+        message: The fault.
+        hint: What to do next.
+    """
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -14,16 +24,23 @@ class ArchiveError(Exception):
 
 
 class NotFound(ArchiveError):
-    """No such proposal, or the prefix fits several."""
+    """No proposal matches, or a prefix matches several."""
 
 
 class StorageFull(ArchiveError):
-    """The disk is full, read-only or locked by another; nothing that was committed is lost."""
+    """The disk is full or read-only, or the database is locked; no commit is lost."""
 
 
 def moved(path: Path) -> ArchiveError:
-    """What to say when a part of the run folder is where it was no longer."""
+    """Return the error for a part of the run directory that no longer exists.
+
+    Args:
+        path: The missing file or directory.
+
+    Returns:
+        An error that names `path` and the command to resume from its new place.
+    """
     return ArchiveError(
         f"{path} is gone: was the run moved or deleted?",
-        "what is in it is whole; from its new place: evolve resume PATH",
+        "its data is intact; continue from the new place: evolve resume PATH",
     )

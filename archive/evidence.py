@@ -1,4 +1,4 @@
-"""What was known of a variant when something was decided, whatever has been learned of it since."""
+"""As-of queries on evaluations: the rows of a variant that were known at a decision."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ from evolve.archive.schema import parents, proposals
 
 
 class TimedEvaluation(NamedTuple):
-    """A row of a variant and the event that added it; 0 where it came with the variant's own score."""
+    """An evaluation and the event that added it; 0 for the variant's own score."""
 
     event: int
     row: Evaluation
 
 
 def learned_of(archive: ArchiveReader, variant: str) -> list[TimedEvaluation]:
-    """The rows of a scored variant, oldest first, each with its event.
+    """Return the evaluations of a scored variant, each with its event.
 
-    The event of a row is the end of the decision to evaluate that it came from: that is in the archive
-    since there are such decisions.
+    The event is the end of the decision to evaluate that added the row; rows of the
+    variant's own score have event 0.
+
+    Args:
+        archive: The archive to read.
+        variant: Id of the variant.
+
+    Returns:
+        The rows, oldest first.
     """
     added = _added(archive, variant)
     return [
@@ -35,15 +42,23 @@ def learned_of(archive: ArchiveReader, variant: str) -> list[TimedEvaluation]:
 
 
 def rows_as_of(event: int, rows: Iterable[TimedEvaluation]) -> list[Evaluation]:
-    """The rows that a decision knew which saw the archive up to this event.
+    """Return the rows known to a decision that saw the archive up to `event`.
 
-    Those of the variant's own score are among them: who chooses a variant has seen it.
+    Rows of the variant's own score (event 0) are always among them: a decision that
+    chooses a variant has seen its score.
+
+    Args:
+        event: Id of the last event that the decision saw.
+        rows: As `learned_of` returns them.
+
+    Returns:
+        The rows in the given order.
     """
     return [learned.row for learned in rows if learned.event <= event]
 
 
 def _added(archive: ArchiveReader, variant: str) -> dict[CaseAttempt, int]:
-    """Map each attempt of what was learned after the variant was scored -> the event."""
+    """Map (case, attempt) of rows added after the variant was scored to their event."""
     query = (
         select(proposals.c.decision, proposals.c.finished_event)
         .join(parents, parents.c.child == proposals.c.id)

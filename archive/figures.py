@@ -1,8 +1,8 @@
-"""The few figures of a run that a list of runs shows, read with the standard library alone.
+"""The few figures that a list of runs shows, read with the standard library alone.
 
-SQLAlchemy takes ten times as long to import as this takes to answer. What is unusual is left to
-`ArchiveReader`: an archive that is missing, damaged or of another version, and one with repeated
-evaluations, whose best is by merit.
+Importing SQLAlchemy takes ten times as long as answering. Unusual archives are left to
+`ArchiveReader`: those that are missing, damaged or of another version, and those with
+repeated evaluations, where the best variant is chosen by merit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import NamedTuple
 from evolve.archive.records import PERSON, CallState, State
 from evolve.archive.revision import REVISION
 
-# for the best: SQL adds in another order, so the last digit of a mean may differ
+# candidates for the best: SQL sums in another order, so the last digit of a mean may
+# differ from fmean's
 _CANDIDATES = 200
 
 _COUNTS = "SELECT state, count(*) FROM proposals WHERE number > 0 GROUP BY state"
@@ -35,13 +36,14 @@ _CASES = """SELECT avg(score) FROM evaluations WHERE proposal = ? AND split = 's
 
 
 class Figures(NamedTuple):
-    """A run in figures.
+    """Key figures of a run.
 
     Attributes:
-        counts: Proposals by state, the seed left out.
+        counts: Number of proposals by state, without the seed.
         usd: Dollars spent, with the reservations of calls that are not settled.
-        best_id: The best scored variant that is not quarantined, the earliest of equals.
-        best_score: Its mean over the cases of the search.
+        best_id: The best scored variant that is not quarantined, the earliest on ties;
+            None for none.
+        best_score: Its mean over the cases of the search split.
     """
 
     counts: Mapping[State, int]
@@ -51,7 +53,15 @@ class Figures(NamedTuple):
 
 
 def figures_of(path: Path, maximize: bool) -> Figures | None:
-    """Read the figures of the archive at `path`; None where only an `ArchiveReader` can."""
+    """Read the figures of an archive.
+
+    Args:
+        path: The database file.
+        maximize: Whether a higher score is better.
+
+    Returns:
+        The figures; None for an archive that only `ArchiveReader` can read.
+    """
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)

@@ -1,4 +1,4 @@
-"""The MAP-Elites grid: cells over declared measures, the best variant of each, and its statistics.
+"""The MAP-Elites grid: cells over declared measures, the elite of each, and statistics.
 
 Mouret and Clune 2015, "Illuminating search spaces by mapping elites", arXiv 1504.04909.
 """
@@ -16,7 +16,7 @@ from evolve.archive.measures import Measure
 
 
 class Status(IntEnum):
-    """What adding meant for the grid, from least to most."""
+    """The effect of `Grid.add`, from least to most."""
 
     NOT_ADDED = 0
     IMPROVED = 1
@@ -24,18 +24,32 @@ class Status(IntEnum):
 
 
 class GridStats(NamedTuple):
-    """Names and meanings as in pyribs (Tjanaka et al. 2023); obj_* are None for an empty grid."""
+    """Statistics of a grid, named as in pyribs (Tjanaka et al. 2023).
+
+    Attributes:
+        num_elites: Number of filled cells.
+        coverage: Filled cells over all cells, 0 to 1.
+        qd_score: Sum of the elites' values above the offset.
+        norm_qd_score: `qd_score` over the number of cells.
+        obj_max: Highest value; None for an empty grid.
+        obj_mean: Mean value; None for an empty grid.
+    """
 
     num_elites: int
-    coverage: float  # the share of cells that are filled
-    qd_score: float  # the sum of the elites' values above the offset
-    norm_qd_score: float  # over all cells
+    coverage: float
+    qd_score: float
+    norm_qd_score: float
     obj_max: float | None
     obj_mean: float | None
 
 
 class Grid:
-    """Elites by cell. Of equals the first stays. Rows are those of a snapshot."""
+    """Elites by cell; on ties the earlier one stays. Rows are those of a snapshot.
+
+    Args:
+        measures: The axes.
+        offset: Value that counts as zero for the QD score.
+    """
 
     def __init__(self, measures: Sequence[Measure], offset: float = 0.0) -> None:
         self.measures, self._offset = tuple(measures), offset
@@ -52,14 +66,32 @@ class Grid:
         return {cell: row for cell, (_, row) in self._elite.items()}
 
     def cell(self, values: Sequence[float]) -> int:
-        """The cell of measures, in C order; what is outside counts to the border."""
+        """Return the index of a cell, in C order.
+
+        Args:
+            values: One number per measure; values outside the range fall into the
+                border cells.
+
+        Returns:
+            From 0 to `cells` - 1.
+        """
         cell = 0
         for measure, value in zip(self.measures, values, strict=True):
             cell = cell * measure.bins + bin_of(measure, value)
         return cell
 
     def add(self, row: int, cell: int, value: float) -> Status:
-        """A variant was scored."""
+        """Add a scored variant.
+
+        Args:
+            row: Row of the variant.
+            cell: Index of its cell.
+            value: Higher is better.
+
+        Returns:
+            Whether it became the elite of an empty cell, replaced an elite, or did
+            neither.
+        """
         self._members.setdefault(cell, []).append((-value, row))
         held = self._elite.get(cell)
         if held is not None and (-value, row) >= held:
@@ -68,7 +100,13 @@ class Grid:
         return Status.NEW if held is None else Status.IMPROVED
 
     def update(self, row: int, cell: int, value: float | None) -> None:
-        """Its value became another, or it is not to be trusted any more (None)."""
+        """Change the value of a member, or remove it.
+
+        Args:
+            row: Row of the variant.
+            cell: Index of its cell.
+            value: The new value; None for a quarantined variant, which is removed.
+        """
         kept = [member for member in self._members.get(cell, ()) if member[1] != row]
         if value is not None:
             kept.append((-value, row))
@@ -79,7 +117,11 @@ class Grid:
             self._elite.pop(cell, None)
 
     def stats(self) -> GridStats:
-        """pyribs' statistics."""
+        """Return the statistics of the current elites.
+
+        Returns:
+            Zeros and None for an empty grid.
+        """
         values = np.array([-held[0] for held in self._elite.values()])
         if not len(values):
             return GridStats(0, 0.0, 0.0, 0.0, None, None)
@@ -95,7 +137,16 @@ class Grid:
 
 
 def bin_of(measure: Measure, value: float) -> int:
-    """Which of the equal steps; no number counts as the lowest."""
+    """Return the index of the bin that holds `value`.
+
+    Args:
+        measure: The axis, divided into equal bins.
+        value: Any number; NaN counts as the lowest, values outside the range go to the
+            border bins.
+
+    Returns:
+        From 0 to `measure.bins` - 1.
+    """
     if math.isnan(value):
         return 0
     share = (value - measure.low) / (measure.high - measure.low)

@@ -1,8 +1,8 @@
-"""Writing without waiting for every single row: what is asked for together is committed together.
+"""Group commit: writes that are requested together are committed together.
 
-Everything happens on the event loop. A thread of its own for the database gains nothing: SQLite gives
-the interpreter lock back at each step, and taking it again costs more than the step. Only the disk is
-waited for in a thread.
+Everything happens on the event loop. A separate thread for the database gains nothing:
+SQLite releases the interpreter lock at each step, and taking it again costs more than
+the step. Only waiting for the disk happens in a thread.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from evolve.archive.errors import StorageFull
 from evolve.archive.store import Archive
 
-GATHER_S = 0.002  # how long jobs gather before they are carried out
+GATHER_S = 0.002  # time to collect jobs before they are carried out
 LONGEST_PAUSE_S = 10.0
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -28,10 +28,15 @@ class _Job(NamedTuple):
 
 
 class GroupCommit:
-    """Carries out jobs in the order of their arrival, as many as wait in one transaction.
+    """Runs jobs in the order of their arrival; all that wait share one transaction.
 
-    A job's future is done once its transaction is committed. A full or locked disk is waited out, in
-    order, for `patience_s`; `waiting` is told meanwhile. Used from one event loop.
+    A job's future is done once its transaction is committed. A full or locked disk is
+    retried, in order. Used from one event loop.
+
+    Args:
+        archive: The archive that the jobs write.
+        patience_s: How long to retry while the disk is full or locked, in seconds.
+        waiting: Called with a message before each retry.
     """
 
     def __init__(
@@ -50,19 +55,43 @@ class GroupCommit:
     def submit(
         self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> asyncio.Future[_T]:
-        """Queue a job: methods of the archive, reading or writing."""
+        """Queue a job.
+
+        Args:
+            work: A method of the archive, reading or writing.
+            *args: Its positional arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            A future with the result of `work`, done when it is committed.
+        """
         return self._put(lambda: work(*args, **kwargs), False)
 
     def secure(
         self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> asyncio.Future[_T]:
-        """Queue a job that is done when the disk has it: what was paid for."""
+        """Queue a job that is done only when it is on disk, such as a paid reply.
+
+        Args:
+            work: A method of the archive.
+            *args: Its positional arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            A future with the result of `work`, done when it is durable.
+        """
         return self._put(lambda: work(*args, **kwargs), True)
 
     def post(
         self, work: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
     ) -> None:
-        """Queue a job that nobody waits for: what comes after it meets the same full disk."""
+        """Queue a job and ignore its result; a full disk fails later jobs as well.
+
+        Args:
+            work: A method of the archive.
+            *args: Its positional arguments.
+            **kwargs: Its keyword arguments.
+        """
         self.submit(work, *args, **kwargs).add_done_callback(_heard)
 
     def _put(self, work: Callable[[], _T], secure: bool) -> asyncio.Future[_T]:
@@ -73,7 +102,7 @@ class GroupCommit:
         return done
 
     async def close(self) -> None:
-        """Carry out what was queued, then end; a full disk is waited for no longer."""
+        """Run the queued jobs and stop; a full disk is no longer retried."""
         self._patience_s = self._deadline = 0.0
         if self._due is not None:
             self._due.cancel()
@@ -81,7 +110,7 @@ class GroupCommit:
         await asyncio.gather(*self._syncing)
 
     def _work(self) -> None:
-        """All that waits and was not taken back, in one transaction."""
+        """Run all queued jobs that were not cancelled, in one transaction."""
         self._due = None
         jobs = [job for job in self._jobs if not job.done.cancelled()]
         self._jobs = []
@@ -93,7 +122,7 @@ class GroupCommit:
             self._pause_s, self._deadline = 0.25, 0.0
 
     def _try_later(self, jobs: list[_Job], error: StorageFull) -> None:
-        """Keep their order, in front of what comes meanwhile; give up when patience ends."""
+        """Requeue the jobs before newer ones; fail them after `patience_s`."""
         now = time.monotonic()
         self._deadline = self._deadline or now + self._patience_s
         if now + self._pause_s > self._deadline:
@@ -106,13 +135,18 @@ class GroupCommit:
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _commit(self, jobs: list[_Job]) -> None:
-        """All in one transaction; if one of them fails, each in its own. Raises `StorageFull`."""
+        """Run the jobs in one transaction; if one fails, each in its own.
+
+        Raises:
+            StorageFull: The disk can't be written; `jobs` still holds those that are
+                left.
+        """
         try:
             with self._archive.together():
                 results = [job.work() for job in jobs]
         except StorageFull:
             raise
-        except Exception as error:  # noqa: BLE001 - handed to who asked, as executors do
+        except Exception as error:  # noqa: BLE001 - handed to the caller, as executors do
             if len(jobs) == 1:
                 _fail(jobs[0], error)
                 return
@@ -123,7 +157,7 @@ class GroupCommit:
         self._answer(list(zip(jobs, results, strict=True)))
 
     def _answer(self, done: list[tuple[_Job, Any]]) -> None:
-        """At once, but for those who wait for the disk."""
+        """Resolve the futures; those of secure jobs only once the disk has the data."""
         for job, result in done:
             if not job.secure and not job.done.done():
                 job.done.set_result(result)
@@ -146,7 +180,7 @@ class GroupCommit:
 
 
 def _heard(done: asyncio.Future[Any]) -> None:
-    """Look at how it ended, as asyncio asks."""
+    """Retrieve the exception, so that asyncio does not report it as never retrieved."""
     if not done.cancelled():
         done.exception()
 

@@ -1,8 +1,8 @@
-"""Islands: which variants count where, as a function of the order in which they were scored.
+"""Islands: subpopulations of variants, as a function of the order of scoring.
 
-A variant belongs to the island that its decision was taken for. After every `interval` scored
-variants the best `rate` of each island visit its neighbours, and count there as well from then on.
-Whitley, Rana and Heckendorn 1999, "The Island Model Genetic Algorithm".
+A variant belongs to the island that its decision was taken for. After every `interval`
+scored variants the best `rate` of each island migrate to its neighbours and count there
+as well. Whitley, Rana and Heckendorn 1999, "The Island Model Genetic Algorithm".
 """
 
 from __future__ import annotations
@@ -24,17 +24,32 @@ Topology = Literal["ring", "full"]
 
 @dataclass(frozen=True)
 class Islands:
-    """How many, who visits whom, how often, how many of each; 0 `restart` is never."""
+    """Settings of the islands.
+
+    Attributes:
+        count: Number of islands.
+        topology: "ring": migrants go to the next island; "full": to all others.
+        interval: Scored variants between two migrations.
+        rate: Share of each island that migrates, rounded up.
+        restart: Scored variants after which the worse half of the islands restarts; 0:
+            never.
+    """
 
     count: int = 1
     topology: Topology = "ring"
     interval: int = 50
     rate: float = 0.1
-    # after so many scored variants the worse half of the islands begin again
     restart: int = 0
 
     def neighbours(self, island: int) -> tuple[int, ...]:
-        """Where its visitors go: to the next, or to all others."""
+        """Return the islands that receive migrants of `island`.
+
+        Args:
+            island: Number of the island, from 0.
+
+        Returns:
+            The next island or all others, by topology; empty for a single island.
+        """
         if self.count == 1:
             return ()
         if self.topology == "ring":
@@ -43,23 +58,33 @@ class Islands:
 
 
 class Advance(NamedTuple):
-    """A member was better than all before it."""
+    """A member that was better than all members before it.
 
-    place: int  # how many members there were
+    Attributes:
+        place: Number of members before it.
+        before: Best value so far.
+        after: The new best value.
+    """
+
+    place: int
     before: float
     after: float
 
 
 class Island:
-    """Its members: rows of the snapshot, their ranking, and their elites on the grid."""
+    """The members of an island (rows of the snapshot), their ranking and their elites.
+
+    Args:
+        grid: Makes an empty grid.
+    """
 
     def __init__(self, grid: Callable[[], Grid]) -> None:
         self._new_grid = grid
-        self.natives = 0  # members that were made for it, since it began
+        self.natives = 0  # members made for this island since its last restart
         self.clear()
 
     def clear(self) -> None:
-        """Begin again with nobody."""
+        """Remove all members."""
         self._rows: GrowableArray[np.int64] = GrowableArray(np.int64)
         self._present: set[int] = set()
         self.ranking, self.grid, self.natives = Ranking(), self._new_grid(), 0
@@ -74,11 +99,18 @@ class Island:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Members in the order in which they came."""
+        """Rows of the members in the order of their arrival."""
         return self._rows.rows
 
     def add(self, row: int, cell: int, value: float, native: bool) -> None:
-        """One more member; one that is here already does not count twice."""
+        """Add a member; a row that is already a member is ignored.
+
+        Args:
+            row: Row of the variant.
+            cell: Its cell on the grid.
+            value: Higher is better.
+            native: Whether it was made for this island; False for a migrant.
+        """
         if row in self._present:
             return
         if self._best is not None and value > self._best:
@@ -91,7 +123,14 @@ class Island:
         self.natives += native
 
     def update(self, row: int, cell: int, value: float | None) -> None:
-        """Its value became another; None: it is not to be trusted."""
+        """Change the value of a member; other rows are ignored.
+
+        Args:
+            row: Row of the variant.
+            cell: Its cell on the grid.
+            value: The new value; None for a quarantined variant, which leaves ranking
+                and grid.
+        """
         if row not in self._present:
             return
         self.ranking.update(row, value)
@@ -100,7 +139,12 @@ class Island:
 
 
 class Archipelago:
-    """All islands, kept up to date variant by variant."""
+    """All islands, updated variant by variant.
+
+    Args:
+        plan: Settings of the islands.
+        grid: Makes an empty grid.
+    """
 
     def __init__(self, plan: Islands, grid: Callable[[], Grid]) -> None:
         self.plan = plan
@@ -108,7 +152,14 @@ class Archipelago:
         self._cells: GrowableArray[np.int64] = GrowableArray(np.int64)
 
     def add(self, island: int, cell: int, value: float | None) -> None:
-        """The next row was scored; None: it is not to be trusted, and so never a member."""
+        """Add the next row, then migrate or restart if due. Row 0 joins every island.
+
+        Args:
+            island: Island that the decision was taken for, modulo the number of
+                islands.
+            cell: Cell of the variant on the grid.
+            value: Higher is better; None: quarantined, never a member.
+        """
         row = len(self._cells)
         self._cells.append(cell)
         if value is not None:
@@ -123,12 +174,17 @@ class Archipelago:
                 self._restart()
 
     def update(self, row: int, value: float | None) -> None:
-        """A row's value became another."""
+        """Change the value of a row on every island.
+
+        Args:
+            row: Row of the variant.
+            value: The new value; None: quarantined.
+        """
         for island in self.islands:
             island.update(row, int(self._cells.rows[row]), value)
 
     def _migrate(self) -> None:
-        """All leave at once: who arrives does not travel on in the same move."""
+        """Copy the best members to the neighbours at once, so that none moves on."""
         moves = []
         for number, island in enumerate(self.islands):
             count = math.ceil(self.plan.rate * len(island.ranking))
@@ -143,7 +199,7 @@ class Archipelago:
             )
 
     def _restart(self) -> None:
-        """The worse half begins again from the best of the others, in turn.
+        """Restart the worse half of the islands from the best of the others, in turn.
 
         Romera-Paredes et al. 2023 (FunSearch), Methods: "Evolutionary process".
         """

@@ -1,6 +1,7 @@
-"""Who comes from whom, as queries: path, clade, depth, common ancestor, and what each operator gave.
+"""Queries on descent: path, ancestors, clade, and the contribution of each operator.
 
-A path follows first parents; a clade is everything below, along first parents.
+A path follows first parents; a clade is a proposal and all its descendants along first
+parents.
 """
 
 from __future__ import annotations
@@ -18,30 +19,57 @@ from evolve.archive.schema import parents, proposals
 
 
 class Contribution(NamedTuple):
-    """What an operator and a model brought; the model is None for operators without one."""
+    """The results of one operator with one model.
+
+    Attributes:
+        model: None for operators without a model.
+        made: Number of proposals.
+        scored: Number of those that were scored.
+        improved: Number of those that were better than all their parents.
+        best: Number of those that were better than every variant before.
+        gain: Sum of all improvements over the best parent.
+    """
 
     operator: str
     model: str | None
     made: int
     scored: int
-    improved: int  # better than all their parents
-    best: int  # better than every variant before
-    gain: float  # the sum of all improvements
+    improved: int
+    best: int
+    gain: float
 
 
 class Lineage:
-    """Questions to one archive about descent."""
+    """Queries on the descent of proposals in one archive.
+
+    Args:
+        archive: The archive to query.
+    """
 
     def __init__(self, archive: ArchiveReader) -> None:
         self._archive = archive
 
     def path(self, proposal: str) -> list[str]:
-        """From its founder to a proposal."""
+        """Return the path from the founder to a proposal.
+
+        Args:
+            proposal: Id of the proposal.
+
+        Returns:
+            Ids, the founder first; empty for an unknown id.
+        """
         rows = self._archive.rows(_ordered(_upwards([proposal])))
         return [row.id for row in rows]
 
     def ancestors(self, found: Iterable[str]) -> set[str]:
-        """Everything on the paths to some proposals, themselves included."""
+        """Return all proposals on the paths to the given ones.
+
+        Args:
+            found: Ids of proposals.
+
+        Returns:
+            Ids, the given ones included.
+        """
         wanted = list(found)
         known: set[str] = set()
         for start in range(0, len(wanted), IDS_AT_ONCE):
@@ -50,7 +78,14 @@ class Lineage:
         return known
 
     def clade(self, proposal: str) -> list[str]:
-        """A proposal and everything below it, in the order of the decisions."""
+        """Return a proposal and its descendants.
+
+        Args:
+            proposal: Id of the proposal.
+
+        Returns:
+            Ids in decision order.
+        """
         below = (select(proposals.c.id).where(proposals.c.id == proposal)).cte(
             "below", recursive=True
         )
@@ -67,7 +102,11 @@ class Lineage:
         ]
 
     def contributions(self) -> list[Contribution]:
-        """By operator and model, the largest gain first."""
+        """Return the results by operator and model.
+
+        Returns:
+            Largest gain first; without the seed and decisions to evaluate.
+        """
         p = proposals.c
         gain = func.coalesce(func.sum(p.improvement).filter(p.improvement > 0), 0.0)
         query = (
@@ -88,7 +127,10 @@ class Lineage:
 
 
 def _upwards(wanted: list[str], distances: bool = True) -> CTE:
-    """Ids on the way to the founders. With distances a shared ancestor comes once for each of them."""
+    """Return a CTE with the ids on the paths to the founders.
+
+    With distances, a shared ancestor appears once per distance.
+    """
     distance = [literal(0).label("distance")] if distances else []
     above = (select(proposals.c.id, *distance).where(proposals.c.id.in_(wanted))).cte(
         "above", recursive=True

@@ -1,4 +1,4 @@
-"""Measures: what a variant is, beside how good it is. Axes of the grid, numbers in the row."""
+"""Measures: numbers that describe a variant apart from its score; axes of the grid."""
 
 from __future__ import annotations
 
@@ -37,9 +37,17 @@ class Measure:
 
 
 def measure_code(files: Mapping[str, bytes]) -> dict[str, float]:
-    """`code_length` in tokens, comments left out, and `complexity`: one and a branch each.
+    """Return the measures of source code.
 
-    McCabe 1976, "A Complexity Measure", by the words that branch: it takes any language.
+    McCabe 1976, "A Complexity Measure", by counting the words that branch, so that it
+    works for any language.
+
+    Args:
+        files: Path -> content.
+
+    Returns:
+        `code_length`: tokens without comments; `complexity`: 1 plus the number of
+        branches.
     """
     read = [tokens(path, content) for path, content in sorted(files.items())]
     return {
@@ -49,7 +57,15 @@ def measure_code(files: Mapping[str, bytes]) -> dict[str, float]:
 
 
 def measure_rows(rows: Sequence[Evaluation]) -> dict[str, float]:
-    """`runtime`, the processor seconds of all cases, and means of the metrics that are numbers."""
+    """Return the measures of evaluations.
+
+    Args:
+        rows: Evaluations of one variant.
+
+    Returns:
+        The mean of each numeric, finite metric, and `runtime`: CPU seconds over all
+        rows.
+    """
     found: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.metrics.items():

@@ -1,6 +1,7 @@
-"""Novelty: vectors of programs in one float32 matrix, scanned exactly.
+"""Novelty: vectors of programs in one float32 matrix, searched exactly.
 
-Without a model a vector is hashed token n-grams of the normalised source.
+Without an embedding model a vector consists of hashed token n-grams of the normalised
+source.
 """
 
 from __future__ import annotations
@@ -32,10 +33,16 @@ class Neighbours(NamedTuple):
 
 
 def embed(files: Mapping[str, bytes]) -> Vector:
-    """A unit vector, shape (256,), of the token 1- to 3-grams of all files.
+    """Return the vector of the token 1- to 3-grams of all files.
 
-    Comments, formatting and bound names are folded. Signed feature hashing (Weinberger et al. 2009,
-    arXiv 0902.2206).
+    Comments, formatting and bound names are normalised away. Signed feature hashing
+    (Weinberger et al. 2009, arXiv 0902.2206).
+
+    Args:
+        files: Path -> content.
+
+    Returns:
+        A unit vector, shape (256,); zeros for files without tokens.
     """
     vector = np.zeros(WIDTH)
     for path in sorted(files):
@@ -55,23 +62,51 @@ def embed(files: Mapping[str, bytes]) -> Vector:
 
 
 def unit(vector: NDArray[np.floating]) -> Vector:
-    """Length one, and no digit more than is stored: a resumed run sees the same distances."""
+    """Scale a vector to length one and round it to float16.
+
+    The rounding is that of the database, so that a resumed run computes the same
+    distances.
+
+    Args:
+        vector: Shape (width,).
+
+    Returns:
+        Shape (width,), float32; a zero vector stays zero.
+    """
     norm = float(np.linalg.norm(vector))
     return unpack_vector(pack_vector(vector / norm if norm else vector))
 
 
 def pack_vector(vector: NDArray[np.floating]) -> bytes:
-    """As the database keeps it: float16."""
+    """Return a vector as the database stores it.
+
+    Args:
+        vector: Shape (width,).
+
+    Returns:
+        float16, little-endian.
+    """
     return vector.astype("<f2").tobytes()
 
 
 def unpack_vector(data: bytes) -> Vector:
-    """The vector that `pack_vector` packed."""
+    """Return the vector that `pack_vector` packed.
+
+    Args:
+        data: float16, little-endian.
+
+    Returns:
+        Shape (width,), float32.
+    """
     return np.frombuffer(data, dtype="<f2").astype(np.float32)
 
 
 class NoveltyIndex:
-    """Vectors of all variants, in the order in which they were added."""
+    """Vectors of all variants, in the order of their addition.
+
+    Args:
+        mirror: A copy on a GPU; None: made at 50,000 vectors if there is a GPU.
+    """
 
     def __init__(self, mirror: Mirror | None = None) -> None:
         self._matrix: Blocks | None = None
@@ -82,7 +117,7 @@ class NoveltyIndex:
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """Shape (n, width), a copy; (0, 0) before the first."""
+        """All vectors, shape (n, width), a copy; (0, 0) before the first."""
         return (
             np.zeros((0, 0), np.float32)
             if self._matrix is None
@@ -90,11 +125,19 @@ class NoveltyIndex:
         )
 
     def append(self, vector: Vector) -> None:
-        """One more. All have the width of the first."""
+        """Append a vector.
+
+        Args:
+            vector: Shape (width,), with the width of the first one.
+        """
         self._extend(vector[np.newaxis])
 
     def extend(self, packed: Sequence[bytes]) -> None:
-        """Many more, as the database keeps them."""
+        """Append packed vectors.
+
+        Args:
+            packed: At least one vector, each as `pack_vector` returns it.
+        """
         self._extend(
             np.frombuffer(b"".join(packed), dtype="<f2").reshape(len(packed), -1)
         )
@@ -107,7 +150,16 @@ class NoveltyIndex:
     def nearest(
         self, vector: Vector, count: int = NEAREST, among: int | None = None
     ) -> Neighbours:
-        """The nearest rows by cosine distance, by an exact scan; of the first `among`, or of all."""
+        """Return the nearest rows by cosine distance, by an exact scan.
+
+        Args:
+            vector: A unit vector, shape (width,).
+            count: Maximum number of rows.
+            among: Search only the first `among` rows; None: all.
+
+        Returns:
+            Rows and distances, nearest first; ties in the order of addition.
+        """
         if self._mirror is None and len(self) == PAYS_FROM and has_gpu():
             self._mirror = Mirror()
         if self._matrix is None:
@@ -120,9 +172,16 @@ class NoveltyIndex:
         return Neighbours(rows, np.maximum(1.0 - alike[rows], 0.0))
 
     def novelty(self, vector: Vector) -> float:
-        """Mean cosine distance to the ten nearest; 1 when there is none.
+        """Return the mean cosine distance to the ten nearest vectors.
 
-        Lehman and Stanley 2011, eq. 1. To six digits: the last ones depend on the machine.
+        Lehman and Stanley 2011, eq. 1. Rounded to six digits, because the last ones
+        depend on the machine.
+
+        Args:
+            vector: A unit vector, shape (width,).
+
+        Returns:
+            From 0 to 2; 1 when the index is empty.
         """
         if not len(self):
             return 1.0
@@ -135,7 +194,7 @@ def _code(text: str) -> int:
 
 
 def _scatter(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Spread over all bits (the finish of MurmurHash3, Appleby 2011)."""
+    """Mix all bits (the finaliser of MurmurHash3, Appleby 2011)."""
     codes = (codes ^ (codes >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     codes = (codes ^ (codes >> np.uint32(13))) * np.uint32(0xC2B2AE35)
     return np.asarray(codes ^ (codes >> np.uint32(16)))

@@ -1,7 +1,7 @@
-"""Statements that run for every variant: compiled once by SQLAlchemy, then executed by the driver.
+"""Statements that run for every variant: compiled once by SQLAlchemy, not each time.
 
-SQLAlchemy's execution costs several times the driver's own. Values reach the driver unchanged, so they
-must be plain: numbers, text, bytes, None.
+The driver runs them directly: SQLAlchemy's execution costs several times the driver's.
+Values reach the driver unchanged, so they must be plain: numbers, text, bytes, None.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from evolve.archive.database import driver_of
 
 
 class Prepared:
-    """An INSERT or UPDATE of one row; its text depends on which columns are given."""
+    """An INSERT or UPDATE of one row, compiled once per set of columns.
+
+    Args:
+        statement: An UPDATE names its row with the bind parameter "which".
+    """
 
     def __init__(self, statement: Insert | Update) -> None:
         self._statement = statement
@@ -25,11 +29,14 @@ class Prepared:
         """Write one row and return the row id that an INSERT assigned.
 
         Args:
-            connection: inside the transaction of `Archive.together`.
-            values: by column; "which" is the row that an UPDATE changes.
+            connection: Inside the transaction of `Archive.together`.
+            values: By column; "which" is the row that an UPDATE changes.
+
+        Returns:
+            The row id; meaningless for an UPDATE.
 
         Raises:
-            sqlite3.Error: the driver's own, which `storage_faults` translates.
+            sqlite3.Error: The driver's error, which `storage_faults` translates.
         """
         keys = tuple(values)
         if keys not in self._texts:

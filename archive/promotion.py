@@ -1,4 +1,4 @@
-"""Whether one variant is better than another, and which of some is the safest choice.
+"""Comparison of two variants and the safest choice among several.
 
 Pure functions of scores, case by case.
 """
@@ -14,9 +14,9 @@ from typing import NamedTuple
 from evolve.archive.case_scores import Interval, student, wilson
 from evolve.archive.quantiles import beta_quantile
 
-PROMOTE_AT = 20.0  # E of a champion that is promoted
-QUANTILE = 0.1  # of the final choice
-DROP = 0.05  # the chance of a drop in safety that is taken for none
+PROMOTE_AT = 20.0  # e-value from which a champion is promoted
+QUANTILE = 0.1  # lower quantile of the final choice
+DROP = 0.05  # p-value up to which a drop in safety is taken as real
 
 
 class Paired(NamedTuple):
@@ -35,7 +35,17 @@ class Paired(NamedTuple):
 def paired(
     one: Mapping[str, float], other: Mapping[str, float], maximize: bool = True
 ) -> Paired:
-    """Scores by case; a case that only one has does not count."""
+    """Compare two variants case by case.
+
+    Args:
+        one: Case -> score of the first variant.
+        other: Case -> score of the second variant.
+        maximize: Whether a higher score is better.
+
+    Returns:
+        Wins, losses and ties of the first one; a case that only one of them has is
+        ignored.
+    """
     sign = 1 if maximize else -1
     gains = [sign * (one[case] - other[case]) for case in one.keys() & other.keys()]
     wins, losses = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
@@ -43,14 +53,22 @@ def paired(
 
 
 def e_value(wins: int, losses: int) -> float:
-    """E = 2^(n+1) B(w+1, l+1) (1 - I_1/2(w+1, l+1)), of n = w + l cases that differ.
+    """Return E = 2^(n+1) B(w+1, l+1) (1 - I_1/2(w+1, l+1)), with n = w + l.
 
-    The likelihood of a winning chance drawn evenly from above one half, over that of one half: a
-    mixture martingale, so that it may be looked at after every case. Where the chance is one half or
-    less, E ever reaches 20 with a chance of at most 1 in 20 (Ville 1939; Robbins 1970).
+    It is the likelihood of a winning probability drawn uniformly from (1/2, 1), divided
+    by that of one half: a mixture martingale, so that it may be inspected after every
+    case. Where the probability is one half or less, E ever reaches 20 with a
+    probability of at most 1 in 20 (Ville 1939; Robbins 1970).
+
+    Args:
+        wins: Cases w that the first variant wins.
+        losses: Cases l that it loses; ties do not count.
+
+    Returns:
+        The e-value, positive; infinity when it exceeds a float.
     """
     n = wins + losses
-    # 1 - I_1/2(w+1, l+1) is the chance of at most w heads in n+1 throws.
+    # 1 - I_1/2(w+1, l+1) is the probability of at most w heads in n+1 tosses.
     heads = sum(math.comb(n + 1, k) for k in range(wins + 1))
     beta = Fraction(
         math.factorial(wins) * math.factorial(losses), math.factorial(n + 1)
@@ -62,15 +80,29 @@ def e_value(wins: int, losses: int) -> float:
 
 
 def drop_chance(wins: int, losses: int) -> float:
-    """The chance of so many losses or more, were both equal: McNemar's test, exact, one-sided."""
+    """Return the p-value of a drop: McNemar's test, exact and one-sided.
+
+    Args:
+        wins: Cases that the new variant wins.
+        losses: Cases that it loses.
+
+    Returns:
+        The probability of `losses` or more, if both variants were equal.
+    """
     n = wins + losses
     return sum(math.comb(n, k) for k in range(losses, n + 1)) / 2.0**n
 
 
 def lower_quantile(scores: Sequence[float], quantile: float = QUANTILE) -> float:
-    """Of Beta(1 + sum, 1 + rest) for scores from 0 to 1: few cases are a reason for caution.
+    """Return a cautious estimate of the mean, lower for few cases.
 
-    Scores outside of that are taken by the lower end of their interval.
+    Args:
+        scores: One score per case.
+        quantile: Probability of the quantile, 0 to 1.
+
+    Returns:
+        For scores in [0, 1] the quantile of Beta(1 + sum, 1 + n - sum); otherwise the
+        lower end of the 95 % interval.
     """
     if all(0.0 <= score <= 1.0 for score in scores):
         good = sum(scores)
@@ -79,7 +111,15 @@ def lower_quantile(scores: Sequence[float], quantile: float = QUANTILE) -> float
 
 
 def interval(scores: Sequence[float]) -> Interval:
-    """Where the mean is, at 95 %: Wilson's for scores of 0 and 1, Student's for others."""
+    """Return the 95 % confidence interval of the mean.
+
+    Args:
+        scores: One score per case.
+
+    Returns:
+        Wilson's interval when all scores are 0 or 1; otherwise Student's, or (-inf,
+        inf) for fewer than two scores.
+    """
     if scores and all(score in (0.0, 1.0) for score in scores):
         return wilson(sum(scores), len(scores))
     if len(scores) < 2:

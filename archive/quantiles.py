@@ -1,22 +1,30 @@
-"""Quantiles of the Beta and of Student's distribution, from the incomplete beta function."""
+"""Quantiles of the Beta and Student's t distribution."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
 
-_CLOSE = 1e-15  # relative: where the continued fraction and the bracket end
-_LAST_STEP = 1e-9  # relative: what is left after a step of Newton's is about its square
+_CLOSE = 1e-15  # relative tolerance of the continued fraction and of the bracket
+_LAST_STEP = 1e-9  # relative: the error after a Newton step is about its square
 _STIRLING_FROM = 10.0  # below, the series of six terms is worse than `math.lgamma`
-_TINY = 1e-300  # in place of a zero that would be divided by
+_TINY = 1e-300  # replaces a zero denominator
 _STEPS = 10_000
 
 
 def incomplete_beta(x: float, a: float, b: float) -> float:
-    """I_x(a, b), the chance that Beta(a, b) is below `x`; `a` and `b` are positive, `x` from 0 to 1.
+    """Return I_x(a, b), the probability that Beta(a, b) is below `x`.
 
-    The continued fraction of DLMF 8.17.22 by Lentz's method, on the side where it converges fast
-    (Press et al. 2007, Numerical Recipes, 6.4).
+    The continued fraction of DLMF 8.17.22 by Lentz's method, on the side where it
+    converges fast (Press et al. 2007, Numerical Recipes, 6.4).
+
+    Args:
+        x: From 0 to 1; values outside are clipped.
+        a: Positive.
+        b: Positive.
+
+    Returns:
+        From 0 to 1.
     """
     if x <= 0.0 or x >= 1.0:
         return float(x >= 1.0)
@@ -27,7 +35,18 @@ def incomplete_beta(x: float, a: float, b: float) -> float:
 
 
 def beta_quantile(chance: float, a: float, b: float) -> float:
-    """The x with I_x(a, b) = `chance`, by Newton's steps, or a half where one leaves the bracket."""
+    """Return the x with I_x(a, b) = `chance`.
+
+    Newton's method, with a bisection step where Newton's leaves the bracket.
+
+    Args:
+        chance: Probability, from 0 to 1.
+        a: Positive.
+        b: Positive.
+
+    Returns:
+        From 0 to 1.
+    """
     low, high, x = 0.0, 1.0, a / (a + b)
     while high - low > _CLOSE * x:
         off = incomplete_beta(x, a, b) - chance
@@ -45,23 +64,31 @@ def beta_quantile(chance: float, a: float, b: float) -> float:
 
 @lru_cache(maxsize=1024)
 def student_quantile(chance: float, freedom: int) -> float:
-    """The t that Student's distribution with `freedom` degrees is below with `chance`, above one half.
+    """Return a quantile of Student's t distribution.
 
     t²/(freedom + t²) is Beta(1/2, freedom/2) (Press et al. 2007, eq. 6.14.10).
+
+    Args:
+        chance: Probability, more than one half.
+        freedom: Degrees of freedom, at least 1.
+
+    Returns:
+        The t below which a share `chance` of the distribution lies.
     """
     share = beta_quantile(2.0 * chance - 1.0, 0.5, freedom / 2)
     if share < 0.5:
         return math.sqrt(freedom * share / (1.0 - share))
-    # 1 - share has lost its last digits
+    # computing 1 - share would lose its last digits
     rest = beta_quantile(2.0 - 2.0 * chance, freedom / 2, 0.5)
     return math.sqrt(freedom * (1.0 - rest) / rest)
 
 
 def _weight(x: float, a: float, b: float) -> float:
-    """x^a (1-x)^b / B(a, b), without the large logarithms that would cancel.
+    """Return x^a (1-x)^b / B(a, b), without large logarithms that would cancel.
 
-    With m = a/(a+b) it is sqrt(ab / (2π(a+b))) (x/m)^a ((1-x)/(1-m))^b exp(s(a+b) - s(a) - s(b)), where
-    s is what Stirling's formula lacks (DiDonato and Morris 1992, TOMS 708).
+    With m = a/(a+b) it is sqrt(ab / (2π(a+b))) (x/m)^a ((1-x)/(1-m))^b exp(s(a+b) -
+    s(a) - s(b)), where s is the error of Stirling's formula (DiDonato and Morris 1992,
+    TOMS 708).
     """
     total = a + b
     powers = a * (math.log(x) + math.log1p(b / a)) + b * (
@@ -72,7 +99,7 @@ def _weight(x: float, a: float, b: float) -> float:
 
 
 def _beyond_stirling(z: float) -> float:
-    """ln Γ(z) - (z - 1/2) ln z + z - ln sqrt(2π): DLMF 5.11.1 from ten on."""
+    """Return ln Γ(z) - (z - 1/2) ln z + z - ln sqrt(2π): DLMF 5.11.1 from ten on."""
     if z < _STIRLING_FROM:
         return (
             math.lgamma(z) - (z - 0.5) * math.log(z) + z - 0.5 * math.log(2.0 * math.pi)
@@ -86,7 +113,7 @@ def _beyond_stirling(z: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """The continued fraction of DLMF 8.17.22, by the modified method of Lentz."""
+    """Return the continued fraction of DLMF 8.17.22, by the modified Lentz method."""
     first = _not_zero(1.0 - (a + b) * x / (a + 1.0))
     numerator, denominator = 1.0, 1.0 / first
     result = denominator

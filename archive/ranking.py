@@ -1,4 +1,4 @@
-"""Rows in the order of their values, kept up to date one by one."""
+"""Rows sorted by value, updated one by one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from typing import NamedTuple
 
-MANY = 64  # new rows, from which on sorting is cheaper
-GROUP = 64  # so many of the newest rows of equal value are looked at
+MANY = 64  # new rows from which sorting is cheaper than inserting
+GROUP = 64  # maximum number of rows of equal value that `levels` returns
 
 
 class Ranked(NamedTuple):
@@ -18,10 +18,10 @@ class Ranked(NamedTuple):
 
 
 class Ranking:
-    """Best first, of equals the earlier first.
+    """Rows sorted best first; on ties the lower row number first.
 
-    New rows wait until somebody asks. A few are then put in their places, which costs a search and a
-    shift of pointers; many, as when a run is opened, are sorted at once.
+    New rows wait until the order is read. A few are then inserted, each by a binary
+    search and a shift of pointers; many, as when a run is opened, are sorted at once.
     """
 
     def __init__(self) -> None:
@@ -33,13 +33,23 @@ class Ranking:
         return len(self._negated)
 
     def add(self, row: int, value: float) -> None:
-        """A row that is not there yet."""
+        """Add a new row.
+
+        Args:
+            row: A row that is not in the ranking.
+            value: Higher is better.
+        """
         negated = -value
         self._new.append((negated, row))
         self._negated[row] = negated
 
     def update(self, row: int, value: float | None) -> None:
-        """Another value; None takes it out."""
+        """Change the value of a row, remove it, or add it.
+
+        Args:
+            row: The row.
+            value: The new value; None removes the row.
+        """
         self._settle()
         old = self._negated.pop(row, None)
         if old is not None:
@@ -48,23 +58,55 @@ class Ranking:
             self.add(row, value)
 
     def top(self, count: int) -> list[Ranked]:
-        """The best rows."""
+        """Return the best rows with their values.
+
+        Args:
+            count: Maximum number of rows.
+
+        Returns:
+            Best first.
+        """
         self._settle()
         return [Ranked(row, -negated) for negated, row in self._order[:count]]
 
     def top_rows(self, count: int) -> list[int]:
-        """The best rows without their values."""
+        """Return the best rows without their values.
+
+        Args:
+            count: Maximum number of rows.
+
+        Returns:
+            Best first.
+        """
         self._settle()
         return [row for _, row in self._order[:count]]
 
     def at(self, place: int) -> Ranked:
-        """The row at a place, 0 the best. Raises `IndexError`."""
+        """Return the row at a rank.
+
+        Args:
+            place: The rank; 0 is the best.
+
+        Returns:
+            The row and its value.
+
+        Raises:
+            IndexError: The ranking has no such rank.
+        """
         self._settle()
         negated, row = self._order[place]
         return Ranked(row, -negated)
 
     def levels(self, count: int) -> list[list[int]]:
-        """For each of the best distinct values the newest rows that have it, oldest first."""
+        """Return rows grouped by value.
+
+        Args:
+            count: Maximum number of distinct values.
+
+        Returns:
+            For each of the best values the newest `GROUP` rows that have it, oldest
+            first.
+        """
         self._settle()
         order, start = self._order, 0
         found: list[list[int]] = []
@@ -75,7 +117,12 @@ class Ranking:
         return found
 
     def key(self) -> tuple[float, int]:
-        """Sorts rankings by their best; empty ones last."""
+        """Return a sort key that orders rankings by their best row, empty ones last.
+
+        Returns:
+            The negated value of the best row, and the row; (inf, 0) for an empty
+            ranking.
+        """
         self._settle()
         return self._order[0] if self._order else (float("inf"), 0)
 
@@ -85,7 +132,7 @@ class Ranking:
 
 
 def _merge(ordered: list[tuple[float, int]], new: list[tuple[float, int]]) -> None:
-    """Put new items in their places, and empty the list that they came in."""
+    """Insert new items into the sorted list and clear the list of new ones."""
     if len(new) < MANY:
         for item in new:
             insort(ordered, item)

@@ -1,4 +1,7 @@
-"""Reading an archive: scores, lineage, spend. All of it queries over rows; nothing is counted twice."""
+"""Reading an archive: scores, lineage, spending. All are queries over rows.
+
+No sum is stored, so nothing is counted twice.
+"""
 
 from __future__ import annotations
 
@@ -43,44 +46,88 @@ from evolve.archive.schema import (
 )
 
 _ROWS_AT_ONCE = 4096
-_DIGITS = 10  # no run has so many decisions
+_DIGITS = 10  # decision numbers have fewer digits
 
 NOTES = "notes"  # the kind of event
 
 
 def pack_text(text: str) -> bytes:
-    """Long texts are kept compressed."""
+    """Compress a text for the database.
+
+    Args:
+        text: Any text; lone surrogates are kept.
+
+    Returns:
+        zlib data.
+    """
     return zlib.compress(text.encode(errors="surrogatepass"))
 
 
 def unpack_text(data: bytes) -> str:
-    """The text that `pack_text` packed."""
+    """Return the text that `pack_text` packed.
+
+    Args:
+        data: zlib data.
+
+    Returns:
+        The text.
+    """
     return zlib.decompress(data).decode(errors="surrogatepass")
 
 
 class ArchiveReader:
-    """Questions to an archive. Opened by `open`, it can't write."""
+    """Queries on an archive; opened with `open`, it can't write.
+
+    Args:
+        engine: An engine of the database.
+        path: The database file.
+    """
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine, self.path = engine, path
-        self._shared: Connection | None = None  # of a transaction that is open
+        self._shared: Connection | None = None  # that of the open transaction
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """For views: a live run goes on beside it. Raises `ArchiveError`."""
+        """Open an archive for a view; a live run continues undisturbed.
+
+        Args:
+            path: The database file.
+
+        Returns:
+            A reader that can't write.
+
+        Raises:
+            ArchiveError: It is missing, unreadable, not an archive, or of another
+                schema.
+        """
         return cls(open_for_reading(path), path)
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close all connections to the database."""
         self._engine.dispose()
 
     def meta(self) -> dict[str, str]:
-        """Facts about the run: its seed, and the hash of the evaluator that gave the scores."""
+        """Return the facts that hold for the whole run.
+
+        Returns:
+            Key -> text: the seed, and the hash of the evaluator that gave the scores.
+        """
         return {row.key: row.value for row in self.rows(select(meta))}
 
     def proposal(self, prefix: str) -> Proposal:
-        """By id, number or unique prefix. Raises `NotFound`."""
-        # by the index
+        """Return one proposal.
+
+        Args:
+            prefix: Id, decision number or unique prefix of an id, tried in this order.
+
+        Returns:
+            The proposal.
+
+        Raises:
+            NotFound: No proposal matches, or several do.
+        """
+        # first the exact id, which uses the index
         found = self.rows(select(proposals).where(proposals.c.id == prefix))
         if prefix.isdecimal() and len(prefix) < _DIGITS:
             found = found or self.rows(
@@ -99,13 +146,20 @@ class ArchiveReader:
             )
         if len(found) > 1:
             raise NotFound(
-                f"{prefix!r} fits several: " + ", ".join(row.id for row in found),
+                f"{prefix!r} matches several: " + ", ".join(row.id for row in found),
                 "give more letters of the id",
             )
         return self._with_parents(found)[0]
 
     def first(self) -> Proposal:
-        """The seed. Raises `NotFound`."""
+        """Return the seed.
+
+        Returns:
+            The proposal with number 0.
+
+        Raises:
+            NotFound: The run has none yet.
+        """
         found = self.rows(select(proposals).where(proposals.c.number == 0))
         if not found:
             raise NotFound("the run has no seed yet", "resume the run: evolve resume")
@@ -114,9 +168,15 @@ class ArchiveReader:
     def proposals(
         self, states: Iterable[State] = (), short: bool = False
     ) -> list[Proposal]:
-        """All proposals in the order of their decisions, or those in some states.
+        """Return proposals in decision order.
 
-        `short`: without the evidence of their decisions, measures and texts: to open a large run.
+        Args:
+            states: States to return; empty: all.
+            short: Leave out prompt context, measures, messages and logs, to open a
+                large run.
+
+        Returns:
+            The proposals.
         """
         query, number = (
             select(proposals).order_by(proposals.c.number),
@@ -137,7 +197,14 @@ class ArchiveReader:
         return found
 
     def some(self, wanted: Iterable[str]) -> list[Proposal]:
-        """Proposals by their ids, in the order of their decisions."""
+        """Return proposals by id.
+
+        Args:
+            wanted: Ids; unknown ones are ignored.
+
+        Returns:
+            The proposals, in decision order.
+        """
         ids, found = list(wanted), []
         for start in range(0, len(ids), IDS_AT_ONCE):
             query = select(proposals).where(
@@ -147,7 +214,11 @@ class ArchiveReader:
         return sorted(found, key=lambda proposal: proposal.number)
 
     def trusted(self) -> dict[str, int]:
-        """Scored variants that are not quarantined, with the numbers of their decisions."""
+        """Return the scored variants that are not quarantined.
+
+        Returns:
+            Id -> decision number.
+        """
         query = select(proposals.c.id, proposals.c.number).where(
             proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False)
         )
@@ -156,9 +227,17 @@ class ArchiveReader:
     def scores(
         self, split: str = "search", wanted: Sequence[str] | None = None
     ) -> dict[str, float]:
-        """Mean score over the cases of a split, by proposal id; only scored variants.
+        """Return the mean score of scored variants over the cases of a split.
 
-        Rows with a reason belong to a child that failed and was replaced by its repair.
+        Rows with a reason are left out: they belong to a child that failed and was
+        replaced by its repair.
+
+        Args:
+            split: "search", "select" or "heldout".
+            wanted: Ids, at most `IDS_AT_ONCE`; None: all.
+
+        Returns:
+            Proposal id -> mean of the case means.
         """
         scored = select(proposals.c.id).where(proposals.c.state == State.SCORED.value)
         query = (
@@ -177,7 +256,11 @@ class ArchiveReader:
         return {proposal: fmean(means) for proposal, means in cases.items()}
 
     def observations(self) -> dict[str, list[Observation]]:
-        """What the search saw of each proposal, from the covering index alone."""
+        """Return the search split's observations, read from the covering index alone.
+
+        Returns:
+            Proposal id -> observations, sorted by case and attempt.
+        """
         query = (
             select(
                 evaluations.c.proposal,
@@ -198,7 +281,11 @@ class ArchiveReader:
         return found
 
     def measures(self) -> dict[str, dict[str, float]]:
-        """The measures of every scored variant."""
+        """Return the measures of every scored variant.
+
+        Returns:
+            Proposal id -> measure name -> value.
+        """
         query = select(proposals.c.id, proposals.c.measures).where(
             proposals.c.state == State.SCORED.value
         )
@@ -209,9 +296,18 @@ class ArchiveReader:
         return {row[0]: measures for row, measures in zip(rows, read, strict=True)}
 
     def vectors(self, wanted: Sequence[str]) -> Iterator[list[bytes]]:
-        """The packed vectors of variants, in their order, some at a time; none where one has none."""
+        """Yield the packed vectors of variants in batches.
+
+        Args:
+            wanted: Ids of scored variants.
+
+        Yields:
+            Up to `IDS_AT_ONCE` vectors, in the order of `wanted`; nothing at all if the
+            archive has fewer vectors than `wanted` has ids, as some of its variants are
+            older than stored vectors.
+        """
         if self.rows(select(func.count()).select_from(vectors))[0][0] < len(wanted):
-            return  # a part of it was written before vectors were kept
+            return  # some variants were written before vectors were stored
         for start in range(0, len(wanted), IDS_AT_ONCE):
             some = wanted[start : start + IDS_AT_ONCE]
             query = select(vectors.c.proposal, vectors.c.data).where(
@@ -223,7 +319,16 @@ class ArchiveReader:
     def best_scored(
         self, count: int, maximize: bool, split: str = "search"
     ) -> list[str]:
-        """Ids of the best scored variants that are not quarantined, by their mean, the best first."""
+        """Return the best scored variants that are not quarantined.
+
+        Args:
+            count: Maximum number of variants.
+            maximize: Whether a higher score is better.
+            split: "search", "select" or "heldout".
+
+        Returns:
+            Ids, best mean first.
+        """
         rows = evaluations.c
         per_case = (
             select(rows.proposal, func.avg(rows.score).label("mean"))
@@ -246,7 +351,11 @@ class ArchiveReader:
         return [row[0] for row in self.rows(query)]
 
     def variants(self) -> list[Variant]:
-        """Every proposal with its score, children and cost, in the order of the decisions."""
+        """Return every proposal with its score, number of children and cost.
+
+        Returns:
+            The rows, in decision order.
+        """
         everything = self.proposals()
         scores, costs = self.scores(), self.costs()
         children: dict[str, int] = {}
@@ -259,7 +368,14 @@ class ArchiveReader:
         ]
 
     def variants_of(self, wanted: Iterable[str]) -> list[Variant]:
-        """As `variants`, for some ids; what it costs does not grow with the archive."""
+        """Return the rows of `variants` for some ids, without reading all others.
+
+        Args:
+            wanted: Ids of proposals.
+
+        Returns:
+            The rows, in decision order.
+        """
         found: list[Variant] = []
         ids = list(wanted)
         for start in range(0, len(ids), IDS_AT_ONCE):
@@ -291,19 +407,37 @@ class ArchiveReader:
         return {row[0]: row[1] for row in self.rows(query)}
 
     def evaluations(self, proposal: str) -> list[Evaluation]:
-        """The rows of one proposal, oldest first."""
+        """Return the evaluations of one proposal.
+
+        Args:
+            proposal: Its id.
+
+        Returns:
+            All splits, oldest first.
+        """
         query = select(evaluations).where(evaluations.c.proposal == proposal)
         return [_evaluation(row) for row in self.rows(query.order_by(evaluations.c.id))]
 
     def calls(self, proposal: str | None = None) -> list[Call]:
-        """Model calls of one proposal, or all, oldest first."""
+        """Return model calls with their texts.
+
+        Args:
+            proposal: Id of a proposal; None: all.
+
+        Returns:
+            Oldest first.
+        """
         query = select(calls).order_by(calls.c.id)
         if proposal is not None:
             query = query.where(calls.c.proposal == proposal)
         return [_call(row) for row in self.rows(query)]
 
     def replied(self) -> set[str]:
-        """The seed and unfinished proposals that have a stored reply."""
+        """Return the proposals with a stored reply: unfinished ones and the seed.
+
+        Returns:
+            Ids of proposals.
+        """
         open_ = [state.value for state in State if not state.finished]
         query = (
             select(calls.c.proposal)
@@ -316,7 +450,14 @@ class ArchiveReader:
         return {row[0] for row in self.rows(query)}
 
     def costs(self, wanted: Sequence[str] | None = None) -> dict[str, float]:
-        """Dollars by proposal, of all of them or of some ids (at most `IDS_AT_ONCE`)."""
+        """Return the cost of settled calls by proposal.
+
+        Args:
+            wanted: Ids, at most `IDS_AT_ONCE`; None: all.
+
+        Returns:
+            Proposal id -> dollars, for proposals with calls.
+        """
         query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(
             calls.c.proposal
         )
@@ -325,7 +466,11 @@ class ArchiveReader:
         return {row[0]: row[1] for row in self.rows(query)}
 
     def call_costs(self) -> list[CallCost]:
-        """Every call without its texts, oldest first."""
+        """Return every call without its texts.
+
+        Returns:
+            Oldest first.
+        """
         tokens = (calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
         query = select(
             calls.c.proposal, calls.c.model, tokens, calls.c.cost_usd
@@ -333,12 +478,21 @@ class ArchiveReader:
         return [CallCost(**row._mapping) for row in self.rows(query)]
 
     def notes(self) -> list[Note]:
-        """Notes that were taken, oldest first."""
+        """Return the notes on the search.
+
+        Returns:
+            Oldest first.
+        """
         query = select(events).where(events.c.kind == NOTES).order_by(events.c.id)
         return [Note(**json.loads(row.data)) for row in self.rows(query)]
 
     def spend(self) -> Spend:
-        """Sums over call rows: settled cost, and reservations of calls that are not settled."""
+        """Return the spending of the run, as sums over call rows.
+
+        Returns:
+            The cost of settled calls plus the reservations of all others; programs
+            added by a person do not count as calls.
+        """
         settled = calls.c.state.in_([CallState.REPLIED.value, CallState.FAILED.value])
         rows = self.rows(
             select(
@@ -366,7 +520,11 @@ class ArchiveReader:
         )
 
     def counts(self) -> dict[State, int]:
-        """How many proposals are in each state, the seed left out."""
+        """Return the number of proposals in each state, without the seed.
+
+        Returns:
+            State -> number, for states that occur.
+        """
         query = (
             select(proposals.c.state, func.count().label("n"))
             .where(proposals.c.number > 0)
@@ -375,14 +533,30 @@ class ArchiveReader:
         return {State(row.state): row.n for row in self.rows(query)}
 
     def events(self, after: int = 0) -> list[Event]:
-        """What happened after an event, oldest first."""
+        """Return the events after a given one.
+
+        Args:
+            after: Id of an event; 0: from the beginning.
+
+        Returns:
+            Oldest first.
+        """
         query = select(events).where(events.c.id > after).order_by(events.c.id)
         return [_event(row) for row in self.rows(query)]
 
     def events_between(
         self, after: int, limit: int, kinds: Sequence[str] = ()
     ) -> list[Event]:
-        """At most so many of the events after one, the oldest first; of these kinds, or of all."""
+        """Return the first events after a given one.
+
+        Args:
+            after: Id of an event; 0: from the beginning.
+            limit: Maximum number of events.
+            kinds: Kinds to return; empty: all. Applied before the limit.
+
+        Returns:
+            Oldest first.
+        """
         query = (
             select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
         )
@@ -390,7 +564,14 @@ class ArchiveReader:
         return [_event(row) for row in self.rows(wanted)]
 
     def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
-        """The newest event of each kind that there is."""
+        """Return the newest event of each kind.
+
+        Args:
+            kinds: Kinds of events.
+
+        Returns:
+            Kind -> event, for kinds that occur.
+        """
         newest = select(func.max(events.c.id)).where(events.c.kind.in_(list(kinds)))
         rows = self.rows(
             select(events).where(events.c.id.in_(newest.group_by(events.c.kind)))
@@ -398,12 +579,23 @@ class ArchiveReader:
         return {row.kind: _event(row) for row in rows}
 
     def last_event_at(self) -> float | None:
-        """When something happened last, in seconds since the epoch."""
+        """Return the time of the newest event.
+
+        Returns:
+            Seconds since the epoch; None without events.
+        """
         rows = self.rows(select(events.c.at).order_by(events.c.id.desc()).limit(1))
         return rows[0].at if rows else None
 
     def finished_since(self, moment: float) -> int:
-        """How many variants were scored or failed since."""
+        """Return how many variants were scored or failed at or after a time.
+
+        Args:
+            moment: Seconds since the epoch.
+
+        Returns:
+            Number of proposals.
+        """
         states = [State.SCORED.value, State.FAILED.value]
         return int(
             self.rows(
@@ -414,7 +606,11 @@ class ArchiveReader:
         )
 
     def awaiting_their_turn(self) -> dict[str, int]:
-        """Unfinished proposals whose evaluation is complete, with its attempt."""
+        """Return unfinished proposals with a complete evaluation not yet recorded.
+
+        Returns:
+            Proposal id -> number of its latest attempt.
+        """
         query = (
             select(events.c.proposal, events.c.data)
             .join(proposals, proposals.c.id == events.c.proposal)
@@ -429,7 +625,11 @@ class ArchiveReader:
         }
 
     def replaced_trees(self) -> list[tuple[str, str]]:
-        """(proposal, tree) of every first child that failed and was replaced by its repair."""
+        """Return the first children that failed and were replaced by their repair.
+
+        Returns:
+            Pairs (proposal id, hash of the replaced tree).
+        """
         query = select(events.c.proposal, events.c.data).where(
             events.c.kind == State.PROPOSED.value, events.c.data.contains('"replaces"')
         )
@@ -438,7 +638,11 @@ class ArchiveReader:
         ]
 
     def last_event(self) -> int:
-        """The archive's clock: the id of the newest event, 0 when there is none."""
+        """Return the archive's clock: the id of the newest event, 0 if there is none.
+
+        Returns:
+            Id of the event.
+        """
         return self.rows(select(func.max(events.c.id)))[0][0] or 0
 
     def _with_parents(
@@ -452,20 +656,30 @@ class ArchiveReader:
     def _lineage(
         self, children: Sequence[str] | None = None
     ) -> dict[str, tuple[str, ...]]:
-        """The parents of these, or of all."""
+        """Return the parents of the given children, or of all."""
         query = select(parents.c.child, parents.c.parent).order_by(
             parents.c.child, parents.c.position
         )
         if children is not None:
             query = query.where(parents.c.child.in_(children))
         lineage: dict[str, tuple[str, ...]] = {}
-        one: dict[str, str] = {}  # string for each id, however many children it has
+        one: dict[str, str] = {}  # one string object per id, shared by all its children
         for child, parent in self.rows(query):
             lineage[child] = (*lineage.get(child, ()), one.setdefault(parent, parent))
         return lineage
 
     def rows(self, query: Executable) -> list[Any]:
-        """What a query gives."""
+        """Return the rows of a query.
+
+        Args:
+            query: A SELECT of SQLAlchemy.
+
+        Returns:
+            All rows.
+
+        Raises:
+            ArchiveError: The database can't be read.
+        """
         if self._shared is not None:
             return list(self._shared.execute(query).all())
         with storage_faults(self.path), self._engine.connect() as connection:
@@ -473,7 +687,7 @@ class ArchiveReader:
 
 
 _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
-# the only one that is no column
+# the only field that is not a column
 _PARENTS = [f.name for f in fields(Proposal)].index("parents")
 _STATES = {state.value: state for state in State}
 _KINDS = {kind.value: kind for kind in Kind}
@@ -494,7 +708,7 @@ def _proposals(
 
 
 def _all_of(rows: Sequence[Row[Any]], column: str) -> list[dict[str, Any]]:
-    """A column of JSON, read at once: a run is opened with a hundred thousand of them."""
+    """Parse a JSON column of all rows at once, for speed on opening a large run."""
     found: list[dict[str, Any]] = json.loads(
         f"[{','.join([row[_PLACE[column]] for row in rows])}]"
     )
@@ -508,7 +722,7 @@ def _proposal(
     measures: dict[str, float],
     short: bool,
 ) -> Proposal:
-    """By place, not by name, for the same reason."""
+    """Build a proposal by position, not by name, for speed on opening a large run."""
     values = list(row)
     values[_PLACE["state"]] = _STATES[row[_PLACE["state"]]]
     values[_PLACE["kept"]] = _KEPT[row[_PLACE["kept"]]]

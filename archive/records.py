@@ -1,4 +1,4 @@
-"""Frozen records of the archive: what a row is once it has left the database."""
+"""Frozen records of the archive: rows as they are outside the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evolve.archive.decision import NOTHING_DECIDED, CaseAttempt, Decision, Kind
 
 
 class State(StrEnum):
-    """How far a proposal has come. The last four are final."""
+    """The state of a proposal. The last four are final."""
 
     PLANNED = "planned"
     REPLIED = "replied"
@@ -22,28 +22,29 @@ class State(StrEnum):
     SCORED = "scored"
     FAILED = "failed"
     REJECTED = "rejected"
-    EVALUATED = "evaluated"  # the end of a decision to evaluate: it makes no variant
+    EVALUATED = "evaluated"  # final state of a decision to evaluate, without a variant
 
     @property
     def finished(self) -> bool:
+        """Whether the state is final."""
         return self in (State.SCORED, State.FAILED, State.REJECTED, State.EVALUATED)
 
 
 class AddStatus(StrEnum):
-    """What adding a scored variant meant, from least to most."""
+    """The result of adding a scored variant, from least to most."""
 
-    KEPT = "kept"  # one more node of the tree
-    IMPROVED = "improved"  # better than every one of its parents
+    KEPT = "kept"  # another node of the tree
+    IMPROVED = "improved"  # better than all its parents
     BEST = "best"  # better than every variant before it
 
 
 class CallState(StrEnum):
-    """A model call: committed as `sent` before the request leaves."""
+    """The state of a model call; `sent` is committed before the request leaves."""
 
     SENT = "sent"
     REPLIED = "replied"
     FAILED = "failed"
-    UNCERTAIN = "uncertain"  # a crash came between; its reservation stays charged
+    UNCERTAIN = "uncertain"  # a crash hid the result; its reservation stays charged
 
 
 class CallPurpose(StrEnum):
@@ -63,23 +64,52 @@ class CallPurpose(StrEnum):
 
 
 SEED = "seed"  # the operator of proposal 0
-# the operator of a program that a person gave, and who answered for it
+# the operator of a program that a person added, and the model of its stored reply
 PERSON = "person"
-# the kind of event, and the metric, that names what a candidate did to cheat
+# the event kind and the metric that name the flags of a candidate: signs of cheating
 SIGNS = "signs"
 
 
 def derive_id(run_seed: int, number: int) -> str:
-    """The id of a decision: nothing random is kept, so a repeated run has the same ids."""
+    """Return the id of a decision.
+
+    It is derived, not random, so that a repeated run has the same ids.
+
+    Args:
+        run_seed: Seed of the run.
+        number: Number of the decision; 0 is the seed proposal.
+
+    Returns:
+        16 lower-case letters and digits (base32).
+    """
     digest = hashlib.blake2b(f"{run_seed}:{number}".encode(), digest_size=10).digest()
     return base64.b32encode(digest).decode().lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One decision, and what became of it: a variant, once its tree passed the checks.
+    """One decision and its result: a variant, once its tree passed the checks.
 
-    A decision to evaluate (`Kind.EVALUATE`) makes none: it learns more about its parent.
+    A decision to evaluate its parent again (`Kind.EVALUATE`) makes no variant.
+
+    Attributes:
+        number: Number of the decision; 0 is the seed.
+        parents: Ids, the first parent first.
+        as_of_event: Id of the last event that the decision saw.
+        created_at: Seconds since the epoch, like `finished_at`.
+        tree: Hash of its files in git; None before the checks passed.
+        commit: Hash of its commit.
+        note: What the operator did, in one line.
+        reason: Why it failed or was rejected, in one word; `message` is a sentence.
+        log: The end of the candidate's output.
+        novelty: Mean distance to the ten nearest variants before it.
+        improvement: Over the best parent; negative if worse.
+        quarantined: Whether its score is not trusted.
+        finished_event: Id of the event that finished it: the order of finishing.
+        model: The model chosen to answer.
+        decision: Everything else that was decided, the prompt context included.
+        measures: Numbers that describe the variant apart from its score.
+        kind: Whether a child is made, or the parent evaluated again.
     """
 
     id: str
@@ -87,12 +117,12 @@ class Proposal:
     state: State
     operator: str
     parents: tuple[str, ...]
-    as_of_event: int  # the last event of the archive that the decision saw
+    as_of_event: int
     created_at: float
     tree: str | None = None
     commit: str | None = None
-    note: str = ""  # what the operator did, in a line
-    reason: str | None = None  # why it failed or was rejected
+    note: str = ""
+    reason: str | None = None
     message: str = ""
     log: str = ""
     kept: AddStatus | None = None
@@ -100,16 +130,16 @@ class Proposal:
     improvement: float | None = None
     quarantined: bool = False
     finished_at: float | None = None
-    finished_event: int | None = None  # the order in which proposals ended
+    finished_event: int | None = None
     island: int = 0
-    model: str | None = None  # who was chosen to answer
+    model: str | None = None
     decision: Decision = NOTHING_DECIDED
-    # what it is, beside its score
     measures: Mapping[str, float] = field(default_factory=dict)
     kind: Kind = Kind.EXPAND
 
     @property
     def is_variant(self) -> bool:
+        """Whether it has a tree that passed the checks."""
         return self.tree is not None and self.state is not State.REJECTED
 
     @property
@@ -119,7 +149,11 @@ class Proposal:
         return self.decision.evaluates
 
     def in_short(self) -> Proposal:
-        """Without evidence and measures, as a snapshot keeps it: it has many of them."""
+        """Return a copy without prompt context and measures, to save memory.
+
+        Returns:
+            The copy that a snapshot keeps.
+        """
         if not self.measures and self.decision is NOTHING_DECIDED:
             return self
         return replace(self, decision=self.decision.in_short(), measures={})
@@ -127,7 +161,21 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One row: (variant, case, attempt) and what the scorer said."""
+    """The result of the scorer for one variant, case and attempt.
+
+    Attributes:
+        split: "search", "select" or "heldout".
+        attempt: From 0.
+        score: None if the attempt failed.
+        feedback: Text for the next prompt.
+        log: The end of the candidate's output.
+        reason: Why it failed, in one word; `message` is a sentence.
+        seconds: Wall-clock time.
+        cpu_s: CPU time.
+        peak_memory_bytes: Of the candidate's processes.
+        cost_usd: Cost of an agent's model calls.
+        evaluator: Hash of the scorer's files.
+    """
 
     case: str
     split: str
@@ -142,11 +190,11 @@ class Evaluation:
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
     cost_usd: float = 0.0
-    evaluator: str = ""  # hash of the scorer's files
+    evaluator: str = ""
 
 
 class Observation(NamedTuple):
-    """The part of an evaluation that counts for the search."""
+    """The part of an evaluation that the search uses."""
 
     case: str
     split: str
@@ -182,7 +230,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CallCost:
-    """What a call used, without its texts; nothing where that is not known."""
+    """Tokens and cost of a call, without its texts; zero where unknown."""
 
     proposal: str
     model: str
@@ -192,16 +240,31 @@ class CallCost:
 
 @dataclass(frozen=True)
 class Note:
-    """What was written down about the search when a numbered decision was due."""
+    """A note on the search, written before a numbered decision.
 
-    number: int  # negated: a model's words for the notes of that number
+    Attributes:
+        number: Number of the decision; negated for a model's text on the notes of that
+            number.
+        text: The note.
+        model: The model that wrote it; None for statistics.
+    """
+
+    number: int
     text: str
-    model: str | None = None  # None: from statistics
+    model: str | None = None
 
 
 @dataclass(frozen=True)
 class Spend:
-    """What a run has used: settled calls, and reservations of calls that are not settled."""
+    """Spending of a run: settled calls, and reservations of calls that are not settled.
+
+    Attributes:
+        calls: Number of calls, in flight or finished.
+        tokens: Tokens used, plus reserved tokens.
+        usd: Dollars spent, plus reserved dollars.
+        settled_usd: The cost of settled calls.
+        uncertain_usd: The reservations of the other calls.
+    """
 
     calls: int = 0
     tokens: int = 0
@@ -210,7 +273,14 @@ class Spend:
     uncertain_usd: float = 0.0
 
     def sent(self, call: Call) -> Spend:
-        """With one more call on its way: all that it may cost is charged."""
+        """Return the sum with one more call in flight, charged at its maximum.
+
+        Args:
+            call: The call with its reservation.
+
+        Returns:
+            A new sum.
+        """
         return replace(
             self,
             calls=self.calls + 1,
@@ -220,7 +290,14 @@ class Spend:
         )
 
     def taken_back(self, call: Call) -> Spend:
-        """A call that was never sent after all."""
+        """Return the sum without a call that was never sent.
+
+        Args:
+            call: The call, as it was given to `sent`.
+
+        Returns:
+            A new sum.
+        """
         return replace(
             self,
             calls=self.calls - 1,
@@ -230,7 +307,14 @@ class Spend:
         )
 
     def ended(self, call: Call) -> Spend:
-        """A call that was on its way has ended; one whose fate is unknown stays charged."""
+        """Return the sum after a call in flight finished.
+
+        Args:
+            call: The call with its final state; an uncertain one stays charged.
+
+        Returns:
+            A new sum.
+        """
         if call.state is CallState.UNCERTAIN:
             return self
         used = call.prompt_tokens + call.completion_tokens
@@ -245,7 +329,11 @@ class Spend:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened; the archive's own clock is the event's id."""
+    """One entry of the event log; its id is the clock of the archive.
+
+    Attributes:
+        at: Seconds since the epoch.
+    """
 
     id: int
     at: float
@@ -256,7 +344,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Variant:
-    """A proposal as the tree shows it: with its score and its children's count."""
+    """A proposal with its score, number of children and cost, as the tree shows it."""
 
     proposal: Proposal
     score: float | None

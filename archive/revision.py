@@ -1,3 +1,3 @@
-"""The version of the archive's tables."""
+"""The version of the database schema."""
 
 REVISION = "0004"  # the newest migration

@@ -24,25 +24,25 @@ metadata = MetaData()
 
 
 def _table(name: str, about: str, *parts: SchemaItem) -> Table:
-    """What stands here of a table and its columns is the documentation's text, too."""
+    """Define a table; its texts are also the text of the reference documentation."""
     return Table(name, metadata, *parts, info={"about": about})
 
 
 meta = _table(
     "meta",
-    "What holds for the whole run.",
+    "Facts about the whole run.",
     Column(
         "key",
         String(64),
         primary_key=True,
-        doc="`seed`, or `evaluator`: the hash of the scorer that the scores are of",
+        doc="`seed`, or `evaluator`: the hash of the scorer that gave the scores",
     ),
     Column("value", Text, nullable=False, doc="as text"),
 )
 
 proposals = _table(
     "proposals",
-    "One decision each, and what became of it: a variant, once it is scored or failed.",
+    "One decision per row and its result: a variant, once it is scored or failed.",
     Column(
         "id", String(32), primary_key=True, doc="derived from the run seed and `number`"
     ),
@@ -51,67 +51,71 @@ proposals = _table(
         Integer,
         nullable=False,
         unique=True,
-        doc="of the decision; 0 is the seed",
+        doc="number of the decision; 0 is the seed",
     ),
     Column(
         "state",
         String(16),
         nullable=False,
-        doc="`planned`, `replied`, `proposed`, `evaluating`; in the end `scored`, `failed`, "
-        "`rejected`, or `evaluated`: no child, one more evaluation",
+        doc="`planned`, `replied`, `proposed`, `evaluating`; finally `scored`, `failed`, "
+        "`rejected`, or `evaluated`: another evaluation of the parent, no child",
     ),
     Column("operator", String(64), nullable=False, doc="how the child was made"),
     Column(
         "as_of_event",
         Integer,
         nullable=False,
-        doc="the last event that the decision knew",
+        doc="id of the last event that the decision saw",
     ),
     Column("created_at", Float, nullable=False, doc="seconds since 1970"),
     Column("tree", String(40), index=True, doc="SHA of its files in git"),
-    Column("commit", String(40), doc="SHA; its parents are those of the parents"),
+    Column("commit", String(40), doc="SHA; its parents are the parents' commits"),
     Column(
-        "note", Text, nullable=False, default="", doc="what the operator did, in a line"
+        "note",
+        Text,
+        nullable=False,
+        default="",
+        doc="what the operator did, in one line",
     ),
-    Column("reason", String(64), doc="why it failed or was rejected, in a word"),
+    Column("reason", String(64), doc="why it failed or was rejected, in one word"),
     Column("message", Text, nullable=False, default="", doc="the same in a sentence"),
     Column(
         "log",
         Text,
         nullable=False,
         default="",
-        doc="the end of what the candidate printed",
+        doc="end of the candidate's output",
     ),
     Column(
         "kept",
         String(16),
-        doc="`best` of all before it, `improved` over its parents, or `kept`",
+        doc="`best`: better than all before it; `improved`: better than its parents; `kept`",
     ),
-    Column("novelty", Float, doc="mean distance to the ten nearest before it, 0 to 1"),
+    Column("novelty", Float, doc="mean distance to the ten nearest before it, 0 to 2"),
     Column("improvement", Float, doc="over the best of its parents"),
     Column(
         "quarantined",
         Boolean,
         nullable=False,
         default=False,
-        doc="not believed: never the best, never a parent",
+        doc="score not trusted: never the best, never a parent",
     ),
     Column("finished_at", Float, doc="seconds since 1970"),
-    Column("finished_event", Integer, doc="the order in which proposals ended"),
+    Column("finished_event", Integer, doc="event that finished it; gives the order"),
     Column(
         "island",
         Integer,
         nullable=False,
         server_default="0",
-        doc="that it was made for",
+        doc="island that it was made for",
     ),
-    Column("model", String(256), doc="that was chosen to answer"),
+    Column("model", String(256), doc="model chosen to answer"),
     Column(
         "decision",
         Text,
         nullable=False,
         server_default="{}",
-        doc="JSON: what else was decided, as the prompt context",
+        doc="JSON: the rest of the decision, such as the prompt context",
     ),
     Column(
         "measures",
@@ -129,7 +133,7 @@ proposals = _table(
     ),
 )
 
-# Which are scored, and which of these are trusted, without the texts beside it.
+# Finds scored and trusted variants without reading the rows with their long texts.
 Index(
     "proposals_standing",
     proposals.c.state,
@@ -140,17 +144,17 @@ Index(
 
 vectors = _table(
     "vectors",
-    "Of novelty.",
+    "Vectors for novelty.",
     Column("proposal", String(32), ForeignKey("proposals.id"), primary_key=True),
     Column(
-        "source", String(256), nullable=False, doc="what made it: `tokens`, or a model"
+        "source", String(256), nullable=False, doc="`tokens`, or the embedding model"
     ),
     Column("data", LargeBinary, nullable=False, doc="float16, little-endian"),
 )
 
 parents = _table(
     "parents",
-    "Who comes from whom.",
+    "Parents of each proposal.",
     Column("child", String(32), ForeignKey("proposals.id"), primary_key=True),
     Column("position", Integer, primary_key=True, doc="0 is the first parent"),
     Column(
@@ -160,35 +164,35 @@ parents = _table(
 
 evaluations = _table(
     "evaluations",
-    "What the scorer said of a variant on a case; rows are added, never changed.",
+    "Results of the scorer by variant, case and attempt; rows are added, never changed.",
     Column(
         "id",
         Integer,
         primary_key=True,
         autoincrement=True,
-        doc="in the order of writing",
+        doc="in order of writing",
     ),
     Column("proposal", String(32), ForeignKey("proposals.id"), nullable=False),
     Column("case_id", String(128), nullable=False, doc="the case's id in the task"),
     Column("split", String(16), nullable=False, doc="`search`, `select` or `heldout`"),
     Column("attempt", Integer, nullable=False, doc="from 0"),
-    Column("score", Float, doc="none where it failed"),
+    Column("score", Float, doc="NULL if the attempt failed"),
     Column("metrics", Text, nullable=False, doc="JSON"),
     Column("feedback", Text, nullable=False, doc="for the next prompt"),
-    Column("log", Text, nullable=False, doc="the end of what the candidate printed"),
-    Column("reason", String(64), doc="why it failed, in a word"),
+    Column("log", Text, nullable=False, doc="end of the candidate's output"),
+    Column("reason", String(64), doc="why it failed, in one word"),
     Column("message", Text, nullable=False, doc="the same in a sentence"),
-    Column("seconds", Float, nullable=False, doc="by the clock"),
-    Column("cpu_s", Float, nullable=False, doc="seconds of the processor"),
+    Column("seconds", Float, nullable=False, doc="wall-clock time"),
+    Column("cpu_s", Float, nullable=False, doc="CPU time in seconds"),
     Column(
         "peak_memory_bytes", Integer, nullable=False, doc="of the candidate's processes"
     ),
-    Column("cost_usd", Float, nullable=False, doc="of what an agent asked"),
+    Column("cost_usd", Float, nullable=False, doc="cost of an agent's model calls"),
     Column("evaluator", String(64), nullable=False, doc="hash of the scorer"),
     Column("created_at", Float, nullable=False, doc="seconds since 1970"),
     UniqueConstraint("proposal", "case_id", "attempt", name="one_row_per_attempt"),
 )
-# All that the search asks of a row, so that the texts beside it are never read for it.
+# Covers all columns that the search reads, so that it never reads the long texts.
 Index(
     "evaluations_search",
     evaluations.c.split,
@@ -201,13 +205,13 @@ Index(
 
 calls = _table(
     "calls",
-    "Requests to models; a row is there before the request leaves.",
+    "Requests to models; a row is committed before the request leaves.",
     Column(
         "id",
         Integer,
         primary_key=True,
         autoincrement=True,
-        doc="in the order of writing",
+        doc="in order of writing",
     ),
     Column(
         "proposal", String(32), ForeignKey("proposals.id"), nullable=False, index=True
@@ -225,36 +229,38 @@ calls = _table(
         nullable=False,
         doc="from 0; a call that failed is sent again as a new row",
     ),
-    Column("model", String(256), nullable=False, doc="who was asked"),
+    Column("model", String(256), nullable=False, doc="the model called"),
     Column(
         "state",
         String(16),
         nullable=False,
         index=True,
-        doc="`sent`, `replied`, `failed`, or `uncertain`: a crash came between, and it stays "
+        doc="`sent`, `replied`, `failed`, or `uncertain`: a crash hid the result; it stays "
         "charged",
     ),
     Column("request", LargeBinary, nullable=False, doc="JSON, zlib"),
     Column("reply", LargeBinary, doc="zlib"),
-    Column("reserved_tokens", Integer, nullable=False, doc="the most that it can use"),
-    Column("reserved_usd", Float, nullable=False, doc="the most that it can cost"),
-    Column("finish_reason", String(32), doc="in the model's words"),
+    Column("reserved_tokens", Integer, nullable=False, doc="maximum that it can use"),
+    Column("reserved_usd", Float, nullable=False, doc="maximum that it can cost"),
+    Column("finish_reason", String(32), doc="as the model reports it"),
     Column(
-        "prompt_tokens", Integer, nullable=False, default=0, doc="as the server counts"
+        "prompt_tokens",
+        Integer,
+        nullable=False,
+        default=0,
+        doc="as the server reports",
     ),
     Column(
         "completion_tokens",
         Integer,
         nullable=False,
         default=0,
-        doc="as the server counts",
+        doc="as the server reports",
     ),
-    Column(
-        "cost_usd", Float, nullable=False, default=0.0, doc="by the price of the model"
-    ),
+    Column("cost_usd", Float, nullable=False, default=0.0, doc="by the model's prices"),
     Column("error", Text, doc="why it failed"),
     Column("sent_at", Float, nullable=False, doc="seconds since 1970"),
-    Column("seconds", Float, nullable=False, default=0.0, doc="until the reply"),
+    Column("seconds", Float, nullable=False, default=0.0, doc="time to the reply"),
     Column(
         "purpose",
         String(16),
@@ -266,7 +272,7 @@ calls = _table(
 
 events = _table(
     "events",
-    "What happened, in order.",
+    "Log of events, in order.",
     Column(
         "id",
         Integer,
@@ -279,8 +285,8 @@ events = _table(
         "kind",
         String(32),
         nullable=False,
-        doc="what happened: `planned`, `scored`, `stopped`, ...",
+        doc="`planned`, `scored`, `stopped`, ...",
     ),
-    Column("proposal", String(32), doc="whom it is about"),
+    Column("proposal", String(32), doc="proposal that it concerns"),
     Column("data", Text, nullable=False, doc="JSON"),
 )

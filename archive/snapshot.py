@@ -1,4 +1,7 @@
-"""What policies see: scored variants in columns, loaded once and kept up to date by what is written."""
+"""The in-memory view of policies: scored variants in columns.
+
+Loaded once, then updated by each write.
+"""
 
 from __future__ import annotations
 
@@ -30,25 +33,37 @@ from evolve.archive.records import (
 )
 from evolve.archive.steering import bans, hints
 
-_WHOLE = ""  # the only case where none is declared
+_WHOLE = ""  # the only case of a task that declares none
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What a snapshot is made for: from the task and the run's settings, the same all along."""
+    """Constants of a snapshot, from the task and the settings of the run.
 
-    cases: tuple[str, ...] = ()  # of the search split; none: scores are kept whole
-    # attempts at each case that a noisy task needs at most; 1: no noise
+    Attributes:
+        cases: Cases of the search split; empty: one score per variant.
+        repeats: Maximum attempts per case of a noisy task; 1: no noise.
+        budget: Maximum number of variants; None: no limit.
+        islands: Settings of the islands.
+        measures: Axes of the grid.
+    """
+
+    cases: tuple[str, ...] = ()
     repeats: int = 1
-    budget: int | None = None  # variants that may be made
+    budget: int | None = None
     islands: Islands = field(default_factory=Islands)
     measures: tuple[Measure, ...] = ()
 
 
 class Snapshot:
-    """Columns over the scored variants of a run, in the order in which they were scored.
+    """Columns over the scored variants of a run, one row each in order of scoring.
 
-    A value is a score with its sign turned so that higher is better. Policies only read.
+    A value is a score with its sign turned so that higher is better. Policies only
+    read.
+
+    Args:
+        maximize: Whether a higher score is better.
+        frame: Constants of the task and the run; None: the defaults.
     """
 
     def __init__(self, maximize: bool, frame: Frame | None = None) -> None:
@@ -59,26 +74,26 @@ class Snapshot:
         self.clades = Clades()
         self.space = NoveltyIndex()
         self.case_scores = CaseScores(self.frame.cases or (_WHOLE,))
-        self.ranking = Ranking()  # by value, without the quarantined
+        self.ranking = Ranking()  # by value, without quarantined variants
         self.archipelago = Archipelago(
             self.frame.islands, lambda: Grid(self.frame.measures)
         )
-        # by what is sure, once that is not the value itself
+        # by merit, once that differs from the value for some row
         self._merit: Ranking | None = None
         self._row: dict[str, int] = {}
         self._failed: dict[str, list[str]] = {}
         self._turned: dict[str, list[str]] = {}
         self._scored: dict[str, list[int]] = {}  # first parent -> rows of its children
-        # of every finished proposal, in the order of their ends
+        # of every finished proposal, in order of finishing
         self.outcomes: list[Outcome] = []
         self._spent: dict[str, Spent] = {}
-        self.notes: int | None = None  # the number of the newest notes
-        self.hints: int | None = None  # the event of the newest hint of a person
+        self.notes: int | None = None  # number of the newest notes
+        self.hints: int | None = None  # event of a person's newest hint
         self._value: GrowableArray[np.float64] = GrowableArray(np.float64)
         self._children: GrowableArray[np.int64] = GrowableArray(np.int64)
         self._finished: GrowableArray[np.int64] = GrowableArray(np.int64)
         self._trusted: GrowableArray[np.bool_] = GrowableArray(np.bool_)
-        # over the best parent, when scored
+        # improvement over the best parent, as of scoring
         self._gain: GrowableArray[np.float64] = GrowableArray(np.float64)
         self._doubtful = self._planned = self._done = 0
         self._measures: GrowableArray[np.float64] = GrowableArray(
@@ -93,9 +108,16 @@ class Snapshot:
         frame: Frame | None = None,
         everything: Sequence[Proposal] | None = None,
     ) -> Snapshot:
-        """Everything the database has; equal to a snapshot that saw every write, in its order.
+        """Read an archive; the result equals a snapshot that saw every write in order.
 
-        `everything` are all proposals, where they were read before.
+        Args:
+            archive: The archive to read.
+            maximize: Whether a higher score is better.
+            frame: Constants of the task and the run; None: the defaults.
+            everything: All proposals, if they were read before; None: read them.
+
+        Returns:
+            The snapshot as of the archive's last event.
         """
         snapshot = cls(maximize, frame)
         everything = archive.proposals(short=True) if everything is None else everything
@@ -114,9 +136,9 @@ class Snapshot:
         return snapshot
 
     def _replay(self, ended: Sequence[Proposal], archive: ArchiveReader) -> None:
-        """What ended, in the order in which it did: each row belongs to the decision it came from.
+        """Apply finished proposals in order, each evaluation with its own decision.
 
-        Who was banned counted until then.
+        A banned variant counts until the event of its ban.
         """
         banned = {
             name: ban.event for name, ban in bans(archive).items() if not ban.doubted
@@ -174,32 +196,35 @@ class Snapshot:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """Shape (n,): scores, higher is better."""
+        """Scores with higher is better, shape (n,)."""
         return self._value.rows
 
     @property
     def children(self) -> NDArray[np.int64]:
-        """Shape (n,): proposals made from each, pending and failed ones included, rejected not."""
+        """Number of proposals made from each row, shape (n,).
+
+        Pending and failed ones count, rejected ones do not.
+        """
         return self._children.rows
 
     @property
     def pending(self) -> NDArray[np.int64]:
-        """Shape (n,): children that are decided and not yet scored or failed."""
+        """Number of children decided and not yet scored or failed, shape (n,)."""
         return np.asarray(np.maximum(self._children.rows - self._finished.rows, 0))
 
     @property
     def waiting(self) -> int:
-        """How many children are decided and not yet scored or failed."""
+        """Number of children decided and not yet scored or failed, over all rows."""
         return max(self._planned - self._done, 0)
 
     @property
     def made(self) -> int:
-        """Variants that were scored, failed, or are on their way; the seed is not counted."""
+        """Number of variants that are scored, failed or in flight, without the seed."""
         return self._done + self.waiting - 1
 
     @property
     def trusted(self) -> NDArray[np.int64]:
-        """Rows that are not quarantined; all rows where every one is."""
+        """Indices of non-quarantined rows; every row if all are quarantined."""
         if not self._doubtful:
             return np.arange(len(self))
         rows = np.flatnonzero(self._trusted.rows)
@@ -207,7 +232,7 @@ class Snapshot:
 
     @property
     def measures(self) -> NDArray[np.float64]:
-        """Shape (n, measures): NaN where a variant has no such measure."""
+        """Measures, shape (n, measures); NaN where a variant lacks one."""
         return self._measures.rows
 
     @property
@@ -216,31 +241,95 @@ class Snapshot:
         return self.archipelago.islands
 
     def row_of(self, proposal: str) -> int:
-        """Its row. Raises `KeyError`."""
+        """Return the row of a scored variant.
+
+        Args:
+            proposal: Its id.
+
+        Returns:
+            The row, from 0.
+
+        Raises:
+            KeyError: It is not scored.
+        """
         return self._row[proposal]
 
     def ids(self, rows: Iterable[int]) -> tuple[str, ...]:
-        """Ids of rows."""
+        """Return the ids of rows.
+
+        Args:
+            rows: Indices of rows.
+
+        Returns:
+            Ids in the given order.
+        """
         return tuple(self.proposals[int(row)].id for row in rows)
 
     def proposal(self, proposal: str) -> Proposal:
-        """The record of a scored variant. Raises `KeyError`."""
+        """Return the record of a scored variant.
+
+        Args:
+            proposal: Its id.
+
+        Returns:
+            The record, without prompt context and measures.
+
+        Raises:
+            KeyError: It is not scored.
+        """
         return self.proposals[self._row[proposal]]
 
     def value_of(self, proposal: str) -> float:
-        """The value of a scored variant. Raises `KeyError`."""
+        """Return the value of a scored variant.
+
+        Args:
+            proposal: Its id.
+
+        Returns:
+            Higher is better.
+
+        Raises:
+            KeyError: It is not scored.
+        """
         return float(self._value.rows[self._row[proposal]])
 
     def score_of(self, proposal: str) -> float:
-        """The score as the task gives it. Raises `KeyError`."""
+        """Return the score of a scored variant, with the sign of the task.
+
+        Args:
+            proposal: Its id.
+
+        Returns:
+            The score.
+
+        Raises:
+            KeyError: It is not scored.
+        """
         return self.value_of(proposal) * self.sign
 
     def score_by(self, rows: Iterable[Evaluation]) -> float:
-        """The score that these rows of a variant give it, and no others; NaN when none counts."""
+        """Return the score that exactly these evaluations give a variant.
+
+        Args:
+            rows: Evaluations of one variant.
+
+        Returns:
+            The score with the sign of the task; NaN if no evaluation counts for the
+            search.
+        """
         return self.case_scores.mean_of(self._trials_of(rows)) * self.sign
 
     def merit(self, row: int) -> float:
-        """The value where it is exact, else the lower end of its interval."""
+        """Return the value if it is exact, otherwise the lower end of its interval.
+
+        It is exact for a task without noise and a row with a score for every case.
+
+        Args:
+            row: Row of the variant.
+
+        Returns:
+            Higher is better; -inf for an interval without limits.
+        """
         if self.frame.repeats == 1 and self.case_scores.complete(row):
             return float(self.values[row])
         return self.case_scores.interval(row).low
@@ -253,9 +342,14 @@ class Snapshot:
         vector: Vector | None = None,
         measured: Mapping[str, float] | None = None,
     ) -> None:
-        """A variant was scored: by its rows, or by a score for the whole of it.
+        """Add a scored variant as the next row.
 
-        `measured` are its measures, where the proposal was read without them.
+        Args:
+            proposal: Its record.
+            score: Its score as a whole, used if no evaluation has a score.
+            observed: Its evaluations.
+            vector: Its vector for novelty; None adds none.
+            measured: Its measures; None: those of the record.
         """
         row = len(self)
         self._row[proposal.id] = row
@@ -299,7 +393,7 @@ class Snapshot:
         )
 
     def _judge(self, row: int, merit: float | None, value: float | None) -> None:
-        """Rank it by what is sure. While that is the value of everyone, one ranking will do."""
+        """Rank a row by merit; while merits equal values, one ranking serves both."""
         if self._merit is None and merit != value:
             self._merit = Ranking()
             for ranked in self.ranking.top(len(self)):
@@ -310,7 +404,15 @@ class Snapshot:
     def observe(
         self, variant: str, observed: Iterable[Evaluation | Observation]
     ) -> None:
-        """More was learned about a scored variant; one that fails now is trusted no longer."""
+        """Add evaluations to a scored variant; a failure quarantines it.
+
+        Args:
+            variant: Id of the variant.
+            observed: The new evaluations.
+
+        Raises:
+            KeyError: It is not scored.
+        """
         row = self._row[variant]
         rows = list(observed)
         for found in rows:
@@ -327,11 +429,25 @@ class Snapshot:
         self.archipelago.update(row, value)
 
     def behaviour(self, observed: Iterable[Evaluation | Observation]) -> float:
-        """How new the scores of a variant are, case by case, before it is added."""
+        """Return the novelty of a variant's scores by case, before it is added.
+
+        Args:
+            observed: Its evaluations.
+
+        Returns:
+            See `CaseScores.behaviour`.
+        """
         return self.case_scores.behaviour(self._trials_of(observed))
 
     def quarantine(self, variant: str) -> None:
-        """A person banned a scored variant: it counts for nothing from now on."""
+        """Quarantine a scored variant that a person banned.
+
+        Args:
+            variant: Id of the variant.
+
+        Raises:
+            KeyError: It is not scored.
+        """
         row = self._row[variant]
         self.proposals[row] = replace(self.proposals[row], quarantined=True)
         if self._trusted.rows[row]:
@@ -342,7 +458,7 @@ class Snapshot:
             self.archipelago.update(row, None)
 
     def _trials_of(self, observed: Iterable[Evaluation | Observation]) -> list[Trial]:
-        """What counts for the search, as values."""
+        """Return the evaluations of the search split as trials with values."""
         trials, sign, cases = [], self.sign, self.case_scores.cases
         for found in observed:
             case = found.case if self.frame.cases else _WHOLE
@@ -361,32 +477,48 @@ class Snapshot:
                 self.clades.observe(row, trial.value)
 
     def expect(self, parents: Sequence[str]) -> None:
-        """A child was planned: it counts for its parents at once, so that slots spread out."""
+        """Count a planned child for its parents at once, to spread parallel decisions.
+
+        Args:
+            parents: Ids of its parents.
+        """
         self._planned += 1
         for parent in set(parents):
             self._children.increment(self._row[parent])
 
     def expect_evaluation(self, decision: Proposal) -> None:
-        """One more attempt at a case was decided."""
+        """Count a decided attempt at a case of the parent as pending.
+
+        Args:
+            decision: A decision with operator `EVALUATE`.
+        """
         self.case_scores.expect(
             self._row[decision.parents[0]],
             *decision.evaluates,
         )
 
     def release(self, parents: Sequence[str]) -> None:
-        """That child was rejected: it never became a variant."""
+        """Take back a planned child that was rejected: it never became a variant.
+
+        Args:
+            parents: Ids of its parents.
+        """
         self._planned -= 1
         for parent in set(parents):
             self._children.increment(self._row[parent], -1)
 
     def fail(self, proposal: Proposal) -> None:
-        """It was evaluated and has no score: its first parent's next children may learn from it."""
+        """Record a variant that failed; later prompts for its first parent may show it.
+
+        Args:
+            proposal: Its record.
+        """
         for parent in proposal.parents[:1]:
             self._failed.setdefault(parent, []).append(proposal.id)
         self._end(proposal)
 
     def _end(self, proposal: Proposal) -> None:
-        """It is scored or failed: none of its parents waits for it."""
+        """Record that a child is scored or failed, so that it is no longer pending."""
         self._done += 1
         for parent in set(proposal.parents):
             if parent in self._row:
@@ -394,13 +526,21 @@ class Snapshot:
         self._came_out(proposal)
 
     def record_rejection(self, proposal: Proposal) -> None:
-        """It was rejected: no variant, but it has cost something."""
+        """Record a proposal that was rejected: not a variant, but it had a cost.
+
+        Args:
+            proposal: Its record.
+        """
         for parent in proposal.parents[:1]:
             self._turned.setdefault(parent, []).append(proposal.id)
         self._came_out(proposal)
 
     def charge(self, call: Call) -> None:
-        """A call of a proposal is settled."""
+        """Add the tokens and cost of a settled call to its proposal.
+
+        Args:
+            call: The settled call.
+        """
         spent = self._spent.get(call.proposal, Spent())
         self._spent[call.proposal] = spent.and_call(
             call.model, call.prompt_tokens + call.completion_tokens, call.cost_usd
@@ -413,28 +553,60 @@ class Snapshot:
             )
 
     def improvements(self, among: int) -> Iterator[Proposal]:
-        """Of the newest `among`, those better than their parents, by how much; ties by age."""
+        """Yield the variants that are better than their parents.
+
+        Args:
+            among: How many of the newest variants to look at.
+
+        Yields:
+            Largest improvement first; ties oldest first.
+        """
         first = max(len(self) - among, 0)
         gains = -self._gain.rows[first:]
         for place in np.argsort(gains, kind="stable")[: int((gains < 0.0).sum())]:
             yield self.proposals[first + int(place)]
 
     def children_of(self, parent: str) -> list[Proposal]:
-        """Scored variants whose first parent it is, oldest first."""
+        """Return the scored children with a given first parent.
+
+        Args:
+            parent: Id of the parent.
+
+        Returns:
+            Oldest first.
+        """
         return [self.proposals[row] for row in self._scored.get(parent, [])]
 
     def failures_of(self, parent: str, count: int) -> list[str]:
-        """The latest failed children of a variant (ids), newest first."""
+        """Return the latest failed children with a given first parent.
+
+        Args:
+            parent: Id of the parent.
+            count: Maximum number of children.
+
+        Returns:
+            Ids, newest first.
+        """
         return self._failed.get(parent, [])[: -count - 1 : -1]
 
     def turned_away_of(self, parent: str, count: int) -> list[str]:
-        """The latest rejected children of a variant (ids), newest first."""
+        """Return the latest rejected children with a given first parent.
+
+        Args:
+            parent: Id of the parent.
+            count: Maximum number of children.
+
+        Returns:
+            Ids, newest first.
+        """
         return self._turned.get(parent, [])[: -count - 1 : -1]
 
     def best(self) -> Proposal | None:
-        """The one that is surely the best, by the lower end of its interval where there is noise.
+        """Return the variant with the highest merit, without quarantined ones.
 
-        Not quarantined; of equals the earliest. While nothing is sure, the highest value.
+        Returns:
+            The earliest on ties; the highest value while every merit is -inf; None
+            without variants.
         """
         merits = self._merit or self.ranking
         if not len(merits):
@@ -444,16 +616,31 @@ class Snapshot:
         return self.proposals[row]
 
     def by_merit(self) -> list[Proposal]:
-        """All that are not quarantined, the surest best first."""
+        """Return all variants that are not quarantined, sorted by merit.
+
+        Returns:
+            `best()` first, then by decreasing merit.
+        """
         merits = self._merit or self.ranking
         best, rest = self.best(), [self.proposals[r.row] for r in merits.top(len(self))]
         return [] if best is None else [best, *(p for p in rest if p.id != best.id)]
 
     def since_best(self) -> int:
-        """How many variants were scored after the best one."""
+        """Return how many variants were scored after the best one.
+
+        Returns:
+            0 without variants.
+        """
         best = self.best()
         return 0 if best is None else len(self) - 1 - self._row[best.id]
 
     def top(self, count: int) -> list[Proposal]:
-        """The best by value that are not quarantined, best first."""
+        """Return the variants with the highest values, without quarantined ones.
+
+        Args:
+            count: Maximum number of variants.
+
+        Returns:
+            Best first.
+        """
         return [self.proposals[ranked.row] for ranked in self.ranking.top(count)]

@@ -1,6 +1,7 @@
-"""Source as tokens with comments, formatting and bound names folded; and its fingerprint.
+"""Source code as tokens, without comments, formatting and bound names; its fingerprint.
 
-A scanner and not a parser: it must take every language, and programs that do not parse.
+A scanner and not a parser: it must accept every language, and programs that do not
+parse.
 """
 
 from __future__ import annotations
@@ -34,10 +35,19 @@ _DEFINES = {"def", "class", "fn", "func", "function", "as", "let", "var"}
 Token = tuple[str, str]  # (kind, text)
 
 
-# a new variant is read twice at once: for its vector and for its measures
+# a new variant is scanned twice in a row: for its vector and for its measures
 @lru_cache(8)
 def tokens(path: str, content: bytes) -> Sequence[Token]:
-    """What the program says: kinds name, bound, number, string, sign, and in Python level."""
+    """Return the tokens of a file.
+
+    Args:
+        path: Its suffix selects the comment syntax.
+        content: Decoded as UTF-8; invalid bytes are replaced.
+
+    Returns:
+        Pairs (kind, text) without comments; the kind is name, bound, number, string or
+        sign, and for Python also level.
+    """
     text = content.decode(errors="replace")
     suffix = PurePosixPath(path).suffix.lower()
     scanner = _HASH if suffix in _HASH_COMMENTS else _SLASH
@@ -57,7 +67,14 @@ def tokens(path: str, content: bytes) -> Sequence[Token]:
 
 
 def fingerprint(files: Mapping[str, bytes]) -> str:
-    """Equal for programs that differ in comments, formatting or the names they bind only."""
+    """Return a hash that ignores comments, formatting and the choice of bound names.
+
+    Args:
+        files: Path -> content.
+
+    Returns:
+        32 hexadecimal digits.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(files):
         names: dict[str, str] = {}
@@ -70,7 +87,7 @@ def fingerprint(files: Mapping[str, bytes]) -> str:
 
 
 def _logical_lines(found: list[Token]) -> Iterator[list[Token]]:
-    """Lines of Python, each after a token of its level; strings that stand alone are left out."""
+    """Yield logical lines of Python, each after its level token, without docstrings."""
     levels, line, depth = [0], [("level", "0")], 0
     for kind, text in [*found, ("line", "\n")]:
         if kind != "line":
@@ -83,7 +100,7 @@ def _logical_lines(found: list[Token]) -> Iterator[list[Token]]:
 
 
 def _level(levels: list[int], line: str) -> int:
-    """How many blocks are open at this indentation."""
+    """Return the number of open blocks at this indentation."""
     indent = len(line.expandtabs()) - 1
     while len(levels) > 1 and levels[-1] > indent:
         levels.pop()
@@ -93,9 +110,9 @@ def _level(levels: list[int], line: str) -> int:
 
 
 def _bound_names(found: list[Token]) -> set[str]:
-    """Names that the text itself binds: assigned, defined, parameters, targets of loops."""
+    """Return names that the text binds: assigned, defined, parameters, loop targets."""
     bound: set[str] = set()
-    depth, inside = 0, ""  # inside: what a list of names belongs to
+    depth, inside = 0, ""  # inside: the construct that a list of names belongs to
     previous = before = ""
     for position, (kind, text) in enumerate(found):
         following = found[position + 1][1] if position + 1 < len(found) else ""

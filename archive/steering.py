@@ -1,4 +1,7 @@
-"""What a person told a run: bans, hints, programs; each with its event, in one transaction."""
+"""Steering of a live run by a person: bans, hints and programs, each with its event.
+
+The change and its event are one transaction.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +16,57 @@ from evolve.archive.schema import calls, events, proposals
 from evolve.archive.store import Archive
 
 STEERED = "steered"  # the kind of event
-# how the message of a ban begins that no person has written
+# prefix of the message of a ban that comes from a promotion, not from a person
 OF_PROMOTION = "promotion:"
 
 
 class Hint(NamedTuple):
-    """What models are told from an event on."""
+    """A text that all prompts contain from an event on."""
 
     event: int
     text: str
 
 
 class Ban(NamedTuple):
-    """A variant counts for nothing from an event on."""
+    """A variant that is quarantined from an event on.
+
+    Attributes:
+        event: Id of the event.
+        text: The reason.
+        doubted: Whether it was quarantined before the ban.
+        by_person: False if the flags of a promotion caused it.
+    """
 
     event: int
-    text: str  # why
-    doubted: bool  # it did not count before, either
-    by_person: bool  # else flags of a promotion
+    text: str
+    doubted: bool
+    by_person: bool
 
 
 class Steering:
-    """Writes what a person said. Inside one job of the writer each method is one transaction."""
+    """Writes the changes that a person makes to a live run.
+
+    Call the methods inside `Archive.together`, as jobs of the writer do: the change and
+    its event are then one transaction.
+
+    Args:
+        archive: The archive to write.
+    """
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
     def ban(self, message: str, variant: str, text: str) -> int:
-        """The variant counts for nothing from now on; returns the event's id."""
+        """Quarantine a variant from now on.
+
+        Args:
+            message: Id of the message, so that it is carried out once.
+            variant: Id of the variant.
+            text: The reason.
+
+        Returns:
+            Id of the event.
+        """
         of_it = proposals.c.id == variant
         with self._archive._writing() as connection:
             doubted = bool(
@@ -52,15 +78,41 @@ class Steering:
         return self._event(message, "ban", text, variant, doubted=doubted)
 
     def tell(self, message: str, text: str) -> int:
-        """A hint for all prompts from now on; returns the event's id."""
+        """Add a hint to all prompts from now on.
+
+        Args:
+            message: Id of the message.
+            text: The hint.
+
+        Returns:
+            Id of the event.
+        """
         return self._event(message, "tell", text)
 
     def refuse(self, message: str, text: str) -> int:
-        """It could not be done; returns the event's id."""
+        """Record that a message could not be carried out.
+
+        Args:
+            message: Id of the message.
+            text: Why it could not.
+
+        Returns:
+            Id of the event.
+        """
         return self._event(message, "refused", text)
 
     def add(self, message: str, proposal: Proposal, reply: str, text: str) -> int:
-        """A program of a person: planned, and its reply stored, so that nobody else is asked."""
+        """Plan a program that a person added, with its reply, so that no model is used.
+
+        Args:
+            message: Id of the message.
+            proposal: The decision.
+            reply: The program, as a model's reply.
+            text: A description for the event.
+
+        Returns:
+            Id of the event.
+        """
         with self._archive._writing() as connection:
             self._archive.plan(proposal)
             connection.execute(
@@ -109,12 +161,27 @@ class Steering:
 
 
 def messages_taken(archive: ArchiveReader) -> set[str]:
-    """The messages that the archive has already."""
+    """Return the ids of all messages that were carried out or refused.
+
+    Args:
+        archive: The archive to read.
+
+    Returns:
+        Ids of messages.
+    """
     return {str(data.get("message")) for _, _, data in _steered(archive)}
 
 
 def hints(archive: ArchiveReader, until: int | None = None) -> list[Hint]:
-    """Hints up to an event, or all, the oldest first."""
+    """Return the hints that a person gave.
+
+    Args:
+        archive: The archive to read.
+        until: Id of the last event to read; None: all.
+
+    Returns:
+        Oldest first.
+    """
     return [
         Hint(event, str(data["text"]))
         for event, _, data in _steered(archive)
@@ -123,12 +190,27 @@ def hints(archive: ArchiveReader, until: int | None = None) -> list[Hint]:
 
 
 def hint_text(archive: ArchiveReader, until: int) -> str:
-    """What people have told the run up to an event, a line each."""
+    """Return the hints up to an event as a list, one line each.
+
+    Args:
+        archive: The archive to read.
+        until: Id of the last event to read.
+
+    Returns:
+        Lines that begin with "- "; empty without hints.
+    """
     return "\n".join(f"- {hint.text}" for hint in hints(archive, until))
 
 
 def bans(archive: ArchiveReader) -> dict[str, Ban]:
-    """By variant; the first counts."""
+    """Return the bans by variant.
+
+    Args:
+        archive: The archive to read.
+
+    Returns:
+        Variant id -> its first ban.
+    """
     return {
         proposal: Ban(
             event,
@@ -142,7 +224,7 @@ def bans(archive: ArchiveReader) -> dict[str, Ban]:
 
 
 def _steered(archive: ArchiveReader) -> list[tuple[int, str | None, dict[str, Any]]]:
-    """Event, variant and data of all that people said, the oldest first."""
+    """Return event, variant and data of all steering events, oldest first."""
     query = (
         select(events.c.id, events.c.proposal, events.c.data)
         .where(events.c.kind == STEERED)

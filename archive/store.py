@@ -41,7 +41,7 @@ from evolve.archive.schema import (
     vectors,
 )
 
-# Built once: what a statement says does not change, only what is bound to it.
+# Built once: only the bound values of a statement change.
 _NEW_PROPOSAL, _NEW_PARENT = Prepared(insert(proposals)), Prepared(insert(parents))
 _NEW_VECTOR, _NEW_EVALUATION = Prepared(insert(vectors)), Prepared(insert(evaluations))
 _NEW_CALL, _NEW_EVENT = Prepared(insert(calls)), Prepared(insert(events))
@@ -64,21 +64,36 @@ _OF_AN_EVALUATION = [
 
 
 class StoredVector(NamedTuple):
-    """A variant's vector and what made it: "tokens", or the name of a model."""
+    """A variant's packed vector and its source: "tokens", or the name of a model."""
 
     source: str
     data: bytes
 
 
 class Archive(ArchiveReader):
-    """The one writer. Each method is one transaction: all of it is kept, or none."""
+    """The only writer of an archive. Each method is one atomic transaction.
+
+    A method that adds an event returns the event's id. Every method that writes raises
+    `StorageFull` when the disk is full, read-only or locked.
+    """
 
     clock: Callable[[], float] = staticmethod(time.time)
     _kept: Connection | None = None  # between transactions of `together`
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, str]) -> Self:
-        """A new, empty archive with facts about its run. Raises `ArchiveError`."""
+        """Create an empty archive.
+
+        Args:
+            path: The database file.
+            facts: Key -> text: facts about the run.
+
+        Returns:
+            The archive, open for writing.
+
+        Raises:
+            ArchiveError: The database can't be created.
+        """
         archive = cls(create_database(path), path)
         with archive._writing() as connection:
             for key, value in facts.items():
@@ -87,11 +102,28 @@ class Archive(ArchiveReader):
 
     @classmethod
     def open_to_write(cls, path: Path) -> Self:
-        """An existing archive, migrated to the newest schema. Raises `ArchiveError`."""
+        """Open an archive for its only writer and migrate it to the newest schema.
+
+        Args:
+            path: The database file.
+
+        Returns:
+            The archive, open for writing.
+
+        Raises:
+            ArchiveError: It is not an archive, or is newer than this code.
+        """
         return cls(open_for_writing(path), path)
 
     def plan(self, *planned: Proposal) -> int:
-        """A decision was taken, for one child or several; returns the last event's id."""
+        """Record a decision, for one child or several.
+
+        Args:
+            *planned: At least one proposal, with its parents.
+
+        Returns:
+            Id of the last event.
+        """
         with self._writing() as connection:
             return [self._plan(connection, proposal) for proposal in planned][-1]
 
@@ -126,9 +158,19 @@ class Archive(ArchiveReader):
         rows: Sequence[Evaluation] = (),
         replaces: str | None = None,
     ) -> int:
-        """The child's tree passed the checks and is in git.
+        """Record that a child's tree passed the checks and is in git.
 
-        `rows` are those of a first child that failed, `replaces` is its tree.
+        Args:
+            proposal: Id of the proposal.
+            tree: Hash of its tree.
+            commit: Hash of its commit.
+            note: What the operator did, in one line.
+            rows: Evaluations of a first child that failed and is now replaced by its
+                repair.
+            replaces: Tree of that first child.
+
+        Returns:
+            Id of the event.
         """
         return self._change(
             proposal,
@@ -141,11 +183,25 @@ class Archive(ArchiveReader):
         )
 
     def evaluating(self, proposal: str) -> int:
-        """A sandbox is at work on it."""
+        """Record that a sandbox evaluates the proposal.
+
+        Args:
+            proposal: Id of the proposal.
+
+        Returns:
+            Id of the event.
+        """
         return self._change(proposal, State.EVALUATING)
 
     def release(self, proposal: str) -> int:
-        """The machine failed, not the candidate: back to `proposed`."""
+        """Return a proposal to `proposed` after a fault of the machine.
+
+        Args:
+            proposal: Id of the proposal.
+
+        Returns:
+            Id of the event.
+        """
         return self._change(proposal, State.PROPOSED)
 
     def score(
@@ -159,7 +215,21 @@ class Archive(ArchiveReader):
         measures: Mapping[str, float] | None = None,
         vector: StoredVector | None = None,
     ) -> int:
-        """It was evaluated on every case that counts."""
+        """Record the score of a variant that was evaluated on every case that counts.
+
+        Args:
+            proposal: Id of the proposal.
+            rows: Its evaluations.
+            kept: The result of adding it.
+            novelty: Mean distance to the ten nearest variants before it.
+            improvement: Over the best parent; None without parents.
+            quarantined: Whether its score is not trusted.
+            measures: Measure name -> value.
+            vector: Its vector for novelty; None stores none.
+
+        Returns:
+            Id of the event.
+        """
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
             if vector is not None:
@@ -186,7 +256,16 @@ class Archive(ArchiveReader):
             )
 
     def evaluated(self, decision: str, variant: str, rows: Sequence[Evaluation]) -> int:
-        """More was learned about a scored variant: the rows, and the end of that decision."""
+        """Record new evaluations of a scored variant and finish their decision.
+
+        Args:
+            decision: Id of the decision to evaluate.
+            variant: Id of the variant.
+            rows: The new evaluations.
+
+        Returns:
+            Id of the event.
+        """
         with self._writing() as connection:
             self._insert_evaluations(connection, variant, rows)
             return self._end(connection, decision, State.EVALUATED, {}, {})
@@ -199,19 +278,54 @@ class Archive(ArchiveReader):
         log: str,
         rows: Sequence[Evaluation] = (),
     ) -> int:
-        """The candidate's own fault, with the tail of its log."""
+        """Record a fault of the candidate.
+
+        Args:
+            proposal: Id of the proposal.
+            reason: The typed reason, in one word.
+            message: The same in a sentence.
+            log: The end of the candidate's output.
+            rows: Its evaluations, if any.
+
+        Returns:
+            Id of the event.
+        """
         return self._change(
             proposal, State.FAILED, rows, reason=reason, message=message, log=log
         )
 
     def reject(self, proposal: str, reason: str, message: str, note: str = "") -> int:
-        """It is no variant: unchanged, a duplicate, not parsable, outside the editable region."""
+        """Record that a proposal is not a variant.
+
+        It is unchanged, a duplicate, not parsable, or changes files outside the
+        editable region.
+
+        Args:
+            proposal: Id of the proposal.
+            reason: The typed reason, in one word or two.
+            message: The same in a sentence.
+            note: What the operator did, in one line.
+
+        Returns:
+            Id of the event.
+        """
         return self._change(
             proposal, State.REJECTED, reason=reason, message=message, note=note
         )
 
     def add_evaluations(self, proposal: str, rows: Sequence[Evaluation]) -> int:
-        """Rows without a change of state: they wait for their turn, or add to a finished variant."""
+        """Add evaluations without a change of state.
+
+        They wait until the proposal is recorded in its turn, or add to a finished
+        variant.
+
+        Args:
+            proposal: Id of the proposal.
+            rows: At least one evaluation.
+
+        Returns:
+            Id of the event.
+        """
         with self._writing() as connection:
             self._insert_evaluations(connection, proposal, rows)
             return self._event(
@@ -225,7 +339,14 @@ class Archive(ArchiveReader):
             )
 
     def send_calls(self, sent: Sequence[Call]) -> list[int]:
-        """Reserve and record the calls of one request before it leaves; returns their ids."""
+        """Record the calls of one request, with their reservations, before it leaves.
+
+        Args:
+            sent: The calls; their ids are ignored.
+
+        Returns:
+            The ids assigned to them.
+        """
         with self._writing() as connection:
             return [self._send(connection, call) for call in sent]
 
@@ -251,7 +372,16 @@ class Archive(ArchiveReader):
         )
 
     def settle_calls(self, settled: Sequence[Call]) -> int:
-        """Replies and what they cost, with the proposals' states, at once: never paid twice."""
+        """Record replies, their cost and their proposals' states in one transaction.
+
+        So no reply is paid for twice.
+
+        Args:
+            settled: At least one call, with its final state.
+
+        Returns:
+            Id of the last event.
+        """
         with self._writing() as connection:
             return [self._settle(connection, call) for call in settled][-1]
 
@@ -282,7 +412,11 @@ class Archive(ArchiveReader):
         )
 
     def expire_calls(self) -> int:
-        """After a crash: calls whose fate is unknown stay charged. Returns how many."""
+        """Mark calls with an unknown result as uncertain after a crash: still charged.
+
+        Returns:
+            Number of calls.
+        """
         with self._writing() as connection:
             result = connection.execute(
                 update(calls)
@@ -292,11 +426,26 @@ class Archive(ArchiveReader):
             return result.rowcount
 
     def take_notes(self, note: Note) -> int:
-        """Keep notes about the search, for later prompts."""
+        """Store notes on the search for later prompts.
+
+        Args:
+            note: The note.
+
+        Returns:
+            Id of the event.
+        """
         return self.note_event(NOTES, asdict(note))
 
     def note_event(self, kind: str, data: Mapping[str, Any]) -> int:
-        """Something about the run itself: started, waiting, stopped, signs."""
+        """Record an event of the run itself: started, waiting, stopped, flags.
+
+        Args:
+            kind: Kind of the event.
+            data: Stored as JSON.
+
+        Returns:
+            Id of the event.
+        """
         with self._writing() as connection:
             return self._event(connection, kind, None, data)
 
@@ -323,7 +472,7 @@ class Archive(ArchiveReader):
         data: Mapping[str, Any],
         values: Mapping[str, Any],
     ) -> int:
-        """The event of a change, and the proposal's new state; returns the event's id."""
+        """Add the event of a change, set the proposal's state, return the event id."""
         event = self._event(connection, state.value, proposal, data)
         ended = (
             {"finished_at": self.clock(), "finished_event": event}
@@ -369,13 +518,17 @@ class Archive(ArchiveReader):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Everything asked inside is one transaction: all of it is kept, or none.
+        """Context manager: join all writes inside into one atomic transaction.
 
-        It survives the end of this process, but may be lost, whole and as the last, when the machine
-        loses its power before `sync`.
+        It survives the end of this process. Until `sync`, a power failure may still
+        lose it: never in part, and never without the transactions after it.
+
+        Raises:
+            StorageFull: The disk can't be written.
+            ArchiveError: Any other fault of the database.
         """
         connection = self._connection()
-        # SQLAlchemy's own transaction costs as much as a row
+        # through the driver: SQLAlchemy's transaction costs as much as a row
         driver = driver_of(connection)
         with storage_faults(self.path):
             driver.execute("BEGIN IMMEDIATE")
@@ -388,16 +541,20 @@ class Archive(ArchiveReader):
                 raise
             finally:
                 self._shared = None
-                # a query inside made SQLAlchemy count it, too
+                # a query inside makes SQLAlchemy assume an open transaction, too
                 if connection.in_transaction():
                     connection.rollback()
 
     def sync(self) -> None:
-        """Wait until the disk has what was committed. Raises `StorageFull`."""
+        """Wait until the disk has everything that was committed.
+
+        Raises:
+            StorageFull: The disk can't be written.
+        """
         sync_log(self.path)
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close all connections to the database."""
         if self._kept is not None:
             self._kept.close()
             self._kept = None
@@ -413,7 +570,7 @@ class Archive(ArchiveReader):
         self.sync()
 
     def _connection(self) -> Connection:
-        """One for all that is written."""
+        """Return the one connection for all writes."""
         if self._kept is None:
             self._kept = self._engine.connect()
             do_not_wait_for_disk(self._kept)

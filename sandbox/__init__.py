@@ -1,7 +1,7 @@
-"""Where candidate code runs: providers, pools of warm sandboxes, and one live candidate.
+"""Execution of candidate code: providers, pools of warm sandboxes, live candidates.
 
-The engine asks a candidate for data through a `Session`; what comes back is a claim in bytes.
-This package knows neither the engine nor the archive.
+The engine asks a candidate for data through a `Session`; every answer is a claim in
+bytes. This package imports neither the engine nor the archive.
 """
 
 from evolve.sandbox.choose import Choice, prepare_provider, provider_class

@@ -1,10 +1,11 @@
-"""The bubblewrap provider, for machines without Docker: a warm box for each worker.
+"""The bubblewrap provider, for machines without Docker: one warm box per worker.
 
-bubblewrap maps a single user id, so the fork server can't change users. It has CAP_SYS_ADMIN in the
-user namespace of its box instead, and gives each candidate process, mount and IPC namespaces of its
-own, without any capability (`inside/namespaces.py`): they end with the candidate. Total memory and
-processes are limited by a control group where one can be made, else watched by the fork server.
-Started as root, a box drops root first.
+bubblewrap maps a single user id, so the fork server can't change users. Instead it has
+CAP_SYS_ADMIN in the user namespace of its box, and gives each candidate separate
+process, mount and IPC namespaces without any capability (`inside/namespaces.py`): they
+end with the candidate. Total memory and the number of processes are limited by a
+control group where one can be made; otherwise the fork server watches them. Started as
+root, a box drops root first.
 """
 
 from __future__ import annotations
@@ -40,28 +41,45 @@ from evolve.sandbox.provider import (
 from evolve.sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter
 from evolve.sandbox.seccomp import build_filter
 
-# What the fork server needs to separate candidates; in the user namespace of its box, not outside.
+# The fork server needs them to separate candidates; they hold only in the user namespace
+# of its box.
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_PTRACE")
 _NOBODY = 65534
-# bwrap, the fork server, the first process of a candidate's namespaces, and who waits for the next.
+# bwrap, the fork server, the first process of a candidate's namespaces, and the processes
+# that wait for the next candidate.
 _OWN_PROCESSES = 3 + namespaces.WAITING
 _LIVES = 10_000
 _PROBE_S = 20.0
 
 
 class BubblewrapProvider(Provider):
-    """Starts a process in fresh namespaces on a read-only root with private scratch space."""
+    """Starts boxes in fresh namespaces, on a read-only root with private scratch space.
+
+    Attributes:
+        allowed_calls: Names of system calls that the filter would refuse and does not;
+            for tests.
+        uses_cgroups: Whether to look for control groups; False: always watch.
+    """
 
     name = "bubblewrap"
     isolates = True
-    allowed_calls: frozenset[str] = frozenset()  # of those that the filter refuses
+    allowed_calls: frozenset[str] = frozenset()
     uses_cgroups = True
     _bwrap: str
     _root: Path
     _cgroups: CgroupRoot | None = None
 
     async def prepare(self, progress: Progress) -> None:
-        """Check that namespaces work here and build the root file system on first use."""
+        """Check that namespaces work here and build the root file system on first use.
+
+        Args:
+            progress: Called with a line per step.
+
+        Raises:
+            SandboxUnavailable: bwrap or its namespaces don't work, or the task names a
+                Docker image.
+            ProviderFault: A box did not start.
+        """
         if self.spec.image:
             raise SandboxUnavailable(
                 f"bubblewrap can't use a Docker image ({self.spec.image})",
@@ -82,7 +100,7 @@ class BubblewrapProvider(Provider):
         await box.kill()
 
     def _try_namespaces(self) -> None:
-        """Raise `SandboxUnavailable` at once where they are forbidden, before anything is built."""
+        """Raise `SandboxUnavailable` before any build if namespaces are forbidden."""
         command = [
             *self._separation(),
             "--ro-bind",
@@ -113,7 +131,14 @@ class BubblewrapProvider(Provider):
             raise SandboxUnavailable(*explain_refusal(done.stderr.strip()[-300:]))
 
     async def start(self) -> Box:
-        """Start one box and wait until its fork server is ready."""
+        """Start one box and wait until its fork server is ready.
+
+        Returns:
+            The box.
+
+        Raises:
+            ProviderFault: It did not start.
+        """
         folder = SharedFolder.make() if self.spec.shares_folder else None
         cgroup = None
         try:
@@ -173,13 +198,13 @@ class BubblewrapProvider(Provider):
         return await spawn_box(BubblewrapBox, _entering(command, cgroup), {})
 
     def _separating(self, cgroup: Cgroup | None) -> list[str]:
-        """What the server is told beside what every provider tells it."""
+        """Return the server's arguments beyond those of every provider."""
         calls = base64.b64encode(build_filter(self.allowed_calls)).decode()
         watched = [] if cgroup else ["--watch"]
         return ["--namespaces", "--filter", calls, *watched]
 
     async def close(self) -> None:
-        """Nothing is held: the root file system stays for the next time."""
+        """Do nothing: the root file system stays in the cache for later runs."""
 
     def _separation(self) -> list[str]:
         return [
@@ -225,7 +250,7 @@ class BubblewrapProvider(Provider):
 
 
 def _entering(command: list[str], cgroup: Cgroup | None) -> list[str]:
-    """The command, started in its control group and by a user without rights."""
+    """Return the command, started in its control group and without root."""
     user = str(_NOBODY) if os.geteuid() == 0 else "-"
     if cgroup is None and user == "-":
         return command
@@ -234,7 +259,7 @@ def _entering(command: list[str], cgroup: Cgroup | None) -> list[str]:
 
 
 class BubblewrapBox(ProcessBox):
-    """A box that the kernel may have ended for memory."""
+    """A box that the kernel may kill for lack of memory."""
 
     cgroup: Cgroup | None = None
 

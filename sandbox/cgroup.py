@@ -1,8 +1,8 @@
-"""A control group for one bubblewrap box: the kernel's limit on its total memory and processes.
+"""A control group for one bubblewrap box: kernel limits on total memory and processes.
 
-Made where this process may make one: as root, or in a subtree that was delegated to this user
-(`systemd-run --user --scope -p Delegate=yes`). Where that is not possible the box is watched instead.
-Version 1 has a hierarchy for each controller, version 2 one for all.
+It is made where this process may make one: as root, or in a subtree that was delegated
+to this user (`systemd-run --user --scope -p Delegate=yes`). Elsewhere the box is
+watched instead. Version 1 has a hierarchy for each controller, version 2 one for all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from evolve.sandbox.owner import is_gone, this_process
 
-COUNTERS = "/sys/fs/cgroup"  # where a box sees them
+COUNTERS = "/sys/fs/cgroup"  # mount point inside a box
 _PREFIX = "evolve-"
 _REMOVE_PATIENCE_S = 2.0
 _numbers = itertools.count()
@@ -24,7 +24,13 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Cgroup:
-    """The folders of one control group; `memory` is the one that counts kills for memory."""
+    """The directories of one control group.
+
+    Attributes:
+        folders: One, or one per controller in version 1.
+        memory: The directory that counts kills for memory.
+        version: 1 or 2.
+    """
 
     folders: tuple[Path, ...]
     memory: Path
@@ -37,11 +43,15 @@ class Cgroup:
 
     @property
     def seen_at(self) -> str:
-        """Where the fork server of a box looks for the counter of kills (`inside/traces.py`)."""
+        """The path of the kill counter inside a box, for `inside/traces.py`."""
         return f"{COUNTERS}/memory" if self.version == 1 else COUNTERS
 
     def memory_kills(self) -> int:
-        """How many processes the kernel killed in it for memory."""
+        """Return how many of its processes the kernel killed for lack of memory.
+
+        Returns:
+            The counter; 0 if it can't be read.
+        """
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         with contextlib.suppress(OSError):
             for line in (self.memory / name).read_text().splitlines():
@@ -50,7 +60,10 @@ class Cgroup:
         return 0
 
     def remove(self) -> None:
-        """Remove it once its processes are gone; what can't be removed, `remove_abandoned` will."""
+        """Remove the group once its processes are gone, waiting up to two seconds.
+
+        Directories that are still in use are left to `CgroupRoot.remove_abandoned`.
+        """
         deadline = time.monotonic() + _REMOVE_PATIENCE_S
         left = [folder for folder in self.folders if not _removed(folder)]
         while left and time.monotonic() < deadline:
@@ -60,17 +73,24 @@ class Cgroup:
 
 @dataclass(frozen=True)
 class CgroupRoot:
-    """The folders in which this process may make control groups."""
+    """The directories in which this process may make control groups."""
 
     version: int
     memory: Path
     pids: Path
 
     def make(self, memory_bytes: int, processes: int) -> Cgroup:
-        """Make one with these limits.
+        """Make a control group.
+
+        Args:
+            memory_bytes: Limit on total memory; swap is not allowed beyond it.
+            processes: Limit on processes and threads.
+
+        Returns:
+            The group.
 
         Raises:
-            OSError: the kernel refuses it.
+            OSError: The kernel refuses it.
         """
         name = f"{_PREFIX}{this_process()}-{next(_numbers)}"
         folders = tuple(dict.fromkeys((self.memory / name, self.pids / name)))
@@ -93,7 +113,7 @@ class CgroupRoot:
         return made
 
     def remove_abandoned(self) -> None:
-        """Remove those whose engine is gone."""
+        """Remove control groups that belong to an engine that has exited."""
         for parent in {self.memory, self.pids}:
             for folder in parent.glob(f"{_PREFIX}*"):
                 if is_gone(folder.name.removeprefix(_PREFIX).rpartition("-")[0]):
@@ -101,10 +121,13 @@ class CgroupRoot:
 
 
 def find_root(root: Path = Path("/")) -> CgroupRoot | None:
-    """Return where control groups with limits on memory and processes can be made; None: nowhere.
+    """Return the place where control groups with both limits can be made.
 
     Args:
-        root: where `proc` is; other than "/" in tests only.
+        root: Directory that holds `proc`; other than "/" only in tests.
+
+    Returns:
+        The first place where a trial group could be made; None if there is none.
     """
     for candidate in _candidates(root):
         try:
@@ -127,7 +150,7 @@ def _candidates(root: Path) -> Iterator[CgroupRoot]:
 
 
 def _mounts(root: Path) -> dict[str, Path]:
-    """Mount points by controller; "" is version 2."""
+    """Return mount points by controller; "" is version 2."""
     found: dict[str, Path] = {}
     for line in _lines(root / "proc/self/mountinfo"):
         fields, _, more = line.partition(" - ")
@@ -144,7 +167,7 @@ def _mounts(root: Path) -> dict[str, Path]:
 
 
 def _own_paths(root: Path) -> dict[str, str]:
-    """The control group that this process is in, by controller; "" is version 2."""
+    """Return the control group of this process by controller; "" is version 2."""
     found: dict[str, str] = {}
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
@@ -173,6 +196,6 @@ def _removed(folder: Path) -> bool:
         folder.rmdir()
     except FileNotFoundError:
         return True
-    except OSError:  # processes of it are still ending
+    except OSError:  # some of its processes have not ended yet
         return False
     return True

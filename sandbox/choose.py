@@ -1,4 +1,4 @@
-"""Which provider: the one that was named, or the best that isolates and works here."""
+"""Choice of a provider: the named one, or the first that isolates and works here."""
 
 from __future__ import annotations
 
@@ -13,44 +13,72 @@ _BUILT_IN = {
     "bubblewrap": "evolve.sandbox.bubblewrap:BubblewrapProvider",
     "local": "evolve.sandbox.local:LocalProvider",
 }
-# never `local`: what isolates nothing must be typed
+# never `local`: a sandbox that isolates nothing must be typed
 AUTOMATIC = ("docker", "bubblewrap")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A prepared provider, and why a better one was passed over (empty when none was)."""
+    """A prepared provider.
+
+    Attributes:
+        passed_over: Why each better provider could not be used; empty if none was
+            passed over.
+    """
 
     provider: Provider
     passed_over: tuple[str, ...] = ()
 
 
 def provider_class(name: str) -> type[Provider]:
-    """A built-in name or a dotted path `package.module:Class`. Raises `NoSuchSandbox`."""
+    """Return the class of a provider.
+
+    Args:
+        name: A built-in name or a dotted path `package.module:Class`.
+
+    Returns:
+        The class.
+
+    Raises:
+        NoSuchSandbox: The name is unknown, can't be imported, or is not a provider.
+    """
     module, _, attribute = _BUILT_IN.get(name, name).partition(":")
     if not attribute:
         raise NoSuchSandbox(
-            f"there is no sandbox {name!r}",
-            f"choose one of: auto, {', '.join(_BUILT_IN)}",
+            f"invalid sandbox {name!r}",
+            f"use one of: auto, {', '.join(_BUILT_IN)}",
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise NoSuchSandbox(
             f"the sandbox {name} can't be imported: {error}",
-            "is its folder on the path? PYTHONPATH=. evolve ...",
+            "is its folder on the path? try: PYTHONPATH=. evolve ...",
         ) from None
     if not (isinstance(found, type) and issubclass(found, Provider)):
         raise NoSuchSandbox(
-            f"{name} is no sandbox provider", "see sandbox.provider.Provider"
+            f"{name} is not a sandbox provider",
+            "derive it from evolve.sandbox.provider.Provider",
         )
     return found
 
 
 async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> Choice:
-    """Prepare the named provider; `auto` takes the first that works and says what it passed over.
+    """Prepare a provider.
 
-    Raises `NoSuchSandbox`, and `SandboxUnavailable` when none works.
+    Args:
+        name: A built-in name, a dotted path, or "auto" for the first of `AUTOMATIC`
+            that works.
+        spec: The requirements of the task.
+        progress: Called with a line per step.
+
+    Returns:
+        The prepared provider, and why others were passed over.
+
+    Raises:
+        NoSuchSandbox: There is no such provider.
+        SandboxUnavailable: The named provider, or every automatic one, does not work
+            here.
     """
     if name != "auto":
         provider = provider_class(name)(spec)

@@ -1,10 +1,10 @@
-"""What every sandbox provider promises, as a test class: subclass it, name the provider, run pytest.
+"""The contract of a sandbox provider as a test class: subclass it and run pytest.
 
     class TestMine(SandboxContract):
         def make_provider(self, spec):
             return MyProvider(spec)
 
-What hostile code must not be able to do is a suite of its own (`tests/security`).
+A separate suite tests that hostile code can't escape (`tests/security`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one candidate: a value, or its fault."""
+    """The result of one candidate.
+
+    Attributes:
+        value: Its answer.
+        fault: Its fault, if it had one.
+        clean: Whether the server proved that nothing of the candidate is left.
+    """
 
     value: Any = None
     fault: CandidateFault | None = None
@@ -42,12 +48,21 @@ class Outcome:
 
     @property
     def reason(self) -> Reason | None:
+        """The reason of the fault; None without one."""
         return self.fault.reason if self.fault else None
 
 
 @asynccontextmanager
 async def opened(provider: Provider, size: int = 1) -> AsyncIterator[Pool]:
-    """A pool on a prepared provider, closed at the end."""
+    """Prepare a provider and yield a pool on it, which is closed at the end.
+
+    Args:
+        provider: The provider.
+        size: Maximum number of live candidates.
+
+    Yields:
+        The pool.
+    """
     pool = Pool(provider, size)
     try:
         await provider.prepare(lambda line: None)
@@ -59,7 +74,21 @@ async def opened(provider: Provider, size: int = 1) -> AsyncIterator[Pool]:
 async def ask(
     session: Session, function: str, *args: Any, timeout_s: float | None = None
 ) -> Any:
-    """Call a function of the candidate and decode its answer."""
+    """Call a function of the candidate and decode its answer.
+
+    Args:
+        session: A session with a loaded candidate.
+        function: Name of the function.
+        *args: Its arguments.
+        timeout_s: Time limit; None: that of the session.
+
+    Returns:
+        The answer.
+
+    Raises:
+        CandidateFault: The candidate failed.
+        ProviderFault: The machine failed.
+    """
     reply = await session.call(function, wire.encode((list(args), {})), timeout_s)
     return wire.decode(reply.payload)
 
@@ -70,7 +99,20 @@ async def attempt(
     *args: Any,
     timeout_s: float | None = None,
 ) -> Outcome:
-    """One candidate's life: load it as `candidate`, call its `answer`."""
+    """Run one candidate: load it as `candidate`, call its function `answer`, end it.
+
+    Args:
+        pool: The pool to run it in.
+        source: Text of `candidate.py`, or all files by path.
+        *args: Arguments of `answer`.
+        timeout_s: Time limit of each step; None: that of the pool.
+
+    Returns:
+        The answer or the candidate's fault.
+
+    Raises:
+        ProviderFault: The machine failed.
+    """
     files = {"candidate.py": source.encode()} if isinstance(source, str) else source
     value: Any = None
     fault: CandidateFault | None = None
@@ -85,11 +127,18 @@ async def attempt(
 
 
 class SandboxContract(ABC):
-    """One contract for every provider. Each test starts boxes of its own."""
+    """The contract of every provider. Each test starts new boxes."""
 
     @abstractmethod
     def make_provider(self, spec: SandboxSpec) -> Provider:
-        """The provider under test, not yet prepared."""
+        """Return the provider under test, not yet prepared.
+
+        Args:
+            spec: The requirements of the test.
+
+        Returns:
+            The provider.
+        """
 
     def with_pool(
         self,
@@ -97,7 +146,16 @@ class SandboxContract(ABC):
         spec: SandboxSpec = SPEC,
         size: int = 1,
     ) -> _T:
-        """Run some work on a pool of this provider."""
+        """Run work on a pool of this provider.
+
+        Args:
+            work: Called with the pool.
+            spec: The requirements of the test.
+            size: Maximum number of live candidates.
+
+        Returns:
+            The result of `work`.
+        """
 
         async def run() -> _T:
             async with opened(self.make_provider(spec), size) as pool:
@@ -106,7 +164,15 @@ class SandboxContract(ABC):
         return asyncio.run(run())
 
     def with_session(self, source: str, work: Callable[[Session], Awaitable[_T]]) -> _T:
-        """Run some work on one loaded candidate."""
+        """Run work on one loaded candidate.
+
+        Args:
+            source: Text of `candidate.py`.
+            work: Called with the session.
+
+        Returns:
+            The result of `work`.
+        """
 
         async def run(pool: Pool) -> _T:
             async with pool.session() as session:
@@ -121,7 +187,16 @@ class SandboxContract(ABC):
         *args: Any,
         timeout_s: float | None = None,
     ) -> Outcome:
-        """What becomes of one candidate, after which another one must score right in the same pool."""
+        """Run one candidate, then check that another one works in the same pool.
+
+        Args:
+            source: Text of `candidate.py`, or all files by path.
+            *args: Arguments of `answer`.
+            timeout_s: Time limit of each step; None: that of the pool.
+
+        Returns:
+            The result of the first candidate.
+        """
 
         async def run(pool: Pool) -> Outcome:
             result = await attempt(pool, source, *args, timeout_s=timeout_s)
@@ -438,7 +513,14 @@ QUICK = (
 
 
 def broken_promises(make_provider: Callable[[SandboxSpec], Provider]) -> list[str]:
-    """The quick part of the contract: which promises do not hold, in words. Takes seconds."""
+    """Run the quick part of the contract; takes seconds.
+
+    Args:
+        make_provider: Makes the provider under test from a spec.
+
+    Returns:
+        One text per promise that does not hold; empty if all hold.
+    """
 
     class Contract(SandboxContract):
         def make_provider(self, spec: SandboxSpec) -> Provider:

@@ -1,8 +1,9 @@
-"""The Docker provider: a warm hardened container for each worker, a fork server as its first process.
+"""The Docker provider: one warm hardened container per worker.
 
-The SDK is synchronous: it runs in threads and for the life cycle only. Traffic with candidates is
-asyncio on the attached socket. A container dies with its owner: its first process reads from that
-socket and ends with it; `prune` removes what a lost daemon left behind.
+The first process of a container is a fork server. The SDK is synchronous: it runs in
+threads and for the life cycle only. Traffic with candidates is asyncio on the attached
+socket. A container dies with its owner: its first process reads from that socket and
+ends with it; `prune` removes containers that a lost daemon left over.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from evolve.sandbox.provider import (
 )
 from evolve.sandbox.rootfs import INSIDE, PACKAGES
 
-LABEL = "evolve.sandbox"  # on containers: who owns it
+LABEL = "evolve.sandbox"  # of a container; its value names the owner
 START_PATIENCE_S = 60.0
 _CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN", "DAC_OVERRIDE"]
 _STREAM = struct.Struct(">BxxxI")
@@ -64,7 +65,14 @@ _boxes = itertools.count()
 
 
 def connect() -> Any:
-    """A client of the running engine. Raises `SandboxUnavailable`."""
+    """Connect to the running engine.
+
+    Returns:
+        A client of the SDK.
+
+    Raises:
+        SandboxUnavailable: No engine answers.
+    """
     with contextlib.ExitStack() as unless_it_answers:
         try:
             _try_socket()
@@ -82,14 +90,14 @@ def connect() -> Any:
 
 
 def _address() -> str:
-    """Of the engine, as the SDK finds it."""
+    """Return the address of the engine, as the SDK finds it."""
     return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
 def _try_socket() -> None:
-    """Connect once, where the engine has a socket here; the SDK leaves its own open when that fails.
+    """Connect once if the engine has a local socket; raise `OSError` if that fails.
 
-    Raises `OSError`.
+    The SDK would leave its own socket open in that case.
     """
     scheme, _, path = _address().partition("://")
     if scheme == "unix":
@@ -98,7 +106,7 @@ def _try_socket() -> None:
 
 
 def _no_answer(error: BaseException) -> str:
-    """Where no engine answers, and why: what the system said, without the layers around it."""
+    """Return a message with the address and the innermost error of the system."""
     where = _address()
     cause: BaseException | None = error
     while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
@@ -107,7 +115,18 @@ def _no_answer(error: BaseException) -> str:
 
 
 def prune(client: Any, every: bool = False) -> int:
-    """Remove our containers whose owner is gone (or every one); returns how many."""
+    """Remove this program's containers with a dead owner.
+
+    Args:
+        client: A client of the SDK.
+        every: Whether to remove those with a live owner as well.
+
+    Returns:
+        Number of removed containers.
+
+    Raises:
+        ProviderFault: The engine refuses.
+    """
     removed = 0
     ours = client.containers.list(
         all=True, filters={"label": LABEL}, ignore_removed=True
@@ -119,9 +138,17 @@ def prune(client: Any, every: bool = False) -> int:
 
 
 def prune_images(client: Any, keep: Iterable[str] = ()) -> int:
-    """Remove the images we built, but those with a key in `keep`; returns how many.
+    """Remove the images that this program built, except those in use by a container.
 
-    An image in use by a container stays.
+    Args:
+        client: A client of the SDK.
+        keep: Keys of images to keep.
+
+    Returns:
+        Number of removed images.
+
+    Raises:
+        ProviderFault: The engine refuses.
     """
     removed, kept = 0, set(keep)
     for image in client.images.list(filters={"label": IMAGE_LABEL}):
@@ -143,18 +170,25 @@ def _removed(remove: Callable[[], object], name: str) -> bool:
 
 
 def _owner() -> str:
-    """This process, as a label: where it runs, its id, and its start time, for ids are used again."""
+    """Return a label for this process: place, process id and start time.
+
+    The start time distinguishes processes that get the same id one after the other.
+    """
     return f"{_place()}/{os.getpid()}/{start_time(os.getpid())}"
 
 
 def _place() -> str:
-    """This boot of this machine and this space of process ids; elsewhere ids mean other processes."""
+    """Return this boot and process id namespace: process ids are valid only here."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"
 
 
 def _abandoned(container: Any) -> bool:
-    """True when its owner is gone; of an owner elsewhere only what does not run any more."""
+    """Return whether a container's owner is gone.
+
+    Nothing is known about an owner elsewhere: its container is abandoned once it no
+    longer runs.
+    """
     place, _, process = container.labels[LABEL].partition("/")
     pid, _, started = process.partition("/")
     if place != _place():
@@ -163,7 +197,11 @@ def _abandoned(container: Any) -> bool:
 
 
 class DockerProvider(Provider):
-    """Starts hardened containers: no network, read-only root, five capabilities, hard limits."""
+    """Starts hardened containers: no network, read-only root, few capabilities, limits.
+
+    Args:
+        spec: The requirements of the task.
+    """
 
     name = "docker"
     isolates = True
@@ -175,7 +213,14 @@ class DockerProvider(Provider):
         self._image = SandboxImage("", "")
 
     async def prepare(self, progress: Progress) -> None:
-        """Connect, remove what dead owners left, and build the image on first use."""
+        """Connect, remove leftovers of dead owners, and build the image on first use.
+
+        Args:
+            progress: Called with a line per step.
+
+        Raises:
+            SandboxUnavailable: No engine answers, or the image can't be made.
+        """
         try:
             await asyncio.to_thread(self._prepare, progress)
         except BaseException:
@@ -197,7 +242,14 @@ class DockerProvider(Provider):
             )
 
     async def start(self) -> Box:
-        """Create, attach, start, and wait until the fork server is ready."""
+        """Start a container and wait until its fork server is ready.
+
+        Returns:
+            The box.
+
+        Raises:
+            ProviderFault: It did not start.
+        """
         folder = SharedFolder.make() if self.spec.shares_folder else None
         try:
             container, sock = await self._in_thread(partial(self._create, folder))
@@ -272,12 +324,16 @@ class DockerProvider(Provider):
         }
 
     async def remove(self, container: Any) -> None:
-        """Kill and remove; harmless when it is gone."""
+        """Kill and remove a container; harmless when it is gone.
+
+        Args:
+            container: A container of the SDK.
+        """
         try:
             remove = partial(container.remove, force=True)
             await self._in_thread(lambda: _removed(remove, "a container"))
         except ProviderFault:
-            # the daemon is gone: the container ends with our socket, `prune` does the rest
+            # no daemon: the container ends with the socket, `prune` does the rest
             return
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
@@ -295,9 +351,16 @@ class DockerProvider(Provider):
             raise ProviderFault(f"Docker failed: {error}", _START_HINT) from None
 
     async def was_out_of_memory(self, container: Any) -> bool:
-        """Whether the kernel killed in this container for memory, also when it is gone already.
+        """Return whether the kernel killed in this container for lack of memory.
 
-        A container in which that happened serves nobody else, so it was its last candidate.
+        This also works after the container is gone. A container is not used again after
+        such a kill, so it concerns its last candidate.
+
+        Args:
+            container: A container of the SDK.
+
+        Raises:
+            ProviderFault: The engine does not answer.
         """
 
         def look() -> bool:
@@ -323,7 +386,14 @@ class DockerProvider(Provider):
 
 
 class DockerBox(Box):
-    """A running container and its attached streams."""
+    """A running container and its attached streams.
+
+    Args:
+        provider: The provider that started it.
+        container: A container of the SDK.
+        output: The container's output.
+        writer: The container's input.
+    """
 
     def __init__(
         self,
@@ -349,7 +419,7 @@ class DockerBox(Box):
 
 
 def _own_socket(attached: Any) -> socket.socket:
-    """The connection alone, without the SDK's response around it."""
+    """Return a duplicate of the connection, without the SDK's response around it."""
     theirs = attached._sock
     own: socket.socket = theirs.dup()
     attached._response.close()
@@ -365,15 +435,15 @@ async def _attach(sock: socket.socket) -> tuple[_Demultiplexed, asyncio.StreamWr
 
 
 class _Demultiplexed:
-    """The server's standard output, taken out of Docker's own framing as it is read.
+    """The server's standard output, extracted from Docker's framing while it is read.
 
-    What nobody reads is not fetched, so that a candidate can't fill the engine's memory. The tail
-    of standard error is kept in `errors`.
+    Data is fetched only on demand, so that a candidate can't fill the engine's memory.
+    The tail of standard error is kept in `errors`.
     """
 
     def __init__(self, raw: asyncio.StreamReader) -> None:
         self._raw = raw
-        self._stream = self._left = 0  # of the piece that is being read
+        self._stream = self._left = 0  # of the current chunk
         self._data = bytearray()
         self.errors = bytearray()
 

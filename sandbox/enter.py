@@ -1,9 +1,9 @@
-"""Start a command in its control groups and without root; run as a script by the engine.
+"""Start a command in its control groups and without root; the engine runs this script.
 
     python -I -S enter.py USER_ID|- CGROUP_FILES COMMAND...
 
-A process must join before it makes children, and as root before it drops root, so the engine can't
-do it from outside. Standard library only: nothing else is imported.
+A process must join before it makes children, and as root before it drops root, so the
+engine can't do it from outside. This file imports the standard library only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """Join, drop root, become the command."""
+    """Join the control groups, drop root and execute the command."""
     user, files, *command = sys.argv[1:]
     for path in filter(None, files.split(":")):
         with open(path, "w") as file:

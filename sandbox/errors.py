@@ -1,9 +1,9 @@
-"""What can go wrong in a sandbox, and whose fault it is.
+"""Errors of a sandbox, by cause.
 
 SandboxError
 ├── NoSuchSandbox        the name of a sandbox is wrong
 ├── SandboxUnavailable   a prerequisite is missing: nothing was started
-│   └── PackagesUnavailable  what the task wants installed: no other sandbox will have it
+│   └── PackagesUnavailable  packages of the task can't be installed, in any sandbox
 ├── ProviderFault        the machine's fault: try again elsewhere, never a score
 └── CandidateFault       the candidate's fault: a failed variant with a typed reason
 """
@@ -21,11 +21,16 @@ class Reason(StrEnum):
     MEMORY = "memory"
     OUTPUT = "output"
     CRASH = "crash"
-    REFUSED = "refused"  # it answered with something that may not cross the line
+    REFUSED = "refused"  # its answer is not allowed by the protocol
 
 
 class SandboxError(Exception):
-    """Base of all errors of this package; `hint` says what to do next."""
+    """Base class of all errors of this package.
+
+    Attributes:
+        message: The fault.
+        hint: What to do next; may be empty.
+    """
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -37,11 +42,11 @@ class NoSuchSandbox(SandboxError):
 
 
 class SandboxUnavailable(SandboxError):
-    """The sandbox can't be used on this machine as it is."""
+    """A prerequisite of the sandbox is missing on this machine."""
 
 
 class PackagesUnavailable(SandboxUnavailable):
-    """Packages or tools of the task can't be had: they would be missing in every sandbox."""
+    """The task's packages or tools can't be installed, in this or any other sandbox."""
 
 
 class ProviderFault(SandboxError):
@@ -49,7 +54,12 @@ class ProviderFault(SandboxError):
 
 
 class CandidateFault(SandboxError):
-    """The candidate failed. `log` is the tail of what it printed."""
+    """The candidate failed.
+
+    Attributes:
+        reason: Type of the failure.
+        log: The end of the candidate's output.
+    """
 
     def __init__(self, reason: Reason, message: str, log: str = "") -> None:
         super().__init__(message)

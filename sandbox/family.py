@@ -1,4 +1,4 @@
-"""A process and all below it: the memory that they hold, and how many threads they are."""
+"""Memory and threads of a process and its descendants."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ import psutil
 
 
 class Used(NamedTuple):
-    """What a family of processes uses; nothing once its first process is gone."""
+    """Memory and threads of a process family; zero once its first process is gone."""
 
     memory_bytes: int
     threads: int
 
 
 def used(pid: int, enough_bytes: int) -> Used:
-    """What the process and all below it use.
+    """Return the resources of a process and its descendants.
 
-    Pages that several share count for each of them; only where that comes to more than
-    `enough_bytes` are they counted in parts, which is slower.
+    Pages shared by several processes count for each of them. Only if that sum exceeds
+    `enough_bytes` is the proportional share of each process used instead, which is
+    slower.
+
+    Args:
+        pid: Id of the first process.
+        enough_bytes: Sum up to which the quick count is good enough.
+
+    Returns:
+        Memory in bytes and number of threads.
     """
     quick = _sum(pid, _resident)
     return quick if quick.memory_bytes <= enough_bytes else _sum(pid, _own_share)
@@ -34,7 +42,7 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _own_share(process: psutil.Process) -> int:
-    """Pages that several processes share count in parts, where that may be read."""
+    """Return the process's memory with a share of shared pages, if that may be read."""
     try:
         return int(process.memory_full_info().pss)
     except psutil.AccessDenied:
@@ -52,20 +60,20 @@ def _sum(pid: int, size: Callable[[psutil.Process], int]) -> Used:
             memory += size(process)
             threads += process.num_threads()
         except psutil.NoSuchProcess:
-            continue  # it ended meanwhile
+            continue  # it has just exited
     return Used(memory, threads)
 
 
 def _family(pid: int) -> list[int]:
-    """The process and all below it, without a look at every process of the machine."""
+    """Return a process and its descendants, reading few other processes."""
     if not _lists_children():
         return [
             pid,
             *(child.pid for child in psutil.Process(pid).children(recursive=True)),
         ]
     family = [pid]
-    for member in family:  # it grows meanwhile
-        with suppress(FileNotFoundError, ProcessLookupError):  # it ended
+    for member in family:  # the list grows during the loop
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just exited
             for thread in os.listdir(f"/proc/{member}/task"):
                 text = Path(f"/proc/{member}/task/{thread}/children").read_text()
                 family += map(int, text.split())
@@ -74,5 +82,5 @@ def _family(pid: int) -> list[int]:
 
 @functools.cache
 def _lists_children() -> bool:
-    """Whether this kernel lists the children of a process (CONFIG_PROC_CHILDREN)."""
+    """Return whether this kernel lists a process's children (CONFIG_PROC_CHILDREN)."""
     return Path(f"/proc/self/task/{os.getpid()}/children").exists()

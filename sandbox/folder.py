@@ -1,7 +1,8 @@
-"""A folder of the host's that one box sees, read-only: files for it, and the socket of a service.
+"""A host directory that one box sees read-only: files for it, and a service's socket.
 
-It has a name that nobody can guess, in a place that can't be listed, so that only this box and the
-engine find the socket in it. What an engine that was killed left behind is removed by the next one.
+Its name can't be guessed and its parent directory can't be listed, so that only this
+box and the engine find the socket in it. Directories of a killed engine are removed by
+the next one.
 """
 
 from __future__ import annotations
@@ -18,29 +19,42 @@ from pathlib import Path
 from evolve.sandbox.errors import ProviderFault
 from evolve.sandbox.owner import is_gone, this_process
 
-MOUNT = "/shared"  # where the box sees it
+MOUNT = "/shared"  # path inside the box
 _UP_TO_THE_NAME = "evolve-shared"
 
 
 @dataclass(frozen=True)
 class SharedFolder:
-    """One folder, made before its box starts and removed after the box has ended."""
+    """One directory, made before its box starts and removed after the box has ended."""
 
     path: Path
 
     @classmethod
     def make(cls) -> SharedFolder:
-        """A fresh one. Raises `ProviderFault`."""
+        """Make a new directory.
+
+        Returns:
+            The directory, readable by every user.
+
+        Raises:
+            ProviderFault: It can't be written.
+        """
         with _the_disk():
             path = _place() / f"{this_process()}-{secrets.token_hex(16)}"
             path.mkdir(mode=0o755)
-            path.chmod(0o755)  # candidates are other users
+            path.chmod(0o755)  # candidates run as other users
         return cls(path)
 
     def write(self, name: str, files: Mapping[str, bytes]) -> None:
-        """Put a tree into a folder of that name; its paths must have been checked.
+        """Write a tree of files into a subdirectory.
 
-        Raises `ProviderFault`.
+        Args:
+            name: Name of the subdirectory.
+            files: Relative path -> content; the paths must have been checked. A file
+                that starts with `#!` becomes executable.
+
+        Raises:
+            ProviderFault: It can't be written.
         """
         with _the_disk():
             for path, data in files.items():
@@ -52,12 +66,16 @@ class SharedFolder:
                 found.chmod(0o755 if executable else 0o644)
 
     def remove(self) -> None:
-        """Remove it with all that is in it; harmless when it is gone."""
+        """Remove the directory with its content; harmless when it is gone."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def remove_abandoned() -> int:
-    """Remove folders whose process is gone; returns how many."""
+    """Remove directories of processes that have exited.
+
+    Returns:
+        Number of removed directories.
+    """
     removed = 0
     for path in _place().iterdir():
         if is_gone(path.name.rpartition("-")[0]):
@@ -68,26 +86,27 @@ def remove_abandoned() -> int:
 
 @contextlib.contextmanager
 def _the_disk() -> Iterator[None]:
-    """What it refuses is the machine's fault."""
+    """Context manager: turn errors of the disk into faults of the machine."""
     try:
         yield
     except OSError as error:
         raise ProviderFault(
             f"a folder for a sandbox can't be written: {error}",
-            f"is there room in {tempfile.gettempdir()}? TMPDIR names another place",
+            f"free disk space in {tempfile.gettempdir()}, or set TMPDIR to another folder",
         ) from None
 
 
 def _place() -> Path:
-    """This user's; others may go through it, for the box is another user, and may list nothing.
+    """Return this user's parent directory of shared directories.
 
-    Where process ids mean other processes, it is another place.
+    Others may pass through it, as the box runs as another user, but can't list it. Each
+    process id namespace has a separate one, as process ids mean other processes there.
     """
     ids = os.stat("/proc/self/ns/pid").st_ino
     place = Path(tempfile.gettempdir()) / f"{_UP_TO_THE_NAME}-{os.geteuid()}-{ids}"
     with contextlib.suppress(FileExistsError):
         place.mkdir(mode=0o711)
     if place.is_symlink() or place.stat().st_uid != os.geteuid():
-        raise PermissionError(f"{place} belongs to somebody else")
+        raise PermissionError(f"{place} belongs to another user")
     place.chmod(0o711)
     return place

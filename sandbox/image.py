@@ -1,7 +1,7 @@
-"""Images that Docker sandboxes start from: this machine's own Python, or an image that a task names.
+"""Images of Docker sandboxes: made from this machine's Python, or from a task's image.
 
-Building needs no network inside Docker: packages are resolved on the host, for the image's Python,
-and copied in.
+Building needs no network inside Docker: packages are resolved on the host, for the
+image's Python, and copied in.
 """
 
 from __future__ import annotations
@@ -39,14 +39,21 @@ _ASK_PYTHON = (
 
 
 class SandboxImage(NamedTuple):
-    """What a container is started from, and the interpreter in it."""
+    """The image that a container starts from, and the path of its interpreter."""
 
     tag: str
     python: str
 
 
 class ImagePython(NamedTuple):
-    """The Python of an image: its path, "3.12", "x86_64", and "glibc" or ""."""
+    """The Python of an image.
+
+    Attributes:
+        path: Its interpreter.
+        version: Like "3.12".
+        machine: Like "x86_64".
+        libc: "glibc", or "" for another one.
+    """
 
     path: str
     version: str
@@ -57,7 +64,21 @@ class ImagePython(NamedTuple):
 def own_image(
     client: Any, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress
 ) -> SandboxImage:
-    """The image made from this machine's Python, imported on first use."""
+    """Return the image made from this machine's Python, imported on first use.
+
+    Args:
+        client: A client of the SDK.
+        packages: pip requirements.
+        tools: Commands of this machine, such as gcc.
+        progress: Called with a line per step.
+
+    Returns:
+        The image.
+
+    Raises:
+        SandboxUnavailable: A package or tool can't be had, or this Python can't be
+            copied.
+    """
     key = rootfs_key(packages, tools)
     tag = f"{REPOSITORY}:{key}"
     if not _exists(client, tag):
@@ -78,9 +99,19 @@ def own_image(
 def derived_image(
     client: Any, base: str, packages: tuple[str, ...], progress: Progress
 ) -> SandboxImage:
-    """A task's image with the fork server and its packages added, built on first use.
+    """Return a task's image with the fork server and packages, built on first use.
 
-    Raises `SandboxUnavailable`: the image can't be had, or has no Python 3.
+    Args:
+        client: A client of the SDK.
+        base: Name of an image, or path of a Dockerfile.
+        packages: pip requirements.
+        progress: Called with a line per step.
+
+    Returns:
+        The image.
+
+    Raises:
+        SandboxUnavailable: The image can't be pulled or built, or has no Python 3.
     """
     if Path(base).name == "Dockerfile":
         base = _built(client, Path(base), progress)
@@ -107,7 +138,11 @@ def _exists(client: Any, tag: str) -> bool:
 
 
 def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
-    """Build a task's own Dockerfile. Raises `SandboxUnavailable` with what Docker says."""
+    """Build a task's Dockerfile and return its tag.
+
+    Raises:
+        SandboxUnavailable: With Docker's message.
+    """
     key = hashlib.sha256(str(dockerfile).encode()).hexdigest()[:16]
     tag = f"{REPOSITORY}:file-{key}"
     progress(f"sandbox: building {dockerfile}")
@@ -119,7 +154,7 @@ def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
                 tag=tag,
                 rm=True,
                 decode=True,
-                # to its end: the connection is free
+                # the list reads the reply to its end, which frees the connection
                 labels={IMAGE_LABEL: "1"},
             )
         )
@@ -150,7 +185,7 @@ def _pulled(client: Any, base: str, progress: Progress) -> Any:
 
 
 def _python_of(client: Any, base: str) -> ImagePython:
-    """Ask the image itself."""
+    """Return the Python of an image by running it."""
     try:
         said = client.containers.run(
             base,
@@ -162,15 +197,15 @@ def _python_of(client: Any, base: str) -> ImagePython:
         return ImagePython(*json.loads(said))
     except (docker.errors.ContainerError, docker.errors.APIError, ValueError) as error:
         raise SandboxUnavailable(
-            f"the image {base} has no python3 that runs: {error}",
-            "the fork server needs Python 3.9 or newer in it",
+            f"the image {base} has no working python3: {error}",
+            "the fork server needs Python 3.9 or newer in the image",
         ) from None
 
 
 def _write_context(
     folder: Path, base: str, packages: Sequence[str], python: ImagePython
 ) -> BytesIO:
-    """A build context of COPY lines only: nothing runs and nothing is fetched while it builds."""
+    """Return a build context of COPY lines only: its build runs and fetches nothing."""
     (folder / "Dockerfile").write_text(
         f"FROM {base}\nLABEL {IMAGE_LABEL}=1\nCOPY root/ /\n"
     )
@@ -187,7 +222,7 @@ def _write_context(
 
 
 def _pip_target(python: ImagePython) -> list[str]:
-    """pip's options for wheels of another Python; none for one like ours."""
+    """Return pip's options for another Python's wheels; none for the same version."""
     if python.version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return []
     newest = range(40, 16, -1)

@@ -1,7 +1,8 @@
-"""The local provider isolates nothing: a candidate is a plain process of yours. Typed by name only.
+"""The local provider isolates nothing: a candidate is a plain process.
 
-One warm fork server for each worker, as in the other sandboxes. The end of a candidate takes its
-directory and all of its processes with it; what it wrote anywhere else stays.
+It is used only if typed by name. One warm fork server per worker, as in the other
+sandboxes. When a candidate ends, its directory and all of its processes are removed;
+files that it wrote anywhere else stay.
 """
 
 from __future__ import annotations
@@ -28,14 +29,22 @@ _SERVER = Path(__file__).parent / "inside" / "start.py"
 
 
 class LocalProvider(Provider):
-    """Runs the fork server as a plain child process: for code that you trust as your own."""
+    """Runs the fork server as a plain child process: only for code that you trust."""
 
     name = "local"
     isolates = False
     _packages = ""
 
     async def prepare(self, progress: Progress) -> None:
-        """Look for the task's tools; install its packages beside, not into, this Python."""
+        """Look for the task's tools and install its packages outside this Python.
+
+        Args:
+            progress: Called with a line per step.
+
+        Raises:
+            SandboxUnavailable: The task needs an image or runs agents, or a tool or
+                package is missing.
+        """
         if self.spec.image:
             raise SandboxUnavailable(
                 "the local sandbox can't use a Docker image",
@@ -43,7 +52,7 @@ class LocalProvider(Provider):
             )
         if self.spec.shares_folder:
             raise SandboxUnavailable(
-                "the local sandbox runs no agents: it can't keep them from the "
+                "the local sandbox can't run agents: it does not isolate them from the "
                 "network and the keys",
                 "start Docker and use --sandbox docker, or bubblewrap",
             )
@@ -55,6 +64,14 @@ class LocalProvider(Provider):
             )
 
     async def start(self) -> Box:
+        """Start one fork server with a scratch directory on the host.
+
+        Returns:
+            The box.
+
+        Raises:
+            ProviderFault: It did not start.
+        """
         scratch = tempfile.mkdtemp(prefix="evolve-local-")
         command = [
             interpreter(),
@@ -67,11 +84,11 @@ class LocalProvider(Provider):
         return box
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resource is held."""
 
 
 class LocalBox(ProcessBox):
-    """A plain process with a scratch folder on the host."""
+    """A plain process with a scratch directory on the host."""
 
     scratch = ""
 

@@ -1,4 +1,4 @@
-"""Why this machine refuses user namespaces, which bubblewrap needs, and what changes that."""
+"""Why this machine refuses the user namespaces of bubblewrap, and the remedy."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
     """Find the setting that forbids user namespaces here.
 
     Args:
-        detail: what bwrap printed, shown where no setting is found.
-        root: where `proc` is; other than "/" in tests only.
+        detail: bwrap's message, shown if no setting is found.
+        root: Directory that holds `proc`; other than "/" only in tests.
+
+    Returns:
+        The setting and the remedy.
     """
     if "mount proc" in detail:
         return Refusal(
-            "a container around this process hides parts of /proc, so that no sandbox can "
-            f"have a /proc of its own ({detail})",
+            "the container around this process hides parts of /proc, so that a sandbox "
+            f"can't mount its own /proc ({detail})",
             f"{_CONTAINER}, {_OTHERWISE}",
         )
     if _read(root, "proc/sys/kernel/unprivileged_userns_clone") == "0":
@@ -42,12 +45,12 @@ def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
     if _in_chroot(root):
         return Refusal(
             "this process runs in a chroot, where the kernel refuses user namespaces",
-            f"run outside of it, {_OTHERWISE}",
+            f"run outside the chroot, {_OTHERWISE}",
         )
     if _status(root, "Seccomp") == "2":
         return Refusal(
-            "the container around this process forbids user namespaces by its filter of "
-            "system calls (seccomp)",
+            "the container around this process forbids user namespaces by its system call "
+            "filter (seccomp)",
             f"{_CONTAINER}, {_OTHERWISE}",
         )
     return Refusal(
@@ -58,7 +61,7 @@ def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
 
 def _by_sysctl(name: str, value: str, better: str) -> Refusal:
     return Refusal(
-        f"this machine forbids user namespaces to ordinary users ({name} = {value})",
+        f"this machine forbids user namespaces for unprivileged users ({name} = {value})",
         f"sudo sysctl -w {name}={better}, {_OTHERWISE}",
     )
 
@@ -79,7 +82,7 @@ def _status(root: Path, key: str) -> str | None:
 
 
 def _in_chroot(root: Path) -> bool:
-    """Whether "/" is not a mount point: the root of a mount namespace always is."""
+    """Return whether "/" is not a mount point, as it is in every mount namespace."""
     mounts = _read(root, "proc/self/mountinfo")
     return mounts is not None and all(
         line.split()[4] != "/" for line in mounts.splitlines()

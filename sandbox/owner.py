@@ -1,4 +1,4 @@
-"""Which process something belongs to: its id and its start time, for ids are used again."""
+"""The identity of a process: its id and start time, as ids are reused."""
 
 from __future__ import annotations
 
@@ -7,18 +7,33 @@ from pathlib import Path
 
 
 def this_process() -> str:
-    """A name of this process: "PID-START"."""
+    """Return the name of this process.
+
+    Returns:
+        "PID-START".
+    """
     return f"{os.getpid()}-{start_time(os.getpid())}"
 
 
 def is_gone(name: str) -> bool:
-    """Whether the process of that name has ended; what is no such name belongs to nobody we know."""
+    """Return whether a process has exited.
+
+    Args:
+        name: As `this_process` returns it; any other text counts as not gone.
+    """
     pid, _, started = name.partition("-")
     return pid.isdigit() and start_time(int(pid)) != started
 
 
 def start_time(pid: int) -> str:
-    """In ticks since the machine was started; "gone" when there is no such process."""
+    """Return the start time of a process.
+
+    Args:
+        pid: Its id.
+
+    Returns:
+        Ticks since the machine was started; "gone" if there is no such process.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:

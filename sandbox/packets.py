@@ -1,4 +1,4 @@
-"""Packets between the engine and the fork server in a sandbox (kinds: see `inside/server.py`)."""
+"""Packets between the engine and the fork server (kinds: see `inside/server.py`)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ class Packet:
 
 
 class Reader(Protocol):
-    """What a packet stream reads from; a cancelled read must lose nothing."""
+    """The input of a packet stream; a cancelled read must not lose data."""
 
     async def readexactly(self, n: int, /) -> bytes: ...
     def at_eof(self) -> bool: ...
 
 
 class PacketStream:
-    """Packets over a pair of streams. A `receive` that was cancelled can be repeated."""
+    """Packets over a pair of streams.
+
+    Args:
+        reader: The server's output.
+        writer: The server's input.
+    """
 
     def __init__(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -38,15 +43,27 @@ class PacketStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the server is gone, as far as is known without waiting."""
+        """Whether the server is known to be gone, without waiting."""
         return self._reader.at_eof()
 
     def hold(self, kind: bytes) -> None:
-        """Send an empty packet together with the next one: one system call, one wake-up."""
+        """Queue an empty packet for the next `send`: one system call, one wake-up.
+
+        Args:
+            kind: One byte.
+        """
         self._held += PACKET.pack(kind, 0)
 
     async def send(self, kind: bytes, body: bytes = b"") -> None:
-        """Send one packet. Raises `ProviderFault` when the server is gone."""
+        """Send one packet.
+
+        Args:
+            kind: One byte.
+            body: Its content.
+
+        Raises:
+            ProviderFault: The server is gone.
+        """
         self._writer.write(b"".join((self._held, PACKET.pack(kind, len(body)), body)))
         self._held = b""
         try:
@@ -55,7 +72,14 @@ class PacketStream:
             raise ProviderFault(f"the sandbox is gone: {error}") from None
 
     async def receive(self) -> Packet | None:
-        """The next packet; None when the server is gone. Raises `ProviderFault` on nonsense."""
+        """Return the next packet; a cancelled call can be repeated without losing data.
+
+        Returns:
+            The packet; None when the server is gone.
+
+        Raises:
+            ProviderFault: The packet is longer than `MAX_BODY`.
+        """
         try:
             if self._head is None:
                 self._head = PACKET.unpack(await self._reader.readexactly(PACKET.size))
@@ -69,5 +93,5 @@ class PacketStream:
         return Packet(kind, body)
 
     def close(self) -> None:
-        """Close the writing side; the server ends with it."""
+        """Close the writing side, which ends the server."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""A pool of started boxes: one for each worker, used again only after a proved clean end."""
+"""A pool of started boxes: one per worker, reused only after a proved clean end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evolve.sandbox.session import Session
 
 @dataclass
 class PoolCounts:
-    """How often boxes were started, and why they were thrown away."""
+    """Numbers of boxes started, candidates served, and boxes discarded."""
 
     started: int = 0
     served: int = 0
@@ -24,7 +24,12 @@ class PoolCounts:
 class Pool:
     """Hands out sessions; at most `size` candidates live at once.
 
-    A box that may not be used again is replaced ahead of its next use: no start is waited for.
+    A box that may not be reused is replaced ahead of the next session, which then
+    doesn't wait for a start.
+
+    Args:
+        provider: A prepared provider.
+        size: Maximum number of live candidates.
     """
 
     def __init__(self, provider: Provider, size: int) -> None:
@@ -37,7 +42,14 @@ class Pool:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """One candidate's life. Raises `ProviderFault` when no box can be started."""
+        """Context manager: run one candidate in a box.
+
+        Yields:
+            The session, in which a candidate is being started.
+
+        Raises:
+            ProviderFault: No box can be started.
+        """
         async with self._free:
             box = await self._lease()
             session = Session(box, self.provider.spec.limits)
@@ -54,14 +66,14 @@ class Pool:
             box = self._idle.pop()
             if not box.packets.ended:
                 return box
-            self._discard(box)  # it was lost while nobody used it
+            self._discard(box)  # it was lost while idle
         if not self._starting:
             return await self._start()
         task = self._starting.pop()
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._starting.add(task)  # somebody else may have it
+            self._starting.add(task)  # another session may have it
             raise
 
     async def _start(self) -> Box:
@@ -86,12 +98,12 @@ class Pool:
         self._keep(asyncio.create_task(box.kill()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
-        """Let a task end by itself; `close` waits for it."""
+        """Keep a reference to a background task; `close` waits for it."""
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        """Kill every box. Sessions must have ended."""
+        """Kill every box and close the provider. All sessions must have ended."""
         while self._ending:
             await asyncio.gather(*self._ending)
         for task in self._starting:
@@ -106,6 +118,9 @@ class Pool:
 
 
 def _look_at(task: asyncio.Task[Box]) -> None:
-    """A start that failed is raised at its lease; asyncio need not complain about it, too."""
+    """Retrieve the exception of a failed start, which is raised at its lease.
+
+    asyncio would otherwise report it as never retrieved.
+    """
     if not task.cancelled():
         task.exception()

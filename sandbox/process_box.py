@@ -18,7 +18,11 @@ START_PATIENCE_S = 30.0
 
 
 class ProcessBox(Box):
-    """A process group of its own; killing the group ends the box."""
+    """A separate process group; killing the group ends the box.
+
+    Args:
+        process: Started with pipes on its standard streams and in a new session.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None and process.stdout is not None
@@ -28,7 +32,8 @@ class ProcessBox(Box):
     def kill_tree(self) -> None:
         """Kill the process group and every descendant now.
 
-        The server goes first: it must not report the end of its candidate as the candidate's doing.
+        The server goes first: it must not report the end of its candidate as a fault of
+        the candidate.
         """
         family: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -48,7 +53,11 @@ class ProcessBox(Box):
         return ProviderFault(f"the sandbox process is gone: {await self.last_words()}")
 
     async def last_words(self) -> str:
-        """The end of the server's standard error, and how it ended."""
+        """Wait for the server's end and describe it.
+
+        Returns:
+            The end of its standard error, and its exit status.
+        """
         stderr = self.process.stderr
         assert stderr is not None
         status = await self.process.wait()
@@ -56,7 +65,14 @@ class ProcessBox(Box):
         return f"{text[-500:]} (status {status})".strip()
 
     async def wait_until_ready(self) -> Self:
-        """Wait for the server's first packet. Raises `ProviderFault`."""
+        """Wait for the server's first packet.
+
+        Returns:
+            This box.
+
+        Raises:
+            ProviderFault: The server exited, or was not ready within 30 seconds.
+        """
         try:
             async with asyncio.timeout(START_PATIENCE_S):
                 packet = await self.packets.receive()
@@ -82,7 +98,20 @@ async def spawn_box(
     environment: dict[str, str],
     pass_fds: tuple[int, ...] = (),
 ) -> _B:
-    """Start a command as a box of this kind and wait until its server is ready."""
+    """Start a command as a box and wait until its server is ready.
+
+    Args:
+        kind: Class of the box.
+        command: Program and arguments.
+        environment: The whole environment of the command.
+        pass_fds: Descriptors that the command inherits.
+
+    Returns:
+        The box.
+
+    Raises:
+        ProviderFault: The command did not start.
+    """
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(

@@ -1,7 +1,8 @@
 """The contract of a sandbox provider: it starts boxes; a box holds one fork server.
 
-A provider's fault is a `ProviderFault`, never the candidate's. What every provider promises is in
-`evolve.sandbox.contract`, a test class that a third provider can subclass.
+A fault of the provider is a `ProviderFault`, never the candidate's. The promises of
+every provider are in `evolve.sandbox.contract`, a test class that a third-party
+provider can subclass.
 """
 
 from __future__ import annotations
@@ -20,38 +21,65 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """What a task needs of its sandbox."""
+    """The requirements of a task for its sandbox.
+
+    Attributes:
+        packages: pip requirements.
+        tools: Commands of this machine that candidates may run, such as gcc.
+        preload: Modules that the fork server imports before it forks.
+        image: A Docker image or the path of a Dockerfile; None: made from this
+            machine's Python.
+        fresh: Whether each candidate gets a new box instead of a warm one.
+        shares_folder: Whether each box sees a separate directory of the host,
+            read-only.
+    """
 
     limits: Limits = field(default_factory=Limits)
     packages: tuple[str, ...] = ()
-    # commands of this machine that candidates may run, like gcc
     tools: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
-    image: str | None = None  # None: the rootfs made from this machine's own Python
-    fresh: bool = False  # a box for each candidate instead of a warm one
-    # each box sees a folder of the host's, its own one, read-only
+    image: str | None = None
+    fresh: bool = False
     shares_folder: bool = False
 
 
 class Box(ABC):
-    """A started sandbox with a fork server in it."""
+    """A started sandbox with a fork server in it.
+
+    Attributes:
+        packets: The connection to the fork server.
+        lives: How many more candidates it may serve, each after a clean end of the one
+            before.
+        folder: Directory that the host shows to this box alone; None without one.
+    """
 
     packets: PacketStream
-    # how many candidates it may serve, each after a clean end of the one before
     lives: int = 1
-    folder: SharedFolder | None = None  # what the host shows to this box alone
+    folder: SharedFolder | None = None
 
     @abstractmethod
     async def kill(self) -> None:
-        """End everything inside; harmless when it has ended."""
+        """End all processes inside; harmless when they have ended."""
 
     @abstractmethod
     async def explain_death(self) -> SandboxError:
-        """Why the server went away by itself: a candidate's or a provider's fault."""
+        """Return why the server exited on its own.
+
+        Returns:
+            A `CandidateFault` or a `ProviderFault`.
+        """
 
 
 class Provider(ABC):
-    """Starts boxes on this machine."""
+    """Starts boxes on this machine.
+
+    Attributes:
+        name: Its name in messages.
+        isolates: Whether candidates are kept from the host.
+
+    Args:
+        spec: The requirements of the task.
+    """
 
     name: str
     isolates: bool
@@ -61,21 +89,45 @@ class Provider(ABC):
 
     @abstractmethod
     async def prepare(self, progress: Progress) -> None:
-        """Build what boxes need. Raises `SandboxUnavailable` with the fix."""
+        """Build everything that boxes need.
+
+        Args:
+            progress: Called with a line per step.
+
+        Raises:
+            SandboxUnavailable: A prerequisite is missing; the hint names the fix.
+        """
 
     @abstractmethod
     async def start(self) -> Box:
-        """Start a box. Raises `ProviderFault`."""
+        """Start a box.
+
+        Returns:
+            The box, with its fork server ready.
+
+        Raises:
+            ProviderFault: It did not start.
+        """
 
     @abstractmethod
     async def close(self) -> None:
-        """Release what `prepare` took; boxes are killed by their owners."""
+        """Release the resources of `prepare`; boxes are killed by their owners."""
 
 
 def server_arguments(
     spec: SandboxSpec, *, first_uid: int, scratch: str = ""
 ) -> list[str]:
-    """The command line of `inside/start.py`, without the interpreter."""
+    """Return the command line of `inside/start.py`, without the interpreter.
+
+    Args:
+        spec: The requirements of the task.
+        first_uid: User id of the first candidate, increased by one for the next; 0: all
+            candidates keep the server's user id.
+        scratch: A private directory on the host, for a provider that isolates nothing.
+
+    Returns:
+        The arguments.
+    """
     limits = spec.limits
     arguments = [
         "--first-uid",
@@ -99,7 +151,14 @@ def server_arguments(
 
 
 def server_environment(extra_path: str = "") -> dict[str, str]:
-    """The whole environment inside; nothing of the host's comes along."""
+    """Return the whole environment inside; nothing is inherited from the host.
+
+    Args:
+        extra_path: Value of PYTHONPATH; empty: not set.
+
+    Returns:
+        Name -> value.
+    """
     threads = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
     environment = {f"{name}_NUM_THREADS": "1" for name in threads}
     environment |= {

@@ -1,7 +1,8 @@
-"""A root file system made from this machine's own Python: no registry, no download, no shell in it.
+"""A root file system from this machine's Python: no registry, no download, no shell.
 
-It holds the interpreter, the standard library, the shared libraries they need, the packages a task
-asks for, and the fork server. Docker imports it as an image; bubblewrap mounts it as it is.
+It holds the interpreter, the standard library, the shared libraries they need, the
+packages that a task asks for, and the fork server. Docker imports it as an image;
+bubblewrap mounts it directly.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from evolve.sandbox.provider import Progress
 from evolve.sandbox.toolchain import copy_tools
 
 INSIDE = "/evolve"  # the fork server
-PACKAGES = "/opt/packages"  # what the task asked for
-SOURCES = "sdists"  # in a folder of packages: the distributions that are not installed
+PACKAGES = "/opt/packages"  # packages of the task
+SOURCES = "sdists"  # subfolder of a folder of packages: distributions not installed
 _LEFT_OUT = (
     "test",
     "tests",
@@ -55,7 +56,12 @@ _LDD_PATH = re.compile(r"(/\S+) \(0x")
 
 
 def cache_folder() -> Path:
-    """Where built file systems lie; root's are world-readable, for the sandbox drops root."""
+    """Return the directory of built file systems.
+
+    Returns:
+        `EVOLVE_CACHE_DIR`, or a default; root's is world-readable, because the sandbox
+        drops root.
+    """
     if given := os.environ.get("EVOLVE_CACHE_DIR"):
         return Path(given)
     if os.geteuid() == 0:
@@ -64,12 +70,24 @@ def cache_folder() -> Path:
 
 
 def interpreter() -> str:
-    """The running Python's own binary (never a shim or a virtual environment's link)."""
+    """Return the binary of the running Python, not a shim or an environment's link.
+
+    Returns:
+        Its resolved path.
+    """
     return os.path.realpath(sys.executable)
 
 
 def rootfs_key(packages: Iterable[str], tools: Iterable[str] = ()) -> str:
-    """A hash of everything that goes in."""
+    """Return a hash of everything that a root file system consists of.
+
+    Args:
+        packages: pip requirements.
+        tools: Commands of this machine.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     return _hash_of(
         [
             *_this_python(),
@@ -82,7 +100,7 @@ def rootfs_key(packages: Iterable[str], tools: Iterable[str] = ()) -> str:
 
 
 def _this_python() -> list[str]:
-    """What packages are chosen by."""
+    """Return the properties of this Python that decide which packages fit."""
     return [platform.python_version(), platform.machine(), interpreter()]
 
 
@@ -96,9 +114,19 @@ def _hash_of(parts: Iterable[str]) -> str:
 def build_rootfs(
     packages: tuple[str, ...], progress: Progress, tools: tuple[str, ...] = ()
 ) -> Path:
-    """The folder of the file system, built on first use.
+    """Return the directory of a root file system, built on first use.
 
-    Raises `SandboxUnavailable` when a package can't be installed or the machine is not supported.
+    Args:
+        packages: pip requirements.
+        progress: Called with a line per step.
+        tools: Commands of this machine.
+
+    Returns:
+        The directory in the cache.
+
+    Raises:
+        SandboxUnavailable: A package can't be installed, or the machine is not
+            supported.
     """
     target = cache_folder() / "rootfs" / rootfs_key(packages, tools)
     if target.exists():
@@ -185,7 +213,16 @@ def _copy_library(source: Path, target: Path) -> None:
 def install_packages(
     packages: Iterable[str], target: Path, options: Sequence[str] = ()
 ) -> None:
-    """Install wheels into a folder. Raises `PackagesUnavailable` with pip's last lines."""
+    """Install wheels into a directory.
+
+    Args:
+        packages: pip requirements.
+        target: The directory.
+        options: More options of pip.
+
+    Raises:
+        PackagesUnavailable: With pip's last lines.
+    """
     _pip(
         "install",
         "--only-binary=:all:",
@@ -211,18 +248,26 @@ def _pip(*arguments: str) -> None:
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
         raise PackagesUnavailable(
-            f"the packages of the task can't be installed: pip says: {' '.join(lines[-3:])}",
-            f"look at [environment] in task.toml; by hand: {' '.join(command)}",
+            f"the packages of the task can't be installed: pip reports: {' '.join(lines[-3:])}",
+            f"check [environment] in task.toml; to try by hand: {' '.join(command)}",
         )
 
 
 def packages_folder(
     packages: tuple[str, ...], progress: Progress, sources: tuple[str, ...] = ()
 ) -> Path:
-    """A cached folder with these packages, beside this Python and not in it.
+    """Return a cached directory with packages, separate from this Python.
 
-    `sources` are distributions that are not installed: their archives lie in its folder `sdists`.
-    Raises `SandboxUnavailable` when they can't be had.
+    Args:
+        packages: pip requirements to install.
+        progress: Called with a line per step.
+        sources: Distributions that are only downloaded, into the subfolder `sdists`.
+
+    Returns:
+        The directory.
+
+    Raises:
+        SandboxUnavailable: A package or distribution can't be had.
     """
     key = _hash_of([*_this_python(), *sorted(packages), "sources", *sorted(sources)])
     target = cache_folder() / "packages" / key
@@ -243,7 +288,11 @@ def packages_folder(
 
 
 def _fetch_sources(sources: Iterable[str], target: Path) -> None:
-    """Fetch source distributions, as they were published. Raises `PackagesUnavailable`."""
+    """Download source distributions, as they were published.
+
+    Raises:
+        PackagesUnavailable: pip failed.
+    """
     _pip("download", "--no-deps", "--no-binary=:all:", "--dest", str(target), *sources)
 
 
@@ -252,14 +301,18 @@ def _inside_files() -> list[Path]:
 
 
 def copy_inside(folder: Path) -> None:
-    """Put the fork server's files into a folder."""
+    """Copy the fork server's files into a new directory.
+
+    Args:
+        folder: Must not exist yet.
+    """
     folder.mkdir(parents=True)
     for path in _inside_files():
         shutil.copy2(path, folder / path.name)
 
 
 def _copy_shared_libraries(root: Path) -> None:
-    """What the loader would look for, by asking it (`ldd`) about every binary in the tree."""
+    """Copy the shared libraries that `ldd` lists for every binary in the tree."""
     binaries = [str(path) for path in root.rglob("*.so*") if path.is_file()]
     binaries.append(str(_inside_of(root, Path(interpreter()))))
     if shutil.which("ldd") is None:
@@ -272,7 +325,7 @@ def _copy_shared_libraries(root: Path) -> None:
         done = subprocess.run(
             ["ldd", *binaries[start : start + 100]],
             capture_output=True,
-            # ldd fails for files that are not dynamic
+            # ldd fails for static files, so its status is ignored
             text=True,
             check=False,
         )
@@ -291,12 +344,17 @@ def _copy_shared_libraries(root: Path) -> None:
 
 
 def write_tar(root: Path, stream: BinaryIO) -> None:
-    """The file system as a tar, owned by root, with the modes Docker needs."""
+    """Write the file system as a tar, owned by root, with the modes that Docker needs.
+
+    Args:
+        root: The directory of the file system.
+        stream: Receives the tar.
+    """
 
     def own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = "root"
-        if entry.isdir():  # Docker mounts over /tmp with the mode that it finds
+        if entry.isdir():  # Docker mounts over /tmp with the mode of the image
             entry.mode = 0o1777 if entry.name == "./tmp" else 0o755
         else:
             entry.mode = 0o755 if entry.mode & 0o100 else 0o644

@@ -1,7 +1,8 @@
-"""The filter of system calls for bubblewrap: what a candidate never needs, it can't ask the kernel.
+"""The system call filter for bubblewrap: it refuses calls that candidates never need.
 
-Docker has such a filter of its own. It matters most for what namespaces don't separate (keys that
-processes share, limits of other processes) and for parts of the kernel with a record of holes.
+Docker brings such a filter. It matters most for resources that namespaces don't
+separate (keys that processes share, limits of other processes) and for parts of the
+kernel with a record of holes.
 """
 
 from __future__ import annotations
@@ -89,14 +90,21 @@ _MACHINES = {
 
 
 def build_filter(allowed: frozenset[str] = frozenset()) -> bytes:
-    """The filter as bubblewrap's `--seccomp` wants it, without the calls named in `allowed`.
+    """Return the filter in the form of bubblewrap's `--seccomp`.
 
-    Raises `SandboxUnavailable` on a machine whose numbers are not known.
+    Args:
+        allowed: Names of calls that are not refused.
+
+    Returns:
+        A program of `struct sock_filter`.
+
+    Raises:
+        SandboxUnavailable: The call numbers of this machine are not known.
     """
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         raise SandboxUnavailable(
-            f"no filter of system calls for {platform.machine()}",
+            f"there is no system call filter for {platform.machine()}",
             "start Docker and use --sandbox docker",
         )
     program = [
@@ -113,7 +121,7 @@ def build_filter(allowed: frozenset[str] = frozenset()) -> bytes:
                 _step(_EQUAL, numbers[machine.column], 0, 1),
                 _step(_RETURN, _REFUSE),
             ]
-    # libraries fall back from clone3, whose flags can't be seen from here, to clone
+    # the filter can't see clone3's flags; libraries fall back from it to clone
     program += [
         _step(_EQUAL, machine.clone3, 0, 1),
         _step(_RETURN, _NO_SUCH_CALL),
@@ -123,7 +131,7 @@ def build_filter(allowed: frozenset[str] = frozenset()) -> bytes:
         _step(_RETURN, _REFUSE),
         _step(_RETURN, _ALLOW),
     ]
-    if "prlimit" not in allowed:  # its own limits (0) only, never the fork server's
+    if "prlimit" not in allowed:  # pid 0, the caller, only; never the fork server
         program += [
             _step(_EQUAL, machine.prlimit, 0, 3),
             _step(_LOAD, _FIRST_ARGUMENT),

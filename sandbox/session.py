@@ -29,7 +29,13 @@ _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the candidate: a claim, as undecoded bytes, and the seconds it took."""
+    """An answer of the candidate: an unverified claim.
+
+    Attributes:
+        header: Its JSON header.
+        payload: Its undecoded content.
+        seconds: Time from the request to the answer.
+    """
 
     header: dict[str, Any]
     payload: bytes
@@ -38,13 +44,23 @@ class Reply:
 
 @dataclass
 class _Inbox:
-    """What has arrived from the candidate and is not read yet."""
+    """Data that arrived from the candidate and is not read yet."""
 
     data: bytearray = field(default_factory=bytearray)
     log: bytearray = field(default_factory=bytearray)
 
     def frame(self, max_payload: int) -> tuple[dict[str, Any], bytes] | None:
-        """Take one whole frame. Raises `wire.Malformed`."""
+        """Take one whole frame.
+
+        Args:
+            max_payload: Maximum size of its payload in bytes.
+
+        Returns:
+            Header and payload; None if the frame is not complete.
+
+        Raises:
+            wire.Malformed: It is not a valid frame, or too long.
+        """
         if len(self.data) < _PREFIX_BYTES:
             return None
         header, payload = wire.frame_lengths(
@@ -59,30 +75,37 @@ class _Inbox:
 
 
 class _Gone(ProviderFault):
-    """The server's stream has ended; whose fault that is must be found out."""
+    """The server's stream has ended; the cause must still be found."""
 
 
 class Session:
-    """A candidate in a box. After a fault that ended it, every call raises that fault again."""
+    """A candidate in a box.
+
+    After a fault that ended the candidate, every call raises that fault again.
+
+    Args:
+        box: The box, which serves no other candidate meanwhile.
+        limits: Limits of the candidate.
+    """
 
     def __init__(self, box: Box, limits: Limits) -> None:
         self._box, self._limits = box, limits
         self._inbox = _Inbox()
-        self._end: dict[str, Any] | None = None  # the server's facts about the end
+        self._end: dict[str, Any] | None = None  # facts that the server reported
         self._fault: SandboxError | None = None
 
     @property
     def limits(self) -> Limits:
-        """What the candidate may use."""
+        """Limits of the candidate."""
         return self._limits
 
     @property
     def folder(self) -> SharedFolder | None:
-        """What the host shows to this box, where the provider was asked for it."""
+        """The directory that the host shows to this box, if the task asked for one."""
         return self._box.folder
 
     def begin(self) -> None:
-        """Have the server fork a candidate, with the first request to it."""
+        """Have the server fork a candidate, together with the first request to it."""
         self._box.packets.hold(b"S")
 
     async def load(
@@ -91,9 +114,21 @@ class Session:
         module: str | None,
         timeout_s: float | None = None,
     ) -> Reply:
-        """Write the files inside and import `module`, if given.
+        """Write files into the candidate's directory and import its module.
 
-        Raises `CandidateFault` (it failed or took too long) or `ProviderFault`.
+        Args:
+            files: Relative path -> content; a file that starts with `#!` becomes
+                executable.
+            module: Name of the module to import; None imports none.
+            timeout_s: Time limit; None: that of the limits.
+
+        Returns:
+            The reply, without a payload.
+
+        Raises:
+            CandidateFault: The candidate failed or took too long, or a path is not
+                allowed.
+            ProviderFault: The machine failed.
         """
         check_tree(files, self._limits)
         listing = [[path, data, data.startswith(b"#!")] for path, data in files.items()]
@@ -104,9 +139,19 @@ class Session:
     async def call(
         self, function: str, arguments: bytes, timeout_s: float | None = None
     ) -> Reply:
-        """Call a function of the loaded module; `arguments` is an encoded (args, kwargs).
+        """Call a function of the loaded module.
 
-        The reply's payload is the encoded result. Raises as `load` does.
+        Args:
+            function: Its name.
+            arguments: Encoded (args, kwargs).
+            timeout_s: Time limit; None: that of the limits.
+
+        Returns:
+            The reply; its payload is the encoded result.
+
+        Raises:
+            CandidateFault: The candidate failed or took too long.
+            ProviderFault: The machine failed.
         """
         return await self._exchange(
             {"op": "call", "function": function}, arguments, timeout_s
@@ -115,11 +160,29 @@ class Session:
     async def run(
         self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
     ) -> Reply:
-        """Run a command in the candidate's folder; the payload is an encoded (stdout, stderr)."""
+        """Run a command in the candidate's directory.
+
+        Args:
+            argv: Program and arguments.
+            stdin: Its input.
+            timeout_s: Time limit; None: that of the limits.
+
+        Returns:
+            The reply; its payload is the encoded (stdout, stderr), its header has the
+            status as "exit".
+
+        Raises:
+            CandidateFault: The command printed too much or took too long.
+            ProviderFault: The machine failed.
+        """
         return await self._exchange({"op": "run", "argv": list(argv)}, stdin, timeout_s)
 
     async def end(self) -> Usage:
-        """End the candidate; the box is clean afterwards or says that it is not."""
+        """End the candidate; then `clean` shows whether the box may be used again.
+
+        Returns:
+            The resources it used; zero if the server is lost.
+        """
         if self._end is None and not isinstance(self._fault, ProviderFault):
             await self._kill()
         facts = self._end or {}
@@ -129,12 +192,12 @@ class Session:
 
     @property
     def clean(self) -> bool:
-        """True when the server has proved that nothing of the candidate is left."""
+        """Whether the server has proved that nothing of the candidate is left."""
         return bool(self._end and self._end["clean"])
 
     @property
     def log(self) -> str:
-        """The tail of what the candidate printed."""
+        """The end of the candidate's output."""
         return repeatable(self._inbox.log.decode(errors="replace"))
 
     async def _exchange(
@@ -155,7 +218,7 @@ class Session:
                 Reason.TIMEOUT, f"no answer within {limit:g} s", self.log
             )
             raise self._broken(fault) from None
-        except _Gone:  # asked for the cause outside the candidate's own time limit
+        except _Gone:  # finding the cause does not count as the candidate's time
             raise self._broken(await self._box.explain_death()) from None
         except SandboxError as fault:
             raise self._broken(fault) from None
@@ -163,7 +226,7 @@ class Session:
             await self._kill()
             raise self._broken(
                 CandidateFault(
-                    Reason.REFUSED, "its answer is not to what it was asked", self.log
+                    Reason.REFUSED, "its answer does not match the request", self.log
                 )
             )
         return self._checked(Reply(answer, body, time.perf_counter() - started))
@@ -195,7 +258,7 @@ class Session:
             self._end = json.loads(packet.body)
 
     async def _kill(self) -> None:
-        """Kill the candidate and wait for the server's word; a silent server is killed, too."""
+        """Kill the candidate and wait for the report; kill a silent server, too."""
         try:
             async with asyncio.timeout(KILL_PATIENCE_S):
                 await self._box.packets.send(b"K")
@@ -211,7 +274,7 @@ class Session:
             return reply
         error = _text(reply.header, "error")
         reason = Reason(error) if error in set(Reason) else Reason.REFUSED
-        # What it printed comes by another way and may be late: `end` has all of it.
+        # Its output takes another path and may be late: after `end` it is complete.
         log = _text(reply.header, "traceback").strip()[-LOG_TAIL_BYTES:]
         raise CandidateFault(
             reason, _text(reply.header, "message")[:1000] or "no message", log
@@ -254,7 +317,16 @@ class Session:
 
 
 def check_tree(files: Mapping[str, bytes], limits: Limits) -> None:
-    """Raise `CandidateFault` (refused) for a tree that can't be written below one folder."""
+    """Check that a tree of files can be written below one directory.
+
+    Args:
+        files: Relative path -> content.
+        limits: Limits of the candidate.
+
+    Raises:
+        CandidateFault: With reason `REFUSED`: a path is not allowed, or a limit is
+            exceeded.
+    """
     total = sum(len(data) for data in files.values())
     if total > limits.disk_bytes or len(files) > limits.files:
         raise CandidateFault(
@@ -264,13 +336,11 @@ def check_tree(files: Mapping[str, bytes], limits: Limits) -> None:
         )
     for path in files:
         if not _is_inside(path):
-            raise CandidateFault(
-                Reason.REFUSED, f"a file name that is not allowed: {path!a:.200}"
-            )
+            raise CandidateFault(Reason.REFUSED, f"invalid file name: {path!a:.200}")
 
 
 def _is_inside(path: str) -> bool:
-    """A plain relative path: no way up, no odd spelling of another one, representable as UTF-8."""
+    """Return whether a path is plain and relative, without "..", and valid in UTF-8."""
     parts = PurePosixPath(path).parts
     plain = "/".join(parts) == path and path.isprintable() and not path.startswith("/")
     return (
@@ -282,7 +352,7 @@ def _is_inside(path: str) -> bool:
 
 
 def _text(header: Mapping[str, Any], key: str) -> str:
-    """A text from a claimed header, such that it can be stored and printed; empty when none."""
+    """Return a text from a claimed header, safe to store and print; "" if missing."""
     value = header.get(key)
     if not isinstance(value, str):
         return ""
@@ -290,9 +360,16 @@ def _text(header: Mapping[str, Any], key: str) -> str:
 
 
 def repeatable(text: str) -> str:
-    """Without what differs from life to life, so that the same candidate says the same twice.
+    """Remove the parts of a text that differ between runs of the same candidate.
 
-    That is its folder, which is named after its user id, and addresses in memory.
+    These are the path of its directory, which contains its user id, and memory
+    addresses.
+
+    Args:
+        text: Output or a message of a candidate.
+
+    Returns:
+        A text that the same candidate repeats.
     """
     return _ADDRESS.sub("0x...", _FOLDER.sub("", text))
 
@@ -300,5 +377,5 @@ def repeatable(text: str) -> str:
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # the real-time ones have no name
+    except ValueError:  # real-time signals have no name
         return f"signal {number}"

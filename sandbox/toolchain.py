@@ -1,7 +1,8 @@
-"""Compilers for candidates that are compiled: copied from this machine into the root file system.
+"""Compilers for compiled candidates, copied from this machine into the sandbox.
 
-Like the Python beside them they need no registry. Debian's package manager knows which files belong
-to a tool and what it needs; on other systems a task names an image that has its compiler.
+Like this machine's Python they need no registry. Debian's package manager knows which
+files belong to a tool and which packages it needs; on other systems a task names an
+image that has its compiler.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from evolve.sandbox.errors import PackagesUnavailable, SandboxUnavailable
 from evolve.sandbox.provider import Progress
 
-# What a tool needs to be of use and does not depend on by name.
+# Packages that a tool needs in practice and does not declare as dependencies.
 _COMPANIONS = {"gcc": ("libc6-dev",), "cc": ("libc6-dev",)}
 _LEFT_OUT = re.compile(
     r"^/usr/share/(doc|man|locale|lintian|bug|info|gdb)/|/lto|lto-dump|/share/perl|"
@@ -25,7 +26,16 @@ _NAME = re.compile(r"[^\s,|(:]+")
 
 
 def copy_tools(root: Path, tools: Iterable[str], progress: Progress) -> None:
-    """Copy each tool with all that it needs. Raises `SandboxUnavailable` when it is not here."""
+    """Copy tools with all their dependencies.
+
+    Args:
+        root: The root file system.
+        tools: Names of commands.
+        progress: Called with a line.
+
+    Raises:
+        SandboxUnavailable: A tool is not installed, or this system is not Debian-based.
+    """
     tools = tuple(tools)
     if not tools:
         return
@@ -38,11 +48,21 @@ def copy_tools(root: Path, tools: Iterable[str], progress: Progress) -> None:
 
 
 def find_tool(tool: str) -> str:
-    """Return the path of a command of this machine. Raises `PackagesUnavailable`."""
+    """Return the path of a command of this machine.
+
+    Args:
+        tool: Its name.
+
+    Returns:
+        Its path.
+
+    Raises:
+        PackagesUnavailable: It is not installed.
+    """
     path = shutil.which(tool)
     if path is None:
         raise PackagesUnavailable(
-            f"the task needs {tool}, which is not on this machine",
+            f"the task needs {tool}, which is not installed on this machine",
             f"apt-get install {tool}, or name an image that has it",
         )
     return path
@@ -52,16 +72,20 @@ def _packages_of(tool: str) -> list[str]:
     path = find_tool(tool)
     if shutil.which("dpkg-query") is None:
         raise SandboxUnavailable(
-            f"only Debian's {tool} can be copied into a sandbox",
+            f"{tool} can be copied into a sandbox only on Debian and its derivatives",
             'name an image in task.toml: [environment] image = "..."',
         )
     return [_owner_of(path), *_COMPANIONS.get(tool, ())]
 
 
 def _owner_of(path: str) -> str:
-    """The package that a command came with. Raises `SandboxUnavailable`.
+    """Return the package that contains a command.
 
-    Where /bin is a link to /usr/bin, packages may still know their files by the shorter name.
+    Where /bin is a link to /usr/bin, packages may list their files with the shorter
+    path.
+
+    Raises:
+        SandboxUnavailable: No package contains it.
     """
     for name in dict.fromkeys(
         (path, path.removeprefix("/usr"), str(Path(path).resolve()))
@@ -80,19 +104,19 @@ def _owner_of(path: str) -> str:
         if done.returncode == 0 and owners:
             return owners[0]
     raise SandboxUnavailable(
-        f"no package of this machine has {path}",
+        f"no installed package contains {path}",
         'name an image in task.toml: [environment] image = "..."',
     )
 
 
 def _closure(packages: Iterable[str]) -> set[str]:
-    """These packages and all installed ones that they depend on."""
+    """Return the packages and all installed ones that they depend on."""
     depends = _installed()
     known: set[str] = set()
     waiting = list(packages)
     while waiting:
         package = waiting.pop()
-        # an alternative that is not installed
+        # known already, or an alternative that is not installed
         if package in known or package not in depends:
             continue
         known.add(package)
@@ -105,7 +129,7 @@ def _closure(packages: Iterable[str]) -> set[str]:
 
 
 def _installed() -> dict[str, str]:
-    """What each installed package depends on, as Debian writes it."""
+    """Return the dependencies of each installed package, in Debian's notation."""
     listing = _ask(
         "dpkg-query",
         "--show",
@@ -116,7 +140,11 @@ def _installed() -> dict[str, str]:
 
 
 def _ask(*command: str) -> str:
-    """What a command prints. Raises `SandboxUnavailable` when it fails."""
+    """Return the output of a command.
+
+    Raises:
+        SandboxUnavailable: It failed.
+    """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SandboxUnavailable(
@@ -127,7 +155,7 @@ def _ask(*command: str) -> str:
 
 
 def _copy(source: Path, root: Path) -> None:
-    """One file or link; folders come with their files."""
+    """Copy one file or link; directories are created for their files."""
     target = root / str(source).lstrip("/")
     if (
         source.is_dir()

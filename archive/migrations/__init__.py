@@ -1,1 +1,1 @@
-"""Schema migrations (alembic); `versions` has one file for each schema."""
+"""Schema migrations (alembic); `versions` has one file per schema version."""

@@ -1,4 +1,4 @@
-"""Alembic's environment: it migrates the connection that `evolve.archive.database` hands over."""
+"""Alembic's environment: migrate the connection of `evolve.archive.database`."""
 
 from __future__ import annotations
 

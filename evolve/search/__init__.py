@@ -1,4 +1,4 @@
-"""Policies: given what the archive knows and a generator, decide what to do with a free slot."""
+"""Policies: given a snapshot of the archive and a generator, decide what to do next."""
 
 from evolve.search.bandit import Arm, arms_of
 from evolve.search.mates import make_mates

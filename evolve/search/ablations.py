@@ -1,4 +1,4 @@
-"""HGM with parts of it left out, to see what each is worth in the simulated world."""
+"""HGM without some of its parts, to measure the effect of each by simulation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ ABLATIONS = {
 
 
 class Own(Hgm):
-    """Cases one by one; no clades, and no temperature that rises as the budget ends."""
+    """Draws from each variant's own cases: no clades and no rising temperature."""
 
     pooled = False
     tempered = False
 
 
 class Pooled(Hgm):
-    """Judged by its clade, with no temperature that rises as the budget ends."""
+    """Draws from clades, without a temperature that rises as the budget ends."""
 
     tempered = False
 
 
 class Alpha6(Hgm):
-    """The paper's alpha: fewer variants, each of them evaluated more."""
+    """The alpha of the paper: fewer variants, each with more evaluations."""
 
     alpha = 0.6

@@ -1,4 +1,4 @@
-"""AdaEvolve: how much to explore, and where, follows from how fast each island improves.
+"""AdaEvolve: how much and where to explore follows from the progress of each island.
 
 Cemri et al. 2026, arXiv 2602.20133.
 """
@@ -16,14 +16,24 @@ from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import elite_rows, pick
 
 DECAY = 0.9
-LEAST, MOST = 0.15, 0.5  # the share of exploration
+LEAST, MOST = 0.15, 0.5  # bounds of the probability to explore
 UCB = math.sqrt(2.0)
 ELITE = 16
 _TINY = 1e-12
 
 
 def accumulated(advances: Sequence[Advance], members: int) -> float:
-    """G after all members: G <- .9 G + .1 d^2, d = (new best - old best) / |old best|, else 0."""
+    """Return G after all members: G <- .9 G + .1 d^2 for each member.
+
+    d = (new best - old best) / |old best| for a member that is the new best, else 0.
+
+    Args:
+        advances: Improvements of the island's best, oldest first.
+        members: Number of members of the island.
+
+    Returns:
+        G, at least 0.
+    """
     return sum(
         (1 - DECAY) * _relative(a, a.before) ** 2 * DECAY ** (members - 1 - a.place)
         for a in advances
@@ -31,14 +41,29 @@ def accumulated(advances: Sequence[Advance], members: int) -> float:
 
 
 def exploration(gain: float) -> float:
-    """I = .15 + .35 / (1 + sqrt G): an island that stands still explores."""
+    """Return the probability to explore, I = .15 + .35 / (1 + sqrt G).
+
+    Args:
+        gain: G of the island; an island without progress explores most.
+
+    Returns:
+        From 0.15 to 0.5.
+    """
     return LEAST + (MOST - LEAST) / (1.0 + math.sqrt(gain))
 
 
 def island_scores(islands: Sequence[Island], best: float) -> NDArray[np.float64]:
-    """Shape (islands,): UCB of the decayed reward, gains in units of the best there is.
+    """Return the UCB score of each island, with gains in units of the overall best.
 
-    R / V + sqrt(2 ln N / n), with R <- .9 R + gain and V <- .9 V + 1 for each of its n members.
+    R / V + sqrt(2 ln N / n), with R <- .9 R + gain and V <- .9 V + 1 for each of its n
+    members, and N the number of members of all islands.
+
+    Args:
+        islands: All islands.
+        best: The best value of the run.
+
+    Returns:
+        Shape (islands,).
     """
     counts = np.array([len(island) for island in islands], dtype=np.float64)
     rewards = np.array(
@@ -60,10 +85,18 @@ def _relative(advance: Advance, scale: float) -> float:
 
 
 class AdaEvolve(Policy):
-    """An island by its reward; in it any member to explore, else one of its best by rank."""
+    """Draws from one island: any member to explore, otherwise an elite by rank."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Draw whether to explore, operator, then parents without repetition."""
+        """Draw whether to explore, the operator, then parents without repetition.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child on the island with the highest score.
+        """
         scores = island_scores(
             snapshot.islands, float(np.max(snapshot.values[snapshot.trusted]))
         )

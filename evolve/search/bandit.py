@@ -1,9 +1,10 @@
-"""Which (operator, model) brings the most for its cost: a discounted bandit over the archive's rows.
+"""A discounted bandit over (operator, model): which pair gains most for its cost.
 
-After ShinkaEvolve (Lange et al., arXiv 2509.19349, section 3.3), whose bandit chooses models by the
-improvement over the parent, with an upper confidence bound and a decay. Here an arm is an operator with
-a model, improvement is divided by cost, and the state is no counter but a function of what is finished:
-a run that is resumed or repeated has the same one.
+After ShinkaEvolve (Lange et al., arXiv 2509.19349, section 3.3), where a bandit chooses
+models by the improvement over the parent, with an upper confidence bound and a decay.
+Here an arm is an operator with a model, improvement is divided by cost, and the state
+is not a counter but a function of the finished proposals: a run that is resumed or
+repeated has the same state.
 """
 
 from __future__ import annotations
@@ -14,24 +15,34 @@ from typing import NamedTuple
 
 from evolve.archive import Outcome
 
-DISCOUNT = 0.98  # for each finished proposal that came later
-MEMORY = 1000  # older ones weigh nothing any more
+DISCOUNT = 0.98  # per later finished proposal
+MEMORY = 1000  # outcomes; older ones have a negligible weight
 EXPLORATION = 0.5
 TEMPERATURE = 0.2
-LEAST_COST = 0.05  # of the mean: what costs nothing is no infinite bargain
+LEAST_COST = 0.05  # of the mean, so that a free arm does not have an infinite rate
 
 
 class Arm(NamedTuple):
-    """An operator with a model (None: it needs none), and what is known of them."""
+    """An operator with a model, and its statistics.
+
+    Attributes:
+        model: None for an operator that needs no model.
+        plays: Discounted number of outcomes.
+        gain: Discounted sum of gains, in units of the largest gain.
+        cost: Discounted sum of costs, in units of the mean cost.
+        worth: Gain divided by cost, in units of the best arm's; 0 to 1.
+        bonus: Upper confidence bound: larger for arms with few plays.
+        share: Probability of the next decision; all shares sum to one.
+    """
 
     operator: str
     model: str | None
-    plays: float = 0.0  # discounted
-    gain: float = 0.0  # discounted, in units of the largest gain
-    cost: float = 0.0  # discounted, in units of the mean cost
-    worth: float = 0.0  # gain for its cost, 1 for the best arm
-    bonus: float = 0.0  # for what is little known
-    share: float = 0.0  # of the next decisions
+    plays: float = 0.0
+    gain: float = 0.0
+    cost: float = 0.0
+    worth: float = 0.0
+    bonus: float = 0.0
+    share: float = 0.0
 
 
 def arms_of(
@@ -39,12 +50,22 @@ def arms_of(
     arms: Iterable[tuple[str, str | None]],
     weights: Mapping[str, float],
 ) -> list[Arm]:
-    """The state of every arm; `weights` are the priors of operators. Shares sum to one."""
+    """Return the state of every arm.
+
+    Args:
+        outcomes: Finished proposals, oldest first.
+        arms: The pairs (operator, model) to choose from.
+        weights: Prior weights of operators; an operator's weight is divided among its
+            models.
+
+    Returns:
+        The arms in the given order; their shares sum to one.
+    """
     known = {key: Arm(*key) for key in arms}
     latest = outcomes[-MEMORY:]
     largest = max((outcome.gain for outcome in latest), default=0.0) or 1.0
     costs = _costs(latest)
-    # of the smallest numbers it may be none, too
+    # the mean of denormal numbers may round to 0
     mean = sum(costs) / max(len(costs), 1) or 1.0
     for age, (outcome, cost) in enumerate(
         zip(reversed(latest), reversed(costs), strict=True)
@@ -61,7 +82,10 @@ def arms_of(
 
 
 def _costs(outcomes: Sequence[Outcome]) -> list[float]:
-    """Dollars; tokens where everything is free. No seconds: a decision must not depend on the clock."""
+    """Return the costs in dollars, or in tokens if all calls are free.
+
+    Never in seconds: a decision must not depend on the clock.
+    """
     dollars = [outcome.cost_usd for outcome in outcomes]
     return dollars if any(dollars) else [float(outcome.tokens) for outcome in outcomes]
 

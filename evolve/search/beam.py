@@ -1,4 +1,4 @@
-"""Beam search: the few best are expanded in turn (Lowerre 1976, the Harpy system)."""
+"""Beam search: expand the best variants in turn (Lowerre 1976, the Harpy system)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ WIDTH = 8
 
 
 class Beam(Policy):
-    """The parent is the member of the beam with the fewest children; of these, the best."""
+    """Expands the member of the beam with the fewest children; the best one on ties."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Only the operator is drawn."""
+        """Draw the operator, and the island if there are several, and nothing else.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child of the member in turn.
+        """
         island = any_island(snapshot, rng)
         beam = elite_rows(snapshot, snapshot.islands[island].ranking, WIDTH)
         in_turn = iter(

@@ -1,4 +1,4 @@
-"""Best of N: independent children of the seed. The control that every search has to beat."""
+"""Best of N: independent children of the seed, the baseline for every search."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from evolve.search.policy import Expand, Policy
 
 
 class BestOfN(Policy):
-    """Always the seed, with an operator of one parent."""
+    """Always expands the seed, with an operator that takes one parent."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Only the operator is drawn."""
+        """Draw the operator; nothing else is random.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child of the seed.
+        """
         return Expand(
             (snapshot.proposals[0].id,), self.operators.draw(snapshot, rng, 1)
         )

@@ -1,6 +1,7 @@
 """Darwin Gödel Machine: open-ended exploration over every variant that works.
 
-Zhang et al. 2025, arXiv 2505.22954: appendix A.2 for parents, staged cases in appendix A.1.
+Zhang et al. 2025, arXiv 2505.22954: appendix A.2 for parents, appendix A.1 for staged
+cases.
 """
 
 from __future__ import annotations
@@ -16,23 +17,39 @@ from evolve.search.policy import Evaluate, Expand, Policy
 from evolve.search.sampling import pick, unit_values
 
 STEEPNESS, MIDPOINT = 10.0, 0.5
-STAGES = (10, 60, 200)  # cases
-GATE = 0.4  # the share of cases that opens the next stage
+STAGES = (10, 60, 200)  # total cases after each stage
+GATE = 0.4  # accuracy that opens the next stage
 
 
 def parent_probabilities(
     accuracy: NDArray[np.float64], children: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Shape (n,): p_i ~ 1 / (1 + exp(-10 (a_i - .5))) / (1 + children_i)."""
+    """Return p_i ~ 1 / (1 + exp(-10 (a_i - .5))) / (1 + children_i).
+
+    Args:
+        accuracy: a, shape (n,), from 0 to 1.
+        children: Shape (n,).
+
+    Returns:
+        Shape (n,), with sum 1.
+    """
     weight = 1.0 / (1.0 + np.exp(-STEEPNESS * (accuracy - MIDPOINT))) / (1.0 + children)
     return np.asarray(weight / weight.sum())
 
 
 class Dgm(Policy):
-    """All that work stay possible as parents; the promising ones are scored on more cases."""
+    """Any scored variant can be a parent; promising ones are scored on more cases."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand | Evaluate:
-        """First the stages that are open, then a child."""
+        """Return the next evaluation of an open stage, or else a child.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            An evaluation, or a child that starts with the cases of the first stage.
+        """
         return next_of_stage(snapshot) or self._child(snapshot, rng)
 
     def _child(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
@@ -47,7 +64,15 @@ class Dgm(Policy):
 
 
 def next_of_stage(snapshot: Snapshot) -> Evaluate | None:
-    """The next case of the earliest variant whose stage is open and not full."""
+    """Return the next case of the earliest variant with an open stage that is not full.
+
+    Args:
+        snapshot: Holds at least the seed.
+
+    Returns:
+        The evaluation; None if no stage is open, or if all cases fit into the first
+        stage.
+    """
     cases = list(snapshot.case_scores.cases)
     if len(cases) <= STAGES[0]:
         return None
@@ -71,7 +96,15 @@ def next_of_stage(snapshot: Snapshot) -> Evaluate | None:
 def stage_goals(
     known: NDArray[np.int64], accuracy: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Shape (n,): so many cases are due: a stage that is full, and passed, opens the next."""
+    """Return how many cases each variant is due: a full, passed stage opens the next.
+
+    Args:
+        known: Number of scored cases, shape (n,).
+        accuracy: Shape (n,), from 0 to 1.
+
+    Returns:
+        Shape (n,), each one of `STAGES`.
+    """
     goal = np.full(len(known), STAGES[0])
     for full, following in itertools.pairwise(STAGES):
         goal = np.where((known >= full) & (accuracy >= GATE), following, goal)

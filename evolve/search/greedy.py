@@ -1,4 +1,4 @@
-"""Hill climbing: always the best variant there is."""
+"""Hill climbing: always expand the best variant."""
 
 from __future__ import annotations
 
@@ -12,10 +12,21 @@ MATES = 4
 
 
 class Greedy(Policy):
-    """p(best) = 1. Of equals the one with the fewest children; second parents are the next best."""
+    """Expands the best variant, on ties the one with the fewest children.
+
+    Second parents are the next best.
+    """
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Only the operator is drawn."""
+        """Draw the operator, and the island if there are several, and nothing else.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child of the best variant.
+        """
         island = any_island(snapshot, rng)
         elite = elite_rows(snapshot, snapshot.islands[island].ranking, MATES)
         best_first = iter(elite.tolist())

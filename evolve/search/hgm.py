@@ -1,7 +1,8 @@
-"""Huxley-Gödel Machine: Thompson sampling over clades (Wang et al. 2025, arXiv 2510.21614).
+"""Huxley-Gödel Machine: Thompson sampling over clades (Wang et al. 2025).
 
-A variant is worth expanding for what its descendants achieve, so evaluations are pooled over its clade
-(section 4). Work that is pending counts as begun. What is counted is queried: no counter is kept here.
+arXiv 2510.21614. The worth of expanding a variant is that of its descendants, so
+evaluations are pooled over its clade (section 4). Pending work counts as begun. All
+counts come from the snapshot; none is stored here.
 """
 
 from __future__ import annotations
@@ -15,19 +16,36 @@ from evolve.archive import Snapshot
 from evolve.search.policy import Evaluate, Expand, Policy
 from evolve.search.sampling import value_range
 
-ALPHA = 0.7  # the paper has .6; see the simulation in benchmarks/RESULTS.md
+ALPHA = 0.7  # the paper has 0.6; see the simulation in benchmarks/RESULTS.md
 FIRST_CASES = 1
 
 
 class Hgm(Policy):
-    """Expand while evaluations ** alpha >= variants; else evaluate one case more."""
+    """Expands while evaluations ** alpha >= variants; otherwise evaluates another case.
+
+    Attributes:
+        alpha: Exponent of the expansion rule, 0 to 1.
+        pooled: Whether parents are drawn from clades; False: from each variant's own
+            evaluations.
+        tempered: Whether the temperature rises towards the end of the budget.
+    """
 
     alpha = ALPHA
-    pooled = True  # over clades; False: a variant's own evaluations only
+    pooled = True
     tempered = True
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand | Evaluate:
-        """Equation 6: N^alpha >= |archive|, both with what is pending."""
+        """Choose between a child and an evaluation by equation 6: N^alpha >= |archive|.
+
+        Both sides include pending work.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child, first scored on one case, or an evaluation.
+        """
         if not wants_child(snapshot, self.alpha):
             evaluation = self._evaluation(snapshot, rng)
             if evaluation is not None:
@@ -41,7 +59,11 @@ class Hgm(Policy):
     def _evaluation(
         self, snapshot: Snapshot, rng: np.random.Generator
     ) -> Evaluate | None:
-        """The variant of the highest draw of its own counts, on its first case that is free."""
+        """Return the first free case of the variant with the highest draw.
+
+        The draw is from each variant's own counts, not from those of its clade. None if
+        no case is free.
+        """
         free = (snapshot.case_scores.counts == 0) & (snapshot.case_scores.pending == 0)
         rows = snapshot.trusted[free.any(axis=1)[snapshot.trusted]]
         if not len(rows):
@@ -61,7 +83,12 @@ class Hgm(Policy):
 
 
 def wants_child(snapshot: Snapshot, alpha: float) -> bool:
-    """Whether there are evaluations enough for one more variant."""
+    """Return whether there are enough evaluations for another variant.
+
+    Args:
+        snapshot: Holds at least the seed.
+        alpha: Exponent of the expansion rule.
+    """
     evaluations = int(
         snapshot.case_scores.counts.sum() + snapshot.case_scores.pending.sum()
     )
@@ -70,7 +97,14 @@ def wants_child(snapshot: Snapshot, alpha: float) -> bool:
 
 
 def temperature(snapshot: Snapshot) -> float:
-    """tau = budget / what is left of it: from 1 up, so that the end is greedy."""
+    """Return tau = budget / remaining budget, from 1 up, so that the end is greedy.
+
+    Args:
+        snapshot: Its frame has the budget in variants.
+
+    Returns:
+        At least 1; 1 without a budget.
+    """
     budget = snapshot.frame.budget
     if budget is None:
         return 1.0
@@ -80,7 +114,16 @@ def temperature(snapshot: Snapshot) -> float:
 def beta_counts(
     snapshot: Snapshot, sums: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Successes and failures; scores that are no shares are put on the scale of the archive."""
+    """Return successes and failures, with values scaled to the range of the archive.
+
+    Args:
+        snapshot: Gives the range of values.
+        sums: Sums of values, shape (n,).
+        counts: Numbers of evaluations, shape (n,).
+
+    Returns:
+        Two arrays of shape (n,), not negative, with sum `counts`.
+    """
     low, high = value_range(snapshot)
     good = np.clip((sums - low * counts) / (high - low), 0.0, counts)
     return good, counts - good
@@ -92,7 +135,17 @@ def clade_draws(
     pooled: bool = True,
     tempered: bool = True,
 ) -> NDArray[np.float64]:
-    """Shape (n,): Beta(tau (1 + successes), tau (1 + failures)) of each clade."""
+    """Return a draw of Beta(tau (1 + successes), tau (1 + failures)) for each clade.
+
+    Args:
+        snapshot: Holds at least the seed.
+        rng: The generator of this decision.
+        pooled: Whether to count over clades; False: over each variant alone.
+        tempered: Whether tau is the temperature; False: tau is 1.
+
+    Returns:
+        Shape (n,), from 0 to 1.
+    """
     clades, trials = snapshot.clades, snapshot.case_scores
     counts = clades.counts if pooled else trials.counts.sum(axis=1)
     sums = clades.sums if pooled else trials.sums.sum(axis=1)
@@ -106,9 +159,19 @@ def tempered_draws(
     tau: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """A lineage that was never evaluated is drawn from Beta(1, 1), whatever tau is.
+    """Return draws of Beta(tau (1 + good), tau (1 + bad)).
 
-    It must not be pinned to one half when the budget ends.
+    A lineage without evaluations is drawn from Beta(1, 1) for any tau: otherwise its
+    draws would concentrate at one half when the budget ends.
+
+    Args:
+        good: Successes, shape (n,).
+        bad: Failures, shape (n,).
+        tau: The temperature, positive.
+        rng: The generator of this decision.
+
+    Returns:
+        Shape (n,), from 0 to 1.
     """
     each = np.where(good + bad > 0, tau, 1.0)
     return np.asarray(rng.beta(each * (1.0 + good), each * (1.0 + bad)))

@@ -1,8 +1,9 @@
-"""OpenEvolve's MAP-Elites: a grid for each island, a global archive, a ring of islands.
+"""OpenEvolve's MAP-Elites: a grid per island, a global archive, a ring of islands.
 
-Sharma 2025, OpenEvolve, after Mouret and Clune 2015 (arXiv 1504.04909) and AlphaEvolve (Novikov et al.
-2025, arXiv 2506.13131). A parent is, with probability .2, any elite of the island; with .7 one of the
-archive of the best; else an elite in proportion to its value.
+Sharma 2025, OpenEvolve, after Mouret and Clune 2015 (arXiv 1504.04909) and AlphaEvolve
+(Novikov et al. 2025, arXiv 2506.13131). With probability .2 a parent is any elite of
+the island; with .7 an elite that is in the archive of the best; otherwise an elite in
+proportion to its value.
 """
 
 from __future__ import annotations
@@ -19,16 +20,24 @@ from evolve.search.sampling import any_island, pick
 EXPLORE, EXPLOIT = 0.2, 0.7
 ARCHIVE_SIZE = 100
 INSPIRATIONS = 2
-LEAST = 1e-4  # the weight of a value that is not positive
+LEAST = 1e-4  # weight of a value that is not positive
 
 
 def parent_probabilities(
     values: NDArray[np.float64], archived: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Shape (n,), for the elites of an island.
+    """Return the probabilities of the elites of an island.
 
-    p_i = .2 / n + .7 [i in archive] / |archive| + .1 max(s_i, 1e-4) / sum. Where no elite of the
-    island is in the archive, its share is spread evenly.
+    p_i = .2 / n + .7 [i in archive] / |archive| + .1 max(s_i, 1e-4) / sum, with
+    |archive| the number of the elites that are in it. If there is none, the .7 are
+    spread evenly.
+
+    Args:
+        values: s, shape (n,).
+        archived: Whether each elite is in the archive of the best, shape (n,).
+
+    Returns:
+        Shape (n,), with sum 1.
     """
     count = len(values)
     fitness = np.maximum(values, LEAST)
@@ -43,10 +52,18 @@ def parent_probabilities(
 
 
 class MapElites(Policy):
-    """Parents and inspirations from the elites of one island."""
+    """Draws parents and inspirations from the elites of one island."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Draw island, operator, parents, and inspirations from other cells."""
+        """Draw island, operator, parents, and inspirations from other cells.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child with up to two inspirations.
+        """
         number = any_island(snapshot, rng)
         elites = np.array(
             [*snapshot.islands[number].grid.elites.values()] or [0], dtype=np.int64

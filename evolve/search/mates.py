@@ -1,4 +1,4 @@
-"""Choosing a second parent: the most distant, the most complementary, or the one that is preferred."""
+"""Choice of a second parent: the most distant, complementary or preferred one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,26 @@ from evolve.search.policy import MateChoice
 from evolve.search.sampling import elite_rows
 
 ELITE = 16
-PREFERENCE = "mate"  # where the vector is among what is inherited
+PREFERENCE = "mate"  # key of the vector in a decision's inherited data
 STEP = 0.1  # standard deviation of an inherited preference
 
 
 class Distant(MateChoice):
-    """The elite whose code is the farthest, by cosine."""
+    """Chooses the elite with the most distant code, by cosine."""
 
     def choose(
         self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
     ) -> int | None:
-        """None where no vectors are kept."""
+        """Return the elite with the largest cosine distance to the first parent.
+
+        Args:
+            snapshot: The scored variants.
+            parents: Rows chosen so far.
+            keep: Ignored.
+
+        Returns:
+            A row; None without another elite, or if some variants have no vector.
+        """
         rows = _candidates(snapshot, parents)
         vectors = snapshot.space.vectors
         if not len(rows) or len(vectors) < len(snapshot):
@@ -33,16 +42,26 @@ class Distant(MateChoice):
 
 
 class Complementary(MateChoice):
-    """The elite that is good at the cases where the first parent is not.
+    """Chooses the elite that is good at the cases where the first parent is not.
 
-    It maximises the sum over cases of the better of both. After lexicase selection, Helmuth, Spector
-    and Matheson 2015.
+    It maximises the sum over cases of the better score of both. After lexicase
+    selection, Helmuth, Spector and Matheson 2015.
     """
 
     def choose(
         self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
     ) -> int | None:
-        """None where there is one case: the better of both is then the better one."""
+        """Return the elite with the largest sum of the better score per case.
+
+        Args:
+            snapshot: The scored variants.
+            parents: Rows chosen so far.
+            keep: Ignored.
+
+        Returns:
+            A row; None without another elite, or with a single case, where the sum only
+            finds the best.
+        """
         rows = _candidates(snapshot, parents)
         if not len(rows) or len(snapshot.case_scores.cases) == 1:
             return None
@@ -52,15 +71,26 @@ class Complementary(MateChoice):
 
 
 class Preference(MateChoice):
-    """Each variant carries the vector of its ideal mate, inherited and mutated.
+    """Chooses by a preference vector that each variant inherits with mutation.
 
-    Leither et al. 2025, "All You Need Is Sex for Diversity". The vector lies where `features` does.
+    Leither et al. 2025, "All You Need Is Sex for Diversity". The vector is a point in
+    the space of `features`.
     """
 
     def inherit(
         self, snapshot: Snapshot, parent: int, rng: np.random.Generator
     ) -> Mapping[str, Any]:
-        """The parent's vector and a normal step; founders prefer the middle and the best."""
+        """Return the parent's vector plus a normal step, clipped to 0..1.
+
+        Args:
+            snapshot: The scored variants.
+            parent: Row of the first parent; without a vector, it prefers the middle of
+                each measure and the highest rank.
+            rng: The generator of this decision.
+
+        Returns:
+            The child's vector, rounded to six digits, under the key `PREFERENCE`.
+        """
         carried = snapshot.proposals[parent].decision.keep.get(PREFERENCE)
         middle = [0.5] * len(snapshot.frame.measures) + [1.0]
         vector = np.array(carried if carried is not None else middle)
@@ -70,7 +100,16 @@ class Preference(MateChoice):
     def choose(
         self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
     ) -> int | None:
-        """The elite that is nearest to the vector."""
+        """Return the elite nearest to the preference vector.
+
+        Args:
+            snapshot: The scored variants.
+            parents: Rows chosen so far.
+            keep: As `inherit` returned it.
+
+        Returns:
+            A row; None without another elite.
+        """
         rows = _candidates(snapshot, parents)
         if not len(rows):
             return None
@@ -81,7 +120,16 @@ class Preference(MateChoice):
 
 
 def features(snapshot: Snapshot, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Shape (rows, measures + 1): where each lies on the measures and in the ranks, from 0 to 1."""
+    """Return the position of each row on the measures and in the ranks, scaled to 0..1.
+
+    Args:
+        snapshot: The scored variants.
+        rows: Shape (m,).
+
+    Returns:
+        Shape (m, measures + 1); the rank is among `rows`, 1 for the best; a missing
+        measure is 0.5.
+    """
     low = np.array([m.low for m in snapshot.frame.measures])
     high = np.array([m.high for m in snapshot.frame.measures])
     places = np.clip((snapshot.measures[rows] - low) / (high - low), 0.0, 1.0)
@@ -101,12 +149,22 @@ MATES: Mapping[str, type[MateChoice]] = {
 
 
 def make_mates(name: str) -> MateChoice | None:
-    """By name; "drawn" leaves it to the policy. Raises `ConfigError`."""
+    """Return the choice of mates with a given name.
+
+    Args:
+        name: A key of `MATES`, or "drawn".
+
+    Returns:
+        The choice; None for "drawn": the policy draws all parents.
+
+    Raises:
+        ConfigError: There is no such choice.
+    """
     if name == "drawn":
         return None
     if name not in MATES:
         raise ConfigError(
-            f"there is no choice of mates {name!r}",
+            f"invalid choice of mates {name!r}",
             did_you_mean(name, ["drawn", *MATES]),
         )
     return MATES[name]()

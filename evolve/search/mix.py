@@ -1,4 +1,4 @@
-"""Which operator comes next, and which model it asks: by fixed weights, or by what has paid off."""
+"""Choice of operator and model: by fixed weights, or by a bandit."""
 
 from __future__ import annotations
 
@@ -14,17 +14,33 @@ from evolve.search.sampling import choose
 
 @dataclass(frozen=True)
 class OperatorMix:
-    """Operators with their weights, and how many parents each one takes."""
+    """The operators of a run.
+
+    Attributes:
+        weights: Operator -> weight, relative to the others.
+        parents: Operator -> number of parents that it takes.
+        choice: "weights", or "bandit" to adapt the weights to the results.
+        models: Models of the run, for the bandit.
+        asking: Operators that need a model.
+    """
 
     weights: Mapping[str, float]
     parents: Mapping[str, int]
     choice: str = "weights"
     models: tuple[str, ...] = ()
-    # operators that need a model
     asking: frozenset[str] = field(default_factory=frozenset)
 
     def draw(self, snapshot: Snapshot, rng: np.random.Generator, available: int) -> str:
-        """One operator that `available` scored variants suffice for."""
+        """Draw an operator.
+
+        Args:
+            snapshot: Its outcomes feed the bandit.
+            rng: The generator of this decision.
+            available: Maximum number of parents that the operator may take.
+
+        Returns:
+            Name of the operator.
+        """
         names = [n for n in self.weights if self.parents[n] <= available]
         weights = np.array([self.weights[n] for n in names])
         if self.choice == "bandit":
@@ -37,7 +53,17 @@ class OperatorMix:
     def draw_model(
         self, operator: str, snapshot: Snapshot, rng: np.random.Generator
     ) -> str | None:
-        """Who is asked by this operator; None where nobody is, or where it is left to the caller."""
+        """Draw a model for an operator.
+
+        Args:
+            operator: Name of the operator.
+            snapshot: Its outcomes feed the bandit.
+            rng: The generator of this decision.
+
+        Returns:
+            Name of the model; None for an operator without a model, and if the caller
+            chooses.
+        """
         if operator not in self.asking or self.choice != "bandit":
             return None
         arms = [arm for arm in self.arms(snapshot) if arm.operator == operator]
@@ -47,7 +73,14 @@ class OperatorMix:
         return arms[choose(shares / shares.sum(), rng)].model
 
     def arms(self, snapshot: Snapshot) -> list[Arm]:
-        """Every operator with every model it may ask, as the archive's rows have them."""
+        """Return the bandit's arms: every operator with every model it may use.
+
+        Args:
+            snapshot: Its outcomes give the state of the arms.
+
+        Returns:
+            The arms; an operator without a model is one arm.
+        """
         keys = [
             (name, model)
             for name in self.weights

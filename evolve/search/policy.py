@@ -1,4 +1,4 @@
-"""The contract of a policy, and how one is found by name."""
+"""The contract of a policy, its decisions, and the lookup of policies by name."""
 
 from __future__ import annotations
 
@@ -25,28 +25,38 @@ POLICIES = {
     "dgm": "evolve.search.dgm:Dgm",
     "hgm": "evolve.search.hgm:Hgm",
 }
-_REDRAWS = 50  # of a second parent, before any other elite will do
+_REDRAWS = 50  # draws of a second parent before any other trusted variant is taken
 
 
 @dataclass(frozen=True)
 class Expand:
-    """Make a child of these parents (ids) with this operator; show it the inspirations."""
+    """Make a child of these parents (ids) with this operator.
+
+    Attributes:
+        parents: Ids, the first parent first.
+        operator: Name of the operator.
+        inspirations: Ids of variants that the prompt shows besides the parents.
+        island: Island that the child belongs to.
+        model: Model to call; None: one of the run's models, chosen by the proposal's
+            id.
+        cases: How many search cases score it at first; None: all.
+        keep: Data that its children inherit.
+        samples: Number of children of one prompt.
+    """
 
     parents: tuple[str, ...]
     operator: str
     inspirations: tuple[str, ...] = ()
     island: int = 0
-    # who is asked; None: one of the run's models, by the proposal's id
     model: str | None = None
-    # how many of the search cases score it at first; None: all
     cases: int | None = None
-    keep: Mapping[str, Any] = field(default_factory=dict)  # what its children inherit
-    samples: int = 1  # children of one prompt
+    keep: Mapping[str, Any] = field(default_factory=dict)
+    samples: int = 1
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Learn more about a scored variant (id): one more attempt at one case."""
+    """Evaluate a scored variant (id) again: one more attempt at one case."""
 
     variant: str
     case: str
@@ -55,14 +65,14 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Stop:
-    """Nothing sensible is left to do."""
+    """End the run: there is nothing sensible left to do."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Skip:
-    """This number was never carried out in the run that is followed."""
+    """Leave out a decision number that the recorded run never carried out."""
 
 
 Action = Expand | Evaluate | Stop
@@ -70,14 +80,27 @@ Action = Expand | Evaluate | Stop
 
 
 class Policy(ABC):
-    """A pure function of (snapshot, generator); it keeps nothing between decisions."""
+    """A pure function of (snapshot, generator) without state between decisions.
+
+    Args:
+        operators: The operators to draw from.
+        mates: Choice of second parents; None: the policy draws all parents.
+    """
 
     def __init__(self, operators: OperatorMix, mates: MateChoice | None = None) -> None:
         self.operators, self.mates = operators, mates
 
     @abstractmethod
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Action:
-        """What to do with a free slot. The snapshot holds at least the seed."""
+        """Decide what to do with a free slot.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision, the only source of randomness.
+
+        Returns:
+            The decision.
+        """
 
     def expand(
         self,
@@ -87,10 +110,20 @@ class Policy(ABC):
         draw: Callable[[], int],
         island: int = 0,
     ) -> Expand:
-        """A child of parents (rows) that `draw` gives, without repetition.
+        """Draw an operator and its parents, without repetition.
 
-        `available` says how many there are to draw. A second parent is the choice of a mate where
-        the run has one.
+        A second parent comes from the choice of mates, if the run has one and it gives
+        a row.
+
+        Args:
+            snapshot: The scored variants.
+            rng: The generator of this decision.
+            available: Number of different rows that `draw` can give.
+            draw: Returns a row, possibly one that was drawn before.
+            island: Island of the child.
+
+        Returns:
+            The decision to make a child.
         """
         operator = self.operators.draw(snapshot, rng, available)
         rows = [draw()]
@@ -102,19 +135,37 @@ class Policy(ABC):
 
 
 class MateChoice(ABC):
-    """Chooses second parents. Pure, as a policy is."""
+    """A strategy that chooses second parents; pure like a policy."""
 
     def inherit(
         self, snapshot: Snapshot, parent: int, rng: np.random.Generator
     ) -> Mapping[str, Any]:
-        """What a child of this parent (row) carries on."""
+        """Return data that a child inherits from its first parent.
+
+        Args:
+            snapshot: The scored variants.
+            parent: Row of the first parent.
+            rng: The generator of this decision.
+
+        Returns:
+            Data for JSON, stored with the decision; empty by default.
+        """
         return {}
 
     @abstractmethod
     def choose(
         self, snapshot: Snapshot, parents: Sequence[int], keep: Mapping[str, Any]
     ) -> int | None:
-        """The row of one more parent; None when this choice has no opinion."""
+        """Choose another parent.
+
+        Args:
+            snapshot: The scored variants.
+            parents: Rows chosen so far.
+            keep: As `inherit` returned it.
+
+        Returns:
+            A row that is not in `parents`; None: the policy draws it.
+        """
 
 
 def _another(
@@ -132,7 +183,14 @@ def _another(
 
 
 def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
-    """The decision that a proposal's row keeps, without what was shown to a model."""
+    """Return the decision that a proposal's row records, without prompt context.
+
+    Args:
+        proposal: A proposal that is not the seed.
+
+    Returns:
+        The decision.
+    """
     known = proposal.decision
     if proposal.kind is Kind.EVALUATE:
         return Evaluate(proposal.parents[0], *proposal.evaluates)
@@ -150,5 +208,17 @@ def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
 def make_policy(
     name: str, operators: OperatorMix, mates: MateChoice | None = None
 ) -> Policy:
-    """A built-in name or a dotted path `package.module:Class`. Raises `ConfigError`."""
+    """Return a policy by name.
+
+    Args:
+        name: A key of `POLICIES`, or a dotted path `package.module:Class`.
+        operators: The operators to draw from.
+        mates: Choice of second parents; None: the policy draws all parents.
+
+    Returns:
+        The policy.
+
+    Raises:
+        ConfigError: There is no such policy.
+    """
     return find_class("policy", name, POLICIES, Policy)(operators, mates)  # type: ignore[type-abstract]

@@ -1,4 +1,4 @@
-"""ShinkaEvolve's other sampling: parents by rank (Lange et al., arXiv 2509.19349, section 3.1)."""
+"""ShinkaEvolve's sampling of parents by rank (Lange et al., arXiv 2509.19349, 3.1)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,30 @@ ALPHA = 1.0
 
 
 def rank_weights(count: int) -> NDArray[np.float64]:
-    """Shape (count,): p_i ~ rank_i ** -alpha, rank 1 the best."""
+    """Return weights p_i ~ rank_i ** -alpha, where rank 1 is the best.
+
+    Args:
+        count: Number of ranks.
+
+    Returns:
+        Shape (count,), best first, not normalised.
+    """
     return np.arange(1, count + 1, dtype=np.float64) ** -ALPHA
 
 
 class PowerLaw(Policy):
-    """alpha = 0 would be uniform, a large one hill climbing."""
+    """Draws parents by rank; alpha = 0 is uniform, a large alpha is hill climbing."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Draw operator, then ranks without repetition."""
+        """Draw the operator, then ranks without repetition.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child on a random island.
+        """
         island = any_island(snapshot, rng)
         ranking = snapshot.islands[island].ranking
         weights = rank_weights(max(len(ranking), 1))

@@ -1,6 +1,6 @@
-"""What a prompt will show, chosen when the proposal is decided: ids, never texts.
+"""Prompt context: the ids that a prompt will show, chosen with the decision.
 
-A prompt that looked into the archive later would depend on who was faster.
+A prompt that read the archive later would depend on which proposal was faster.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from evolve.archive import Decision, Proposal, Snapshot
 from evolve.search.policy import Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
-# they are shown whatever was tried on the parent
+# these operators are shown all earlier attempts on the parent
 TELLS_ALL = frozenset({"agentic", "reflect"})
 CHILDREN, TURNED_AWAY = 12, 6
-_LOOKED_AT = 500  # recent variants, for lessons of others
+_LOOKED_AT = 500  # recent variants that are searched
 
 
 def prompt_context(action: Expand, snapshot: Snapshot) -> Decision:
     """Return the decision to expand, with what its prompt will show.
 
     Args:
-        action: what the policy decided.
-        snapshot: what the decision sees; nothing newer is shown.
+        action: What the policy decided.
+        snapshot: What the decision sees; nothing newer is shown.
     """
     parent = action.parents[0]
     shows_all = action.operator in TELLS_ALL
@@ -41,7 +41,15 @@ def prompt_context(action: Expand, snapshot: Snapshot) -> Decision:
 
 
 def lessons(snapshot: Snapshot, parent: str) -> list[tuple[str, str]]:
-    """(variant, better child): steps of the parent's own lineage, then the largest of others."""
+    """Return improvements to learn from: the parent's lineage first, then the largest.
+
+    Args:
+        snapshot: The scored variants.
+        parent: Id of the first parent.
+
+    Returns:
+        Up to three pairs (variant, better child) of ids.
+    """
     own = list(itertools.islice(filter(_improved, _lineage(snapshot, parent)), LESSONS))
     seen = {child.id for child in own}
     recent = (
@@ -54,7 +62,15 @@ def lessons(snapshot: Snapshot, parent: str) -> list[tuple[str, str]]:
 
 
 def tried(snapshot: Snapshot, parent: str) -> list[str]:
-    """Children that did not score better than the parent, newest first."""
+    """Return recent children that did not score better than their parents.
+
+    Args:
+        snapshot: The scored variants.
+        parent: Id of the first parent.
+
+    Returns:
+        Up to six ids, newest first.
+    """
     worse = [
         child
         for child in snapshot.children_of(parent)[-_LOOKED_AT:]
@@ -64,7 +80,15 @@ def tried(snapshot: Snapshot, parent: str) -> list[str]:
 
 
 def attempts(snapshot: Snapshot, parent: str) -> list[str]:
-    """All that was made of the parent, good or not, newest first of each kind."""
+    """Return recent children of every kind: scored, then failed, then rejected.
+
+    Args:
+        snapshot: The scored variants.
+        parent: Id of the first parent.
+
+    Returns:
+        Ids, newest first within each kind.
+    """
     children = [
         child.id for child in snapshot.children_of(parent)[: -CHILDREN - 1 : -1]
     ]
@@ -80,7 +104,7 @@ def _improved(child: Proposal) -> bool:
 
 
 def _lineage(snapshot: Snapshot, variant: str) -> Iterator[Proposal]:
-    """From the variant up to the seed, along first parents."""
+    """Yield the variant and its ancestors up to the seed, along first parents."""
     found = snapshot.proposal(variant)
     while True:
         yield found

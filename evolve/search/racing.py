@@ -1,4 +1,4 @@
-"""Racing: on a noisy task, who would become the best is evaluated again until it is decided.
+"""Racing: on a noisy task, evaluate contenders again until the best is known.
 
 Maron and Moore 1997, "The racing algorithm". A task with `repeats` = 1 has no noise.
 """
@@ -13,18 +13,33 @@ from evolve.archive import Snapshot
 from evolve.plugins import plugin_errors
 from evolve.search.policy import Action, Evaluate, Policy
 
-CONTENDERS = 4  # of the highest means
+CONTENDERS = 4  # number of variants with the highest means
 
 
 class Racing(Policy):
-    """Another policy, and before it the evaluations that decide who is best."""
+    """Wraps a policy and first evaluates again whatever decides which variant is best.
+
+    Args:
+        policy: The policy for all other decisions.
+    """
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy.operators, policy.mates)
         self.policy = policy
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Action:
-        """A repeat that is due, else what the policy says."""
+        """Return a repeat that is due, or else the policy's decision.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            The decision.
+
+        Raises:
+            RunError: A third-party policy failed; see `plugin_errors`.
+        """
         due = repeat_due(snapshot)
         if due is not None:
             return due
@@ -33,9 +48,16 @@ class Racing(Policy):
 
 
 def repeat_due(snapshot: Snapshot) -> Evaluate | None:
-    """One more attempt for a contender that may be better than the best, or is it and unsure.
+    """Return another attempt for a contender that may be better than the best.
 
-    A contender's upper end must reach the best's lower end; no case has more than `repeats` attempts.
+    The upper end of the contender's interval must reach the lower end of the best's.
+    The best is a contender itself. No case gets more than `repeats` attempts.
+
+    Args:
+        snapshot: The scored variants.
+
+    Returns:
+        The evaluation; None if none is due.
     """
     best = snapshot.best()
     if snapshot.frame.repeats == 1 or best is None:
@@ -50,7 +72,10 @@ def repeat_due(snapshot: Snapshot) -> Evaluate | None:
 
 
 def _next_attempt(snapshot: Snapshot, row: int) -> Evaluate | None:
-    """At the case with the fewest attempts, pending ones included; None when all have enough."""
+    """Return an attempt at the case with the fewest, pending ones included.
+
+    None if all cases have enough.
+    """
     attempts = snapshot.case_scores.counts[row] + snapshot.case_scores.pending[row]
     column = int(np.argmin(attempts))
     if attempts[column] >= snapshot.frame.repeats:

@@ -1,4 +1,4 @@
-"""Random parents: every scored variant is as likely as any other."""
+"""Random parents: every scored variant is equally likely."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from evolve.search.policy import Expand, Policy
 
 
 class Random(Policy):
-    """Uniform over the scored variants."""
+    """Draws parents uniformly from the scored variants."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Draw an operator, then its parents without repetition."""
+        """Draw an operator, then its parents without repetition.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child.
+        """
         rows = snapshot.trusted
         return self.expand(snapshot, rng, len(rows), lambda: int(rng.choice(rows)))

@@ -1,4 +1,4 @@
-"""Weighted draws of rows, the elite that several policies draw from, and values scaled to 0..1."""
+"""Weighted draws of rows, the elite of a ranking, and values scaled to 0..1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from evolve.archive import Ranking, Snapshot
 
 
 def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:
-    """An index, as likely as its weight; any where all weights are zero."""
+    """Draw an index in proportion to its weight.
+
+    Args:
+        weights: Shape (n,), not negative; if all are zero, every index is equally
+            likely.
+        rng: The generator of this decision.
+
+    Returns:
+        From 0 to n - 1.
+    """
     sums = np.cumsum(weights)
     if not sums[-1] > 0:
         return int(rng.integers(len(weights)))
@@ -21,19 +30,32 @@ def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:
 
 
 def choose(shares: NDArray[np.float64], rng: np.random.Generator) -> int:
-    """Draw what `rng.choice(len(shares), p=shares)` draws, without its checks, which cost more.
+    """Draw what `rng.choice(len(shares), p=shares)` draws, without its slow checks.
 
     Args:
-        shares: shape (n,), at least one of them positive.
+        shares: Shape (n,), at least one of them positive.
+        rng: The generator of this decision.
+
+    Returns:
+        From 0 to n - 1.
     """
     sums = np.cumsum(shares)
     return int((sums / sums[-1]).searchsorted(rng.random(), side="right"))
 
 
 def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.int64]:
-    """The best rows, one for each score: the one with the fewest children, the newest of these.
+    """Return one row per distinct score, best first.
 
-    Changes that change nothing would fill the elite with copies otherwise.
+    Of equal scores the row with the fewest children is taken, the newest on ties;
+    otherwise changes without an effect would fill the elite with copies.
+
+    Args:
+        snapshot: Gives the numbers of children.
+        ranking: Ranking of the rows to choose from.
+        size: Maximum number of rows.
+
+    Returns:
+        Shape (m,) with m <= size; [0], the seed, for an empty ranking.
     """
     children = snapshot.children
     chosen = [
@@ -44,24 +66,40 @@ def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.in
 
 
 def any_island(snapshot: Snapshot, rng: np.random.Generator) -> int:
-    """Every island as likely as any other; nothing is drawn where there is one."""
+    """Draw an island uniformly; a single island uses no random number.
+
+    Args:
+        snapshot: Holds the islands.
+        rng: The generator of this decision.
+
+    Returns:
+        Number of the island.
+    """
     count = len(snapshot.islands)
     return int(rng.integers(count)) if count > 1 else 0
 
 
-# below the value of so many, all count as nothing: one outlier sets no scale
+# values below this quantile are scaled to 0, so that one outlier does not set the scale
 LOW_SHARE = 0.05
 
 
 class Range(NamedTuple):
-    """What counts as nothing and as all."""
+    """The values that are scaled to 0 and to 1."""
 
     low: float
     high: float
 
 
 def value_range(snapshot: Snapshot) -> Range:
-    """0 and 1 where all values lie there; else from the worst twentieth to the best."""
+    """Return the range of values for scaling.
+
+    Args:
+        snapshot: Holds at least the seed.
+
+    Returns:
+        0 and 1 if all trusted values are within; otherwise the 5 % quantile and the
+        highest value.
+    """
     values = snapshot.values[snapshot.trusted]
     low, high = float(values.min()), float(values.max())
     if low >= 0.0 and high <= 1.0:
@@ -71,6 +109,13 @@ def value_range(snapshot: Snapshot) -> Range:
 
 
 def unit_values(snapshot: Snapshot) -> NDArray[np.float64]:
-    """Shape (n,): values within the range, as a share of it."""
+    """Return the values scaled to 0..1 and clipped.
+
+    Args:
+        snapshot: Holds at least the seed.
+
+    Returns:
+        Shape (n,).
+    """
     low, high = value_range(snapshot)
     return np.asarray(np.clip((snapshot.values - low) / (high - low), 0.0, 1.0))

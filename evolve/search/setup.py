@@ -1,4 +1,4 @@
-"""What a run's snapshot is made for: cases, noise, islands and measures of task and settings."""
+"""Set-up of the search: the snapshot's frame and the policy, from task and settings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,20 @@ from evolve.search.policy import Policy, make_policy
 from evolve.search.racing import Racing
 from evolve.tasks import Task
 
-# a grid that no task declares reaches from nothing to so many times the seed
+# without declared measures the grid reaches from 0 to this multiple of the seed's
 ROOM = 3.0
 
 
 def make_frame(task: Task, settings: Settings) -> Frame:
-    """The same for every part of a run, however often it is resumed."""
+    """Return the constants of the snapshot; they are the same after every resume.
+
+    Args:
+        task: Gives the cases of the search split and the measures.
+        settings: Gives repeats, budget and islands.
+
+    Returns:
+        The frame.
+    """
     islands = Islands(
         settings.islands,
         settings.topology,
@@ -40,13 +48,32 @@ def make_frame(task: Task, settings: Settings) -> Frame:
 
 
 def make_search(settings: Settings, operators: OperatorMix) -> Policy:
-    """The run's policy; on a noisy task, with the race for the best before it."""
+    """Return the policy of a run; on a noisy task wrapped in `Racing`.
+
+    Args:
+        settings: Names of policy and choice of mates.
+        operators: The operators to draw from.
+
+    Returns:
+        The policy.
+
+    Raises:
+        ConfigError: There is no such policy or choice of mates.
+    """
     policy = make_policy(settings.policy, operators, make_mates(settings.mates))
     return Racing(policy) if settings.repeats > 1 else policy
 
 
 def measures_of(task: Task) -> tuple[Measure, ...]:
-    """The declared axes; else code length and complexity, in proportion to the seed's."""
+    """Return the axes of the grid.
+
+    Args:
+        task: The task with its seed.
+
+    Returns:
+        The declared measures; by default code length and complexity, from 0 to 3 times
+        the seed's.
+    """
     declared = tuple(Measure(m.name, m.low, m.high, m.bins) for m in task.spec.measures)
     if declared:
         return declared
@@ -57,9 +84,17 @@ def measures_of(task: Task) -> tuple[Measure, ...]:
 
 
 def unmeasured(task: Task, rows: Sequence[Evaluation]) -> str:
-    """What to say of axes that the scorer never returned on the seed; empty: there are none.
+    """Return a warning about measures that the scorer did not return on the seed.
 
-    Who lacks a measure is in its lowest bin, so a mistyped name is a grid of one bin.
+    A variant without a measure is in its lowest bin, so a mistyped name makes a grid of
+    one bin.
+
+    Args:
+        task: The task with its declared measures.
+        rows: Evaluations of the seed.
+
+    Returns:
+        The warning; empty if no measure is missing.
     """
     returned = sorted(measure_rows(rows))
     missing = [
@@ -68,6 +103,6 @@ def unmeasured(task: Task, rows: Sequence[Evaluation]) -> str:
     if not missing:
         return ""
     return (
-        f"{task.folder / 'task.toml'}: the scorer returned no metric {', '.join(missing)}, and "
-        f"all that lack one share its lowest bin; it returned: {', '.join(returned)}"
+        f"{task.folder / 'task.toml'}: the scorer returned no metric {', '.join(missing)}; "
+        f"variants without it share its lowest bin; it returned: {', '.join(returned)}"
     )

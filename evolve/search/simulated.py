@@ -1,7 +1,8 @@
-"""A simulated world: inheritance, harm, neutral changes and noise, without a model or a sandbox.
+"""A simulated world: inheritance, harm, neutral changes and noise, without a model.
 
-Policies run in it over a real snapshot, hundreds of decisions in a tenth of a second, so that they can
-be compared over many seeds. What it says holds for worlds like this one.
+Policies run in it over a real snapshot, hundreds of decisions in a tenth of a second
+and without a sandbox, so that they can be compared over many seeds. The results hold
+for worlds like this one.
 """
 
 from __future__ import annotations
@@ -36,34 +37,55 @@ _MIX = OperatorMix({"change": 0.8, "cross": 0.2}, {"change": 1, "cross": 2})
 
 @dataclass(frozen=True)
 class World:
-    """How children come out. Quality is a log-odds: 0 solves half of the middling cases."""
+    """Parameters of a world. Quality is a log-odds: 0 solves half of the average cases.
 
-    cases: int = 60  # solved or not; 0: one score, which is the quality itself
-    evaluations: int = 800  # of one case each, in all
+    Attributes:
+        cases: Number of cases, each solved or not; 0: one score, which is the quality.
+        evaluations: Budget of the run, in evaluations of one case.
+        start: Quality of the seed.
+        neutral: Share of children as good as their parent.
+        harmful: Share of children worse than their parent.
+        broken: Share of children without a score; the remaining ones are better.
+        step: Mean gain of a better child.
+        harm: Mean loss of a worse child.
+        inherited: How much the size of gains differs between lineages.
+        spread: Standard deviation of the cases' difficulties.
+        noise: Standard deviation of one score, in a world without cases.
+    """
+
+    cases: int = 60
+    evaluations: int = 800
     start: float = -1.5
-    neutral: float = 0.35  # shares of children: as good as the parent,
-    harmful: float = 0.35  # worse than it,
-    broken: float = 0.1  # without a score; the rest is better
-    step: float = 0.5  # mean of a gain
-    harm: float = 1.0  # mean of a loss
-    inherited: float = 1.0  # how much the size of gains differs between lineages
-    spread: float = 1.0  # standard deviation of the cases' difficulties
-    noise: float = 0.0  # standard deviation of one score, where there are no cases
+    neutral: float = 0.35
+    harmful: float = 0.35
+    broken: float = 0.1
+    step: float = 0.5
+    harm: float = 1.0
+    inherited: float = 1.0
+    spread: float = 1.0
+    noise: float = 0.0
 
     @cached_property
     def case_ids(self) -> tuple[str, ...]:
+        """Names of the cases; one for a world without cases."""
         return tuple(f"case{number}" for number in range(max(self.cases, 1)))
 
 
 class Being(NamedTuple):
-    """What is hidden from the policy."""
+    """The properties of a variant that are hidden from the policy."""
 
     quality: float
-    reach: float  # the size of its children's gains, which they inherit
+    reach: float  # scale of its children's gains, which they inherit
 
 
 class Result(NamedTuple):
-    """One run: the true worth of the variant that is picked, and what was made on the way."""
+    """The result of one run.
+
+    Attributes:
+        worth: True worth of the variant that the run picks as its best.
+        variants: Number of scored variants.
+        evaluations: Number of evaluations used.
+    """
 
     worth: float
     variants: int
@@ -72,7 +94,13 @@ class Result(NamedTuple):
 
 @dataclass
 class Simulation:
-    """One run of one policy in one world."""
+    """One run of one policy in one world.
+
+    Attributes:
+        seed: Seed of all random numbers.
+        beings: Hidden properties by proposal id.
+        used: Evaluations used so far.
+    """
 
     world: World
     policy: Policy
@@ -90,7 +118,11 @@ class Simulation:
         )
 
     def run(self) -> Result:
-        """Until all evaluations are used."""
+        """Run until all evaluations are used or the policy stops.
+
+        Returns:
+            The result.
+        """
         self._add(self._proposal(0, (), "seed"), Being(self.world.start, 1.0), None)
         number = 1
         while self.used < self.world.evaluations:
@@ -139,7 +171,10 @@ class Simulation:
     def _child(
         self, parents: Sequence[Being], rng: np.random.Generator
     ) -> Being | None:
-        """Of two parents it takes the quality of one and the reach of the other."""
+        """Return a child with the quality of one parent and the reach of the other.
+
+        None for a broken child.
+        """
         world = self.world
         order = rng.permutation(len(parents))
         quality, reach = parents[order[0]].quality, parents[order[-1]].reach
@@ -178,7 +213,7 @@ class Simulation:
         self.used += 1
 
     def _row(self, number: int, being: Being, case: str, attempt: int) -> Evaluation:
-        """The same case of the same variant comes out the same, unless the world is noisy."""
+        """Evaluate a case; the result depends only on variant, case and attempt."""
         place = self.world.case_ids.index(case)
         rng = np.random.default_rng([self.seed, number, 3, place, attempt])
         if not self.world.cases:
@@ -190,7 +225,7 @@ class Simulation:
         return Evaluation(case, "search", attempt, score)
 
     def _worth(self, being: Being) -> float:
-        """The share of cases it would solve, or its quality."""
+        """Return the expected share of solved cases; without cases, the quality."""
         if not self.world.cases:
             return being.quality
         return float(np.mean([_share(being.quality - d) for d in self._difficulty]))
@@ -201,8 +236,20 @@ def _share(log_odds: float) -> float:
 
 
 def simulate(name: str, world: World, seeds: int) -> list[Result]:
-    """The same seeds for every policy. Raises `ConfigError` for a name that is none."""
-    make_policy(ABLATIONS.get(name, name), _MIX)  # a wrong name is found here
+    """Run a policy with the seeds 0 to `seeds` - 1, in parallel processes.
+
+    Args:
+        name: Name of a policy or an ablation, or a dotted path.
+        world: The world; the same seeds give the same cases for every policy.
+        seeds: Number of runs.
+
+    Returns:
+        One result per seed.
+
+    Raises:
+        ConfigError: There is no such policy.
+    """
+    make_policy(ABLATIONS.get(name, name), _MIX)  # raises for an invalid name
     with ProcessPoolExecutor() as pool:
         return list(pool.map(partial(_one_run, name, world), range(seeds)))
 

@@ -1,4 +1,4 @@
-"""Notes without a model: what worked and what failed, from the columns of a snapshot alone."""
+"""Notes without a model: what worked and what failed, from a snapshot alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ _NOTE_CHARS = 160
 
 
 def statistics(snapshot: Snapshot) -> str:
-    """A few lines for later prompts."""
+    """Return a summary of the search for later prompts.
+
+    Args:
+        snapshot: The scored variants and the outcomes of all finished proposals.
+
+    Returns:
+        A few lines.
+    """
     outcomes = snapshot.outcomes
     best = snapshot.best()
     lines = [

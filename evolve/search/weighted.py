@@ -1,4 +1,7 @@
-"""ShinkaEvolve's weighted parents: good scores and few children (Lange et al., arXiv 2509.19349)."""
+"""ShinkaEvolve's weighted parents: high score, few children (arXiv 2509.19349).
+
+Lange et al. 2025, section 3.1.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,24 @@ from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, elite_rows, pick
 
 SELECTION_PRESSURE = 10.0
-ARCHIVE_SIZE = 16  # parents come from so many of the best
+ARCHIVE_SIZE = 16  # number of the best variants that parents come from
 INSPIRATIONS = 2
 
 
 def parent_probabilities(
     values: NDArray[np.float64], children: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Shape (n,): p_i ~ sigmoid(10 (s_i - median) / MAD) / (1 + children_i), section 3.1.
+    """Return p_i ~ sigmoid(10 (s_i - median) / MAD) / (1 + children_i), section 3.1.
 
-    Where more than half of the scores are equal the median absolute deviation is zero; then the
-    mean absolute deviation scales, and equal scores give equal sigmoids.
+    If more than half of the scores are equal, the median absolute deviation is zero;
+    the scale is then the mean absolute deviation, and equal scores give equal sigmoids.
+
+    Args:
+        values: s, shape (n,).
+        children: Shape (n,).
+
+    Returns:
+        Shape (n,), positive, with sum 1.
     """
     deviation = values - np.median(values)
     scale = (
@@ -35,10 +45,18 @@ def parent_probabilities(
 
 
 class Weighted(Policy):
-    """Parents by score and offspring; inspirations from the best."""
+    """Draws parents by score and number of children; inspirations are the best."""
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
-        """Draw operator, then parents without repetition."""
+        """Draw the operator, then parents without repetition.
+
+        Args:
+            snapshot: Holds at least the seed.
+            rng: The generator of this decision.
+
+        Returns:
+            A child with up to two inspirations.
+        """
         island = any_island(snapshot, rng)
         elite = elite_rows(snapshot, snapshot.islands[island].ranking, ARCHIVE_SIZE)
         weights = parent_probabilities(snapshot.values[elite], snapshot.children[elite])

@@ -1,1 +1,1 @@
-"""What runs inside a sandbox: standard library only, copied into it as plain files."""
+"""Code that runs inside a sandbox: plain files, standard library only."""

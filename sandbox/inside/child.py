@@ -1,7 +1,8 @@
-"""The candidate's side of the wire: take its files, call its functions, run its commands.
+"""The candidate's side of the wire: write its files, call its functions, run commands.
 
-Everything here runs as the candidate, so nothing here is trusted: an answer is a claim. Requests are
-frames (see `wire`): `load`, `call`, `run`. This file needs the standard library only.
+Everything here runs as the candidate, so nothing here is trusted: an answer is a claim.
+Requests are frames (see `wire`): `load`, `call`, `run`. This file needs the standard
+library only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ TRACEBACK_CHARS = 4000
 
 
 def run(home: str, output_bytes: int) -> None:
-    """Answer requests on descriptor 3 at descriptor 4 until the stream ends."""
+    """Answer requests from descriptor 3 on descriptor 4 until the stream ends.
+
+    Args:
+        home: The candidate's directory.
+        output_bytes: Limit on each output stream of a command.
+    """
     global line
     reseed()
     line = Line(os.fdopen(3, "rb"), os.fdopen(4, "wb", buffering=0))
@@ -35,28 +41,47 @@ def run(home: str, output_bytes: int) -> None:
 
 
 class Line:
-    """The way to the engine: one request, one answer to it."""
+    """The connection to the engine: one request, one answer.
+
+    Args:
+        requests: Stream of frames from the engine.
+        replies: Stream of frames to the engine.
+    """
 
     def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
         self._requests, self._replies = requests, replies
         self._id: Any = None
 
     def receive(self) -> tuple[dict[str, Any], bytes]:
+        """Wait for the next request.
+
+        Returns:
+            Header and payload.
+
+        Raises:
+            EOFError: The engine is gone.
+        """
         header, payload = wire.read_frame(self._requests)
         self._id = header["id"]
         return header, payload
 
     def answer(self, reply: dict[str, Any], payload: bytes) -> None:
-        reply["id"] = self._id  # shows that it was asked before it answered
+        """Send the answer to the last request.
+
+        Args:
+            reply: Header of the answer; the request's id is added.
+            payload: Content of the answer.
+        """
+        reply["id"] = self._id  # proves that the answer follows the request
         flush_prints()
         write_all(self._replies, wire.frame(reply, payload))
 
 
-line: Line | None = None  # set once, when the candidate's life begins
+line: Line | None = None  # set once, when the candidate starts
 
 
 def reseed() -> None:
-    """Forks share their random state; each candidate gets its own."""
+    """Give each candidate its own random state, which forks would share."""
     import random
 
     random.seed()
@@ -68,7 +93,16 @@ def reseed() -> None:
 def respond(
     candidate: Candidate, header: dict[str, Any], payload: bytes
 ) -> tuple[dict[str, Any], bytes]:
-    """One request, one reply; what the candidate raises becomes a reply, too."""
+    """Answer one request; an exception of the candidate becomes an answer, too.
+
+    Args:
+        candidate: The candidate.
+        header: Header of the request; "op" is "load", "call" or "run".
+        payload: Content of the request.
+
+    Returns:
+        Header and payload of the answer.
+    """
     try:
         if header["op"] == "load":
             candidate.load(header["module"], payload)
@@ -83,7 +117,14 @@ def respond(
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """What the scorer and the next prompt are told about an exception."""
+    """Return the answer for an exception, for the scorer and the next prompt.
+
+    Args:
+        error: The candidate's exception.
+
+    Returns:
+        Header of the answer.
+    """
     return {
         "ok": False,
         "error": "exception",
@@ -93,20 +134,30 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 
 def flush_prints() -> None:
-    """What the candidate printed goes out before the answer does."""
+    """Flush the candidate's output, so that it leaves before the answer."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
 
 
 def write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write all bytes to an unbuffered stream.
+
+    Args:
+        stream: Its `write` returns the number of bytes written.
+        data: The bytes.
+    """
     view = memoryview(data)
     while view:
         view = view[stream.write(view) :]
 
 
 def forget_shadowed(paths: Iterable[str]) -> None:
-    """A candidate's file may have the name of a module that this process has loaded."""
+    """Drop loaded modules that have the same name as a file of the candidate.
+
+    Args:
+        paths: Relative paths of the candidate's files.
+    """
     names = {
         path.split("/")[0].removesuffix(".py") for path in paths
     } - sys.stdlib_module_names
@@ -116,14 +167,24 @@ def forget_shadowed(paths: Iterable[str]) -> None:
 
 
 class Candidate:
-    """The files of one variant and its imported entry module."""
+    """The files of one variant and its imported entry module.
+
+    Args:
+        home: The candidate's directory.
+        output_bytes: Limit on each output stream of a command.
+    """
 
     def __init__(self, home: str, output_bytes: int) -> None:
         self.home, self.output_bytes = home, output_bytes
         self.module: Any = None
 
     def load(self, module: str | None, payload: bytes) -> None:
-        """Write the files; import the entry module if it is one of ours to call."""
+        """Write the files and import the entry module, if there is one.
+
+        Args:
+            module: Name of the module; None or empty imports none.
+            payload: Encoded list of (path, content, executable).
+        """
         files = wire.decode(payload)
         for path, data, executable in files:
             target = os.path.join(self.home, path)
@@ -139,7 +200,15 @@ class Candidate:
     def call(
         self, header: dict[str, Any], payload: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        """Call a function of the entry module with plain arguments."""
+        """Call a function of the entry module with plain arguments.
+
+        Args:
+            header: "function" is its name.
+            payload: Encoded (args, kwargs).
+
+        Returns:
+            Header and payload of the answer.
+        """
         function = self._function(header["function"])
         args, kwargs = wire.decode(payload)
         try:
@@ -168,7 +237,15 @@ class Candidate:
     def execute(
         self, header: dict[str, Any], payload: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        """Run a command in the candidate's folder; too much output ends it."""
+        """Run a command in the candidate's directory; too much output ends it.
+
+        Args:
+            header: "argv" is the command.
+            payload: Its input.
+
+        Returns:
+            Header and payload of the answer: encoded (stdout, stderr).
+        """
         pipe = subprocess.PIPE
         with subprocess.Popen(
             header["argv"], stdin=pipe, stdout=pipe, stderr=pipe, cwd=self.home
@@ -191,7 +268,13 @@ class Candidate:
 
 
 class Collector:
-    """Collects one stream of a command in a thread; kills the command past the limit."""
+    """Collects one stream of a command in a thread; kills the command past the limit.
+
+    Args:
+        process: The command.
+        stream: One of its output streams.
+        limit: Maximum number of bytes.
+    """
 
     def __init__(
         self, process: subprocess.Popen[bytes], stream: Any, limit: int
@@ -207,13 +290,22 @@ class Collector:
             self._process.kill()
 
     def wait(self) -> bytes:
-        """The whole output, or one byte more than the limit."""
+        """Wait for the end of the stream.
+
+        Returns:
+            The whole output, or one byte more than the limit.
+        """
         self._thread.join()
         return self._data
 
 
 def give(stream: Any, data: bytes) -> None:
-    """Write a command's input; it need not read it all."""
+    """Write a command's input; the command need not read all of it.
+
+    Args:
+        stream: The command's standard input.
+        data: The input.
+    """
     with contextlib.suppress(BrokenPipeError):
         stream.write(data)
     with contextlib.suppress(BrokenPipeError):

@@ -1,8 +1,9 @@
-"""Runs an agent in its box: a workspace, a way to a model and to nothing else, and what came of it.
+"""Runs an agent in its box: a workspace, access to a model only, and its result.
 
-Imported in the sandbox in place of a candidate's own module. Everything here runs as the candidate:
-what it returns is a claim. The host shows a folder, read-only, with the agent's files and the socket
-of a proxy; a forwarder on loopback makes that socket an HTTP address. Standard library only.
+Imported in the sandbox in place of a candidate's module. Everything here runs as the
+candidate: its result is a claim. The host shows a directory, read-only, with the
+agent's files and the socket of a proxy; a forwarder on loopback makes that socket an
+HTTP address. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,12 +23,26 @@ _SKIPPED = ("__pycache__", ".git")
 
 
 def ready() -> bool:
-    """Whether the host's folder is here, asked before anything of the agent's has run."""
+    """Return whether the host's directory is here, before any code of the agent runs.
+
+    Returns:
+        True if the agent's files and the proxy's socket are there.
+
+    Raises:
+        FileNotFoundError: The files are there, but no socket.
+    """
     return os.path.isdir(AGENT) and stat.S_ISSOCK(os.stat(SOCKET).st_mode)
 
 
 def imports(module: str) -> None:
-    """Import the agent's entry under its own name, so that nothing begins. Raises what it raises."""
+    """Import the agent's entry under its module name, so that it does not start.
+
+    Args:
+        module: Name of the module.
+
+    Raises:
+        Exception: Whatever the import raises.
+    """
     import importlib
 
     sys.path.insert(0, AGENT)
@@ -35,7 +50,16 @@ def imports(module: str) -> None:
 
 
 def run(entry: str, workspace: str, statement: str) -> int:
-    """Run the agent's entry in the workspace to its end; returns its exit status."""
+    """Run the agent's entry in the workspace to its end.
+
+    Args:
+        entry: Path of the entry, relative to the agent's files.
+        workspace: Working directory of the agent, made if missing.
+        statement: File with the statement of the case.
+
+    Returns:
+        Exit status of the agent.
+    """
     return asyncio.run(
         _run(entry, os.path.abspath(workspace), os.path.abspath(statement))
     )
@@ -61,7 +85,7 @@ async def _run(entry: str, workspace: str, statement: str) -> int:
         start_new_session=True,
     )
     status = await agent.wait()
-    # what it left running must not change its result
+    # processes that it left must not change its result
     with contextlib.suppress(ProcessLookupError):
         os.killpg(agent.pid, signal.SIGKILL)
     server.close()
@@ -69,7 +93,7 @@ async def _run(entry: str, workspace: str, statement: str) -> int:
 
 
 async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection to the proxy; it ends when either side does."""
+    """Forward one connection to the proxy; it ends when either side does."""
     try:
         out, into = await asyncio.open_unix_connection(SOCKET)
     except OSError:
@@ -87,9 +111,20 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 
 def collect(workspace: str, max_files: int, max_bytes: int) -> list[list[Any]]:
-    """The plain files of the workspace: [path, content]. Links and special files are left out.
+    """Return the plain files of the workspace.
 
-    Raises `ValueError` past a limit.
+    Links, special files, `__pycache__` and `.git` are left out.
+
+    Args:
+        workspace: The directory.
+        max_files: Limit on the number of files.
+        max_bytes: Limit on their total size.
+
+    Returns:
+        Pairs [relative path, content], sorted within each directory.
+
+    Raises:
+        ValueError: A limit is exceeded.
     """
     found: list[list[Any]] = []
     left = max_bytes
@@ -111,6 +146,6 @@ def collect(workspace: str, max_files: int, max_bytes: int) -> list[list[Any]]:
 
 
 def _content(path: str, left: int) -> bytes:
-    """At most one byte more than what is left."""
+    """Return the content, cut after one byte more than `left`."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         return file.read(left + 1)

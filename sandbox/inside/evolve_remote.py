@@ -1,9 +1,10 @@
-"""A candidate whose module is used from another process: imported there, its code runs here.
+"""A candidate's module that another process uses: it is imported and run here.
 
-The scorer of a peer's task holds a stub for the candidate's module. What it asks of the stub arrives
-here as one tree (see `objects`): import, look up an attribute, call, look into an object. Objects of
-the candidate stay here and are named by numbers; objects of the evaluator arrive as copies that
-remember where they came from. All of it runs as the candidate: what it answers is a claim.
+The scorer of a peer's task holds a stub for the candidate's module. Each operation on
+the stub arrives here as one tree (see `objects`): import, look up an attribute, call,
+look into an object. Objects of the candidate stay here and are named by numbers;
+objects of the evaluator arrive as copies that remember their origin. All of it runs as
+the candidate: an answer is a claim.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from typing import Any
 
 from . import child, objects, wire
 
-_LINE: Any = child  # `child.line` is the way to the engine
+_LINE: Any = child  # `child.line` is the connection to the engine
 _TRACEBACK_CHARS = 2000
-_ARRAYS = ("jax", "jaxlib", "torch", "tensorflow")  # their arrays arrive as numpy's
+_ARRAYS = ("jax", "jaxlib", "torch", "tensorflow")  # sent as numpy arrays
 
 
 class _Copy:
-    """A copy of an evaluator's object; what it lacks is asked of the original."""
+    """A copy of an evaluator's object that requests missing attributes from it."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -35,12 +36,12 @@ class _Copy:
 
 
 class _Codec(objects.Codec):
-    """The candidate's end: own objects become handles, foreign ones copies."""
+    """The candidate's side: own objects become handles, foreign ones become copies."""
 
     def __init__(self) -> None:
         self.own: dict[int, Any] = {}  # number -> object, kept alive
         self._numbers: dict[int, int] = {}  # id -> number
-        # id of the copy -> copy, the number
+        # id of the copy -> the copy and its number
         self._foreign: dict[int, tuple[Any, int]] = {}
         self._classes: dict[tuple[str, str], type] = {}
 
@@ -63,7 +64,7 @@ class _Codec(objects.Codec):
         return self._handle(value) if simple is value else self.pack(simple, depth)
 
     def _record(self, value: Any, kind: type, depth: int) -> Any:
-        """An object of a class that both sides know: its fields, as plain data."""
+        """Pack an object of a class that both sides know as its fields."""
         if isinstance(value, tuple):
             fields = dict(zip(getattr(kind, "_fields", ()), value, strict=False))
         elif dataclasses.is_dataclass(value):
@@ -123,12 +124,12 @@ class _Codec(objects.Codec):
         return self._classes[key]
 
     def forget_copies(self) -> None:
-        """The next call brings the state of the evaluator's objects anew."""
+        """Drop the copies, so that the next call brings the originals' current state."""
         self._foreign.clear()
 
 
 class _Callback:
-    """A function of the evaluator's, called from here."""
+    """A function of the evaluator that can be called from here."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -138,11 +139,11 @@ class _Callback:
 
 
 _codec = _Codec()
-_depth = 0  # questions that are being answered
+_depth = 0  # number of nested questions in progress
 
 
 def _is_shared(module: str) -> bool:
-    """True for a file of the task's that lies beside the program: the evaluator has it, too."""
+    """Return whether the evaluator has this module of the task, too."""
     return module in _shared
 
 
@@ -157,12 +158,26 @@ def _class(module: str, name: str) -> Any:
 
 
 def begin(shared: list[str]) -> None:
-    """Say which modules both sides know."""
+    """Set the modules that both sides know.
+
+    Args:
+        shared: Names of modules.
+    """
     _shared.update(shared)
 
 
 def ask(question: Any) -> Any:
-    """Answer one question with a tree: ["ok", value] or ["raised", type, text, traceback]."""
+    """Answer one question.
+
+    Args:
+        question: A tree: [kind, *arguments], with the kinds of `_ANSWERS`.
+
+    Returns:
+        A tree: ["ok", value], ["raised", type, text, traceback] or ["refused", text].
+
+    Raises:
+        MemoryError: The candidate ran out of memory.
+    """
     global _depth
     _depth += 1
     try:
@@ -171,8 +186,8 @@ def ask(question: Any) -> Any:
     except objects.Unsendable as error:
         return ["refused", f"its answer holds {error}"]
     except MemoryError:
-        raise  # no answer of the function's
-    except Exception as error:  # noqa: BLE001 - the candidate's border: the evaluator is told
+        raise  # not an answer of the function
+    except Exception as error:  # noqa: BLE001 - the candidate's border: the evaluator gets it
         text = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:]
         return ["raised", type(error).__name__, str(error)[:_TRACEBACK_CHARS], text]
     finally:
@@ -182,7 +197,18 @@ def ask(question: Any) -> Any:
 
 
 def ask_back(what: str, *arguments: Any) -> Any:
-    """Ask the evaluator in the middle of a question of its own."""
+    """Ask the evaluator a question while one of its questions is being answered.
+
+    Args:
+        what: Kind of the question.
+        *arguments: Its arguments.
+
+    Returns:
+        The evaluator's answer.
+
+    Raises:
+        RuntimeError: The evaluator raised an exception.
+    """
     tree = ["back", _codec.pack([what, *arguments])]
     _LINE.line.answer({"ok": True}, wire.encode(tree))
     while True:
@@ -197,7 +223,13 @@ def ask_back(what: str, *arguments: Any) -> Any:
 
 
 def put(path: str, data: bytes, executable: bool) -> None:
-    """Write a file into the candidate's folder."""
+    """Write a file into the candidate's directory.
+
+    Args:
+        path: Relative path.
+        data: Content.
+        executable: Whether it can be run.
+    """
     target = os.path.abspath(path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(target, "wb") as file:
@@ -206,7 +238,15 @@ def put(path: str, data: bytes, executable: bool) -> None:
 
 
 def get(path: str, limit: int) -> Any:
-    """[is executable, content] of a file; None where there is none."""
+    """Read a file of the candidate's directory.
+
+    Args:
+        path: Relative path.
+        limit: Maximum number of bytes to read.
+
+    Returns:
+        [is executable, content]; None if there is no such file.
+    """
     if not os.path.isfile(path):
         return None
     with open(path, "rb") as file:
@@ -214,7 +254,7 @@ def get(path: str, limit: int) -> Any:
 
 
 def _import(path: str, name: str) -> Any:
-    """Run the file as a fresh module, as an evaluator's import of it does."""
+    """Run the file as a fresh module, like an evaluator's import of it."""
     spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
@@ -233,7 +273,7 @@ def _call(number: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
 
 
 def _shape(number: int) -> Any:
-    """("list", items) or ("mapping", keys) of what is indexed as one; else None."""
+    """Return ("list", items) or ("mapping", keys) for an indexable object, or None."""
     value = _codec.own[number]
     kind = type(value)
     if isinstance(value, (types.ModuleType, type)) or not hasattr(kind, "__getitem__"):

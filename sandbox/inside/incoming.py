@@ -1,4 +1,4 @@
-"""Packets from the engine to the fork server, and memory for them that no candidate inherits.
+"""Packets from the engine to the fork server, in memory that no candidate inherits.
 
 Standard library only.
 """
@@ -12,18 +12,25 @@ import struct
 
 PACKET = struct.Struct(">cI")
 CHUNK = 1 << 16
-QUEUE_BYTES = 65 << 20  # one frame of the largest size fits
+QUEUE_BYTES = 65 << 20  # holds one frame of the largest size
 
 
 def private_memory(size: int) -> mmap.mmap:
-    """Memory that a forked candidate does not inherit."""
+    """Return memory that a forked candidate does not inherit.
+
+    Args:
+        size: Number of bytes.
+
+    Returns:
+        Zeroed memory.
+    """
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_DONTFORK)
     return memory
 
 
 class Incoming:
-    """Packets from the engine; bodies wait for the candidate in memory that it can't inherit."""
+    """Packets from the engine; bodies are queued in memory that no fork inherits."""
 
     def __init__(self) -> None:
         self._head = bytearray()
@@ -32,7 +39,11 @@ class Incoming:
         self._start = self._end = 0
 
     def wait_for_start(self) -> bool:
-        """Discard what came too late for the last candidate; False when the engine is gone."""
+        """Wait for the next start packet; discard late packets of the last candidate.
+
+        Returns:
+            False when the engine is gone.
+        """
         while True:
             select.select([0], [], [])
             kind = self.read()
@@ -44,15 +55,21 @@ class Incoming:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is queued for the candidate."""
+        """Whether bytes are queued for the candidate."""
         return self._end > self._start
 
     @property
     def has_room(self) -> bool:
+        """Whether the queue can take more bytes."""
         return self._end < QUEUE_BYTES
 
     def read(self) -> bytes | None:
-        """Take what can be read now: the kind of a packet that began, b"" at the end."""
+        """Read without waiting.
+
+        Returns:
+            The kind of a packet that began; b"" at the end of the stream; None
+            otherwise.
+        """
         try:
             return self._read_body() if self._body_left else self._read_head()
         except BlockingIOError:
@@ -81,7 +98,11 @@ class Incoming:
         return bytes(kind)
 
     def feed(self, descriptor: int) -> None:
-        """Hand the candidate what it can take."""
+        """Write queued bytes to the candidate, as many as it takes without waiting.
+
+        Args:
+            descriptor: The candidate's pipe; if it is closed, the queue is dropped.
+        """
         try:
             end = min(self._end, self._start + CHUNK)
             with memoryview(self._queue) as queue, queue[self._start : end] as view:
@@ -94,7 +115,7 @@ class Incoming:
             self._start = self._end = 0
 
     def forget(self) -> None:
-        """Give the memory back: the next candidate starts with an empty queue."""
+        """Return the queue's memory to the system and empty the queue."""
         if self._end:
             self._start = self._end = 0
             self._queue.madvise(mmap.MADV_DONTNEED)

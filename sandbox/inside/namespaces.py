@@ -1,9 +1,10 @@
-"""Give a candidate namespaces of its own: what it starts, mounts and shares ends with it.
+"""Separate namespaces for each candidate: its processes, mounts and IPC end with it.
 
-Used by the fork server of a bubblewrap box, which has CAP_SYS_ADMIN in the user namespace of that
-box. The candidate runs below a small first process, which reaps what the candidate leaves, reports
-its exit status and ends: then the kernel kills everything in the process namespace and drops its
-mounts. Neither of the two has a capability. Standard library only.
+Used by the fork server of a bubblewrap box, which has CAP_SYS_ADMIN in the user
+namespace of that box. The candidate runs below a small first process, which reaps the
+candidate's processes, reports its exit status and ends: then the kernel kills
+everything in the process namespace and drops its mounts. Neither of the two has a
+capability. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SET_SECCOMP, _FILTER_MODE, _DROP_FROM_BOUNDING_SET, _SET_NO_NEW_PRIVS = 22, 2, 
 _AMBIENT, _CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION = 0x20080522
 _COUNTERS = "/sys/fs/cgroup"
-# keeps the interpreter's lock, also across a fork
+# PyDLL keeps the interpreter's lock, also across a fork
 _libc = ctypes.PyDLL(None, use_errno=True)
 
 STATUS, FAULT = b"S", b"F"
@@ -32,17 +33,26 @@ _STATUS = struct.Struct("<i")
 
 
 class End(NamedTuple):
-    """How a candidate ended: its wait status, and why its namespaces could not be set up."""
+    """The end of a candidate.
+
+    Attributes:
+        status: Its wait status.
+        fault: Why its namespaces could not be set up; empty if they were.
+    """
 
     status: int
     fault: str
 
 
 def fork() -> int:
-    """Fork like `os.fork`; the child is the first process of new process, mount and IPC namespaces.
+    """Fork like `os.fork`, into new process, mount and IPC namespaces.
+
+    Returns:
+        0 in the child, which is the first process of the namespaces; its id in the
+        parent.
 
     Raises:
-        OSError: the kernel refuses.
+        OSError: The kernel refuses.
     """
     flags = _CLONE_NEWPID | _CLONE_NEWNS | _CLONE_NEWIPC | signal.SIGCHLD
     ctypes.pythonapi.PyOS_BeforeFork()
@@ -57,13 +67,15 @@ def fork() -> int:
 
 
 def separate(report: int, size_bytes: int, files: int, calls: bytes) -> None:
-    """As the first process: mount, give up every right, fork. Returns in the candidate only.
+    """As the first process: mount, drop all privileges, fork.
+
+    Returns only in the candidate.
 
     Args:
-        report: a pipe to the fork server, for `read_end`; the candidate must close it.
-        size_bytes: the size of each scratch file system.
-        files: how many files each of them can hold.
-        calls: the filter of system calls, as `struct sock_filter[]`.
+        report: A pipe to the fork server, for `read_end`; the candidate must close it.
+        size_bytes: Size of each scratch file system.
+        files: Maximum number of files in each of them.
+        calls: The system call filter, as `struct sock_filter[]`.
     """
     try:
         _mount(size_bytes, files)
@@ -78,7 +90,7 @@ def separate(report: int, size_bytes: int, files: int, calls: bytes) -> None:
 
 
 def _guard(candidate: int, report: int) -> None:
-    """Reap everything until the candidate has ended; kill and reap what it left; report; end it all."""
+    """Reap processes until the candidate ends, report, then kill and reap the rest."""
     os.closerange(0, report)
     os.closerange(report + 1, 1 << 16)
     pid = status = 0
@@ -94,15 +106,23 @@ def _guard(candidate: int, report: int) -> None:
 
 
 def read_end(report: int, ended: int) -> End:
-    """Read what the first process reported, when that process has ended with the status `ended`."""
+    """Read the report of the first process after its end.
+
+    Args:
+        report: The pipe from the first process.
+        ended: Wait status of the first process, used if it has not reported.
+
+    Returns:
+        The end of the candidate.
+    """
     data = os.read(report, 1024)
     if data[:1] == STATUS:
         return End(_STATUS.unpack(data[1:])[0], "")
-    return End(ended, data[1:].decode(errors="replace"))  # it was killed, or has failed
+    return End(ended, data[1:].decode(errors="replace"))  # it was killed, or it failed
 
 
 def _mount(size_bytes: int, files: int) -> None:
-    """Scratch space and a view of processes that belong to this candidate alone."""
+    """Mount scratch space and a /proc that belong to this candidate alone."""
     scratch = f"size={size_bytes},nr_inodes={files},mode=1777".encode()
     for place in (b"/tmp", b"/dev/shm"):
         _check(
@@ -113,7 +133,7 @@ def _mount(size_bytes: int, files: int) -> None:
         _libc.mount(b"proc", b"/proc", b"proc", _NOSUID_NODEV | _NOEXEC, None),
         "mount proc",
     )
-    if os.path.ismount(_COUNTERS):  # of earlier candidates: not for this one
+    if os.path.ismount(_COUNTERS):  # they cover earlier candidates: hide them
         _check(
             _libc.mount(b"tmpfs", _COUNTERS.encode(), b"tmpfs", _READ_ONLY, None),
             "hide counters",
@@ -121,7 +141,7 @@ def _mount(size_bytes: int, files: int) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Out of every set; none can be had again."""
+    """Drop all capabilities from every set, so that none can be regained."""
     number = 0
     while _libc.prctl(_DROP_FROM_BOUNDING_SET, number, 0, 0, 0) == 0:
         number += 1
@@ -131,7 +151,7 @@ def _drop_capabilities() -> None:
 
 
 def _filter_calls(calls: bytes) -> None:
-    """Install the filter for this process and all that it starts."""
+    """Install the filter for this process and all its descendants."""
     _check(_libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
     program = ctypes.create_string_buffer(calls, len(calls))
     packed = ctypes.create_string_buffer(

@@ -1,10 +1,12 @@
-"""Values that evaluators of peers exchange with candidates: more kinds than the wire, still no code.
+"""Values exchanged between peers' evaluators and candidates: more kinds, still no code.
 
-A value becomes a *tree* of what `wire` can send: scalars as they are, everything else as a list that
-begins with its kind. Each side says by two hooks what its own objects become: the other side gets a
-copy or a handle, and a handle that comes back becomes the very object. Nothing is ever unpickled.
+A value becomes a *tree* of types that `wire` can send: scalars unchanged, everything
+else as a list that begins with its kind. Each side defines by two hooks how its own
+objects are sent: the other side gets a copy or a handle, and a handle that comes back
+becomes the same object. Nothing is ever unpickled.
 
-This file runs on both sides of the line, so it imports the standard library only.
+This file runs on both sides of the trust boundary, so it imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -15,30 +17,46 @@ import sys
 from fractions import Fraction
 from typing import Any
 
-MAX_DEPTH = 20  # of values; a level takes up to three of the wire
-MAX_RANGE = 1_000_000  # a few bytes here, a list of any length where it is used
+MAX_DEPTH = 20  # of values; a level takes up to three levels of the wire
+MAX_RANGE = 1_000_000  # a few bytes on the wire could become a list of any length
 _SEQUENCES = {"l": list, "t": tuple, "s": set, "z": frozenset}
 _SCALARS: tuple[Any, ...] = (int, float, str, bytes)
 _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
-_KINDS = frozenset("biufcUS")  # of numpy: truth values, numbers and text, never objects
+_KINDS = frozenset("biufcUS")  # of numpy: booleans, numbers and text, never objects
 _DTYPE = re.compile(r"[<>|][biufcUS]\d{1,7}")
 
 
 class Unsendable(TypeError):
-    """The value holds something that has no place in the protocol."""
+    """The value contains something that the protocol can't send."""
 
 
 class Malformed(ValueError):
-    """The tree is none of this protocol, or holds a number that is not finite."""
+    """The tree is not valid in this protocol, or has a number that is not finite."""
 
 
 class Codec:
-    """Turns values into trees and back; one for each side of a conversation."""
+    """Converts values to trees and back; each side of a conversation has one.
 
-    only_finite = False  # for the side that does not trust the other
+    Attributes:
+        only_finite: Whether to refuse numbers that are not finite, for the side that
+            does not trust the other.
+    """
+
+    only_finite = False
 
     def pack(self, value: Any, depth: int = 0) -> Any:
-        """A tree for a value. Raises `Unsendable`."""
+        """Return the tree of a value.
+
+        Args:
+            value: The value.
+            depth: Its nesting level.
+
+        Returns:
+            The tree.
+
+        Raises:
+            Unsendable: The value can't be sent, or is nested too deeply.
+        """
         if depth > MAX_DEPTH:
             raise Unsendable(f"nested deeper than {MAX_DEPTH} levels")
         kind = type(value)
@@ -72,7 +90,18 @@ class Codec:
         return self.pack_other(value, depth) if tree is None else tree
 
     def unpack(self, tree: Any, depth: int = 0) -> Any:
-        """The value of a tree. Raises `Malformed`."""
+        """Return the value of a tree.
+
+        Args:
+            tree: The tree.
+            depth: Its nesting level.
+
+        Returns:
+            The value.
+
+        Raises:
+            Malformed: The tree is not valid, or is nested too deeply.
+        """
         if depth > MAX_DEPTH:
             raise Malformed(f"nested deeper than {MAX_DEPTH} levels")
         if not isinstance(tree, list):
@@ -186,21 +215,48 @@ class Codec:
         return array[()] if tag == "n" else array
 
     def note_text(self, text: str | bytes) -> None:
-        """A text arrived; for the side that does not trust the other."""
+        """Note a text that arrived; a hook for the side that does not trust the other.
+
+        Args:
+            text: The text.
+        """
 
     def pack_other(self, value: Any, depth: int) -> Any:
-        """A tree for an object of this side. Raises `Unsendable`."""
+        """Return the tree of an object of this side; a hook.
+
+        Args:
+            value: A value of a type that is not built in.
+            depth: Its nesting level.
+
+        Returns:
+            The tree.
+
+        Raises:
+            Unsendable: The object can't be sent; always, by default.
+        """
         raise Unsendable(
             f"a value of type {type(value).__module__}.{type(value).__qualname__}"
         )
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
-        """What a tree of a kind that is not built in stands for. Raises `Malformed`."""
+        """Return the value of a tree with a kind that is not built in; a hook.
+
+        Args:
+            tag: The kind.
+            body: The rest of the tree.
+            depth: Its nesting level.
+
+        Returns:
+            The value.
+
+        Raises:
+            Malformed: The kind is unknown; always, by default.
+        """
         raise Malformed(f"an unknown kind {tag[:20]!r}")
 
 
 def _pack_numpy(value: Any) -> list[Any] | None:
-    """An array or a numpy scalar, bit by bit; None for anything else."""
+    """Return the exact tree of an array or a numpy scalar; None for anything else."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, (numpy.ndarray, numpy.generic)):
         return None
@@ -217,10 +273,17 @@ def _pack_numpy(value: Any) -> list[Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """A subclass of a built-in type as that type; other values as they are."""
+    """Convert an instance of a subclass of a built-in type to that type.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        The converted value; other values unchanged.
+    """
     for scalar in _SCALARS:
         if isinstance(value, scalar):
-            # its own addition, whatever the subclass says
+            # the built-in addition, even if the subclass overrides it
             return scalar.__add__(value, scalar())
     for kind in _CONTAINERS:
         if isinstance(value, kind):

@@ -1,8 +1,8 @@
-"""Empty a directory without keeping a name of what was in it.
+"""Empty a directory without keeping any name that was in it.
 
-Names of files are the candidate's to choose. What Python has read once stays in freed memory, and every
-later candidate inherits that by the fork. So names are read into memory that no fork inherits, and are
-used from there. Standard library only.
+A candidate chooses the names of its files. Text that Python has read stays in freed
+memory, and every later candidate inherits that by the fork. So names are read into
+memory that no fork inherits, and are used from there. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .incoming import private_memory
 
 _LISTING_BYTES, _NAME_BYTES, _MOST_LEVELS = 1 << 15, 256, 256
 _RECORD = 19  # bytes before the name in a `struct linux_dirent64`
-_LENGTH_AT = 16  # its length, two bytes
+_LENGTH_AT = 16  # offset of the record's length, two bytes
 _AT_REMOVEDIR = 0x200
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -26,7 +26,14 @@ _address = ctypes.addressof(ctypes.c_char.from_buffer(_memory))
 
 
 def empty(folder: str) -> bool:
-    """Remove what is in a directory; False when something is left."""
+    """Remove everything in a directory.
+
+    Args:
+        folder: Path of the directory.
+
+    Returns:
+        False if something is left.
+    """
     try:
         descriptor = os.open(folder, _DIRECTORY)
     except OSError:
@@ -42,7 +49,7 @@ def empty(folder: str) -> bool:
 
 
 def _empty(descriptor: int, level: int) -> None:
-    """List and remove until nothing is listed any more. Raises `OSError`."""
+    """List and remove until the directory is empty. Raises `OSError`."""
     if level == _MOST_LEVELS:
         raise OSError(errno.ELOOP, "too many levels")
     while True:
@@ -56,14 +63,14 @@ def _empty(descriptor: int, level: int) -> None:
         for name in names:
             if not _unlink(descriptor, name):
                 _remove_folder(descriptor, name, level)
-                break  # its own listing took the place of this one
+                break  # the inner listing has overwritten this one
 
 
 def _names(size: int) -> list[int]:
-    """Where in memory the names of a listing are; those of the directory and its parent left out."""
+    """Return the addresses of the names in a listing, without "." and ".."."""
     found, at = [], 0
     while at < size:
-        # no more of it than tells "." and ".."
+        # read only the bytes that distinguish "." and ".."
         name = _memory[at + _RECORD : at + _RECORD + 3]
         if name[:2] != b".\0" and name != b"..\0":
             found.append(_address + at + _RECORD)
@@ -72,7 +79,7 @@ def _names(size: int) -> list[int]:
 
 
 def _unlink(descriptor: int, name: int) -> bool:
-    """Remove what is no directory; False for a directory. Raises `OSError`."""
+    """Remove a file; return False for a directory. Raises `OSError`."""
     if _libc.unlinkat(descriptor, ctypes.c_void_p(name), 0) == 0:
         return True
     if ctypes.get_errno() == errno.EISDIR:

@@ -1,14 +1,16 @@
-"""The fork server: first process of a sandbox; forks one child for each candidate.
+"""The fork server: first process of a sandbox; forks one child per candidate.
 
-It never looks into what a candidate is sent or answers: it relays bytes through memory that no fork
-inherits, so that a later candidate finds nothing of an earlier one. It talks to the engine in small
-packets on its standard streams: one byte kind, four bytes length, body.
+It never interprets requests or answers of a candidate: it relays bytes through memory
+that no fork inherits, so that a later candidate finds nothing of an earlier one. It
+exchanges small packets with the engine on its standard streams: one byte kind, four
+bytes length, body.
 
     engine -> server   S start a candidate    D bytes for it    K kill it
     server -> engine   R ready    D bytes from it    L its log    E it ended (JSON: facts)
 
-When a candidate has ended, every other process in here is killed, its files are removed, and only a
-sandbox that is provably empty reports `clean`. This file needs the standard library only.
+When a candidate has ended, every other process in the sandbox is killed and its files
+are removed; only a sandbox that is provably empty reports `clean`. This file needs the
+standard library only.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from . import child, namespaces, traces, watch
 from .incoming import CHUNK, PACKET, Incoming, private_memory
 from .removal import empty
 
-REPORT = 5  # descriptors of the candidate begin here; those below are its pipes
+REPORT = 5  # first free descriptor of a candidate; those below are its pipes
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = (
     1,
     4,
@@ -45,25 +47,54 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Settings:
-    """What the provider asked of this server."""
+    """Settings of this server, from the provider's command line.
 
-    first_uid: int  # 0: candidates keep the server's own user id
+    Attributes:
+        first_uid: User id of the first candidate; 0: candidates keep the server's user
+            id.
+        memory_bytes: Limit on data of each process.
+        output_bytes: Limit on the log of a candidate, and on each output stream of a
+            command.
+        disk_bytes: Limit on the size of a file, and of each scratch file system.
+        files: Limit on files in each scratch file system.
+        processes: Limit on processes and threads.
+        scratch: A private directory, for the provider that isolates nothing; else
+            empty.
+        namespaces: Whether each candidate gets separate namespaces, as there is only
+            one user id.
+        filter: The system call filter for those candidates.
+        watch: Whether to watch memory and processes, as no control group limits them.
+        once: Whether to serve one candidate only, so that no other is started ahead.
+    """
+
+    first_uid: int
     memory_bytes: int
     output_bytes: int
     disk_bytes: int
     files: int
     processes: int
-    # a private directory, for the provider that isolates nothing; else empty
     scratch: str
-    namespaces: bool  # of its own for each candidate, where there is one user id only
-    filter: bytes  # of system calls, for those candidates
-    watch: bool  # no control group limits memory and processes: watch them
-    once: bool  # for one candidate: no other is started ahead
+    namespaces: bool
+    filter: bytes
+    watch: bool
+    once: bool
 
 
 @dataclass
 class Running:
-    """The candidate that is alive now, the pipes to it, and what it used."""
+    """The live candidate, the pipes to it, and its resource usage.
+
+    Attributes:
+        oom_before: The sandbox's count of out-of-memory kills when it started.
+        report: Pipe for facts about its end that this process can't see.
+        namespaces: Whether it has separate namespaces, below their first process.
+        ahead: The process that waits for the next candidate.
+        log_bytes: Size of its log so far.
+        flooded: Whether it was killed for too much output.
+        exceeded: The limit for which the watch killed it.
+        cpu_s: CPU time of its ended processes.
+        peak_kib: Largest resident size of one process.
+    """
 
     pid: int
     pidfd: int
@@ -71,22 +102,22 @@ class Running:
     from_child: int
     log: int
     oom_before: int
-    report: int  # how it ended, as far as this process can't see that
-    namespaces: bool  # it is in its own, below their first process
-    ahead: Running | None = None  # the process that waits for the next candidate
+    report: int
+    namespaces: bool
+    ahead: Running | None = None
     log_bytes: int = 0
     flooded: bool = False
-    exceeded: str = ""  # the limit that it was killed for by the watch
+    exceeded: str = ""
     cpu_s: float = 0.0
     peak_kib: int = 0
 
     @property
     def waiting(self) -> int:
-        """The process id of `ahead`, 0 when there is none."""
+        """Process id of `ahead`; 0 without one."""
         return self.ahead.pid if self.ahead else 0
 
     def close(self) -> None:
-        """Close all that the server holds open for it."""
+        """Close all descriptors that the server holds for it."""
         for descriptor in (
             self.pidfd,
             self.to_child,
@@ -97,15 +128,23 @@ class Running:
             os.close(descriptor)
 
     def kill(self) -> None:
-        """Kill it, or its namespaces with everything in them, which is accounted to nobody."""
+        """Kill the candidate, or its namespaces with all their processes.
+
+        The usage of killed namespaces is not accounted to this process, so it is read
+        before.
+        """
         if self.namespaces:
             self.cpu_s, self.peak_kib = watch.spent(self.waiting)
-        # it ended; what it left is killed at the end
+        # it has ended; its remaining processes are killed at the end
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def account(self, usage: resource.struct_rusage) -> None:
-        """Add what one ended process of the candidate used."""
+        """Add the usage of one ended process of the candidate.
+
+        Args:
+            usage: As `os.wait4` returns it.
+        """
         cpu_s = usage.ru_utime + usage.ru_stime
         self.cpu_s = max(self.cpu_s, cpu_s) if self.namespaces else self.cpu_s + cpu_s
         self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
@@ -115,11 +154,21 @@ _outgoing = private_memory(PACKET.size + CHUNK)
 
 
 def send(kind: bytes, body: bytes = b"") -> None:
-    """Write one packet of the server's own to the engine."""
+    """Write one packet of the server to the engine.
+
+    Args:
+        kind: One byte.
+        body: Its content.
+    """
     write_all(memoryview(PACKET.pack(kind, len(body)) + body))
 
 
 def write_all(data: memoryview) -> None:
+    """Write all bytes to the engine.
+
+    Args:
+        data: The bytes.
+    """
     while data:
         data = data[os.write(1, data) :]
 
@@ -144,15 +193,19 @@ def main() -> None:
 
 
 def protect_myself() -> None:
-    """No candidate may look into this process or make it hear a signal."""
-    # the only one the first process would hear
+    """Keep candidates from looking into this process and from interrupting it."""
+    # the only signal that would reach the first process, as Python has a handler for it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def parse_arguments() -> tuple[Settings, list[str]]:
-    """Settings from the command line that the provider wrote."""
+    """Parse the command line that the provider wrote.
+
+    Returns:
+        The settings, and the modules to import before forking.
+    """
     parser = argparse.ArgumentParser()
     for name in (
         "first-uid",
@@ -177,13 +230,23 @@ def parse_arguments() -> tuple[Settings, list[str]]:
 def serve_one(
     settings: Settings, uid: int, incoming: Incoming, ahead: Running | None
 ) -> Running | None:
-    """Relay for the one started ahead until it has ended, clean up, report; return the next, if any."""
+    """Relay for one candidate until it ends, clean up and report.
+
+    Args:
+        settings: Settings of this server.
+        uid: User id of the candidate; 0: the server's.
+        incoming: Packets from the engine.
+        ahead: The process started ahead for this candidate; None: start one now.
+
+    Returns:
+        The process started ahead for the next candidate; None if there is none.
+    """
     running = (
         start(settings, uid) if ahead is None else waiting_still(settings, uid, ahead)
     )
     alive = relay(running, incoming, settings)
     if not alive:
-        # the engine is gone; everything in here goes with the first process
+        # the engine is gone; all processes of the sandbox end with the first one
         os._exit(0)
     _, status, usage = os.wait4(running.pid, 0)
     running.account(usage)
@@ -217,7 +280,18 @@ class Ends(NamedTuple):
 
 
 def start(settings: Settings, uid: int) -> Running:
-    """Fork the child with nothing but its own pipes."""
+    """Fork a child with nothing but its own pipes.
+
+    Args:
+        settings: Settings of this server.
+        uid: User id of the candidate; 0: the server's.
+
+    Returns:
+        The child.
+
+    Raises:
+        OSError: The kernel refuses the fork.
+    """
     request_out, request_in = os.pipe()
     reply_out, reply_in = os.pipe()
     log_out, log_in = os.pipe()
@@ -253,7 +327,16 @@ def start(settings: Settings, uid: int) -> Running:
 
 
 def waiting_still(settings: Settings, uid: int, ahead: Running) -> Running:
-    """The process that waits for its candidate; another one, where the machine has ended it."""
+    """Return the process that waits for its candidate, or a new one if it has died.
+
+    Args:
+        settings: Settings of this server.
+        uid: User id of the candidate; 0: the server's.
+        ahead: The waiting process.
+
+    Returns:
+        A live process.
+    """
     if not select.select([ahead.pidfd], [], [], 0)[0]:
         return ahead
     with contextlib.suppress(ChildProcessError):  # the clean-up may have reaped it
@@ -264,11 +347,17 @@ def waiting_still(settings: Settings, uid: int, ahead: Running) -> Running:
 
 
 def enter_child(settings: Settings, uid: int, ends: Ends) -> NoReturn:
-    """Give up everything, then run the candidate. Never returns."""
+    """Drop all privileges, then run the candidate. Never returns.
+
+    Args:
+        settings: Settings of this server.
+        uid: User id of the candidate; 0: the server's.
+        ends: The candidate's ends of its pipes.
+    """
     try:
         home = prepare_child(settings, uid, ends)
     except BaseException as error:  # noqa: BLE001 - the border: nothing may return to the server
-        # the machine's fault: no code of the candidate has run
+        # a fault of the machine: no code of the candidate has run
         with contextlib.suppress(OSError):
             os.write(
                 ends.report,
@@ -288,11 +377,20 @@ def enter_child(settings: Settings, uid: int, ends: Ends) -> NoReturn:
 
 
 def prepare_child(settings: Settings, uid: int, ends: Ends) -> str:
-    """Take the pipes, the limits and the user id; returns the candidate's folder, where it is now."""
+    """Set up descriptors, limits, directory and user id of the candidate.
+
+    Args:
+        settings: Settings of this server.
+        uid: User id of the candidate; 0: the server's.
+        ends: The candidate's ends of its pipes.
+
+    Returns:
+        The candidate's directory, which is now the working directory.
+    """
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     place_descriptors(ends)
-    # The local provider may not be allowed to.
+    # Under the local provider this may be forbidden.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
     limit(settings)
@@ -308,7 +406,13 @@ def prepare_child(settings: Settings, uid: int, ends: Ends) -> str:
 
 
 def place_descriptors(ends: Ends) -> None:
-    """0 nothing, 1 and 2 the log, 3 requests, 4 replies, the report where it was; no others."""
+    """Place the candidate's descriptors and close all others.
+
+    0 is /dev/null, 1 and 2 the log, 3 requests, 4 replies; the report keeps its number.
+
+    Args:
+        ends: The candidate's ends of its pipes.
+    """
     high = [os.dup2(fd, number, False) for number, fd in enumerate(ends[:3], start=50)]
     null = os.open("/dev/null", os.O_RDONLY)
     for number, descriptor in enumerate((null, high[2], high[2], high[0], high[1])):
@@ -318,7 +422,11 @@ def place_descriptors(ends: Ends) -> None:
 
 
 def limit(settings: Settings) -> None:
-    """Limits that the kernel keeps for each process of the candidate."""
+    """Set the kernel's limits for each process of the candidate.
+
+    Args:
+        settings: Settings of this server.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(
         resource.RLIMIT_DATA, (settings.memory_bytes, settings.memory_bytes)
@@ -328,7 +436,7 @@ def limit(settings: Settings) -> None:
     )
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
-    # before, it counted the whole host
+    # older kernels count the processes of the whole host
     if settings.namespaces and kernel_version() >= (5, 14):
         most = settings.processes + namespaces.WAITING
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
@@ -336,11 +444,24 @@ def limit(settings: Settings) -> None:
 
 
 def kernel_version() -> tuple[int, ...]:
+    """Return the version of the kernel.
+
+    Returns:
+        Major and minor number.
+    """
     return tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
 
 
 def make_home(settings: Settings, uid: int) -> str:
-    """The candidate's own folder; it exists for this candidate only."""
+    """Make the candidate's directory, which exists for this candidate only.
+
+    Args:
+        settings: Settings of this server.
+        uid: User id of its owner; 0: the server's.
+
+    Returns:
+        Its path.
+    """
     home = os.path.join(settings.scratch or "/tmp", f"candidate-{uid}")
     os.mkdir(home, 0o700)
     if uid:
@@ -349,7 +470,16 @@ def make_home(settings: Settings, uid: int) -> str:
 
 
 def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
-    """Pass bytes on until the candidate has ended; False when the engine is gone."""
+    """Relay bytes until the candidate ends.
+
+    Args:
+        running: The candidate.
+        incoming: Packets from the engine.
+        settings: Settings of this server.
+
+    Returns:
+        False when the engine is gone.
+    """
     sources = {running.pidfd, running.from_child, running.log}
     watch_s = WATCH_EVERY_S if settings.watch else None
     watch_at = time.monotonic()
@@ -360,7 +490,7 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
         if writable:
             incoming.feed(running.to_child)
             if overlaps(settings) and running.ahead is None and not incoming.waiting:
-                # this one left no process: it comes later
+                # the candidate may use all processes: then the next one starts later
                 with contextlib.suppress(OSError):
                     running.ahead = start(settings, 0)
         for descriptor in (running.from_child, running.log):
@@ -382,17 +512,28 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
 
 
 def overlaps(settings: Settings) -> bool:
-    """Whether the next candidate may start beside this one, told apart by namespace and children."""
+    """Return whether the next candidate may start during this one.
+
+    Their processes are distinguished by namespace and by the kernel's list of children.
+
+    Args:
+        settings: Settings of this server.
+    """
     return settings.namespaces and not settings.once and _TELLS_CHILDREN
 
 
 def look_at(running: Running, settings: Settings) -> None:
-    """Kill a candidate that uses more than it may, where no control group holds it."""
+    """Kill a candidate that exceeds its limits, if no control group limits it.
+
+    Args:
+        running: The candidate.
+        settings: Settings of this server.
+    """
     most = settings.memory_bytes + settings.disk_bytes
     found = watch.used(most, running.waiting)
     if found.memory_bytes > most:
         running.exceeded = "memory"
-    # and the first process of its namespace
+    # one more for the first process of its namespace
     elif found.threads > settings.processes + 1:
         running.exceeded = "processes"
     if running.exceeded:
@@ -400,7 +541,16 @@ def look_at(running: Running, settings: Settings) -> None:
 
 
 def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
-    """Pass one piece from the candidate to the engine; False at the end of its pipe."""
+    """Relay one chunk from the candidate to the engine.
+
+    Args:
+        running: The candidate.
+        descriptor: Its replies or its log.
+        output_bytes: Limit on the log; a candidate that exceeds it is killed.
+
+    Returns:
+        False at the end of the pipe.
+    """
     with memoryview(_outgoing) as packet, packet[PACKET.size :] as body:
         try:
             count = os.readv(descriptor, [body])
@@ -423,7 +573,12 @@ def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
 
 
 def drain(running: Running, output_bytes: int) -> None:
-    """What the candidate had written before it ended; at most one pipe full of each."""
+    """Relay the remaining output of an ended candidate; at most one full pipe of each.
+
+    Args:
+        running: The candidate.
+        output_bytes: Limit on the log.
+    """
     for descriptor in (running.from_child, running.log):
         for _ in range(4):
             if not select.select([descriptor], [], [], 0)[0]:
@@ -433,10 +588,19 @@ def drain(running: Running, output_bytes: int) -> None:
 
 
 def clean_up(settings: Settings, uid: int, running: Running) -> bool:
-    """Kill what the candidate left, remove its files; True when nothing of it remains."""
-    if settings.scratch:  # nothing is isolated: what it wrote elsewhere stays
+    """Kill the candidate's remaining processes and remove its files.
+
+    Args:
+        settings: Settings of this server.
+        uid: User id of the candidate.
+        running: The candidate.
+
+    Returns:
+        True if nothing of the candidate remains.
+    """
+    if settings.scratch:  # nothing is isolated: files that it wrote elsewhere stay
         ended = bool(traces.end_descendants(running.account))
         return ended and bool(empty(settings.scratch))
-    if settings.namespaces:  # files and System V objects end with them
+    if settings.namespaces:  # they take files and System V objects with them
         return not traces.others(running.account, running.waiting)
     return bool(traces.gone(running.account))

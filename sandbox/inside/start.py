@@ -1,7 +1,7 @@
-"""Start the fork server: load this folder as the package `evolve_inside`, under whatever path it is.
+"""Start the fork server: load this directory as the package `evolve_inside`.
 
-The package is loaded by its file, not found on `sys.path`, where a candidate would find its modules
-among its own.
+The package is loaded by its path, whatever that is. If it were found on `sys.path`, a
+candidate would find the package's modules among its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PACKAGE = "evolve_inside"
 def load_package() -> None:
     """Register the package, so that its modules can be imported by their full names."""
     here = os.path.dirname(os.path.abspath(__file__))
-    del sys.path[0]  # the folder of this script
+    del sys.path[0]  # the directory of this script
     spec = spec_from_file_location(
         PACKAGE, os.path.join(here, "__init__.py"), submodule_search_locations=[here]
     )

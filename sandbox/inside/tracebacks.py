@@ -1,4 +1,4 @@
-"""What is told of an exception: where it went wrong in the code of its author, not how we got there.
+"""Tracebacks that show the author's code, without the frames that lead to it.
 
 Used by the candidate's side and by scorers. Standard library only.
 """
@@ -10,9 +10,15 @@ import traceback
 
 
 def format_traceback(error: BaseException, ours: str, characters: int) -> str:
-    """The end of the traceback without the frames before the first that is not ours.
+    """Return the end of a traceback, without leading frames of this program.
 
-    `ours` is the file that called. Empty where no frame is left: then the message says it all.
+    Args:
+        error: The exception.
+        ours: The file of the caller.
+        characters: Maximum length.
+
+    Returns:
+        The text; empty if no frame is left, as the message is then sufficient.
     """
     frames = error.__traceback__
     while frames is not None and _leads(frames.tb_frame.f_code.co_filename, ours):

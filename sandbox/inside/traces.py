@@ -1,4 +1,4 @@
-"""What a candidate may leave behind in a sandbox, and the proof that it is gone.
+"""Traces that a candidate may leave in a sandbox, and the proof that they are gone.
 
 Used by the fork server, as the first process of its sandbox. Standard library only.
 """
@@ -17,22 +17,35 @@ from .removal import empty
 SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
 KILL_PATIENCE_S = 2.0
 Account = Callable[[resource.struct_rusage], None]
-"""Told what each process used that is reaped."""
+"""Called with the resource usage of each reaped process."""
 
 
 def gone(account: Account) -> bool:
-    """Kill what the candidate left and remove its files; True when nothing of it remains."""
+    """Kill the candidate's processes and remove its files.
+
+    Args:
+        account: Called with the usage of each reaped process.
+
+    Returns:
+        True if nothing of the candidate remains.
+    """
     return kill_all(account) and wipe() and no_ipc()
 
 
 def kill_all(account: Account) -> bool:
-    """Kill every process in here but this one; True when none is left.
+    """Kill every process in the sandbox except this one.
 
-    One call reaches all of them before any can fork again, and needs no process of its own: a
-    candidate may have taken every one that the sandbox allows.
+    One call reaches all of them before any can fork again, and needs no new process: a
+    candidate may have used all that the sandbox allows.
+
+    Args:
+        account: Called with the usage of each reaped process.
+
+    Returns:
+        True if none is left; False also outside a sandbox.
     """
     if os.getpid() != 1:
-        # not the first process of a sandbox: the others are not ours to kill
+        # not the first process of a sandbox: the others must not be killed
         return False
     deadline = time.monotonic() + KILL_PATIENCE_S
     while others(account):
@@ -45,9 +58,16 @@ def kill_all(account: Account) -> bool:
 
 
 def end_descendants(account: Account) -> bool:
-    """Kill every descendant of this process, a subreaper; True when none is left.
+    """Kill every descendant of this process, which must be a subreaper.
 
-    For a server that shares its processes with the machine: what it did not start is not touched.
+    For a server that shares the process namespace of the machine: other processes are
+    not touched.
+
+    Args:
+        account: Called with the usage of each reaped process.
+
+    Returns:
+        True if none is left.
     """
     deadline = time.monotonic() + KILL_PATIENCE_S
     try:
@@ -55,10 +75,10 @@ def end_descendants(account: Account) -> bool:
             if time.monotonic() > deadline:
                 return False
             for pid in found:
-                # a child that is not reaped keeps its number
+                # a child that is not reaped keeps its id
                 os.kill(pid, signal.SIGKILL)
             for pid in found:
-                _, _, usage = os.wait4(pid, 0)  # its own children are ours from here on
+                _, _, usage = os.wait4(pid, 0)  # this process adopts its children
                 account(usage)
     except OSError:
         return False
@@ -66,17 +86,31 @@ def end_descendants(account: Account) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of the children of a process of one thread, zombies included. Raises `OSError`."""
+    """Return the children of a single-threaded process, zombies included.
+
+    Args:
+        pid: Id of the process.
+
+    Returns:
+        Process ids.
+
+    Raises:
+        OSError: The process is gone, or the kernel does not list children.
+    """
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(pid) for pid in file.read().split()]
 
 
 def others(account: Account, waiting: int = 0) -> list[int]:
-    """Process ids in here besides this process; reaps those that are only zombies.
+    """Return the other processes in the sandbox; reap zombies.
 
     Args:
-        account: told what each reaped process used.
-        waiting: the first process of the next candidate's namespaces, left out with what it started.
+        account: Called with the usage of each reaped process.
+        waiting: The first process of the next candidate's namespaces, left out with its
+            children.
+
+    Returns:
+        Process ids, sorted.
     """
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -85,12 +119,19 @@ def others(account: Account, waiting: int = 0) -> list[int]:
                 break
             account(usage)
     found = {int(name) for name in os.listdir("/proc") if name.isdigit()}
-    # asked last: it may have just forked
+    # read last: it may just have forked
     return sorted(found - {os.getpid(), *family(waiting)})
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children; nothing for 0, or when it has ended."""
+    """Return a process and its children.
+
+    Args:
+        pid: Id of the process, or 0.
+
+    Returns:
+        Process ids; empty for 0, or if the process has ended.
+    """
     try:
         return [pid, *children(pid)] if pid else []
     except OSError:
@@ -98,12 +139,20 @@ def family(pid: int) -> list[int]:
 
 
 def wipe() -> bool:
-    """Empty every place a candidate could write to."""
+    """Empty every directory that a candidate can write to.
+
+    Returns:
+        True if all are empty.
+    """
     return all(empty(place) for place in SCRATCH if os.path.isdir(place))
 
 
 def no_ipc() -> bool:
-    """True when no System V object was left behind."""
+    """Return whether no System V object was left.
+
+    Returns:
+        True if there is none.
+    """
     for kind in ("shm", "sem", "msg"):
         with open(f"/proc/sysvipc/{kind}") as file:
             if len(file.readlines()) > 1:
@@ -112,7 +161,11 @@ def no_ipc() -> bool:
 
 
 def oom_kills() -> int:
-    """How often the kernel killed for memory in this sandbox, so far."""
+    """Return how many times the kernel has killed for lack of memory in this sandbox.
+
+    Returns:
+        The counter of the control group; 0 if it can't be read.
+    """
     for path in (
         "/sys/fs/cgroup/memory.events",
         "/sys/fs/cgroup/memory/memory.oom_control",

@@ -1,4 +1,4 @@
-"""What all processes of a candidate use at a moment: memory, threads, processor time.
+"""Current resource usage of all processes of a candidate: memory, threads, CPU time.
 
 Used by the fork server, the first process of its box. Standard library only.
 """
@@ -12,29 +12,37 @@ from . import traces
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
-# fields of /proc/PID/stat, counted from the one behind the name
+# fields of /proc/PID/stat, counted from the one after the name
 _TIMES, _THREADS = slice(11, 15), 17
 
 
 class Used(NamedTuple):
-    """What all processes in this box but its first one use now."""
+    """Current memory and threads of the candidate's processes."""
 
     memory_bytes: int
     threads: int
 
 
 class Spent(NamedTuple):
-    """What they have used so far, children that were waited for included."""
+    """CPU time so far, including waited-for children, and the largest peak memory."""
 
     cpu_s: float
     peak_kib: int
 
 
 def used(enough_bytes: int, waiting: int = 0) -> Used:
-    """Sum over all processes but this one and those of the next candidate, which waits.
+    """Return the sums over all processes except this one and the next candidate's.
 
-    Pages that several processes share count for each of them; only where that comes to more than
-    `enough_bytes` are they counted in parts, which is slower.
+    Pages shared by several processes count for each of them. Only if that sum exceeds
+    `enough_bytes` is the proportional share of each process used instead, which is
+    slower.
+
+    Args:
+        enough_bytes: Sum up to which the quick count is good enough.
+        waiting: The first process of the next candidate's namespaces; 0 for none.
+
+    Returns:
+        Memory in bytes and number of threads.
     """
     pids = _others(waiting)
     memory = sum(_resident(pid) for pid in pids)
@@ -44,7 +52,14 @@ def used(enough_bytes: int, waiting: int = 0) -> Used:
 
 
 def spent(waiting: int = 0) -> Spent:
-    """Sum of processor time and the largest resident size, over the same processes as `used`."""
+    """Return total CPU time and largest peak memory, over the same processes as `used`.
+
+    Args:
+        waiting: The first process of the next candidate's namespaces; 0 for none.
+
+    Returns:
+        Seconds and KiB.
+    """
     pids = _others(waiting)
     ticks = sum(int(field) for pid in pids for field in _stat(pid)[_TIMES])
     return Spent(ticks * _TICK_S, max((_peak_kib(pid) for pid in pids), default=0))
@@ -84,7 +99,7 @@ def _stat(pid: str) -> list[str]:
 
 
 def _read(pid: str, name: str) -> str:
-    """The file's text; empty when the process has ended meanwhile."""
+    """Return the text of a file in /proc; empty if the process has just ended."""
     try:
         with open(f"/proc/{pid}/{name}") as file:
             return file.read()

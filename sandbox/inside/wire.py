@@ -1,11 +1,12 @@
-"""The wire: values and frames that cross the line of trust as bytes, never as code.
+"""The wire: values and frames that cross the trust boundary as bytes, never as code.
 
-A *value* is None, bool, int, str, bytes, a finite float, a numeric numpy array, or a list, tuple or
-dict of these. It is encoded as JSON (structure) followed by raw bytes (arrays and byte strings).
-Nothing is ever unpickled. A *frame* is a small JSON header with an opaque payload.
+A *value* is None, bool, int, str, bytes, a finite float, a numeric numpy array, or a
+list, tuple or dict of these. It is encoded as JSON (structure) followed by raw bytes
+(arrays and byte strings). Nothing is ever unpickled. A *frame* is a small JSON header
+with an opaque payload.
 
-This file runs on both sides of the line, so it imports the standard library only; numpy is used
-where it is already there.
+This file runs on both sides of the trust boundary, so it imports the standard library
+only; numpy is used if it is already loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import struct
 from typing import Any, Protocol
 
 MAX_DEPTH = 64
-MAX_CONTAINERS = 1_000_000  # in one value: each takes many times its text in memory
+MAX_CONTAINERS = 1_000_000  # per value: in memory each takes many times its text
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 _DTYPES = frozenset(
@@ -37,15 +38,25 @@ class Stream(Protocol):
 
 
 class Unsendable(TypeError):
-    """The value holds something that may not cross the line."""
+    """The value contains something that may not cross the trust boundary."""
 
 
 class Malformed(ValueError):
-    """The bytes are no value or frame of this protocol."""
+    """The bytes are not a valid value or frame of this protocol."""
 
 
 def encode(value: Any) -> bytes:
-    """Encode one value. Raises `Unsendable` for what has no place in the protocol."""
+    """Encode one value.
+
+    Args:
+        value: See the module's description.
+
+    Returns:
+        Length of the JSON text (4 bytes), JSON text, raw bytes.
+
+    Raises:
+        Unsendable: The protocol can't send the value.
+    """
     blobs: list[bytes] = []
     try:
         text = json.dumps(
@@ -115,7 +126,17 @@ def _pack_numpy(value: Any, blobs: list[bytes]) -> Any:
 
 
 def decode(data: bytes) -> Any:
-    """Decode one value. Raises `Malformed`; never runs code that came with the bytes."""
+    """Decode one value; never runs code that came with the bytes.
+
+    Args:
+        data: As `encode` returns it.
+
+    Returns:
+        The value.
+
+    Raises:
+        Malformed: The bytes are not a valid value.
+    """
     if len(data) < _LENGTH.size:
         raise Malformed("shorter than its own length field")
     (length,) = _LENGTH.unpack_from(data)
@@ -137,7 +158,7 @@ def decode(data: bytes) -> Any:
 
 
 def _containers(text: bytes) -> int:
-    """How many there are, at most (brackets in strings count, too)."""
+    """Return an upper bound on the number of containers: all opening brackets."""
     return text.count(b"[") + text.count(b"{")
 
 
@@ -146,7 +167,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 class _Blobs:
-    """Hands out the raw bytes behind the text, in order."""
+    """Hands out the raw bytes after the text, in order."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self.data, self.position = data, position
@@ -229,7 +250,7 @@ def _unpack_array(dtype: Any, shape: Any, blobs: _Blobs) -> Any:
         raise Malformed("an array, but numpy is not installed here") from None
     try:
         array = numpy.frombuffer(raw, dtype=dtype).reshape(shape).copy()
-    except ValueError as error:  # empty, with sides that numpy can't count
+    except ValueError as error:  # empty, with sides too large for numpy
         raise Malformed(f"an array shape that is none: {error}") from None
     if array.dtype.kind == "b" and raw.strip(b"\0\1"):
         raise Malformed("an array of truth values with another one")
@@ -239,7 +260,15 @@ def _unpack_array(dtype: Any, shape: Any, blobs: _Blobs) -> Any:
 
 
 def frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
-    """One frame: lengths, JSON header, payload."""
+    """Encode one frame.
+
+    Args:
+        header: A JSON object.
+        payload: Opaque content.
+
+    Returns:
+        Two lengths (4 bytes each), header, payload.
+    """
     text = json.dumps(header, separators=(",", ":")).encode()
     return _FRAME.pack(len(text), len(payload)) + text + payload
 
@@ -247,7 +276,18 @@ def frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
 def frame_lengths(
     prefix: bytes, max_payload: int = MAX_PAYLOAD_BYTES
 ) -> tuple[int, int]:
-    """Lengths of header and payload from the first 8 bytes. Raises `Malformed` past the limits."""
+    """Return the lengths of header and payload.
+
+    Args:
+        prefix: The first 8 bytes of a frame.
+        max_payload: Limit on the payload in bytes.
+
+    Returns:
+        Both lengths in bytes.
+
+    Raises:
+        Malformed: A length exceeds its limit.
+    """
     header, payload = _FRAME.unpack(prefix)
     if header > MAX_HEADER_BYTES or payload > max_payload:
         raise Malformed(
@@ -257,7 +297,17 @@ def frame_lengths(
 
 
 def parse_header(text: bytes) -> dict[str, Any]:
-    """The header of a frame. Raises `Malformed` unless it is a JSON object."""
+    """Parse the header of a frame.
+
+    Args:
+        text: JSON.
+
+    Returns:
+        The header.
+
+    Raises:
+        Malformed: It is not a JSON object.
+    """
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -268,7 +318,18 @@ def parse_header(text: bytes) -> dict[str, Any]:
 
 
 def read_frame(stream: Stream) -> tuple[dict[str, Any], bytes]:
-    """Read one frame from a blocking stream. Raises `EOFError` at its end, `Malformed`."""
+    """Read one frame from a blocking stream.
+
+    Args:
+        stream: The stream.
+
+    Returns:
+        Header and payload.
+
+    Raises:
+        EOFError: The stream is at its end.
+        Malformed: The frame is not valid.
+    """
     header, payload = frame_lengths(_read_exactly(stream, _FRAME.size))
     return parse_header(_read_exactly(stream, header)), _read_exactly(stream, payload)
 

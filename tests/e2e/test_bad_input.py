@@ -130,7 +130,9 @@ def test_a_measure_that_the_scorer_never_returns(task: Path) -> None:
             for name in ("sizze", "novelty")
         )
     )
-    told = "the scorer returned no metric sizze, and all that lack one share its lowest bin"
+    told = (
+        "the scorer returned no metric sizze; variants without it share its lowest bin"
+    )
     for done in (
         run(task),
         evolve("eval", task, "--sandbox", "local"),
@@ -221,7 +223,7 @@ def test_a_run_that_was_tampered_with(task: Path) -> None:
             evolve(verb, "r", cwd=task.parent), 1, "newer version", "with that version"
         )
     (folder / "archive.db").write_bytes(b"nonsense" * 1000)
-    assert_refused(evolve("tree", "r", cwd=task.parent), 1, "no archive")
+    assert_refused(evolve("tree", "r", cwd=task.parent), 1, "not an archive")
 
 
 def test_a_runs_folder_that_is_a_file(task: Path) -> None:
@@ -232,7 +234,7 @@ def test_a_runs_folder_that_is_a_file(task: Path) -> None:
 def test_ids_that_do_not_fit(task: Path) -> None:
     assert run(task, "--name", "r").code == 0
     assert_refused(evolve("show", "zzzz", cwd=task.parent), 2, "zzzz", "evolve tree")
-    assert_refused(evolve("show", "", cwd=task.parent), 2, "fits several")
+    assert_refused(evolve("show", "", cwd=task.parent), 2, "matches several")
 
 
 def test_the_doctor_tries_the_contract_of_a_sandbox(tmp_path: Path) -> None:

@@ -127,7 +127,5 @@ def test_in_a_default_container_one_message_says_what_forbids_it(
     )
     assert done.returncode == 3
     error, fix = done.stderr.splitlines()
-    assert (
-        "filter of system calls (seccomp)" in error and "Docker engine answers" in error
-    )
+    assert "system call filter (seccomp)" in error and "Docker engine answers" in error
     assert "--security-opt seccomp=unconfined" in fix

@@ -268,7 +268,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     task = Path(shutil.copytree(FOLDER / "shinka_command", tmp_path / "task"))
     (task / "initial.py").rename(task / "initial.jl")
     done = evolve("eval", task, "--sandbox", "docker")
-    assert done.code == 3 and "julia, which is not on this machine" in done.err
+    assert done.code == 3 and "julia, which is not installed" in done.err
 
 
 @pytest.mark.parametrize(

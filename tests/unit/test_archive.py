@@ -216,7 +216,7 @@ def test_the_running_spend_is_what_the_rows_say(store: Archive) -> None:
 def test_prefixes(store: Archive) -> None:
     for number in range(40):
         scored(store, number, 1.0)
-    with pytest.raises(NotFound, match="fits several"):
+    with pytest.raises(NotFound, match="matches several"):
         store.proposal("")
     with pytest.raises(NotFound, match="there is no"):
         store.proposal("%")

@@ -1,6 +1,7 @@
 """Schema 1: proposals, parents, evaluations, calls, events.
 
-Frozen: later schemas get files of their own. A test holds it against `evolve.archive.schema`.
+Frozen: each later schema has a separate file. A test compares the result with
+`evolve.archive.schema`.
 """
 
 from __future__ import annotations

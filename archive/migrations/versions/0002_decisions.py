@@ -1,6 +1,6 @@
-"""Schema 2: what was decided beside parents and operator, and the event that ended a proposal.
+"""Schema 2: the rest of each decision, and the event that finished a proposal.
 
-Frozen: later schemas get files of their own.
+Frozen: each later schema has a separate file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Schema 3: measures of each variant, its vector for novelty, and indices that cover scores.
+"""Schema 3: measures and novelty vectors of variants, and covering indices for scores.
 
-Frozen: later schemas get files of their own.
+Frozen: each later schema has a separate file.
 """
 
 from __future__ import annotations
