@@ -1,4 +1,4 @@
-"""Steps of agents: what an episode asks of a model is a call like any other, found by its place."""
+"""Steps of agents: calls like any other, found by their place in an episode."""
 
 from __future__ import annotations
 
@@ -9,21 +9,41 @@ from typing import Any, NamedTuple, Protocol
 from evolve.archive import EPISODE, Call, Proposal
 from evolve.models.client import Messages
 
-PLACE = "episode"  # the key of a stored request that says where it belongs
+PLACE = "episode"  # key in a stored request: purpose, attempt and step
 
 
 class Episode(NamedTuple):
-    """One agent's work: what for ("case NAME", "toy", "edit"), and which attempt at it."""
+    """One agent's work on one task.
+
+    Attributes:
+        purpose: "case NAME", "toy" or "edit"
+        attempt: number of the attempt, from 0
+    """
 
     purpose: str
     attempt: int
 
     def mark(self, request: Mapping[str, Any], step: int) -> dict[str, Any]:
-        """The request with its place, as it is kept."""
+        """Return a request with its place, as it is stored.
+
+        Args:
+            request: body of the request
+            step: number of the step
+
+        Returns:
+            A copy with the key `PLACE`.
+        """
         return {PLACE: [self.purpose, self.attempt, step], **request}
 
     def steps(self, calls: Iterable[Call]) -> dict[int, Call]:
-        """The replies among these calls that belong to this episode, by step; the newest counts."""
+        """Select the calls of this episode.
+
+        Args:
+            calls: calls with replies, in the order of their ids
+
+        Returns:
+            Step number -> newest call.
+        """
         found = {}
         for call in calls:
             place = place_of(call)
@@ -33,7 +53,14 @@ class Episode(NamedTuple):
 
 
 def place_of(call: Call) -> tuple[str, int, int] | None:
-    """(purpose, attempt, step) of an agent's call; None of another one."""
+    """Return the place of an agent's call.
+
+    Args:
+        call: any call
+
+    Returns:
+        (purpose, attempt, step); None if the call is not a step of an agent.
+    """
     if call.round >= EPISODE:
         return None
     purpose, attempt, step = json.loads(call.request)[PLACE]
@@ -41,22 +68,47 @@ def place_of(call: Call) -> tuple[str, int, int] | None:
 
 
 def asked_the_same(call: Call, messages: Messages) -> bool:
-    """Whether a stored call answers these messages."""
+    """Return whether a stored call answers these messages.
+
+    Args:
+        call: a step of an agent
+        messages: the chat
+
+    Returns:
+        True if the stored messages are equal.
+    """
     return bool(json.loads(call.request)["messages"] == messages)
 
 
 class StepAsker(Protocol):
-    """Who answers agents: a caller within its budget, or a record."""
+    """Answers the steps of agents: a caller within its budget, or a record."""
 
     async def stored_steps(
         self, proposal: Proposal, episode: Episode
     ) -> dict[int, Call]:
-        """Replies of an earlier life of this episode, by step."""
+        """Return the stored replies of an episode, from before a restart.
+
+        Args:
+            proposal: the agent
+            episode: purpose and attempt
+
+        Returns:
+            Step number -> call.
+        """
 
     def step_bound(
         self, proposal: Proposal, messages: Messages, reply_tokens: int
     ) -> tuple[int, float]:
-        """Tokens and dollars that a reply can't exceed."""
+        """Return the most that a reply to these messages can use.
+
+        Args:
+            proposal: the agent
+            messages: the chat
+            reply_tokens: limit of the reply
+
+        Returns:
+            Tokens of prompt and reply, and dollars.
+        """
 
     async def step(
         self,
@@ -67,4 +119,21 @@ class StepAsker(Protocol):
         reply_tokens: int,
         temperature: float | None,
     ) -> Call:
-        """A new reply. Raises `OutOfBudget`, `ModelError` (after retries), `Overrun`."""
+        """Ask for one step.
+
+        Args:
+            proposal: the agent
+            episode: purpose and attempt
+            number: of the step, from 0
+            messages: the chat
+            reply_tokens: limit of the reply
+            temperature: None for the run's schedule
+
+        Returns:
+            The settled call with its reply.
+
+        Raises:
+            OutOfBudget: the call does not fit into the budget
+            ModelError: no reply after all retries
+            Overrun: the server charged more than was reserved
+        """

@@ -1,4 +1,4 @@
-"""Several replies to one prompt: which proposals share it, and what each reply has cost."""
+"""Several replies to one prompt: the proposals that share it, and each reply's cost."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from evolve.archive import Call, CallState, Proposal, derive_id
 from evolve.models.client import Completion
 from evolve.models.prices import Price
 
-# in a proposal's decision: the first number that has its prompt, and how many have
+# key in a proposal's decision: first number with the same prompt, and their count
 SHARED = "shared"
 
 
 class Shared(NamedTuple):
-    """Decisions `first` to `first + size - 1` are one decision, expanded `size` times."""
+    """Decisions `first` to `first + size - 1`, which share one prompt."""
 
     first: int
     size: int
 
     def proposals(self, one: Proposal, run_seed: int) -> list[Proposal]:
-        """All of them, as far as a call needs them, from any one: ids follow from the numbers."""
+        """Return all proposals that share the prompt.
+
+        Args:
+            one: any of them
+            run_seed: seed of the run
+
+        Returns:
+            Copies with derived ids and numbers, complete enough for a call.
+        """
         return [
             replace(one, id=derive_id(run_seed, number), number=number)
             for number in range(self.first, self.first + self.size)
@@ -31,9 +39,20 @@ class Shared(NamedTuple):
 def shares(
     calls: Sequence[Call], reply: Completion, price: Price, seconds: float
 ) -> list[Call]:
-    """The calls with their replies; the first bears the prompt and the time, all share the rest.
+    """Divide a reply's usage among calls.
 
-    A reply that was asked for and did not come is a failed call, which costs nothing.
+    The first call is charged for the prompt and the time; the reply tokens are divided
+    evenly.
+
+    Args:
+        calls: reserved calls of one request
+        reply: replies and total usage
+        price: of the model
+        seconds: duration of the request
+
+    Returns:
+        Settled calls in the same order. One without a reply has failed and costs
+        nothing.
     """
     answered = min(len(calls), len(reply.samples))
     each, left = divmod(reply.completion_tokens, answered)
@@ -56,7 +75,7 @@ def shares(
         )
         completion = each + (place < left)
         cost = price.cost(prompt, completion, cached, time_s)
-        if not reply.believable:  # then the most that it can have been
+        if not reply.believable:  # charge the reservation, the most that is possible
             prompt, completion, cost = 0, call.reserved_tokens, call.reserved_usd
         sample = reply.samples[place]
         settled.append(
