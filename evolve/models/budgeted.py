@@ -472,7 +472,7 @@ class Caller:
     async def _or_settle(
         self, name: ModelName, calls: Sequence[Call], request: Awaitable[_T]
     ) -> _T:
-        """Return the result of a request; on failure settle its calls, charged or not."""
+        """Return the result of a request; if it fails, settle its calls."""
         started = time.perf_counter()
         try:
             return await request

@@ -77,7 +77,7 @@ def _ask_to_stop_on_signals() -> list[int]:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> int:
-    """Terminate the server, then kill its process group, because it may have workers."""
+    """Terminate the server, then kill its process group with possible workers."""
     server.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         server.wait(STOP_S)
