@@ -1,4 +1,7 @@
-"""Models: one client for every model, calls that are reserved before and stored after they are made."""
+"""Models: one client for all of them. Each call is reserved before it is sent.
+
+Its reply is stored before it is used.
+"""
 
 from evolve.models.budgeted import BudgetedModels, Interrupted, OutOfBudget
 from evolve.models.client import Client, Completion, SamplingParams, check_key

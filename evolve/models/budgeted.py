@@ -1,4 +1,4 @@
-"""Calls as rows: reserved before they leave, stored before they are read, never paid for twice."""
+"""Calls as rows: reserved before sending, stored before use, never paid twice."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from evolve.models.protocol import Answer
 from evolve.models.rate_limit import Rate
 from evolve.models.samples import proposals_of, shares
 
-ATTEMPTS = 3  # at least; then for as long as `patience_s` allows
+ATTEMPTS = 3  # the minimum; further ones until `patience_s` is over
 LONGEST_PAUSE_S = 20.0
 TICK_S = 0.2
-SLACK_S = 60.0  # a call is not cut off to the second on a machine that is busy
-_MESSAGE_TOKENS = 16  # what a chat template adds to a message, at most
+SLACK_S = 60.0  # on a busy machine a call may be cut off late
+_MESSAGE_TOKENS = 16  # the most that a chat template adds to a message
 _T = TypeVar("_T")
 
 
@@ -45,15 +45,15 @@ class OutOfBudget(Exception):
 
 
 class Interrupted(OutOfBudget):
-    """The run was asked to stop before this call left: it is made when the run goes on."""
+    """The run was asked to stop before this call was sent; a resumed run makes it."""
 
 
 class Overrun(RunError):
-    """A server charged more than was reserved: budgets can't be kept with it."""
+    """A server charged more than was reserved, so budgets can't be kept with it."""
 
 
 class Rows(Protocol):
-    """Where calls are kept."""
+    """Storage for calls, and the sums of their reservations and costs."""
 
     @property
     def spend(self) -> Spend: ...
@@ -84,7 +84,7 @@ class Question(NamedTuple):
 
 
 class BudgetedModels:
-    """Asks models within the budget; what is stored is never asked again."""
+    """Client that asks models within the budget and never repeats a stored call."""
 
     def __init__(
         self,
@@ -94,7 +94,15 @@ class BudgetedModels:
         addresses: Mapping[str, str] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`stopping` tells when nobody wants to wait for an endpoint any longer."""
+        """Create a caller.
+
+        Args:
+            settings: models, budgets, limits and sampling parameters
+            rows: storage for calls
+            waiting: called with a message for people before each retry
+            addresses: model name -> address, for models served by this run
+            stopping: whether the run is stopping, so that no new call may be sent
+        """
         self._stopping = stopping
         self.settings, self._rows, self._waiting = settings, rows, waiting
         self._models = [parse_model(text) for text in settings.model]
@@ -107,11 +115,11 @@ class BudgetedModels:
             name: Rate(_limit_of(name, settings), sleep=self._wait) for name in asked
         }
         self._client = Client(settings.call_timeout_s, addresses or {})
-        # requests for several, by the first number
+        # requests shared by several proposals, by the first decision number
         self._shared: dict[int, asyncio.Task[object]] = {}
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
-        self._out = 0  # calls that are on their way
+        self._out = 0  # requests in flight
 
     async def ask(
         self,
@@ -140,9 +148,19 @@ class BudgetedModels:
         return (await self._ask(name, [proposal], question, messages))[0]
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
-        """The vector of a text by the run's model of vectors: the stored one, else a new one.
+        """Return the vector of a text: the stored one, or a new one.
 
-        Raises as `ask` does.
+        Args:
+            proposal: the proposal that the call belongs to
+            text: the text to embed
+
+        Returns:
+            As many numbers as the run's embedding model makes.
+
+        Raises:
+            OutOfBudget: the call does not fit into the budget, or the run is stopping
+            ModelError: no reply after all retries
+            Overrun: the server charged more than was reserved
         """
         for call in await self._rows.replies(proposal.id):
             if (
@@ -196,13 +214,30 @@ class BudgetedModels:
     async def stored_steps(
         self, proposal: Proposal, episode: Episode
     ) -> dict[int, Call]:
-        """Replies of an earlier life of an agent's episode, by step."""
+        """Return the stored replies of an episode, from before a restart.
+
+        Args:
+            proposal: the agent
+            episode: purpose and attempt
+
+        Returns:
+            Step number -> call.
+        """
         return episode.steps(await self._rows.replies(proposal.id))
 
     def step_bound(
         self, proposal: Proposal, messages: Messages, reply_tokens: int
     ) -> tuple[int, float]:
-        """Tokens and dollars that a reply to these messages can't exceed."""
+        """Return the most that a reply to these messages can use.
+
+        Args:
+            proposal: the agent
+            messages: the chat
+            reply_tokens: limit of the reply
+
+        Returns:
+            Tokens of prompt and reply, and dollars.
+        """
         return self._bound(self._choose(proposal), messages, reply_tokens)
 
     async def step(
@@ -214,7 +249,24 @@ class BudgetedModels:
         reply_tokens: int,
         temperature: float | None,
     ) -> Call:
-        """A new reply to an agent. Raises as `ask` does."""
+        """Ask for one step of an agent's episode.
+
+        Args:
+            proposal: the agent
+            episode: purpose and attempt
+            number: of the step, from 0
+            messages: the chat
+            reply_tokens: limit of the reply
+            temperature: None for the run's schedule
+
+        Returns:
+            The settled call with its reply.
+
+        Raises:
+            OutOfBudget: the call does not fit into the budget, or the run is stopping
+            ModelError: no reply after all retries
+            Overrun: the server charged more than was reserved
+        """
         name = self._choose(proposal)
         if temperature is None:
             temperature = self._temperature(proposal)
@@ -258,9 +310,9 @@ class BudgetedModels:
     async def _ask_for_all(
         self, shared: SharedPrompt, proposal: Proposal, messages: Messages
     ) -> None:
-        """One request for this proposal and those after it that have the same prompt."""
+        """Send one request for this proposal and all others with the same prompt."""
         under_way = self._shared.get(shared.first)
-        if under_way is None:  # nothing is awaited before the others can find it
+        if under_way is None:  # no await before the others can find the task
             under_way = asyncio.create_task(
                 self._ask_missing(shared, proposal, messages)
             )
@@ -271,7 +323,7 @@ class BudgetedModels:
     async def _ask_missing(
         self, shared: SharedPrompt, proposal: Proposal, messages: Messages
     ) -> None:
-        """One request for those that share a prompt and have no reply yet."""
+        """Send one request for the proposals with this prompt that lack a reply."""
         asked = [
             each
             for each in proposals_of(shared, proposal, self.settings.seed)
@@ -288,7 +340,7 @@ class BudgetedModels:
         question: Question,
         messages: Messages,
     ) -> list[Answer]:
-        """New replies, for one proposal or for several that share a prompt."""
+        """Return new replies for one proposal, or for several with the same prompt."""
         return await self._patiently(
             name, lambda attempt: self._once(name, asking, question, attempt, messages)
         )
@@ -299,9 +351,22 @@ class BudgetedModels:
         once: Callable[[int], Awaitable[_T]],
         midway: bool = False,
     ) -> _T:
-        """Try again as long as it is worth it, `once` with the number of the attempt.
+        """Retry a call while an error is temporary.
 
-        Nothing that is new leaves after a stop; what is `midway`, as an agent is, may finish.
+        After a stop no new call is sent, but a `midway` one, such as an agent's step,
+        may finish.
+
+        Args:
+            name: the model, for its rate limit
+            once: makes the call, given the number of the attempt from 0
+            midway: the call is part of work that may finish after a stop
+
+        Returns:
+            The result of `once`.
+
+        Raises:
+            Interrupted: the run is stopping
+            ModelError: a final error, or the last one when retries are over
         """
         patience = tenacity.stop_all(
             tenacity.stop_after_attempt(ATTEMPTS),
@@ -330,7 +395,7 @@ class BudgetedModels:
         raise AssertionError("tenacity raises or returns")
 
     async def aclose(self) -> None:
-        """End what is still asked for several, and the connections kept for the next call."""
+        """Cancel shared requests and close the connections."""
         under_way = list(self._shared.values())
         for task in under_way:
             task.cancel()
@@ -338,7 +403,7 @@ class BudgetedModels:
         await self._client.aclose()
 
     def _choose(self, proposal: Proposal) -> ModelName:
-        """The one that was decided on, while it is there; else one of them, by the proposal's id."""
+        """Return the decided model if the run has it, else one by the proposal's id."""
         for name in self._models:
             if proposal.model == str(name):
                 return name
@@ -352,13 +417,16 @@ class BudgetedModels:
         )
 
     async def _sleep(self, seconds: float) -> None:
-        """As long as that, or until nobody waits for it."""
+        """Sleep until the time is over or the run is stopping."""
         over = time.monotonic() + seconds
         while (left := over - time.monotonic()) > 0 and not self._stopping():
             await asyncio.sleep(min(left, TICK_S))
 
     async def _wait(self, seconds: float) -> None:
-        """For one's turn. Raises `Interrupted`: nobody pays for a call that need not leave any more."""
+        """Sleep before a call; raise `Interrupted` if the run is stopping.
+
+        A call that is no longer needed is not sent, so that it costs nothing.
+        """
         await self._sleep(seconds)
         if self._stopping():
             raise Interrupted("interrupted")
@@ -409,7 +477,7 @@ class BudgetedModels:
     async def _or_settle(
         self, name: ModelName, calls: Sequence[Call], request: Awaitable[_T]
     ) -> _T:
-        """What the request gives; where it fails, its calls have ended, charged or not."""
+        """Return the result of a request; if it fails, settle its calls."""
         started = time.perf_counter()
         try:
             return await request
@@ -430,23 +498,27 @@ class BudgetedModels:
             raise
 
     def _temperature(self, proposal: Proposal) -> float:
-        """From the schedule, by the number of the decision."""
+        """Return the temperature of the schedule, by decision number."""
         schedule = self.settings.temperature
         return schedule[proposal.number % len(schedule)]
 
     def _bound(
         self, name: ModelName, messages: Sequence[Mapping[str, str]], reply: int
     ) -> tuple[int, float]:
-        """Tokens and dollars that a reply can't exceed: a token is at least one byte.
+        """Return tokens and dollars that a reply can't exceed.
 
-        Of several replies to one request the first one bears the prompt and the time.
+        A token is at least one byte. Of several replies to one request, the first is
+        charged for the prompt and the time.
         """
         prompt = sum(len(m["content"].encode()) + _MESSAGE_TOKENS for m in messages)
         seconds = self.settings.call_timeout_s + GRACE_S + SLACK_S if messages else 0.0
         return prompt + reply, self._prices[name].bound(prompt, reply, seconds)
 
     async def _reserve(self, calls: Sequence[Call]) -> list[Call]:
-        """Commit the calls with their reservations; wait while others may give some back."""
+        """Commit the calls with their reservations.
+
+        Wait if calls in flight may release some budget.
+        """
         async with self._settled:
             while (limit := self._limit(calls)) is not None:
                 if self._out == 0:
@@ -455,14 +527,14 @@ class BudgetedModels:
             self._rows.reserve(calls)
             self._out += 1
         try:
-            # many at once: they share a transaction
+            # Concurrent calls share a transaction.
             return await self._rows.send_calls(calls)
         except BaseException:
             await self._came_back()
             raise
 
     def _limit(self, calls: Sequence[Call]) -> str | None:
-        """The budget that these calls might pass; None when they fit."""
+        """Return the budget that these calls might exceed; None if they fit."""
         spend, settings = self._rows.spend, self.settings
         tokens = spend.tokens + sum(call.reserved_tokens for call in calls)
         usd = spend.usd + sum(call.reserved_usd for call in calls)
@@ -480,7 +552,7 @@ class BudgetedModels:
     async def _keep(
         self, calls: Sequence[Call], reply: Completion, price: Price, seconds: float
     ) -> list[Call]:
-        """Settle each reply with its share of the usage: the sum is what the server reports."""
+        """Settle each reply with its share of the usage that the server reports."""
         kept = shares(calls, reply, price, seconds)
         await self._settle(kept)
         for call, reserved in zip(kept, calls, strict=True):
@@ -492,7 +564,7 @@ class BudgetedModels:
                 raise Overrun(
                     f"{call.model} reports {used} tokens for a call that can't exceed "
                     f"{reserved.reserved_tokens}",
-                    "its usage can't be trusted, so no budget holds",
+                    "its usage can't be trusted, so budgets can't be kept",
                 )
         return kept
 
@@ -503,14 +575,22 @@ class BudgetedModels:
             await self._came_back()
 
     async def _came_back(self) -> None:
-        """Who waits for budget may look again."""
+        """Wake the calls that wait for budget."""
         async with self._settled:
             self._out -= 1
             self._settled.notify_all()
 
 
 def derive_seed(proposal: str, purpose: str) -> int:
-    """A fresh seed for each attempt, the same when it is repeated."""
+    """Derive the sampling seed of a call.
+
+    Args:
+        proposal: id of the proposal
+        purpose: round and attempt, so that each attempt has another seed
+
+    Returns:
+        31 bits; the same arguments give the same seed.
+    """
     digest = hashlib.blake2b(f"{proposal}:{purpose}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1
 
@@ -521,7 +601,10 @@ def _limit_of(name: ModelName, settings: Settings) -> int | None:
 
 
 def _pause_s(state: tenacity.RetryCallState) -> float:
-    """What the server asked for, which its rate keeps; else longer each time."""
+    """Return the pause before the next attempt, growing exponentially.
+
+    It is 0 if the server requested a pause, because `Rate` keeps that.
+    """
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, ModelError) and error.retry_after_s is not None:
         return 0.0

@@ -1,4 +1,4 @@
-"""One request to a model: straight to a server that speaks OpenAI's protocol, or through litellm."""
+"""One request to a model: directly by OpenAI's protocol, or through litellm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class Sample(NamedTuple):
-    """One answer of those that a request asked for."""
+    """One of the answers to a request."""
 
     text: str
     finish_reason: str | None
@@ -29,16 +29,23 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Completion:
-    """Replies to one request and their usage together, as the server reports it."""
+    """Replies to one request, with their total usage as the server reports it.
+
+    Attributes:
+        samples: at least one reply
+        prompt_tokens: tokens of the prompt
+        completion_tokens: tokens of all replies together
+        cached_tokens: tokens of the prompt that the server had cached
+    """
 
     samples: tuple[Sample, ...]
     prompt_tokens: int
     completion_tokens: int
-    cached_tokens: int = 0  # of the prompt's
+    cached_tokens: int = 0
 
     @property
     def believable(self) -> bool:
-        """False when the server reports no tokens for a text that has some, or fewer than none."""
+        """False if a count is negative, or zero although there is text."""
         silent = not any(sample.text for sample in self.samples)
         return (
             self.prompt_tokens > 0
@@ -49,7 +56,12 @@ class Completion:
 
 
 class Embedded(NamedTuple):
-    """A vector for each text, as long as the model makes them."""
+    """Vectors of texts.
+
+    Attributes:
+        vectors: one per text; their length depends on the model
+        tokens: tokens of all texts together
+    """
 
     vectors: list[list[float]]
     tokens: int
@@ -57,7 +69,14 @@ class Embedded(NamedTuple):
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """What is asked of a model, apart from the messages."""
+    """Parameters of a request, apart from the messages.
+
+    Attributes:
+        max_tokens: limit of each reply
+        seed: for sampling
+        temperature: for sampling
+        samples: number of replies
+    """
 
     max_tokens: int
     seed: int
@@ -65,7 +84,14 @@ class SamplingParams:
     samples: int = 1
 
     def request(self, messages: Messages) -> dict[str, Any]:
-        """The body of the request, without the model's name."""
+        """Return the body of the request, without the model's name.
+
+        Args:
+            messages: the chat
+
+        Returns:
+            Keys of OpenAI's protocol; `n` only for several samples.
+        """
         several = {"n": self.samples} if self.samples > 1 else {}
         return {
             "messages": messages,
@@ -77,17 +103,35 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Client:
-    """Asks any model: directly where its server speaks OpenAI's protocol, else through litellm."""
+    """Client of any model: by OpenAI's protocol if its server speaks it, else litellm.
+
+    Attributes:
+        timeout_s: limit for one request, in seconds
+        addresses: model name -> address, for models served by this run
+    """
 
     timeout_s: float
-    # of models that we serve ourselves
     addresses: Mapping[str, str] = field(default_factory=dict)
     _servers: dict[tuple[str, str], CompatibleServer] = field(default_factory=dict)
 
     async def complete(
         self, name: ModelName, messages: Messages, ask: SamplingParams
     ) -> Completion:
-        """One request, no retries. Raises `ModelError`."""
+        """Send one chat request, without retries.
+
+        Args:
+            name: the model
+            messages: the chat
+            ask: sampling parameters
+
+        Returns:
+            The replies and their usage.
+
+        Raises:
+            ModelError: no usable reply; its `fault` tells whether it may have been
+                charged
+            ConfigError: litellm is needed and not installed
+        """
         request, server = ask.request(messages), self._server(name)
         answer = await self._in_time(
             name,
@@ -98,7 +142,20 @@ class Client:
         return _in_form(name, lambda: _read(name, answer))
 
     async def embed(self, name: ModelName, texts: list[str]) -> Embedded:
-        """Vectors of texts, one request, no retries. Raises `ModelError`."""
+        """Request the vectors of texts, without retries.
+
+        Args:
+            name: the model
+            texts: at least one
+
+        Returns:
+            One vector per text.
+
+        Raises:
+            ModelError: no usable reply; its `fault` tells whether it may have been
+                charged
+            ConfigError: litellm is needed and not installed
+        """
         server = self._server(name)
         answer = await self._in_time(
             name,
@@ -109,14 +166,14 @@ class Client:
         return _in_form(name, lambda: _read_vectors(name, answer, len(texts)))
 
     def _server(self, name: ModelName) -> CompatibleServer | None:
-        """The server that has the model; None where it is asked through litellm."""
+        """Return the model's server; None if it is asked through litellm."""
         endpoint = endpoint_of(name.model)
         if endpoint is None:
             return None
         base = endpoint.base(name.api_base or self.addresses.get(str(name)))
         if base is None:
             raise ModelError(
-                ModelFault.FINAL, f"{name}: its server's address is not known"
+                ModelFault.FINAL, f"{name}: the address of its server is not known"
             )
         key = (base, provider_of(name.model))
         if key not in self._servers:
@@ -124,19 +181,23 @@ class Client:
         return self._servers[key]
 
     async def _in_time(self, name: ModelName, work: Awaitable[Answer]) -> Answer:
-        """A library's own time-out is for one read; a server that trickles never reaches it."""
+        """Await an answer within the time limit for the whole request.
+
+        The time-outs of libraries apply to single reads; a server that trickles bytes
+        never reaches them.
+        """
         try:
             async with asyncio.timeout(self.timeout_s + GRACE_S):
                 return await work
         except TimeoutError:
             raise ModelError(
                 ModelFault.UNKNOWN,
-                f"{name}: no whole answer in {self.timeout_s:g} s",
+                f"{name}: no complete answer in {self.timeout_s:g} s",
                 "call_timeout_s may be too short",
             ) from None
 
     async def aclose(self) -> None:
-        """End the connections, those that litellm keeps for later requests included."""
+        """Close the connections, including those that litellm keeps for reuse."""
         for server in self._servers.values():
             await server.close()
         self._servers.clear()
@@ -144,7 +205,14 @@ class Client:
 
 
 def check_key(name: ModelName) -> None:
-    """Raises `ConfigError` when the provider's key, its server's address or its client is nowhere."""
+    """Check that a model can be asked: its key, address and client are known.
+
+    Args:
+        name: the model
+
+    Raises:
+        ConfigError: the provider's key, the server's address or litellm is missing
+    """
     endpoint = endpoint_of(name.model)
     if endpoint is None:
         litellm_client.check_key(name)
@@ -162,12 +230,12 @@ def check_key(name: ModelName) -> None:
 
 
 def _in_form(name: ModelName, read: Callable[[], _T]) -> _T:
-    """What a server says may have any form; one that can't be read may still have been charged."""
+    """Call `read`; an unexpected format is an error that may have been charged."""
     try:
         return read()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            ModelFault.UNKNOWN, f"{name}: its answer can't be read: {error}"
+            ModelFault.UNKNOWN, f"{name}: its answer has an unexpected format: {error}"
         ) from None
 
 
@@ -193,7 +261,10 @@ def _read(name: ModelName, answer: Answer) -> Completion:
 
 
 def _text(content: str | list[dict[str, Any]] | None) -> str:
-    """The text of a message; of one in parts, as some thinking models send it, without the thoughts."""
+    """Return the text of a message.
+
+    Some thinking models send it in parts; their thoughts are left out.
+    """
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part.get("type") == "text")
     return content or ""
@@ -203,7 +274,7 @@ def _read_vectors(name: ModelName, answer: Answer, count: int) -> Embedded:
     rows, usage = answer.get("data") or [], answer.get("usage") or {}
     if len(rows) != count or any(not row.get("embedding") for row in rows):
         raise ModelError(
-            ModelFault.UNKNOWN, f"{name.model} gave no embedding of each text"
+            ModelFault.UNKNOWN, f"{name.model} did not return one embedding per text"
         )
     return Embedded(
         [row["embedding"] for row in rows], int(usage.get("prompt_tokens") or 0)

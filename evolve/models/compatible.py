@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's protocol, asked over plain HTTP: one's own and providers'."""
+"""Servers that speak OpenAI's protocol, self-hosted or not, over plain HTTP."""
 
 from __future__ import annotations
 
@@ -26,31 +26,58 @@ from evolve.models.names import ModelName
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
-# an idle connection: such servers close it after 5 s, and what is sent then is lost
+# Such servers close an idle connection after 5 s; a request sent just then is lost.
 KEPT_S = 2.0
 
 
 class CompatibleServer:
-    """One server. Connections are kept between calls."""
+    """One server, with connections that are kept between calls."""
 
     def __init__(self, base: str, endpoint: Endpoint) -> None:
-        """Prepare to ask `endpoint`'s models at the address `base`."""
+        """Prepare requests.
+
+        Args:
+            base: address of the routes, for example http://HOST:PORT/v1
+            endpoint: differences from OpenAI's protocol
+        """
         from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
         self._base, self._endpoint = base.rstrip("/"), endpoint
         self._session: ClientSession = ClientSession(
             connector=TCPConnector(limit=0, keepalive_timeout=KEPT_S),
-            timeout=ClientTimeout(total=None),  # the caller's holds
+            timeout=ClientTimeout(total=None),  # the caller limits the time
             headers={"Authorization": f"Bearer {endpoint.key or 'none'}"},
             trust_env=not on_this_machine(base),
         )
 
     async def ask(self, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The server's answer to a chat completion. Raises `ModelError`."""
+        """Request a chat completion.
+
+        Args:
+            name: the model
+            request: body without the model's name
+
+        Returns:
+            The server's answer.
+
+        Raises:
+            ModelError: the server refused, failed, or did not answer with JSON
+        """
         return await self._post("chat/completions", name, request)
 
     async def embed(self, name: ModelName, texts: list[str]) -> dict[str, Any]:
-        """The server's answer to a request for embeddings. Raises `ModelError`."""
+        """Request embeddings.
+
+        Args:
+            name: the model
+            texts: at least one
+
+        Returns:
+            The server's answer.
+
+        Raises:
+            ModelError: the server refused, failed, or did not answer with JSON
+        """
         return await self._post("embeddings", name, {"input": texts})
 
     async def _post(
@@ -74,7 +101,7 @@ class CompatibleServer:
         return _read(name, text)
 
     def _nobody(self, error: Exception) -> Exception | None:
-        """The same without the layers around it, when nobody listens there."""
+        """Return a short error if no server listens at the address, else None."""
         cause = getattr(error, "os_error", None)
         if not isinstance(cause, OSError):
             return None
@@ -83,20 +110,27 @@ class CompatibleServer:
             if cause.errno and cause.errno > 0
             else cause.strerror
         )
-        return ConnectionError(f"nobody answers at {self._base} ({why})")
+        return ConnectionError(f"no server answers at {self._base} ({why})")
 
     async def close(self) -> None:
-        """End its connections."""
+        """Close the connections."""
         await self._session.close()
 
 
 def on_this_machine(address: str) -> bool:
-    """Whether an address is on loopback, where no proxy leads."""
+    """Return whether an address is on loopback, which no proxy can reach.
+
+    Args:
+        address: a URL
+
+    Returns:
+        True for loopback IP addresses and localhost.
+    """
     host = address
     try:
         host = urlsplit(address).hostname or ""
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, or no address at all
+    except ValueError:  # a host name, or an invalid address
         return host == "localhost"
 
 
@@ -105,11 +139,12 @@ def _read(name: ModelName, text: str) -> dict[str, Any]:
         answer = json.loads(text)
     except json.JSONDecodeError as error:
         raise ModelError(
-            ModelFault.UNKNOWN, f"{name}: its answer is no JSON: {error}"
+            ModelFault.UNKNOWN, f"{name}: its answer is not JSON: {error}"
         ) from None
     if not isinstance(answer, dict):
         raise ModelError(
-            ModelFault.UNKNOWN, f"{name}: its answer is no JSON object: {text[:100]!r}"
+            ModelFault.UNKNOWN,
+            f"{name}: its answer is not a JSON object: {text[:100]!r}",
         )
     return answer
 
@@ -117,7 +152,19 @@ def _read(name: ModelName, text: str) -> dict[str, Any]:
 def explain(
     name: ModelName, status: int, body: str, headers: Mapping[str, str]
 ) -> ModelError:
-    """What a status other than success means: the server has refused, so nothing is charged."""
+    """Interpret a status other than success.
+
+    The server has refused the request, so nothing is charged.
+
+    Args:
+        name: the model
+        status: HTTP status of at least 400
+        body: text of the response
+        headers: may hold retry-after
+
+    Returns:
+        The error, to be raised.
+    """
     text, said = plain_text(name, Exception(f"HTTP {status}: {body}")), body.lower()
     if status == 403 and any(word in said for word in MODERATION_WORDS):
         return ModelError(ModelFault.PROMPT, text)

@@ -1,4 +1,4 @@
-"""How many tokens a text has, by the tokenizer that litellm knows for a model, or by its length."""
+"""Token counts, by the tokenizer that litellm knows for a model or by text length."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from evolve.models.extra import find_litellm
 from evolve.models.names import parse_model
 
 BYTES_PER_TOKEN = 3
-SMALL_BYTES = 3000  # a text that short is estimated
+SMALL_BYTES = 3000  # up to this length the count is estimated
 
 
 def counter_for(models: Sequence[str]) -> Callable[[str], int]:
-    """A counter for the first model of a run; the others' tokenizers differ by little.
+    """Return a token counter for a run.
 
-    litellm is imported when the first text is counted that is worth it. Where it is not installed, and
-    for a server of one's own, whose tokenizer it does not know, the count is an estimate.
+    litellm is imported when the first long text is counted. If it is not installed, and
+    for self-hosted servers with tokenizers that it does not know, the count is an
+    estimate.
+
+    Args:
+        models: names of the run's models; the tokenizer of the first one is used, since
+            they differ little
+
+    Returns:
+        A function from a text to a number of tokens.
     """
     first = parse_model(models[0]) if models else None
     name = first.model if first is not None and not first.self_hosted else ""

@@ -1,4 +1,4 @@
-"""Vectors of programs, for novelty: from their tokens, or from a model, asked or in this process."""
+"""Vectors of programs, for novelty: from tokens, or from a local or remote model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from evolve.errors import ConfigError, PrerequisiteError
 from evolve.models.names import INSIDE
 from evolve.models.protocol import Models
 
-MOST_CHARS = 24_000  # of a program; models of vectors read no more
-SMALL_BYTES = 64 * 1024  # what the loop may read by itself
+MOST_CHARS = 24_000  # of a program; embedding models read no more
+SMALL_BYTES = 64 * 1024  # larger trees are embedded in a thread
 
 
 class Embedder(Protocol):
-    """Makes the vector of a tree of files."""
+    """Computes the vector of a tree of files.
 
-    source: str  # what is kept with each vector
+    Attributes:
+        source: stored with each vector; only vectors of the same source are compared
+    """
+
+    source: str
 
     async def vector(
         self, proposal: Proposal, files: Mapping[str, bytes]
@@ -29,30 +33,64 @@ class Embedder(Protocol):
 
 
 class TokenEmbedder:
-    """Hashed token n-grams: no model, no cost."""
+    """Embedder by hashed token n-grams, without a model or costs."""
 
     source = TOKENS
 
     async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
-        """Shape (256,). A large tree is not read on the loop."""
+        """Return the vector of a tree.
+
+        Args:
+            proposal: unused
+            files: path -> content
+
+        Returns:
+            Shape (256,). A large tree is embedded in a thread, so that the event loop
+            goes on.
+        """
         if sum(map(len, files.values())) > SMALL_BYTES:
             return await asyncio.to_thread(embed, files)
         return embed(files)
 
 
 class ModelEmbedder:
-    """A model behind an API or a server: calls with rows and budgets, as all others."""
+    """Embedder by a remote model. Its calls have rows and budgets like all others.
+
+    Args:
+        model: name of the embedding model
+        models: makes or replays the calls
+    """
 
     def __init__(self, model: str, models: Models) -> None:
         self.source, self._models = model, models
 
     async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
-        """The stored vector of these files, or a new one. Raises as `Models.embed` does."""
+        """Return the stored vector of a tree, or a new one.
+
+        Args:
+            proposal: the proposal that the call belongs to
+            files: path -> content
+
+        Returns:
+            A unit vector; its length depends on the model.
+
+        Raises:
+            OutOfBudget: the call does not fit into the budget, or the run is stopping
+            ModelError: no reply after all retries
+        """
         return unit(np.array(await self._models.embed(proposal, as_text(files))))
 
 
 class TransformerEmbedder:
-    """A sentence transformer in this process, in a thread."""
+    """Embedder by a sentence transformer in this process, in a thread.
+
+    Args:
+        model: `transformer:` and the name or folder of the model
+
+    Raises:
+        PrerequisiteError: sentence-transformers is not installed
+        ConfigError: the model can't be loaded
+    """
 
     def __init__(self, model: str) -> None:
         self.source = model
@@ -60,7 +98,15 @@ class TransformerEmbedder:
         self._one_at_a_time = asyncio.Lock()
 
     async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
-        """As long as the model makes them."""
+        """Return the vector of a tree.
+
+        Args:
+            proposal: unused
+            files: path -> content
+
+        Returns:
+            A unit vector; its length depends on the model.
+        """
         async with self._one_at_a_time:
             return unit(
                 np.array(await asyncio.to_thread(self._model.encode, as_text(files)))
@@ -68,7 +114,18 @@ class TransformerEmbedder:
 
 
 def load_transformer(name: str) -> Any:
-    """Raises `PrerequisiteError` without the extra, `ConfigError` for what is no model."""
+    """Load a sentence transformer.
+
+    Args:
+        name: its name or folder
+
+    Returns:
+        The model.
+
+    Raises:
+        PrerequisiteError: sentence-transformers is not installed
+        ConfigError: the model can't be loaded
+    """
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
@@ -86,7 +143,14 @@ def load_transformer(name: str) -> Any:
 
 
 def as_text(files: Mapping[str, bytes]) -> str:
-    """All files after each other, by name, as far as models read."""
+    """Concatenate the files of a tree, sorted by path.
+
+    Args:
+        files: path -> content
+
+    Returns:
+        The first `MOST_CHARS` characters, each file after a line with its path.
+    """
     parts = [
         f"# {path}\n{files[path].decode(errors='replace')}" for path in sorted(files)
     ]
@@ -94,10 +158,24 @@ def as_text(files: Mapping[str, bytes]) -> str:
 
 
 def pack_numbers(numbers: Sequence[float]) -> str:
-    """A vector as a call's reply is kept."""
+    """Encode a vector as text for storage as a call's reply.
+
+    Args:
+        numbers: the vector
+
+    Returns:
+        Base64 of little-endian 32-bit floats.
+    """
     return base64.b64encode(np.array(numbers, "<f4").tobytes()).decode()
 
 
 def unpack_numbers(text: str) -> list[float]:
-    """The vector that `pack_numbers` packed."""
+    """Decode a vector that `pack_numbers` encoded.
+
+    Args:
+        text: Base64
+
+    Returns:
+        The vector, rounded to 32-bit floats.
+    """
     return [float(number) for number in np.frombuffer(base64.b64decode(text), "<f4")]

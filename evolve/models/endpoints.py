@@ -1,7 +1,8 @@
-"""Providers that are asked directly, because their servers speak OpenAI's protocol: where, and how.
+"""Providers with servers that speak OpenAI's protocol, which are asked directly.
 
-Addresses, variables and refused parameters are as in litellm 1.110 (`get_llm_provider_logic.py`, and
-`get_supported_openai_params` of each provider). Every other provider is asked through litellm.
+Addresses, variables and refused parameters are those of litellm 1.110
+(`get_llm_provider_logic.py`, and `get_supported_openai_params` of each provider). All
+other providers are asked through litellm.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ _REASONING = re.compile(r"(o\d|gpt-([5-9]|\d\d))(?!.*-chat)")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a provider's models are, and in what its requests differ from OpenAI's.
+    """Address of a provider's models, and how its requests differ from OpenAI's.
 
     Attributes:
-        address: The base of its routes; None where it has no usual one.
-        address_variables: Environment variables that name another address, the first one that is set.
-        key_variables: The same for the key.
-        own: A server of one's own: it sends no bill, and works without a key.
-        unversioned: Whether an address is usually given without the /v1 at its end.
-        refused: Parameters that it does not accept.
-        renamed: Parameters that it knows by another name.
-        folder: Prefix of model names that are given without one.
+        address: base of its routes; None if it must be given
+        address_variables: environment variables that override the address; the first
+            that is set counts
+        key_variables: environment variables with the key; the first that is set counts
+        own: self-hosted: it sends no bill and works without a key
+        unversioned: whether addresses are usually given without the final /v1
+        refused: parameters that it does not accept
+        renamed: parameters that have another name
+        folder: prefix for model names that are given without one
     """
 
     address: str | None
@@ -42,7 +44,15 @@ class Endpoint:
     folder: str = ""
 
     def base(self, given: str | None) -> str | None:
-        """The address to ask: the `given` one, else a variable's, else the usual one."""
+        """Return the address to ask.
+
+        Args:
+            given: address from the model's name, or None
+
+        Returns:
+            The given address, else that of a variable, else the usual one; None if all
+            are missing.
+        """
         address = given or _first_set(self.address_variables) or self.address
         if address is None:
             return None
@@ -55,11 +65,19 @@ class Endpoint:
 
     @property
     def key(self) -> str | None:
-        """The key from the environment, None where no variable is set."""
+        """The key from the environment; None if no variable is set."""
         return _first_set(self.key_variables)
 
     def body(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request to `model` (without its provider) as this provider accepts it."""
+        """Return a request in the form that this provider accepts.
+
+        Args:
+            model: name without the provider
+            request: keys of OpenAI's protocol
+
+        Returns:
+            The body, with the model's name.
+        """
         name = model if "/" in model else self.folder + model
         accepted = {
             self.renamed.get(key, key): value
@@ -72,12 +90,26 @@ class Endpoint:
 
 
 def provider_of(model: str) -> str:
-    """The part of a model's name that says whose it is."""
+    """Return the provider in a model's name.
+
+    Args:
+        model: provider/name
+
+    Returns:
+        The part before the first slash.
+    """
     return model.partition("/")[0]
 
 
 def endpoint_of(model: str) -> Endpoint | None:
-    """The endpoint of a model that is asked directly, None for one that needs litellm."""
+    """Return the endpoint of a model that is asked directly.
+
+    Args:
+        model: provider/name
+
+    Returns:
+        The endpoint; None for a model that needs litellm.
+    """
     return ENDPOINTS.get(provider_of(model))
 
 
@@ -86,7 +118,10 @@ def _first_set(variables: Iterable[str]) -> str | None:
 
 
 def _for_reasoning(request: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI's reasoning models count their thoughts in the limit, and choose their temperature."""
+    """Adapt a request to OpenAI's reasoning models.
+
+    Their limit includes the thoughts, and they choose their temperature.
+    """
     renamed = {"max_tokens": "max_completion_tokens"}
     return {
         renamed.get(key, key): value

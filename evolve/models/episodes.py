@@ -1,4 +1,4 @@
-"""Steps of agents: what an episode asks of a model is a call like any other, found by its place."""
+"""Steps of agents: calls like any other, found by their place in an episode."""
 
 from __future__ import annotations
 
@@ -9,21 +9,41 @@ from typing import Any, NamedTuple
 from evolve.archive import Call, CallPurpose
 from evolve.models.client import Messages
 
-PLACE = "episode"  # the key of a stored request that says where it belongs
+PLACE = "episode"  # key in a stored request: purpose, attempt and step
 
 
 class Episode(NamedTuple):
-    """One agent's work: what for ("case NAME", "toy", "edit"), and which attempt at it."""
+    """One agent's work on one task.
+
+    Attributes:
+        purpose: "case NAME", "toy" or "edit"
+        attempt: number of the attempt, from 0
+    """
 
     purpose: str
     attempt: int
 
     def mark(self, request: Mapping[str, Any], step: int) -> dict[str, Any]:
-        """The request with its place, as it is kept."""
+        """Return a request with its place, as it is stored.
+
+        Args:
+            request: body of the request
+            step: number of the step
+
+        Returns:
+            A copy with the key `PLACE`.
+        """
         return {PLACE: [self.purpose, self.attempt, step], **request}
 
     def steps(self, calls: Iterable[Call]) -> dict[int, Call]:
-        """The replies among these calls that belong to this episode, by step; the newest counts."""
+        """Select the calls of this episode.
+
+        Args:
+            calls: calls with replies, in the order of their ids
+
+        Returns:
+            Step number -> newest call.
+        """
         found = {}
         for call in calls:
             place = place_of(call)
@@ -33,7 +53,14 @@ class Episode(NamedTuple):
 
 
 def place_of(call: Call) -> tuple[str, int, int] | None:
-    """(purpose, attempt, step) of an agent's call; None of another one."""
+    """Return the place of an agent's call.
+
+    Args:
+        call: any call
+
+    Returns:
+        (purpose, attempt, step); None if the call is not a step of an agent.
+    """
     if call.purpose is not CallPurpose.EPISODE:
         return None
     purpose, attempt, step = json.loads(call.request)[PLACE]
@@ -41,5 +68,13 @@ def place_of(call: Call) -> tuple[str, int, int] | None:
 
 
 def asked_the_same(call: Call, messages: Messages) -> bool:
-    """Whether a stored call answers these messages."""
+    """Return whether a stored call answers these messages.
+
+    Args:
+        call: a step of an agent
+        messages: the chat
+
+    Returns:
+        True if the stored messages are equal.
+    """
     return bool(json.loads(call.request)["messages"] == messages)

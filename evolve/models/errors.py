@@ -1,4 +1,4 @@
-"""What an error of a model means: for the call, for the budget, and for the run."""
+"""The meaning of a model's errors for the call, the budget and the run."""
 
 from __future__ import annotations
 
@@ -39,16 +39,23 @@ MODERATION_WORDS = ("flagged", "moderation")
 
 
 class ModelFault(StrEnum):
-    """What an error means for the call and for the run."""
+    """Meaning of an error for the call and for the run."""
 
-    TRY_AGAIN = "try again"  # busy or broken for now; nothing was charged
-    UNKNOWN = "unknown"  # it may have been carried out and charged
+    TRY_AGAIN = "try again"  # temporarily busy or broken; nothing was charged
+    UNKNOWN = "unknown"  # the call may have been carried out and charged
     PROMPT = "prompt"  # this prompt is too long or refused; others may pass
     FINAL = "final"  # wrong key, unknown model: no call will succeed
 
 
 class ModelError(RunError):
-    """A request that gave no reply."""
+    """A request that gave no reply.
+
+    Args:
+        fault: its meaning
+        message: for people, without keys
+        hint: what to do next
+        retry_after_s: pause that the server asks for, in seconds; None without one
+    """
 
     def __init__(
         self,
@@ -63,9 +70,14 @@ class ModelError(RunError):
 
 
 def turned_away(error: BaseException | None) -> bool:
-    """True when no connection was made or the server said no: nothing was carried out or charged.
+    """Return whether a request was certainly not carried out.
 
-    Everything else (half an answer, no answer, an answer that can't be read) may have been charged.
+    Args:
+        error: the exception, with its causes; None gives False
+
+    Returns:
+        True if no connection was made or the server refused: nothing was charged. All
+        other errors (a partial, missing or unreadable answer) may have been charged.
     """
     while error is not None:
         if type(error).__name__ in (*_NO_CONNECTION, "HTTPStatusError"):
@@ -75,15 +87,31 @@ def turned_away(error: BaseException | None) -> bool:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """What the server's Retry-After header says, in seconds."""
+    """Return the pause in the server's Retry-After header.
+
+    Args:
+        headers: of the response
+
+    Returns:
+        Seconds, at least 0; None without the header, and if it holds a date.
+    """
     try:
         return max(0.0, float(headers.get("retry-after", "")))
     except ValueError:
-        return None  # no header, or a date: then our own back-off
+        return None  # no header, or a date: the usual back-off applies
 
 
 def final_fault(name: ModelName, text: str, advice: str) -> ModelError:
-    """No call will succeed."""
+    """Return an error after which no call will succeed.
+
+    Args:
+        name: the model
+        text: the message
+        advice: what to check, the first part of the hint
+
+    Returns:
+        The error, to be raised.
+    """
     return ModelError(
         ModelFault.FINAL, text, f"{advice}; then: evolve doctor --model {name}"
     )
@@ -92,7 +120,16 @@ def final_fault(name: ModelName, text: str, advice: str) -> ModelError:
 def endpoint_down(
     fault: ModelFault, text: str, retry_after: float | None = None
 ) -> ModelError:
-    """It may be there again later."""
+    """Return an error of an endpoint that may recover.
+
+    Args:
+        fault: whether the call may have been charged
+        text: the message
+        retry_after: pause that the server asks for, in seconds
+
+    Returns:
+        The error, to be raised.
+    """
     hint = (
         "is the endpoint up? then: evolve resume; at another address: evolve resume --model "
         "NAME@URL"
@@ -101,13 +138,28 @@ def endpoint_down(
 
 
 def plain_text(name: ModelName, error: Exception) -> str:
-    """The error's words on one line, with no key in them."""
+    """Return the message of an error on one line, without keys.
+
+    Args:
+        name: the model
+        error: any exception
+
+    Returns:
+        The model's name and up to 500 characters.
+    """
     text = redact(str(getattr(error, "message", error)))
     return f"{name}: {' '.join(text.split())[:500]}"
 
 
 def redact(text: str) -> str:
-    """Cut every secret of the environment out of a text before it is shown or stored."""
+    """Replace all secrets of the environment before a text is shown or stored.
+
+    Args:
+        text: any text
+
+    Returns:
+        The text with `***` for values of variables such as `*_KEY` or `*TOKEN*`.
+    """
     for name, value in os.environ.items():
         if len(value) >= 6 and any(word in name.upper() for word in _SECRET_WORDS):
             text = text.replace(value, "***")

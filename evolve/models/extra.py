@@ -1,6 +1,6 @@
-"""The extra `llm`: litellm, for providers that are not asked directly, and for its list of prices.
+"""The extra `llm`: litellm, for other providers and for its list of prices.
 
-It takes seconds to import, so it is imported when something needs it.
+It takes seconds to import, so it is imported only when needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ DISTRIBUTION, EXTRA = "evolutionary-code-search", "llm"
 
 @functools.cache
 def find_litellm() -> Any | None:
-    """Import litellm without its network look-ups and its chatter; None where it is not installed."""
+    """Import litellm without its network look-ups and log output.
+
+    Returns:
+        The module; None if it is not installed.
+    """
     if find_spec("litellm") is None:
         return None
     given = os.environ.get(_NO_LOOK_UP)
@@ -34,7 +38,7 @@ def find_litellm() -> Any | None:
             import litellm
     finally:
         if given is None:
-            del os.environ[_NO_LOOK_UP]  # it is read while litellm is imported
+            del os.environ[_NO_LOOK_UP]  # litellm reads it only during the import
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     # counting tokens must not need a network
@@ -43,10 +47,16 @@ def find_litellm() -> Any | None:
 
 
 def load_litellm(user: str) -> Any:
-    """Import litellm for `user`, the model or the feature that needs it.
+    """Import litellm, or explain how to install it.
+
+    Args:
+        user: the model or feature that needs it, for the message
+
+    Returns:
+        The module.
 
     Raises:
-        ConfigError: It is not installed; the hint is the command that installs it.
+        ConfigError: it is not installed; the hint is the command that installs it
     """
     litellm = find_litellm()
     if litellm is None:
@@ -55,12 +65,16 @@ def load_litellm(user: str) -> Any:
 
 
 def pip_line() -> str:
-    """The command that installs the extra into this installation: from its checkout, or by name."""
+    """Return the command that installs the extra into this installation.
+
+    Returns:
+        A pip command, for the checkout if the package was installed from one.
+    """
     try:
         origin = json.loads(
             distribution(DISTRIBUTION).read_text("direct_url.json") or "{}"
         )
-    # the package is on sys.path without having been installed
+    # the package is on sys.path, but not installed
     except PackageNotFoundError:
         origin = {}
     place = urlsplit(origin.get("url", ""))

@@ -1,9 +1,10 @@
-"""Keeps a model server while somebody uses it: `python keeper.py LOCK LINGER_S -- COMMAND...`
+"""Keep a model server while it is used: `python keeper.py LOCK LINGER_S -- COMMAND...`
 
 It is run by its path, so that it imports nothing of the engine and stays small.
 
-Users hold a shared lock on a file, which the kernel takes back from them however they end, kill -9
-included. When nobody has held it for a while, the server and all of its processes are stopped.
+Users hold a shared lock on a file. The kernel releases it however they end, kill -9
+included. After some time without a holder, the server and all its processes are
+stopped.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ TICK_S, STOP_S = 0.3, 20.0
 
 
 def nobody_holds(file: IO[str]) -> bool:
-    """True when nobody holds the shared lock; then it is ours, and who comes waits for it."""
+    """Try to take the exclusive lock, which succeeds if no process uses the server.
+
+    Args:
+        file: the open lock file
+
+    Returns:
+        True if the lock was taken; new users then wait for it.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -31,9 +39,18 @@ def nobody_holds(file: IO[str]) -> bool:
 
 
 def keep(lock: Path, linger_s: float, command: list[str]) -> int:
-    """Run the command until it ends or nobody uses it any more; its exit code.
+    """Run a server until it ends or is unused.
 
-    The lock is kept while the server is stopped: nobody new finds one that is about to end.
+    The lock is held while the server is stopped, so that no new user finds a server
+    that is about to end.
+
+    Args:
+        lock: file that users hold a shared lock on
+        linger_s: time without users before the server is stopped, in seconds
+        command: command line of the server
+
+    Returns:
+        The server's exit code.
     """
     with (
         lock.open("a") as file,
@@ -60,11 +77,11 @@ def _ask_to_stop_on_signals() -> list[int]:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> int:
-    """First politely; the whole process group, since such servers have workers."""
+    """Terminate the server, then kill its process group with possible workers."""
     server.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         server.wait(STOP_S)
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended
+    with contextlib.suppress(ProcessLookupError):  # no process is left
         os.killpg(server.pid, signal.SIGKILL)
     return server.wait()
 

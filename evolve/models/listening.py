@@ -1,4 +1,4 @@
-"""An open port for a small HTTP server."""
+"""A listening socket for a small HTTP server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ import socket
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises `OSError`.
+    """Open a listening socket.
 
-    What is accepted on it sends at once: an answer whose head and body are written apart would
-    otherwise wait 40 ms for the other side's delayed acknowledgement.
+    Accepted connections send at once: an answer with its head and body written
+    separately would otherwise wait 40 ms for the delayed acknowledgement of the other
+    side.
+
+    Args:
+        host: IPv4 or IPv6 address
+        port: 0 for a free port
+
+    Returns:
+        The socket.
+
+    Raises:
+        OSError: the port is in use or not allowed
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=128)

@@ -22,12 +22,38 @@ from evolve.models.names import ModelName
 async def ask(
     name: ModelName, request: Mapping[str, Any], timeout_s: float
 ) -> dict[str, Any]:
-    """The answer to a chat completion. Raises `ModelError`, and `ConfigError` without litellm."""
+    """Request a chat completion.
+
+    Args:
+        name: the model
+        request: body without the model's name
+        timeout_s: limit, in seconds
+
+    Returns:
+        The answer in OpenAI's format.
+
+    Raises:
+        ModelError: no reply
+        ConfigError: litellm is not installed
+    """
     return await _call("acompletion", name, request, timeout_s)
 
 
 async def embed(name: ModelName, texts: list[str], timeout_s: float) -> dict[str, Any]:
-    """The answer to a request for embeddings. Raises as `ask` does."""
+    """Request embeddings.
+
+    Args:
+        name: the model
+        texts: at least one
+        timeout_s: limit, in seconds
+
+    Returns:
+        The answer in OpenAI's format.
+
+    Raises:
+        ModelError: no reply
+        ConfigError: litellm is not installed
+    """
     return await _call("aembedding", name, {"input": texts}, timeout_s)
 
 
@@ -47,20 +73,27 @@ async def _call(
             drop_params=True,
             **request,
         )
-    except openai.OpenAIError as error:  # the base of all of litellm's own
+    except openai.OpenAIError as error:  # the base of all exceptions of litellm
         raise _explain(litellm, name, error) from None
     return dict(response.model_dump())
 
 
 async def close() -> None:
-    """End the connections that litellm keeps for later requests, if it was used."""
+    """Close the connections that litellm keeps for later requests, if it was used."""
     if find_litellm.cache_info().currsize and (litellm := find_litellm()) is not None:
         await litellm.close_litellm_async_clients()
         litellm.in_memory_llm_clients_cache.flush_cache()
 
 
 def check_key(name: ModelName) -> None:
-    """Raises `ConfigError` when the provider's key is nowhere, or litellm is not installed."""
+    """Check that the provider's key is set.
+
+    Args:
+        name: the model
+
+    Raises:
+        ConfigError: the key is missing, or litellm is not installed
+    """
     found = load_litellm(name.model).validate_environment(name.model)
     wanted = [key for key in found["missing_keys"] if key.endswith("_KEY")]
     if wanted and not found["keys_in_environment"]:
@@ -71,7 +104,7 @@ def check_key(name: ModelName) -> None:
 
 
 def _explain(litellm: Any, name: ModelName, error: Exception) -> ModelError:
-    """What litellm's error means."""
+    """Interpret an exception of litellm."""
     kinds = litellm.exceptions
     text = plain_text(name, error)
     if isinstance(

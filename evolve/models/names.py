@@ -1,4 +1,8 @@
-"""Names of models: provider/name, with an address where one is needed: hosted_vllm/NAME@http://host/v1."""
+"""Names of models.
+
+They have the form provider/name, with an address where one is needed:
+hosted_vllm/NAME@http://host/v1.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,21 @@ _ADDRESS = re.compile(r"@(?=[^@]*[:/]|localhost)[^@]+$")
 
 @dataclass(frozen=True)
 class ModelName:
-    """A provider's model, and where it is asked."""
+    """A provider's model and its address.
+
+    Attributes:
+        model: provider/name
+        api_base: address from the name; None for the provider's
+        local: name or path of a model that this run serves; None for others
+    """
 
     model: str
     api_base: str | None = None
-    local: str | None = None  # the name or path that we serve ourselves
+    local: str | None = None
 
     @property
     def self_hosted(self) -> bool:
-        """True for servers of one's own, which send no bill."""
+        """Whether the server is self-hosted, so that it sends no bill."""
         endpoint = endpoint_of(self.model)
         return endpoint is not None and endpoint.own
 
@@ -36,9 +46,17 @@ class ModelName:
 
 
 def parse_model(text: str) -> ModelName:
-    """`provider/name`, `provider/name@http://host:port/v1` or `vllm:NAME_OR_PATH`.
+    """Parse the name of a model.
 
-    Raises `ConfigError`.
+    Args:
+        text: `provider/name`, `provider/name@http://host:port/v1` or
+            `vllm:NAME_OR_PATH`
+
+    Returns:
+        Its parts.
+
+    Raises:
+        ConfigError: the text has none of these forms
     """
     if text.startswith(LOCAL) and len(text) > len(LOCAL):
         name = text.removeprefix(LOCAL)
@@ -46,20 +64,27 @@ def parse_model(text: str) -> ModelName:
     model, _, base = text.partition("@http")
     if "/" not in model or model.endswith("/") or model.startswith("/"):
         raise ConfigError(
-            f"{text!r} names no model",
-            "write provider/name, for example openai/gpt-4o-mini or "
+            f"invalid model {text!r}",
+            "use provider/name, for example openai/gpt-4o-mini or "
             "hosted_vllm/NAME@http://localhost:8000/v1, or vllm:NAME_OR_PATH",
         )
     if found := _ADDRESS.search(model):
         raise ConfigError(
-            f"{text!r}: the address of the model does not begin with http:// or https://",
-            f"for example {model[: found.start()]}@http://{found[0][1:]}",
+            f"invalid model {text!r}: its address does not begin with http:// or https://",
+            f"use for example {model[: found.start()]}@http://{found[0][1:]}",
         )
     return ModelName(model, f"http{base}" if base else None)
 
 
 def asked_models(settings: Settings) -> list[str]:
-    """Every model that a run may send something to."""
+    """Return all models that a run may send requests to.
+
+    Args:
+        settings: of the run
+
+    Returns:
+        Names of models for proposals, novelty judge and embeddings, without duplicates.
+    """
     vectors = settings.embedding
     remote = [vectors] if vectors and not vectors.startswith(INSIDE) else []
     judge = [settings.novelty_judge] if settings.novelty_judge else []

@@ -1,4 +1,7 @@
-"""What a model costs. An unknown price is an error: a budget that can't be kept is worse than none."""
+"""Prices of models.
+
+An unknown price is an error, because a budget that can't be kept is worse than none.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,17 @@ MILLION = 1e6
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars for one token, and for a second of a call where that is what costs."""
+    """Price of a model in dollars per token, and per second if time is charged.
+
+    Attributes:
+        prompt_usd: per prompt token
+        reply_usd: per reply token
+        cached_usd: per prompt token that the server had cached; None: the full price
+        second_usd: per second of a call
+    """
 
     prompt_usd: float
     reply_usd: float
-    # for a prompt token that the server had in its cache
     cached_usd: float | None = None
     second_usd: float = 0.0
 
@@ -31,7 +40,17 @@ class Price:
         cached_tokens: int = 0,
         seconds: float = 0.0,
     ) -> float:
-        """Dollars for a call."""
+        """Return the cost of a call.
+
+        Args:
+            prompt_tokens: including cached ones
+            reply_tokens: tokens of the reply
+            cached_tokens: prompt tokens that the server had cached
+            seconds: duration of the call
+
+        Returns:
+            Dollars.
+        """
         cached = self.prompt_usd if self.cached_usd is None else self.cached_usd
         return (
             (prompt_tokens - cached_tokens) * self.prompt_usd
@@ -41,7 +60,16 @@ class Price:
         )
 
     def bound(self, prompt_tokens: int, reply_tokens: int, seconds: float) -> float:
-        """The most that such a call can cost: nothing comes from a cache."""
+        """Return the greatest possible cost of a call, with nothing cached.
+
+        Args:
+            prompt_tokens: greatest number
+            reply_tokens: greatest number
+            seconds: greatest duration
+
+        Returns:
+            Dollars.
+        """
         most_expensive = max(self.prompt_usd, self.cached_usd or 0.0)
         return (
             prompt_tokens * most_expensive
@@ -55,11 +83,21 @@ def price_of(
     given: Mapping[str, tuple[float, ...]],
     per_second: Mapping[str, float] | None = None,
 ) -> Price:
-    """From the settings, else from litellm's list; one's own server is free unless it has a price.
+    """Return the price of a model: from the settings, else from litellm's list.
 
-    litellm is not imported where the settings name the price.
+    A self-hosted server is free unless it has a price. litellm is not imported if the
+    settings give the price.
 
-    Raises `ConfigError` naming the setting or the provider.
+    Args:
+        name: the model
+        given: model -> dollars per million prompt, reply and, optionally, cached tokens
+        per_second: model -> dollars per second of a call
+
+    Returns:
+        The price.
+
+    Raises:
+        ConfigError: unknown provider or price; the message names the setting
     """
     _check_provider(name)
     keys = (str(name), name.model)
@@ -81,7 +119,7 @@ def price_of(
 
 
 def _check_provider(name: ModelName) -> None:
-    """Raises `ConfigError` for one that is not asked directly and that litellm does not know."""
+    """Raise `ConfigError` for a provider that is neither direct nor in litellm."""
     if endpoint_of(name.model) is not None:
         return
     provider, direct = provider_of(name.model), sorted(ENDPOINTS)
@@ -95,19 +133,19 @@ def _check_provider(name: ModelName) -> None:
     known = [str(getattr(one, "value", one)) for one in litellm.provider_list]
     if provider not in known:
         raise ConfigError(
-            f"{name.model}: there is no provider {provider!r}",
+            f"{name.model}: unknown provider {provider!r}",
             did_you_mean(provider, [*known, *direct]),
         )
 
 
 def _guess(provider: str, direct: Sequence[str]) -> str:
-    """A misspelled name's neighbour, as the beginning of a hint; empty where there is none."""
+    """Return the beginning of a hint with the closest name; empty if none is close."""
     close = difflib.get_close_matches(provider, direct, 1)
     return f"did you mean {close[0]!r}? Else " if close else ""
 
 
 def _unknown(name: ModelName) -> ConfigError:
-    """The price of a model is neither given nor listed."""
+    """Return the error for a price that is neither given nor listed."""
     given = (
         f"give it in dollars for a million tokens: --price {name.model}=PROMPT/REPLY (0/0 if it "
         "is free), or `price` in the settings"
@@ -122,7 +160,7 @@ def _unknown(name: ModelName) -> ConfigError:
 
 
 def _listed(model: str) -> Price | None:
-    """The price in litellm's list; None where it is not there, or there is no list."""
+    """Return the price in litellm's list; None if it is not listed or not installed."""
     litellm = find_litellm()
     table = {} if litellm is None else litellm.model_cost
     for key in (model, model.partition("/")[2]):

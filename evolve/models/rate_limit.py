@@ -1,4 +1,4 @@
-"""How often a model may be asked: so many requests a minute, and not before it says."""
+"""Rate limit of a model: requests per minute, and pauses that its server asks for."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 WINDOW_S = 60.0
-LONGEST_WAIT_S = 600.0  # no server makes a run wait longer at a time
+LONGEST_WAIT_S = 600.0  # longest pause that a server can ask for
 
 
 class Rate:
-    """One model's rate. The clock and the sleep are given, so that a test needs no minute."""
+    """Rate limit of one model.
+
+    Args:
+        per_minute: requests per minute; None for no limit
+        clock: returns seconds; replaceable for tests
+        sleep: waits for seconds; replaceable for tests
+    """
 
     def __init__(
         self,
@@ -26,7 +32,7 @@ class Rate:
         self._one_at_a_time = asyncio.Lock()
 
     async def turn(self) -> None:
-        """Wait until the next request may leave; it counts as sent."""
+        """Wait until the next request may be sent, and count it."""
         async with self._one_at_a_time:
             while (wait := self._wait_s()) > 0:
                 await self._sleep(wait)
@@ -34,7 +40,11 @@ class Rate:
                 self._sent.append(self._clock())
 
     def pause(self, seconds: float) -> None:
-        """The server asked not to come before so many seconds: that holds for all requests."""
+        """Delay all further requests, as the server asked.
+
+        Args:
+            seconds: pause from now, at most `LONGEST_WAIT_S`
+        """
         self._not_before = max(
             self._not_before, self._clock() + min(seconds, LONGEST_WAIT_S)
         )

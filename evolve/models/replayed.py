@@ -1,4 +1,4 @@
-"""Answers from another run's rows: nothing is sent and nothing is paid."""
+"""Replies from the rows of another run: nothing is sent or paid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from evolve.models.protocol import Answer
 
 
 class ReplayedModels:
-    """Answers from another run's rows: nothing is sent and nothing is paid."""
+    """Models that answer from recorded calls; they send and pay nothing.
+
+    Args:
+        calls: all calls of a finished run
+    """
 
     def __init__(self, calls: Sequence[Call]) -> None:
         replied = [call for call in calls if call.state is CallState.REPLIED]
@@ -37,7 +41,18 @@ class ReplayedModels:
         }
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
-        """The recorded vector of that text. Raises `RunError` when there is none."""
+        """Return the recorded vector of a text.
+
+        Args:
+            proposal: the proposal that the call belonged to
+            text: the text that was embedded
+
+        Returns:
+            The vector.
+
+        Raises:
+            RunError: no such call is recorded
+        """
         for call in self._vectors.get(proposal.id, ()):
             if json.loads(call.request)["input"] == text:
                 return unpack_numbers(call.reply or "")
@@ -54,7 +69,22 @@ class ReplayedModels:
         model: str | None = None,
         step: int = 0,
     ) -> Answer:
-        """Return the recorded reply to that question. Raises `RunError` when there is none."""
+        """Return the recorded reply to this question.
+
+        Args:
+            proposal: the proposal
+            purpose: why the model was asked
+            messages: unused
+            model: unused
+            step: which call of this purpose
+
+        Returns:
+            The reply.
+
+        Raises:
+            ModelError: the call was refused then, or there was no budget for a repair
+            RunError: no such call is recorded
+        """
         which = (proposal.id, purpose, step)
         call = self._replies.get(which)
         optional = purpose in (CallPurpose.REPAIR, CallPurpose.NOTES)
@@ -64,20 +94,37 @@ class ReplayedModels:
         if call is None:
             raise RunError(
                 f"no reply is recorded for {proposal.id} ({purpose})",
-                "the record is not of a finished run; resume it first",
+                "the recorded run is not finished; resume it first",
             )
         return Answer(call.reply or "", call.finish_reason)
 
     async def stored_steps(
         self, proposal: Proposal, episode: Episode
     ) -> dict[int, Call]:
-        """The recorded steps of an agent's episode."""
+        """Return the recorded steps of an agent's episode.
+
+        Args:
+            proposal: the agent
+            episode: purpose and attempt
+
+        Returns:
+            Step number -> call.
+        """
         return episode.steps(self._steps.get(proposal.id, ()))
 
     def step_bound(
         self, proposal: Proposal, messages: Messages, reply_tokens: int
     ) -> tuple[int, float]:
-        """A recorded reply costs nothing."""
+        """Return zero, since a recorded reply costs nothing.
+
+        Args:
+            proposal: unused
+            messages: unused
+            reply_tokens: unused
+
+        Returns:
+            0 tokens and 0 dollars.
+        """
         return 0, 0.0
 
     async def step(
@@ -89,8 +136,20 @@ class ReplayedModels:
         reply_tokens: int,
         temperature: float | None,
     ) -> Call:
-        """Raises `RunError`: what is recorded was given already, and nobody else is asked."""
+        """Raise an error: all recorded steps were already used, and no model is asked.
+
+        Args:
+            proposal: the agent
+            episode: purpose and attempt
+            number: of the step
+            messages: unused
+            reply_tokens: unused
+            temperature: unused
+
+        Raises:
+            RunError: always
+        """
         raise RunError(
             f"no reply is recorded for step {number} of {episode.purpose} by {proposal.id}",
-            "the agent asked for something else this time: its work is not repeatable",
+            "the agent sent other messages than in the record: it is not repeatable",
         )

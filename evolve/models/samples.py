@@ -1,4 +1,4 @@
-"""Several replies to one prompt: which proposals share it, and what each reply has cost."""
+"""Several replies to one prompt: the proposals that share it, and each reply's cost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from evolve.models.prices import Price
 
 
 def proposals_of(shared: SharedPrompt, one: Proposal, run_seed: int) -> list[Proposal]:
-    """Return all proposals that share a prompt, as far as a call needs them, from any one of them.
+    """Return all proposals that share a prompt.
 
-    Their ids follow from the run's seed and their numbers.
+    Args:
+        shared: the decisions that share it
+        one: any of their proposals
+        run_seed: seed of the run, from which ids are derived
+
+    Returns:
+        Copies with derived ids and numbers, complete enough for a call.
     """
     return [
         replace(one, id=derive_id(run_seed, number), number=number)
@@ -24,9 +30,20 @@ def proposals_of(shared: SharedPrompt, one: Proposal, run_seed: int) -> list[Pro
 def shares(
     calls: Sequence[Call], reply: Completion, price: Price, seconds: float
 ) -> list[Call]:
-    """The calls with their replies; the first bears the prompt and the time, all share the rest.
+    """Divide a reply's usage among calls.
 
-    A reply that was asked for and did not come is a failed call, which costs nothing.
+    The first call is charged for the prompt and the time; the reply tokens are divided
+    evenly.
+
+    Args:
+        calls: reserved calls of one request
+        reply: replies and total usage
+        price: of the model
+        seconds: duration of the request
+
+    Returns:
+        Settled calls in the same order. One without a reply has failed and costs
+        nothing.
     """
     answered = min(len(calls), len(reply.samples))
     each, left = divmod(reply.completion_tokens, answered)
@@ -49,7 +66,7 @@ def shares(
         )
         completion = each + (place < left)
         cost = price.cost(prompt, completion, cached, time_s)
-        if not reply.believable:  # then the most that it can have been
+        if not reply.believable:  # charge the reservation, the most that is possible
             prompt, completion, cost = 0, call.reserved_tokens, call.reserved_usd
         sample = reply.samples[place]
         settled.append(

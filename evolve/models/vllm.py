@@ -1,4 +1,7 @@
-"""`--model vllm:NAME_OR_PATH`: `vllm serve` as a managed child, and what its log says when it fails."""
+"""`--model vllm:NAME_OR_PATH`: `vllm serve` as a managed child process.
+
+The causes of a failed start are read from its log.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ _SIGNS = (
             r"|OfflineModeIsEnabled|couldn't connect to|Invalid repository ID"
             r"|Can't load the configuration"
         ),
-        "there are no weights for {model}",
+        "no weights found for {model}",
         "give a folder with weights and tokenizer, or a name "
         "that can be downloaded from here",
     ),
@@ -76,7 +79,16 @@ _SIGNS = (
 
 
 def explain_end(model: str, command: str, log: Path) -> PrerequisiteError:
-    """What the log of a server that ended says."""
+    """Explain why a server ended, from its log.
+
+    Args:
+        model: name or path of the model
+        command: unused
+        log: the server's log file
+
+    Returns:
+        The error, to be raised, with a known cause or the last lines of the log.
+    """
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         text = file.read().decode(errors="replace")
@@ -100,7 +112,18 @@ Note = Callable[[str], None]
 async def local_models(
     settings: Settings, note: Note
 ) -> AsyncIterator[Mapping[str, str]]:
-    """Start or find a server for every `vllm:` model; model -> address. Raises `PrerequisiteError`."""
+    """Start or find a server for every `vllm:` model of a run.
+
+    Args:
+        settings: of the run
+        note: called with messages for people
+
+    Yields:
+        Model name -> address.
+
+    Raises:
+        PrerequisiteError: a server can't be started
+    """
     names = [
         parse_model(model)
         for model in asked_models(settings)
@@ -119,7 +142,19 @@ async def local_models(
 async def local_server(
     name: ModelName, settings: Settings, note: Note
 ) -> AsyncIterator[str]:
-    """The address of one server, http://127.0.0.1:PORT/v1, for as long as this is open."""
+    """Start or find one server, and keep it while the context is open.
+
+    Args:
+        name: a `vllm:` model
+        settings: of the run
+        note: called with messages for people
+
+    Yields:
+        Its address, http://127.0.0.1:PORT/v1.
+
+    Raises:
+        PrerequisiteError: the server can't be started
+    """
     assert name.local is not None
     place = Place.of(name.local, settings)
     async with place.used():
@@ -128,19 +163,28 @@ async def local_server(
             if address is None:
                 address = await _start(place, name.local, settings, note)
             else:
-                note(f"vllm: {name.local} is served already at {address}")
+                note(f"vllm: {name.local} is already served at {address}")
         yield address
 
 
 @dataclass(frozen=True)
 class Place:
-    """Files of one server: its locks, its log, and where it listens."""
+    """Folder of one server: its locks, log and address."""
 
     folder: Path
 
     @classmethod
     def of(cls, model: str, settings: Settings) -> Place:
-        """One for each model and way of serving it."""
+        """Return the folder for a model and the settings of its server.
+
+        Args:
+            model: name or path of the model
+            settings: of the run
+
+        Returns:
+            The same folder for the same model and settings, also in other runs; it is
+            created.
+        """
         key = json.dumps(
             [
                 model,
@@ -167,18 +211,32 @@ class Place:
 
     @asynccontextmanager
     async def used(self) -> AsyncIterator[None]:
-        """The keeper sees that somebody needs the server; one that is about to end is waited for."""
+        """Hold the lock that keeps the server running.
+
+        A server that is about to end is waited for.
+
+        Yields:
+            While the lock is held.
+        """
         async with _locked(self.lock, fcntl.LOCK_SH):
             yield
 
     @asynccontextmanager
     async def starting(self) -> AsyncIterator[None]:
-        """One at a time starts it."""
+        """Hold the lock for starting the server, so that only one process starts it.
+
+        Yields:
+            While the lock is held.
+        """
         async with _locked(self.folder / "start.lock", fcntl.LOCK_EX):
             yield
 
     def running(self) -> str | None:
-        """The address of the server that is there already, if it answers."""
+        """Return the address of a running server.
+
+        Returns:
+            The address; None if there is no server, or it does not answer.
+        """
         try:
             address = str(json.loads(self.state.read_text())["address"])
             return address if _healthy(address) else None
@@ -211,10 +269,10 @@ async def _start(place: Place, model: str, settings: Settings, note: Note) -> st
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # Ctrl-C is for us, not for the server
+            # Ctrl-C is for this process, not for the server
             start_new_session=True,
         )
-    # it outlives this run, perhaps not this process
+    # The server outlives this run; if this process goes on, it reaps it.
     Thread(target=process.wait, daemon=True).start()
     try:
         await _wait_until_healthy(process, address, place, model, settings, note)
@@ -226,7 +284,16 @@ async def _start(place: Place, model: str, settings: Settings, note: Note) -> st
 
 
 def serve_command(model: str, port: int, settings: Settings) -> Sequence[str]:
-    """What is run: prefix caching on, listening on loopback only."""
+    """Return the command that serves a model.
+
+    Args:
+        model: name or path of the model
+        port: port on loopback
+        settings: command, options and GPU memory
+
+    Returns:
+        Command line with prefix caching on, listening on loopback only.
+    """
     memory = settings.vllm_gpu_memory
     return [
         *shlex.split(settings.vllm_command),
@@ -253,7 +320,11 @@ async def _wait_until_healthy(
     settings: Settings,
     note: Note,
 ) -> None:
-    """Say now and then how far it is. Raises `PrerequisiteError` when it ends or takes too long."""
+    """Wait for the server, with a message from time to time.
+
+    Raises:
+        PrerequisiteError: the server ended, or takes too long
+    """
     began = told = time.monotonic()
     while not await asyncio.to_thread(_healthy, address):
         now = time.monotonic()
@@ -272,7 +343,7 @@ async def _wait_until_healthy(
 
 
 def _healthy(address: str) -> bool:
-    """Whether the server at `address` says that it can be asked. No proxy leads to this machine."""
+    """Return whether the server at `address` is ready, asked without a proxy."""
     from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener
 
@@ -282,7 +353,7 @@ def _healthy(address: str) -> bool:
             address.removesuffix("/v1") + "/health", timeout=_HEALTH_S
         ) as reply:
             return bool(reply.status == 200)
-    # nobody listens, or it says something else than OK
+    # no server listens, or the answer is not HTTP
     except (OSError, HTTPException):
         return False
 

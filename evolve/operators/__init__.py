@@ -1,4 +1,4 @@
-"""Operators: (parents, evidence) -> a child tree. Found by name; one file each."""
+"""Operators: (parents, prompt context) -> a child tree. One per file, found by name."""
 
 from evolve.operators.base import OPERATORS, Child, Operator, Rejected, make_operator
 from evolve.operators.context import (

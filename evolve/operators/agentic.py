@@ -1,7 +1,10 @@
-"""`agentic`: an agent is changed by an agent. A model says from the archive's evidence what should be
-changed; then the editor, the parent itself or a fixed one, works on a copy of the parent's tree.
+"""`agentic`: an agent modifies an agent.
 
-After the self-modification of the Darwin Gödel Machine (Zhang et al. 2025, arXiv 2505.22954, 3).
+A model diagnoses from evidence in the archive what to change. Then the editor, either
+the parent itself or a fixed agent, works on a copy of the parent's tree.
+
+After the self-modification of the Darwin Gödel Machine (Zhang et al. 2025, arXiv
+2505.22954, section 3).
 """
 
 from __future__ import annotations
@@ -21,13 +24,24 @@ LOG_CHARS = 1000
 
 
 class Agentic(Operator):
-    """Diagnosis first, then an episode on the agent's own tree."""
+    """An operator that asks for a diagnosis, then has an agent edit its own tree."""
 
     name = "agentic"
     needs_model = True
 
     async def propose(self, context: Context) -> Child:
-        """Ask for a diagnosis, let the editor work, take its workspace. Raises `Rejected`."""
+        """Ask for a diagnosis, run the editor and take its workspace.
+
+        Args:
+            context: needs `ask`, `let_work` and an agent task
+
+        Returns:
+            The edited tree, with the first words of the diagnosis as note.
+
+        Raises:
+            Rejected: not an agent task, no diagnosis, the editor failed, or the tree is
+                too large
+        """
         spec = context.task.spec.agent
         if spec is None or context.let_work is None or context.ask is None:
             raise Rejected(
@@ -36,7 +50,7 @@ class Agentic(Operator):
         prompts = context.prompts
         idea = await _idea(context, context.ask, prompts)
         parent = context.parents[0].files
-        # Nothing but the stored diagnosis goes in: after a restart the editor asks the same again.
+        # Only the stored diagnosis goes in: a restarted editor sends the same requests.
         statement = prompts.render(
             "edit_agent.j2",
             diagnosis=idea,
@@ -52,20 +66,20 @@ class Agentic(Operator):
 
 
 async def _idea(context: Context, ask: AskModel, prompts: Prompts) -> str:
-    """What should be changed: another one where the first was tried before. Raises `Rejected`."""
+    """Return the diagnosis; a new one if the first led to a known child."""
     messages = agent_messages(context, prompts, choose_evidence(context))
     known = CallPurpose.REPAIR if context.known else CallPurpose.PROPOSE
     reply = await ask(known, messages)
-    # what failed is the other one's
+    # the failure belongs to the second diagnosis
     if context.note and first_words(reply.text) != context.note:
         reply = await ask(CallPurpose.REPAIR, messages)
     if not reply.text.strip():
-        raise Rejected("no diagnosis", "the model said nothing")
+        raise Rejected("no diagnosis", "the model's reply is empty")
     return reply.text.strip()
 
 
 def _attempt(context: Context) -> int:
-    """0: the first edit; 1: that of a child that was turned away; 2: of one that has failed."""
+    """Return 0 for the first edit, 1 after a rejected child, 2 after a failed one."""
     if context.repair is None:
         return 0
     return 2 if context.note else 1
@@ -74,9 +88,9 @@ def _attempt(context: Context) -> int:
 def _checked(
     produced: EpisodeResult, spec: AgentSpec, note: str
 ) -> Mapping[str, bytes]:
-    """The tree that the editor left behind. Raises `Rejected`.
+    """Return the editor's tree, or raise `Rejected`.
 
-    Which files may change is checked where that of every child is.
+    `check_child` checks later which files may change, as for every child.
     """
     if produced.reason is not None:
         log = produced.log[-LOG_CHARS:]

@@ -1,4 +1,4 @@
-"""The contract of an operator, and how one is found by name."""
+"""The contract of an operator, and finding one by name."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ OPERATORS = {
 
 
 class Rejected(Exception):
-    """The proposal gives no variant; `reason` is a word, the message says more.
+    """A proposal that gives no variant.
 
-    `note` is the child's own line on what was done, where there is one.
+    Args:
+        reason: one word that is stored and counted
+        message: details
+        note: the child's own line on its change; empty if there is none
     """
 
     def __init__(self, reason: str, message: str, note: str = "") -> None:
@@ -36,14 +39,27 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Child:
-    """A proposed tree and a line on what was done."""
+    """A proposed tree.
+
+    Attributes:
+        files: path -> content
+        note: one line on the change
+    """
 
     files: Mapping[str, bytes]
     note: str
 
 
 class Operator(ABC):
-    """Makes children. The same context gives the same child, or the same question to a model."""
+    """Base of the operators.
+
+    The same context gives the same child, or the same request to a model.
+
+    Attributes:
+        name: name in the settings
+        parents: number of parents
+        needs_model: whether `propose` calls `context.ask`
+    """
 
     name: str
     parents: int = 1
@@ -51,9 +67,29 @@ class Operator(ABC):
 
     @abstractmethod
     async def propose(self, context: Context) -> Child:
-        """Make a child. Raises `Rejected` when none comes of it."""
+        """Make a child.
+
+        Args:
+            context: parents, prompt context, generator and access to models
+
+        Returns:
+            The child, not yet checked by `check_child`.
+
+        Raises:
+            Rejected: no child could be made
+        """
 
 
 def make_operator(name: str) -> Operator:
-    """A built-in name or a dotted path `package.module:Class`. Raises `ConfigError`."""
+    """Create an operator.
+
+    Args:
+        name: a built-in name or a dotted path `package.module:Class`
+
+    Returns:
+        A new instance.
+
+    Raises:
+        ConfigError: unknown name, or not an operator class
+    """
     return find_class("operator", name, OPERATORS, Operator)()  # type: ignore[type-abstract]

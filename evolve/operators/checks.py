@@ -1,4 +1,4 @@
-"""What every child must pass before it costs anything: changed, inside the region, parsable."""
+"""Checks of every child before evaluation: changed, within the region, valid syntax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ MAX_NEW_FILES = 50
 
 
 def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
-    """Raises `Rejected`: unchanged, region or syntax."""
+    """Check a child before it costs anything.
+
+    Args:
+        task: the task
+        parents: the first one is the base of the edit
+        child: the proposed tree
+
+    Raises:
+        Rejected: with the reason "unchanged", "region" or "syntax"
+    """
     base = parents[0].files
     if any(dict(child.files) == dict(parent.files) for parent in parents):
         raise Rejected("unchanged", "the files are the same as the parent's")

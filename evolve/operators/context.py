@@ -1,4 +1,4 @@
-"""What an operator is shown: the parents, and everything else that was known."""
+"""The input of an operator: the parents, and the rest of the prompt context."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from evolve.tasks import AgentTask, EpisodeResult, Task
 
 @dataclass(frozen=True)
 class Parent:
-    """A scored variant with its files and what the scorer said of it."""
+    """A scored variant with its files.
+
+    Attributes:
+        proposal: its row
+        files: path -> content
+        score: mean over the search cases
+        rows: evaluations with feedback of the scorer
+    """
 
     proposal: Proposal
     files: Mapping[str, bytes]
@@ -26,7 +33,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A variant and a child of it that scored better, with what was changed."""
+    """A variant and a better-scoring child of it."""
 
     before: Parent
     after: Parent
@@ -41,7 +48,7 @@ class Lesson:
         return "\n".join(lines)
 
 
-@functools.lru_cache(maxsize=256)  # the best steps are shown in many prompts
+@functools.lru_cache(maxsize=256)  # the best steps appear in many prompts
 def _changed_lines(path: str, before: bytes, after: bytes) -> tuple[str, ...]:
     old, new = (
         content.decode(errors="replace").splitlines() for content in (before, after)
@@ -59,7 +66,12 @@ class Tried:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What was tried on the first parent before, whatever became of it."""
+    """An earlier attempt to change the first parent, with its outcome.
+
+    Attributes:
+        note: one line on the change
+        became: outcome in words, such as a score or a failure
+    """
 
     note: str
     became: str
@@ -67,48 +79,74 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is shown beside the parents. All of it was known when the proposal was decided."""
+    """Prompt context besides the parents, as known when the proposal was decided.
+
+    Attributes:
+        inspirations: other good or diverse variants
+        failures: recent children of the first parent that failed
+        lessons: improvements found in the run
+        tried: scored children of the first parent that were not better
+        notes: notes that a model wrote about the run
+        hints: text that people sent to the run
+        attempts: earlier attempts, for expensive operators
+    """
 
     inspirations: tuple[Parent, ...] = ()
-    # recent children of the first parent that failed
     failures: tuple[Proposal, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     tried: tuple[Tried, ...] = ()
     notes: str = ""
-    hints: str = ""  # what people told the run
-    attempts: tuple[Attempt, ...] = ()  # for operators that are expensive
+    hints: str = ""
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's answer, stored before anything looks into it."""
+    """A model's reply, stored before it is parsed.
+
+    Attributes:
+        text: the reply
+        finish_reason: as the server reports it, for example "stop" or "length"
+    """
 
     text: str
     finish_reason: str | None = None
 
 
 AskModel = Callable[[CallPurpose, list[dict[str, str]]], Awaitable[Reply]]
-"""(purpose, messages) -> reply; a reply that is stored for it is returned, not paid again."""
+"""(purpose, messages) -> reply; a stored reply is returned without a new call."""
 
 
 RunAgent = Callable[[int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]]
-"""(attempt, agent, work) -> what the agent left behind; its steps are stored as replies are."""
+"""(attempt, agent, task) -> result of the episode; its steps are stored like replies."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """Everything an operator may use. Randomness comes from `rng` alone."""
+    """Everything that an operator may use. Its only source of randomness is `rng`.
+
+    Attributes:
+        task: the task
+        parents: the chosen parents, as many as the operator needs
+        rng: generator of this proposal
+        evidence: further prompt context
+        ask: asks a model; None in a run without models
+        repair: the problem with the first answer, in the second round; None in the
+            first
+        known: the first answer was a duplicate, so ask for another idea, not for a
+            repair
+        note: note of the child that is repaired
+        prompts: built-in templates, or those of the task or the user
+        let_work: runs an agent; None except in agent tasks
+    """
 
     task: Task
     parents: tuple[Parent, ...]
     rng: np.random.Generator
     evidence: Evidence = field(default_factory=Evidence)
     ask: AskModel | None = None
-    # what was wrong with the first answer, on the second round
     repair: str | None = None
-    # that was a duplicate: another idea is asked for, not a repair of this one
     known: bool = False
-    note: str = ""  # of the child that is repaired
-    # ours, unless a task or a person has others
+    note: str = ""
     prompts: Prompts = field(default_factory=Prompts)
-    let_work: RunAgent | None = None  # where the task is one for agents
+    let_work: RunAgent | None = None

@@ -1,4 +1,7 @@
-"""The model operators: each asks, applies the reply and repairs once; they differ in their prompt."""
+"""The model operators. Each asks, applies the reply and repairs it once.
+
+They differ in their prompts.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,31 @@ from evolve.operators.prompting import messages_for, repair_message
 
 
 class ModelOperator(Operator):
-    """Asks once; on the second round, with what was wrong with the first answer."""
+    """Base of operators that ask a model once, and once more to repair the answer.
+
+    Attributes:
+        instruction: template that describes the form of the answer
+        shows: prompt context in addition to the parents
+        whole: fenced code blocks are whole new files
+    """
 
     needs_model = True
-    instruction: ClassVar[str]  # the prompt file that says how to answer
-    # beside the parents
+    instruction: ClassVar[str]
     shows: ClassVar[tuple[str, ...]] = ("rows", "inspirations", "failures")
-    whole: ClassVar[bool] = True  # bare blocks of code are whole new texts
+    whole: ClassVar[bool] = True
 
     async def propose(self, context: Context) -> Child:
-        """Ask and apply the reply to the first parent. Raises `Rejected`."""
+        """Ask and apply the reply to the first parent.
+
+        Args:
+            context: needs `ask`; `repair` is set in the second round
+
+        Returns:
+            The child, with the first words of the reply as note.
+
+        Raises:
+            Rejected: the reply can't be applied
+        """
         assert context.ask is not None
         prompts = context.prompts
         messages = messages_for(
@@ -42,15 +60,41 @@ class ModelOperator(Operator):
         return Child(self.apply(reply, context, self.whole), first_words(reply.text))
 
     def anew(self, context: Context) -> bool:
-        """Whether the second answer is asked for in another form: the whole new program."""
+        """Return whether the second answer must be a whole new program.
+
+        Args:
+            context: of the second round
+
+        Returns:
+            False: the same format as the first answer.
+        """
         return False
 
     def values(self, context: Context) -> dict[str, Any]:
-        """What the instruction needs to know besides the task. Draws from the context's generator."""
+        """Return values for the template, in addition to the task.
+
+        Args:
+            context: its generator may be used
+
+        Returns:
+            Names and values.
+        """
         return {}
 
     def apply(self, reply: Reply, context: Context, whole: bool) -> Mapping[str, bytes]:
-        """The child's files; `whole`: bare blocks of code are whole new texts. Raises `Rejected`."""
+        """Apply a reply to the first parent.
+
+        Args:
+            reply: the stored reply
+            context: the first parent and the task
+            whole: fenced code blocks are whole new files
+
+        Returns:
+            The child's tree.
+
+        Raises:
+            Rejected: the model refused, or the reply can't be applied
+        """
         if reply.finish_reason == "content_filter" and not reply.text.strip():
             raise Rejected("refused", "the model declined to answer")
         return apply_reply(
@@ -62,18 +106,27 @@ class ModelOperator(Operator):
         )
 
 
-SHORT_BYTES = 8000  # of an editable program that may as well be written anew
+SHORT_BYTES = 8000  # an editable program up to this size may be rewritten as a whole
 
 
 class Diff(ModelOperator):
-    """Small changes of a large program."""
+    """Small changes to a large program."""
 
     name = "diff"
     instruction = "diff.j2"
     whole = False
 
     def anew(self, context: Context) -> bool:
-        """Who could not copy lines seldom can the next time; a short program is soon written."""
+        """Return whether the program is short enough to be rewritten as a whole.
+
+        A model that could not copy lines seldom succeeds the second time.
+
+        Args:
+            context: of the second round
+
+        Returns:
+            True up to `SHORT_BYTES` of editable files.
+        """
         files = context.parents[0].files
         return (
             sum(len(files[path]) for path in context.task.edits.within(files))
@@ -81,21 +134,29 @@ class Diff(ModelOperator):
         )
 
 
-VARIANTS = 5  # of the instruction, in rewrite.j2
+VARIANTS = 5  # variants of the instruction in rewrite.j2
 
 
 class Rewrite(ModelOperator):
-    """A new program in place of the old one, asked for in one of several ways."""
+    """A new program in place of the old one, requested in one of several ways."""
 
     name = "rewrite"
     instruction = "rewrite.j2"
 
     def values(self, context: Context) -> dict[str, Any]:
+        """Return a randomly chosen variant of the instruction.
+
+        Args:
+            context: its generator is used
+
+        Returns:
+            `variant`, from 0 to `VARIANTS` - 1.
+        """
         return {"variant": int(context.rng.integers(VARIANTS))}
 
 
 class Crossover(ModelOperator):
-    """The first parent with what the second one does better."""
+    """The first parent, combined with the strengths of the second."""
 
     name = "crossover"
     parents = 2
@@ -104,7 +165,7 @@ class Crossover(ModelOperator):
 
 
 class Refine(ModelOperator):
-    """A change that none of the earlier attempts made."""
+    """A change that differs from all earlier attempts."""
 
     name = "refine"
     shows = ("rows", "tried", "failures")
@@ -112,7 +173,7 @@ class Refine(ModelOperator):
 
 
 class Simplify(ModelOperator):
-    """Less of the same."""
+    """The same program with less code."""
 
     name = "simplify"
     shows = ("rows", "failures")
@@ -120,11 +181,19 @@ class Simplify(ModelOperator):
 
 
 class ExplainThenChange(ModelOperator):
-    """Says what decides the score before it touches anything."""
+    """A change after an explanation of the program's score."""
 
     name = "explain_then_change"
     shows = ("rows", "lessons", "failures")
     instruction = "explain_then_change.j2"
 
     def values(self, context: Context) -> dict[str, Any]:
+        """Return whether there are lessons to show.
+
+        Args:
+            context: with its evidence
+
+        Returns:
+            `learned`.
+        """
         return {"learned": bool(context.evidence.lessons)}

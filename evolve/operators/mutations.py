@@ -1,6 +1,6 @@
-"""Small random edits of a Python file: numbers, operators, calls, statements, expressions.
+"""Small random edits of a Python file: numbers, operators, calls, statements.
 
-Each takes (source, rng) and returns an `Edit`, or None where it finds nothing to do.
+A mutation takes (source, rng) and returns an `Edit`, or None if it does not apply.
 """
 
 from __future__ import annotations
@@ -46,12 +46,28 @@ _T = TypeVar("_T")
 
 
 def pick(items: Sequence[_T], rng: np.random.Generator) -> _T:
-    """One of them."""
+    """Return a random item.
+
+    Args:
+        items: at least one
+        rng: generator
+
+    Returns:
+        Each item with the same probability.
+    """
     return items[int(rng.integers(len(items)))]
 
 
 def step_number(value: float, rng: np.random.Generator) -> float | int:
-    """A log-normal step; whole numbers stay whole."""
+    """Change a number by a random step.
+
+    Args:
+        value: the number
+        rng: generator
+
+    Returns:
+        A log-normal step; for an int also small additive steps. An int stays an int.
+    """
     size = pick(STEP_SIZES, rng)
     if isinstance(value, int):
         if rng.random() < 0.5 or value == 0:
@@ -64,19 +80,41 @@ def step_number(value: float, rng: np.random.Generator) -> float | int:
 
 
 def write_number(value: float) -> str:
-    """A literal that is one operand wherever it stands."""
+    """Return a literal that is a single operand in any expression.
+
+    Args:
+        value: the number
+
+    Returns:
+        Its `repr`, in parentheses if it is negative.
+    """
     return f"({value!r})" if value < 0 else repr(value)
 
 
 def is_number(node: ast.AST) -> bool:
-    """An int or float literal that a step can change."""
+    """Return whether a node is an int or float literal that a step can change.
+
+    Args:
+        node: any node
+
+    Returns:
+        False also for a bool and for magnitudes from 1e100.
+    """
     if not isinstance(node, ast.Constant) or isinstance(node.value, bool):
         return False
     return isinstance(node.value, (int, float)) and abs(node.value) < 1e100
 
 
 def change_number(source: Source, rng: np.random.Generator) -> Edit | None:
-    """A log-normal step of one constant."""
+    """Change one constant by a log-normal step.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit; None without numbers.
+    """
     numbers = [node for node in source.nodes if is_number(node)]
     if not numbers:
         return None
@@ -89,7 +127,15 @@ def change_number(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 def swap_operator(source: Source, rng: np.random.Generator) -> Edit | None:
-    """Another arithmetic, comparison or boolean operator."""
+    """Replace an arithmetic, comparison or boolean operator.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit; None without operators.
+    """
     places: list[tuple[ast.AST, ast.AST, str, Sequence[str]]] = []
     for node in source.nodes:
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
@@ -123,7 +169,15 @@ def swap_operator(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 def swap_call(source: Source, rng: np.random.Generator) -> Edit | None:
-    """Another function of the same family."""
+    """Replace a function with another of the same family.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit; None without such calls.
+    """
     places: list[tuple[ast.expr, str, tuple[str, ...]]] = []
     for node in source.nodes:
         if isinstance(node, ast.Call) and isinstance(
@@ -140,7 +194,15 @@ def swap_call(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 def delete_statement(source: Source, rng: np.random.Generator) -> Edit | None:
-    """Take a statement out; the last one of a block becomes `pass`."""
+    """Delete a statement; the only one of a block becomes `pass`.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit; None without suitable statements.
+    """
     statement = _pick_statement(source, rng)
     if statement is None:
         return None
@@ -154,7 +216,15 @@ def delete_statement(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 def duplicate_statement(source: Source, rng: np.random.Generator) -> Edit | None:
-    """Do something twice."""
+    """Repeat a statement.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit; None without suitable statements.
+    """
     statement = _pick_statement(source, rng)
     if statement is None:
         return None
@@ -165,7 +235,15 @@ def duplicate_statement(source: Source, rng: np.random.Generator) -> Edit | None
 
 
 def swap_statements(source: Source, rng: np.random.Generator) -> Edit | None:
-    """Exchange two neighbours in a block."""
+    """Exchange two adjacent statements of a block.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit; None without suitable pairs.
+    """
     pairs = [
         (a, b)
         for body in source.bodies
@@ -189,7 +267,15 @@ def swap_statements(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 def replace_expression(source: Source, rng: np.random.Generator) -> Edit | None:
-    """An expression of a function in the place of another one of it."""
+    """Replace an expression of a function with another one of the same function.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit; None with fewer than two expressions.
+    """
     functions = list(source.functions.values())
     if not functions:
         return None
@@ -211,7 +297,16 @@ def replace_expression(source: Source, rng: np.random.Generator) -> Edit | None:
 
 
 def wrap_expression(source: Source, rng: np.random.Generator) -> Edit | None:
-    """Scale or shift a value: x -> x * c or x + c, with c near 1 or 0."""
+    """Scale or shift a value: x -> x * c or x + c.
+
+    Args:
+        source: the file
+        rng: generator
+
+    Returns:
+        The edit, with c drawn from a normal distribution (log-normal for the factor);
+        None without values.
+    """
     values = [
         node
         for node in source.nodes
@@ -259,7 +354,7 @@ def _is_definition(node: ast.stmt) -> bool:
 
 
 def _values(function: ast.FunctionDef) -> list[ast.expr]:
-    """Expressions that are read, in a function's body."""
+    """Return the expressions in a function's body that are read, not assigned."""
     return [
         node
         for statement in function.body

@@ -1,4 +1,7 @@
-"""A program that a person gave: the reply is stored with the decision, so nobody is asked."""
+"""Programs written by people: the reply is stored with the decision.
+
+No model is asked.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,38 @@ from evolve.operators.context import Context
 
 
 def person_reply(files: dict[str, str], note: str) -> str:
-    """What is stored in place of a model's reply."""
+    """Return the text that is stored in place of a model's reply.
+
+    Args:
+        files: path -> text
+        note: one line on the change
+
+    Returns:
+        JSON.
+    """
     return json.dumps({"note": note, "files": files}, ensure_ascii=False)
 
 
 class Person(Operator):
-    """Takes the files from the stored reply. Not to be chosen by name: a policy has no replies."""
+    """An operator that takes the files from the stored reply.
+
+    It can't be selected by name: a policy has no replies.
+    """
 
     name = PERSON
 
     async def propose(self, context: Context) -> Child:
-        """The child that was given. Raises `Rejected`."""
+        """Return the child that a person gave.
+
+        Args:
+            context: `ask` returns the stored reply
+
+        Returns:
+            The child.
+
+        Raises:
+            Rejected: the stored reply can't be read
+        """
         assert context.ask is not None
         reply = await context.ask(CallPurpose.PROPOSE, [])
         try:
@@ -31,5 +55,5 @@ class Person(Operator):
             return Child(files, str(given["note"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Rejected(
-                "unusable", f"the program that was given can't be read: {error}"
+                "unusable", f"the given program can't be read: {error}"
             ) from None

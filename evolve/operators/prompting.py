@@ -1,5 +1,7 @@
-"""What a model is asked, cut to a number of tokens. What is common to many prompts comes first
-(system, task, notes, then the parent, then the rest), so that the caches of servers hit.
+"""Prompts for models, cut to a number of tokens.
+
+Text that many prompts share comes first (system, task, notes, then the parent, then the
+rest), so that the prefix caches of servers hit.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from evolve.operators.tokens import cut_to
 from evolve.tasks import Task
 from evolve.tasks.region import START
 
-# of it, at most, for one piece
+# greatest share of the prompt for one piece
 FEEDBACK_SHARE, LOG_SHARE, NOTES_SHARE = 0.15, 0.05, 0.1
-AGENT_SHARE, CASES_SHARE = 0.5, 0.3  # of a question about an agent
+AGENT_SHARE, CASES_SHARE = 0.5, 0.3  # in a question about an agent
 Messages = list[dict[str, str]]
 
 
@@ -29,7 +31,21 @@ def messages_for(
     shows: Collection[str],
     **values: Any,
 ) -> Messages:
-    """The chat for an operator. What is shown beside the parent is cut until it fits."""
+    """Return the chat for an operator.
+
+    Args:
+        context: parents and further prompt context
+        prompts: templates and the greatest length
+        instruction: template that describes the form of the answer
+        shows: kinds of prompt context to include, if they fit
+        values: further values for the templates
+
+    Returns:
+        A system message and a user message.
+
+    Raises:
+        ConfigError: a template is invalid
+    """
     task, parent = context.task, context.parents[0]
     common = _form(context) | values
     notes, hints = (
@@ -57,7 +73,7 @@ def messages_for(
 
 
 def _form(context: Context) -> dict[str, Any]:
-    """What an answer must look like: one file or several, with marks or without."""
+    """Return the form of the answer: one file or several, with markers or without."""
     edits, files = context.task.edits, context.parents[0].files
     paths = edits.within(files)
     return {
@@ -74,7 +90,21 @@ def agent_messages(
     template: str = "diagnose.j2",
     **values: Any,
 ) -> Messages:
-    """A question about an agent: what should be changed. What is shown is cut until it fits."""
+    """Return a question about an agent: what to change.
+
+    Args:
+        context: the agent is the first parent
+        prompts: templates and the greatest length
+        shown: cases and attempts to include, cut until they fit
+        template: name of the template
+        values: further values for the template
+
+    Returns:
+        One user message.
+
+    Raises:
+        ConfigError: the template is invalid
+    """
     parent = context.parents[0]
     notes, hints = (
         cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
@@ -116,7 +146,7 @@ def _nothing() -> dict[str, Any]:
 def _fitting(
     context: Context, prompts: Prompts, shows: Collection[str], room: int
 ) -> dict[str, Any]:
-    """What is known beside the parent, the most useful first, as long as there is room for it."""
+    """Return the prompt context that fits, the most useful pieces first."""
     evidence, shown = context.evidence, _nothing()
     wanted: list[tuple[str, Any]] = [
         ("rows", [_short(row, prompts) for row in context.parents[0].rows]),
@@ -146,7 +176,16 @@ def _fitting(
 
 
 def repair_message(prompts: Prompts, context: Context, anew: bool) -> str:
-    """What a model is told about an answer that can't be used; `anew`: write the whole program."""
+    """Return the reply to an unusable answer.
+
+    Args:
+        prompts: templates
+        context: `repair` holds the problem
+        anew: ask for the whole program
+
+    Returns:
+        Text of the message.
+    """
     return prompts.render(
         "repair.j2", problem=context.repair, anew=anew, **_form(context)
     )

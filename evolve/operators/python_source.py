@@ -1,4 +1,4 @@
-"""A Python file as text with a syntax tree: nodes in the editable region, and edits by position."""
+"""A Python file as text with a syntax tree: editable nodes, and edits by position."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evolve.tasks import editable_region
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace the bytes from `start` to `end` by a text."""
+    """A replacement of the bytes from `start` to `end` by a text."""
 
     start: int
     end: int
@@ -22,7 +22,15 @@ class Edit:
 
 
 class Source:
-    """One file. Raises `SyntaxError` when it is no Python."""
+    """One Python file.
+
+    Args:
+        text: its content
+
+    Raises:
+        SyntaxError: the text is not Python
+        MarkerError: the EVOLVE-BLOCK markers don't pair
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -35,7 +43,7 @@ class Source:
 
     @cached_property
     def nodes(self) -> list[ast.expr | ast.stmt]:
-        """Expressions and statements that lie in the editable region whole, docstrings left out."""
+        """Expressions and statements inside the editable region, without docstrings."""
         out = {id(body[0]) for body in self._bodies() if _is_docstring(body[0])}
         for node in ast.walk(self.tree):
             # positions in f-strings are wrong before 3.12
@@ -58,7 +66,7 @@ class Source:
 
     @cached_property
     def bodies(self) -> list[list[ast.stmt]]:
-        """Blocks of statements in the region, docstrings left out."""
+        """Blocks of statements in the region, without docstrings."""
         kept = set(map(id, self.nodes))
         inner = ([s for s in body if id(s) in kept] for body in self._bodies())
         return [body for body in inner if body]
@@ -71,7 +79,14 @@ class Source:
         }
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """Byte offsets of a node."""
+        """Return the byte offsets of a node.
+
+        Args:
+            node: an expression or statement
+
+        Returns:
+            Start and end, `end` excluded.
+        """
         assert isinstance(node, (ast.expr, ast.stmt))
         assert node.end_lineno is not None and node.end_col_offset is not None
         return (
@@ -80,25 +95,53 @@ class Source:
         )
 
     def code(self, node: ast.AST) -> str:
-        """The text of a node."""
+        """Return the text of a node.
+
+        Args:
+            node: an expression or statement
+
+        Returns:
+            The text without leading or trailing white space.
+        """
         start, end = self.span(node)
         return self.data[start:end].decode()
 
     def line_span(self, node: ast.stmt) -> tuple[int, int]:
-        """Byte offsets of the whole lines of a statement, decorators included."""
+        """Return the byte offsets of the lines of a statement, with its decorators.
+
+        Args:
+            node: a statement
+
+        Returns:
+            Start of the first line, end of the last.
+        """
         first = min(
             [node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]
         )
         return self._starts[first - 1], self._starts[node.end_lineno or node.lineno]
 
     def lines(self, node: ast.stmt) -> str:
-        """The whole lines of a statement, ending in a line end."""
+        """Return the lines of a statement, with its decorators.
+
+        Args:
+            node: a statement
+
+        Returns:
+            Whole lines, with a final line end.
+        """
         start, end = self.line_span(node)
         text = self.data[start:end].decode()
         return text if text.endswith("\n") else text + "\n"
 
     def alone(self, node: ast.stmt) -> bool:
-        """True when no other code shares its lines."""
+        """Return whether no other code shares the lines of a statement.
+
+        Args:
+            node: a statement
+
+        Returns:
+            True also for a statement followed by a comment.
+        """
         start, end = self.line_span(node)
         around = (
             self.data[start : self.span(node)[0]] + self.data[self.span(node)[1] : end]
@@ -108,7 +151,14 @@ class Source:
         )
 
     def apply(self, edit: Edit) -> str:
-        """The text with one edit applied."""
+        """Return the text with one edit applied.
+
+        Args:
+            edit: byte offsets and the new text
+
+        Returns:
+            The text; this object is unchanged.
+        """
         return (
             self.data[: edit.start] + edit.text.encode() + self.data[edit.end :]
         ).decode()
@@ -123,7 +173,15 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 
 def syntax_error(text: str, path: str = "candidate") -> Exception | None:
-    """Why Python would not compile a text; None when it would. Its warnings are nobody's concern."""
+    """Compile a text without running it.
+
+    Args:
+        text: Python code
+        path: name in the error message
+
+    Returns:
+        The error, or None if it compiles. Python's warnings are ignored.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -134,12 +192,27 @@ def syntax_error(text: str, path: str = "candidate") -> Exception | None:
 
 
 def indent_of(text: str) -> str:
-    """The white space before the first line's code."""
+    """Return the white space before the code of the first line.
+
+    Args:
+        text: one or more lines
+
+    Returns:
+        Blanks and tabs.
+    """
     return text[: len(text) - len(text.lstrip(" \t"))]
 
 
 def reindent(text: str, indent: str) -> str:
-    """Whole lines moved so that the first one has this indent."""
+    """Move whole lines so that the first one has a given indentation.
+
+    Args:
+        text: whole lines
+        indent: white space for the first line
+
+    Returns:
+        The lines with their relative indentation.
+    """
     old = indent_of(text)
     return "".join(
         indent + line.removeprefix(old) if line.strip() else line

@@ -1,4 +1,4 @@
-"""Crossover without a model: whole functions, statements, or blended numbers of two variants."""
+"""Crossover without a model: functions, statements or numbers of two variants."""
 
 from __future__ import annotations
 
@@ -22,13 +22,23 @@ TRIES = 20
 
 
 class Recombine(Operator):
-    """The first parent with something of the second one in it."""
+    """An operator that puts a part of the second parent into the first."""
 
     name = "recombine"
     parents = 2
 
     async def propose(self, context: Context) -> Child:
-        """Try until a child differs from both parents. Raises `Rejected`."""
+        """Try until a child differs from both parents.
+
+        Args:
+            context: with two parents
+
+        Returns:
+            The child.
+
+        Raises:
+            Rejected: no difference after `TRIES` attempts, or not a Python file of both
+        """
         first, second = (dict(parent.files) for parent in context.parents)
         rng = context.rng
         path = pick_file(context.task.edits.within(first), first, rng)
@@ -55,7 +65,17 @@ class Recombine(Operator):
 
 
 def blend_numbers(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
-    """Where both have the same shape: each number from one of them, or between and a bit beyond."""
+    """Blend the numbers of functions that have the same shape in both files.
+
+    Args:
+        source: the first parent
+        mate: the second parent
+        rng: generator
+
+    Returns:
+        The new text; None without functions of the same shape. Each number is kept, or
+        drawn uniformly from a + (b - a) * [-1, 1.5].
+    """
     edits: list[Edit] = []
     for name, function in source.functions.items():
         other = mate.functions.get(name)
@@ -87,7 +107,16 @@ def _blend(
 
 
 def take_function(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
-    """One function as the mate has it."""
+    """Replace one function with that of the second parent.
+
+    Args:
+        source: the first parent
+        mate: the second parent
+        rng: generator
+
+    Returns:
+        The new text; None without a differing function of the same name.
+    """
     names = [
         name
         for name, node in source.functions.items()
@@ -105,7 +134,17 @@ def take_function(source: Source, mate: Source, rng: np.random.Generator) -> str
 def graft_statement(
     source: Source, mate: Source, rng: np.random.Generator
 ) -> str | None:
-    """A statement of the mate's function, put into or over one of ours of the same name."""
+    """Insert a statement of the second parent's function into that of the first.
+
+    Args:
+        source: the first parent
+        mate: the second parent
+        rng: generator
+
+    Returns:
+        The new text, with the statement after or in place of another; None if nothing
+        fits.
+    """
     names = [name for name in source.functions if name in mate.functions]
     if not names:
         return None
@@ -121,7 +160,7 @@ def graft_statement(
 
 
 def _numbers(function: ast.FunctionDef) -> list[ast.Constant]:
-    """In the order of the tree, which two functions of the same shape share."""
+    """Return number literals in tree order, which is the same for equal shapes."""
     return [
         node
         for node in ast.walk(function)
@@ -130,7 +169,7 @@ def _numbers(function: ast.FunctionDef) -> list[ast.Constant]:
 
 
 def _shape(function: ast.FunctionDef) -> str:
-    """The tree with its numbers folded. Signs belong to it: -x and x differ."""
+    """Return the tree with all numbers set to 0. Signs count: -x and x differ."""
     folded = ast.parse(ast.unparse(function))
     for node in ast.walk(folded):
         if isinstance(node, ast.Constant) and is_number(node):

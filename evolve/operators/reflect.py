@@ -1,7 +1,8 @@
-"""`reflect`: a model reads what happened and writes one of the prompts anew.
+"""`reflect`: a model reads evidence and rewrites one of the prompts.
 
-One call and one file, so that a model that is too small to change code can still change an agent.
-After the reflective mutation of prompts in GEPA (Agrawal et al. 2025, arXiv 2507.19457, 3).
+One call and one file: a model that is too small to change code can still change an
+agent. After the reflective mutation of prompts in GEPA (Agrawal et al. 2025, arXiv
+2507.19457, section 3).
 """
 
 from __future__ import annotations
@@ -20,24 +21,35 @@ SUFFIXES = (".md", ".txt", ".j2", ".prompt")
 NEW_TEXT = re.compile(
     r"<new_text>[ \t]*\n(.*?)(^</new_text>|\Z)", re.DOTALL | re.MULTILINE
 )
-# what the program fills in: {files}, {{ files }}
+# placeholders that the program fills in: {files}, {{ files }}
 GAP = re.compile(r"\{[a-z_]+\}|\{\{[^{}]*\}\}")
 
 
 class Reflect(Operator):
-    """The whole new text of one prompt, chosen by chance."""
+    """An operator that rewrites one randomly chosen prompt."""
 
     name = "reflect"
     needs_model = True
 
     async def propose(self, context: Context) -> Child:
-        """Ask for the text; once more with what was wrong with it. Raises `Rejected`."""
+        """Ask for the new text, and once more to repair it.
+
+        Args:
+            context: needs `ask`; `repair` is set in the second round
+
+        Returns:
+            The child with the new text.
+
+        Raises:
+            Rejected: no prompt is editable, or the reply has no usable text
+        """
         assert context.ask is not None
         files = context.parents[0].files
         paths = prompts_of(context.task.edits.within(files))
         if not paths:
             raise Rejected(
-                "reflect", f"no prompt may change: a file in {', '.join(SUFFIXES)}"
+                "reflect",
+                f"no prompt is editable: a file ending in {', '.join(SUFFIXES)}",
             )
         path = paths[int(context.rng.integers(len(paths)))]
         old = files[path].decode()
@@ -49,25 +61,49 @@ class Reflect(Operator):
                 {"role": "user", "content": context.repair},
             ]
             reply = await context.ask(CallPurpose.REPAIR, messages)
-        note = note_of(reply.text) or f"{path} is written anew"
+        note = note_of(reply.text) or f"{path} is rewritten"
         return Child(_with(files, path, new_text(reply, old, note)), note)
 
 
 def prompts_of(paths: Sequence[str]) -> list[str]:
-    """Those that hold words for a model rather than code."""
+    """Return the files that hold text for a model rather than code.
+
+    Args:
+        paths: editable files
+
+    Returns:
+        Those that end in one of `SUFFIXES`.
+    """
     return [path for path in paths if path.endswith(SUFFIXES)]
 
 
 def note_of(text: str) -> str:
-    """The model's own line on what it changes."""
+    """Return the model's own line on its change.
+
+    Args:
+        text: the reply
+
+    Returns:
+        The first line before the new text; empty if there is none.
+    """
     said = text.partition("<new_text>")[0].strip()
     return first_words(re.sub(r"\AWHAT CHANGES:\s*(one sentence\s)?", "", said).strip())
 
 
 def new_text(reply: Reply, old: str, note: str = "") -> str:
-    """What stands between the marks. Raises `Rejected`, also where a gap to fill in is lost.
+    """Return the new text of the prompt.
 
-    A model that ends by itself may leave out the second mark.
+    Args:
+        reply: text between <new_text> and </new_text>; the end mark may be missing if
+            the model stopped by itself
+        old: the old text of the prompt
+        note: the model's line on its change, for the exception
+
+    Returns:
+        The text with one final line end.
+
+    Raises:
+        Rejected: no marks, an empty text, or a placeholder of `old` is missing
     """
     found, cut_off = NEW_TEXT.search(reply.text), reply.finish_reason == "length"
     if found is None or (cut_off and not found[2]):
@@ -83,8 +119,8 @@ def new_text(reply: Reply, old: str, note: str = "") -> str:
     if lost or not text.strip():
         raise Rejected(
             "gap lost",
-            f"The new text must hold {', '.join(lost) or 'something'}: the "
-            "program puts something in its place.",
+            f"The new text must contain {', '.join(lost) or 'something'}: the "
+            "program replaces it with a value.",
             note,
         )
     return text

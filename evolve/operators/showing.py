@@ -1,7 +1,7 @@
-"""Evidence for changing an agent, in one of four forms that the proposal's generator chooses.
+"""Evidence for changing an agent, in one of four forms chosen at random.
 
-All of it is feedback of search cases, what agents printed, and notes: what a case keeps hidden (its
-tests, its params, other splits) is in none of it.
+It consists of feedback of search cases, output of agents, and notes. It never includes
+the hidden parts of a case: tests, params and other splits.
 """
 
 from __future__ import annotations
@@ -13,21 +13,34 @@ from typing import Any
 from evolve.archive import Evaluation
 from evolve.operators.context import Attempt, Context, Parent
 
-SEVERAL = 4  # cases of one variant
-GOOD = 1.0  # a case of this score leaves nothing to wish
+SEVERAL = 4  # greatest number of cases of one variant
+GOOD = 1.0  # a case with this score is fully solved
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The form, and what is shown: cases with whose they are, and earlier attempts."""
+    """The chosen evidence.
 
-    form: str  # "failure", "cases", "two variants", "attempts"
+    Attributes:
+        form: "failure", "cases", "two variants" or "attempts"
+        cases: evaluations, each with the agent that it belongs to
+        attempts: earlier attempts, in every form
+    """
+
+    form: str
     cases: tuple[Mapping[str, Any], ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
 
 def choose_evidence(context: Context) -> Shown:
-    """One of the forms that there is something for."""
+    """Choose one of the available forms of evidence.
+
+    Args:
+        context: its generator decides
+
+    Returns:
+        The form; "cases" without any case if there is no evidence.
+    """
     parent = context.parents[0]
     rows = sorted(parent.rows, key=lambda row: (row.score or 0.0, row.case))
     forms = [
@@ -43,12 +56,12 @@ def choose_evidence(context: Context) -> Shown:
     if not forms:
         return Shown("cases")
     chosen = forms[int(context.rng.integers(len(forms)))]
-    # always: a change is expensive
+    # Always show attempts, because a change is expensive.
     return replace(chosen, attempts=context.evidence.attempts)
 
 
 def _failure(context: Context, rows: Sequence[Evaluation]) -> Shown | None:
-    """One of the cases that went wrong."""
+    """Return one failed case."""
     failed = [row for row in rows if (row.score or 0.0) < GOOD]
     if not failed:
         return None
@@ -56,12 +69,12 @@ def _failure(context: Context, rows: Sequence[Evaluation]) -> Shown | None:
 
 
 def _several(rows: Sequence[Evaluation]) -> Shown | None:
-    """The worst cases of the agent."""
+    """Return the cases with the lowest scores."""
     return Shown("cases", tuple(map(_case, rows[:SEVERAL]))) if len(rows) > 1 else None
 
 
 def _two(context: Context, parent: Parent) -> Shown | None:
-    """A case on which the agent and another one did differently."""
+    """Return a case with different scores of this agent and another one."""
     evidence = context.evidence
     others = [
         *evidence.inspirations,
@@ -86,7 +99,7 @@ def _two(context: Context, parent: Parent) -> Shown | None:
 
 
 def _attempts(context: Context) -> Shown | None:
-    """What was tried on this agent before."""
+    """Return the earlier attempts alone."""
     return Shown("attempts") if context.evidence.attempts else None
 
 

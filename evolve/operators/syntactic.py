@@ -1,6 +1,6 @@
-"""Mutation without a model: one or a few small random edits inside the editable region.
+"""Mutation without a model: a few small random edits inside the editable region.
 
-Python files are edited through their syntax tree; of other languages, only numbers are.
+Python files are edited by their syntax tree; in other languages only numbers change.
 """
 
 from __future__ import annotations
@@ -22,12 +22,22 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
 
 class Syntactic(Operator):
-    """Random edits of the first parent."""
+    """An operator that edits the first parent at random."""
 
     name = "syntactic"
 
     async def propose(self, context: Context) -> Child:
-        """Try until an edit gives a file that parses and differs. Raises `Rejected`."""
+        """Try until an edit gives a different program that parses.
+
+        Args:
+            context: the first parent and the generator
+
+        Returns:
+            The child, with all edits in its note.
+
+        Raises:
+            Rejected: no new program after `TRIES` attempts
+        """
         files, rng = dict(context.parents[0].files), context.rng
         path = pick_file(context.task.edits.within(files), files, rng)
         text, notes = files[path].decode(), []
@@ -50,7 +60,16 @@ class Syntactic(Operator):
 def pick_file(
     editable: tuple[str, ...], files: Mapping[str, bytes], rng: np.random.Generator
 ) -> str:
-    """An editable file, by the size of its editable region."""
+    """Choose a file with a probability proportional to the size of its editable region.
+
+    Args:
+        editable: paths to choose from
+        files: path -> content
+        rng: generator
+
+    Returns:
+        One of the paths.
+    """
     sizes = np.array(
         [len(editable_region(files[path].decode()).text) + 1 for path in editable]
     )
@@ -58,7 +77,16 @@ def pick_file(
 
 
 def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
-    """One edit: (new text, what was done); None when it would not parse."""
+    """Apply one random edit to Python code.
+
+    Args:
+        text: content of the file
+        rng: generator
+
+    Returns:
+        The new text and a note; None if the mutation does not apply or breaks the
+        syntax.
+    """
     source = Source(text)
     weights = np.array([weight for _, weight in MUTATIONS])
     mutation = MUTATIONS[int(rng.choice(len(MUTATIONS), p=weights / weights.sum()))][0]
@@ -70,7 +98,15 @@ def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None
 
 
 def mutate_numbers(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
-    """One number in the editable region of a file in any language."""
+    """Change one number in the editable region of a file in any language.
+
+    Args:
+        text: content of the file
+        rng: generator
+
+    Returns:
+        The new text and a note; None without numbers.
+    """
     region = editable_region(text)
     starts = np.cumsum([0, *(len(line) for line in region.lines)])
     found = [

@@ -1,6 +1,7 @@
-"""Prompts are jinja2 files.
+"""Prompts as jinja2 templates.
 
-A task's own `prompts/` comes before the user's (~/.config/evolve/prompts), and both before ours.
+The task's `prompts/` overrides the user's (~/.config/evolve/prompts), and both override
+the built-in ones.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ import jinja2
 from evolve.errors import ConfigError
 from evolve.operators.tokens import CountTokens, by_bytes
 
-PROMPT_TOKENS = 16_000  # for a whole prompt, unless the settings say otherwise
+PROMPT_TOKENS = 16_000  # for a whole prompt, by default
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Templates, the length that a prompt may have, and how it is counted."""
+    """Templates, and the length limit of a prompt.
+
+    Attributes:
+        folders: searched in order before the built-in templates
+        tokens: greatest length of a prompt
+        count: counts the tokens of a text
+    """
 
     folders: tuple[Path, ...] = ()
     tokens: int = PROMPT_TOKENS
@@ -29,13 +36,28 @@ class Prompts:
     )
 
     def check(self) -> None:
-        """Raises `ConfigError` for a template that can't be read."""
+        """Parse all templates.
+
+        Raises:
+            ConfigError: a template can't be parsed
+        """
         for name in self._environment.list_templates():
             if name.endswith(".j2"):
                 self._template(name)
 
     def render(self, template: str, **values: Any) -> str:
-        """One template. Raises `ConfigError` naming its file."""
+        """Render one template.
+
+        Args:
+            template: its file name
+            values: values for the template
+
+        Returns:
+            The text.
+
+        Raises:
+            ConfigError: a syntax error or an unknown value; the message names the file
+        """
         found = self._template(template)
         try:
             return found.render(**values)
@@ -66,7 +88,7 @@ class Prompts:
                 undefined=jinja2.StrictUndefined,
                 lstrip_blocks=True,
                 auto_reload=False,
-            )  # a run keeps the prompts that it began with
+            )  # a run keeps the prompts that it started with
             made.filters["exact"] = repr  # scores at full precision
             made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
             self._environments.append(made)

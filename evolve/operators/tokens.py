@@ -1,4 +1,4 @@
-"""How long a text is for a model: by its own tokenizer, where there is one without a network."""
+"""Lengths of texts in tokens."""
 
 from __future__ import annotations
 
@@ -10,12 +10,28 @@ CountTokens = Callable[[str], int]
 
 
 def by_bytes(text: str) -> int:
-    """A cheap estimate, on the safe side for code."""
+    """Estimate the number of tokens.
+
+    Args:
+        text: any text
+
+    Returns:
+        Bytes / `BYTES_PER_TOKEN`, rounded up: usually too high for code.
+    """
     return -(-len(text.encode(errors="surrogatepass")) // BYTES_PER_TOKEN)
 
 
 def cut_to(text: str, limit: int, count: CountTokens) -> str:
-    """The beginning and the end of a text, within a number of tokens."""
+    """Shorten a text to a number of tokens.
+
+    Args:
+        text: any text
+        limit: greatest number of tokens
+        count: counts the tokens of a text
+
+    Returns:
+        The text, or its beginning and end around a mark; empty if not even those fit.
+    """
     if count(text) <= limit:
         return text
     mark = "\n[...]\n"

@@ -1,4 +1,4 @@
-"""What an agent is given to work on, and what came of it."""
+"""An agent's task and the result of its episode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class AgentTask:
-    """A statement, and the workspace that it is about: path -> content."""
+    """A problem statement and the workspace that it refers to.
+
+    Attributes:
+        statement: text for the agent
+        files: the workspace, path -> content
+    """
 
     statement: str
     files: Mapping[str, bytes]
@@ -16,21 +21,37 @@ class AgentTask:
 
 @dataclass(frozen=True)
 class EpisodeUsage:
-    """What one episode has used of its limits."""
+    """Resources that one episode has used, counted against its limits.
+
+    Attributes:
+        steps: model calls
+        tokens: of prompts and replies together
+        usd: cost of the model calls in dollars
+        seconds: the agent's own running time, without waiting for the model
+    """
 
     steps: int = 0
     tokens: int = 0
     usd: float = 0.0
-    seconds: float = 0.0  # of the agent's own, without waiting for the model
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """The workspace after an episode: a claim, as everything an agent says. `reason`: it failed."""
+    """The outcome of an episode. Like all output of an agent it is a claim, not a fact.
+
+    Attributes:
+        files: the workspace after the episode, path -> content
+        reason: why the episode failed; None if it did not
+        message: details for `reason`
+        log: output of the agent
+        used: resources used
+        signs: flags, each an attempt to reach something forbidden
+    """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     reason: str | None = None
     message: str = ""
     log: str = ""
     used: EpisodeUsage = EpisodeUsage()
-    signs: tuple[str, ...] = ()  # that it reached for what it must not have
+    signs: tuple[str, ...] = ()

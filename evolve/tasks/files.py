@@ -1,4 +1,4 @@
-"""The files that make a task: those in its folder, without what tools, people and runs keep there."""
+"""The files of a task: its folder without files of tools, people and runs."""
 
 from __future__ import annotations
 
@@ -8,25 +8,49 @@ from pathlib import Path
 
 _OF_TOOLS = frozenset((".git", ".venv", "__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache",
                        ".ruff_cache", ".hypothesis", ".ipynb_checkpoints", ".tox", ".idea", ".vscode"))
-_MARKS = ("pyvenv.cfg", "run.toml")  # of a virtual environment, of a run
+_MARKS = ("pyvenv.cfg", "run.toml")  # mark a virtual environment and a run
 SEED = "initial"
 
 
 def of_tools(name: str) -> bool:
-    """Whether a file or folder of this name is of no task: caches, version control, and `.env`: keys."""
+    """Return whether a file or folder of this name never belongs to a task.
+
+    Args:
+        name: the last part of a path
+
+    Returns:
+        True for caches, version control and editors, and for `.env*`, which holds keys.
+    """
     return name in _OF_TOOLS or name.startswith(".env")
 
 
 def task_files(folder: Path) -> list[Path]:
-    """Paths in the folder, relative to it and sorted. Raises `OSError` for what can't be read.
+    """List the files of a task.
 
-    Virtual environments are left out, and the runs of somebody who began them in the task's folder.
+    Virtual environments, and runs started inside the task's folder, are left out.
+
+    Args:
+        folder: the task directory
+
+    Returns:
+        Paths relative to `folder`, sorted.
+
+    Raises:
+        OSError: a file or folder can't be read
     """
     return sorted(path.relative_to(folder) for path in _walk(folder, folder, frozenset()))
 
 
 def copy_task_files(folder: Path, target: Path) -> None:
-    """Make `target` with a copy of each. Raises `OSError`."""
+    """Copy the files of a task into a new folder.
+
+    Args:
+        folder: the task directory
+        target: folder to create
+
+    Raises:
+        OSError: `target` exists, or a file can't be read or written
+    """
     target.mkdir()
     for inner in task_files(folder):
         (target / inner).parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +59,7 @@ def copy_task_files(folder: Path, target: Path) -> None:
 
 def _walk(place: Path, folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     real = place.resolve()
-    if real in above:  # a link that leads back
+    if real in above:  # a symbolic link to a parent folder
         return
     for path in place.iterdir():
         if of_tools(path.name):
@@ -47,6 +71,9 @@ def _walk(place: Path, folder: Path, above: frozenset[Path]) -> Iterator[Path]:
 
 
 def _is_foreign(path: Path, folder: Path) -> bool:
-    """An environment or a run; in the seed such names are the program's own."""
+    """Return whether a folder is an environment or a run.
+
+    Inside the seed such names belong to the program itself.
+    """
     in_seed = path.relative_to(folder).parts[0] == SEED
     return not in_seed and any((path / mark).exists() for mark in _MARKS)

@@ -1,4 +1,4 @@
-"""`evolve import`: another engine's task as one of ours, with its evaluator as it is."""
+"""`evolve import`: convert another engine's task, keeping its evaluator unchanged."""
 
 from __future__ import annotations
 
@@ -13,17 +13,29 @@ from evolve.tasks.task import Task, load_task
 
 @dataclass(frozen=True)
 class Imported:
-    """The new task, and what of the old one has no effect in it or needs a look."""
+    """The new task, and warnings about settings without effect or worth a check."""
 
     task: Task
     warnings: tuple[str, ...]
 
 
 def import_task(source: Path, target: Path) -> Imported:
-    """Write a task directory of ours. Raises `TaskError` (no task of a peer), `UsageError` (exists)."""
+    """Convert another engine's task directory into this engine's format.
+
+    Args:
+        source: task directory of the other engine
+        target: folder to create
+
+    Returns:
+        The new task and its warnings.
+
+    Raises:
+        TaskError: `source` is not a task of another engine
+        UsageError: `target` exists
+    """
     task = load_task(source)
     if task.peer is None or task.spec.peer is not None:
-        raise TaskError(f"{source} is in our format already", f"run it: evolve run {source}")
+        raise TaskError(f"{source} is already in this engine's format", f"run it: evolve run {source}")
     if target.exists():
         raise UsageError(f"{target} exists already", "choose another folder: -o NEW")
     copy_task_files(task.folder, target)
@@ -36,7 +48,7 @@ def import_task(source: Path, target: Path) -> Imported:
 
 
 def _write_toml(task: Task, target: Path) -> None:
-    """What the reader of the format found, as a task.toml to be edited."""
+    """Write the task, as its format's reader understood it, to a new task.toml."""
     import tomli_w
 
     peer = task.peer

@@ -1,4 +1,4 @@
-"""The editable region of a file: between EVOLVE-BLOCK markers, or all of it where there are none."""
+"""The editable region of a file: between EVOLVE-BLOCK markers, or the whole file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
 
 
 class MarkerError(ValueError):
-    """Markers that don't pair; `line` is counted from 1."""
+    """Unpaired EVOLVE-BLOCK markers.
+
+    Args:
+        message: the problem
+        line: line number, counted from 1
+    """
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
@@ -17,18 +22,31 @@ class MarkerError(ValueError):
 
 @dataclass(frozen=True)
 class Region:
-    """Line ranges (from 0, end exclusive) of a file that may change."""
+    """A file and the line ranges of it that may change.
 
-    lines: tuple[str, ...]  # the whole file, line ends kept
+    Attributes:
+        lines: the whole file, line ends kept
+        blocks: editable ranges (first, last), counted from 0, `last` excluded
+    """
+
+    lines: tuple[str, ...]
     blocks: tuple[tuple[int, int], ...]
 
     def contains(self, start: int, end: int) -> bool:
-        """True when the lines from `start` up to `end` all lie in one block."""
+        """Return whether one block contains the lines from `start` up to `end`.
+
+        Args:
+            start: first line, counted from 0
+            end: line after the last one
+
+        Returns:
+            False also for a range that spans two blocks.
+        """
         return any(first <= start and end <= last for first, last in self.blocks)
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """What must stay: the pieces before, between and behind the blocks, markers included."""
+        """The fixed parts: before, between and after the blocks, markers included."""
         edges = [0, *(edge for block in self.blocks for edge in block), len(self.lines)]
         pairs = zip(edges[::2], edges[1::2], strict=True)
         return tuple("".join(self.lines[first:last]) for first, last in pairs)
@@ -40,13 +58,30 @@ class Region:
 
 
 def split_lines(text: str) -> list[str]:
-    """Lines with their ends. Only a line feed ends one: a form feed or U+2028 is text like any other."""
+    """Split a text into lines, keeping line ends.
+
+    Args:
+        text: any text
+
+    Returns:
+        The lines. Only a line feed ends a line: a form feed or U+2028 is ordinary text.
+    """
     lines = text.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
 def editable_region(text: str) -> Region:
-    """Find the blocks of a file. Raises `MarkerError`."""
+    """Find the editable blocks of a file.
+
+    Args:
+        text: content of the file
+
+    Returns:
+        The region; without markers, the whole file is one block.
+
+    Raises:
+        MarkerError: the markers don't pair
+    """
     lines = tuple(split_lines(text))
     blocks: list[tuple[int, int]] = []
     opened: int | None = None

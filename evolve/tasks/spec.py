@@ -1,4 +1,4 @@
-"""What `task.toml` may say. Strict: an unknown key is an error."""
+"""Schema of `task.toml`. It is strict: an unknown key is an error."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class _Strict(BaseModel):
 
 
 class LimitsSpec(_Strict):
-    """What one candidate may use, for each case."""
+    """Resource limits of one candidate, for each case."""
 
     time_s: float = Field(10.0, gt=0, description="seconds for each call of the candidate")
     evaluation_s: float | None = Field(
         None, gt=0, description="seconds for a whole case, the scorer included (time_s + 30)")
-    memory_mb: int = Field(512, ge=32, description="of the candidate, all its processes together")
+    memory_mb: int = Field(512, ge=32, description="memory of all processes of the candidate together")
     scorer_memory_mb: int | None = Field(
-        None, ge=64, description="of the scorer's process (half of the machine's)")
-    processes: int = Field(64, ge=1, description="and threads, at once")
+        None, ge=64, description="memory of the scorer's process (half of the machine's)")
+    processes: int = Field(64, ge=1, description="processes and threads at once")
     cpus: float = Field(1.0, gt=0, description="cores at once (Docker only)")
-    output_kb: int = Field(4096, ge=1, description="of what it prints")
-    disk_mb: int = Field(64, ge=1, description="of files that it writes")
+    output_kb: int = Field(4096, ge=1, description="output of the candidate")
+    disk_mb: int = Field(64, ge=1, description="files that the candidate writes")
 
     @property
     def whole_evaluation_s(self) -> float:
@@ -35,37 +35,37 @@ class LimitsSpec(_Strict):
 
 
 class EnvironmentSpec(_Strict):
-    """What candidate and scorer need installed."""
+    """Software that candidate and scorer need."""
 
     packages: tuple[str, ...] = Field((), description="wheels for the candidate's sandbox")
-    tools: tuple[str, ...] = Field((), description="commands of this machine, like gcc")
+    tools: tuple[str, ...] = Field((), description="commands of this machine, such as gcc")
     preload: tuple[str, ...] = Field((), description="modules loaded before a candidate starts")
     scorer_packages: tuple[str, ...] = Field((), description=
-        "packages for evaluate.py; pip's --no-deps may stand first")
+        "packages for evaluate.py; the first entry may be pip's --no-deps")
     scorer_sources: tuple[str, ...] = Field((), description=
-        "source distributions for evaluate.py, not installed: archives in the folder sdists on sys.path")
+        "source distributions for evaluate.py, not installed: archives in a folder sdists on sys.path")
     image: str | None = Field(None, description=
         "a Docker image instead of this machine's Python, or a Dockerfile in the task's folder")
     isolation: Literal["warm", "fresh"] = Field(
-        "warm", description="a fork in a box that is kept, or a new box for each candidate")
+        "warm", description="warm: a fork in a reused sandbox; fresh: a new sandbox for each candidate")
 
 
 class CaseSpec(_Strict):
-    """One thing a variant is scored on."""
+    """One case that a variant is scored on."""
 
-    id: str = Field(min_length=1, max_length=128, description="its name, as case.id")
+    id: str = Field(min_length=1, max_length=128, description="name of the case, as case.id")
     split: Split = Field("search", description=
-        "search: models see it; select: only the choice of the best; heldout: evolve verify")
-    params: dict[str, Any] = Field({}, description="anything, as case.params")
+        "search: shown to models; select: only for choosing the best; heldout: only evolve verify")
+    params: dict[str, Any] = Field({}, description="any values, as case.params")
 
 
 class MeasureSpec(_Strict):
     """One axis of the MAP-Elites grid: built in, or a metric that the scorer returns."""
 
-    name: str = Field(min_length=1, max_length=64, description="the measure, or the metric's key")
-    low: float = Field(description="where its first bin begins")
-    high: float = Field(description="where its last bin ends")
-    bins: int = Field(10, ge=1, le=1000, description="how many")
+    name: str = Field(min_length=1, max_length=64, description="a built-in measure, or the key of a metric")
+    low: float = Field(description="lower edge of the first bin")
+    high: float = Field(description="upper edge of the last bin")
+    bins: int = Field(10, ge=1, le=1000, description="number of bins")
 
     @model_validator(mode="after")
     def _check_range(self) -> MeasureSpec:
@@ -75,45 +75,48 @@ class MeasureSpec(_Strict):
 
 
 class BestKnown(_Strict):
-    """The best score known to people, with its source."""
+    """The best published score, with its source."""
 
     score: float = Field(description="in the task's own direction")
-    source: str = Field(min_length=1, description="who found it, where it can be read")
+    source: str = Field(min_length=1, description="author and publication")
 
 
 SHIPPED = "shipped"
-# What an agent may bring along beside the files of its seed.
+# Files that an agent may have in addition to those of its seed.
 AGENT_GENOME = tuple(f"{folder}*.{end}" for folder in ("", "*/", "*/*/")
                           for end in ("py", "md", "txt", "j2"))
 
 
 class AgentSpec(_Strict):
-    """What is evolved is an agent: a tree of files that works in a workspace. Limits are for a case."""
+    """Settings of a task that evolves an agent: files that work in a workspace.
 
-    seed: Literal["shipped"] | None = Field(None, description="the engine's own agent, else initial/")
+    The limits apply to one case.
+    """
+
+    seed: Literal["shipped"] | None = Field(None, description="shipped: the engine's agent; otherwise initial/")
     editor: Literal["parent", "fixed"] = Field(
-        "parent", description="who changes an agent: it does so itself, or the seed does")
-    entry: str = Field("agent.py", description="the file that is run, in the workspace")
+        "parent", description="agent that edits: parent (the agent itself) or fixed (the seed)")
+    entry: str = Field("agent.py", description="file that is run, in the workspace")
     genome: tuple[str, ...] = Field((), description=
-        "files and patterns that may change (the seed's files, and new .py, .md, .txt, .j2)")
-    max_kb: int = Field(256, ge=1, description="of a whole agent")
-    solution: str | None = Field(None, description="the produced file whose functions can be called")
+        "files and patterns that may change (files of the seed, and new .py, .md, .txt, .j2)")
+    max_kb: int = Field(256, ge=1, description="size of a whole agent")
+    solution: str | None = Field(None, description="produced file with the functions that the scorer calls")
     validity: Literal["toy", "import"] = Field(
-        "toy", description="what a new agent must do first: change a toy repository, or be imported")
-    seed_cases: int = Field(10, ge=1, description="search cases that the seed is scored on at first")
-    time_s: float = Field(300.0, gt=0, description="of the agent's own; waiting for a model is free")
+        "toy", description="first check of a new agent: toy (change a toy repository) or import")
+    seed_cases: int = Field(10, ge=1, description="search cases that the seed is scored on before the search")
+    time_s: float = Field(300.0, gt=0, description="the agent's own running time; waiting for a model is free")
     steps: int = Field(30, ge=1, description="model calls")
-    tokens: int = Field(200_000, ge=1, description="of prompts and replies together")
+    tokens: int = Field(200_000, ge=1, description="tokens of prompts and replies together")
     usd: float = Field(0.5, gt=0, description="dollars for model calls")
 
 
 class PeerSpec(_Strict):
-    """An evaluator of another engine, kept as it is (`evolve import` writes this)."""
+    """An unchanged evaluator of another engine (`evolve import` writes this)."""
 
-    format: Literal["shinka", "openevolve", "codeevolve"] = Field(description="which engine's")
-    evaluator: str = Field(min_length=1, description="its file, relative to task.toml")
-    shared: tuple[str, ...] = Field((), description="modules that evaluator and program both have")
-    thresholds: tuple[float, ...] | None = Field(None, description="of a cascade's stages")
+    format: Literal["shinka", "openevolve", "codeevolve"] = Field(description="engine of the evaluator")
+    evaluator: str = Field(min_length=1, description="the evaluator's file, relative to task.toml")
+    shared: tuple[str, ...] = Field((), description="modules that evaluator and program share")
+    thresholds: tuple[float, ...] | None = Field(None, description="thresholds of a cascade's stages")
     fitness_key: str | None = Field(None, description="the metric that is the score")
 
 
@@ -121,28 +124,29 @@ AGENT_RUN: dict[str, Any] = {"policy": "hgm", "operators": {"agentic": 1.0}}
 
 
 class TaskSpec(_Strict):
-    """A whole `task.toml`."""
+    """The content of a `task.toml`."""
 
-    name: str = Field(min_length=1, description="of the task, in every view")
-    description: str = Field(min_length=1, description="what the model is told")
+    name: str = Field(min_length=1, description="name of the task, in every view")
+    description: str = Field(min_length=1, description="task text for the model")
     kind: Literal["program", "agent"] = Field(
-        "program", description="what a variant is: code that is called, or an agent that works")
-    agent: AgentSpec | None = Field(None, description="for kind = \"agent\"")
-    language: str = Field("python", description="of the code, as models are told")
+        "program", description="kind of a variant: code that is called, or an agent that works")
+    agent: AgentSpec | None = Field(None, description="settings for kind = \"agent\"")
+    language: str = Field("python", description="language of the code, as named in prompts")
     direction: Literal["maximize", "minimize"] = Field(
-        "maximize", description="which score is better: a higher or a lower one")
-    entry: str | None = Field(None, description="file whose functions the scorer calls")
+        "maximize", description="whether a higher or a lower score is better")
+    entry: str | None = Field(None, description="file with the functions that the scorer calls")
     editable: tuple[str, ...] = Field((), description=
-        "files that may change (all); files that fit a pattern like lib/*.py may come and go")
+        "files that may change (all); files that match a pattern such as lib/*.py may also be "
+        "created and deleted")
     ceiling: float | None = Field(
         None, description="a proved bound: a better score is quarantined, never the best")
-    best_known: BestKnown | None = Field(None, description="for the views: how far there is to go")
-    limits: LimitsSpec = Field(LimitsSpec(), description="what a candidate may use, for each case")
+    best_known: BestKnown | None = Field(None, description="best known score, shown for comparison")
+    limits: LimitsSpec = Field(LimitsSpec(), description="limits of a candidate, for each case")
     environment: EnvironmentSpec = Field(
-        EnvironmentSpec(), description="what candidate and scorer need installed")
+        EnvironmentSpec(), description="software that candidate and scorer need")
     cases: tuple[CaseSpec, ...] = Field(
-        (CaseSpec(id="main"),), description="what a variant is scored on; its score is their mean")
-    peer: PeerSpec | None = Field(None, description="whose evaluator this is, if not ours")
+        (CaseSpec(id="main"),), description="cases that a variant is scored on; the score is their mean")
+    peer: PeerSpec | None = Field(None, description="evaluator of another engine")
     measures: tuple[MeasureSpec, ...] = Field(
         (), description="axes of the grid: code_length, complexity, runtime, novelty, or any metric")
     run: dict[str, Any] = Field({}, description="defaults for the settings of a run")
@@ -150,7 +154,7 @@ class TaskSpec(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _of_an_agent(cls, values: Any) -> Any:
-        """Agents have a table and a way of searching of their own, unless the task says otherwise."""
+        """Add the agent table and defaults for [run], unless the task sets them."""
         if not isinstance(values, dict) or values.get("kind") != "agent":
             return values
         run = values.get("run", {})
@@ -185,7 +189,7 @@ class TaskSpec(_Strict):
 
     @property
     def lists_cases(self) -> bool:
-        """False when the file names no case: then evaluate.py may."""
+        """False if the file names no case: then evaluate.py may generate cases."""
         return "cases" in self.model_fields_set
 
     @property
@@ -194,5 +198,12 @@ class TaskSpec(_Strict):
         return self.cases_of("search")[:self.agent.seed_cases if self.agent else None]
 
     def cases_of(self, split: Split) -> tuple[CaseSpec, ...]:
-        """The cases of one split, in the order of the file."""
+        """Return the cases of one split.
+
+        Args:
+            split: "search", "select" or "heldout"
+
+        Returns:
+            The cases in the order of the file.
+        """
         return tuple(case for case in self.cases if case.split == split)

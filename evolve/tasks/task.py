@@ -1,4 +1,4 @@
-"""Reading a task directory: task.toml, initial/, evaluate.py, or the format of another engine."""
+"""Reading a task directory: task.toml, initial/, evaluate.py, or a foreign format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
-# in a run's copy: what evaluate.py's cases() said when the run began
+# in a run's copy: the result of evaluate.py's cases() at the start of the run
 CASES = "cases.json"
 SHIPPED_AGENT = Path(__file__).parents[1] / "agents" / "seed"
 _NOT_SCORER = ("initial", "prompts", "README.md", CASES)
@@ -28,19 +28,37 @@ _NOT_SCORER = ("initial", "prompts", "README.md", CASES)
 
 @dataclass(frozen=True)
 class Task:
-    """A task that was read and found whole."""
+    """A task that was read and checked.
+
+    Attributes:
+        folder: the task directory, absolute
+        spec: the content of task.toml
+        seed: path -> content
+        evaluator_hash: changes with everything that decides a score
+        peer: how to run the evaluator of another engine; None for evaluate.py
+        warnings: settings of another engine's configuration without effect
+        made_cases: JSON of cases that evaluate.py generated, stored in a run's copy
+    """
 
     folder: Path
     spec: TaskSpec
-    seed: Mapping[str, bytes]  # path -> content
+    seed: Mapping[str, bytes]
     evaluator_hash: str
-    peer: Peer | None = None  # another engine's format
-    warnings: tuple[str, ...] = ()  # what of its configuration has no effect
-    # those that evaluate.py made, as text, for a copy to keep
+    peer: Peer | None = None
+    warnings: tuple[str, ...] = ()
     made_cases: str | None = None
 
     def above_ceiling(self, score: float) -> bool:
-        """True for a score better than the proved bound: a fault of the scorer, not a find."""
+        """Return whether a score is better than the proved bound.
+
+        Such a score is a fault of the scorer, not a discovery.
+
+        Args:
+            score: in the task's own direction
+
+        Returns:
+            False if the task has no ceiling.
+        """
         ceiling = self.spec.ceiling
         if ceiling is None:
             return False
@@ -52,7 +70,7 @@ class Task:
 
     @property
     def entry(self) -> str:
-        """The file whose functions the scorer calls; of an agent the one that is run."""
+        """The file with the functions that are scored, or the agent's file to run."""
         if self.spec.agent is not None:
             return self.spec.agent.entry
         if self.spec.entry is not None:
@@ -61,9 +79,10 @@ class Task:
 
     @property
     def module(self) -> str | None:
-        """What the scorer calls, as a dotted module name; None when it is not Python.
+        """The dotted name of the module that the scorer calls; None if it isn't Python.
 
-        Of an agent task that is a file which agents produce, where the task names one.
+        In an agent task this is the produced file `agent.solution`, if the task names
+        one.
         """
         called = self.entry if self.spec.agent is None else self.spec.agent.solution or ""
         if not called.endswith(".py"):
@@ -72,7 +91,7 @@ class Task:
 
     @property
     def edits(self) -> Editable:
-        """What may change, come and go in a child's tree."""
+        """The files that a child's tree may change, create and delete."""
         if self.spec.agent is not None:
             return Editable(self.spec.agent.genome or (*sorted(self.seed), *AGENT_GENOME))
         return Editable(self.spec.editable or tuple(sorted(self.seed)))
@@ -84,9 +103,20 @@ class Task:
 
 
 def load_task(folder: Path) -> Task:
-    """Read a task directory. Raises `TaskError` naming file, key or line."""
+    """Read a task directory, in this engine's format or another's.
+
+    Args:
+        folder: the task directory
+
+    Returns:
+        The checked task.
+
+    Raises:
+        TaskError: a file or key is missing or invalid; the message names file, key or
+            line
+    """
     if not folder.is_dir():
-        raise TaskError(f"there is no task directory {folder}", "write one: evolve init NAME")
+        raise TaskError(f"task directory {folder} does not exist", "write one: evolve init NAME")
     if not (folder / "task.toml").exists() and (found := read_peer(folder)) is not None:
         return _of_peer(folder.resolve(), found)
     spec = _read_spec(folder / "task.toml")
@@ -101,8 +131,8 @@ def load_task(folder: Path) -> Task:
 
 
 def _read_seed(folder: Path, spec: TaskSpec) -> dict[str, bytes]:
-    """The folder initial/, or the agent that ships with the engine. Raises `TaskError`."""
-    # a run's own copy has it, whatever is shipped by then
+    """Return the files of initial/, or the agent that ships with the engine."""
+    # A run's copy holds the seed it started with, even if the shipped agent changes.
     if (folder / "initial").is_dir():
         return read_tree(folder / "initial")
     if spec.agent is not None and spec.agent.seed == SHIPPED:
@@ -112,12 +142,23 @@ def _read_seed(folder: Path, spec: TaskSpec) -> dict[str, bytes]:
 
 
 def with_cases(task: Task, text: str) -> Task:
-    """The task with cases that evaluate.py made (JSON). Raises `TaskError`."""
+    """Return the task with cases that evaluate.py generated.
+
+    Args:
+        task: the task as read from task.toml
+        text: JSON list of cases
+
+    Returns:
+        A copy; its evaluator hash covers the cases.
+
+    Raises:
+        TaskError: not JSON, or an invalid case
+    """
     try:
         spec = TaskSpec.model_validate(task.spec.model_dump(exclude_unset=True)
                                        | {"cases": json.loads(text)})
     except json.JSONDecodeError as error:
-        raise TaskError(f"{task.folder / CASES} is no JSON: {error}", "restore it") from None
+        raise TaskError(f"{task.folder / CASES} is not JSON: {error}", "restore it") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"[{part}]" for part in first["loc"][1:])
@@ -128,7 +169,7 @@ def with_cases(task: Task, text: str) -> Task:
 
 
 def _peer_of(task: Task, given: PeerSpec) -> Peer:
-    """The evaluator that `evolve import` kept."""
+    """Return the evaluator that `evolve import` kept."""
     return Peer(given.format, given.evaluator, task.entry, f"initial/{task.entry}", given.shared,
                 given.thresholds, given.fitness_key)
 
@@ -142,7 +183,18 @@ def _of_peer(folder: Path, found: PeerTask) -> Task:
 
 
 def read_tree(path: Path) -> dict[str, bytes]:
-    """A file or a folder as path -> content. Raises `TaskError` (empty, too large, a link)."""
+    """Read a file or a folder, without files of tools.
+
+    Args:
+        path: the file or folder
+
+    Returns:
+        Path relative to the folder -> content.
+
+    Raises:
+        TaskError: empty, larger than `MAX_SEED_BYTES`, or holding a link or special
+            file
+    """
     if path.is_file():
         return {path.name: path.read_bytes()}
     files: dict[str, bytes] = {}
@@ -151,11 +203,11 @@ def read_tree(path: Path) -> dict[str, bytes]:
         if any(map(of_tools, found.relative_to(path).parts)) or found.is_dir():
             continue
         if found.is_symlink() or not found.is_file():
-            raise TaskError(f"{found} is no plain file", "copy the file instead of linking it")
+            raise TaskError(f"{found} is not a regular file", "copy the file instead of linking it")
         size += found.stat().st_size
         if size > MAX_SEED_BYTES:
             raise TaskError(f"{path} holds more than {MAX_SEED_BYTES >> 20} MiB",
-                            "keep only what is evolved in it")
+                            "keep only the files to evolve")
         files[found.relative_to(path).as_posix()] = found.read_bytes()
     if not files:
         raise TaskError(f"{path} is empty", "put the seed program in it")
@@ -167,13 +219,13 @@ def _read_spec(path: Path) -> TaskSpec:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError:
         raise TaskError(f"{path.parent} has no task.toml" + _container_task(path.parent),
-                        "see: evolve init NAME; also read are tasks of ShinkaEvolve (initial.*, "
-                        "evaluate.py), OpenEvolve and SkyDiscover (initial_program.*, evaluator.py) "
-                        "and CodeEvolve (input/src, input/evaluate.py)") from None
+                        "see: evolve init NAME; other supported formats: ShinkaEvolve (initial.*, "
+                        "evaluate.py), OpenEvolve and SkyDiscover (initial_program.*, evaluator.py), "
+                        "CodeEvolve (input/src, input/evaluate.py)") from None
     except UnicodeDecodeError as error:
         raise TaskError(f"{path} is not UTF-8 text: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise TaskError(f"{path}: {error}", "mend the TOML at that line") from None
+        raise TaskError(f"{path}: {error}", "fix the TOML at that line") from None
     try:
         return TaskSpec.model_validate(values)
     except ValidationError as error:
@@ -181,16 +233,16 @@ def _read_spec(path: Path) -> TaskSpec:
 
 
 def _container_task(folder: Path) -> str:
-    """What is known of folders that only a container of their own can score."""
+    """Describe a folder with a task that needs its own container; empty otherwise."""
     if (folder / "evaluator" / "evaluate.sh").is_file():
-        return ": evaluator/evaluate.sh without an evaluator.py needs its own container, not run here"
+        return ": evaluator/evaluate.sh without evaluator.py needs its own container, not supported here"
     if (folder / "instruction.md").is_file() and (folder / "tests" / "test.sh").is_file():
-        return ": it is a Harbor task, whose test.sh needs its own container, not run here"
+        return ": this is a Harbor task; its test.sh needs its own container, not supported here"
     return ""
 
 
 def _explain(path: Path, error: ValidationError) -> TaskError:
-    # An unknown key first: its right spelling is often what else is missing.
+    # An unknown key first: it is often the misspelling of a missing one.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -202,7 +254,15 @@ def _explain(path: Path, error: ValidationError) -> TaskError:
 
 
 def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that are allowed at a place in a nested model."""
+    """Return the keys that are allowed at a location in a nested model.
+
+    Args:
+        model: the root model
+        location: keys and list indices that lead to the table
+
+    Returns:
+        Keys in the order of the model.
+    """
     inner: Any = model
     for part in location:
         if isinstance(part, int):
@@ -237,7 +297,7 @@ def _check_regions(task: Task, place: Path) -> None:
 
 
 def _hash_evaluator(folder: Path, left_out: tuple[str, ...] = _NOT_SCORER) -> str:
-    """A hash of everything that decides a score: all files but the seed and the README."""
+    """Hash everything that decides a score: all files except seed and README."""
     digest = hashlib.sha256()
     for inner in task_files(folder):
         if inner.parts[0] not in left_out and inner.as_posix() not in left_out:

@@ -1,4 +1,4 @@
-"""The task that `evolve init` writes: it runs as it is, and every part says what it is for."""
+"""The task that `evolve init` writes: ready to run, with a comment on every part."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 _TASK = '''name = "{name}"
 description = """
 Approximate sin(x) on [0, 3] without the math module: `approximate(x)` returns a number for a number.
-(This is what a model is told. Say what the functions take and return, and what counts.)
+(The model reads this text. Describe arguments, return values and the goal.)
 """
 direction = "maximize"      # or "minimize"
-entry = "program.py"        # the file whose functions evaluate.py calls
+entry = "program.py"        # the file with the functions that evaluate.py calls
 # ceiling = 0.0             # a proved bound: better scores are quarantined
 
 [limits]
@@ -21,7 +21,7 @@ memory_mb = 256
 packages = []               # wheels for the candidate, for example ["numpy"]
 preload = []                # modules loaded before it starts, for speed
 
-[[cases]]                   # one or many; a score is the mean over the search cases
+[[cases]]                   # one or more; the score is the mean over the search cases
 id = "main"
 params = {{ points = 50 }}
 
@@ -31,7 +31,7 @@ split = "heldout"           # never seen by the search
 params = {{ points = 501 }}
 '''
 
-_PROGRAM = '''"""The seed: what is evolved lies between the two markers (without markers, all of it)."""
+_PROGRAM = '''"""The seed. Only the lines between the two markers evolve (without markers, all lines)."""
 
 
 # EVOLVE-BLOCK-START
@@ -44,9 +44,9 @@ def approximate(x):
 _EVALUATE = '''"""The scorer. It is trusted and runs outside the sandbox; the candidate runs inside.
 
 `evaluate(candidate, case)` asks the candidate for data and returns a number, or a dict with `score`
-and, if you like, `metrics` (plain data, kept and shown) and `feedback` (text for the next prompt).
-`case.seed` is secret and another one in every run: draw hidden inputs from it.
-Whatever the candidate returns is a claim: check its type, recompute what you can.
+and optionally `metrics` (plain data, stored and shown) and `feedback` (text for the next prompt).
+`case.seed` is secret and differs between runs: draw hidden inputs from it.
+Do not trust the values that the candidate returns: check types, and recompute where possible.
 """
 
 import math
@@ -74,19 +74,29 @@ def evaluate(candidate: Candidate, case: Case) -> dict:
 
 _README = """# {name}
 
-Approximate sin(x) on [0, 3]; the score is minus the largest error. Replace it by your own task:
+Approximate sin(x) on [0, 3]; the score is minus the largest error. Replace it with your own task:
 
 - `initial/` the seed program
 - `evaluate.py` the scorer
-- `task.toml` what the model is told, limits, packages, cases
-- `prompts/` if you like: files in place of those in `evolve/operators/prompts/`
+- `task.toml` the task text for the model, limits, packages, cases
+- `prompts/` optional: templates that replace those in `evolve/operators/prompts/`
 
 Try it: `evolve eval {path}` scores the seed, `evolve run {path}` evolves it.
 """
 
 
 def write_template(folder: Path) -> list[Path]:
-    """Write the task; returns the files. Raises `FileExistsError`."""
+    """Write a new task.
+
+    Args:
+        folder: folder to create; its name is the task's name
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        FileExistsError: the folder exists
+    """
     folder.mkdir(parents=True)
     (folder / "initial").mkdir()
     texts = {

@@ -1,1 +1,1 @@
-"""What people see: live views of a run, and renderings of an archive."""
+"""Views for people: live views of a run, and renderings of an archive."""

@@ -1,4 +1,4 @@
-"""What differs between two trees of files: per file, in hunks of lines with their numbers."""
+"""Differences between two trees: per file, in hunks of numbered lines."""
 
 from __future__ import annotations
 
@@ -7,23 +7,39 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 CONTEXT = 3
-MOST_LINES = 20_000  # of a file; longer ones are only counted
+MOST_LINES = 20_000  # of a file; in longer files lines are only counted
 
 
 class Line(NamedTuple):
-    """A line of a hunk; numbers count from 1, None where the side has no such line."""
+    """A line of a hunk.
 
-    kind: str  # "same", "add" or "del"
+    Attributes:
+        kind: "same", "add" or "del"
+        old: number in the old file, from 1; None for an added line
+        new: number in the new file, from 1; None for a removed line
+        text: without its line end
+    """
+
+    kind: str
     old: int | None
     new: int | None
     text: str
 
 
 class Change(NamedTuple):
-    """What became of one file."""
+    """The difference in one file.
+
+    Attributes:
+        path: the file
+        status: "added", "removed" or "changed"
+        added: number of added lines
+        removed: number of removed lines
+        hunks: changed lines with `CONTEXT` lines around them
+        too_long: the file has more than `MOST_LINES`, so there are no hunks
+    """
 
     path: str
-    status: str  # "added", "removed" or "changed"
+    status: str
     added: int
     removed: int
     hunks: tuple[tuple[Line, ...], ...]
@@ -31,7 +47,15 @@ class Change(NamedTuple):
 
 
 def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Change]:
-    """Files that differ, by path."""
+    """Compare two trees.
+
+    Args:
+        before: old tree, path -> content
+        after: new tree, path -> content
+
+    Returns:
+        Differing files, sorted by path.
+    """
     return [
         _change(path, before.get(path), after.get(path))
         for path in sorted(before.keys() | after.keys())
@@ -40,7 +64,15 @@ def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Cha
 
 
 def stat_lines(found: list[Change], width: int = 40) -> list[str]:
-    """One line for each file and one for all, as `git diff --stat` has them."""
+    """Summarize changes in the format of `git diff --stat`.
+
+    Args:
+        found: changes of files
+        width: length of the longest bar, in characters
+
+    Returns:
+        One line per file, and a line with the totals.
+    """
     if not found:
         return ["no difference"]
     longest = max(len(change.path) for change in found)

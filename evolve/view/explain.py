@@ -1,4 +1,4 @@
-"""Why a proposal counts or does not, and what a model was asked for: in words, for every view."""
+"""Explanations for all views: a proposal's verdict, and the purpose of a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ _KEPT = {
 
 
 def why(run: OpenRun, proposal: Proposal) -> str:
-    """What became of it, in a line."""
+    """Explain the verdict on a proposal.
+
+    Args:
+        run: the open run
+        proposal: one of its proposals
+
+    Returns:
+        One line.
+    """
     if proposal.quarantined:
         ban = bans(run.archive).get(proposal.id)
         if ban is None or ban.doubted:
@@ -27,12 +35,19 @@ def why(run: OpenRun, proposal: Proposal) -> str:
     if proposal.state in (State.FAILED, State.REJECTED):
         return f"{proposal.state}: {proposal.reason}: {proposal.message}"
     if proposal.state is State.EVALUATED:
-        return "evaluated: more is known about its parent"
+        return "evaluated: further scores of its parent"
     return "not finished" if proposal.kept is None else _KEPT[proposal.kept]
 
 
 def what_for(call: Call) -> str:
-    """A call's purpose in a word or two."""
+    """Describe the purpose of a call.
+
+    Args:
+        call: any call
+
+    Returns:
+        A few words, such as "repair" or "case NAME, step 3: call".
+    """
     place = place_of(call)
     if place is not None:
         purpose, attempt, step = place

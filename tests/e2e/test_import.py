@@ -58,7 +58,7 @@ def test_an_imported_task_can_have_a_ceiling(tmp_path: Path) -> None:
 
 def test_what_can_not_be_imported(tmp_path: Path, tasks: Path) -> None:
     ours = evolve("import", tasks / "cap_set", "-o", tmp_path / "new")
-    assert ours.code == 2 and "in our format already" in ours.err
+    assert ours.code == 2 and "is already in this engine's format" in ours.err
     there = evolve("import", FOLDER / "codeevolve_sum", "-o", tmp_path)
     assert there.code == 2 and "exists already" in there.err
 

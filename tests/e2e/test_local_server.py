@@ -153,7 +153,7 @@ def test_two_runs_share_one_server(
     while not starts(env):
         time.sleep(0.05)
     second = run(steps_task, tmp_path, env, "vllm:small", "--name", "b")
-    assert second.code == 0 and "is served already" in second.err, second.err
+    assert second.code == 0 and "is already served" in second.err, second.err
     assert first.wait(200) == 0
     assert len([words for _, words in starts(env) if words != "worker"]) == 1
     assert_all_gone(env)
@@ -190,7 +190,7 @@ def test_kill_9_leaves_no_server(
     ("model", "words"),
     [
         ("no-gpu", "finds no GPU"),
-        ("no-weights", "there are no weights for no-weights"),
+        ("no-weights", "no weights found for no-weights"),
         ("no-memory", "not enough memory"),
         ("riddle", "division by zero"),
     ],

@@ -274,7 +274,7 @@ def test_an_unknown_model_is_one_message(
     [
         ("hosted_vllm/x@127.0.0.1:8765/v1", "hosted_vllm/x@http://127.0.0.1:8765/v1"),
         ("hosted_vllm/x", "where is the server of hosted_vllm/x?"),
-        ("openia/gpt-4o", "there is no provider 'openia'"),
+        ("openia/gpt-4o", "unknown provider 'openia'"),
     ],
 )
 def test_a_model_that_is_nowhere_is_found_before_anything_is_asked(

@@ -236,14 +236,14 @@ def test_what_a_configuration_gives() -> None:
             "openevolve_points",
             "config.yaml",
             "evaluator: {timeout: soon}",
-            "evaluator.timeout: 'soon'",
+            "invalid evaluator.timeout 'soon'",
         ),
         ("openevolve_points", "config.yaml", "evaluator: 3", "evaluator holds a int"),
         (
             "openevolve_points",
             "evaluator.py",
             "def score(path):\n    return {}\n",
-            "no function evaluate",
+            "does not define evaluate",
         ),
         ("openevolve_points", "evaluator.py", "def (", "evaluator.py:1"),
         (
@@ -275,8 +275,8 @@ def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     ("files", "told"),
     [
         (("initial_program.py", "evaluator/evaluate.sh"), "needs its own container"),
-        (("instruction.md", "tests/test.sh"), "it is a Harbor task"),
-        (("something.py",), "also read are tasks of ShinkaEvolve"),
+        (("instruction.md", "tests/test.sh"), "this is a Harbor task"),
+        (("something.py",), "other supported formats: ShinkaEvolve"),
     ],
 )
 def test_what_is_not_read_is_said(

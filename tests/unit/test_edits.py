@@ -82,13 +82,13 @@ def test_deleting_lines() -> None:
     ("reply", "reason", "words"),
     [
         ("no block here", "unparsable", ("<<<<<<< SEARCH",)),
-        (diff(("    return x + 1", "    return 0")), "unparsable", ("stand 2 times",)),
+        (diff(("    return x + 1", "    return 0")), "unparsable", ("match 2 places",)),
         (
             diff(("def ff(x):", "")),
             "unparsable",
-            ("stand 0 times", "closest", "line 4: def f(x):"),
+            ("match 0 places", "closest", "line 4: def f(x):"),
         ),
-        (diff(("x + 1", "x - 1")), "unparsable", ("stand 0 times",)),  # inside a line
+        (diff(("x + 1", "x - 1")), "unparsable", ("match 0 places",)),  # inside a line
         (diff(("", "x = 1")), "unparsable", ("SEARCH is empty",)),
         (diff(("def main():", "def main(a):")), "region", ("editable",)),
         (diff(("import math", "import os")), "region", ("editable",)),

@@ -75,7 +75,7 @@ def test_a_name_holds_for_blocks_that_follow_it_directly() -> None:
         (
             "DELETE: data.txt",
             "region",
-            "data.txt can't be deleted; only files that fit no pattern",
+            "data.txt can't be deleted; only files that match no pattern",
         ),
         # named itself, not by a pattern
         ("DELETE: a.py", "region", "a.py can't be deleted"),
@@ -113,7 +113,5 @@ def test_files_that_fit_a_pattern_come_and_go_and_no_others() -> None:
         "a.py",
         "data.txt",
     }
-    with pytest.raises(
-        Rejected, match=r"only files that fit lib/\*\.py, \*\.md come and go"
-    ):
+    with pytest.raises(Rejected, match=r"only files that match lib/\*\.py, \*\.md can"):
         apply_reply("DELETE data.txt", files, editable, whole=False)

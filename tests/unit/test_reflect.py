@@ -129,7 +129,7 @@ def test_the_second_mark_may_be_missing_where_the_model_ended_by_itself() -> Non
         ("WHAT CHANGES: It looks first.\n\n", "It looks first."),
         ("It looks first.\n", "It looks first."),
         ("WHAT CHANGES: one sentence\nIt looks first. ", "It looks first."),
-        ("", "prompts/problem.md is written anew"),
+        ("", "prompts/problem.md is rewritten"),
     ],
 )
 def test_the_note_is_the_models_own_line(task: Task, said: str, note: str) -> None:
@@ -152,7 +152,7 @@ def test_inner_blocks_stay_as_they_are() -> None:
 
 
 def test_a_program_without_prompts_is_none_of_its_business() -> None:
-    with pytest.raises(Rejected, match="no prompt may change"):
+    with pytest.raises(Rejected, match="no prompt is editable"):
         proposed(load_task(ROOT / "tasks" / "cap_set"), Model(GOOD))
 
 

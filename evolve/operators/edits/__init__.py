@@ -1,5 +1,7 @@
-"""From a model's reply to files. What can be meant in one way only is applied; the rest is refused,
-with a message that helps to answer better. Nothing is guessed in silence.
+"""Applying a model's reply to files.
+
+Unambiguous edits are applied. Ambiguous ones are rejected with a message that helps the
+model to answer better; nothing is guessed silently.
 """
 
 from evolve.operators.edits.apply import apply_reply, first_words

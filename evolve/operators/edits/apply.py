@@ -1,4 +1,4 @@
-"""The one door: what form a reply has, and the files that it gives."""
+"""The entry point: recognize the format of a reply and return the child's files."""
 
 from __future__ import annotations
 
@@ -36,9 +36,20 @@ def apply_reply(
     whole: bool,
     cut_off: bool = False,
 ) -> dict[str, bytes]:
-    """The child's files. `whole`: bare blocks of code are new texts, not examples.
+    """Apply a reply to the parent's files.
 
-    Raises `Rejected`: unparsable, region, truncated or empty.
+    Args:
+        reply: the model's text
+        files: the parent's tree, path -> content
+        editable: files that may change, be created or be deleted
+        whole: fenced code blocks are whole new files, not examples
+        cut_off: the reply ended at the token limit
+
+    Returns:
+        The child's tree.
+
+    Raises:
+        Rejected: with the reason "unparsable", "region", "truncated" or "empty"
     """
     text = without_thinking(reply)
     if not text.strip():
@@ -50,7 +61,7 @@ def apply_reply(
         )
     if any("\ud800" <= sign <= "\udfff" for sign in text):
         raise Rejected(
-            "unparsable", "the reply holds half of a character, which no file can"
+            "unparsable", "the reply holds half of a character (a lone surrogate)"
         )
     if cut_off:
         _refuse_half(text)
@@ -62,8 +73,8 @@ def apply_reply(
         if path not in new or not editable.admits(path):
             raise Rejected(
                 "region",
-                f"{path} can't be deleted; only files that fit "
-                f"{', '.join(editable.patterns) or 'no pattern'} come and go",
+                f"{path} can't be deleted; only files that match "
+                f"{', '.join(editable.patterns) or 'no pattern'} can",
             )
         del new[path]
     return new
@@ -96,7 +107,7 @@ def _edited(
 def _applied(
     changes: Iterable[Change], files: Mapping[str, bytes], editable: Editable
 ) -> dict[str, bytes]:
-    """Every change in order, each exactly once."""
+    """Apply all changes in order, each in exactly one place."""
     texts = {path: files[path].decode() for path in editable.within(files)}
     for number, change in enumerate(changes, start=1):
         if change.creates:
@@ -142,7 +153,7 @@ def _removals(text: str) -> Iterator[str]:
 
 
 def _refuse_half(text: str) -> None:
-    """Of a reply that hit the token limit, whole programs with only prose behind them count."""
+    """Reject a truncated reply unless its last code block is complete."""
     blocks = fenced_blocks(text)
     if has_blocks(text) or has_hunks(text) or not blocks or not blocks[-1].closed:
         raise Rejected(
@@ -155,7 +166,15 @@ def _refuse_half(text: str) -> None:
 
 
 def first_words(reply: str, limit: int = 200) -> str:
-    """What the model says it did: the first line that is no code."""
+    """Return the model's description of its change.
+
+    Args:
+        reply: the model's text
+        limit: greatest length, in characters
+
+    Returns:
+        The first line that is not code or markup; empty if there is none.
+    """
     for line in lines_of(without_thinking(reply)):
         if line.strip() and not line.strip().startswith(
             ("```", "~~~", "<<<", "#", "---", "+++", "@@")

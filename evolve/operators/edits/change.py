@@ -1,4 +1,4 @@
-"""A change of whole lines, found in a text where it stands exactly once."""
+"""A replacement of whole lines, applied where they match exactly once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN_REGIONS = 4
 
 @dataclass(frozen=True)
 class Reading:
-    """These whole lines give way to those."""
+    """One interpretation of a change: the lines to find and the lines to put there."""
 
     search: tuple[str, ...]
     replace: tuple[str, ...]
@@ -22,10 +22,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Change:
-    """One block or hunk of a reply. What can be read in several ways must fit in one of them only."""
+    """One block or hunk of a reply.
+
+    Attributes:
+        readings: possible interpretations; only one of them may match
+        path: the file; empty if the reply does not name one
+    """
 
     readings: tuple[Reading, ...]
-    path: str  # empty when the reply named no file
+    path: str
 
     @property
     def search(self) -> tuple[str, ...]:
@@ -33,13 +38,19 @@ class Change:
 
     @property
     def creates(self) -> bool:
-        """True when it searches nothing, so that it can only be a new file."""
+        """Whether it searches for nothing, so that it can only create a file."""
         return not any(line.strip() for line in self.search)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a reading stands, and its replacement with the indentation of that place."""
+    """A match of a reading in a text.
+
+    Attributes:
+        first: first matching line, counted from 0
+        last: line after the match
+        replace: new lines, indented like the match
+    """
 
     first: int
     last: int
@@ -47,11 +58,24 @@ class Place:
 
 
 Fit = Callable[[Sequence[str], Reading], Sequence[str] | None]
-"""(lines of the text, reading) -> the lines to put there; None when these are not the lines."""
+"""(lines of the text, reading) -> the new lines; None if the lines do not match."""
 
 
 def apply_change(change: Change, text: str, path: str, number: int) -> str:
-    """The text with one change. Raises `Rejected` unless it fits exactly once."""
+    """Apply one change to a text.
+
+    Args:
+        change: the block or hunk
+        text: content of the file
+        path: the file, for error messages
+        number: of the block, counted from 1, for error messages
+
+    Returns:
+        The new text.
+
+    Raises:
+        Rejected: no match, several matches, or a match outside the editable region
+    """
     region = editable_region(text)
     found = places(change, text)
     inside = [place for place in found if region.contains(place.first, place.last)]
@@ -66,14 +90,25 @@ def apply_change(change: Change, text: str, path: str, number: int) -> str:
         more = _where(inside) if inside else closest(change, text) + _regions(region)
         raise Rejected(
             "unparsable",
-            f"block {number}: its SEARCH lines stand {len(inside)} times in "
-            f"{path}, they must stand once.{more}",
+            f"block {number}: its SEARCH lines match {len(inside)} places in "
+            f"{path}; they must match exactly one.{more}",
         )
     return _put(inside[0], text)
 
 
 def places(change: Change, text: str) -> list[Place]:
-    """Where a change fits: exactly, else without white space at line ends, else indented otherwise."""
+    """Find all matches of a change.
+
+    Three comparisons are tried in turn, and the first with a match wins: exact,
+    ignoring white space at line ends, and with another indentation.
+
+    Args:
+        change: the block or hunk
+        text: content of the file
+
+    Returns:
+        Matches sorted by line; empty if there are none.
+    """
     lines = [line.rstrip("\r\n") for line in split_lines(text)]
     for fit in (_exact, _without_trailing, _indented):
         for trimmed in (False, True):
@@ -111,7 +146,7 @@ def _without_trailing(lines: Sequence[str], reading: Reading) -> Sequence[str] |
 
 
 def _indented(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
-    """The same code, all of it deeper or all of it less deep by the same white space."""
+    """Match the same code, indented more or less by the same white space throughout."""
     if any(a.strip() != b.strip() for a, b in zip(lines, reading.search, strict=True)):
         return None
     pairs = [
@@ -139,7 +174,7 @@ def _indented(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
 def _other_blanks(
     pairs: Sequence[tuple[str, str]], reading: Reading
 ) -> Sequence[str] | None:
-    """Tabs for blanks, or the other way: each depth of the reply is one depth of the file."""
+    """Match tabs for blanks or the reverse: each depth maps to one of the file."""
     depth = {given: there for there, given in pairs}
     code = [line for line in reading.replace if line.strip()]
     if (
@@ -159,7 +194,7 @@ def _indent(line: str) -> str:
 
 
 def _trim(reading: Reading) -> Reading:
-    """Without empty lines at the ends that the program does not have."""
+    """Remove empty lines at both ends, which the program may not have."""
     search, replace = list(reading.search), list(reading.replace)
     for end in (0, -1):
         while search and not search[end].strip():
@@ -170,7 +205,10 @@ def _trim(reading: Reading) -> Reading:
 
 
 def _put(place: Place, text: str) -> str:
-    """New lines end as the file's lines do; a file without a last line end stays without one."""
+    """Replace the lines of a match.
+
+    New lines end as the file's do; a file without a final line end stays without one.
+    """
     lines = split_lines(text)
     end = "\r\n" if lines[0].endswith("\r\n") else "\n"
     new = "".join(
@@ -186,7 +224,19 @@ def _put(place: Place, text: str) -> str:
 
 
 def target(change: Change, texts: Mapping[str, str], number: int) -> str:
-    """The file that a block is for: the named one, the only one, or the only one it fits."""
+    """Return the file that a block applies to.
+
+    Args:
+        change: the block or hunk
+        texts: editable files, path -> text
+        number: of the block, counted from 1, for error messages
+
+    Returns:
+        The named file, the only file, or the only file that matches.
+
+    Raises:
+        Rejected: several files or none match
+    """
     if change.path in texts:
         return change.path
     if len(texts) == 1:
@@ -202,7 +252,15 @@ def target(change: Change, texts: Mapping[str, str], number: int) -> str:
 
 
 def closest(change: Change, text: str) -> str:
-    """The lines that look most like what was searched, for the error message."""
+    """Describe the lines most similar to the missing ones, for an error message.
+
+    Args:
+        change: a block without a match
+        text: content of the file
+
+    Returns:
+        Up to `CLOSE_LINES` lines with their numbers.
+    """
     from rapidfuzz import fuzz, process
 
     lines = [line.rstrip("\r\n") for line in split_lines(text)]
@@ -216,9 +274,9 @@ def closest(change: Change, text: str) -> str:
 
 def _where(found: Sequence[Place]) -> str:
     lines = ", ".join(str(place.first + 1) for place in found)
-    return f" They begin at the lines {lines}: copy more lines around them."
+    return f" They begin at the lines {lines}: copy more of the lines around them."
 
 
 def _regions(region: Region) -> str:
     spans = [f"{first + 1} to {last}" for first, last in region.blocks[:_SHOWN_REGIONS]]
-    return f"\nEditable are the lines {', '.join(spans)}."
+    return f"\nThe editable lines are {', '.join(spans)}."

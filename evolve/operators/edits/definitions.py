@@ -1,4 +1,4 @@
-"""Part of a Python program in place of the whole: its definitions take the place of their namesakes."""
+"""Partial Python programs: their definitions replace those of the same name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @lru_cache(16)  # several steps of one edit look at the same texts
 def parse_python(text: str) -> ast.Module | None:
-    """The syntax tree, to be read only; None where it is no Python."""
+    """Parse a text as Python.
+
+    Args:
+        text: any text
+
+    Returns:
+        The syntax tree, shared and not to be modified; None if the text is not Python.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -24,7 +31,14 @@ def parse_python(text: str) -> ast.Module | None:
 
 
 def defined_names(text: str) -> set[str]:
-    """Functions, classes and variables at the top level of a Python text."""
+    """Return the functions, classes and variables defined at the top level.
+
+    Args:
+        text: any text
+
+    Returns:
+        Their names; empty if the text is not Python.
+    """
     tree = parse_python(text)
     return (
         set() if tree is None else {name for node in tree.body for name in _names(node)}
@@ -32,9 +46,21 @@ def defined_names(text: str) -> set[str]:
 
 
 def merge_definitions(old: str, new: str, around: str = "") -> str:
-    """`new`, unless it lacks names that are still used: then its definitions are put into `old`.
+    """Return the new text, or the old one with the new definitions merged into it.
 
-    Raises `Rejected` where such a part has more in it than definitions that stand in `old`.
+    They are merged if `new` lacks names that are still used, or has none in common with
+    `old`.
+
+    Args:
+        old: the text to be replaced
+        new: the text from the reply
+        around: fixed text around `old`, searched for uses of its names
+
+    Returns:
+        The text to put in place of `old`.
+
+    Raises:
+        Rejected: `new` is a part, but has more than definitions that `old` also has
     """
     before, after = parse_python(old), parse_python(new)
     if before is None or after is None:
@@ -65,7 +91,15 @@ def merge_definitions(old: str, new: str, around: str = "") -> str:
 
 
 def new_imports(head: str, known: str) -> str:
-    """The imports of a file's head that do not stand in a text."""
+    """Return imports from the head of a file that a text lacks.
+
+    Args:
+        head: Python code above the editable region
+        known: text that may already have the imports
+
+    Returns:
+        The missing import statements, without `__future__`.
+    """
     tree = parse_python(head)
     nodes = tree.body if tree is not None else []
     lines = head.split("\n")

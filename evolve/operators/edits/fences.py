@@ -1,4 +1,4 @@
-"""The outer form of a reply: thoughts, prose, and fenced blocks."""
+"""The outer form of a reply: thoughts, prose and fenced blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ _THOUGHT_START = re.compile(rf"(?im)^[ \t]*<{_THOUGHT}>")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. The line above it or the words behind its fence may name a file."""
+    """A fenced block.
+
+    Attributes:
+        text: its content
+        before: the line above it, which may name a file
+        info: the text after the opening fence, which may name a language or file
+        closed: whether it has a closing fence
+    """
 
     text: str
     before: str = ""
@@ -24,30 +31,51 @@ class Block:
 
     @property
     def language(self) -> str:
-        """The word behind the fence, in lower case; empty where none stands."""
+        """The first word after the opening fence, in lower case; empty if missing."""
         return re.split(r"[\s:{,]", self.info, maxsplit=1)[0].lower()
 
 
 def lines_of(reply: str) -> list[str]:
-    """A reply's lines without their ends; whatever else Unicode calls a line end stays text."""
+    """Split a reply into lines without their ends.
+
+    Args:
+        reply: the model's text
+
+    Returns:
+        The lines. Only a line feed ends one; other Unicode line ends are ordinary text.
+    """
     return [line.removesuffix("\r") for line in reply.split("\n")]
 
 
 def without_thinking(reply: str) -> str:
-    """The reply behind the model's thoughts; nothing is left of thoughts that have no end."""
+    """Remove a model's thoughts from its reply.
+
+    Args:
+        reply: the model's text
+
+    Returns:
+        The text after the thoughts; thoughts without an end tag are removed to the end.
+    """
     text = _THINKING.sub("", reply)
     ends = list(_THOUGHT_END.finditer(text))
-    if ends:  # the chat template had opened them already
+    if ends:  # the chat template already contained the opening tag
         text = text[ends[-1].end() :]
     begun = _THOUGHT_START.search(text)
     return text if begun is None else text[: begun.start()]
 
 
-@functools.lru_cache(maxsize=4)  # several questions are asked about one reply
+@functools.lru_cache(maxsize=4)  # several functions parse the same reply
 def fenced_blocks(reply: str) -> tuple[Block, ...]:
-    """Blocks between fences; one that is open at the end is the last, and not `closed`.
+    """Return the fenced blocks of a reply.
 
-    A fence with a word behind it opens one more, so a block may hold fenced blocks itself.
+    A fence followed by a word inside a block opens a nested block, so that a block may
+    contain fenced blocks itself.
+
+    Args:
+        reply: the model's text
+
+    Returns:
+        Outer blocks in order; a last block without a closing fence is not `closed`.
     """
     blocks: list[Block] = []
     fence, inside, before, info, last, depth = "", [""], "", "", "", 0
@@ -79,7 +107,14 @@ def fenced_blocks(reply: str) -> tuple[Block, ...]:
 
 
 def outside_fences(reply: str) -> list[str]:
-    """The lines of prose."""
+    """Return the lines of prose.
+
+    Args:
+        reply: the model's text
+
+    Returns:
+        Lines outside fenced blocks, without the fences.
+    """
     found, fence = [], ""
     for line in lines_of(reply):
         mark = _FENCE.match(line)

@@ -1,5 +1,7 @@
-"""SEARCH/REPLACE blocks, as models write them: with seven signs or fewer, with the path before or
-behind the mark, and with a divider that may look like a line of the text.
+"""SEARCH/REPLACE blocks in the variations that models write.
+
+A mark may have fewer than seven signs, the path may be before or after the mark, and
+the divider may look like a line of the text.
 """
 
 from __future__ import annotations
@@ -20,15 +22,25 @@ _FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
 
 
 def has_blocks(reply: str) -> bool:
-    """True when a SEARCH or a REPLACE mark stands in it."""
+    """Return whether a reply contains a SEARCH or REPLACE mark."""
     return any(_SEARCH.match(line) or _REPLACE.match(line) for line in lines_of(reply))
 
 
 def search_replace_blocks(reply: str) -> list[Change]:
-    """The blocks of a reply. Raises `Rejected` for half a block."""
+    """Return the blocks of a reply.
+
+    Args:
+        reply: the model's text
+
+    Returns:
+        One change per block, in order.
+
+    Raises:
+        Rejected: an incomplete block
+    """
     changes: list[Change] = []
     body: list[str] | None = None  # the lines of the open block
-    fenced: list[str] = []  # the lines since the fence, where none is open
+    fenced: list[str] = []  # the lines since the fence, if no block is open
     path, opened_in_fence, in_fence = "", False, False
     lines = lines_of(reply)
     for number, line in enumerate(lines, start=1):
@@ -44,12 +56,12 @@ def search_replace_blocks(reply: str) -> list[Change]:
         elif (
             body is not None and opened_in_fence and _closes(line, body, lines[number:])
         ):
-            changes.append(_change(body, path))  # its fence ended it
+            changes.append(_change(body, path))  # ended by its fence
             body, in_fence = None, False
         elif body is not None:
             body.append(line)
         elif _REPLACE.match(line) and in_fence and any(map(_DIVIDER.match, fenced)):
-            changes.append(_change(fenced, path))  # small models forget the first mark
+            changes.append(_change(fenced, path))  # small models omit the SEARCH mark
             fenced = []
         elif _REPLACE.match(line):
             raise Rejected("unparsable", f"a {REPLACE} without {SEARCH} before it")
@@ -70,7 +82,7 @@ def search_replace_blocks(reply: str) -> list[Change]:
 
 
 def _closes(line: str, body: list[str], following: list[str]) -> bool:
-    """A bare fence behind the divider, where no REPLACE mark comes any more."""
+    """Return whether a bare fence ends a block that has no REPLACE mark."""
     if not re.fullmatch(r"\s*(?:`{3,}|~{3,})\s*", line) or not any(
         map(_DIVIDER.match, body)
     ):
@@ -83,7 +95,11 @@ def _closes(line: str, body: list[str], following: list[str]) -> bool:
 
 
 def _change(body: list[str], path: str) -> Change:
-    """Every line that looks like a divider may be the one; later only one of them may fit."""
+    """Return a change with one reading per possible divider.
+
+    Every line that looks like a divider may be the one; later only one reading may
+    match.
+    """
     dividers = [k for k, line in enumerate(body) if line.rstrip() == DIVIDER] or [
         k for k, line in enumerate(body) if _DIVIDER.match(line)
     ]
@@ -98,7 +114,14 @@ def _change(body: list[str], path: str) -> Change:
 
 
 def path_in(line: str) -> str:
-    """A file's path, where a line is nothing else: `a.py`, **a.py**, # a.py, File: a.py."""
+    """Return the file path in a line that has nothing else.
+
+    Args:
+        line: such as `a.py`, **a.py**, # a.py or File: a.py
+
+    Returns:
+        The path; empty if the line has other content.
+    """
     bare = re.sub(r"(?i)^[\s`*#/>-]*(?:(?:file|path|in)\b[\s:=`*\"']*)?", "", line)
     bare = re.sub(r"[\s`*:\"')]+$", "", bare)
     return bare if re.fullmatch(r"[\w./+-]+", bare) else ""

@@ -1,4 +1,7 @@
-"""Unified diffs, as models write them: counts are ignored, and context may lack its first blank."""
+"""Unified diffs in the form that models write.
+
+Line counts are ignored, and context lines may lack their first blank.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ NOWHERE = "/dev/null"
 
 
 def has_hunks(reply: str) -> bool:
-    """True when a diff stands in it: hunks, or a fence that says so."""
+    """Return whether a reply contains a diff: hunks, or a block marked as a diff."""
     return any(_HUNK.match(line) for line in lines_of(reply)) or any(
         block.language in ("diff", "patch") and _signed(block.text)
         for block in fenced_blocks(reply)
@@ -29,7 +32,14 @@ def _signed(text: str) -> bool:
 
 
 def unified_changes(reply: str) -> list[Change]:
-    """One change for each hunk; a removed file is a change of `path` to /dev/null."""
+    """Return the changes of a diff.
+
+    Args:
+        reply: the model's text
+
+    Returns:
+        One change per hunk; removals of files are left to `removed_files`.
+    """
     blocks = [
         block.text
         for block in fenced_blocks(reply)
@@ -41,7 +51,14 @@ def unified_changes(reply: str) -> list[Change]:
 
 
 def removed_files(reply: str) -> list[str]:
-    """Paths whose new side is /dev/null."""
+    """Return the files that a diff removes.
+
+    Args:
+        reply: the model's text
+
+    Returns:
+        Paths with /dev/null as their new side.
+    """
     found, old = [], ""
     for line in lines_of(reply):
         if match := _OLD.match(line):
@@ -82,7 +99,7 @@ def _finished(hunk: list[str], path: str) -> Iterator[Change]:
 
 
 def _reading(hunk: list[str], strip: bool) -> Reading:
-    """Context has a blank before it, or, where a model forgot, has not."""
+    """Return a hunk's reading, with or without the first blank of context lines."""
     search, replace = [], []
     for line in hunk:
         sign, rest = line[:1], line[1:]

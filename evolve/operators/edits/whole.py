@@ -1,4 +1,4 @@
-"""Whole files in fenced blocks: new texts of files that are there, and new files."""
+"""Whole files in fenced blocks: new contents of existing files, and new files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,20 @@ _TOKEN = re.compile(r"[\w./+-]*\w")
 def whole_files(
     reply: str, files: Mapping[str, bytes], editable: Editable, language: str = "python"
 ) -> dict[str, bytes]:
-    """New texts of files, by path. Raises `Rejected` when the reply gives none."""
+    """Return the files that a reply rewrites.
+
+    Args:
+        reply: the model's text
+        files: the parent's tree, path -> content
+        editable: files that may change
+        language: unused
+
+    Returns:
+        New contents, path -> content.
+
+    Raises:
+        Rejected: no code block, an unclear file, or an incomplete text
+    """
     blocks = _program_blocks(reply)
     known = editable.within(files)
     named = {
@@ -56,7 +69,7 @@ def whole_files(
     if not named:
         raise Rejected(
             "unparsable",
-            "a code block does not say which file it is; write the path "
+            "a code block does not name its file; write the path "
             f"on the line above it: {editable}",
         )
     return {
@@ -67,7 +80,16 @@ def whole_files(
 def new_files(
     reply: str, files: Mapping[str, bytes], editable: Editable
 ) -> dict[str, bytes]:
-    """Fenced blocks that name a file which is not there and may be."""
+    """Return the new files of a reply.
+
+    Args:
+        reply: the model's text
+        files: the parent's tree, path -> content
+        editable: files that may be created
+
+    Returns:
+        Contents of closed blocks that name a file which may be created, by path.
+    """
     return {
         path: block.text.encode()
         for block in fenced_blocks(reply)
@@ -78,7 +100,10 @@ def new_files(
 
 
 def _program_blocks(reply: str) -> Sequence[Block]:
-    """What may be a program; a reply without fences that holds both markers is one itself."""
+    """Return the blocks that may be a program.
+
+    A reply without fences that contains both markers is itself a program.
+    """
     blocks = fenced_blocks(reply)
     if not blocks and START in reply and END in reply:
         lines = lines_of(reply)
@@ -101,15 +126,19 @@ def _program_blocks(reply: str) -> Sequence[Block]:
 
 
 def _complete(text: str) -> bool:
-    """A block without an end fence counts when its markers or its syntax say that it is whole."""
+    """Return whether the markers or the syntax show that an open block is complete."""
     if START in text or END in text:
         return text.count(START) == text.count(END)
     return bool(defined_names(text))
 
 
 def _the_program(blocks: Sequence[Block], before: str) -> Block:
-    """The last that defines what the file does, of those with markers if any; else the longest."""
-    # Models like to quote first what is there already.
+    """Choose the block that is the new program.
+
+    Blocks with markers come first. Among them, choose the last of those that define the
+    most names of the file; if none does, the last marked or else the longest one.
+    """
+    # Models often quote the existing code first.
     fresh = [block for block in blocks if block.text.strip() not in before] or blocks
     marked = [block for block in fresh if START in block.text]
     code = (
@@ -129,7 +158,17 @@ def _the_program(blocks: Sequence[Block], before: str) -> Block:
 def block_path(
     block: Block, files: Mapping[str, bytes], editable: Editable
 ) -> str | None:
-    """The editable or new file that a block names: behind its fence, above it, or in its first line."""
+    """Return the file that a block names.
+
+    Args:
+        block: the fenced block
+        files: the parent's tree, path -> content
+        editable: files that may change or be created
+
+    Returns:
+        An editable or new file named after the fence, above it, or in a comment on the
+        first line of the block; None if there is none.
+    """
     known = editable.within(files)
     first = block.text.split("\n", 1)[0]
     comment = first if first.lstrip().startswith(("#", "//", "/*", "--")) else ""
@@ -144,7 +183,20 @@ def block_path(
 
 
 def rewritten(path: str, before: bytes | None, block: Block) -> bytes:
-    """Put new text into the editable region; what is fixed stays as it was."""
+    """Put new text into the editable region of a file.
+
+    Args:
+        path: the file
+        before: its old content; None for a new file
+        block: the new text
+
+    Returns:
+        The new content; the fixed parts are unchanged.
+
+    Raises:
+        Rejected: the block leaves out code, or its markers don't match those of the
+            file
+    """
     if before is None:
         return block.text.encode()
     old = before.decode()
@@ -165,7 +217,7 @@ def _all(path: str, old: str, text: str) -> str:
 
 
 def _joined(path: str, region: Region, text: str) -> str:
-    """The fixed parts with new pieces between them."""
+    """Return the fixed parts with new pieces between them."""
     try:
         given = editable_region(text)
     except MarkerError as error:
@@ -177,7 +229,7 @@ def _joined(path: str, region: Region, text: str) -> str:
     else:
         pieces = ["".join(given.lines[first:last]) for first, last in given.blocks]
         if path.endswith(".py") and pieces:
-            # What is fixed stays, but the new code may need what the reply imports above it.
+            # The fixed part stays, but the new code may need imports from above it.
             pieces[0] = (
                 new_imports(given.fixed[0], "".join(region.lines) + pieces[0])
                 + pieces[0]
@@ -198,7 +250,7 @@ def _joined(path: str, region: Region, text: str) -> str:
 
 
 def _without_fixed(region: Region, text: str) -> str:
-    """Of a whole file whose marker lines were dropped, what is not the fixed head and tail."""
+    """Remove the fixed head and tail from a whole file without marker lines."""
     head = "".join(
         line for line in region.fixed[0].splitlines(keepends=True) if START not in line
     )
@@ -214,7 +266,7 @@ def _without_fixed(region: Region, text: str) -> str:
 
 
 def _with_line_ends(new: str, old: str) -> str:
-    """As the file has them: CRLF, and no line end at the end where there was none."""
+    """Return the text with the line ends of the old one: CRLF, and no final one."""
     if "\r\n" in old:
         new = new.replace("\r\n", "\n").replace("\n", "\r\n")
     if old and not old.endswith("\n"):

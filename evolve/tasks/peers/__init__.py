@@ -1,4 +1,4 @@
-"""Task directories of other engines, read as they are: one file a format."""
+"""Readers of other engines' task directories, one module per format."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ _FORMATS = ((shinka.fits, shinka.read), (openevolve.fits, openevolve.read),
 
 
 def read_peer(folder: Path) -> PeerTask | None:
-    """The task in a folder of another engine's; None when it is in no format that is known.
+    """Read the task directory of another engine.
 
-    Raises `TaskError`.
+    Args:
+        folder: the task directory
+
+    Returns:
+        The task, or None if the folder is in none of the known formats.
+
+    Raises:
+        TaskError: the folder is in a known format, but invalid
     """
     return next((read(folder) for fits, read in _FORMATS if fits(folder)), None)

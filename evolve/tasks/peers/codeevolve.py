@@ -1,4 +1,8 @@
-"""CodeEvolve: input/src/PROGRAM, input/evaluate.py CODE RESULTS_JSON, configs/config*.yaml."""
+"""CodeEvolve tasks.
+
+Layout: input/src/PROGRAM, input/evaluate.py (arguments CODE RESULTS_JSON),
+configs/config*.yaml.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,29 @@ _OTHER = frozenset(("MAX_MEM_BYTES", "MEM_CHECK_INTERVAL_S", "ENSEMBLE", "SAMPLE
 
 
 def fits(folder: Path) -> bool:
+    """Return whether a folder has the layout of a CodeEvolve task.
+
+    Args:
+        folder: any folder
+
+    Returns:
+        True if it has input/src and input/evaluate.py.
+    """
     return (folder / "input" / "src").is_dir() and (folder / "input" / "evaluate.py").is_file()
 
 
 def read(folder: Path) -> PeerTask:
-    """The task in this folder. Raises `TaskError`."""
+    """Read a CodeEvolve task.
+
+    Args:
+        folder: a folder that `fits`
+
+    Returns:
+        The task with its seed and warnings about settings without effect.
+
+    Raises:
+        TaskError: invalid configuration, or the program is missing or ambiguous
+    """
     path = next((found for place in (folder, folder / "configs")
                  for found in sorted(place.glob("config*.y*ml"))), None)
     values = read_yaml(path) if path else {}
@@ -36,7 +58,7 @@ def _program(folder: Path, config: Path, data: dict[str, Any]) -> Path:
     if "filename" in data:
         path = source / str(data["filename"])
         if not path.is_file():
-            raise TaskError(f"{config}: INIT_FILE_DATA.filename: there is no {path}")
+            raise TaskError(f"{config}: INIT_FILE_DATA.filename: {path} does not exist")
         return path
     found = [path for path in sorted(source.iterdir()) if path.suffix in LANGUAGES]
     if len(found) != 1:
@@ -47,7 +69,7 @@ def _program(folder: Path, config: Path, data: dict[str, Any]) -> Path:
 
 def _config(path: Path | None, values: dict[str, Any], evolve: dict[str, Any]) -> Config:
     if path is None:
-        return Config(warnings=("there is no configs/config*.yaml: no task text for a model",))
+        return Config(warnings=("configs/config*.yaml is missing: no task text for a model",))
     text = values.get("SYS_MSG")
     keys = flat(values, {"EVOLVE_CONFIG": {"fitness_key": ""}})
     other = _OTHER | {key for key in keys if key.startswith("EVOLVE_CONFIG.")} - _TAKEN

@@ -1,4 +1,7 @@
-"""OpenEvolve and SkyDiscover: initial_program.EXT, evaluator.py with evaluate(program_path), config.yaml."""
+"""OpenEvolve and SkyDiscover tasks.
+
+Layout: initial_program.EXT, evaluator.py with evaluate(program_path), config.yaml.
+"""
 
 from __future__ import annotations
 
@@ -38,15 +41,33 @@ _SECTIONS = {"evaluator": {"timeout": 0}, "prompt": {"system_message": ""}}
 
 
 def fits(folder: Path) -> bool:
+    """Return whether a folder has the layout of an OpenEvolve or SkyDiscover task.
+
+    Args:
+        folder: any folder
+
+    Returns:
+        True if it has an initial program and an evaluator.
+    """
     return _program(folder) is not None and _evaluator(folder) is not None
 
 
 def read(folder: Path) -> PeerTask:
-    """The task in this folder. Raises `TaskError`."""
+    """Read an OpenEvolve or SkyDiscover task.
+
+    Args:
+        folder: a folder that `fits`
+
+    Returns:
+        The task with its seed and warnings about settings without effect.
+
+    Raises:
+        TaskError: invalid configuration, or an evaluator without `evaluate`
+    """
     program, evaluator = _program(folder), _evaluator(folder)
     assert program is not None and evaluator is not None
     if "evaluate" not in _functions(evaluator):
-        raise TaskError(f"{evaluator} defines no function evaluate(program_path)")
+        raise TaskError(f"{evaluator} does not define evaluate(program_path)")
     path = _config_path(folder)
     values = read_yaml(path) if path else {}
     staged = "evaluate_stage1" in _functions(evaluator)
@@ -100,7 +121,7 @@ def _thresholds(path: Path, values: dict[str, Any]) -> tuple[float, ...] | None:
         return _THRESHOLDS
     if not isinstance(given, list) or any(isinstance(item, bool) or not isinstance(item, (int, float))
                                           for item in given):
-        raise TaskError(f"{path}: evaluator.cascade_thresholds: {given!r} are no numbers")
+        raise TaskError(f"{path}: invalid evaluator.cascade_thresholds {given!r}: use a list of numbers")
     return tuple(float(item) for item in given)
 
 
@@ -110,7 +131,7 @@ def _config(path: Path | None, values: dict[str, Any], folder: Path) -> Config:
     evaluator, prompt = (section(path, values, name) for name in ("evaluator", "prompt"))
     text = prompt.get("system_message")
     if text is not None and not isinstance(text, str):
-        raise TaskError(f"{path}: prompt.system_message is no text")
+        raise TaskError(f"{path}: prompt.system_message must be a string")
     run: dict[str, Any] = {}
     iterations = number(path, values, "max_iterations", "max_iterations")
     if iterations is not None:

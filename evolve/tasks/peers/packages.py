@@ -1,4 +1,4 @@
-"""Packages of a task that declares none in our way: its requirements.txt, else what its files import."""
+"""Packages of a foreign task: its requirements.txt, plus the imports of its files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# Modules that are taken for granted: module -> package. Others are never installed unasked.
+# Known packages of modules: module -> package. Others are never installed unasked.
 KNOWN = {"numpy": "numpy", "scipy": "scipy", "sympy": "sympy", "pandas": "pandas",
          "networkx": "networkx", "sklearn": "scikit-learn", "numba": "numba", "yaml": "PyYAML",
          "shapely": "shapely", "matplotlib": "matplotlib", "PIL": "pillow", "tqdm": "tqdm",
@@ -22,15 +22,29 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Packages:
-    """What is installed for candidate and scorer, and what is said about it."""
+    """Packages to install for candidate and scorer.
+
+    Attributes:
+        wanted: requirements, as pip reads them
+        unknown: imported modules without a known package
+        warnings: lines of requirements.txt that were ignored
+    """
 
     wanted: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()  # modules that no package is known for
+    unknown: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def packages_of(folder: Path, files: Iterable[Path]) -> Packages:
-    """Declared packages, and known ones that the files import."""
+    """Return declared packages, and known packages that the files import.
+
+    Args:
+        folder: the task directory
+        files: Python files of the program and the evaluator
+
+    Returns:
+        Declared packages first, then those of imported modules, sorted by module.
+    """
     files = tuple(files)
     declared, warnings = _declared(dict.fromkeys([folder, *(path.parent for path in files)]))
     names = {_normal(name) for name in declared}
@@ -45,7 +59,7 @@ def packages_of(folder: Path, files: Iterable[Path]) -> Packages:
 
 
 def _declared(folders: Iterable[Path]) -> tuple[list[str], list[str]]:
-    """Lines of the first requirements.txt."""
+    """Return the requirements and the warnings of the first requirements.txt."""
     for folder in folders:
         path = folder / "requirements.txt"
         if path.is_file():
@@ -59,7 +73,7 @@ def _declared(folders: Iterable[Path]) -> tuple[list[str], list[str]]:
         if not text or (found and _normal(found.group()) in _OURS):
             continue
         if found is None:
-            warnings.append(f"{path}:{number}: {text!r} is not followed: only packages are installed")
+            warnings.append(f"{path}:{number}: {text!r} is ignored: only packages are installed")
             continue
         wanted.append(text)
     return wanted, warnings
@@ -71,7 +85,15 @@ def _normal(name: str) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Modules that a file imports without a guard: what is tried and caught is not needed."""
+    """Return modules that a file imports, without optional imports.
+
+    Args:
+        path: a Python file
+
+    Returns:
+        Top-level names; imports in a `try` that catches ImportError are left out. Empty
+        if the file can't be read or parsed.
+    """
     try:
         tree = ast.parse(path.read_text())
     except (SyntaxError, UnicodeDecodeError, OSError):
@@ -95,7 +117,16 @@ def _catches_import(handler: ast.ExceptHandler) -> bool:
 
 
 def preloaded(text: str, packages: Iterable[str]) -> tuple[str, ...]:
-    """Modules of these packages that a program imports: loaded once, before candidates start."""
+    """Return modules to load once, before candidates start.
+
+    Args:
+        text: source of the program
+        packages: requirements that are installed
+
+    Returns:
+        Those of a fixed list of large modules that are installed and imported by the
+        program.
+    """
     installed = {_normal(name) for name in packages}
     return tuple(name for name in _PRELOADED if name.partition(".")[0] in installed
                  and re.search(rf"^\s*(import|from)\s+{re.escape(name)}\b", text, re.MULTILINE))

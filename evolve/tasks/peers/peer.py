@@ -1,4 +1,4 @@
-"""What a task of another engine becomes, whatever its format."""
+"""The common representation of another engine's task, whatever its format."""
 
 from __future__ import annotations
 
@@ -20,27 +20,43 @@ _COMPILERS = {"c": ("gcc",), "cpp": ("g++",), "rust": ("rustc", "cargo"), "go": 
               "fortran": ("gfortran",), "julia": ("julia",), "r": ("Rscript",),
               "javascript": ("node",), "java": ("java", "javac")}
 _MEMORY_MB, _DISK_MB, _GRACE_S, _MAX_DATA = 2048, 256, 30.0, 8 << 20
-_LARGE_MEMORY_MB = 8192  # its own engine sets no limit, and what jax compiles stays
+_LARGE_MEMORY_MB = 8192  # the other engines set no limit, and jax keeps compiled code
 _LARGE = ("jax", "torch", "tensorflow")
 
 
 @dataclass(frozen=True)
 class Peer:
-    """How an evaluator of another engine is run; paths are relative to the task's folder."""
+    """An evaluator of another engine. Paths are relative to the task's folder.
+
+    Attributes:
+        format: the engine
+        evaluator: path of the evaluator
+        program: name of the evolved file in a variant's tree
+        program_path: path of the seed program
+        shared: modules next to the program that both program and evaluator import
+        thresholds: one per stage of a cascade; None without a cascade
+        fitness_key: the metric that is the score; None for the format's default
+    """
 
     format: Literal["shinka", "openevolve", "codeevolve"]
     evaluator: str
-    program: str  # the evolved file's name in a variant's tree
-    program_path: str  # where the seed's lies
-    shared: tuple[str, ...] = ()  # modules beside the program that both sides have
-    # of a cascade's stages; None: no cascade
+    program: str
+    program_path: str
+    shared: tuple[str, ...] = ()
     thresholds: tuple[float, ...] | None = None
     fitness_key: str | None = None
 
 
 @dataclass(frozen=True)
 class PeerTask:
-    """A task as the engine knows it, and what of its configuration has no effect here."""
+    """A translated task of another engine.
+
+    Attributes:
+        spec: the task in this engine's terms
+        seed: path -> content
+        peer: how to run the evaluator
+        warnings: settings without effect in this engine
+    """
 
     spec: TaskSpec
     seed: Mapping[str, bytes]
@@ -50,7 +66,14 @@ class PeerTask:
 
 @dataclass(frozen=True)
 class Config:
-    """What a peer's configuration gives."""
+    """Settings read from a peer's configuration.
+
+    Attributes:
+        text: task text for the model; None if there is none
+        timeout_s: limit for one evaluation, in seconds
+        run: defaults for the settings of a run
+        warnings: settings that were not translated
+    """
 
     text: str | None = None
     timeout_s: float = 300.0
@@ -60,7 +83,21 @@ class Config:
 
 def build(folder: Path, program: Path, evaluator: Path, config: Config, peer: dict[str, Any]
           ) -> PeerTask:
-    """The task of a program, its evaluator and what its configuration says."""
+    """Translate a foreign task into this engine's representation.
+
+    Args:
+        folder: the task directory
+        program: the program to evolve
+        evaluator: the evaluator's file
+        config: settings read from the peer's configuration
+        peer: values for `Peer` that depend on the format
+
+    Returns:
+        The task; limits, packages and tools follow from the files.
+
+    Raises:
+        TaskError: the program is not UTF-8 text
+    """
     text = _text(program)
     language = LANGUAGES.get(program.suffix, program.suffix.lstrip(".") or "text")
     beside = _companions(program, text) if language == "python" else {}
@@ -97,7 +134,10 @@ def _text(path: Path) -> str:
 
 
 def _name(folder: Path) -> str:
-    """The folder's name; with its parent's for a number like heilbronn_convex/13."""
+    """Return the folder's name, prefixed with its parent's if it is a number.
+
+    Example: heilbronn_convex/13 becomes heilbronn_convex_13.
+    """
     name = folder.resolve().name
     return f"{folder.resolve().parent.name}_{name}" if name.isdigit() else name
 
@@ -107,7 +147,11 @@ def _paths(folder: Path, names: Iterable[str]) -> list[Path]:
 
 
 def _companions(program: Path, text: str) -> dict[str, bytes]:
-    """Files beside the program that it needs: modules it imports, and theirs; data that it names."""
+    """Return the files next to the program that it needs.
+
+    These are modules that it imports, directly or indirectly, and data files that it
+    names.
+    """
     found: dict[str, bytes] = {}
     waiting = [text]
     while waiting:
@@ -125,12 +169,12 @@ def _companions(program: Path, text: str) -> dict[str, bytes]:
 def _is_plain(path: Path) -> bool:
     try:
         return path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_DATA
-    except OSError:  # a text that is too long for a name
+    except OSError:  # a string too long for a file name
         return False
 
 
 def _names_in(text: str) -> tuple[set[str], set[str]]:
-    """Modules that a text imports, and its strings that could be names of files."""
+    """Return modules that a text imports, and its strings that could be file names."""
     try:
         tree = ast.parse(text)
     except SyntaxError:

@@ -1,4 +1,4 @@
-"""A peer's configuration file: read strictly, with a warning for whatever has no effect here."""
+"""Strict reading of a peer's configuration; settings without effect give warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from evolve.errors import TaskError, did_you_mean
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping. Raises `TaskError` with the line."""
+    """Read a YAML file that holds a mapping.
+
+    Args:
+        path: the file
+
+    Returns:
+        The mapping with string keys; empty for an empty file.
+
+    Raises:
+        TaskError: not UTF-8, not YAML (with the line), or not a mapping
+    """
     import yaml
 
     try:
@@ -21,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise TaskError(f"{where}: {getattr(error, 'problem', None) or error}",
-                        "mend the YAML at that line") from None
+                        "fix the YAML at that line") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -30,7 +40,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def section(path: Path, values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A part of the configuration, empty when it is not there. Raises `TaskError`."""
+    """Return a section of the configuration.
+
+    Args:
+        path: the file, for the error message
+        values: the configuration
+        name: key of the section
+
+    Returns:
+        The section with string keys; empty if it is missing.
+
+    Raises:
+        TaskError: the value is not a mapping
+    """
     found = values.get(name) or {}
     if not isinstance(found, dict):
         raise TaskError(f"{path}: {name} holds a {type(found).__name__}, not keys and values")
@@ -38,17 +60,39 @@ def section(path: Path, values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def number(path: Path, values: Mapping[str, Any], key: str, name: str) -> float | None:
-    """A positive number. Raises `TaskError`."""
+    """Return a positive number of the configuration.
+
+    Args:
+        path: the file, for the error message
+        values: mapping that may hold `key`
+        key: key of the number
+        name: full dotted key, for the error message
+
+    Returns:
+        The number; None if the key is missing.
+
+    Raises:
+        TaskError: the value is not a number above 0
+    """
     value = values.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise TaskError(f"{path}: {name}: {value!r} is no number above 0")
+        raise TaskError(f"{path}: invalid {name} {value!r}: use a number above 0")
     return float(value)
 
 
 def flat(values: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys; a section that is not known further stands for itself."""
+    """Return the keys of a nested mapping in dotted form.
+
+    Args:
+        values: the configuration
+        known: sections to descend into, each with at least one key
+        prefix: added before each key
+
+    Returns:
+        Dotted keys; a section that is not in `known` is one key.
+    """
     keys: list[str] = []
     for key, value in values.items():
         inner = known.get(key)
@@ -61,7 +105,18 @@ def flat(values: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") 
 
 def judge(path: Path, keys: list[str], taken: frozenset[str], dead: frozenset[str],
           other: frozenset[str]) -> tuple[str, ...]:
-    """One warning for each kind of key that has no effect; an unknown one is named by itself."""
+    """Return warnings for keys that have no effect.
+
+    Args:
+        path: the file, for the messages
+        keys: dotted keys of the configuration
+        taken: keys that are translated
+        dead: keys without effect in the other engine, too
+        other: keys that only the other engine uses
+
+    Returns:
+        At most one warning for `dead` and one for `other`; one per unknown key.
+    """
     known = taken | dead | other
     warnings = []
     ignored = [key for key in keys if key in other]
@@ -69,7 +124,7 @@ def judge(path: Path, keys: list[str], taken: frozenset[str], dead: frozenset[st
     if without:
         warnings.append(f"{path}: without effect in its own engine, too: {', '.join(without)}")
     if ignored:
-        warnings.append(f"{path}: not taken over (set ours instead): {', '.join(ignored)}")
+        warnings.append(f"{path}: not translated (use this engine's settings instead): {', '.join(ignored)}")
     for key in keys:
         if key not in known:
             warnings.append(f"{path}: unknown key {key!r}; {did_you_mean(key, known)[:120]}")

@@ -1,4 +1,8 @@
-"""ShinkaEvolve: initial.EXT and evaluate.py --program_path P --results_dir R; the task text lies beside."""
+"""ShinkaEvolve tasks.
+
+Layout: initial.EXT, evaluate.py --program_path P --results_dir R, and the task text in
+a YAML or Python file next to them.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,29 @@ _OTHER_SECTIONS = frozenset(("db_config", "job_config", "max_evaluation_jobs", "
 
 
 def fits(folder: Path) -> bool:
+    """Return whether a folder has the layout of a ShinkaEvolve task.
+
+    Args:
+        folder: any folder
+
+    Returns:
+        True if it has an initial program and evaluate.py.
+    """
     return _program(folder) is not None and (folder / "evaluate.py").is_file()
 
 
 def read(folder: Path) -> PeerTask:
-    """The task in this folder. Raises `TaskError`."""
+    """Read a ShinkaEvolve task.
+
+    Args:
+        folder: a folder that `fits`
+
+    Returns:
+        The task with its seed and warnings about settings without effect.
+
+    Raises:
+        TaskError: invalid configuration
+    """
     program = _program(folder)
     assert program is not None
     return build(folder, program, folder / "evaluate.py", _config(folder), {"format": "shinka"})
@@ -35,7 +57,7 @@ def _program(folder: Path) -> Path | None:
 
 
 def _config(folder: Path) -> Config:
-    """From the yaml or the Python file that starts a run there."""
+    """Read the YAML or Python file that starts a run of this task."""
     text: str | None = None
     warnings: tuple[str, ...] = ()
     run: dict[str, Any] = {}
@@ -58,12 +80,12 @@ def _config(folder: Path) -> Config:
             told.read(path)
     text = text or told.text
     if text is None:
-        warnings = (*warnings, f"{folder} holds no task_sys_msg: no task text for a model")
+        warnings = (*warnings, f"{folder} has no task_sys_msg: no task text for a model")
     return Config(text, told.timeout_s or 300.0, run, warnings)
 
 
 class _Told:
-    """What the Python files that start a run say: the task text, and how long a job may take."""
+    """Task text and time limit of a job, found in Python files that start a run."""
 
     def __init__(self) -> None:
         self.text: str | None = None
@@ -73,7 +95,7 @@ class _Told:
         try:
             tree = ast.parse(path.read_text())
         except (SyntaxError, UnicodeDecodeError):
-            return  # not what starts a run, then
+            return  # then it can't be a file that starts a run
         for name, value in _named_texts(tree):
             if name.endswith(("sys_msg", "sys_message")) and self.text is None:
                 self.text = value.strip()
@@ -94,7 +116,7 @@ def _named_texts(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _seconds(text: str) -> float | None:
-    """`HH:MM:SS` in seconds."""
+    """Convert `HH:MM:SS` to seconds."""
     parts = text.split(":")
     if len(parts) != 3 or not all(part.isdigit() for part in parts):
         return None

@@ -1,4 +1,4 @@
-"""The state of the choice between operators and models, computed from the archive's rows."""
+"""The state of the choice of operators and models, computed from the archive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from evolve.view.terminal.console import DataTable
 
 
 def bandit_of(run: OpenRun) -> list[Arm]:
-    """Every (operator, model) of the run, the largest share first."""
+    """Return the state of each (operator, model) pair.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Largest share first.
+    """
     settings = run.folder.settings
     mix = operator_mix(settings, make_operators(settings))
     arms = mix.arms(Snapshot.load(run.archive, run.task.spec.maximize))
@@ -20,7 +27,15 @@ def bandit_of(run: OpenRun) -> list[Arm]:
 
 
 def render_bandit(choice: str, arms: Sequence[Arm]) -> DataTable:
-    """One row for each; plays, gain and cost are discounted."""
+    """Return a table with one row per pair.
+
+    Args:
+        choice: the setting `operator_choice`
+        arms: pairs with discounted plays, gain and cost
+
+    Returns:
+        The table.
+    """
     used = (
         "is used" if choice == "bandit" else f"is NOT used: operator_choice = {choice}"
     )

@@ -1,4 +1,7 @@
-"""The two consoles: data goes to stdout, everything else to stderr. NO_COLOR is honoured by rich."""
+"""The two consoles: data on stdout, everything else on stderr.
+
+Rich honours NO_COLOR.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,30 @@ from rich.table import Table
 
 
 class Lasting(Console):
-    """Goes on when nobody reads it any more; rich's own ends the process."""
+    """A console that goes on after its reader has gone; rich's own ends the process."""
 
     def on_broken_pipe(self) -> None:
+        """Discard further output."""
         mute_closed()
 
 
 out = Lasting(highlight=False, soft_wrap=True)
 err = Lasting(stderr=True, highlight=False, soft_wrap=True)
-_UNBOUNDED = 1_000_000  # columns: no table is as wide
+_UNBOUNDED = 1_000_000  # columns, more than any table has
 
 
 class DataTable(Table):
-    """A table of which nothing is cut: its `whole` columns keep one line, the others wrap where the
-    terminal is narrow. What is no terminal (a pipe, a file) gets one line a row."""
+    """A table without truncation.
+
+    Its `whole` columns stay on one line, and the others wrap in a narrow terminal.
+    Output to a pipe or file has one line per row.
+
+    Args:
+        names: column titles
+        whole: columns that never wrap
+        right: right-aligned columns
+        title: line above the table; None for no title
+    """
 
     def __init__(
         self,
@@ -54,7 +67,7 @@ class DataTable(Table):
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
         for column in self.columns:
-            # rich would cut it where even the others' narrowest leave no room
+            # rich would cut it if the other columns left too little space
             if column.no_wrap:
                 column.min_width = max(
                     cell_len(str(cell)) for cell in (column.header, *column.cells)
@@ -65,12 +78,19 @@ class DataTable(Table):
 
 
 def number(value: float | None) -> str:
-    """A score at full precision; a dash for none."""
+    """Return a score at full precision.
+
+    Args:
+        value: the score, or None
+
+    Returns:
+        Its `repr`; a dash for None.
+    """
     return "-" if value is None else repr(value)
 
 
 def mute_closed() -> None:
-    """Nobody reads an output any more (`| head`): from now on it goes nowhere, and work goes on."""
+    """Redirect closed outputs (as after `| head`) to /dev/null and go on."""
     for stream in (sys.stdout, sys.stderr):
         poll = select.poll()
         poll.register(stream, select.POLLOUT)
@@ -81,17 +101,38 @@ def mute_closed() -> None:
 
 
 def counted(number: int, word: str) -> str:
-    """ "1 case", "2 cases"."""
+    """Return a number with a noun, as in "1 case" or "2 cases".
+
+    Args:
+        number: the number
+        word: the noun in the singular
+
+    Returns:
+        Text with a thousands separator.
+    """
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def of_limit(limit: float | None, form: str = "{:,}") -> str:
-    """What stands behind a figure that has a limit; empty: it has none."""
+    """Return the limit of a figure, to be appended to it.
+
+    Args:
+        limit: the limit, or None
+        form: format of the number
+
+    Returns:
+        As in " of 100"; empty without a limit.
+    """
     return "" if limit is None else f" of {form.format(limit)}"
 
 
 def paged(what: RenderableType, wanted: bool = True) -> None:
-    """Print it; through a pager when a person looks at it and it is longer than the screen."""
+    """Print an output, through a pager if it is longer than the terminal.
+
+    Args:
+        what: the output
+        wanted: allow the pager
+    """
     lines = len(out.render_lines(what, pad=False)) if wanted and out.is_terminal else 0
     if lines <= out.height:
         out.print(what)

@@ -1,4 +1,4 @@
-"""One proposal in the terminal: scores, what was done, prompt and reply, patch, log."""
+"""One proposal in the terminal: scores, change, prompt and reply, patch, log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ from evolve.view.terminal.lines import gap_to_best_known
 
 
 def render_detail(run: OpenRun, proposal: Proposal) -> Group:
-    """Everything that is known about a proposal."""
+    """Render everything known about a proposal.
+
+    Args:
+        run: the open run
+        proposal: one of its proposals
+
+    Returns:
+        Texts, calls and patch in reading order.
+    """
     parts: list[RenderableType] = [
         Text(visible(line)) for line in _facts(run, proposal)
     ]
@@ -63,7 +71,7 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
         gap = gap_to_best_known(run.task, variant.score)
         yield f"score {number(variant.score)}{gap}"
         if run.shares_evaluator:
-            yield f"{EVALUATOR_SHARED}: the score was in its reach"
+            yield f"{EVALUATOR_SHARED}: the program could change its own score"
         yield (
             f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, "
             f"{variant.children} children, ${variant.cost_usd:.4f}"
@@ -79,7 +87,7 @@ def _call(call: Call) -> list[RenderableType]:
         f"{call.completion_tokens} tokens, ${call.cost_usd:.4f}, {call.seconds:.1f} s"
     )
     parts: list[RenderableType] = [Rule(), Text(title, style="bold")]
-    # an embedding has none
+    # an embedding call has no messages
     for message in json.loads(call.request).get("messages", ()):
         parts += [
             Text(f"[{message['role']}]", style="bold"),
@@ -93,14 +101,30 @@ def _call(call: Call) -> list[RenderableType]:
 
 
 def render_patch(patch: str) -> RenderableType:
-    """A unified diff with colours."""
+    """Render a unified diff in colours.
+
+    Args:
+        patch: the diff; empty if there is none
+
+    Returns:
+        The rendered diff.
+    """
     if not patch:
         return Text("no difference")
     return Syntax(visible(patch), "diff", background_color="default", word_wrap=False)
 
 
 def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
-    """The winner, and the command that reproduces its score."""
+    """Render the best variant and the command that reproduces its score.
+
+    Args:
+        run: the open run
+        proposal: the best variant
+        output: folder that its files were written to; None if they were not
+
+    Returns:
+        Facts and commands.
+    """
     parts: list[RenderableType] = [
         Text(visible(line)) for line in _facts(run, proposal)
     ]
@@ -112,7 +136,7 @@ def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
         parts.append(Text(f"score it again: evolve eval {task} {files}"))
         parts.append(
             Text(
-                "  a case that is drawn (case.seed) differs there; with the run's own draws: "
+                "  cases that use case.seed differ there; with the run's own seeds: "
                 f"evolve verify {run.folder.name}"
             )
         )

@@ -1,7 +1,7 @@
-"""The view of one's own run: what it tells comes from the archive's events, as for every other view.
+"""The view of a run in this process, driven by the archive's events like other views.
 
-Figures that the engine has at hand (rates, what is in flight) come from it; and what can't wait for the
-disk, as that it is full, is told at once.
+Figures that the engine holds in memory (rates, calls in flight) come from the engine.
+Urgent messages, for example about a full disk, do not wait for events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAUSE_S = 0.2
 
 
 class Streaming:
-    """Follows the run's events in a thread; what is seen is told through `ended`."""
+    """Base of views that follow a run's events in a thread, calling `ended`."""
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
@@ -28,15 +28,29 @@ class Streaming:
         self._thread: threading.Thread | None = None
 
     def note(self, message: str) -> None:
-        """A line before or beside the run."""
+        """Show a line outside the list of candidates.
+
+        Args:
+            message: for people
+        """
         raise NotImplementedError
 
     def ended(self, event: Finished) -> None:
-        """A proposal is scored, failed or rejected."""
+        """Show a proposal that was scored, failed or rejected.
+
+        Args:
+            event: from the archive
+        """
         raise NotImplementedError
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
-        """Begin to follow."""
+        """Start to follow the run.
+
+        Args:
+            run: its folder
+            task: its task
+            progress: figures at the start
+        """
         self.progress = progress
         reader = ArchiveReader.open(run.database)
         after = reader.last_event()
@@ -49,11 +63,22 @@ class Streaming:
     def finished(
         self, proposal: Proposal, score: float | None, progress: Progress
     ) -> None:
-        """Figures of the engine; the news themselves come as events."""
+        """Take over figures of the engine; the proposal itself comes as an event.
+
+        Args:
+            proposal: the finished proposal
+            score: its score; None without one
+            progress: current figures
+        """
         self.progress = progress
 
     def done(self, outcome: RunOutcome, task: Task) -> None:
-        """Everything that has happened is told before this returns."""
+        """Show all remaining events, then stop following.
+
+        Args:
+            outcome: how the run ended
+            task: its task
+        """
         self.progress = outcome.progress
         self.close()
 
@@ -72,6 +97,6 @@ class Streaming:
                     if isinstance(event, Finished):
                         self.ended(event)
             reader.close()
-        # the run itself goes on, and says what is wrong with the disk
+        # the run itself goes on and reports problems with the disk
         except ArchiveError as error:
             self.note(f"the view ends: {error.message}")

@@ -23,7 +23,7 @@ SAY_AGAIN_S = 20.0
 
 
 class LinesView(Streaming):
-    """One line for each candidate, on stderr."""
+    """View with one line per candidate, on stderr."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,31 +31,55 @@ class LinesView(Streaming):
         self._waits_for, self._said_at = "", 0.0
 
     def note(self, message: str) -> None:
-        """A line before or beside the run."""
+        """Print a line.
+
+        Args:
+            message: for people
+        """
         err.print(message, markup=False)
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
-        """Where it begins."""
+        """Print the state at the start and follow the run.
+
+        Args:
+            run: its folder
+            task: its task
+            progress: figures at the start
+        """
         self.begin(run, task, progress)
         self._best = progress.best_score
         super().launched(run, task, progress)
 
     def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
-        """Say where it begins."""
+        """Print the state at the start.
+
+        Args:
+            run: its folder
+            task: its task
+            progress: figures at the start
+        """
         err.print(
             f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}",
             markup=False,
         )
 
     def ended(self, event: Finished) -> None:
-        """One candidate."""
+        """Print one candidate.
+
+        Args:
+            event: from the archive
+        """
         self._waits_for = ""
         if event.best and not event.quarantined:
             self._best = event.score
         self.tell(event)
 
     def tell(self, event: Finished) -> None:
-        """Write the line."""
+        """Write the line of a candidate.
+
+        Args:
+            event: from the archive
+        """
         mark = "*" if event.best else " "
         what = (
             number(event.score)
@@ -67,28 +91,40 @@ class LinesView(Streaming):
             f"{event.operator:<10} {one_line(what)}\n"
         )
         try:
-            # no terminal: nothing for rich to lay out, and that takes time
+            # without rich, which needs time for a layout that plain lines don't have
             sys.stderr.write(line)
         except BrokenPipeError:
             mute_closed()
 
     def waiting(self, message: str) -> None:
-        """The machine failed. The same words of many calls at once are said once, then now and then."""
-        # how long is no news
+        """Print that the machine failed and is waited for.
+
+        Equal messages of concurrent calls are printed once, then every `SAY_AGAIN_S`
+        seconds.
+
+        Args:
+            message: for people
+        """
+        # a changed duration does not make a new message
         now, words = time.monotonic(), re.sub(r"\d+", "N", message)
         if words != self._waits_for or now - self._said_at > SAY_AGAIN_S:
             self._waits_for, self._said_at = words, now
             self.note(message)
 
     def done(self, outcome: RunOutcome, task: Task) -> None:
-        """How it ended and what to do next."""
+        """Print how the run ended and what to do next.
+
+        Args:
+            outcome: how the run ended
+            task: its task
+        """
         super().done(outcome, task)
         for line in closing_lines(outcome, task):
             self.note(line)
 
 
 class JsonView(LinesView):
-    """JSON lines on stdout; what is no data goes to stderr."""
+    """View with JSON lines on stdout; everything else goes to stderr."""
 
     def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
         assert progress.best is not None or progress.best_score is None
@@ -139,7 +175,15 @@ class JsonView(LinesView):
 
 
 def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
-    """The last words of a run."""
+    """Return the summary at the end of a run.
+
+    Args:
+        outcome: how the run ended
+        task: its task
+
+    Returns:
+        Lines for people.
+    """
     progress, run = outcome.progress, outcome.run
     lines = [
         f"stopped: {outcome.stopped}",
@@ -169,7 +213,15 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
 
 
 def gap_to_best_known(task: Task, score: float | None) -> str:
-    """How far the best known score is, in words; empty when the task names none."""
+    """Describe the distance to the best known score.
+
+    Args:
+        task: may name the best known score
+        score: the score to compare, or None
+
+    Returns:
+        A phrase that begins with a comma; empty if either score is missing.
+    """
     known = task.spec.best_known
     if known is None or score is None:
         return ""
@@ -190,6 +242,6 @@ def _write(event: dict[str, Any]) -> None:
     except BrokenPipeError:
         mute_closed()
         err.print(
-            "nobody reads the output any more; the run goes on: evolve watch",
+            "the output was closed; the run goes on: evolve watch",
             markup=False,
         )

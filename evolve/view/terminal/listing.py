@@ -11,7 +11,14 @@ from evolve.view.terminal.console import DataTable, number
 
 
 def runs_table(rows: Sequence[dict[str, Any]]) -> DataTable:
-    """One line for each run."""
+    """Return a table with one row per run.
+
+    Args:
+        rows: summaries of runs; a damaged run has the key "damaged"
+
+    Returns:
+        The table.
+    """
     table = DataTable(
         "run",
         "task",

@@ -26,7 +26,7 @@ RECENT = 8
 
 
 class LiveView(Streaming):
-    """Best, rate, spend, failures by cause and the latest candidates, redrawn in place."""
+    """View with best, rate, spend, failures and latest candidates, redrawn in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,11 +43,21 @@ class LiveView(Streaming):
         )
 
     def note(self, message: str) -> None:
-        """A line that stays."""
+        """Print a line that stays.
+
+        Args:
+            message: for people
+        """
         err.print(message, style="dim", markup=False)
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
-        """Begin to draw."""
+        """Start to draw and follow the run.
+
+        Args:
+            run: its folder
+            task: its task
+            progress: figures at the start
+        """
         self._run, self._task = run, task
         self._began = self._improved = time.monotonic()
         self._begun_with = progress.variants
@@ -55,7 +65,11 @@ class LiveView(Streaming):
         super().launched(run, task, progress)
 
     def ended(self, event: Finished) -> None:
-        """One more candidate."""
+        """Add one candidate.
+
+        Args:
+            event: from the archive
+        """
         self._message = ""
         if event.best:
             self._improved = time.monotonic()
@@ -72,17 +86,26 @@ class LiveView(Streaming):
         )
 
     def waiting(self, message: str) -> None:
-        """The machine failed."""
+        """Show that the machine failed and is waited for.
+
+        Args:
+            message: for people
+        """
         self._message = message
 
     def done(self, outcome: RunOutcome, task: Task) -> None:
-        """Stop drawing; the last words stay."""
+        """Stop drawing and print the summary.
+
+        Args:
+            outcome: how the run ended
+            task: its task
+        """
         super().done(outcome, task)
         for line in closing_lines(outcome, task):
             err.print(line, markup=False)
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         super().close()
         self._live.stop()
 
@@ -136,7 +159,15 @@ class LiveView(Streaming):
 
 
 def spend_line(spend: Spend, limits: Settings) -> str:
-    """What calls have cost, against the budgets."""
+    """Describe the costs of calls and the budgets.
+
+    Args:
+        spend: sums over the calls
+        limits: settings with the budgets
+
+    Returns:
+        One line.
+    """
     return (
         f"${spend.usd:.4f}{of_limit(limits.budget_usd, '${:g}')}, {spend.tokens:,}"
         f"{of_limit(limits.max_tokens)} tokens, {spend.calls:,}{of_limit(limits.max_calls)} calls"

@@ -1,4 +1,4 @@
-"""What happens in a run as lines of text: `evolve log` and `evolve watch`."""
+"""Events of a run as lines of text: `evolve log` and `evolve watch`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,15 @@ RECENT = 10
 
 
 def log_line(event: RunEvent, all_: bool = False) -> Text | None:
-    """One line; None for what only `--all` shows."""
+    """Return an event as one line.
+
+    Args:
+        event: any event
+        all_: include events that only `--all` shows
+
+    Returns:
+        The line; None for an event that is not shown.
+    """
     text = _words(event)
     if text is None and all_:
         text = _small_words(event)
@@ -81,7 +89,14 @@ def _small_words(event: RunEvent) -> Text:
 
 
 def finished_line(event: Finished) -> Text:
-    """What became of a proposal."""
+    """Return the line of a finished proposal.
+
+    Args:
+        event: from the archive
+
+    Returns:
+        Number, id, operator, and score or failure.
+    """
     mark = "*" if event.best and not event.quarantined else " "
     if event.score is None:
         what = Text(one_line(f"{event.reason}: {event.message}", 90), style="red")
@@ -101,7 +116,11 @@ def finished_line(event: Finished) -> Text:
 
 
 class Watched:
-    """The live view of a run that another process carries out."""
+    """The live view of a run that another process executes.
+
+    Args:
+        run: the open run
+    """
 
     def __init__(self, run: OpenRun) -> None:
         self._run, self._recent, self._causes = (
@@ -111,7 +130,11 @@ class Watched:
         )
 
     def take(self, found: Sequence[RunEvent]) -> None:
-        """More has happened."""
+        """Add new events.
+
+        Args:
+            found: in order
+        """
         self._run.forget()
         for event in found:
             line = _words(event)
@@ -121,7 +144,11 @@ class Watched:
                 self._causes[event.reason] += 1
 
     def draw(self) -> RenderableType:
-        """All of it."""
+        """Return the whole view.
+
+        Returns:
+            Status, causes of failures and latest candidates.
+        """
         title, *rest = status_lines(status_data(self._run))
         table = Table.grid(padding=(0, 1))
         for line in rest:

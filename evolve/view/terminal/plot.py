@@ -1,4 +1,7 @@
-"""`evolve plot`: scores and the best so far, over variants, dollars or time; text or picture."""
+"""`evolve plot`: scores and the best so far, over variants, dollars or time.
+
+The plot is text or a picture.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 class Axes(NamedTuple):
-    """What of the plane is drawn."""
+    """The visible range of both axes."""
 
     left: float
     right: float
@@ -28,14 +31,32 @@ class Axes(NamedTuple):
 
 
 def curves(run: OpenRun) -> Payload:
-    """The columns of the plot."""
+    """Return the columns of the plot.
+
+    Args:
+        run: the open run
+
+    Returns:
+        As `curve_payload` returns them.
+    """
     return curve_payload(Browser(run.archive).nodes(), run.task.spec.maximize)
 
 
 def text_plot(
     data: Payload, over: str, maximize: bool, width: int, height: int
 ) -> Text:
-    """Dots for the scores, a line for the best so far, in braille: eight points a letter."""
+    """Draw scores as dots and the best so far as a line, in braille.
+
+    Args:
+        data: columns from `curves`
+        over: a key of `AXES`
+        maximize: whether a higher score is better
+        width: columns of the terminal
+        height: rows of the terminal
+
+    Returns:
+        The plot; each character has two by four dots.
+    """
     xs = data[AXES[over]]
     if not any(best is not None for best in data["best"]):
         return Text("nothing is scored yet")
@@ -64,10 +85,14 @@ def text_plot(
 
 
 def check_pictures() -> None:
-    """Raises `PrerequisiteError` where pictures can't be drawn."""
+    """Check that pictures can be drawn.
+
+    Raises:
+        PrerequisiteError: matplotlib is not installed
+    """
     if find_spec("matplotlib") is None:
         raise PrerequisiteError(
-            "matplotlib is not installed, which draws pictures",
+            "matplotlib, which draws pictures, is not installed",
             "pip install matplotlib",
         )
 
@@ -75,11 +100,21 @@ def check_pictures() -> None:
 def picture_plot(
     data: Payload, over: str, maximize: bool, title: str, path: Path
 ) -> None:
-    """Write a picture. Raises `UsageError` (format), `PrerequisiteError` (no matplotlib)."""
+    """Write a picture of the plot.
+
+    Args:
+        data: columns from `curves`
+        over: a key of `AXES`
+        maximize: whether a higher score is better
+        title: above the plot
+        path: .png, .svg or .pdf
+
+    Raises:
+        UsageError: another format, or the file can't be written
+        PrerequisiteError: matplotlib is not installed
+    """
     if path.suffix not in FORMATS:
-        raise UsageError(
-            f"{path} is no picture that can be written", "choose .png, .svg or .pdf"
-        )
+        raise UsageError(f"invalid picture file '{path}'", "use .png, .svg or .pdf")
     check_pictures()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -120,7 +155,7 @@ def picture_plot(
 
 
 class _Canvas:
-    """Letters of two by four dots: U+2800 and a bit for each."""
+    """A grid of braille characters of two by four dots: U+2800 plus one bit per dot."""
 
     BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
@@ -129,14 +164,14 @@ class _Canvas:
         self._bits = [[0] * columns for _ in range(rows)]
 
     def point(self, x: float, y: float) -> None:
-        """One dot."""
+        """Set the dot for a point of the plane."""
         frame = self.frame
         across = _share(x, frame.left, frame.right) * (2 * self.columns - 1)
         down = (1 - _share(y, frame.low, frame.high)) * (4 * self.rows - 1)
         self.dot(round(across), round(down))
 
     def dot(self, across: int, down: int) -> None:
-        """By its place."""
+        """Set a dot by its column and row."""
         self._bits[down // 4][across // 2] |= self.BITS[down % 4][across % 2]
 
     def holds(self, row: int, column: int) -> bool:
@@ -148,7 +183,11 @@ class _Canvas:
 
 
 def _step(canvas: _Canvas, xs: list[float], bests: list[float | None]) -> None:
-    """Every column has the best of its right end, and where it rises all that lies between."""
+    """Draw the best so far as a step curve.
+
+    Each column shows the best value at its right end; steps are joined by vertical
+    lines.
+    """
     frame, wide, tall = canvas.frame, 2 * canvas.columns, 4 * canvas.rows
     place, before, best = 0, None, None
     for across in range(wide):
@@ -171,7 +210,10 @@ def _share(value: float, low: float, high: float) -> float:
 
 
 def _frame(xs: list[float], data: Payload, maximize: bool) -> Axes:
-    """All of the best, and the scores but for the worst tenth: one wild score flattens everything."""
+    """Return the range of all best values and of scores without the worst tenth.
+
+    A single extreme score would otherwise flatten the curve.
+    """
     scores = sorted(score for score in data["score"] if score is not None)
     bests = [best for best in data["best"] if best is not None]
     cut = scores[len(scores) // 10] if maximize else scores[-1 - len(scores) // 10]

@@ -1,4 +1,4 @@
-"""`evolve simulate` as a table: mean worth of what each policy picks, and its standard error."""
+"""`evolve simulate` as a table: true worth of each policy's pick, with its error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from evolve.view.terminal.console import DataTable
 
 
 class Figures(NamedTuple):
-    """What a policy reached over all seeds."""
+    """Means of a policy over all seeds.
+
+    Attributes:
+        worth: true worth of the variant that it picks
+        standard_error: of `worth`
+        variants: number of variants that it made
+    """
 
     worth: float
     standard_error: float
@@ -20,7 +26,14 @@ class Figures(NamedTuple):
 
 
 def figures_of(results: Sequence[Result]) -> Figures:
-    """Means over runs; at least two."""
+    """Return means over runs.
+
+    Args:
+        results: at least two
+
+    Returns:
+        The means.
+    """
     worths = [result.worth for result in results]
     return Figures(
         fmean(worths),
@@ -32,7 +45,16 @@ def figures_of(results: Sequence[Result]) -> Figures:
 def simulation_table(
     found: Mapping[str, Figures], seeds: int, evaluations: int
 ) -> DataTable:
-    """The best first."""
+    """Return a table with one row per policy, best first.
+
+    Args:
+        found: policy -> means
+        seeds: number of runs
+        evaluations: number per run
+
+    Returns:
+        The table.
+    """
     figures = ("true worth of its pick", "standard error", "variants")
     table = DataTable(
         "policy",

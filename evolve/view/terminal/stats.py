@@ -1,4 +1,4 @@
-"""`evolve stats`: what came of what: operators, models, rejections, the scorer, diversity."""
+"""`evolve stats`: results by operator and model, rejections, scorer, diversity."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from evolve.text import one_line
 from evolve.view.terminal.console import DataTable
 from evolve.view.web.payload import map_payload
 
-LATEST = 100  # of the scored, whose novelty says how diverse the search is now
+LATEST = 100  # scored variants, for the current diversity of the search
 
 
 def stats_data(run: OpenRun) -> dict[str, Any]:
-    """Plain data."""
+    """Return the statistics as plain data.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Values that JSON can hold.
+    """
     browser, counts = Browser(run.archive), run.archive.counts()
     spend, causes = run.archive.spend(), browser.causes()
     novelty = [n.novelty for n in browser.nodes() if n.novelty is not None]
@@ -52,7 +59,14 @@ def stats_data(run: OpenRun) -> dict[str, Any]:
 
 
 def render_stats(data: dict[str, Any]) -> Group:
-    """Tables for people."""
+    """Render the statistics as tables.
+
+    Args:
+        data: from `stats_data`
+
+    Returns:
+        Tables and lines.
+    """
     used = data["evaluator"]
     parts: list[RenderableType] = [
         Text(f"{data['run']} · {data['task']}", style="bold"),
@@ -76,7 +90,7 @@ def render_stats(data: dict[str, Any]) -> Group:
                 f"{data['spend']['tokens']:,} tokens, {data['spend']['calls']} calls",
                 f"scorer     {used['rows']} evaluations, {used['seconds']:.1f} s, "
                 f"{used['cpu_s']:.1f} s of CPU, at most {used['peak_memory_bytes'] / 1e6:.0f} MB",
-                f"saved      {data['duplicates_caught']} duplicates were caught before they were evaluated",
+                f"saved      {data['duplicates_caught']} duplicates were rejected before evaluation",
                 _diversity(data),
             )
         ),
@@ -123,7 +137,7 @@ def _models(rows: list[dict[str, Any]]) -> DataTable:
 
 
 def _causes(rows: list[dict[str, Any]]) -> DataTable:
-    table = _table("came to nothing", "how", "times")
+    table = _table("rejected or failed", "state", "times")
     for row in rows:
         table.add_row(one_line(row["reason"], 40), row["state"], str(row["times"]))
     return table

@@ -1,4 +1,4 @@
-"""`evolve status`: where a run stands, from its archive and its lock."""
+"""`evolve status`: the state of a run, from its archive and its lock."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ _LIMITS = {
     "budget_usd": " --budget +5usd",
     "max_tokens": " --max-tokens +100000",
     "max_calls": " --max-calls +100",
-    # by how the reason begins
+    # by the beginning of the reason
     "target": " --target SCORE",
     "plateau": " --plateau N",
 }
 
 
 def status_data(run: OpenRun) -> dict[str, Any]:
-    """Plain data; `state` is running, stopped or failed (with the reason), or killed."""
+    """Return the state of a run as plain data.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Values that JSON can hold. `state` is running, stopped or failed (with the
+        reason), or killed.
+    """
     worker, counts, spend = (
         run.folder.worker(),
         run.archive.counts(),
@@ -70,7 +78,15 @@ def status_data(run: OpenRun) -> dict[str, Any]:
 
 
 def go_on(name: str, stopped: str | None) -> str:
-    """The command that goes on, with the limit that must be moved first."""
+    """Return the command that resumes a run.
+
+    Args:
+        name: of the run
+        stopped: why it stopped; None if unknown
+
+    Returns:
+        A line with the command, including a limit that must be raised first.
+    """
     limit = next(
         (flag for word, flag in _LIMITS.items() if (stopped or "").startswith(word)), ""
     )
@@ -78,7 +94,14 @@ def go_on(name: str, stopped: str | None) -> str:
 
 
 def status_lines(data: dict[str, Any]) -> list[str]:
-    """The same for people."""
+    """Return the state as lines for people.
+
+    Args:
+        data: from `status_data`
+
+    Returns:
+        The lines.
+    """
     state = data["state"] + (f" ({data['worker']})" if data["worker"] else "")
     if data["stopped"]:
         state += f": {data['stopped']}"

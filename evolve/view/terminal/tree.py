@@ -1,6 +1,7 @@
-"""The archive as a tree of text: score, change against the parent, operator, cost.
+"""The archive as a tree of text: score, improvement, operator, cost.
 
-What did not matter is folded: of a long way without branches only what became the best is kept.
+Unimportant variants are folded: of a long chain without branches only those that became
+the best are shown.
 """
 
 from __future__ import annotations
@@ -17,20 +18,28 @@ from evolve.runs.select import Chosen, Selection, choose
 from evolve.view.terminal.console import number
 
 __all__ = ["Selection", "render_tree"]
-FOLDED_FROM = 3  # so many in a row that are only passed through
+FOLDED_FROM = 3  # shortest chain that is folded
 
 
 class _Step(NamedTuple):
-    """What is drawn next: below which branch, and as whose only child."""
+    """The next variant to draw, its branch, and whether it is an only child."""
 
     variant: Variant
     branch: Tree
     depth: int
-    only: bool  # the child of the line above it: a way without branches is not indented
+    only: bool  # only child of the line above it, which is not indented
 
 
 def render_tree(run: OpenRun, selection: Selection) -> Tree:
-    """Variants below their first parents; the way to the best is bold."""
+    """Render variants below their first parents; the path to the best is bold.
+
+    Args:
+        run: the open run
+        selection: variants to show
+
+    Returns:
+        The tree.
+    """
     chosen = choose(run, selection)
     leader = run.leader()
     best_path = set(run.lineage.path(leader.id)) if leader else set()
@@ -64,7 +73,7 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
 
 
 def _children(chosen: Chosen) -> dict[str, list[Variant]]:
-    """By first parent; founders below nobody."""
+    """Group variants by first parent; those without parents have the key ""."""
     found: dict[str, list[Variant]] = {}
     for variant in chosen.variants:
         found.setdefault(next(iter(variant.proposal.parents), ""), []).append(variant)
@@ -72,7 +81,7 @@ def _children(chosen: Chosen) -> dict[str, list[Variant]]:
 
 
 def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _Step:
-    """Pass over a row of variants that were not asked for, never the best, and have one child each."""
+    """Skip a chain of unselected variants with one child each, none of them a best."""
     passed, now = 0, step.variant
     while (
         now.proposal.id not in chosen.meant

@@ -1,1 +1,1 @@
-"""The page of a run: rendered here, served on loopback, or written into one file."""
+"""The pages of a run: served on loopback, or written into one file."""

@@ -1,4 +1,4 @@
-"""Code with its words marked, line by line, as HTML that is safe to insert."""
+"""Syntax colouring of code, line by line, as HTML that is safe to insert."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from markupsafe import Markup, escape
 
 from evolve.text import visible
 
-MOST_CHARS = 400_000  # more is shown plain
+MOST_CHARS = 400_000  # longer files are shown without colours
 
 
 @lru_cache(maxsize=256)
 def coloured_lines(path: str, text: str) -> tuple[Markup, ...]:
-    """One piece of HTML for each line of a file; every letter of it escaped."""
+    """Return the lines of a file as HTML.
+
+    Args:
+        path: selects the language
+        text: content of the file
+
+    Returns:
+        One element per line, with all text escaped.
+    """
     from pygments.token import STANDARD_TYPES
     from pygments.util import ClassNotFound
 
@@ -33,14 +41,21 @@ def coloured_lines(path: str, text: str) -> tuple[Markup, ...]:
             if part:
                 word = escape(visible(part))
                 lines[-1].append(f'<i class="{name}">{word}</i>' if name else str(word))
-    # every part of it is escaped above
+    # all parts are escaped above
     made = [Markup("".join(line)) for line in lines]
     wanted = len(text.splitlines())
     return tuple(made[:wanted]) if len(made) >= wanted else plain_lines(text)
 
 
 def plain_lines(text: str) -> tuple[Markup, ...]:
-    """The same without colours."""
+    """Return the lines of a file as HTML without colours.
+
+    Args:
+        text: content of the file
+
+    Returns:
+        One element per line, with all text escaped.
+    """
     return tuple(escape(visible(line)) for line in text.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Who may ask: hosts, origins, the token, and what every answer forbids the browser."""
+"""Access control: hosts, origins, the token, and security headers of answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,14 @@ FORBIDS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address.
+
+    Args:
+        host: name or IP address
+
+    Returns:
+        False for names other than localhost.
+    """
     if host == "localhost":
         return True
     try:
@@ -43,15 +50,31 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a server was bound to."""
+    """The address that a server is bound to, and its access rules.
+
+    Attributes:
+        host: name or IP address
+        port: TCP port
+        token: required if other machines can connect; None for none
+        names: further host names of the server
+    """
 
     host: str
     port: int
-    token: str | None = None  # must be shown when others than this machine can ask
-    names: tuple[str, ...] = ()  # more names under which it is asked
+    token: str | None = None
+    names: tuple[str, ...] = ()
 
     def knows_host(self, header: str) -> bool:
-        """A page of somewhere else whose name points to us is refused (DNS rebinding)."""
+        """Check the Host header, against DNS rebinding.
+
+        A page from elsewhere under a name that resolves to this server is refused.
+
+        Args:
+            header: value of the header
+
+        Returns:
+            True for names and addresses of this server, with its port or none.
+        """
         name, port = split_host(header)
         if port not in (None, self.port):
             return False
@@ -61,14 +84,26 @@ class Rules:
         return name in known or (not is_loopback(self.host) and _is_address(name))
 
     def knows_token(self, shown: str) -> bool:
-        """In constant time."""
+        """Compare a token in constant time.
+
+        Args:
+            shown: token of the request
+
+        Returns:
+            True if it is right, or none is required.
+        """
         return self.token is None or hmac.compare_digest(
             shown.encode(), self.token.encode()
         )
 
 
 class Guard:
-    """The first to see a request and the last to see an answer."""
+    """Middleware that checks every request and adds security headers to every answer.
+
+    Args:
+        app: the pages
+        rules: access rules
+    """
 
     def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app, self._rules = app, rules
@@ -92,22 +127,22 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if scope["method"] not in ("GET", "HEAD"):
-            return PlainTextResponse("this server only shows\n", 405)
+            return PlainTextResponse("this server is read-only\n", 405)
         if (
             len(scope.get("raw_path") or b"") > MOST_PATH
             or len(scope["query_string"]) > MOST_PATH
         ):
-            return PlainTextResponse("too long\n", 414)
+            return PlainTextResponse("the address is too long\n", 414)
         if len(headers.getlist("host")) != 1 or not self._rules.knows_host(
             headers["host"]
         ):
-            return PlainTextResponse("this server does not go by that name\n", 421)
+            return PlainTextResponse("unknown host name of this server\n", 421)
         if _from_elsewhere(headers):
-            return PlainTextResponse("asked from another page\n", 403)
+            return PlainTextResponse("requests from other sites are refused\n", 403)
         return self._ask_for_token(scope, headers)
 
     def _ask_for_token(self, scope: Scope, headers: Headers) -> Response | None:
-        """A token in the address becomes a cookie, and leaves the address."""
+        """Move a token from the address into a cookie; refuse requests without one."""
         if self._rules.token is None:
             return None
         pairs = parse_qsl(scope["query_string"].decode("latin-1"))
@@ -121,12 +156,19 @@ class Guard:
         if self._rules.knows_token(_cookie(headers)):
             return None
         return PlainTextResponse(
-            "open the address that was printed: it has the token\n", 401
+            "open the printed address: it contains the token\n", 401
         )
 
 
 def split_host(header: str) -> tuple[str, int | None]:
-    """ "[::1]:80" -> ("::1", 80). The port is -1 when it is none."""
+    """Split a Host header: "[::1]:80" gives ("::1", 80).
+
+    Args:
+        header: value of the header
+
+    Returns:
+        Name in lower case, and port: None if it is missing, -1 if it is invalid.
+    """
     name, port = header, ""
     if header.startswith("["):
         name, end, rest = header[1:].partition("]")
@@ -147,7 +189,7 @@ def _is_address(name: str) -> bool:
 
 
 def _from_elsewhere(headers: Headers) -> bool:
-    """Another site's page may link here, and no more."""
+    """Return whether another site sends the request; it may only link here."""
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != headers["host"]:
         return True

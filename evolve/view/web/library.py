@@ -1,4 +1,4 @@
-"""The runs that a server shows: found by listing their folder, never by joining names to paths."""
+"""The runs of a server, found by listing their folder, never by joining paths."""
 
 from __future__ import annotations
 
@@ -22,16 +22,28 @@ MOST_OPEN, MOST_LISTED = 16, 500
 
 @dataclass
 class CachedRun:
-    """An open run, one reader at a time, and what was computed of it at some event."""
+    """An open run for one reader at a time, with results computed at some event.
+
+    Attributes:
+        run: the open run
+        guard: held while the run is read
+        made: name -> (event, payload)
+        event: the last event seen
+        overview: (event, values of the first page)
+    """
 
     run: OpenRun
     guard: threading.RLock = field(default_factory=threading.RLock)
     made: dict[str, tuple[int, payload.Payload]] = field(default_factory=dict)
-    event: int = -1  # the last that was seen
+    event: int = -1
     overview: tuple[int, dict[str, Any]] = (-2, {})
 
     def first_page(self) -> dict[str, Any]:
-        """What the overview says; of a run that nobody works on it is kept until something happens."""
+        """Return the values of the overview.
+
+        Returns:
+            Cached until the next event, unless a process is running the run.
+        """
         event, known = self.overview
         if event != self.event or self.run.folder.worker() is not None:
             known = pages.overview(self.run)
@@ -39,14 +51,21 @@ class CachedRun:
         return known
 
     def refresh(self) -> None:
-        """Forget what was computed when something has happened since."""
+        """Forget computed results if there are new events."""
         event = self.run.archive.last_event()
         if event != self.event:
             self.event = event
             self.run.forget()
 
     def payload(self, name: str) -> payload.Payload:
-        """Columns for the scripts; made anew when something has happened since."""
+        """Return columns for the scripts, computed again after new events.
+
+        Args:
+            name: "tree", "curves", "map" or "plane"
+
+        Returns:
+            The columns.
+        """
         known = self.made.get(name)
         if known is None or known[0] != self.event:
             known = self.made[name] = (self.event, _MAKERS[name](self.run))
@@ -54,7 +73,12 @@ class CachedRun:
 
 
 class RunCache:
-    """All runs of a folder, or one."""
+    """Open runs of a folder, or a single run.
+
+    Args:
+        runs_dir: folder of the runs
+        only: name of the only run to show; None for all
+    """
 
     def __init__(self, runs_dir: Path, only: str | None = None) -> None:
         self.runs_dir, self.only = runs_dir, only
@@ -62,7 +86,11 @@ class RunCache:
         self._guard = threading.Lock()
 
     def paths(self) -> dict[str, Path]:
-        """Names with their folders, the last used first."""
+        """Return the folders of the runs.
+
+        Returns:
+            Name -> folder, most recently used first.
+        """
         found = {path.name: path for path in list_runs(self.runs_dir)}
         return (
             found
@@ -72,10 +100,20 @@ class RunCache:
 
     @contextmanager
     def run(self, name: str) -> Iterator[CachedRun]:
-        """An open run, for one reader. Raises `NotFound`."""
+        """Open a run for one reader.
+
+        Args:
+            name: of the run
+
+        Yields:
+            The run, refreshed.
+
+        Raises:
+            NotFound: unknown name
+        """
         path = self.paths().get(name)
         if path is None:
-            raise NotFound("there is no such run", "look at the list of runs")
+            raise NotFound("unknown run", "look at the list of runs")
         with self._guard:
             shelf = self._open.pop(name, None) or CachedRun(
                 OpenRun(open_run(self.runs_dir, str(path)))
@@ -88,7 +126,11 @@ class RunCache:
             yield shelf
 
     def rows(self) -> list[dict[str, Any]]:
-        """A line for each run; one that can't be read says why."""
+        """Return the state of each run.
+
+        Returns:
+            Status data; a run that can't be read has only a name and an error.
+        """
         found = []
         for name in list(self.paths())[:MOST_LISTED]:
             try:
@@ -99,7 +141,7 @@ class RunCache:
         return found
 
     def close(self) -> None:
-        """Give all databases back."""
+        """Close all databases."""
         for shelf in self._open.values():
             shelf.run.close()
         self._open.clear()

@@ -1,4 +1,4 @@
-"""Where pages lie: under a server, or inside one file."""
+"""Addresses of pages: on a server, or inside one file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 
 class Links(Protocol):
-    """Addresses that templates ask for."""
+    """Addresses that templates need."""
 
     def home(self) -> str: ...
 
@@ -25,7 +25,11 @@ class Links(Protocol):
 
 
 class ServedLinks:
-    """Pages of a server."""
+    """Addresses on a server.
+
+    Args:
+        run: name of the run
+    """
 
     def __init__(self, run: str = "") -> None:
         self._run = f"/run/{quote(run, safe='')}"
@@ -53,7 +57,7 @@ class ServedLinks:
 
 
 class FileLinks:
-    """Parts of one file."""
+    """Addresses inside one file."""
 
     def home(self) -> str:
         return "#overview"

@@ -1,4 +1,4 @@
-"""What happens in a run, sent to its page as it happens (server-sent events)."""
+"""Events of a run, sent to its page as they happen (server-sent events)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,18 @@ _SHOWN = ("variants", "failed", "rejected", "calls")
 
 
 async def stream(library: RunCache, name: str, event: int) -> AsyncIterator[str]:
-    """News after an event, at most once a second; a word now and then keeps the line open."""
+    """Send new events of a run, at most once per second.
+
+    Comments keep the connection open when nothing happens.
+
+    Args:
+        library: the runs
+        name: of the run
+        event: the last one that the page knows
+
+    Yields:
+        Messages of the event stream.
+    """
     spoke = time.monotonic()
     while True:
         news = await run_in_threadpool(_news, library, name, event)
@@ -65,7 +76,7 @@ def _row(event: Finished) -> dict[str, Any]:
 
 
 def _figures(run: OpenRun) -> dict[str, str]:
-    """Numbers of the page's tiles, as they are written there."""
+    """Return the figures of the page's tiles as texts."""
     data = status_data(run)
     started = Browser(run.archive).started_at()
     return {key: str(data[key]) for key in _SHOWN} | {

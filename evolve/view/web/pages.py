@@ -1,4 +1,4 @@
-"""What each page says, as plain data for its template."""
+"""The content of each page, as plain data for its template."""
 
 from __future__ import annotations
 
@@ -26,7 +26,16 @@ Page = dict[str, Any]
 
 
 class CaseRow(NamedTuple):
-    """A case of a variant: the mean of its attempts, and where the true mean is at 95 %."""
+    """A case of a variant.
+
+    Attributes:
+        case: id of the case
+        split: "search", "select" or "heldout"
+        score: mean over attempts; None if all failed
+        attempts: number of evaluations
+        interval: of the true mean, at 95 %; None for less than two scores
+        rows: the evaluations
+    """
 
     case: str
     split: str
@@ -37,7 +46,7 @@ class CaseRow(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A line of a diff, ready to be inserted."""
+    """A line of a diff as HTML."""
 
     kind: str
     old: int | None
@@ -46,14 +55,21 @@ class Shown(NamedTuple):
 
 
 class FileChange(NamedTuple):
-    """A file of a diff with its lines in colour."""
+    """A file of a diff with coloured lines."""
 
     change: Change
     hunks: tuple[tuple[Shown, ...], ...]
 
 
 def overview(run: OpenRun) -> Page:
-    """The first page of a run: where it stands, and what came of what."""
+    """Return the first page of a run: its state and results.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Values for the template.
+    """
     browser = Browser(run.archive)
     best = run.leader()
     recent = browser.finished_after(max(0, run.archive.last_event() - 60))[
@@ -77,7 +93,7 @@ def overview(run: OpenRun) -> Page:
 
 
 def _seed_score(run: OpenRun) -> float | None:
-    """None while a run that was just made has none."""
+    """Return the score of the seed; None while it has none."""
     try:
         seed = run.archive.first()
     except NotFound:
@@ -86,7 +102,13 @@ def _seed_score(run: OpenRun) -> float | None:
 
 
 class Step(NamedTuple):
-    """A generation on the way to a variant; `skipped` are those before it that are left out."""
+    """A generation on the path to a variant.
+
+    Attributes:
+        generation: from 0 for the seed
+        node: the variant
+        skipped: number of generations left out before it
+    """
 
     generation: int
     node: Node
@@ -94,7 +116,15 @@ class Step(NamedTuple):
 
 
 def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
-    """The way from the seed: its beginning and its end, where it is long."""
+    """Return the path from the seed to a variant.
+
+    Args:
+        kin: relatives
+        proposal: id of the variant
+
+    Returns:
+        Beginning and end of the path if it is long.
+    """
     path = list(kin.path(proposal))
     places = {name: place for place, name in enumerate(path)}
     left_out = max(0, len(path) - FIRST_STEPS - LAST_STEPS)
@@ -107,7 +137,16 @@ def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
 
 
 def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> Page:
-    """Everything about one proposal."""
+    """Return the page of a proposal.
+
+    Args:
+        run: the open run
+        proposal: the proposal
+        kin: relatives; None to query them
+
+    Returns:
+        Values for the template.
+    """
     kin = kin or QueriedLineage(run)
     parent = run.parent_of(proposal)
     children = kin.children(proposal.id)
@@ -136,7 +175,16 @@ def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> P
 
 
 def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
-    """Two variants beside each other."""
+    """Return the page that compares two variants.
+
+    Args:
+        run: the open run
+        old: left side
+        new: right side
+
+    Returns:
+        Values for the template.
+    """
     scores = run.archive.scores(wanted=[old.id, new.id])
     return {
         "old": old,
@@ -148,7 +196,15 @@ def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
 
 
 def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[FileChange]:
-    """The diff of two trees with the colours of their languages."""
+    """Return the diff of two trees in the colours of their languages.
+
+    Args:
+        before: old tree, path -> content
+        after: new tree, path -> content
+
+    Returns:
+        Differing files, sorted by path.
+    """
     found = []
     for change in changes(before, after):
         left = _lines_of(change.path, before.get(change.path, b""))
@@ -173,7 +229,14 @@ def _shown(line: Line, left: Sequence[Markup], right: Sequence[Markup]) -> Shown
 
 
 def case_rows(rows: Iterable[Evaluation]) -> list[CaseRow]:
-    """Attempts by case, in the order in which they were tried."""
+    """Group evaluations by case.
+
+    Args:
+        rows: evaluations of one variant
+
+    Returns:
+        Cases in the order of their first evaluation.
+    """
     found: dict[tuple[str, str], list[Evaluation]] = {}
     for row in rows:
         found.setdefault((row.case, row.split), []).append(row)
@@ -191,7 +254,14 @@ def _case_row(case: str, split: str, tries: tuple[Evaluation, ...]) -> CaseRow:
 
 
 def interval_of(scores: Sequence[float]) -> Interval | None:
-    """At 95 %: Wilson's for scores of 0 and 1, Student's for others; None for less than two."""
+    """Return the 95 % confidence interval of a mean.
+
+    Args:
+        scores: of the attempts at one case
+
+    Returns:
+        Wilson's interval for scores of 0 and 1, else Student's; None for less than two.
+    """
     count = len(scores)
     if count < 2:
         return None
@@ -203,7 +273,14 @@ def interval_of(scores: Sequence[float]) -> Interval | None:
 
 
 def case_matrix(run: OpenRun) -> Page:
-    """The best variants against the cases, and the clades of the seed's children."""
+    """Return the page of the best variants by case, and of clades.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Values for the template.
+    """
     browser = Browser(run.archive)
     ranked = run.best(MATRIX_ROWS)
     found = browser.case_scores(r.id for r in ranked)
@@ -224,7 +301,14 @@ def case_matrix(run: OpenRun) -> Page:
 
 
 def audited(run: OpenRun) -> list[Audited]:
-    """What a person should look at. Of programs that is what counts for nothing."""
+    """Return the variants that a person should check.
+
+    Args:
+        run: the open run
+
+    Returns:
+        In agent tasks the flagged agents, in others the quarantined variants.
+    """
     if run.task.spec.kind == "agent":
         return audit_run(run.archive, run.code)[:MOST_FLAGS]
     doubtful = [p for p in run.archive.proposals([State.SCORED]) if p.quarantined][
@@ -234,7 +318,7 @@ def audited(run: OpenRun) -> list[Audited]:
 
 
 class Clade(NamedTuple):
-    """A variant with everything below it."""
+    """A variant with all its descendants."""
 
     root: Any
     size: int
@@ -246,7 +330,17 @@ class Clade(NamedTuple):
 
 
 def clades(run: OpenRun) -> list[Clade]:
-    """The largest families below the seed, cut where the way to the best divides them."""
+    """Return the largest families below the seed.
+
+    The path to the best variant divides them: each family starts where it leaves that
+    path.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Largest first.
+    """
     nodes = [n for n in Browser(run.archive).nodes() if n.state != State.REJECTED.value]
     best = run.leader()
     spine = set(run.lineage.path(best.id)) if best else set()
@@ -278,7 +372,7 @@ def _clade(group: list[Any], maximize: bool) -> Clade:
 
 
 def _natural(case: str) -> tuple[str, int, str]:
-    """case-2 before case-10."""
+    """Return a sort key that puts case-2 before case-10."""
     head = case.rstrip("0123456789")
     digits = case[len(head) :]
     return head, int(digits[:18] or 0), case
@@ -304,7 +398,18 @@ def _call(call: Call) -> dict[str, Any]:
 
 
 def find(run: OpenRun, which: str) -> Proposal:
-    """A proposal by id or prefix, from an address. Raises `NotFound`."""
+    """Return a proposal by id or prefix.
+
+    Args:
+        run: the open run
+        which: from an address, so it is untrusted
+
+    Returns:
+        The proposal.
+
+    Raises:
+        NotFound: invalid, unknown or ambiguous
+    """
     if not which.isalnum() or len(which) > 40:
-        raise NotFound("there is no such variant", "look at the tree")
+        raise NotFound("unknown variant", "look at the tree")
     return run.proposal(which)

@@ -1,4 +1,4 @@
-"""What the page's scripts draw: columns of numbers, the same for the server and for the export."""
+"""Data for the scripts of the pages: columns of numbers, for server and export."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from evolve.runs.reader import OpenRun
 from evolve.search.setup import measures_of
 from evolve.text import one_line
 
-MOST_POINTS = 1500  # in a curve: more can't be told apart
+MOST_POINTS = 1500  # in a curve: more can't be distinguished
 NOTE_CHARS = 80
 Payload = dict[str, Any]
 
 
 def tree_payload(nodes: Sequence[Node], best: str | None) -> Payload:
-    """Every variant: columns in the order of the decisions, parents by their place."""
+    """Return all variants as columns.
+
+    Args:
+        nodes: in the order of the decisions
+        best: id of the best variant; None if there is none
+
+    Returns:
+        Columns; parents are given by their place, -1 for none.
+    """
     kept = [node for node in nodes if node.state != State.REJECTED.value]
     place = {node.id: number for number, node in enumerate(kept)}
     start = kept[0].created_at if kept else 0.0
@@ -52,7 +60,15 @@ def tree_payload(nodes: Sequence[Node], best: str | None) -> Payload:
 
 
 def curve_payload(nodes: Sequence[Node], maximize: bool) -> Payload:
-    """Scores and the best so far over variants, dollars and seconds; and how fast it went."""
+    """Return scores and the best so far over variants, dollars and seconds, and rates.
+
+    Args:
+        nodes: proposals
+        maximize: whether a higher score is better
+
+    Returns:
+        Columns in the order of completion; empty if nothing is finished.
+    """
     ended = sorted(
         (n for n in nodes if n.finished_at is not None),
         key=lambda n: n.finished_at or 0.0,
@@ -98,7 +114,14 @@ def curve_payload(nodes: Sequence[Node], maximize: bool) -> Payload:
 
 
 def map_payload(run: OpenRun) -> Payload:
-    """The MAP-Elites grid of the run's measures: the best variant of each cell."""
+    """Return the MAP-Elites grid of the run's measures.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Axes, the best variant of each cell, and statistics.
+    """
     axes = measures_of(run.task)
     measured, scores = Browser(run.archive).measures(), run.archive.scores()
     sign = 1.0 if run.task.spec.maximize else -1.0
@@ -125,7 +148,15 @@ def map_payload(run: OpenRun) -> Payload:
 
 
 def projection_payload(run: OpenRun) -> Payload:
-    """Variants in the plane of the two directions in which their code differs most."""
+    """Return variants in the plane of the first two principal components.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Columns, and the share of the variance of the code vectors that the plane
+        explains, from 0 to 1.
+    """
     import numpy as np
 
     from evolve.archive.novelty import unpack_vector
@@ -139,7 +170,7 @@ def projection_payload(run: OpenRun) -> Payload:
         return {"id": [], "x": [], "y": [], "score": [], "explained": 0.0}
     matrix = np.stack([unpack_vector(packed[name]) for name in names])
     matrix = matrix - matrix.mean(axis=0)
-    # as wide as a vector, however many rows
+    # as wide as a vector, for any number of rows
     spread, directions = np.linalg.eigh(matrix.T @ matrix)
     plane = matrix @ directions[:, [-1, -2]]
     explained = float(spread[-2:].sum() / max(float(spread.sum()), 1e-12))
@@ -153,7 +184,7 @@ def projection_payload(run: OpenRun) -> Payload:
 
 
 class _Words:
-    """Words by their place, so that a column holds small numbers."""
+    """Words of a column, stored once each, so that the column holds small numbers."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
@@ -167,14 +198,14 @@ class _Words:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Nine digits: a curve shows no more. No number that JSON does not have."""
+    """Round to nine digits, more than a curve shows; None if JSON can't hold it."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.9g}")
 
 
 def _thinned(rows: list[list[float | None]]) -> list[list[float | None]]:
-    """Every improvement, the last row, and as many of the others as can be seen, evenly."""
+    """Return every improvement, the last row and evenly spaced others."""
     step = max(1, len(rows) // MOST_POINTS)
     last = len(rows) - 1
     return [
@@ -185,7 +216,7 @@ def _thinned(rows: list[list[float | None]]) -> list[list[float | None]]:
 
 
 def _rates(seconds: list[float], dollars: list[float], buckets: int = 60) -> Payload:
-    """Ended proposals a minute and dollars spent, in equal stretches of time."""
+    """Return finished proposals per minute and dollars spent, in equal intervals."""
     if not seconds:
         return {"rate_t": [], "rate": [], "spend": []}
     width = max(seconds[-1] / buckets, 1e-9)

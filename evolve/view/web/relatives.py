@@ -1,4 +1,7 @@
-"""Who a variant's page names: its parents, children and the way to it; asked for, or all at hand."""
+"""Relatives of a variant for its page: parents, children and path from the seed.
+
+They are queried, or taken from all nodes in memory.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from evolve.runs.reader import OpenRun
 
 
 class Relatives(Protocol):
-    """Nodes by what they are to each other."""
+    """Nodes by their relation to others."""
 
     def nodes(self, wanted: Iterable[str]) -> list[Node]: ...
 
@@ -20,7 +23,11 @@ class Relatives(Protocol):
 
 
 class QueriedLineage:
-    """By queries: for one page."""
+    """Relatives by queries, for one page.
+
+    Args:
+        run: the open run
+    """
 
     def __init__(self, run: OpenRun) -> None:
         self._run, self._browser = run, Browser(run.archive)
@@ -36,7 +43,13 @@ class QueriedLineage:
 
 
 class PreloadedLineage:
-    """From all nodes, read once: for the pages of a whole run. Children are those of first parents."""
+    """Relatives from all nodes, read once, for the pages of a whole run.
+
+    Children are those of first parents.
+
+    Args:
+        nodes: all nodes of the run
+    """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._known = {node.id: node for node in nodes}

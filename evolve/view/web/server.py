@@ -1,4 +1,4 @@
-"""`evolve serve`: pages of runs for a browser. It reads; nothing can be changed through it."""
+"""`evolve serve`: pages of runs for a browser. They are read-only."""
 
 from __future__ import annotations
 
@@ -42,15 +42,19 @@ DATA = ("tree", "curves", "map", "plane")
 
 
 class Site:
-    """The pages over one library."""
+    """The pages of a server.
+
+    Args:
+        library: the runs
+    """
 
     def __init__(self, library: RunCache) -> None:
         self.library = library
 
     def warm(self) -> None:
-        """Draw the page that is asked for first once by itself, so that no person waits for imports."""
+        """Draw the first pages once, so that no person waits for imports."""
         for name in list(self.library.paths())[:1]:
-            # What is wrong with it is said to who asks.
+            # Errors are shown when the page is requested.
             with suppress(ArchiveError, EvolveError), self.library.run(name) as shelf:
                 self._drawn(shelf, "overview", shelf.first_page())
         _page(
@@ -58,31 +62,31 @@ class Site:
         )
 
     def runs(self, request: Request) -> Response:
-        """All runs."""
+        """Return the list of runs."""
         return _page(
             "runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir)
         )
 
     def overview(self, request: Request) -> Response:
-        """Where a run stands."""
+        """Return the state of a run."""
         return self._of_run(request, "overview", lambda shelf: shelf.first_page())
 
     def tree(self, request: Request) -> Response:
-        """The archive as a tree."""
+        """Return the archive as a tree."""
         return self._of_run(request, "tree", lambda shelf: {})
 
     def map(self, request: Request) -> Response:
-        """The diversity of a run."""
+        """Return the diversity of a run."""
         return self._of_run(request, "map", lambda shelf: {})
 
     def cases(self, request: Request) -> Response:
-        """Variants against cases."""
+        """Return variants by case."""
         return self._of_run(
             request, "cases", lambda shelf: pages.case_matrix(shelf.run)
         )
 
     def variant(self, request: Request) -> Response:
-        """One proposal."""
+        """Return the page of a proposal."""
         which = request.path_params["id"]
         return self._of_run(
             request,
@@ -92,7 +96,7 @@ class Site:
         )
 
     def diff(self, request: Request) -> Response:
-        """Two proposals."""
+        """Return the comparison of two proposals."""
         old, new = (request.query_params.get(side, "") for side in ("old", "new"))
         return self._of_run(
             request,
@@ -104,10 +108,20 @@ class Site:
         )
 
     def data(self, request: Request) -> Response:
-        """Columns for the scripts."""
+        """Return columns for the scripts.
+
+        Args:
+            request: with the run and the name of the data in its path
+
+        Returns:
+            JSON.
+
+        Raises:
+            NotFound: unknown run or data
+        """
         name = request.path_params["name"]
         if name not in DATA:
-            raise NotFound("there is no such data")
+            raise NotFound("unknown data")
         with self.library.run(request.path_params["run"]) as shelf:
             body = json.dumps(
                 shelf.payload(name), separators=(",", ":"), allow_nan=False
@@ -115,21 +129,38 @@ class Site:
         return Response(body, media_type="application/json")
 
     async def live(self, request: Request) -> Response:
-        """News of a run, as they come."""
+        """Return the stream of a run's events.
+
+        Args:
+            request: with the last known event in a header or parameter
+
+        Returns:
+            Server-sent events.
+
+        Raises:
+            NotFound: unknown run, or an invalid event number
+        """
         said = request.headers.get("last-event-id") or request.query_params.get(
             "after", "0"
         )
         if not (said.isdigit() and len(said) < 16):
-            raise NotFound("that is no event")
+            raise NotFound("invalid event number")
         name = request.path_params["run"]
         if name not in self.library.paths():
-            raise NotFound("there is no such run")
+            raise NotFound("unknown run")
         return StreamingResponse(
             stream(self.library, name, int(said)), media_type="text/event-stream"
         )
 
     def compare(self, request: Request) -> Response:
-        """Runs beside each other."""
+        """Return the comparison of runs.
+
+        Args:
+            request: with parameters `run` (several) and `by`
+
+        Returns:
+            The page; without names, of the two most recent runs.
+        """
         wanted = list(dict.fromkeys(request.query_params.getlist("run")))[
             :MOST_COMPARED
         ]
@@ -179,7 +210,15 @@ class Site:
 
 
 def make_app(library: RunCache, rules: Rules) -> Starlette:
-    """The whole site."""
+    """Return the web application.
+
+    Args:
+        library: the runs
+        rules: access rules
+
+    Returns:
+        Routes with the guard as outermost middleware.
+    """
     site = Site(library)
 
     @asynccontextmanager
@@ -219,18 +258,35 @@ def make_app(library: RunCache, rules: Rules) -> Starlette:
 
 
 def open_port(host: str, port: int) -> socket.socket:
-    """It listens. Raises `PrerequisiteError`."""
+    """Listen on a port.
+
+    Args:
+        host: address to bind to
+        port: 0 for a free port
+
+    Returns:
+        The socket.
+
+    Raises:
+        PrerequisiteError: the port is in use or not allowed
+    """
     try:
         return listen(host, port)
     except OSError as error:
         raise PrerequisiteError(
             f"can't listen on {host}:{port}: {error.strerror}",
-            "choose another: --port 0 takes any",
+            "choose another: --port 0 selects a free one",
         ) from None
 
 
 def serve(library: RunCache, listening: socket.socket, rules: Rules) -> None:
-    """Until it is interrupted."""
+    """Serve until interrupted.
+
+    Args:
+        library: the runs
+        listening: the socket
+        rules: access rules
+    """
     config = uvicorn.Config(
         make_app(library, rules),
         log_level="warning",
@@ -242,14 +298,23 @@ def serve(library: RunCache, listening: socket.socket, rules: Rules) -> None:
 
 
 def rules_for(host: str, port: int, names: tuple[str, ...] = ()) -> Rules:
-    """Anybody else than this machine needs a token."""
+    """Return the access rules of an address.
+
+    Args:
+        host: address of the server
+        port: its port
+        names: further host names
+
+    Returns:
+        Rules with a new token, unless only this machine can connect.
+    """
     return Rules(
         host, port, None if is_loopback(host) else secrets.token_urlsafe(24), names
     )
 
 
 class _Unchanging(StaticFiles):
-    """Shipped files: their addresses change when they do."""
+    """Shipped files, cached forever: their addresses contain a content hash."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         answer = super().file_response(*args, **kwargs)
@@ -279,7 +344,7 @@ def _page(
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    message = getattr(error, "message", "there is no such page")
+    message = getattr(error, "message", "unknown page")
     return _error(request, 404, message, getattr(error, "hint", ""))
 
 
@@ -303,7 +368,19 @@ def serve_folder(
     names: tuple[str, ...],
     say: Callable[[str], None],
 ) -> None:
-    """Open the port, say where, and serve until interrupted."""
+    """Open a port, report the address and serve until interrupted.
+
+    Args:
+        runs_dir: folder of the runs
+        only: name of the only run to show; None for all
+        host: address to bind to
+        port: 0 for a free port
+        names: further host names of this server
+        say: called with the address
+
+    Raises:
+        PrerequisiteError: the port is in use or not allowed
+    """
     with open_port(host, port) as listening:
         rules = rules_for(host, listening.getsockname()[1], names)
         shown = f"[{host}]" if ":" in host else host

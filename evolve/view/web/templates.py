@@ -1,4 +1,4 @@
-"""Templates, with everything escaped, and the words that they share."""
+"""Page templates with automatic escaping, and the filters that they share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ MOST_PICTURE_BYTES = 2_000_000
 
 @lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
-    """Ours; a value that a template does not know is an error."""
+    """Return the template environment.
+
+    Returns:
+        Built once; a template that uses an unknown value raises an error.
+    """
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("evolve.view.web", "templates"),
         autoescape=True,
@@ -50,43 +54,72 @@ def environment() -> jinja2.Environment:
 
 
 def render(name: str, **values: Any) -> str:
-    """One page."""
+    """Render one page.
+
+    Args:
+        name: file of the template
+        values: values for the template
+
+    Returns:
+        HTML.
+    """
     return environment().get_template(name).render(**values)
 
 
 def static_text(name: str) -> str:
-    """One of the shipped files."""
+    """Return the text of a shipped file.
+
+    Args:
+        name: relative to static/
+
+    Returns:
+        Its content.
+    """
     return (STATIC / name).read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=32)
 def fingerprint(name: str) -> str:
-    """Changes when the file does, so that a browser never shows an old one."""
+    """Return a hash of a shipped file, so that a browser never shows an old one.
+
+    Args:
+        name: relative to static/
+
+    Returns:
+        12 hexadecimal digits.
+    """
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
 
 
 def score(value: float | None) -> str:
-    """At full precision."""
+    """Return a score at full precision, or a dash."""
     return "–" if value is None else repr(value)
 
 
 def short_score(value: float | None) -> str:
-    """Six digits."""
+    """Return a score with six digits, or a dash."""
     return "–" if value is None else f"{value:.6g}"
 
 
 def signed(value: float | None) -> str:
-    """A difference."""
+    """Return a difference with its sign, or a dash."""
     return "–" if value is None else f"{value:+.4g}"
 
 
 def dollars(value: float) -> str:
-    """As people write them."""
+    """Return dollars: with two decimals from one dollar, else with four."""
     return f"${value:.2f}" if value >= 1 else f"${value:.4f}"
 
 
 def duration(seconds: float | None) -> str:
-    """So long, in the two largest units."""
+    """Return a duration in its two largest units.
+
+    Args:
+        seconds: the duration, or None
+
+    Returns:
+        Text; a dash for None.
+    """
     if seconds is None:
         return "–"
     whole = int(seconds)
@@ -100,12 +133,22 @@ def duration(seconds: float | None) -> str:
 
 
 def size(value: float) -> str:
-    """Bytes, in MB from a million on."""
+    """Return bytes in kB, or in MB from a million."""
     return f"{value / 1e6:.0f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"
 
 
 def shade(value: float | None, low: float, high: float, maximize: bool = True) -> int:
-    """0 (worst) to 9 (best), a class of the style sheet; the worst where there is none."""
+    """Return the class number of a score for the style sheet.
+
+    Args:
+        value: the score, or None
+        low: lowest score shown
+        high: highest score shown
+        maximize: whether a higher score is better
+
+    Returns:
+        0 (worst) to 9 (best); 0 for None.
+    """
     if value is None or not high > low:
         return 0
     share = (value - low) / (high - low)
@@ -113,9 +156,15 @@ def shade(value: float | None, low: float, high: float, maximize: bool = True) -
 
 
 def picture(value: Any) -> Markup | None:
-    """An address for <img> when the value is a small picture, base64 and all; else None.
+    """Return the address of a small inline picture for <img>.
 
-    An <img> runs no script, whatever an SVG holds.
+    An <img> runs no script, even if it shows an SVG.
+
+    Args:
+        value: a metric of the scorer
+
+    Returns:
+        The data URL; None if the value is not a valid Base64 picture.
     """
     if (
         not isinstance(value, str)

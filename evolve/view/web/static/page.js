@@ -1,4 +1,4 @@
-// What all pages share: data, colours, keys, and news of a live run.
+// Shared by all pages: data, colours, keys, and events of a live run.
 (function () {
   "use strict";
   const body = document.body;

@@ -1,4 +1,4 @@
-// Dark or light, before anything is drawn. What the visitor chose comes first, then the system.
+// Dark or light, before anything is drawn. The choice of the visitor comes first, then the system.
 (function () {
   "use strict";
   const root = document.documentElement;
