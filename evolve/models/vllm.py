@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import hashlib
-import json
+import os
 import re
 import shlex
 import socket
@@ -18,9 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import NamedTuple
 
 from evolve.config import Settings
@@ -78,12 +74,11 @@ _SIGNS = (
 )
 
 
-def explain_end(model: str, command: str, log: Path) -> PrerequisiteError:
+def explain_end(model: str, log: Path) -> PrerequisiteError:
     """Explain why a server ended, from its log.
 
     Args:
         model: name or path of the model
-        command: unused
         log: the server's log file
 
     Returns:
@@ -103,7 +98,6 @@ def explain_end(model: str, command: str, log: Path) -> PrerequisiteError:
     )
 
 
-LINGER_S = 5.0
 _TICK_S, _TELL_S, _HEALTH_S = 0.5, 10.0, 2.0
 Note = Callable[[str], None]
 
@@ -112,7 +106,7 @@ Note = Callable[[str], None]
 async def local_models(
     settings: Settings, note: Note
 ) -> AsyncIterator[Mapping[str, str]]:
-    """Start or find a server for every `vllm:` model of a run.
+    """Start a server for every `vllm:` model of a run, and stop them at the end.
 
     Args:
         settings: of the run
@@ -129,20 +123,22 @@ async def local_models(
         for model in asked_models(settings)
         if model.startswith(LOCAL)
     ]
-    addresses: dict[str, str] = {}
     async with contextlib.AsyncExitStack() as stack:
-        for name in names:
-            addresses[str(name)] = await stack.enter_async_context(
+        yield {
+            str(name): await stack.enter_async_context(
                 local_server(name, settings, note)
             )
-        yield addresses
+            for name in names
+        }
 
 
 @asynccontextmanager
 async def local_server(
     name: ModelName, settings: Settings, note: Note
 ) -> AsyncIterator[str]:
-    """Start or find one server, and keep it while the context is open.
+    """Run one server as a child process while the context is open.
+
+    The server ends with this process, also after `kill -9`: see `keeper`.
 
     Args:
         name: a `vllm:` model
@@ -156,131 +152,42 @@ async def local_server(
         PrerequisiteError: the server can't be started
     """
     assert name.local is not None
-    place = Place.of(name.local, settings)
-    async with place.used():
-        async with place.starting():
-            address = place.running()
-            if address is None:
-                address = await _start(place, name.local, settings, note)
-            else:
-                note(f"vllm: {name.local} is already served at {address}")
-        yield address
-
-
-@dataclass(frozen=True)
-class Place:
-    """Folder of one server: its locks, log and address."""
-
-    folder: Path
-
-    @classmethod
-    def of(cls, model: str, settings: Settings) -> Place:
-        """Return the folder for a model and the settings of its server.
-
-        Args:
-            model: name or path of the model
-            settings: of the run
-
-        Returns:
-            The same folder for the same model and settings, also in other runs; it is
-            created.
-        """
-        key = json.dumps(
-            [
-                model,
-                settings.vllm_command,
-                settings.vllm_options,
-                settings.vllm_gpu_memory,
-            ]
-        )
-        folder = cache_folder() / "vllm" / hashlib.sha256(key.encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder)
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "server.log"
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "server.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.folder / "users.lock"
-
-    @asynccontextmanager
-    async def used(self) -> AsyncIterator[None]:
-        """Hold the lock that keeps the server running.
-
-        A server that is about to end is waited for.
-
-        Yields:
-            While the lock is held.
-        """
-        async with _locked(self.lock, fcntl.LOCK_SH):
-            yield
-
-    @asynccontextmanager
-    async def starting(self) -> AsyncIterator[None]:
-        """Hold the lock for starting the server, so that only one process starts it.
-
-        Yields:
-            While the lock is held.
-        """
-        async with _locked(self.folder / "start.lock", fcntl.LOCK_EX):
-            yield
-
-    def running(self) -> str | None:
-        """Return the address of a running server.
-
-        Returns:
-            The address; None if there is no server, or it does not answer.
-        """
-        try:
-            address = str(json.loads(self.state.read_text())["address"])
-            return address if _healthy(address) else None
-        except (OSError, ValueError, KeyError):
-            return None
-
-
-@asynccontextmanager
-async def _locked(path: Path, kind: int) -> AsyncIterator[None]:
-    with path.open("a") as file:
-        await asyncio.to_thread(fcntl.flock, file, kind)
-        yield
-
-
-async def _start(place: Place, model: str, settings: Settings, note: Note) -> str:
-    port = _free_port()
-    address = f"http://127.0.0.1:{port}/v1"
-    command = [
-        sys.executable,
-        keeper.__file__,
-        str(place.lock),
-        str(LINGER_S),
-        "--",
-        *serve_command(model, port, settings),
-    ]
-    note(f"vllm: starting {model}; its log is {place.log}")
-    with place.log.open("wb") as log:
+    port, log = _free_port(), _log_of(name.local)
+    command = [sys.executable, keeper.__file__, "--"]
+    note(f"vllm: starting {name.local}; its log is {log}")
+    with log.open("wb") as file:
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # Ctrl-C is for this process, not for the server
-            start_new_session=True,
+            [*command, *serve_command(name.local, port, settings)],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # Ctrl-C is for this process, not for the server
         )
-    # The server outlives this run; if this process goes on, it reaps it.
-    Thread(target=process.wait, daemon=True).start()
+    server = _Server(process, name.local, f"http://127.0.0.1:{port}/v1", log)
     try:
-        await _wait_until_healthy(process, address, place, model, settings, note)
-    except BaseException:
-        process.terminate()
-        raise
-    place.state.write_text(json.dumps({"address": address}))
-    return address
+        await _wait_until_healthy(server, settings, note)
+        yield server.address
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()  # the keeper stops the server then
+        await asyncio.to_thread(process.wait)
+
+
+class _Server(NamedTuple):
+    """A server that was started: the keeper's process, the model, address and log."""
+
+    process: subprocess.Popen[bytes]
+    model: str
+    address: str
+    log: Path
+
+
+def _log_of(model: str) -> Path:
+    """Return the path of a new log; it stays when the server has ended."""
+    place = cache_folder() / "vllm"
+    place.mkdir(parents=True, exist_ok=True)
+    slug = re.sub(r"[^\w.-]+", "-", model)[-40:]
+    return place / f"{os.getpid()}-{slug}-server.log"
 
 
 def serve_command(model: str, port: int, settings: Settings) -> Sequence[str]:
@@ -312,28 +219,22 @@ def serve_command(model: str, port: int, settings: Settings) -> Sequence[str]:
     ]
 
 
-async def _wait_until_healthy(
-    process: subprocess.Popen[bytes],
-    address: str,
-    place: Place,
-    model: str,
-    settings: Settings,
-    note: Note,
-) -> None:
+async def _wait_until_healthy(server: _Server, settings: Settings, note: Note) -> None:
     """Wait for the server, with a message from time to time.
 
     Raises:
         PrerequisiteError: the server ended, or takes too long
     """
-    began = told = time.monotonic()
-    while not await asyncio.to_thread(_healthy, address):
+    model, began = server.model, time.monotonic()
+    told = began
+    while not await asyncio.to_thread(_healthy, server.address):
         now = time.monotonic()
-        if process.poll() is not None:
-            raise explain_end(model, settings.vllm_command, place.log)
+        if server.process.poll() is not None:
+            raise explain_end(model, server.log)
         if now - began > settings.vllm_start_s:
             raise PrerequisiteError(
                 f"vllm: {model} does not answer after {settings.vllm_start_s:g} s",
-                f"see {place.log}, or wait longer: EVOLVE_VLLM_START_S",
+                f"see {server.log}, or wait longer: EVOLVE_VLLM_START_S",
             )
         if now - told > _TELL_S:
             told = now

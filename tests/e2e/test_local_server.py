@@ -1,4 +1,4 @@
-"""`--model vllm:NAME`: started, waited for, used, shared, stopped; a program stands in for vLLM."""
+"""`--model vllm:NAME`: started, waited for, used, stopped; a program stands in for vLLM."""
 
 from __future__ import annotations
 
@@ -126,36 +126,6 @@ def test_the_judge_of_novelty_is_served_too(
     ]
     judged = [call["state"] for call in calls if call["model"] == "vllm:judge"]
     assert judged and set(judged) == {"replied"}
-    assert_all_gone(env)
-
-
-@pytest.mark.slow
-def test_two_runs_share_one_server(
-    tmp_path: Path, steps_task: Path, env: dict[str, str]
-) -> None:
-    first = subprocess.Popen(
-        [
-            EVOLVE,
-            "run",
-            str(steps_task),
-            "--model",
-            "vllm:small",
-            "--name",
-            "a",
-            "--max-variants",
-            "30",
-        ],
-        cwd=tmp_path,
-        env=os.environ | env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not starts(env):
-        time.sleep(0.05)
-    second = run(steps_task, tmp_path, env, "vllm:small", "--name", "b")
-    assert second.code == 0 and "is already served" in second.err, second.err
-    assert first.wait(200) == 0
-    assert len([words for _, words in starts(env) if words != "worker"]) == 1
     assert_all_gone(env)
 
 

@@ -1,8 +1,7 @@
-"""Who keeps a model server: nobody finds one that is about to end."""
+"""A model server ends with its user, and takes its time for it."""
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import sys
 import time
@@ -12,13 +11,13 @@ import pytest
 
 from evolve.models import keeper
 
-SLOW_TO_END = """
-import pathlib, signal, sys, time
+SERVER = """
+import pathlib, signal, subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+pathlib.Path("worker").write_text(str(worker.pid))
 def end(*_):
-    pathlib.Path("ending").touch()
-    while not pathlib.Path("may end").exists():
-        time.sleep(0.02)
-    sys.exit(0)
+    pathlib.Path("ended").touch()
+    sys.exit(7)
 signal.signal(signal.SIGTERM, end)
 pathlib.Path("up").touch()
 time.sleep(300)
@@ -32,30 +31,27 @@ def until(path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_the_lock_is_kept_while_the_server_is_stopped(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    command = [
-        sys.executable,
-        keeper.__file__,
-        str(lock),
-        "0.1",
-        "--",
-        sys.executable,
-        "-c",
-        SLOW_TO_END,
-    ]
-    with lock.open("a") as used, subprocess.Popen(command, cwd=tmp_path) as process:
-        fcntl.flock(used, fcntl.LOCK_SH)
+@pytest.mark.parametrize("server_ends_first", [False, True])
+def test_the_server_and_its_workers_end(
+    tmp_path: Path, server_ends_first: bool
+) -> None:
+    code = (
+        SERVER.replace("time.sleep(300)\n", "sys.exit(7)\n")
+        if server_ends_first
+        else SERVER
+    )
+    command = [sys.executable, keeper.__file__, "--", sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as process:
         until(tmp_path / "up")
-        time.sleep(3 * keeper.TICK_S)
-        assert process.poll() is None and not (tmp_path / "ending").exists(), (
-            "it is used"
-        )
-        fcntl.flock(used, fcntl.LOCK_UN)
-        until(tmp_path / "ending")
-        with lock.open("a") as newcomer:
-            with pytest.raises(BlockingIOError):
-                fcntl.flock(newcomer, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            (tmp_path / "may end").touch()
-            fcntl.flock(newcomer, fcntl.LOCK_SH)  # waits
-            assert process.wait(60) == 0
+        if server_ends_first:
+            assert process.wait(60) == 7
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 7
+    assert (tmp_path / "ended").exists() is not server_ends_first
+    if (tmp_path / "worker").exists():
+        worker = Path("/proc", (tmp_path / "worker").read_text())
+        deadline = time.monotonic() + 30
+        while worker.exists() and "Z" not in (worker / "stat").read_text():
+            assert time.monotonic() < deadline, "the worker is still there"
+            time.sleep(0.05)
