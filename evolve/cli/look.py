@@ -126,14 +126,14 @@ def plot(
         ),
     ] = None,
     height: Annotated[
-        int, typer.Option(min=6, max=200, help="Lines, in the terminal.")
+        int, typer.Option(min=6, max=200, help="Most improvements to list.")
     ] = 20,
     json: Json = False,
 ) -> None:
-    """Scores and the best so far: in the terminal, or as a picture."""
+    """Improvements of the best score as a table, or all scores as a picture."""
     from evolve.errors import UsageError, did_you_mean
     from evolve.view.terminal.console import err, out
-    from evolve.view.terminal.plot import AXES, curves, picture_plot, text_plot
+    from evolve.view.terminal.plot import AXES, curves, improvements_table, picture_plot
 
     if over not in AXES:
         raise UsageError(f"there is no axis {over!r}", did_you_mean(over, AXES))
@@ -147,7 +147,7 @@ def plot(
         err.print(f"written: {output}", markup=False)
     else:
         out.print(title, style="bold", markup=False)
-        out.print(text_plot(data, over, maximize, out.width, height))
+        out.print(improvements_table(data, over, height))
 
 
 def rm(

@@ -20,7 +20,7 @@ from evolve.view.diff import changes, stat_lines
 from evolve.view.terminal.detail import render_detail, render_patch
 from evolve.view.terminal.listing import runs_table
 from evolve.view.terminal.log import log_line
-from evolve.view.terminal.plot import curves, text_plot
+from evolve.view.terminal.plot import curves, improvements_table
 from evolve.view.terminal.stats import render_stats, stats_data
 from evolve.view.terminal.tree import Selection, render_tree
 from tests.made_runs import Made, make_run
@@ -86,7 +86,7 @@ def views(run: OpenRun, width: int) -> dict[str, RenderableType]:
         "diff": render_patch(run.patch(seed, best)),
         "stat": Text("\n".join(stat_lines(changes(run.files(seed), run.files(best))))),
         "stats": render_stats(stats_data(run)),
-        "plot": text_plot(curves(run), "variants", True, width, 14),
+        "plot": improvements_table(curves(run), "variants", 14),
         "log": Group(*lines),
         "ls": runs_table([row]),
     }

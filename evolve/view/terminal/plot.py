@@ -1,6 +1,6 @@
 """`evolve plot`: scores and the best so far, over variants, dollars or time.
 
-The plot is text or a picture.
+In the terminal it is a table of the improvements, else a picture.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.text import Text
+from rich.bar import Bar
+from rich.table import Table
 
 from evolve.archive import Browser
 from evolve.errors import PrerequisiteError, UsageError
@@ -42,46 +43,49 @@ def curves(run: OpenRun) -> Payload:
     return curve_payload(Browser(run.archive).nodes(), run.task.spec.maximize)
 
 
-def text_plot(
-    data: Payload, over: str, maximize: bool, width: int, height: int
-) -> Text:
-    """Draw scores as dots and the best so far as a line, in braille.
+def improvements_table(data: Payload, over: str, rows: int) -> Table:
+    """List the improvements of the best score, each with a bar.
 
     Args:
         data: columns from `curves`
         over: a key of `AXES`
-        maximize: whether a higher score is better
-        width: columns of the terminal
-        height: rows of the terminal
+        rows: the most improvements that are shown; the latest ones
 
     Returns:
-        The plot; each character has two by four dots.
+        Where each was found, the score, the gain over the best before, and a bar whose
+        length is its place between the first and the last best score.
     """
-    xs = data[AXES[over]]
-    if not any(best is not None for best in data["best"]):
-        return Text("nothing is scored yet")
-    frame, label = _frame(xs, data, maximize), 11
-    columns, rows = max(20, width - label - 1), max(4, height - 2)
-    dots, line = _Canvas(columns, rows, frame), _Canvas(columns, rows, frame)
-    for x, score in zip(xs, data["score"], strict=True):
-        if score is not None and frame.low <= score <= frame.high:
-            dots.point(x, score)
-    _step(line, xs, data["best"])
-    picture = Text()
-    for row in range(rows):
-        value = frame.high if row == 0 else frame.low if row == rows - 1 else None
-        picture.append(
-            f"{'' if value is None else f'{value:.6g}':>{label - 1}} ", style="dim"
+    table = Table(box=None, pad_edge=False)
+    for name in (_UNITS[over], "best", "gain"):
+        table.add_column(name, justify="right")
+    table.add_column("", ratio=1)
+    found = _improvements(data[AXES[over]], data["best"])
+    first, last = found[0].best if found else 0.0, found[-1].best if found else 0.0
+    for one in found[-rows:]:
+        share = (one.best - first) / (last - first) if last != first else 1.0
+        gain = "" if one.gain is None else f"{one.gain:+.6g}"
+        table.add_row(
+            f"{one.at:.6g}", f"{one.best:.6g}", gain, Bar(1.0, 0.0, share, color="cyan")
         )
-        for column in range(columns):
-            if line.holds(row, column):
-                picture.append(line.letter(row, column), style="bold yellow")
-            else:
-                picture.append(dots.letter(row, column), style="cyan")
-        picture.append("\n")
-    ends = f"{frame.left:.6g}", f"{frame.right:.6g} {_UNITS[over]}"
-    gap = " " * max(1, columns - len(ends[0]) - len(ends[1]))
-    return picture.append(" " * label + ends[0] + gap + ends[1], style="dim")
+    return table
+
+
+class _Improvement(NamedTuple):
+    """A new best score: where it was found, and what it gained over the best before."""
+
+    at: float
+    best: float
+    gain: float | None
+
+
+def _improvements(xs: list[float], bests: list[float | None]) -> list[_Improvement]:
+    found: list[_Improvement] = []
+    for at, best in zip(xs, bests, strict=True):
+        before = found[-1].best if found else None
+        if best is not None and best != before:
+            gain = None if before is None else best - before
+            found.append(_Improvement(at, best, gain))
+    return found
 
 
 def check_pictures() -> None:
@@ -152,61 +156,6 @@ def picture_plot(
         raise UsageError(
             f"can't write {path}: {error.strerror}", "choose another place"
         ) from None
-
-
-class _Canvas:
-    """A grid of braille characters of two by four dots: U+2800 plus one bit per dot."""
-
-    BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-
-    def __init__(self, columns: int, rows: int, frame: Axes) -> None:
-        self.columns, self.rows, self.frame = columns, rows, frame
-        self._bits = [[0] * columns for _ in range(rows)]
-
-    def point(self, x: float, y: float) -> None:
-        """Set the dot for a point of the plane."""
-        frame = self.frame
-        across = _share(x, frame.left, frame.right) * (2 * self.columns - 1)
-        down = (1 - _share(y, frame.low, frame.high)) * (4 * self.rows - 1)
-        self.dot(round(across), round(down))
-
-    def dot(self, across: int, down: int) -> None:
-        """Set a dot by its column and row."""
-        self._bits[down // 4][across // 2] |= self.BITS[down % 4][across % 2]
-
-    def holds(self, row: int, column: int) -> bool:
-        return self._bits[row][column] > 0
-
-    def letter(self, row: int, column: int) -> str:
-        bits = self._bits[row][column]
-        return chr(0x2800 + bits) if bits else " "
-
-
-def _step(canvas: _Canvas, xs: list[float], bests: list[float | None]) -> None:
-    """Draw the best so far as a step curve.
-
-    Each column shows the best value at its right end; steps are joined by vertical
-    lines.
-    """
-    frame, wide, tall = canvas.frame, 2 * canvas.columns, 4 * canvas.rows
-    place, before, best = 0, None, None
-    for across in range(wide):
-        edge = frame.left + (frame.right - frame.left) * across / (wide - 1)
-        while place < len(xs) and xs[place] <= edge + 1e-12:
-            best, place = bests[place], place + 1
-        if best is None:
-            continue
-        down = round((1 - _share(best, frame.low, frame.high)) * (tall - 1))
-        for between in range(
-            min(down, down if before is None else before),
-            max(down, down if before is None else before) + 1,
-        ):
-            canvas.dot(across, between)
-        before = down
-
-
-def _share(value: float, low: float, high: float) -> float:
-    return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
 
 def _frame(xs: list[float], data: Payload, maximize: bool) -> Axes:
