@@ -628,7 +628,7 @@ def test_prices_of_providers_are_those_that_are_listed(
     )
     with pytest.raises(ConfigError, match="not known"):
         price_of(parse_model("openai/nobody-knows-it"), {})
-    with pytest.raises(ConfigError, match="no provider 'opneai'"):
+    with pytest.raises(ConfigError, match="unknown provider 'opneai'"):
         price_of(parse_model("opneai/gpt-4o-mini"), {"opneai/gpt-4o-mini": (1.0, 1.0)})
 
 
