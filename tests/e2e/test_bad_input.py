@@ -53,7 +53,10 @@ def assert_refused(done: Result, code: int, *words: str) -> None:
         ("    return None", ("NoneType", "not a number")),
         ("    return True", ("bool", "not a number")),
         ("    return {'value': 1}", ("value", "score")),
-        ("    return {'score': 1, 'metrics': {'x': float('nan')}}", ("must be finite",)),
+        (
+            "    return {'score': 1, 'metrics': {'x': float('nan')}}",
+            ("must be finite",),
+        ),
         ("    return {'score': 1, 'metrics': [1]}", ("metrics", "list")),
         ("    return {'score': 1, 'metrics': {'x': b'1'}}", ("metrics", "plain data")),
         ("    return candidate.call('nothing')", ("exception", "nothing")),
