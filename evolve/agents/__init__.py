@@ -1,5 +1,7 @@
-"""Agents as variants: they work in a sandbox, reach a model through a proxy, and are scored by what
-they leave behind.
+"""Agents as variants.
+
+They work in a sandbox, reach a model through a proxy, and are scored by the workspace
+that they produce.
 """
 
 from evolve.agents.evaluator import AgentEvaluator

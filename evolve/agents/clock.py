@@ -1,4 +1,4 @@
-"""Time of an agent's own: it stands still while the agent waits for a model."""
+"""The agent's own time, which is paused while the agent waits for a model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from contextlib import asynccontextmanager, contextmanager
 
 
 class Clock:
-    """A time limit that can be stopped for a while. Used from one event loop, for one episode."""
+    """A time limit that can be paused, for one episode in one event loop.
+
+    Args:
+        limit_s: running time in seconds, without pauses
+    """
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = self._left = limit_s
         self._since = 0.0
-        self._stopped = 0  # by how many
+        self._stopped = 0  # number of nested pauses
         self._timeout: asyncio.Timeout | None = None
 
     @property
     def used_s(self) -> float:
-        """Seconds that have counted so far."""
+        """Seconds used so far, without pauses."""
         running = self._timeout is not None and not self._stopped
         return (
             self.limit_s - self._left + (self._now() - self._since if running else 0.0)
@@ -26,7 +30,14 @@ class Clock:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Raises `TimeoutError` when the time is up."""
+        """Apply the limit to the body of the context.
+
+        Yields:
+            While the clock runs.
+
+        Raises:
+            TimeoutError: the time is up
+        """
         async with asyncio.timeout(self._left) as self._timeout:
             self._since = self._now()
             try:
@@ -37,7 +48,11 @@ class Clock:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Nothing counts in here."""
+        """Pause the time limit; may be nested.
+
+        Yields:
+            While the clock is paused.
+        """
         self._pause()
         self._stopped += 1
         try:

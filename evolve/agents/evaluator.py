@@ -1,7 +1,8 @@
-"""Scores agents: an episode for each case, then what it left behind is graded as a candidate is.
+"""Scoring of agents: an episode per case, then grading of its workspace.
 
-The grading runs in another fresh box that has no proxy, by the same scorer process as ever. An episode
-that fails scores 0 on its case; an agent that is no agent any more fails before its first case.
+Grading uses another fresh sandbox without a proxy, and the same scorer process as for
+programs. A failed episode scores 0 on its case; a broken agent fails before its first
+case.
 """
 
 from __future__ import annotations
@@ -22,13 +23,23 @@ from evolve.models import Episode, Models
 from evolve.sandbox import Pool
 from evolve.tasks import AgentSpec, AgentTask, CaseSpec, EpisodeResult, Task, with_cases
 
-# refused by candidate.fail in evaluate.py, or an agent that is none any more
+# refused by candidate.fail in evaluate.py, or a broken agent
 INVALID = "invalid"
 LOG_CHARS = 8000
 
 
 class AgentEvaluator(Evaluator):
-    """As an evaluator of programs, with an episode before each grading."""
+    """Evaluator with an episode before each grading.
+
+    Args:
+        task: an agent task
+        pool: sandboxes for grading
+        episodes: sandboxes for episodes
+        log: file for the output of scorers
+        packages: folder of packages for scorers; None for none
+        secret: seed of hidden inputs; None for a random one
+        note: called with messages for people
+    """
 
     runner: AgentRunner
 
@@ -47,18 +58,29 @@ class AgentEvaluator(Evaluator):
 
     @property
     def limits(self) -> AgentSpec:
-        """What an episode may use."""
+        """The limits of an episode."""
         assert self.task.spec.agent is not None
         return self.task.spec.agent
 
     def connect(self, models: Models, reply_tokens: int, patience_s: float) -> None:
-        """Agents ask this models from now on."""
+        """Set the source of answers for agents.
+
+        Args:
+            models: answers the agents' requests
+            reply_tokens: limit of a reply
+            patience_s: how long a fault of the sandbox is retried, in seconds
+        """
         self.runner = AgentRunner(
             self._episodes, models, self.limits, reply_tokens, patience_s
         )
 
     async def complete(self) -> None:
-        """Let evaluate.py make the cases, where task.toml has none. Raises `TaskError`."""
+        """Let evaluate.py generate the cases if task.toml has none.
+
+        Raises:
+            EvaluatorBroken: cases() fails or returns something that is not plain data
+            TaskError: the cases are invalid
+        """
         if self.task.spec.lists_cases or self.task.made_cases is not None:
             return
         made = await self.prepared("cases", self.task.spec.cases[0])
@@ -68,7 +90,7 @@ class AgentEvaluator(Evaluator):
             text = json.dumps(made, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise EvaluatorBroken(
-                f"{self.task.evaluator}: cases(): no plain data: {error}"
+                f"{self.task.evaluator}: cases(): not plain data: {error}"
             ) from None
         await self.move_to(with_cases(self.task, text), self._log)
 
@@ -79,9 +101,24 @@ class AgentEvaluator(Evaluator):
         attempt: int = 0,
         proposal: Proposal | None = None,
     ) -> Verdict:
-        """Score on all cases, at once where boxes are free; a new agent must show that it is one.
+        """Score an agent on all cases in parallel, as sandboxes are free.
 
-        Raises as `Evaluator.evaluate` does, and `OutOfBudget` or `ModelError`.
+        A new agent must first pass the validity check.
+
+        Args:
+            files: the agent's tree, path -> content
+            cases: cases to score
+            attempt: number of the attempt
+            proposal: owner of the calls; required
+
+        Returns:
+            One row per case, or one row with the reason if the agent is broken.
+
+        Raises:
+            ProviderFault: a fault of the machine; it may be retried
+            EvaluatorBroken: evaluate.py can't be loaded, or has no workspace(case)
+            OutOfBudget: the next call does not fit into the budget
+            ModelError: no reply after all retries
         """
         assert proposal is not None, "an agent's calls belong to a proposal"
         if proposal.kind is not Kind.EVALUATE:
@@ -90,7 +127,7 @@ class AgentEvaluator(Evaluator):
             )
             if problem is not None:
                 return Verdict((self._invalid(cases[0], attempt, problem),))
-        # A fault of one ends none of the others: calls that are on their way are paid for.
+        # A fault of one case does not cancel others: calls in flight are paid for.
         rows = await asyncio.gather(
             *(self._scored_episode(files, case, attempt, proposal) for case in cases),
             return_exceptions=True,
@@ -117,14 +154,17 @@ class AgentEvaluator(Evaluator):
         attempt: int,
         proposal: Proposal,
     ) -> Evaluation:
-        """One case: work, then grading. Only a broken evaluator on the seed is no score."""
+        """Run an episode on a case, then grade it.
+
+        Only a broken evaluator on the seed gives a row without a score.
+        """
         work = await self._work_of(case)
         produced = await self.work(proposal, f"case {case.id}", files, work, attempt)
         produced = replace(produced, signs=(*self._signs_of(files), *produced.signs))
         return await self._graded(produced, case, attempt, proposal)
 
     def _signs_of(self, files: Mapping[str, bytes]) -> list[str]:
-        """In the agent's own lines, as far as the seed does not have them."""
+        """Return flags in the agent's lines that the seed does not have."""
         return [
             f"{trip.kind}: {trip.words}"
             for lines in new_lines(self.task.seed, files).values()
@@ -139,7 +179,18 @@ class AgentEvaluator(Evaluator):
         work: AgentTask,
         attempt: int = 0,
     ) -> EpisodeResult:
-        """An episode that is not graded. Raises as an episode does."""
+        """Run an episode without grading. Exceptions of an episode propagate.
+
+        Args:
+            proposal: owner of the calls
+            purpose: stored with the calls
+            files: the agent's tree, path -> content
+            work: statement and workspace
+            attempt: number of the attempt
+
+        Returns:
+            The result of the episode.
+        """
         return await self.runner.episode(
             proposal, Episode(purpose, attempt), files, work
         )
@@ -152,7 +203,18 @@ class AgentEvaluator(Evaluator):
         worked: CaseSpec,
         graded: CaseSpec,
     ) -> Evaluation:
-        """Work on one case, graded as another. Raises as an episode does."""
+        """Run an episode on one case and grade it as another.
+
+        Args:
+            proposal: owner of the calls
+            purpose: stored with the calls
+            files: the agent's tree, path -> content
+            worked: case of the episode
+            graded: case of the grading
+
+        Returns:
+            The graded row.
+        """
         produced = await self.work(
             proposal, purpose, files, await self._work_of(worked)
         )
@@ -184,13 +246,13 @@ class AgentEvaluator(Evaluator):
         made: Any = await self.prepared("workspace", case)
         if made is None:
             raise EvaluatorBroken(
-                f"{self.task.evaluator} has no function workspace(case)",
-                'it returns {"statement": text, "files": {path: text or bytes}}',
+                f"{self.task.evaluator} does not define workspace(case)",
+                'return {"statement": text, "files": {path: text or bytes}}',
             )
         return AgentTask(made["statement"], made["files"])
 
     async def close(self) -> None:
-        """End scorers and boxes."""
+        """Close scorers and sandboxes."""
         await super().close()
         await self._episodes.close()
 
@@ -202,15 +264,20 @@ def _row_or_fault(found: Evaluation | BaseException) -> Evaluation:
 
 
 def _why_none(row: Evaluation) -> str:
-    """Only the scorer's own words: the candidate's may repeat what it was asked by hidden tests."""
+    """Return feedback for a failed grading.
+
+    It contains only the scorer's own words: output of the candidate may reveal hidden
+    tests.
+    """
     said = f": {row.message}" if row.reason == INVALID else ""
-    return f"what the agent left behind failed while it was graded ({row.reason}){said}"
+    return f"grading of the agent's workspace failed ({row.reason}){said}"
 
 
 def _with_use(row: Evaluation, produced: EpisodeResult) -> Evaluation:
-    """What the episode has used, and the end of what the agent printed.
+    """Add the usage of the episode and the end of the agent's output.
 
-    The log of the grading is left out: it may hold hidden tests, and logs are shown to models.
+    The log of the grading is left out: it may contain hidden tests, and models see
+    logs.
     """
     used = produced.used
     metrics: dict[str, Any] = {

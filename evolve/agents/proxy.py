@@ -1,8 +1,9 @@
-"""The only way from an agent to a model: a unix socket of its episode, with the limits of its case.
+"""The agent's only access to a model: a Unix socket with the limits of its case.
 
-OpenAI-compatible chat completions, without streaming and without tools of the server's. Keys and the
-choice of the model stay here. A step that an earlier life of the episode was answered is answered from
-the archive, as long as the agent asks the same.
+It serves OpenAI-compatible chat completions, without streaming and server-side tools.
+Keys and the choice of the model stay outside the sandbox. A step that was answered
+before a restart is answered from the archive, as long as the agent sends the same
+request.
 """
 
 from __future__ import annotations
@@ -32,15 +33,21 @@ from evolve.tasks import AgentSpec, EpisodeUsage
 if TYPE_CHECKING:
     from aiohttp import web
 
-SHORTEST_REPLY = 16  # tokens: for less a model is not asked
+SHORTEST_REPLY = 16  # tokens; with less left, no model is asked
 MAX_BODY, MAX_MESSAGES = 4 << 20, 2000
-DELAY_S, LONGEST_DELAY_S = 0.01, 1.0  # of a refusal: so much more for each one before
+DELAY_S, LONGEST_DELAY_S = 0.01, 1.0  # added to the delay by each refusal; limit
 _ROLES = ("system", "user", "assistant")
 Messages = list[dict[str, str]]
 
 
 class Refusal(Exception):
-    """What an agent is told instead of an answer."""
+    """An error that an agent gets instead of an answer.
+
+    Args:
+        status: HTTP status
+        code: machine-readable cause
+        message: for the agent
+    """
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -49,7 +56,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of an agent, read and within bounds."""
+    """A valid request of an agent.
+
+    Attributes:
+        messages: the chat
+        reply_tokens: limit of the reply
+        temperature: None for the run's schedule
+    """
 
     messages: Messages
     reply_tokens: int
@@ -57,7 +70,19 @@ class Asked:
 
 
 class Proxy:
-    """Serves one episode. `fault` is what must end the run, or this life of it; not the agent's."""
+    """Server for one episode.
+
+    `fault` is an exception that must end the run or interrupt it; it is not the agent's
+    fault.
+
+    Args:
+        asker: answers requests within the budget
+        proposal: owner of the calls
+        episode: purpose and attempt
+        limits: limits of the episode
+        reply_tokens: limit of a reply
+        clock: paused while a model answers
+    """
 
     def __init__(
         self,
@@ -74,14 +99,21 @@ class Proxy:
         self._one_at_a_time = asyncio.Lock()
         self._under_way: set[asyncio.Task[web.Response]] = set()
         self.used, self._refusals = EpisodeUsage(), 0
-        # kind -> words, of what the model told the agent to do
+        # kind -> words, flags in the model's instructions to the agent
         self.signs: dict[str, str] = {}
         self.fault: OutOfBudget | EvolveError | ArchiveError | None = None
         self.broken = asyncio.Event()  # set with the fault
 
     @asynccontextmanager
     async def serving(self, socket: Path) -> AsyncIterator[None]:
-        """Listen on the socket; calls under way are settled before it returns."""
+        """Listen on a socket; calls in flight are settled before the context ends.
+
+        Args:
+            socket: path of the Unix socket
+
+        Yields:
+            While the server runs.
+        """
         from aiohttp import web
 
         self._stored = await self._models.stored_steps(self._proposal, self._episode)
@@ -94,7 +126,7 @@ class Proxy:
         await runner.setup()
         try:
             await _started(web.UnixSite(runner, str(socket)))
-            # the candidate is another user; nobody else can find it
+            # the candidate is another user; no other process can find the socket
             socket.chmod(0o666)
             yield
         finally:
@@ -103,7 +135,7 @@ class Proxy:
             await runner.cleanup()
 
     async def _complete(self, request: web.Request) -> web.Response:
-        """A task of its own: who hangs up has asked all the same, and the call is settled."""
+        """Answer in a separate task: the call is settled even if the agent hangs up."""
         body = await request.read()
         task = asyncio.create_task(self._respond(body))
         self._under_way.add(task)
@@ -120,7 +152,7 @@ class Proxy:
             self.fault = fault
             self.broken.set()
             refusal = Refusal(503, "run_ended", "the run has ended")
-        self._refusals += 1  # who does not stop asking is answered later and later
+        self._refusals += 1  # repeated requests are answered with growing delay
         await asyncio.sleep(min(LONGEST_DELAY_S, self._refusals * DELAY_S))
         return _refused(refusal)
 
@@ -133,7 +165,7 @@ class Proxy:
         return call
 
     async def _ask(self, number: int, asked: Asked, tokens: int) -> Call:
-        """Only here the agent's time stands still: steps are few, refusals are not."""
+        """Ask a model. Only here the clock is paused: steps are limited."""
         try:
             with self._clock.stopped():
                 return await self._models.step(
@@ -151,7 +183,7 @@ class Proxy:
             raise Refusal(400, "context_length_exceeded", error.message) from None
 
     def _room(self, asked: Asked) -> int:
-        """How long the reply may be. Raises `Refusal` when a limit of the case might be passed."""
+        """Return the limit of the reply; raise `Refusal` if one might be exceeded."""
         limits, used = self._limits, self.used
         prompt, _ = self._models.step_bound(self._proposal, asked.messages, 0)
         tokens = min(asked.reply_tokens, limits.tokens - used.tokens - prompt)
@@ -173,7 +205,7 @@ class Proxy:
         return tokens
 
     def _count(self, call: Call | None) -> None:
-        """One step more, with what it has cost."""
+        """Count a step and its usage."""
         used = self.used
         for trip in flags_in_reply((call.reply if call else None) or ""):
             self.signs.setdefault(trip.kind, trip.words)
@@ -182,7 +214,7 @@ class Proxy:
         self.used = EpisodeUsage(used.steps + 1, used.tokens + tokens, used.usd + usd)
 
     def _read(self, body: bytes) -> Asked:
-        """A request within bounds; nothing is read when there are no steps left. Raises `Refusal`."""
+        """Return a valid request; raise `Refusal` otherwise, or without steps left."""
         if self.fault is not None:
             raise Refusal(503, "run_ended", "the run has ended")
         if self.used.steps >= self._limits.steps:
@@ -194,9 +226,9 @@ class Proxy:
         try:
             asked = json.loads(body)
         except (ValueError, RecursionError):
-            raise Refusal(400, "invalid_request", "the body is no JSON") from None
+            raise Refusal(400, "invalid_request", "the body is not JSON") from None
         if not isinstance(asked, dict):
-            raise Refusal(400, "invalid_request", "the body is no object")
+            raise Refusal(400, "invalid_request", "the body is not a JSON object")
         for key in ("stream", "tools", "functions"):
             if asked.get(key):
                 raise Refusal(
@@ -212,7 +244,7 @@ class Proxy:
 
 
 async def _started(site: web.UnixSite) -> None:
-    """Start it to its end: one that is cancelled midway would leave its socket open."""
+    """Start the server completely: a cancelled start would leave its socket open."""
     starting = asyncio.create_task(site.start())
     try:
         await asyncio.shield(starting)
@@ -221,13 +253,13 @@ async def _started(site: web.UnixSite) -> None:
 
 
 def _temperature(given: Any) -> float | None:
-    """One that a model can have; None: the run's own."""
+    """Return a valid temperature; None for the run's schedule."""
     plain = isinstance(given, (int, float)) and not isinstance(given, bool)
     return float(given) if plain and 0 <= given <= 2 else None
 
 
 def _messages(given: Any) -> Messages:
-    """Plain chat messages. Raises `Refusal`."""
+    """Return plain chat messages; raise `Refusal` for others."""
     if not isinstance(given, list) or not 0 < len(given) <= MAX_MESSAGES:
         raise Refusal(
             400, "invalid_request", f"messages must be a list of 1 to {MAX_MESSAGES}"

@@ -1,4 +1,4 @@
-"""Episodes: an agent works in a fresh box, and what it leaves behind is taken as a tree."""
+"""Episodes: an agent works in a fresh sandbox, and its workspace is read as a tree."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 INSIDE = "evolve_inside.evolve_agent"  # the module in the sandbox that runs an agent
 WORKSPACE, STATEMENT = "workspace", "statement.md"
 AGENT, SOCKET = "agent", "proxy.sock"
-MAX_FILES = 5000  # of a workspace that is taken out
-_FOREVER_S = 1e9  # the clock ends it
+MAX_FILES = 5000  # of a workspace that is read
+_FOREVER_S = 1e9  # the clock limits the time
 _NO_FOLDER = (
     "the sandbox does not see the folder with the agent and the proxy's socket",
     "the Docker daemon must run on this machine, with the same file system",
@@ -30,7 +30,15 @@ _NO_FOLDER = (
 
 
 class AgentRunner:
-    """Runs episodes in boxes of its own, as many at a time as the pool has."""
+    """Runs episodes in sandboxes of a pool, as many in parallel as the pool allows.
+
+    Args:
+        pool: sandboxes for episodes
+        asker: answers requests within the budget
+        limits: limits of an episode
+        reply_tokens: limit of a reply
+        patience_s: how long a fault of the sandbox is retried, in seconds
+    """
 
     def __init__(
         self,
@@ -50,9 +58,21 @@ class AgentRunner:
         agent: Mapping[str, bytes],
         work: AgentTask,
     ) -> EpisodeResult:
-        """Let an agent work. Its failure is a `Produced` with a reason.
+        """Run one episode.
 
-        Raises `ProviderFault`, `OutOfBudget`, or what else must end the run.
+        Args:
+            proposal: owner of the calls
+            episode: purpose and attempt
+            agent: the agent's tree, path -> content
+            work: statement and workspace
+
+        Returns:
+            The result; a failure of the agent is a result with a reason.
+
+        Raises:
+            ProviderFault: a fault of the machine
+            OutOfBudget: the next call does not fit into the budget
+            EvolveError: another error that must end the run
         """
         clock = Clock(self._limits.time_s)
         proxy = Proxy(
@@ -78,9 +98,20 @@ class AgentRunner:
         agent: Mapping[str, bytes],
         work: AgentTask,
     ) -> EpisodeResult:
-        """An episode on an agent's own tree; a machine's fault is waited out, with back-off.
+        """Run an episode on an agent's own tree; retry after faults of the machine.
 
-        Raises `RunError` when it does not pass, and what else must end the run.
+        Args:
+            proposal: owner of the calls
+            attempt: number of the attempt
+            agent: tree of the editing agent, path -> content
+            work: statement and the tree to edit
+
+        Returns:
+            The result of the episode.
+
+        Raises:
+            RunError: the fault does not pass
+            OutOfBudget: the next call does not fit into the budget
         """
         return await retry_sandbox(
             lambda: self.episode(proposal, Episode("edit", attempt), agent, work),
@@ -113,7 +144,7 @@ class AgentRunner:
             except TimeoutError:
                 return EpisodeResult(
                     reason=Reason.TIMEOUT.value,
-                    message=f"the agent took over {clock.limit_s:g} s of its own",
+                    message=f"the agent used over {clock.limit_s:g} s of its time",
                 )
             except CandidateFault as fault:
                 return EpisodeResult(
@@ -121,7 +152,7 @@ class AgentRunner:
                 )
 
     async def _run(self, session: Session, proxy: Proxy, clock: Clock) -> Any:
-        """The agent's exit status, as it is claimed; None when something ended it from outside."""
+        """Return the claimed exit status; None if the run ended the episode."""
         running = asyncio.create_task(
             _call(session, "run", self._limits.entry, WORKSPACE, STATEMENT)
         )
@@ -138,7 +169,7 @@ class AgentRunner:
             await asyncio.gather(running, broken, return_exceptions=True)
 
     async def _collect(self, session: Session) -> dict[str, bytes]:
-        """The workspace, checked. Raises `CandidateFault`."""
+        """Return the checked workspace; raise `CandidateFault` for an invalid one."""
         limits = self.pool.provider.spec.limits
         most = min(limits.disk_bytes, limits.message_bytes // 2)
         claimed = await _call(session, "collect", WORKSPACE, MAX_FILES, most)
@@ -147,7 +178,14 @@ class AgentRunner:
         return files
 
     async def imports(self, agent: Mapping[str, bytes]) -> str | None:
-        """Import the agent's entry in a box without a proxy; what went wrong, if anything."""
+        """Import the agent's entry in a sandbox without a proxy.
+
+        Args:
+            agent: the agent's tree, path -> content
+
+        Returns:
+            The problem; None if there is none.
+        """
         async with self.pool.session() as session:
             await _furnish(session, agent, AgentTask("", {}))
             try:
@@ -159,12 +197,12 @@ class AgentRunner:
 
 
 def _files(claimed: Any) -> dict[str, bytes]:
-    """A claimed list of [path, content]. Raises `CandidateFault`."""
+    """Return files from a claimed list of [path, content]; raise `CandidateFault`."""
     pairs = claimed if isinstance(claimed, list) else [None]
     found = {}
     for pair in pairs:
         if not isinstance(pair, list) or [type(part) for part in pair] != [str, bytes]:
-            raise CandidateFault(Reason.REFUSED, "its workspace is no list of files")
+            raise CandidateFault(Reason.REFUSED, "its workspace is not a list of files")
         found[pair[0]] = pair[1]
     return found
 
@@ -172,7 +210,7 @@ def _files(claimed: Any) -> dict[str, bytes]:
 async def _furnish(
     session: Session, agent: Mapping[str, bytes], work: AgentTask
 ) -> None:
-    """The agent's files beside the socket, read-only; statement and workspace in the box."""
+    """Place the agent's files read-only next to the socket; load the task."""
     folder = session.folder
     assert folder is not None
     files = {f"{WORKSPACE}/{path}": data for path, data in work.files.items()}
@@ -180,9 +218,11 @@ async def _furnish(
         check_tree(agent, session.limits)
         await asyncio.to_thread(folder.write, AGENT, agent)
         await session.load(files | {STATEMENT: work.statement.encode()}, INSIDE)
-    except CandidateFault as fault:  # the agent has not begun, so it is not the agent's
+    except CandidateFault as fault:  # not the agent's fault: it has not started
         if fault.reason is not Reason.REFUSED:
-            raise ProviderFault(f"the box took no files: {fault.message}") from None
+            raise ProviderFault(
+                f"the sandbox accepted no files: {fault.message}"
+            ) from None
         raise TaskError(
             f"the workspace can't be made: {fault.message}",
             "see [limits] in task.toml: disk_mb",
@@ -192,7 +232,7 @@ async def _furnish(
 async def _call(
     session: Session, function: str, *arguments: Any, timeout_s: float = _FOREVER_S
 ) -> Any:
-    """Call a function of ours in the box; what it says is a claim."""
+    """Call a trusted function in the sandbox; its answer is only a claim."""
     reply = await session.call(function, wire.encode((list(arguments), {})), timeout_s)
     try:
         return wire.decode(reply.payload)

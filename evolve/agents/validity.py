@@ -1,4 +1,4 @@
-"""What a new agent must show before it costs a case: that it can still change a repository."""
+"""Check of a new agent before it costs a case: it can still change a repository."""
 
 from __future__ import annotations
 
@@ -25,7 +25,18 @@ async def problem_of(
     attempt: int,
     toy: bool,
 ) -> str | None:
-    """Why an agent is no agent any more; None when it is one. Raises as an episode does."""
+    """Check an agent. Exceptions of an episode propagate.
+
+    Args:
+        runner: runs episodes
+        proposal: owner of the calls
+        agent: the agent's tree, path -> content
+        attempt: number of the attempt
+        toy: also let it change a toy repository, not only import it
+
+    Returns:
+        The problem; None if the agent works.
+    """
     wrong = await runner.imports(agent)
     if wrong is not None:
         return f"it can't be imported: {wrong}"

@@ -1,4 +1,4 @@
-"""`evolve check`: does this task's evaluator accept what it should not?"""
+"""`evolve check`: find cheats that a task's evaluator accepts."""
 
 from evolve.checking.attacks import ATTACKS, Attack
 from evolve.checking.check import Report, Tried, check

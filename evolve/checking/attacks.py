@@ -1,4 +1,4 @@
-"""The attacks on an evaluator, each with what to do when it is accepted."""
+"""The attacks on an evaluator, each with advice in case it is accepted."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ from evolve.tasks import Task
 _HOSTILE = Path(__file__).with_name("hostile.py")
 _MAIN = re.compile(r"^if __name__ *== *['\"]__main__['\"] *:", re.MULTILINE)
 _FUTURE = re.compile(r"^from __future__ import [^\n]*\n", re.MULTILINE)
-_RECOMPUTE = (
-    "recompute the score from the data; never read what the program says of itself"
-)
+_RECOMPUTE = "recompute the score from the data; never use claims of the program"
 _FINITE = "refuse numbers that are not finite before anything is compared: NaN passes every comparison"
 _TYPES = "check types exactly (type(x) in (int, float)) and convert arrays by tolist()"
 _SIZE = "take the size of the problem from the case, never from the answer, and check it first"
-_PROCESS = "keep the scorer in another process than the candidate: ask it for data by candidate.call"
+_PROCESS = "keep scorer and candidate in separate processes: get data by candidate.call"
 _DATA = (
-    "never execute, unpickle or query by what a program says: it can set its score then; "
-    "json.loads and ast.literal_eval read data"
+    "never execute or unpickle an answer, or use it as a query: it could set its score; "
+    "use json.loads or ast.literal_eval"
 )
 
 
 NOT_EXECUTED = (
-    "a text in place of an answer scores more, though nothing executed it: an answer "
-    "of another type must cost"
+    "a text in place of an answer scores more, although it was not executed: an answer "
+    "of the wrong type must cost"
 )
 
 
 @dataclass(frozen=True)
 class Attack:
-    """One way to cheat; `fair` marks what is no cheat but says something about tolerances."""
+    """One way to cheat.
+
+    Attributes:
+        name: shown in the report
+        fix: advice if the attack pays
+        fair: not a cheat, but a test of tolerances
+    """
 
     name: str
     fix: str
@@ -51,7 +55,7 @@ ATTACKS = (
     Attack("strings", _TYPES),
     Attack("booleans", _TYPES),
     Attack("odd floats", _TYPES),
-    Attack("huge", "check that every number lies in its range"),
+    Attack("huge", "check that every number is in its range"),
     Attack("nothing", _TYPES),
     Attack("empty", _SIZE),
     Attack("one element", _SIZE),
@@ -65,7 +69,7 @@ ATTACKS = (
     Attack("inputs changed", "give the program copies, and score with your own data"),
     Attack(
         "exceptions",
-        "a case that fails must cost: never average over those that did not",
+        "a failed case must cost: never average over the others only",
     ),
     Attack("early exit", _PROCESS),
     Attack("sys.exit", _PROCESS),
@@ -107,9 +111,14 @@ _C_PROGRAMS = {
 
 
 def programs(task: Task, recorded: Sequence[str] = ()) -> dict[str, bytes]:
-    """The entry's text for each attack that fits the task's language.
+    """Return the attacking program for each attack that fits the task's language.
 
-    What was `recorded` of the seed is answered, not computed again.
+    Args:
+        task: the task
+        recorded: answers of the seed, to be repeated instead of computed again
+
+    Returns:
+        Name of the attack -> text of the entry.
     """
     if task.spec.language in ("c", "cpp"):
         return {name: text.encode() for name, text in _C_PROGRAMS.items()}
@@ -119,7 +128,18 @@ def programs(task: Task, recorded: Sequence[str] = ()) -> dict[str, bytes]:
 
 
 def armed(task: Task, attack: str, recorded: Sequence[str] = ()) -> bytes:
-    """The seed with the hostile text before its main block, where functions are all defined."""
+    """Return the seed with the hostile code inserted before its main block.
+
+    There all functions are defined already.
+
+    Args:
+        task: the task
+        attack: name of the attack
+        recorded: answers of the seed, to be repeated instead of computed again
+
+    Returns:
+        Text of the entry.
+    """
     seed = task.seed[task.entry].decode()
     futures = "".join(_FUTURE.findall(seed))
     body = _FUTURE.sub("", seed)

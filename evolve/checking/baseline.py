@@ -1,8 +1,9 @@
-"""What the seed scores, how far that varies, and whether its answers can be repeated.
+"""The seed's score, its variation, and whether its answers can be repeated.
 
-An attack pays when it scores more than the seed. Where the seed's score is another one each time, two
-of them say little: then its answers are taken down once and repeated, so that the program's own luck is
-the same for all; where that does not help, the seed is scored some times more.
+An attack pays if it scores more than the seed. If the seed's score varies, two scores
+give little information. Then its answers are recorded once and repeated, so that the
+program's own luck is the same for all attacks; if that does not help, the seed is
+scored several more times.
 """
 
 from __future__ import annotations
@@ -18,23 +19,31 @@ from evolve.runs.evaluator import score_seed
 from evolve.sandbox import ProviderFault
 
 Note = Callable[[str], None]
-_SLOW_S = 3.0  # a seed that takes longer is not computed again for each attack
-# a seed that varies is scored so often, while it takes no longer
+_SLOW_S = 3.0  # a slower seed is not computed again for each attack
+# greatest number and total time of scorings of a seed that varies
 _TIMES, _WHOLE_S = 8, 40.0
 _REPEATS, _FEW = 3, 5
-# of what the seed varies: so little must be left when its answers are repeated
+# greatest share of the variation that may remain with repeated answers
 _NARROWER = 0.1
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Two verdicts on the seed, the scores that attacks are compared with, and its answers."""
+    """Scores of the seed for comparison with attacks.
+
+    Attributes:
+        first: first verdict on the seed
+        second: second verdict
+        scores: scores to compare attacks with
+        answers: recorded answers; empty if they are not repeated
+        repeated_s: seconds per case with repeated answers; None without
+    """
 
     first: Verdict
     second: Verdict
     scores: tuple[float, ...]
     answers: tuple[str, ...] = ()
-    repeated_s: float | None = None  # what a case takes when they are repeated
+    repeated_s: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -54,37 +63,69 @@ class Baseline:
 
     @property
     def is_luck(self) -> bool:
-        """True when the seed varies and its repeated answers do not: the scorer draws nothing."""
+        """Whether the seed varies, but its repeated answers score the same."""
         return self.varies and bool(self.answers) and not self.spread
 
     @property
     def attack_s(self) -> float:
-        """What a case takes of a program that does not do more than it must."""
+        """Seconds per case of a program that does no more than necessary."""
         if self.repeated_s is not None:
             return self.repeated_s
         return max(row.seconds for row in self.second.rows)
 
     def margin(self) -> float:
-        """How far beyond the seed's scores one is still the seed's: what they differ, of few twice."""
+        """Return the tolerance around the seed's scores.
+
+        Returns:
+            The spread of the scores, doubled if there are few, plus rounding errors.
+        """
         return self.spread * (2 if len(self.scores) < _FEW else 1) + 1e-12 * max(
             map(abs, self.scores)
         )
 
     def better(self, score: float, maximize: bool) -> bool:
-        """True for a score that the seed does not reach."""
+        """Return whether a score is better than the seed's.
+
+        Args:
+            score: in the task's own direction
+            maximize: whether a higher score is better
+
+        Returns:
+            False within the margin.
+        """
         if maximize:
             return score > max(self.scores) + self.margin()
         return score < min(self.scores) - self.margin()
 
     def worse(self, score: float, maximize: bool) -> bool:
-        """True for a score that the seed does not fall to."""
+        """Return whether a score is worse than the seed's.
+
+        Args:
+            score: in the task's own direction
+            maximize: whether a higher score is better
+
+        Returns:
+            False within the margin.
+        """
         return replace(self, scores=tuple(-s for s in self.scores)).better(
             -score, maximize
         )
 
 
 async def measure(evaluator: Evaluator, note: Note) -> Baseline:
-    """Score the seed twice or more. Raises `TaskError` when it has no score."""
+    """Score the seed at least twice.
+
+    Args:
+        evaluator: of the task
+        note: called with messages for people
+
+    Returns:
+        The baseline for attacks.
+
+    Raises:
+        TaskError: the seed has no score
+        RunError: a fault of the sandbox
+    """
     first = await score_seed(evaluator)
     slow = sum(row.seconds for row in first.rows) > _SLOW_S
     recording = await _recorded(evaluator) if slow else None
@@ -97,14 +138,14 @@ async def measure(evaluator: Evaluator, note: Note) -> Baseline:
         if repeating is not None:
             note(
                 f"the seed {'takes' if slow else 'varies, and takes'} {seeds.seconds:.1f} s: attacks "
-                f"repeat what it answered, {repeating.repeated_s:.1f} s each"
+                f"repeat its answers, {repeating.repeated_s:.1f} s each"
             )
             return repeating
     return await _scored_more(evaluator, seeds) if seeds.varies else seeds
 
 
 async def _recorded(evaluator: Evaluator) -> Recording | None:
-    """The seed's answers, where they can be taken down."""
+    """Return the seed's answers if they can be recorded."""
     task = evaluator.task
     if not task.entry.endswith(".py") or len(task.spec.cases_of("search")) != 1:
         return None
@@ -118,7 +159,7 @@ async def _recorded(evaluator: Evaluator) -> Recording | None:
 async def _repeated(
     evaluator: Evaluator, seeds: Baseline, recording: Recording
 ) -> Baseline | None:
-    """With the answers, if repeating them scores as giving them did, or varies far less."""
+    """Return a baseline with repeated answers if it is equivalent or varies less."""
     program = armed(evaluator.task, "repeated", recording.answers)
     scores, seconds = [recording.verdict.score], 0.0
     for _ in range(_REPEATS if seeds.varies else 1):
@@ -145,7 +186,18 @@ async def _scored_more(evaluator: Evaluator, seeds: Baseline) -> Baseline:
 
 
 async def scored(evaluator: Evaluator, program: bytes) -> Verdict:
-    """The verdict on a program in the entry's place. Raises `RunError` for a fault of the sandbox."""
+    """Score a program in place of the entry.
+
+    Args:
+        evaluator: of the task
+        program: text of the entry
+
+    Returns:
+        The verdict on the search cases.
+
+    Raises:
+        RunError: a fault of the sandbox
+    """
     task = evaluator.task
     try:
         return await evaluator.evaluate(

@@ -1,4 +1,4 @@
-"""Score the seed twice, then fire every attack at the evaluator, in the sandbox of its task."""
+"""Score the seed twice, then run all attacks on the evaluator in the task's sandbox."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task
 
-# what an attack may take of the seed's time
+# time limits of an attack, relative to the seed's time
 _SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0
-_AGAIN = 2  # so often what pays is fired again where the seed's score varies
+_AGAIN = 2  # repetitions of a paying attack if the seed's score varies
 _TIMED = re.compile(
     r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.seconds)\b"
 )
@@ -39,13 +39,21 @@ _CONSTANT_SEED = re.compile(
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of one attack."""
+    """The result of one attack.
+
+    Attributes:
+        attack: the attack
+        score: None if it was refused
+        said: why it was refused, or what it found
+        pays: it scored more than the seed, or found something forbidden
+        against: 1 better than, 0 as good as, -1 worse than the seed
+    """
 
     attack: Attack
-    score: float | None  # None: refused
-    said: str  # why it was refused, or what it found
-    pays: bool  # it got more than the seed, or found what it should not
-    against: int = 0  # 1 better, 0 as good, -1 worse than the seed
+    score: float | None
+    said: str
+    pays: bool
+    against: int = 0
 
     @property
     def word(self) -> str:
@@ -58,7 +66,18 @@ class Tried:
 
 @dataclass(frozen=True)
 class Report:
-    """What `evolve check` knows of a task."""
+    """The results of `evolve check`.
+
+    Attributes:
+        task: the task
+        seed: first score of the seed
+        again: second score of the seed
+        seconds: duration of the second evaluation
+        shared: evaluator and candidate run in one sandbox
+        tried: results of the attacks
+        notes: further advice
+        repeated: attacks repeated the seed's answers instead of computing them
+    """
 
     task: Task
     seed: float
@@ -67,7 +86,6 @@ class Report:
     shared: bool
     tried: tuple[Tried, ...]
     notes: tuple[str, ...]
-    # attacks repeated the seed's answers instead of computing them again
     repeated: bool
 
     @property
@@ -76,25 +94,38 @@ class Report:
 
 
 async def check(task: Task, sandbox: str, note: Note) -> Report:
-    """Attack the task's evaluator. Raises `TaskError` when the seed has no score."""
+    """Attack the task's evaluator.
+
+    Args:
+        task: the task
+        sandbox: name of the sandbox
+        note: called with messages for people
+
+    Returns:
+        The report.
+
+    Raises:
+        UsageError: an agent task
+        TaskError: the seed has no score
+    """
     if task.spec.agent is not None:
         raise UsageError(
-            "the attacks are programs, and an agent task scores what agents leave behind",
-            "try its grading on a folder of files of your own in a test of the task",
+            "evolve check is for programs, not for agent tasks",
+            "test the grading of the task on folders of files",
         )
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as file:
         log = Path(file.name)
         secret = draw_secret()  # the same hidden inputs for all
         async with open_evaluator(task, sandbox, 1, log, note, secret) as evaluator:
             seeds, together = await measure(evaluator, note), evaluator.together
-        # it was all said
+        # all messages were shown by the first evaluator
         quick, silent = _hurried(task, seeds.attack_s), lambda _: None
         async with open_evaluator(quick, sandbox, 1, log, silent, secret) as evaluator:
             evaluator.together = together
             firing, tried = _Firing(evaluator, seeds, log), []
             for name, program in programs(quick, seeds.answers).items():
                 tried.append(await firing.surely(_NAMED[name], program))
-                if seeds.slow:  # who stops it keeps what was found out
+                if seeds.slow:  # shows results even if the check is interrupted
                     note(f"{name}: {tried[-1].word}")
             hidden = await firing.hidden(tried)
     shared = any(EVALUATOR_SHARED in row.metrics for row in seeds.first.rows)
@@ -111,7 +142,7 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
 
 
 def _hurried(task: Task, seconds: float) -> Task:
-    """The same task with less patience, so that an attack that hangs is known for it soon."""
+    """Return the task with shorter limits, so that an attack that hangs ends soon."""
     limits = task.spec.limits
     patience = max(_SHORTEST_S, min(_SLOWER * seconds, seconds + _LONGER_S))
     limit = min(limits.time_s, patience)
@@ -122,14 +153,14 @@ def _hurried(task: Task, seconds: float) -> Task:
 
 @dataclass(frozen=True)
 class _Firing:
-    """Attacks on one evaluator, against what its seed scores."""
+    """Attacks on one evaluator, compared with the scores of its seed."""
 
     evaluator: Evaluator
     seeds: Baseline
     log: Path
 
     async def surely(self, attack: Attack, program: bytes) -> Tried:
-        """Luck does not pay, nor what an honest answer gets as well."""
+        """Try an attack; luck does not pay, nor does a gain of an honest answer."""
         tried = await self.once(attack, program)
         for _ in range(_AGAIN if self.seeds.spread else 0):
             if tried.pays and not tried.said:
@@ -144,7 +175,7 @@ class _Firing:
         return tried
 
     async def hidden(self, tried: list[Tried]) -> list[str]:
-        """A note where the seed scores what an evaluator gives to a program that fails."""
+        """Return a note if the seed's score equals that of a failing program."""
         kept = any(t.attack.name == "nothing" and t.word == "no effect" for t in tried)
         if not kept or not self._is_python:
             return []
@@ -155,8 +186,8 @@ class _Firing:
             []
             if broken.word != "no effect"
             else [
-                "a program that only raises scores as much as the seed: attacks that are refused with that "
-                "score look as if they had no effect; begin with a better program"
+                "a program that only raises scores as much as the seed: refused attacks with that "
+                "score look as if they had no effect; start from a better program"
             ]
         )
 
@@ -185,10 +216,10 @@ class _Firing:
 
 
 def _found(verdict: Verdict, printed: str) -> str:
-    """What the program found that it should not, or that the scorer ran what it answered."""
+    """Return a forbidden finding of the program, or that its answer was executed."""
     shared = [row.log for row in verdict.rows if EVALUATOR_SHARED in row.metrics]
     if EXECUTED in "\n".join((printed, *shared)).splitlines():
-        return "the scorer executed what the program answered"
+        return "the scorer executed an answer of the program"
     logs = "\n".join(row.log for row in verdict.rows).splitlines()
     return next(
         (line.removeprefix(FOUND).strip() for line in logs if line.startswith(FOUND)),
@@ -197,7 +228,7 @@ def _found(verdict: Verdict, printed: str) -> str:
 
 
 def _notes(task: Task, seeds: Baseline, tried: list[Tried], shared: bool) -> list[str]:
-    """What is worth knowing beside the attacks."""
+    """Return advice apart from the attacks."""
     notes = []
     if shared:
         notes.append(
@@ -252,7 +283,7 @@ def _draws(text: str) -> bool:
 
 
 def _tolerances(task: Task, seeds: Baseline, tried: list[Tried]) -> list[str]:
-    """How far numbers may be off before it shows, beside what is left to gain."""
+    """Return a note on accepted errors of numbers, compared with the possible gain."""
     seed = max(seeds.scores) if task.spec.maximize else min(seeds.scores)
     paying = {
         t.attack.name: abs(t.score - seed)
@@ -263,15 +294,22 @@ def _tolerances(task: Task, seeds: Baseline, tried: list[Tried]) -> list[str]:
         return []
     name = max(paying, key=lambda key: paying[key])
     known = task.spec.best_known
-    left = f"; {abs(known.score - seed):.3g} is left to the best known" if known else ""
+    left = f"; the best known is {abs(known.score - seed):.3g} better" if known else ""
     return [
         f"all numbers times (1 + {name.split()[-1]}) are accepted and gain {paying[name]:.3g}"
-        f"{left}: if that is no real improvement, the tolerance is too large"
+        f"{left}: if that is not a real improvement, the tolerance is too large"
     ]
 
 
 def as_data(report: Report) -> dict[str, Any]:
-    """The report as JSON."""
+    """Return the report as plain data.
+
+    Args:
+        report: the report
+
+    Returns:
+        Values that JSON can hold.
+    """
     return {
         "task": report.task.spec.name,
         "seed": report.seed,

@@ -1,4 +1,4 @@
-"""Checks of a machine and a task, each with the command that mends it."""
+"""Checks of a machine and a task, each with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ _ANSWER = b"def answer(n):\n    return n + 1\n"
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's report."""
+    """One line of the doctor's report.
+
+    Attributes:
+        state: "ok", "warn" or "fail"
+        what: the result
+        fix: the next step; empty if there is none
+    """
 
     state: Literal["ok", "warn", "fail"]
     what: str
@@ -46,7 +52,18 @@ async def examine(
     note: Note,
     fix: bool = False,
 ) -> list[Finding]:
-    """All checks, quick ones first."""
+    """Run all checks, quick ones first.
+
+    Args:
+        task_dir: also check this task; None for none
+        sandbox: name of the sandbox, or "auto"
+        models: also ask these models
+        note: called with messages for people
+        fix: write a missing requirements.txt
+
+    Returns:
+        Findings in the order of the checks.
+    """
     findings = [_python(), _git()]
     names = ("docker", "bubblewrap") if sandbox == "auto" else (sandbox,)
     providers = [await _provider(name, note) for name in names]
@@ -66,7 +83,14 @@ async def examine(
 
 
 async def keeps_the_contract(name: str) -> Finding:
-    """The quick part of what every sandbox promises, tried out on this machine."""
+    """Test the quick part of the sandbox contract on this machine.
+
+    Args:
+        name: name of the sandbox
+
+    Returns:
+        One finding.
+    """
     try:
         broken = await asyncio.to_thread(broken_promises, provider_class(name))
     except SandboxError as error:
@@ -84,13 +108,13 @@ async def keeps_the_contract(name: str) -> Finding:
 def _scorers() -> Finding:
     if confinement.is_available():
         return Finding(
-            "ok", "scorers have no network and change no file of this machine"
+            "ok", "scorers have no network and can't change files of this machine"
         )
     return Finding(
         "warn",
-        "scorers run as you, with your files and network, where bubblewrap does not "
+        "scorers run as you, with your files and network, because bubblewrap does not "
         "work",
-        "evolve doctor --sandbox bubblewrap says why",
+        "for the cause: evolve doctor --sandbox bubblewrap",
     )
 
 
@@ -105,7 +129,7 @@ def _git() -> Finding:
 
 
 async def _provider(name: str, note: Note) -> Finding:
-    """Prepare it, start a box, and let a candidate answer."""
+    """Prepare a sandbox, start it, and call a candidate."""
     try:
         provider = provider_class(name)(SandboxSpec())
         await provider.prepare(note)
@@ -123,13 +147,13 @@ async def _provider(name: str, note: Note) -> Finding:
         return Finding("fail", f"sandbox {name}: a candidate gave a wrong answer")
     if not provider.isolates:
         return Finding(
-            "warn", f"sandbox {name} runs, but isolates nothing", "use docker"
+            "warn", f"sandbox {name} runs, but without isolation", "use docker"
         )
     return Finding("ok", f"sandbox {name}")
 
 
 async def _model(text: str, note: Note) -> Finding:
-    """Ask it for one word."""
+    """Send a short prompt."""
     try:
         name = parse_model(text)
         check_key(name)
@@ -148,7 +172,7 @@ async def _model(text: str, note: Note) -> Finding:
 
 
 def _soften(finding: Finding) -> Finding:
-    """One sandbox that works is enough."""
+    """Turn a failure into a warning: one working sandbox is enough."""
     return (
         Finding("warn", finding.what, finding.fix)
         if finding.state == "fail"
@@ -157,11 +181,11 @@ def _soften(finding: Finding) -> Finding:
 
 
 def _requirements(folder: Path, fix: bool) -> list[Finding]:
-    """Modules of another engine's task that no package is declared for."""
+    """Check for imported modules of a peer's task without a declared package."""
     try:
         task = load_task(folder)
     except EvolveError:
-        return []  # told by what loads it next
+        return []  # reported by the next check
     if task.peer is None:
         return []
     program = task.folder / task.peer.program_path
@@ -173,8 +197,8 @@ def _requirements(folder: Path, fix: bool) -> list[Finding]:
         return [
             Finding(
                 "warn",
-                f"the task imports {names}, and no package is declared for it",
-                f"evolve doctor {folder} --fix writes {path.name}; look at the names first",
+                f"the task imports {names} without a declared package",
+                f"evolve doctor {folder} --fix writes {path.name}; check the names first",
             )
         ]
     before = path.read_text() if path.exists() else ""
@@ -207,7 +231,7 @@ async def _task(
 
 
 def _agent(task: Task, verdict: Verdict) -> list[Finding]:
-    """The seed is an agent, so its score may differ from time to time."""
+    """Return findings on a seed agent; its score may vary."""
     counts = {split: len(task.spec.cases_of(split)) for split in SPLITS}
     seconds = sum(row.seconds for row in verdict.rows) / len(verdict.rows)
     findings = [
@@ -226,7 +250,7 @@ def _agent(task: Task, verdict: Verdict) -> list[Finding]:
         findings.append(
             Finding(
                 "warn",
-                "no case is kept for the choice of the best, or for the end",
+                "no cases for choosing the best (select), or none held out",
                 'give some cases split = "select" and some "heldout"',
             )
         )
@@ -234,7 +258,7 @@ def _agent(task: Task, verdict: Verdict) -> list[Finding]:
 
 
 async def _seed(task: Task, evaluator: Evaluator) -> list[Finding]:
-    """Is the seed's score finite, the same twice, and below the bound?"""
+    """Check the seed's score: finite, repeatable, and not above the bound."""
     first, second = await score_seed(evaluator), await score_seed(evaluator)
     seconds = sum(row.seconds for row in second.rows)
     findings = [Finding("ok", f"the seed scores {first.score!r} in {seconds:.3f} s")]

@@ -1,7 +1,8 @@
-"""What a hostile candidate is made of: the seed's text executes this one, then calls `arm`.
+"""The code of a hostile candidate: the seed's text executes it, then calls `arm`.
 
-Every function of the seed still computes what it did; what leaves the program is changed, or something
-is done beside it. It runs in the candidate's place and needs the standard library only.
+All functions of the seed still compute the same; either their answers are changed, or
+something is done in addition. It runs in the candidate's place and uses only the
+standard library.
 """
 
 import atexit
@@ -20,8 +21,8 @@ from typing import Any
 
 HUGE = 1e9
 FOUND = "EVOLVE-CHECK-FOUND"
-EXECUTED = "EVOLVE-CHECK-EXECUTED"  # what the text of an answer writes where it is run
-RECORD = "evolve-check-record"  # a line for each call that came from outside
+EXECUTED = "EVOLVE-CHECK-EXECUTED"  # written by the text of an answer if executed
+RECORD = "evolve-check-record"  # file with one line per call from outside
 SIZES = ("1e-9", "-1e-9", "1e-6", "-1e-6", "1e-4", "-1e-4")
 _depth = [0]
 _calls = [0]
@@ -29,9 +30,12 @@ _recorded: list[str] = []
 
 
 def arm(names: Any, attack: Any, recorded: Any = ()) -> Any:
-    """Wrap every function that the program defines, for calls that come from outside.
+    """Wrap all functions that the program defines, for calls from outside.
 
-    What was `recorded` is answered instead of computed again.
+    Args:
+        names: globals of the program
+        attack: name of the attack
+        recorded: answers to give instead of computing them
     """
     _recorded.extend(recorded)
     if attack in AT_ONCE:
@@ -70,7 +74,7 @@ def _wrapped(function: Any, attack: Any) -> Any:
 
 
 def _answer(function: Any, args: Any, kwargs: Any) -> Any:
-    """What was recorded of this call, else what the function computes."""
+    """Return the recorded answer to a call, else compute it."""
     if _calls[0] <= len(_recorded):
         name, value = pickle.loads(base64.b64decode(_recorded[_calls[0] - 1]))
         if name == function.__name__:
@@ -79,7 +83,7 @@ def _answer(function: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _take_down(name: Any, value: Any) -> Any:
-    """A pickle in base64, or a dash for what makes none."""
+    """Record an answer as a pickle in base64; a dash if it can't be pickled."""
     try:
         line = base64.b64encode(pickle.dumps((name, value))).decode()
     except Exception:  # noqa: BLE001 - of the program's own objects
@@ -93,7 +97,7 @@ def _same(value: Any) -> Any:
 
 
 def _each(change: Any) -> Any:
-    """Change every number of a value, however deep."""
+    """Change all numbers of a value at any depth."""
 
     def changed(value: Any) -> Any:
         numpy = sys.modules.get("numpy")
@@ -120,7 +124,7 @@ def _each(change: Any) -> Any:
 
 
 def _measured(change: Any) -> Any:
-    """Change the numbers that are no counts: the floats, or all where there are none."""
+    """Change the floats of a value, or all numbers if it has no floats."""
 
     def changed(value: Any) -> Any:
         floats: list[Any] = []
@@ -137,7 +141,7 @@ def _measured(change: Any) -> Any:
 
 
 def _one(change: Any) -> Any:
-    """Change the first of them only: one bad number among good ones."""
+    """Change only the first number: one bad number among good ones."""
 
     def changed(value: Any) -> Any:
         left = [change]
@@ -147,7 +151,10 @@ def _one(change: Any) -> Any:
 
 
 def _cut(keep: Any) -> Any:
-    """Keep a part of the outermost container, and of containers in a tuple, which tells their sizes."""
+    """Keep a part of the outermost container.
+
+    In a tuple, also cut containers and the numbers that equal their sizes.
+    """
 
     def changed(value: Any) -> Any:
         if type(value) is tuple and any(hasattr(item, "__len__") for item in value):
@@ -170,7 +177,7 @@ def _cut(keep: Any) -> Any:
 
 
 def _texts(text: Any) -> Any:
-    """Every text of a value becomes this one; a value without any becomes it as a whole."""
+    """Replace all texts of a value; a value without texts is replaced as a whole."""
 
     def changed(value: Any) -> Any:
         if isinstance(value, (str, bytes)):
@@ -189,9 +196,9 @@ def _texts(text: Any) -> Any:
 
 
 def _claims(claim: Any, kinds: Any, alone: Any = False) -> Any:
-    """Change what the program says of itself: the bare numbers of these kinds beside its data.
+    """Change claims of the program: bare numbers of these kinds next to its data.
 
-    Of numbers `alone` the last is what may be said of the others.
+    With `alone`, the last number of a tuple may be a claim about the others.
     """
 
     def changed(value: Any) -> Any:
@@ -199,7 +206,7 @@ def _claims(claim: Any, kinds: Any, alone: Any = False) -> Any:
             return {key: once(item) for key, item in value.items()}
         if isinstance(value, tuple) and any(hasattr(item, "__len__") for item in value):
             return tuple(once(item) for item in value)
-        # (x, y, what it says f(x, y) is)
+        # (x, y, claimed value of f(x, y))
         if type(value) is tuple and alone and len(value) > 1:
             return (*value[:-1], once(value[-1]))
         return value
@@ -217,7 +224,7 @@ def _claims(claim: Any, kinds: Any, alone: Any = False) -> Any:
 
 
 def _claimed(value: Any) -> Any:
-    """A huge claim, and a score where a dict might hold one."""
+    """Make a huge claim, and add a score to a dict."""
     claimed = _claims(lambda number: HUGE, (int, float), True)(value)
     return (
         {**claimed, "score": HUGE, "combined_score": HUGE}
@@ -231,7 +238,7 @@ def _is_number(value: Any) -> Any:
 
 
 class Odd(float):
-    """A float that every comparison likes."""
+    """A float for which all comparisons are true."""
 
     def __lt__(self, other: Any) -> Any:
         return True
@@ -287,7 +294,7 @@ def _raise(args: Any, kwargs: Any) -> Any:
 
 
 def _forge() -> Any:
-    """Print and write results of its own, now and at exit."""
+    """Print and write forged results, now and at exit."""
     result = {
         "combined_score": HUGE,
         "score": HUGE,
@@ -324,7 +331,7 @@ def _forge_and_exit(args: Any, kwargs: Any) -> Any:
 
 
 def _rebind(args: Any, kwargs: Any) -> Any:
-    """Replace what a scorer in the same process is made of."""
+    """Replace functions and constants of a scorer in the same process."""
     for name in ("__main__", "evaluate", "evaluator", "evaluation_module", "scorer"):
         module = sys.modules.get(name)
         for key, value in list(vars(module).items()) if module else []:
@@ -345,7 +352,7 @@ def _rebind(args: Any, kwargs: Any) -> Any:
 
 
 def _patch(args: Any, kwargs: Any) -> Any:
-    """Change the libraries that a scorer in the same process calculates with."""
+    """Replace library functions that a scorer in the same process uses."""
     numpy: Any = sys.modules.get("numpy")
     for owner, names, result in (
         (math, ("sin", "sqrt", "isfinite"), 1.0),
@@ -359,12 +366,12 @@ def _patch(args: Any, kwargs: Any) -> Any:
 
 
 def _clock(args: Any, kwargs: Any) -> Any:
-    """Stop the clock of whoever measures in this process."""
+    """Stop the clock for a scorer in the same process."""
     time.time = time.perf_counter = time.monotonic = time.process_time = lambda: 0.0
 
 
 def _look_around() -> Any:
-    """Read what a candidate should not see; say so where the log is read."""
+    """Try to read secrets and evaluators, and report findings in the log."""
     secrets = [
         key
         for key in os.environ
@@ -382,7 +389,7 @@ def _look_around() -> Any:
 
 
 def _evaluators() -> Any:
-    """Files of the evaluator's, in the places where a program would look for them."""
+    """Yield files of the evaluator in places where a program would look for them."""
     places = {
         os.getcwd(),
         os.path.dirname(os.getcwd()),
@@ -419,7 +426,7 @@ class _Pickled:
         return eval, (_PYTHON,)
 
 
-# only what runs writes it: no text below holds it readably
+# Only executed code writes it: no text below contains it in readable form.
 _SAID = f"\n{EXECUTED}\n".encode()
 _PYTHON = f"__import__('os').write(2, bytes.fromhex('{_SAID.hex()}'))"
 _PICKLE = pickle.dumps(_Pickled())
@@ -447,7 +454,7 @@ CHANGES = {
     "booleans": _measured(lambda number: True),
     "odd floats": _measured(Odd),
     "ones": _measured(lambda number: type(number)(1)),
-    # a power of two, for it rounds nothing
+    # a power of two, which causes no rounding
     "huge": _measured(lambda number: number * 2.0**40),
     "nothing": lambda value: None,
     "empty": _cut(lambda length: 0),

@@ -1,4 +1,4 @@
-"""What the seed answers, taken down once: attacks on a slow program need not compute it again."""
+"""Recording of the seed's answers, for attacks on a program that is slow or random."""
 
 from __future__ import annotations
 
@@ -16,14 +16,28 @@ _MAX_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Recording:
-    """A verdict on the seed, and its answers in their order; none where they can't be kept."""
+    """A verdict on the seed, with its recorded answers.
+
+    Attributes:
+        verdict: the verdict
+        answers: one per call, in order; empty if one can't be recorded
+    """
 
     verdict: Verdict
     answers: tuple[str, ...] = ()
 
 
 async def record(evaluator: Evaluator) -> Recording:
-    """Score the seed and keep what its functions return. Raises what `Evaluator.evaluate` raises."""
+    """Score the seed and record the results of its functions.
+
+    Exceptions of `Evaluator.evaluate` propagate.
+
+    Args:
+        evaluator: of the task
+
+    Returns:
+        The verdict and the answers.
+    """
     task, found = evaluator.task, [b""]
 
     async def read(session: Session) -> None:
@@ -42,6 +56,6 @@ async def record(evaluator: Evaluator) -> Recording:
 
 
 def _answers(data: bytes) -> tuple[str, ...]:
-    """Nothing, if one of them could not be kept: the others would stand in the wrong place."""
+    """Return the answers; none if one is missing, because the order would be wrong."""
     lines = data.decode(errors="replace").split()
     return () if len(data) > _MAX_BYTES or "-" in lines else tuple(lines)

@@ -1,4 +1,7 @@
-"""Looking at runs: `ls`, `tree`, `show`, `diff`, `best`. They open the archive read-only."""
+"""Inspecting runs: `ls`, `tree`, `show`, `diff`, `best`, `checkout`.
+
+They open the archive read-only.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,18 @@ def register(app: typer.Typer) -> None:
 
 @contextmanager
 def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
+    """Open a run for reading.
+
+    Args:
+        runs_dir: folder of the runs; None for the default
+        run: name, prefix, path or "last"
+
+    Yields:
+        The open run, which is closed afterwards.
+
+    Raises:
+        UsageError: unknown or ambiguous run
+    """
     from evolve.runs.folder import open_run
     from evolve.runs.reader import OpenRun
 
@@ -42,7 +57,7 @@ def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
 
 
 def _say_which(run: str, found: OpenRun) -> None:
-    """Whose variant is shown, where the command did not name the run."""
+    """Print the name of the run if the command did not name it."""
     from evolve.view.terminal.console import err
 
     if run == "last":
@@ -54,7 +69,7 @@ def _print_json(data: Any) -> None:
 
 
 def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
-    """List runs, the last used first."""
+    """List runs, most recently used first."""
     from evolve.archive import ArchiveError
     from evolve.errors import EvolveError
     from evolve.runs.folder import list_runs, open_run
@@ -64,7 +79,7 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     for path in list_runs(runs_folder(runs_dir)):
         try:
             rows.append(summary_of(open_run(path.parent, str(path))))
-        except (EvolveError, ArchiveError) as error:  # the others can be looked at
+        except (EvolveError, ArchiveError) as error:  # the others can still be listed
             rows.append({"run": path.name, "path": str(path), "damaged": error.message})
     if json:
         _print_json(rows)
@@ -87,14 +102,14 @@ def tree(
         ),
     ] = None,
     path: Annotated[
-        str | None, typer.Option(help="Only the way from the seed to this id.")
+        str | None, typer.Option(help="Only the path from the seed to this id.")
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(min=0, help="Only so many generations.")
+        int | None, typer.Option(min=0, help="Only the first N generations.")
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Only what was made in the last 90s, 5m or 2h of the run."),
+        typer.Option(help="Only variants from the last 90s, 5m or 2h of the run."),
     ] = None,
     island: Annotated[
         list[int] | None, typer.Option(help="Only this island; repeatable.")
@@ -106,11 +121,11 @@ def tree(
         ),
     ] = None,
     operator: Annotated[
-        list[str] | None, typer.Option(help="Only of this operator; repeatable.")
+        list[str] | None, typer.Option(help="Only by this operator; repeatable.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """The archive as a tree; the way to the best is bold."""
+    """Show the archive as a tree; the path to the best is bold."""
     from evolve.config import parse_duration
     from evolve.view.terminal.console import out
     from evolve.view.terminal.tree import Selection, render_tree
@@ -145,12 +160,12 @@ def show(
         bool,
         typer.Option(
             "--bandit",
-            help="Instead: what each operator and model has brought for its cost.",
+            help="Show gain and cost of each operator and model instead.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """One proposal: scores per case, what was done, log, cost, why it was kept or not."""
+    """Show a proposal: scores per case, change, log, cost, and its verdict."""
     from evolve.view.terminal.bandit import bandit_of, render_bandit
     from evolve.view.terminal.console import out
     from evolve.view.terminal.detail import render_detail
@@ -177,20 +192,21 @@ def diff(
     b: Annotated[
         str | None,
         typer.Argument(
-            help="Compared with A: an id, 'seed' or 'best'.", show_default="its parent"
+            help="Base of the comparison: an id, 'seed' or 'best'.",
+            show_default="its parent",
         ),
     ] = None,
     run: InRun = "last",
     runs_dir: RunsDir = None,
     stat: Annotated[
-        bool, typer.Option("--stat", help="Only how much changed in which file.")
+        bool, typer.Option("--stat", help="Only the number of changed lines per file.")
     ] = False,
     pager: Annotated[
-        bool, typer.Option("--pager/--no-pager", help="Page a long one.")
+        bool, typer.Option("--pager/--no-pager", help="Use a pager for a long diff.")
     ] = True,
     json: Json = False,
 ) -> None:
-    """What changed from B (default: the first parent) to A."""
+    """Show the changes from B (default: the first parent) to A."""
     from evolve.view.diff import changes, stat_lines
     from evolve.view.terminal.console import out, paged
     from evolve.view.terminal.detail import render_patch
@@ -231,7 +247,10 @@ def best(
     ] = None,
     json: Json = False,
 ) -> None:
-    """The best variant; with -o its files, and the command that scores them again."""
+    """Show the best variant; with -o, write its files.
+
+    The command that scores them again is shown, too.
+    """
     from evolve.view.terminal.console import out
     from evolve.view.terminal.detail import render_best
 
@@ -255,7 +274,7 @@ def checkout(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="The same, as with best.", show_default=False
+            "-o", "--output", help="The same, as for best.", show_default=False
         ),
     ] = None,
     run: InRun = "last",

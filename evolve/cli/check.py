@@ -23,13 +23,16 @@ def check(
     task_dir: Annotated[
         Path,
         typer.Argument(
-            help="A task directory, ours or another engine's.", callback=task_folder
+            help="A task directory, also of another engine.", callback=task_folder
         ),
     ],
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
-    """Attack the evaluator: which cheats does it accept? Exit code 1 when one pays."""
+    """Attack the evaluator and report the cheats that it accepts.
+
+    Exit code 1 if one of them pays.
+    """
     import asyncio
 
     from evolve.checking.check import as_data
@@ -67,7 +70,7 @@ def _show(report: Report) -> None:
         "attack",
         "",
         "score",
-        "what it met, or how to mend it",
+        "result, or how to fix it",
         whole=("attack", "score"),
     )
     styles = {

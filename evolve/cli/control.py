@@ -1,4 +1,4 @@
-"""`evolve status`, `evolve stop` and `evolve upgrade`: a run seen and steered from outside."""
+"""`evolve status`, `evolve stop` and `evolve upgrade`: control from outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
-    """Where a run stands: at work or not, what is in flight, best, spend, rate."""
+    """Show the state of a run: running or not, in flight, best, spend, rate."""
     from evolve.runs.folder import open_run
     from evolve.runs.reader import OpenRun
     from evolve.view.terminal.console import out
@@ -39,9 +39,9 @@ def status(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) 
 def stop(
     run: RunName = "last",
     runs_dir: RunsDir = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until it has stopped.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it stops.")] = False,
 ) -> None:
-    """Ask a run to finish what is in flight and stop, like one Ctrl-C in its terminal."""
+    """Ask a run to finish calls and evaluations in flight and stop, like one Ctrl-C."""
     from evolve.errors import UsageError
     from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err
@@ -49,11 +49,11 @@ def stop(
     folder = open_run(runs_folder(runs_dir), run)
     if folder.worker() is None:
         raise UsageError(
-            f"nobody is at work on {folder.name}", f"go on: evolve resume {folder.name}"
+            f"{folder.name} is not running", f"go on: evolve resume {folder.name}"
         )
     folder.stop_file.touch()
     err.print(
-        f"{folder.name} finishes what is in flight and stops; go on: evolve resume "
+        f"{folder.name} stops after all work in flight; go on: evolve resume "
         f"{folder.name}",
         markup=False,
     )
@@ -62,7 +62,7 @@ def stop(
 
 
 def upgrade(run: RunName = "last", runs_dir: RunsDir = None) -> None:
-    """Bring the archive of a run to the newest schema, as resuming it does."""
+    """Upgrade the archive of a run to the newest schema, as resuming it does."""
     from evolve.archive import Archive
     from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err

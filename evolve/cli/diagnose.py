@@ -1,4 +1,4 @@
-"""`evolve doctor`: what works on this machine. `evolve sandbox prune`: what we left on it."""
+"""`evolve doctor`: check this machine. `evolve sandbox prune`: remove leftovers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     app.command()(doctor)
     sandbox_verbs = typer.Typer(
-        no_args_is_help=True, help="Containers and images of ours."
+        no_args_is_help=True, help="Containers and images of this tool."
     )
     sandbox_verbs.command()(prune)
     app.add_typer(sandbox_verbs, name="sandbox")
@@ -29,14 +29,15 @@ def doctor(
     ] = None,
     sandbox: Sandbox = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Ask it one word; repeatable.")
+        list[str] | None,
+        typer.Option("--model", help="Send it a short prompt; repeatable."),
     ] = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Write what the task lacks: requirements.txt.")
+        bool, typer.Option("--fix", help="Write a missing requirements.txt.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Check this machine, and a task: sandboxes, image, models, evaluator on the seed."""
+    """Check this machine, and a task: sandboxes, image, models, evaluator, seed."""
     import asyncio
     import json as json_module
 
@@ -67,10 +68,10 @@ def doctor(
 
 def prune(
     images: Annotated[
-        bool, typer.Option("--images", help="Also the images we built.")
+        bool, typer.Option("--images", help="Also remove images that it built.")
     ] = False,
 ) -> None:
-    """Remove containers whose engine is gone, and nothing that we did not label."""
+    """Remove containers of engines that have ended; others are never touched."""
     from evolve.sandbox import docker
     from evolve.view.terminal.console import out
 

@@ -1,4 +1,4 @@
-"""`evolve export`: a run as files for others."""
+"""`evolve export`: write a run to files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(
     run: RunName = "last",
     runs_dir: RunsDir = None,
     html: Annotated[
-        Path | None, typer.Option(help="One page with everything, no server.")
+        Path | None, typer.Option(help="A page with everything, without a server.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="A table; '-' is stdout.")] = None,
     jsonl: Annotated[
@@ -33,9 +33,7 @@ def export(
     ] = None,
     git: Annotated[
         Path | None,
-        typer.Option(
-            help="A new repository: the way to the best as a branch, and best.patch."
-        ),
+        typer.Option(help="A new repository: the lineage of the best, and best.patch."),
     ] = None,
     training: Annotated[
         str | None,
@@ -44,19 +42,22 @@ def export(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where --training goes.")
+        Path, typer.Option("--output", "-o", help="File for --training.")
     ] = Path("-"),
     report: Annotated[
         Path | None, typer.Option(help="A new folder: markdown with plots.")
     ] = None,
 ) -> None:
-    """Write a run out: --html, --csv, --jsonl, --git, --training, --report; several at once."""
+    """Write a run to files: a page, tables, git, training data, a report.
+
+    Several options may be given at once.
+    """
     from evolve.errors import UsageError
 
     if not any((html, csv, jsonl, git, training, report)):
         raise UsageError(
             "nothing to export",
-            "say what: --html FILE, --csv FILE, --jsonl FILE, "
+            "use one of --html FILE, --csv FILE, --jsonl FILE, "
             "--git DIR, --training sft, --report DIR",
         )
     if training is not None:
@@ -110,7 +111,7 @@ def _tables(
 
 
 def _write(path: Path, fill: Callable[[TextIO], int]) -> int:
-    """Into a file, whole or not at all; '-' is stdout."""
+    """Write a file completely or not at all; '-' is stdout."""
     from evolve.errors import UsageError
 
     if str(path) == "-":

@@ -1,4 +1,4 @@
-"""`evolve verify` and `evolve compare`: does it hold, and is it better."""
+"""`evolve verify` and `evolve compare`: check a score, compare runs."""
 
 from __future__ import annotations
 
@@ -26,31 +26,34 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     run: RunName = "last",
-    id: Annotated[str, typer.Option(help="Another variant than the best.")] = "best",
+    id: Annotated[
+        str, typer.Option(help="A variant to use instead of the best.")
+    ] = "best",
     runs_dir: RunsDir = None,
     tolerance: Annotated[
         float,
         typer.Option(
             min=0.0,
-            help="A difference that is none, as a share of the score: times and noise.",
+            help="Accepted difference, as a share of the score, for noise.",
         ),
     ] = 0.0,
     heldout: Annotated[
         bool,
         typer.Option(
             "--heldout/--no-heldout",
-            help="The held-out cases as well: a look, on record.",
+            help="Also the held-out cases; this look is recorded.",
         ),
     ] = True,
     again: Annotated[
-        bool, typer.Option("--again", help="Look at them for one more variant.")
+        bool, typer.Option("--again", help="Allow it for one more variant.")
     ] = False,
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
-    """Score the best variant again, in a fresh sandbox, on every case, held-out ones included.
+    """Score the best variant again, in a fresh sandbox, on every case.
 
-    Exit code 1 when it fails, or scores otherwise than it is recorded.
+    Held-out cases are included. Exit code 1 if it fails, or if a score differs from the
+    recorded one.
     """
     import asyncio
 
@@ -116,7 +119,7 @@ def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
             number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
         )
         if row.recorded is None:
-            said = "no score of it is kept"
+            said = "no score is recorded"
         else:
             said = (
                 "as recorded"
@@ -148,20 +151,21 @@ def compare(
     runs_dir: RunsDir = None,
     json: Json = False,
 ) -> None:
-    """Runs at equal effort: mean and spread over those that differ in their seed alone."""
+    """Compare runs at equal effort: mean and spread over seeds.
+
+    Runs that differ only in their seed form one row.
+    """
     from evolve.errors import UsageError, did_you_mean
     from evolve.runs import compare
 
     if by not in compare.BY:
-        raise UsageError(
-            f"--by {by}: runs are not compared by that", did_you_mean(by, compare.BY)
-        )
+        raise UsageError(f"invalid --by {by!r}", did_you_mean(by, compare.BY))
     courses = []
     for name in runs or _last_two(runs_dir):
         with opened(runs_dir, name) as found:
             if found.folder.replay_of is not None:
                 raise UsageError(
-                    f"{found.folder.name} is a replay, and says nothing new",
+                    f"{found.folder.name} is a replay, without new information",
                     f"compare the run itself: {found.folder.replay_of}",
                 )
             courses.append(compare.course_of(found, by))
@@ -180,14 +184,14 @@ def _last_two(runs_dir: Path | None) -> list[str]:
     folder = runs_folder(runs_dir)
     found: list[str] = []
     for path in list_runs(folder):
-        with suppress(UsageError, ConfigError):  # a damaged one is no run to compare
+        with suppress(UsageError, ConfigError):  # a damaged run can't be compared
             run = open_run(folder, str(path))
-            # a replay says nothing new
+            # a replay adds no information
             found += [str(path)] if run.replay_of is None else []
     found = found[:2]
     if len(found) < 2:
         raise UsageError(
-            "there are no two runs to compare", "name them: evolve compare A B"
+            "fewer than two runs to compare", "name them: evolve compare A B"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""More ways to look at runs: `log`, `watch`, `stats`, `plot`, `rm`, and `config show`."""
+"""Further views of runs: `log`, `watch`, `stats`, `plot`, `rm`, and `config show`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     for verb in (log, watch, stats, plot, rm):
         app.command()(verb)
     settings = typer.Typer(
-        no_args_is_help=True, help="Settings of runs and where they come from."
+        no_args_is_help=True, help="Settings of runs and their origins."
     )
     settings.command("show")(config_show)
     app.add_typer(settings, name="config")
@@ -33,10 +33,10 @@ def log(
     run: RunName = "last",
     runs_dir: RunsDir = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until it is over.")
+        bool, typer.Option("--follow", "-f", help="Go on until the run ends.")
     ] = False,
     all: Annotated[
-        bool, typer.Option("--all", help="Every state and every call, too.")
+        bool, typer.Option("--all", help="Also every state and every call.")
     ] = False,
     last: Annotated[
         int | None,
@@ -46,7 +46,7 @@ def log(
     ] = None,
     json: Json = False,
 ) -> None:
-    """What happened, one line each; with -f what happens."""
+    """Show the events of a run, one per line; with -f, also new ones."""
     from collections import deque
 
     from evolve.runs.events import events_after
@@ -78,9 +78,9 @@ def log(
 
 
 def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
-    """The live view of a run that is carried out elsewhere; Ctrl-C leaves it alone.
+    """Show a live view of a run in another process; Ctrl-C does not stop the run.
 
-    Where nobody looks at a terminal it is `evolve log -f`.
+    If the output is not a terminal, this is `evolve log -f`.
     """
     from rich.live import Live
 
@@ -103,7 +103,7 @@ def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
 
 
 def stats(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
-    """Operators, models, rejections by reason, spend, the scorer's use, diversity."""
+    """Show results by operator and model, rejections, spend, scorer and diversity."""
     from evolve.view.terminal.console import out
     from evolve.view.terminal.stats import render_stats, stats_data
 
@@ -130,13 +130,13 @@ def plot(
     ] = 20,
     json: Json = False,
 ) -> None:
-    """Improvements of the best score as a table, or all scores as a picture."""
+    """List improvements of the best score, or plot all scores as a picture."""
     from evolve.errors import UsageError, did_you_mean
     from evolve.view.terminal.console import err, out
     from evolve.view.terminal.plot import AXES, curves, improvements_table, picture_plot
 
     if over not in AXES:
-        raise UsageError(f"there is no axis {over!r}", did_you_mean(over, AXES))
+        raise UsageError(f"invalid --over {over!r}", did_you_mean(over, AXES))
     with opened(runs_dir, run) as found:
         data, maximize = curves(found), found.task.spec.maximize
         title = f"{found.folder.name} · {found.folder.task_name}"
@@ -155,22 +155,23 @@ def rm(
     runs_dir: RunsDir = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a run with everything in it. Refuses one that is at work."""
+    """Delete a run with all its data. A running one is refused."""
     from evolve.errors import UsageError
     from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err
 
     if run == "last":
         raise UsageError(
-            "which run? `last` may be another than you think", "name it: evolve ls"
+            "invalid run 'last': it might not be the one you mean",
+            "use its name: evolve ls",
         )
     folder = open_run(runs_folder(runs_dir), run)
     if yes and folder.name != run and Path(run).resolve() != folder.path:
         raise UsageError(
-            f"{run!r} is only the beginning of {folder.name}",
-            f"with --yes the whole name: evolve rm {folder.name} --yes",
+            f"{run!r} is only a prefix of {folder.name}",
+            f"use the whole name with --yes: evolve rm {folder.name} --yes",
         )
-    # before it asks: one that is at work is refused whatever is answered
+    # lock before asking: a running one is refused whatever the answer is
     with folder.lock():
         if not yes:
             typer.confirm(
@@ -184,17 +185,17 @@ def config_show(
     task_dir: Annotated[
         Path | None,
         typer.Argument(
-            help="A task, for what its task.toml says.",
+            help="A task, to include the settings of its task.toml.",
             show_default="none",
             callback=task_folder,
         ),
     ] = None,
     origin: Annotated[
-        bool, typer.Option("--origin", help="Where each value comes from.")
+        bool, typer.Option("--origin", help="Show the origin of each value.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """The settings that a run begun now would have."""
+    """Show the settings that a run started now would have."""
     from evolve.config import Settings, resolve
     from evolve.tasks import load_task
     from evolve.view.terminal.console import out

@@ -1,7 +1,7 @@
-"""The program `evolve`: verbs, and what an error looks like to people.
+"""The program `evolve`: its verbs, and errors as shown to people.
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is missing, 130 interrupted
-(resumable).
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is missing, 130
+interrupted (resumable).
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ def evolve(
 
 @functools.cache
 def _command() -> Any:
-    """Of all verbs. Called by itself, typer's app would change `sys.excepthook`."""
+    """Return the command with all verbs.
+
+    Typer's app would change `sys.excepthook` if it were called itself.
+    """
     return typer.main.get_command(app)
 
 
@@ -60,16 +63,16 @@ def main() -> None:
     """Run the command line; turn errors into a message, a hint and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # for terminals that lack a sign of ours
+            # for terminals that can't show every character
             stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         with warnings.catch_warnings():
-            # pydantic warns of what litellm puts into its models.
+            # pydantic warns about values in litellm's models.
             warnings.filterwarnings("ignore", category=UserWarning, module="pydantic")
             _command()(prog_name="evolve")
-    except BrokenPipeError:  # the reader of our output went away: `evolve tree | head`
+    except BrokenPipeError:  # the reader of the output has gone: `evolve tree | head`
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
@@ -79,8 +82,8 @@ def main() -> None:
 
 
 def _explain(error: Exception) -> int:
-    """Print what happened and what to do next; returns the exit code."""
-    # the archive needs it to load
+    """Print the error and a hint; return the exit code."""
+    # importing the archive needs git
     if isinstance(error, ImportError) and shutil.which("git") is None:
         from evolve.errors import INSTALL_GIT
         from evolve.view.terminal.console import err
@@ -102,10 +105,10 @@ def _explain(error: Exception) -> int:
         message = (
             f"can't read or write {error.filename or 'the output'}: {error.strerror}"
         )
-        hint = "mend the place or its rights, or name another"
+        hint = "check the path and its permissions, or use another"
     else:
         message = f"unexpected: {type(error).__name__}: {error}"
-        hint = "the same command with --debug shows where; please report it"
+        hint = "run the command with --debug for a traceback; please report it"
     err.print(f"error: {message}", style="red", markup=False)
     if hint:
         err.print(f"  {hint}", markup=False)

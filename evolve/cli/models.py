@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 def scripted_model(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")
     ] = 0,
     latency: Annotated[
         float, typer.Option(min=0, help="Seconds for each reply.")
@@ -29,7 +29,7 @@ def scripted_model(
         float, typer.Option(min=0, max=1, help="Share of unusable replies.")
     ] = 0.0,
     key: Annotated[
-        str | None, typer.Option(help="The only API key that is let in.")
+        str | None, typer.Option(help="The only API key that is accepted.")
     ] = None,
     context: Annotated[
         int, typer.Option(min=1, help="Longest prompt, in tokens.")
@@ -49,12 +49,12 @@ def scripted_model(
     ] = 3600.0,
     cached: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of prompt tokens said to be cached."),
+        typer.Option(min=0, max=1, help="Share of prompt tokens reported as cached."),
     ] = 0.0,
 ) -> None:
-    """Serve a scripted model on loopback: try everything around a model for nothing.
+    """Serve a scripted model on loopback, for trying out everything without costs.
 
-    Prints the name to give to --model.
+    Prints the name to pass to --model.
     """
     from evolve.scripted import Script, serve
 
@@ -82,5 +82,5 @@ def _rates(given: list[str]) -> dict[str, float]:
 
     rates = parse_weights(given)
     for name in rates.keys() - FAILURES.keys():
-        raise UsageError(f"there is no failure {name!r}", did_you_mean(name, FAILURES))
+        raise UsageError(f"invalid failure {name!r}", did_you_mean(name, FAILURES))
     return rates

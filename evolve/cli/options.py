@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options shared by several verbs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 
 def _runs_like(ctx: typer.Context, incomplete: str) -> Iterator[str]:
-    """Names for the shell to complete."""
+    """Yield names of runs for shell completion."""
     from evolve.runs.folder import list_runs
 
     folder = runs_folder(ctx.params.get("runs_dir"))
@@ -21,12 +21,23 @@ def _runs_like(ctx: typer.Context, incomplete: str) -> Iterator[str]:
 
 
 def task_folder(path: Path | None) -> Path | None:
-    """A callback: people point at task.toml. Raises `UsageError`."""
+    """Refuse a file as a task directory, since people often name task.toml.
+
+    Args:
+        path: value of the argument
+
+    Returns:
+        The same path.
+
+    Raises:
+        UsageError: the path is a file
+    """
     from evolve.errors import UsageError
 
     if path is not None and path.is_file():
         raise UsageError(
-            f"{path} is a file, no task directory", f"give its folder: {path.parent}"
+            f"{path} is a file, not a task directory",
+            f"use its folder: {path.parent}",
         )
     return path
 
@@ -44,42 +55,63 @@ MaybeRun = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="run",
-        help="A run: its name, a prefix, a path; the last one when left out.",
+        help="A run: its name, a prefix, or a path; by default the last one.",
         autocompletion=_runs_like,
         show_default=False,
     ),
 ]
 ThatRun = Annotated[
     str | None,
-    typer.Option("--run", help="The same, as with show and ban.", show_default=False),
+    typer.Option("--run", help="The same, as for show and ban.", show_default=False),
 ]
 RunsDir = Annotated[
     Path | None,
-    typer.Option("--runs-dir", help="Where run folders lie.", show_default="runs"),
+    typer.Option("--runs-dir", help="Folder of the runs.", show_default="runs"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Data for programs, on stdout.")]
 Sandbox = Annotated[
     str | None,
     typer.Option(
         "--sandbox",
-        help="auto, docker, bubblewrap, or local (isolates nothing).",
+        help="auto, docker, bubblewrap, or local (no isolation).",
         show_default="auto",
     ),
 ]
 
 
 def runs_folder(given: Path | None) -> Path:
-    """The flag, else EVOLVE_RUNS_DIR, else ./runs."""
+    """Return the folder of the runs.
+
+    Args:
+        given: value of --runs-dir
+
+    Returns:
+        The given folder, else EVOLVE_RUNS_DIR, else ./runs.
+    """
     return given or Path(os.environ.get("EVOLVE_RUNS_DIR", "runs"))
 
 
 def one_run(named: list[str] | None, option: str | None) -> str:
-    """Of verbs whose last argument is required, so that the run before it is a list for typer."""
+    """Return the only run that was named.
+
+    For verbs with a required last argument: typer parses the run before it as a list.
+
+    Args:
+        named: runs given as arguments
+        option: run given by --run
+
+    Returns:
+        Its name; "last" if none was named.
+
+    Raises:
+        UsageError: several runs
+    """
     from evolve.errors import UsageError
 
     given = [*(named or ()), *([option] if option else ())]
     if len(given) > 1:
         raise UsageError(
-            f"one run at a time, not {', '.join(given)}", "quote what has spaces"
+            f"one run at a time, not {', '.join(given)}",
+            "quote arguments with spaces",
         )
     return given[0] if given else "last"

@@ -1,4 +1,4 @@
-"""`promote` takes the run's best over, if it is better and no less safe; `audit` lists every flag."""
+"""`promote`: replace the champion if the best is better and no less safe; `audit`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ def promote(
     runs_dir: RunsDir = None,
     candidates: Annotated[
         int,
-        typer.Option(min=1, help="So many of the best are tried on the select cases."),
+        typer.Option(min=1, help="Number of variants to try on the select cases."),
     ] = 5,
     again: Annotated[
         bool,
         typer.Option(
-            "--again", help="Look at the held-out cases once more; it is recorded."
+            "--again", help="Allow another look at the held-out cases; it is recorded."
         ),
     ] = False,
     approve: Annotated[
-        bool, typer.Option("--approve", help="Ask a person first.")
+        bool, typer.Option("--approve", help="Ask for confirmation first.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Promote the safest choice among the best, if the evidence is enough. Exit code 1 when not."""
+    """Promote the safest choice among the best variants if the evidence is sufficient.
+
+    Exit code 1 if it is not.
+    """
     import asyncio
 
     from evolve.runs.folder import open_run
@@ -88,7 +91,10 @@ def _text(done: Promotion) -> str:
 
 
 def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
-    """Every flag of a run with its lineage: signs of deceit in scores, code, and what agents did."""
+    """List all flags of a run: signs of deceit in scores, code and actions.
+
+    Each flag is shown with the lineage of its variant.
+    """
     from evolve.safety import audit_run
     from evolve.text import one_line
     from evolve.view.terminal.console import out

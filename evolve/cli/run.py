@@ -26,7 +26,7 @@ Workers = Annotated[
 MaxVariants = Annotated[
     int | None,
     typer.Option(
-        help="Stop after so many scored or failed variants; the seed is not counted.",
+        help="Stop after N scored or failed variants; the seed is not counted.",
         show_default="200",
     ),
 ]
@@ -37,21 +37,19 @@ Models = Annotated[
         help="Model that proposes changes: provider/name[@http://address/v1]; repeatable.",
     ),
 ]
-Budget = Annotated[str | None, typer.Option(help="Stop before so many dollars: 5usd.")]
-MaxTokens = Annotated[int | None, typer.Option(help="Stop before so many tokens.")]
-MaxCalls = Annotated[int | None, typer.Option(help="Stop before so many model calls.")]
+Budget = Annotated[str | None, typer.Option(help="Budget in dollars: 5usd.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Budget in tokens.")]
+MaxCalls = Annotated[int | None, typer.Option(help="Budget in model calls.")]
 Prices = Annotated[
     list[str] | None,
     typer.Option(
-        "--price", help="Dollars for a million tokens: MODEL=PROMPT/REPLY; repeatable."
+        "--price", help="Dollars per million tokens: MODEL=PROMPT/REPLY; repeatable."
     ),
 ]
 Target = Annotated[float | None, typer.Option(help="Stop at this score.")]
 Plateau = Annotated[
     int | None,
-    typer.Option(
-        help="Stop when so many scored variants in a row brought nothing better."
-    ),
+    typer.Option(help="Stop after N scored variants without a new best."),
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this long: 90s, 5m, 2h.")]
 
@@ -90,8 +88,8 @@ def run(
         int | None,
         typer.Option(
             min=0,
-            help="Repeatable for any number of workers: decide on all results but those of the "
-            "last so many decisions. 0: live.",
+            help="Deterministic mode, for any number of workers: each decision sees all results "
+            "except those of the last N decisions. 0: live.",
             show_default="32 with the scripted model, else 0",
         ),
     ] = None,
@@ -100,14 +98,14 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Replies asked for with one prompt: as many children of one decision.",
+            help="Replies per prompt, each of which gives a child.",
             show_default="1",
         ),
     ] = None,
     embedding: Annotated[
         str | None,
         typer.Option(
-            help="Model of vectors for novelty: as --model, or transformer:NAME.",
+            help="Embedding model for novelty: as --model, or transformer:NAME.",
             show_default="token n-grams, no model",
         ),
     ] = None,
@@ -127,12 +125,12 @@ def run(
         bool,
         typer.Option(
             "--dry-run",
-            help="Show the first prompt and what the run may cost; ask nobody.",
+            help="Show the first prompt and the possible cost; send nothing.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Evolve a task: sample parents, change them, score the children, keep them all."""
+    """Evolve a task: sample parents, change them, score the children, keep them."""
     from evolve.config import parse_weights, resolve
     from evolve.tasks import load_task
 
@@ -167,7 +165,17 @@ def run(
 
 
 def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
-    """Start a run and see it to its end."""
+    """Start a run and wait until it ends.
+
+    Args:
+        task: its task
+        resolved: its settings with their origins
+        name: of the run; None for a generated one
+        json: report events as JSON lines on stdout
+
+    Raises:
+        Exit: with code 130 if the run was interrupted
+    """
     from evolve.runs.launch import start_run
 
     control = _control(json)
@@ -191,12 +199,12 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
         ""
         if found.about_usd is None
         else (
-            f"; so many variants are about ${found.about_usd:.4f} (later prompts hold more; repairs, "
+            f"; all variants cost about ${found.about_usd:.4f} (later prompts are longer; repairs, "
             "rejected children, notes and judges come on top)"
         )
     )
     most = (
-        "nothing bounds the run: give it a --budget"
+        "the cost of the run has no limit: set one by --budget"
         if found.run_usd is None
         else (f"the run stops before ${found.run_usd:g}")
     )
@@ -215,7 +223,7 @@ def resume(
     max_variants: Annotated[
         str | None,
         typer.Option(
-            help="Stop after so many scored or failed variants, or after +100 more."
+            help="Stop after N scored or failed variants, or after +100 more."
         ),
     ] = None,
     max_time: MaxTime = None,
@@ -225,25 +233,21 @@ def resume(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Stop before so many dollars: 5usd, or +5usd on top of what was spent."
+            help="Budget in dollars: 5usd, or +5usd in addition to those spent."
         ),
     ] = None,
     max_tokens: Annotated[
         str | None,
-        typer.Option(
-            help="Stop before so many tokens, or +100000 on top of those that were used."
-        ),
+        typer.Option(help="Budget in tokens, or +100000 in addition to those used."),
     ] = None,
     max_calls: Annotated[
         str | None,
-        typer.Option(
-            help="Stop before so many model calls, or +100 on top of those that were made."
-        ),
+        typer.Option(help="Budget in model calls, or +100 in addition to those made."),
     ] = None,
     price: Prices = None,
     json: Json = False,
 ) -> None:
-    """Go on with a run that was stopped or killed, from its archive alone."""
+    """Resume a run that was stopped or killed, from its archive alone."""
     from evolve.config import build_settings
     from evolve.runs.folder import open_run
     from evolve.runs.launch import resume_run
@@ -284,7 +288,10 @@ def replay(
     workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """Repeat a run from its recorded replies, at no cost. Exit code 1 when anything differs."""
+    """Repeat a run from its recorded replies, at no cost.
+
+    Exit code 1 if anything differs.
+    """
     from evolve.runs.folder import open_run
     from evolve.runs.launch import replay_run
     from evolve.view.terminal.console import counted
@@ -306,7 +313,7 @@ def replay(
 
 
 def _used(folder: RunFolder, *limits: str | None) -> tuple[int, Spend]:
-    """Variants and spend so far, where a limit is `+N`: it comes on top of them, however often said."""
+    """Return variants and spend so far, if a limit is relative (`+N`)."""
     from evolve.archive import ArchiveReader, Spend, State
 
     if not any(limit and limit.startswith("+") for limit in limits):
@@ -317,7 +324,7 @@ def _used(folder: RunFolder, *limits: str | None) -> tuple[int, Spend]:
 
 
 def _dollars(text: str | None, used: float) -> str | None:
-    """A budget, or so many dollars more than were spent."""
+    """Return a budget; a relative one (`+N`) is added to the dollars spent."""
     from evolve.config import parse_dollars
 
     if text is None or not text.startswith("+"):
@@ -326,14 +333,14 @@ def _dollars(text: str | None, used: float) -> str | None:
 
 
 def _count(flag: str, text: str | None, used: int) -> int | None:
-    """A number, or so many more than there are."""
+    """Return a limit; a relative one (`+N`) is added to the current number."""
     from evolve.errors import UsageError
 
     if text is None:
         return None
     if not text.removeprefix("+").isdecimal():
         raise UsageError(
-            f"--{flag}: {text!r} is no number", f"write --{flag} 300, or +100 for more"
+            f"invalid --{flag} {text!r}", f"use --{flag} 300, or +100 for more"
         )
     return int(text) + (used if text.startswith("+") else 0)
 
@@ -350,7 +357,7 @@ def _shared_settings(
     max_calls: int | None,
     price: list[str] | None,
 ) -> dict[str, Any]:
-    """Of `run` and `resume`, by their names."""
+    """Return the settings that `run` and `resume` share, by name."""
     from evolve.config import parse_dollars, parse_duration, parse_prices
 
     return {
@@ -391,7 +398,7 @@ _T = TypeVar("_T")
 
 
 def _carry_out(work: Coroutine[Any, Any, _T], control: RunControl) -> _T:
-    """Run it: Ctrl-C once drains what is in flight, twice stops at once."""
+    """Execute a run: one Ctrl-C drains work in flight, a second stops at once."""
     import asyncio
 
     from evolve.models import Interrupted
@@ -407,9 +414,7 @@ def _carry_out(work: Coroutine[Any, Any, _T], control: RunControl) -> _T:
                 task.cancel()
                 return
             interrupt.asked = True
-            view.note(
-                "stopping: what is in flight is finished first; Ctrl-C again stops at once"
-            )
+            view.note("stopping after all work in flight; Ctrl-C again stops at once")
 
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, on_signal)

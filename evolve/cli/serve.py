@@ -24,21 +24,19 @@ def serve(
     host: Annotated[
         str,
         typer.Option(
-            help="Where to listen. Any other than this machine's own "
-            "loopback needs the token that is printed."
+            help="Address to listen on. Except on loopback, clients need "
+            "the token that is printed."
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0: any free one.")
+        int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")
     ] = 8321,
     name: Annotated[
         list[str] | None,
-        typer.Option(
-            "--name", help="Another host name by which it is asked; repeatable."
-        ),
+        typer.Option("--name", help="A further host name of this server; repeatable."),
     ] = None,
 ) -> None:
-    """Show runs in a browser: live curves, tree, map, variants, comparisons. It only reads."""
+    """Show runs in a browser: live curves, tree, map, variants. It is read-only."""
     from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err, out
     from evolve.view.web.server import serve_folder
@@ -57,6 +55,6 @@ def serve(
     def say(address: str) -> None:
         out.print(address, markup=False)
         out.file.flush()
-        err.print("Ctrl-C ends it", style="dim")
+        err.print("Ctrl-C stops the server", style="dim")
 
     serve_folder(folder, only, host, port, tuple(name or ()), say)

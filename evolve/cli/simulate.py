@@ -29,7 +29,7 @@ def simulate(
     ] = 800,
     cases: Annotated[
         int,
-        typer.Option(min=0, help="Cases, solved or not; 0: one score without bounds."),
+        typer.Option(min=0, help="Pass/fail cases; 0: one unbounded score instead."),
     ] = 60,
     noise: Annotated[
         float,
@@ -37,7 +37,7 @@ def simulate(
     ] = 0.0,
     json: Json = False,
 ) -> None:
-    """Compare policies over many seeds in a simulated world: no task, no model, no sandbox."""
+    """Compare policies in a simulated world, without task, model or sandbox."""
     from evolve.search.simulated import World
     from evolve.search.simulated import simulate as run
     from evolve.view.terminal.simulation import figures_of, simulation_table

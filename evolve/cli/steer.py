@@ -1,4 +1,4 @@
-"""A person steps in: `tell`, `ban`, `add`, `fork`, and `apply` to one's own repository."""
+"""Steering by a person: `tell`, `ban`, `add`, `fork`; `apply` to a repository."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def register(app: typer.Typer) -> None:
 def tell(
     run: MaybeRun = None,
     *,
-    hint: Annotated[str, typer.Argument(help="What all prompts say from now on.")],
+    hint: Annotated[str, typer.Argument(help="Text for all prompts from now on.")],
     that_run: ThatRun = None,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Give a live run a hint: it stands in every prompt of a decision that comes after it."""
+    """Give a live run a hint that appears in the prompts of all later decisions."""
     from evolve.engine.control import Inbox
     from evolve.errors import UsageError
 
@@ -47,24 +47,24 @@ def tell(
         and (runs_folder(runs_dir) / hint / "run.toml").is_file()
     ):
         raise UsageError(
-            f"{hint} is a run: what is it to be told?", f'evolve tell {hint} "HINT"'
+            f"{hint} is a run: the hint is missing", f'use evolve tell {hint} "HINT"'
         )
     if not hint.strip() or len(hint) > 4000:
-        raise UsageError("a hint has 1 to 4000 letters", "say it shorter")
+        raise UsageError("invalid hint: use 1 to 4000 characters")
     with opened(runs_dir, one_run(run, that_run)) as found:
         Inbox(found.folder.inbox).send("tell", text=hint.strip())
         _say_when(found.folder, "the hint")
         if not found.folder.settings.model:
-            _note("this run asks no model, so nobody reads hints")
+            _note("this run asks no model, so hints have no effect")
 
 
 def ban(
     id: Id,
     run: InRun = "last",
     runs_dir: RunsDir = None,
-    why: Annotated[str, typer.Option(help="Kept with it.")] = "",
+    why: Annotated[str, typer.Option(help="Reason, stored with the ban.")] = "",
 ) -> None:
-    """Take a variant out of the search: it is never the best, nor a parent, from now on."""
+    """Exclude a variant: from now on it is never the best, nor a parent."""
     from evolve.archive import State
     from evolve.engine.control import Inbox
     from evolve.errors import UsageError
@@ -87,25 +87,25 @@ def add(
     run: MaybeRun = None,
     *,
     path: Annotated[
-        Path, typer.Argument(help="A file in place of the entry, or a whole folder.")
+        Path, typer.Argument(help="A file that replaces the entry, or a whole folder.")
     ],
     that_run: ThatRun = None,
     runs_dir: RunsDir = None,
     parent: Annotated[
-        str, typer.Option(help="What it was made from: id, 'best' or 'seed'.")
+        str, typer.Option(help="Its parent: an id, 'best' or 'seed'.")
     ] = "best",
     note: Annotated[
-        str, typer.Option(help="What it does differently.")
+        str, typer.Option(help="Description of the change.")
     ] = "written by a person",
 ) -> None:
-    """Give a run a program of one's own: it is checked and scored like any other."""
+    """Add your own program to a run: it is checked and scored like any other."""
     from evolve.engine.control import Inbox
     from evolve.errors import UsageError
     from evolve.operators.person import person_reply
     from evolve.tasks import read_tree
 
     if not path.exists():
-        raise UsageError(f"there is no file or folder {path}")
+        raise UsageError(f"{path} does not exist", "use a file or a folder")
     with opened(runs_dir, one_run(run, that_run)) as found:
         origin = found.proposal(parent)
         files = (
@@ -127,7 +127,7 @@ def fork(
     run: RunName = "last",
     *,
     origin: Annotated[
-        str, typer.Option("--from", help="The variant to begin with: id or 'best'.")
+        str, typer.Option("--from", help="The variant to start from: id or 'best'.")
     ],
     name: Annotated[
         str | None, typer.Option(help="Name of the new run.", show_default="made up")
@@ -138,7 +138,8 @@ def fork(
     ] = None,
     sandbox: Sandbox = None,
     max_variants: Annotated[
-        int | None, typer.Option(help="Stop after so many.", show_default="as the run")
+        int | None,
+        typer.Option(help="Stop after N variants.", show_default="as the run"),
     ] = None,
     seed: Annotated[
         int | None,
@@ -146,7 +147,7 @@ def fork(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Begin a new run whose seed is a variant of another, with its settings."""
+    """Start a new run from a variant of another run, with its settings."""
     import tempfile
 
     from evolve.cli.run import begin
@@ -181,8 +182,8 @@ def apply(
     to: Annotated[
         str | None,
         typer.Option(
-            help="The folder in it that the program belongs to.",
-            show_default="the one whose files are those of the run's seed",
+            help="Folder of the program in the repository.",
+            show_default="the folder with the files of the run's seed",
         ),
     ] = None,
     branch: Annotated[
@@ -191,7 +192,7 @@ def apply(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put a variant on a new branch of your own repository; your files stay as they are."""
+    """Put a variant on a new branch of your repository; your files stay unchanged."""
     from evolve.export.branch import apply_variant
 
     with opened(runs_dir, run) as found:
@@ -200,20 +201,18 @@ def apply(
         typer.echo(json_module.dumps(done._asdict()))
     else:
         _note(
-            f"branch {done.branch}, {len(done.paths)} files in {done.folder or '.'}; look: "
-            f"git diff HEAD...{done.branch}; take it: git merge {done.branch}"
+            f"branch {done.branch}, {len(done.paths)} files in {done.folder or '.'}; show it: "
+            f"git diff HEAD...{done.branch}; merge it: git merge {done.branch}"
         )
 
 
 def _say_when(folder: RunFolder, what: str) -> None:
     if folder.worker() is None:
         _note(
-            f"{what} is left for {folder.name}; it is taken at: evolve resume {folder.name}"
+            f"{what} waits for {folder.name}; it takes effect at: evolve resume {folder.name}"
         )
     else:
-        _note(
-            f"{what} is left for {folder.name}; see it taken: evolve log -f {folder.name}"
-        )
+        _note(f"{what} is sent to {folder.name}; watch: evolve log -f {folder.name}")
 
 
 def _note(message: str) -> None:

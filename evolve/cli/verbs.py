@@ -1,4 +1,7 @@
-"""Which file has which verb: a file is imported when one of its verbs is called, or all are listed."""
+"""Verbs and their modules.
+
+A module is imported when one of its verbs is called, or when all verbs are listed.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,10 @@ VERBS: Mapping[str, str] = {  # in the order of the help
 
 
 class LazyCommands(Mapping[str, Any]):
-    """The command of each verb, made when somebody asks for it."""
+    """The command of each verb, created on first use."""
 
     def __getitem__(self, verb: str) -> Any:
-        """Raises `KeyError` for a verb that there is not."""
+        """Return the command of a verb; raise `KeyError` for an unknown one."""
         return verbs_of(VERBS[verb])[verb]
 
     def __iter__(self) -> Iterator[str]:
@@ -50,21 +53,35 @@ class LazyCommands(Mapping[str, Any]):
 
 
 class LazyGroup(TyperGroup):
-    """The program itself: it knows the names of its verbs before it has imported them."""
+    """The program itself, which knows the names of its verbs before importing them."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        commands: Any = LazyCommands()  # typer only looks things up in it
+        commands: Any = LazyCommands()  # typer only looks up commands in it
         self.commands = commands
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all verbs, in the order of the help."""
+        """Return the names of all verbs, in the order of the help.
+
+        Args:
+            ctx: unused
+
+        Returns:
+            The names.
+        """
         return list(VERBS)
 
 
 @cache
 def verbs_of(module: str) -> Mapping[str, Any]:
-    """The commands that a file of this package registers."""
+    """Return the commands of a module.
+
+    Args:
+        module: name of a module in this package
+
+    Returns:
+        Verb -> command.
+    """
     part = typer.Typer()
     import_module(f"evolve.cli.{module}").register(part)
     return get_group(part).commands

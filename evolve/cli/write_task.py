@@ -1,4 +1,4 @@
-"""`evolve init`, `evolve import` and `evolve eval`: the inner loop of writing a task."""
+"""`evolve init`, `evolve import`, `evolve eval`: the inner loop of writing a task."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def register(app: typer.Typer) -> None:
 
 def init(
     name: Annotated[
-        str, typer.Argument(help="Folder to write; its name is the task's.")
+        str, typer.Argument(help="Folder to create; its name is the task's name.")
     ],
 ) -> None:
-    """Write a task that already runs: fit a curve, to be replaced by your own."""
+    """Write a task that is ready to run: fit a curve, to be replaced with your own."""
     from evolve.errors import UsageError
     from evolve.tasks.template import write_template
     from evolve.view.terminal.console import out
 
     if not name.strip():
-        raise UsageError("a task needs a name", "evolve init my_task")
+        raise UsageError("a task needs a name", "for example: evolve init my_task")
     folder = Path(name)
     try:
         written = write_template(folder)
@@ -58,7 +58,7 @@ def import_(
         ),
     ] = None,
 ) -> None:
-    """Write another engine's task as one of ours; its evaluator is kept as it is."""
+    """Convert another engine's task; its evaluator is kept unchanged."""
     from evolve.tasks.importing import import_task
     from evolve.view.terminal.console import err, out
 
@@ -94,13 +94,16 @@ def evaluate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help="Whom an agent asks: provider/name[@http://address/v1]."
+            "--model", help="Model of an agent: provider/name[@http://address/v1]."
         ),
     ] = None,
     sandbox: Sandbox = None,
     json: Json = False,
 ) -> None:
-    """Score a program once, without any model, or an agent with one. Exit code 1 when it fails."""
+    """Score a program once, without a model, or an agent with one.
+
+    Exit code 1 if it fails.
+    """
     import asyncio
 
     from evolve.config import resolve
@@ -148,12 +151,12 @@ def _cases(task: Task, split: str, named: Sequence[str]) -> tuple[CaseSpec, ...]
 
 
 def _files_of(task: Task, path: Path) -> dict[str, bytes]:
-    """A folder as it is; a file takes the place of the entry."""
+    """Return the files of a folder, or the seed with the entry replaced by a file."""
     from evolve.errors import UsageError
     from evolve.tasks import read_tree
 
     if not path.exists():
-        raise UsageError(f"there is no file or folder {path}")
+        raise UsageError(f"{path} does not exist", "use a file or a folder")
     if path.is_dir():
         return read_tree(path)
     return dict(task.seed) | {task.entry: path.read_bytes()}
@@ -213,7 +216,7 @@ def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
 
 
 def _is_search(verdict: Verdict) -> bool:
-    """Whether the score is what a run would see."""
+    """Return whether the score is the one that a run would use."""
     return {row.split for row in verdict.rows} == {"search"}
 
 

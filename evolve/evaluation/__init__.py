@@ -1,4 +1,4 @@
-"""Scoring: a trusted scorer in a process of its own asks a candidate in a sandbox for data.
+"""Scoring: a trusted scorer in a separate process asks a sandboxed candidate for data.
 
-Nothing is imported here, so that the scorer's process starts with only what it needs.
+Nothing is imported here, so that the scorer's process starts with the minimum.
 """

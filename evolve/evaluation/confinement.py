@@ -1,8 +1,10 @@
-"""A scorer's process sees what it needs and can change nothing: bubblewrap around it, where that works.
+"""Confinement of the scorer's process by bubblewrap, where it works.
 
-A task's author may run what a candidate said (`eval` of its answer, an unpickled file), and then the
-candidate is in the scorer's process. There it finds no network, no environment, no socket of a daemon,
-empty homes and nothing that it may change; only its score is in its reach: see `evolve check`.
+The scorer sees only the files that it needs, and can change nothing. A task's author
+may execute a candidate's answer (`eval`, unpickling); then the candidate runs in the
+scorer's process. There it finds no network, environment or daemon socket, empty home
+folders and nothing that it may change. Only its score is within its reach: see `evolve
+check`.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from pathlib import Path
 from evolve.sandbox import SandboxUnavailable
 from evolve.sandbox.bwrap import find_bwrap
 
-_OURS = Path(__file__).parents[2]  # the folder that holds our packages
+_OURS = Path(__file__).parents[2]  # the folder of this package
 _HIDDEN = ("/tmp", "/var/tmp", "/run", "/home", "/root")
 _TASK = "/run/task"
 _COPY = f'cp -R {_TASK}/. "$0" && exec "$@"'
-_COPIED_BYTES = 64 << 20  # a larger folder can only be read
+_COPIED_BYTES = 64 << 20  # a larger folder is mounted read-only
 _PROBE_S = 10.0
 TRIES = 3
 
@@ -29,10 +31,17 @@ TRIES = 3
 def confined(
     command: Sequence[str], folder: Path, needed: Iterable[Path], memory_bytes: int
 ) -> list[str]:
-    """The command in the task's folder, of which it has a copy of its own.
+    """Return a command that runs another one in a private copy of the task's folder.
 
-    Of people's folders it sees what is `needed`. Each place that it may write to holds an eighth of
-    `memory_bytes`, for that is memory, too. Without bubblewrap the command is as it was.
+    Args:
+        command: the command to confine
+        folder: the task's folder
+        needed: further files and folders to show
+        memory_bytes: limit of the scorer; each writable folder may hold an eighth of
+            it, because it is memory, too
+
+    Returns:
+        The confined command; the original one without bubblewrap.
     """
     if not is_available():
         return list(command)
@@ -66,7 +75,11 @@ def confined(
 
 
 def is_available() -> bool:
-    """Whether bubblewrap can make namespaces here."""
+    """Return whether bubblewrap can create namespaces here.
+
+    Returns:
+        False also if bubblewrap is not installed.
+    """
     try:
         return _makes_namespaces(find_bwrap())
     except SandboxUnavailable:
@@ -75,7 +88,7 @@ def is_available() -> bool:
 
 @functools.cache
 def _makes_namespaces(program: str) -> bool:
-    """Tried once for each `program`: which one it is follows from the environment."""
+    """Try bubblewrap; cached per program, which follows from the environment."""
     command = [*_walls((), _COPIED_BYTES), "--", sys.executable, "-I", "-c", ""]
     try:
         return any(
@@ -90,18 +103,24 @@ def _makes_namespaces(program: str) -> bool:
 
 
 def bwrap_failed(printed: bytes) -> bool:
-    """Whether bubblewrap itself failed, by what a process printed that did not begin.
+    """Return whether bubblewrap itself failed.
 
-    It shows the machine's mounts one by one; one that goes away meanwhile (a daemon makes and ends
-    containers' own) is an error. The next try has another list.
+    It mounts the machine's file systems one by one, and fails if one disappears
+    meanwhile, for example one of a container. The next attempt sees another list.
+
+    Args:
+        printed: output of a process that did not start
+
+    Returns:
+        True if a line is an error message of bubblewrap.
     """
     return any(line.startswith(b"bwrap: ") for line in printed.splitlines())
 
 
 def _walls(needed: Iterable[Path], place_bytes: int) -> list[str]:
-    """Own processes and network; the machine's files to read; people's own folders empty.
+    """Return bubblewrap's options: separate processes and network, read-only files.
 
-    Raises `SandboxUnavailable` where there is no bwrap.
+    Home folders are empty. Raises `SandboxUnavailable` if bwrap is missing.
     """
     walls = [
         find_bwrap(),
@@ -143,7 +162,7 @@ def _is_below(path: Path, folders: Iterable[Path]) -> bool:
 
 
 def _links(path: Path) -> Iterator[tuple[Path, str]]:
-    """The links that lead from an interpreter to its binary, each with its target."""
+    """Yield the links from an interpreter to its binary, with their targets."""
     while path.is_symlink():
         target = os.readlink(path)
         yield path, target
@@ -155,7 +174,7 @@ def _scratch(folder: Path, size_bytes: int) -> list[str]:
 
 
 def _shown(needed: Iterable[Path]) -> Iterator[Path]:
-    """As it is named and as it is: an interpreter is often a link into another folder."""
+    """Yield each path and its target: an interpreter is often a symbolic link."""
     for path in (Path(sys.prefix), Path(sys.base_prefix), _OURS, *needed):
         yield path
         yield path.resolve()

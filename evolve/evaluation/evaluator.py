@@ -1,4 +1,4 @@
-"""Evaluate a tree: sandbox, scorer and case come together; the result is a row or a fault."""
+"""Evaluation of a tree: sandbox, scorer and case give a row or a fault."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from evolve.sandbox import CandidateFault, Pool, Reason, Session
 from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec, Task
 
-# the reason when a peer's evaluator can't be outside the sandbox
+# reason if a peer's evaluator can't run outside the sandbox
 INSEPARABLE = "inseparable"
 REMOTE = "evolve_inside.evolve_remote"  # imports a peer's program in the sandbox
 _PEER_SCORER = Path(__file__).parents[1] / "peers" / "scorer.py"
 PREPARE_S = 600.0  # for evaluate.py's cases() or workspace()
-# the reason when evaluate.py itself raised or gave no finite score
+# reason if evaluate.py itself failed or gave no finite score
 EVALUATOR = "evaluator"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Rows of one evaluation over some cases; a reason when the candidate failed one of them."""
+    """Rows of one evaluation over some cases; the failed one has a reason."""
 
     rows: tuple[Evaluation, ...]
 
@@ -50,9 +50,9 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """The mean of the cases that have a score; of no use where one failed.
+        """The mean of the cases with a score; meaningless if one failed.
 
-        Raises `ValueError` when none has.
+        Raises `ValueError` without any score.
         """
         return fmean(row.score for row in self.rows if row.score is not None)
 
@@ -62,21 +62,34 @@ class Verdict:
 
 
 def _whole_log(printed: str, told: str) -> str:
-    """What the candidate printed, then what is told of its end."""
+    """Return the candidate's output, then the description of its end."""
     return told if printed.strip() in told else f"{printed.rstrip()}\n{told}".strip()
 
 
 def draw_secret() -> int:
-    """What hidden inputs of a run are drawn from, 0 to 2**63 - 1."""
+    """Draw the seed of a run's hidden inputs.
+
+    Returns:
+        0 to 2**63 - 1.
+    """
     return secrets.randbits(63)
 
 
 class EvaluatorBroken(TaskError):
-    """evaluate.py can't be loaded or died: the task's fault, found before anything is spent."""
+    """evaluate.py can't be loaded, or died: a fault of the task, found early."""
 
 
 class Evaluator:
-    """Scores trees on cases, as many at a time as the pool has boxes."""
+    """Scores trees on cases, as many in parallel as the pool has sandboxes.
+
+    Args:
+        task: the task
+        pool: sandboxes for candidates
+        log: file for the output of scorers
+        packages: folder of packages for scorers; None for none
+        secret: seed of hidden inputs; None for a random one
+        note: called with messages for people
+    """
 
     def __init__(
         self,
@@ -91,16 +104,21 @@ class Evaluator:
         self._log, self._packages, self._note = log, packages, note
         self._secret = draw_secret() if secret is None else secret
         self._idle: list[ScorerProcess] = []
-        # Whether a peer's evaluator is in the candidate's sandbox; None: not known yet.
+        # Whether a peer's evaluator runs in the candidate's sandbox; None: unknown yet.
         self.together: bool | None = None if task.peer else False
         self._finding_out = asyncio.Lock()
-        # What else is asked of a candidate that has a score, before it ends.
+        # Called with the session of a scored candidate before it ends.
         self.at_end: Callable[[Session], Awaitable[None]] | None = None
-        # what was found out by, for who asks for it next
+        # the seed's row from `_find_out`, for the next request
         self._seed_row: Evaluation | None = None
 
     async def move_to(self, task: Task, log: Path) -> None:
-        """Score with another copy of the task from now on; scorers of the old one end."""
+        """Use another copy of the task from now on, and close the old scorers.
+
+        Args:
+            task: the copy
+            log: file for the output of its scorers
+        """
         self.task, self._log = task, log
         await asyncio.gather(*(scorer.close() for scorer in self._idle))
         self._idle.clear()
@@ -112,9 +130,20 @@ class Evaluator:
         attempt: int = 0,
         proposal: Proposal | None = None,
     ) -> Verdict:
-        """Score on every case, in order, until one fails; `proposal` is whose decision it is.
+        """Score a tree on cases in order, until one fails.
 
-        Raises `evolve.sandbox.ProviderFault` (the machine's fault: try again) or `EvaluatorBroken`.
+        Args:
+            files: the candidate's tree, path -> content
+            cases: cases to score
+            attempt: number of the attempt
+            proposal: owner of the tree; only used for agents
+
+        Returns:
+            One row per scored case, the last one with the reason if it failed.
+
+        Raises:
+            ProviderFault: a fault of the machine; it may be retried
+            EvaluatorBroken: evaluate.py can't be loaded, or died
         """
         if self.together is None:
             await self._find_out(cases[0])
@@ -129,7 +158,10 @@ class Evaluator:
         return Verdict(tuple(rows))
 
     async def _find_out(self, case: CaseSpec) -> None:
-        """The seed shows whether a peer's evaluator works apart; later candidates have no say."""
+        """Find out by the seed whether a peer's evaluator works outside the sandbox.
+
+        Later candidates can't influence this.
+        """
         async with self._finding_out:
             if self.together is None:
                 row = await self._evaluate_case(self.task.seed, case, 0)
@@ -137,14 +169,14 @@ class Evaluator:
                 self._seed_row = None if self.together else row
                 if self.together and self._note:
                     self._note(
-                        f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, and what "
-                        "comes out is in the candidate's reach"
+                        f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, so a "
+                        "candidate could change its score"
                     )
 
     def _found(
         self, files: Mapping[str, bytes], case: CaseSpec, attempt: int
     ) -> Evaluation | None:
-        """The seed's row, once: evaluations may take minutes."""
+        """Return the seed's row once, since evaluations may take minutes."""
         row = self._seed_row
         if (
             row is None
@@ -158,7 +190,10 @@ class Evaluator:
     async def _evaluate_case(
         self, files: Mapping[str, bytes], case: CaseSpec, attempt: int
     ) -> Evaluation:
-        """Where a scorer that scored others before is full, this candidate need not be the cause."""
+        """Evaluate; if a reused scorer runs out of memory, retry in a fresh one.
+
+        Earlier candidates may have been the cause.
+        """
         try:
             return await self._try_case(files, case, attempt)
         except ScorerFull:
@@ -200,9 +235,17 @@ class Evaluator:
         )
 
     async def prepared(self, op: str, case: CaseSpec) -> Any:
-        """What evaluate.py's function `cases` or `workspace` says; None when it has none.
+        """Return the result of evaluate.py's function `cases` or `workspace`.
 
-        Raises `EvaluatorBroken` when it fails or takes too long.
+        Args:
+            op: name of the function
+            case: argument of `workspace`
+
+        Returns:
+            Plain data; None if the function does not exist.
+
+        Raises:
+            EvaluatorBroken: it fails or takes too long
         """
         scorer = await self._lease()
         try:
@@ -251,7 +294,7 @@ class Evaluator:
             return replace(
                 row,
                 reason=Reason.MEMORY.value,
-                message=f"while it was scored, the scorer grew: {error}",
+                message=f"the scorer ran out of memory while scoring it: {error}",
             )
         except ScorerDied as error:
             await scorer.close()
@@ -268,7 +311,7 @@ class Evaluator:
         return self._read(said, row)
 
     def _seed_of(self, case: CaseSpec) -> int:
-        """The case's own secret seed, 0 to 2**63 - 1."""
+        """Return the secret seed of a case, 0 to 2**63 - 1."""
         digest = hashlib.blake2b(
             f"{self._secret}:{case.id}".encode(), digest_size=8
         ).digest()
@@ -340,6 +383,6 @@ class Evaluator:
         )
 
     async def close(self) -> None:
-        """End scorers and sandboxes."""
+        """Close scorers and sandboxes."""
         await asyncio.gather(*(scorer.close() for scorer in self._idle))
         await self.pool.close()

@@ -1,4 +1,4 @@
-"""How much memory a scorer may use: watched, because what libraries only reserve does no harm."""
+"""The scorer's memory limit: it is watched, since reserved memory does no harm."""
 
 from __future__ import annotations
 
@@ -12,23 +12,34 @@ from evolve.sandbox.family import used
 from evolve.tasks import Task
 
 _MIB = 1 << 20
-_SHARE = 0.5  # of the machine's memory, where the task names no limit
+_SHARE = 0.5  # of the machine's memory, if the task sets no limit
 _CONTAINER = (
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
-_FASTEST = 10e9  # bytes a second: processes do not fill memory faster
+_FASTEST = 10e9  # bytes per second: processes do not fill memory faster
 _SHORTEST_S, _LONGEST_S = 0.05, 1.0
 
 
 def memory_limit(task: Task) -> int:
-    """Bytes that the task's scorer may use with all that it starts."""
+    """Return the memory limit of a scorer with all its child processes.
+
+    Args:
+        task: the task
+
+    Returns:
+        Bytes.
+    """
     given = task.spec.limits.scorer_memory_mb
     return given * _MIB if given is not None else int(_SHARE * machine_memory())
 
 
 def machine_memory() -> int:
-    """Bytes of this machine, or of the container that we are in."""
+    """Return the memory of this machine or of the surrounding container.
+
+    Returns:
+        Bytes.
+    """
     sizes = [int(psutil.virtual_memory().total)]
     for path in map(Path, _CONTAINER):
         text = path.read_text().strip() if path.exists() else ""
@@ -40,9 +51,16 @@ def machine_memory() -> int:
 async def wait_until_above(
     process: subprocess.Popen[bytes], limit_bytes: int
 ) -> int | None:
-    """Return what the process and all below it use once it is more than the limit; None when it ended.
+    """Wait until a process and its descendants exceed a memory limit.
 
-    It looks seldom while there is room, often when there is little.
+    Checks are rare while there is room, and frequent near the limit.
+
+    Args:
+        process: the process
+        limit_bytes: the limit
+
+    Returns:
+        Bytes in use; None if the process ended.
     """
     while process.poll() is None:
         memory = used(process.pid, limit_bytes).memory_bytes

@@ -1,8 +1,9 @@
-"""The scorer's process: runs the task's `evaluate(candidate, case)`, which asks for data.
+"""The scorer's process: it runs the task's `evaluate(candidate, case)`.
 
-It is started with an empty environment and one socket, which the engine relays to the candidate's
-sandbox. It never shares a process with a candidate, and holds no key. `evaluate` returns a number,
-or a dict with `score` and, if it likes, `metrics` and `feedback`.
+It starts with an empty environment and one socket, which the engine relays to the
+candidate's sandbox. It never shares a process with a candidate, and holds no key.
+`evaluate` returns a number, or a dict with `score` and optionally `metrics` and
+`feedback`.
 """
 
 from __future__ import annotations
@@ -27,9 +28,14 @@ RESULT_KEYS = ("score", "metrics", "feedback")
 
 
 def main(evaluate_path: str, descriptor: int) -> None:
-    """Load the evaluator, then score until the engine closes the socket."""
+    """Load the evaluator, then score until the engine closes the socket.
+
+    Args:
+        evaluate_path: the task's evaluate.py
+        descriptor: file descriptor of the socket
+    """
     stream = socket.socket(fileno=descriptor).makefile("rwb")
-    # where memory runs out, we go before the engine does
+    # if memory runs out, the kernel kills this process before the engine
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_GOES_FIRST)
     try:
@@ -55,7 +61,17 @@ def main(evaluate_path: str, descriptor: int) -> None:
 
 
 def load_evaluate(path: Path) -> Any:
-    """The function `evaluate` of the task's file."""
+    """Load the function `evaluate` of the task's file.
+
+    Args:
+        path: the file
+
+    Returns:
+        The function.
+
+    Raises:
+        TypeError: the file does not define it
+    """
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("evaluate", path)
     assert spec is not None and spec.loader is not None
@@ -63,14 +79,24 @@ def load_evaluate(path: Path) -> Any:
     sys.modules["evaluate"] = module
     spec.loader.exec_module(module)
     if not callable(getattr(module, "evaluate", None)):
-        raise TypeError("it defines no function evaluate(candidate, case)")
+        raise TypeError("it does not define evaluate(candidate, case)")
     return module.evaluate
 
 
 def score(
     evaluate: Any, candidate: Candidate, case: Case, path: str
 ) -> tuple[dict[str, Any], bytes]:
-    """One evaluation; what it raises becomes a message."""
+    """Run one evaluation; exceptions become messages.
+
+    Args:
+        evaluate: function of the task
+        candidate: access to the candidate
+        case: the case
+        path: the task's evaluate.py, for line numbers
+
+    Returns:
+        Header and payload of the message to the engine.
+    """
     try:
         result = evaluate(candidate, case)
         if not isinstance(result, dict):
@@ -108,7 +134,16 @@ def score(
 
 
 def prepare(op: str, case: Case, path: str) -> tuple[dict[str, Any], bytes]:
-    """What an agent task says before anything is scored: its cases, or the workspace of one."""
+    """Call `cases` or `workspace` of an agent task; exceptions become messages.
+
+    Args:
+        op: name of the function
+        case: argument of `workspace`
+        path: the task's evaluate.py, for line numbers
+
+    Returns:
+        Header and payload of the message to the engine.
+    """
     module = sys.modules["evaluate"]
     try:
         if not hasattr(module, op):
@@ -124,7 +159,17 @@ def prepare(op: str, case: Case, path: str) -> tuple[dict[str, Any], bytes]:
 
 
 def checked_workspace(made: Any) -> dict[str, Any]:
-    """A statement, and files as path -> bytes. Raises `TypeError`."""
+    """Check and normalize the result of `workspace`.
+
+    Args:
+        made: value that the task returned
+
+    Returns:
+        "statement" and "files", with file contents as bytes.
+
+    Raises:
+        TypeError: another form
+    """
     if (
         not isinstance(made, dict)
         or set(made) - {"statement", "files"}
@@ -141,7 +186,17 @@ def checked_workspace(made: Any) -> dict[str, Any]:
 
 
 def checked_metrics(metrics: Any) -> dict[str, Any]:
-    """Metrics are a dict of plain data. Raises `TypeError` or `ValueError`."""
+    """Check and normalize metrics.
+
+    Args:
+        metrics: value that the task returned
+
+    Returns:
+        Plain data with string keys.
+
+    Raises:
+        TypeError: not a dict, or not plain data
+    """
     if not isinstance(metrics, dict):
         raise TypeError(
             f"evaluate returned metrics of type {type(metrics).__name__}, not a dict"
@@ -156,19 +211,34 @@ def checked_metrics(metrics: Any) -> dict[str, Any]:
         json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"evaluate returned metrics that are no plain data: {error}; a number that is "
-            "not finite is none"
+            f"evaluate returned metrics that are not plain data: {error}; numbers must be "
+            "finite"
         ) from None
     return plain
 
 
 def printable(text: Any) -> str:
-    """Text that can be stored anywhere: what is no Unicode is escaped."""
+    """Return a text that can be stored anywhere.
+
+    Args:
+        text: any value
+
+    Returns:
+        Its text, with invalid Unicode escaped.
+    """
     return str(text).encode(errors="backslashreplace").decode()
 
 
 def check_score(value: Any) -> None:
-    """A score is one finite number. Raises `TypeError` or `ValueError` that says what it was."""
+    """Check that a score is one finite number.
+
+    Args:
+        value: value that the task returned
+
+    Raises:
+        TypeError: not a number
+        ValueError: infinite or NaN
+    """
     if (
         isinstance(value, bool)
         or not hasattr(value, "__float__")
@@ -184,7 +254,15 @@ def check_score(value: Any) -> None:
 
 
 def broken(error: BaseException, path: str) -> dict[str, Any]:
-    """Where in the evaluator it went wrong, and the end of the traceback."""
+    """Describe an error of the evaluator.
+
+    Args:
+        error: the exception
+        path: the task's evaluate.py
+
+    Returns:
+        Header with message, line in the evaluator, and the end of the traceback.
+    """
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -206,9 +284,9 @@ def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> N
 
 
 if __name__ == "__main__":
-    # how this process found `evolve`: no matter of its children
+    # needed to import `evolve` here, but not by child processes
     os.environ.pop("PYTHONPATH", None)
-    # where tasks imported CandidateError from before 0.2
+    # tasks imported CandidateError from this name before 0.2
     sys.modules["scorer"] = public
-    sys.path[:0] = sys.argv[3:]  # the task's own packages come before ours
+    sys.path[:0] = sys.argv[3:]  # the task's packages come first
     main(sys.argv[1], int(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""The engine's end of a scorer process: warm, replaced after a fault, relayed to the sandbox."""
+"""The engine's side of a scorer process: kept warm, and replaced after a fault."""
 
 from __future__ import annotations
 
@@ -29,16 +29,22 @@ class ScorerDied(Exception):
 
 
 class WallsFell(ScorerDied):
-    """It did not begin: bubblewrap could not be made around it. Another try may."""
+    """The scorer did not start because bubblewrap failed; a retry may succeed."""
 
 
 class ScorerFull(ScorerDied):
-    """It used more memory than it may, and was killed."""
+    """The scorer exceeded its memory limit and was killed."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """The scorer's last word on a candidate: `op` is result, refused or broken."""
+    """The scorer's final message about a candidate.
+
+    Attributes:
+        op: "result", "refused" or "broken"
+        header: fields of the message
+        payload: encoded result
+    """
 
     op: str
     header: Mapping[str, Any]
@@ -46,7 +52,16 @@ class Said:
 
 
 class ScorerProcess:
-    """One scorer. Raises `ScorerDied` when it is gone; it is not used again then."""
+    """A scorer process. After `ScorerDied` it must not be used again.
+
+    Args:
+        process: the running process
+        reader: from the scorer
+        writer: to the scorer
+        memory_bytes: limit, with all its child processes
+        log: file for its output
+        printed: size of the log before it started
+    """
 
     def __init__(
         self,
@@ -58,9 +73,9 @@ class ScorerProcess:
         printed: int,
     ) -> None:
         self._process, self._reader, self._writer = process, reader, writer
-        self._log, self._printed = log, printed  # the log, and how long it was
-        self.scored = 0  # evaluations that it was asked for
-        self._used: int | None = None  # the memory that it was killed for
+        self._log, self._printed = log, printed  # the log, and its size at the start
+        self.scored = 0  # number of requested evaluations
+        self._used: int | None = None  # memory in bytes that it was killed for
         self._watcher = asyncio.create_task(self._watch(memory_bytes))
 
     @classmethod
@@ -73,7 +88,19 @@ class ScorerProcess:
         environment: Mapping[str, str],
         memory_bytes: int,
     ) -> ScorerProcess:
-        """Start a scorer with one socket and no environment but this. Its prints go to the log."""
+        """Start a scorer with one socket and an almost empty environment.
+
+        Args:
+            evaluator: the task's evaluate.py
+            packages: folder of packages; None for none
+            log: file for its output
+            folder: the task's folder
+            environment: further environment variables
+            memory_bytes: limit, with all its child processes
+
+        Returns:
+            The started process, which may still be loading.
+        """
         ours, theirs = socket.socketpair()
         packs = [packages] if packages else []
         command = [
@@ -113,9 +140,14 @@ class ScorerProcess:
             self._kill()
 
     async def wait_until_ready(self) -> Said | None:
-        """None when the evaluator was loaded; else what was wrong with it.
+        """Wait until the evaluator is loaded.
 
-        Raises `ScorerDied`, or `WallsFell` where it did not even begin.
+        Returns:
+            None on success; else the message about the problem.
+
+        Raises:
+            ScorerDied: the process ended, or took too long
+            WallsFell: the process did not even start
         """
         try:
             async with asyncio.timeout(START_PATIENCE_S):
@@ -138,9 +170,22 @@ class ScorerProcess:
         seed: int,
         attempt: int,
     ) -> Said:
-        """Let it score the candidate in the session; relay its questions.
+        """Score the candidate of a session, relaying the scorer's requests to it.
 
-        Raises `ScorerDied`; a machine's fault of the sandbox comes through as it is.
+        Faults of the sandbox propagate.
+
+        Args:
+            session: sandbox with the candidate
+            files: the candidate's tree, path -> content
+            case: the case
+            seed: secret seed of the case
+            attempt: number of the attempt
+
+        Returns:
+            The final message.
+
+        Raises:
+            ScorerDied: the process ended
         """
         header: dict[str, Any] = {
             "op": "evaluate",
@@ -158,9 +203,18 @@ class ScorerProcess:
             await self._write(*await _ask_candidate(session, header, payload))
 
     async def prepare(self, op: str, case: CaseSpec, seed: int) -> Said:
-        """What evaluate.py's function `cases` or `workspace` says; op "nothing": it has none.
+        """Call evaluate.py's function `cases` or `workspace`.
 
-        Raises `ScorerDied`.
+        Args:
+            op: name of the function
+            case: argument of `workspace`
+            seed: secret seed of the case
+
+        Returns:
+            The message; its op is "nothing" if the function does not exist.
+
+        Raises:
+            ScorerDied: the process ended
         """
         header: dict[str, Any] = {
             "op": op,
@@ -203,12 +257,12 @@ class ScorerProcess:
         )
 
     def _kill(self) -> None:
-        # with all that evaluate.py started
+        # together with child processes of evaluate.py
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def close(self) -> None:
-        """Kill it: a scorer keeps nothing."""
+        """Kill the process; it has no state to save."""
         self._watcher.cancel()
         self._writer.close()
         self._kill()
@@ -218,7 +272,7 @@ class ScorerProcess:
 async def _ask_candidate(
     session: Session, header: Mapping[str, Any], payload: bytes
 ) -> tuple[dict[str, Any], bytes]:
-    """Pass one question on; a candidate's fault is an answer, too."""
+    """Relay one request; a candidate's fault is also an answer."""
     try:
         if header["op"] == "call":
             reply = await session.call(header["function"], payload, header["timeout_s"])

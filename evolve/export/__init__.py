@@ -1,1 +1,1 @@
-"""A run as files for others: tables, a page, a git branch, training data, a report."""
+"""Exports of a run: tables, a page, a git branch, training data, a report."""

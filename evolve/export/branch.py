@@ -1,4 +1,4 @@
-"""A variant on a branch of the user's own repository, without touching what is checked out."""
+"""A variant on a branch of the user's own repository; the checkout is untouched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from evolve.text import one_line
 
 
 class Applied(NamedTuple):
-    """What was done: the branch and where the files lie in it."""
+    """The result of applying a variant.
+
+    Attributes:
+        branch: name of the new branch
+        commit: its commit
+        folder: folder of the program in the repository
+        paths: changed and removed files, relative to `folder`
+    """
 
     branch: str
     commit: str
@@ -31,18 +38,33 @@ def apply_variant(
     to: str | None,
     branch: str | None,
 ) -> Applied:
-    """A new branch on top of HEAD, with what differs from the seed. Raises `UsageError`."""
+    """Create a branch on top of HEAD with the variant's differences from the seed.
+
+    Args:
+        run: the open run
+        proposal: the variant
+        repository: a folder in a git repository
+        to: folder of the program in it; None to find the files of the seed
+        branch: name of the branch; None for evolve/RUN-ID
+
+    Returns:
+        Branch, commit and files.
+
+    Raises:
+        UsageError: not a repository, an ambiguous folder, or the branch exists
+        PrerequisiteError: git is not installed
+    """
     git = _Git(repository)
     seed, files = run.files(run.archive.first()), run.files(proposal)
     folder = _folder(git, seed) if to is None else to.strip("/").removeprefix("./")
     if folder.split("/")[0] == ".git" or ".." in folder.split("/"):
         raise UsageError(
-            f"{to} is no folder of the repository", "name one inside it: --to DIR"
+            f"invalid folder {to!r}", "use one inside the repository: --to DIR"
         )
     name = branch or f"evolve/{run.folder.name}-{proposal.id[:8]}"
     git.run("check-ref-format", "--branch", name, hint="choose another --branch")
     if git.run("branch", "--list", name):
-        raise UsageError(f"there is a branch {name} already", "choose another --branch")
+        raise UsageError(f"branch {name} exists already", "choose another --branch")
     changed = {
         path: content for path, content in files.items() if seed.get(path) != content
     }
@@ -83,7 +105,7 @@ def _stage(
 
 
 def _folder(git: _Git, seed: Mapping[str, bytes]) -> str:
-    """Where HEAD has exactly the files of the seed."""
+    """Return the folder in which HEAD has exactly the files of the seed."""
     blobs = {
         path: git.run("hash-object", "--stdin", content=content)
         for path, content in seed.items()
@@ -107,7 +129,7 @@ def _folder(git: _Git, seed: Mapping[str, bytes]) -> str:
     if len(found) != 1:
         where = f"{len(found)} folders have" if found else "no folder has"
         raise UsageError(
-            f"{where} the files of the run's seed", "say where they belong: --to DIR"
+            f"{where} the files of the run's seed", "name the folder: --to DIR"
         )
     return found[0]
 
@@ -122,7 +144,7 @@ def _join(folder: str, path: str) -> str:
 
 
 class _Git:
-    """git in one repository; what it complains about is said to people."""
+    """git in one repository; its error messages are reported to the user."""
 
     def __init__(self, repository: Path) -> None:
         self._repository, self.environment = repository, dict(os.environ)
@@ -134,7 +156,7 @@ class _Git:
         )
 
     def run(self, *arguments: str, content: bytes = b"", hint: str = "") -> str:
-        """Its output. Raises `UsageError`, `PrerequisiteError`."""
+        """Return git's output; raise `UsageError` or `PrerequisiteError` on failure."""
         try:
             done = subprocess.run(
                 ["git", "-C", str(self._repository), *arguments],

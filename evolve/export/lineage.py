@@ -1,4 +1,4 @@
-"""The way to the best as a git branch that can be pushed, and the patch against the seed."""
+"""The lineage of the best as a git branch, and its patch against the seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,20 @@ BRANCH = "best"
 
 
 def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
-    """A new repository with a commit for each generation, and best.patch beside it; how many."""
+    """Write a new repository with one commit per generation, and best.patch.
+
+    Args:
+        run: the open run
+        which: the last variant of the lineage
+        folder: a new or empty folder
+
+    Returns:
+        Number of commits.
+
+    Raises:
+        UsageError: the folder is not empty, or git fails
+        PrerequisiteError: git is not installed
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty", "choose a new folder")
     path = [run.proposal(name) for name in run.lineage.path(which.id)]

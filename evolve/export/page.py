@@ -1,7 +1,8 @@
-"""One page that needs no server: the same views, with the data of the run inside, packed.
+"""A page that needs no server: the same views, with the compressed data of the run.
 
-Each page of a variant is rendered by the server's own template. They are packed many together, in the
-order of the lineage, where neighbours are nearly the same; the browser unpacks what is looked at.
+The server's templates render the page of each variant. Pages are compressed in groups,
+in lineage order, because neighbours are nearly the same; the browser decompresses those
+that are opened.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from evolve.view.web.links import FileLinks
 from evolve.view.web.relatives import PreloadedLineage
 from evolve.view.web.templates import render, static_text
 
-MOST_BYTES = 7_500_000  # of packed variants and all else
-TOGETHER = 40  # variants in one pack
+MOST_BYTES = 7_500_000  # of the whole page
+TOGETHER = 40  # variants in a group
 SCRIPTS = (
     "theme.js",
     "file.js",
@@ -38,7 +39,18 @@ STYLES = ("vendor/uplot.min.css", "app.css")
 
 
 def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) -> str:
-    """The whole page. What does not fit is left out, the least important first, and said."""
+    """Render the whole page.
+
+    Variants that do not fit are left out, the least important ones first; the page
+    shows their number.
+
+    Args:
+        run: the open run
+        tell: called with progress messages
+
+    Returns:
+        HTML.
+    """
     nodes = Browser(run.archive).nodes()
     leader = run.leader()
     link, best = FileLinks(), leader.id if leader else None
@@ -84,7 +96,7 @@ def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) 
 def _variants(
     run: OpenRun, nodes: Sequence[Node], room: int, tell: Callable[[str], None]
 ) -> tuple[list[str], dict[str, list[int]]]:
-    """Packs, and for each variant the pack and its place in it."""
+    """Return compressed groups, and each variant's group and place in it."""
     packs: list[str] = []
     kin = PreloadedLineage(nodes)
     places: dict[str, list[int]] = {}
@@ -110,7 +122,7 @@ def _variants(
 
 
 def _by_importance(run: OpenRun, nodes: Sequence[Node]) -> list[list[Node]]:
-    """The way to the best and the best, then the scored, then the others; each by descent."""
+    """Return the lineages of the best variants, other scored ones, and the rest."""
     top = [ranked.id for ranked in run.best(200)]
     first = run.lineage.ancestors(top)
     order = _by_descent(nodes)
@@ -122,7 +134,7 @@ def _by_importance(run: OpenRun, nodes: Sequence[Node]) -> list[list[Node]]:
 
 
 def _by_descent(nodes: Sequence[Node]) -> list[Node]:
-    """Parents before children, siblings together."""
+    """Return parents before children, with siblings together."""
     known = {node.id for node in nodes}
     below: dict[str, list[Node]] = {}
     for node in nodes:
@@ -143,12 +155,12 @@ def _in_packs(groups: Sequence[Sequence[Node]]) -> Iterator[Sequence[Node]]:
 
 
 def _packed(text: str) -> str:
-    """gzip, which every browser can undo, as letters."""
+    """Compress a text with gzip and encode it as Base64."""
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
 def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
-    """Nothing runs but these very scripts, and nothing is fetched."""
+    """Return a security policy that allows only these scripts and fetches nothing."""
 
     def hashes(texts: Sequence[str]) -> str:
         return " ".join(

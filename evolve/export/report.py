@@ -1,4 +1,4 @@
-"""A report in markdown: what was found, how, at what cost, and how it was verified."""
+"""A report in Markdown: results, method, costs and verification."""
 
 from __future__ import annotations
 
@@ -21,7 +21,19 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
 
 def write_report(run: OpenRun, folder: Path) -> list[Path]:
-    """report.md with its plots in a new folder. Raises `UsageError`, `PrerequisiteError`."""
+    """Write report.md with its plots.
+
+    Args:
+        run: the open run
+        folder: a new or empty folder
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: the folder is not empty
+        PrerequisiteError: matplotlib is not installed
+    """
     check_pictures()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty", "choose a new folder")
@@ -58,7 +70,7 @@ def _found(run: OpenRun, winner: Proposal, score: float) -> Iterator[str]:
     seed = run.archive.first()
     before = run.archive.scores(wanted=[seed.id]).get(seed.id)
     yield from [
-        "## What was found",
+        "## Result",
         "",
         f"The best of {run.count} variants scores **{score!r}**; the seed {before!r}"
         f"{gap_to_best_known(run.task, score)}. It is `{winner.id}`: "
@@ -75,12 +87,12 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     settings = run.folder.settings
     models = ", ".join(settings.model) or "no model"
     yield from [
-        "## How",
+        "## Method",
         "",
         f"Policy {settings.policy}, {_plain(models)}, seed {settings.seed}, "
-        f"{settings.islands} islands. The way to the best:",
+        f"{settings.islands} islands. The lineage of the best:",
         "",
-        "| generation | variant | score | gain | operator | what was done |",
+        "| generation | variant | score | gain | operator | change |",
         "| ---: | --- | ---: | ---: | --- | --- |",
     ]
     for step in lineage_of(QueriedLineage(run), winner.id):
@@ -112,7 +124,7 @@ def _cost(run: OpenRun) -> Iterator[str]:
     data, status = stats_data(run), status_data(run)
     used = data["evaluator"]
     yield from [
-        "## At what cost",
+        "## Cost",
         "",
         f"- ${status['usd']:.4f} for {status['calls']} model calls and "
         f"{status['tokens']:,} tokens (${status['uncertain_usd']:.4f} not settled)",
@@ -132,7 +144,7 @@ def _cost(run: OpenRun) -> Iterator[str]:
 
 def _verified(run: OpenRun, winner: Proposal) -> Iterator[str]:
     yield from [
-        "## How it was verified",
+        "## Verification",
         "",
         f"Each variant was scored by the task's `evaluate.py` (hash "
         f"`{run.folder.evaluator_hash}`) outside the candidate's sandbox. Rows of the best:",
@@ -160,19 +172,19 @@ def _verified(run: OpenRun, winner: Proposal) -> Iterator[str]:
         *_fenced(
             f"evolve best {run.folder.name} -o best\n"
             f"evolve eval {run.folder.path / 'task'} best --split all\n"
-            f"evolve verify {run.folder.name}  # with the run's own draws (case.seed)",
+            f"evolve verify {run.folder.name}  # with the run's values of case.seed",
             "sh",
         ),
     ]
 
 
 def _fenced(text: str, language: str) -> list[str]:
-    """A fence that is longer than any in the text."""
+    """Return a text in a fence that is longer than any fence in it."""
     longest = max((len(found) for found in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}{language}", text.rstrip("\n"), fence]
 
 
 def _plain(text: object, most: int = 100) -> str:
-    """Text of a model as text: no mark of it is one of ours."""
+    """Escape all Markdown in a model's text."""
     return _MARKS.sub(r"\\\1", one_line(text, most))

@@ -33,7 +33,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def rows(run: OpenRun) -> Iterator[dict[str, Any]]:
-    """One for each proposal, in the order of the decisions, with its measures."""
+    """Return one row per proposal.
+
+    Args:
+        run: the open run
+
+    Yields:
+        `COLUMNS` and "measures", in the order of the decisions.
+    """
     measures = Browser(run.archive).measures()
     for node in Browser(run.archive).nodes():
         found = node._asdict()
@@ -43,7 +50,15 @@ def rows(run: OpenRun) -> Iterator[dict[str, Any]]:
 
 
 def write_csv(run: OpenRun, file: TextIO) -> int:
-    """A line for each, measures in columns of their own; returns how many."""
+    """Write one line per proposal, with one column per measure.
+
+    Args:
+        run: the open run
+        file: open for writing text
+
+    Returns:
+        Number of proposals.
+    """
     found = list(rows(run))
     names = sorted({name for row in found for name in row["measures"]})
     writer = csv.writer(file)
@@ -57,7 +72,15 @@ def write_csv(run: OpenRun, file: TextIO) -> int:
 
 
 def write_jsonl(run: OpenRun, file: TextIO) -> int:
-    """Everything of each proposal, texts included; returns how many."""
+    """Write all data of each proposal, including texts.
+
+    Args:
+        run: the open run
+        file: open for writing text
+
+    Returns:
+        Number of proposals.
+    """
     count = 0
     for row in rows(run):
         count += 1
@@ -82,7 +105,7 @@ def write_jsonl(run: OpenRun, file: TextIO) -> int:
 
 
 def _harmless(value: Any) -> Any:
-    """A table program must not take a model's text for a formula."""
+    """Quote a model's text that a spreadsheet would take for a formula."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return "" if value is None else value

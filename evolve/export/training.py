@@ -1,4 +1,4 @@
-"""Pairs for people who train a model that changes programs: prompts with what came of them."""
+"""Training data for models that change programs: prompts with replies and gains."""
 
 from __future__ import annotations
 
@@ -14,25 +14,48 @@ FORMS = ("sft", "dpo")
 
 
 class Answered(NamedTuple):
-    """A reply that was used, the prompt it answered, and what it gained."""
+    """A reply that was used, with its prompt and gain.
+
+    Attributes:
+        node: the proposal
+        messages: the prompt
+        reply: text of the reply
+        gain: improvement over the parents; None if the child failed or was rejected
+    """
 
     node: Node
     messages: list[dict[str, str]]
     reply: str
-    gain: float | None  # None: it failed or was rejected
+    gain: float | None
 
 
 def check_form(form: str) -> None:
-    """Raises `UsageError` for a form that is not known."""
+    """Check the name of a form.
+
+    Args:
+        form: "sft" or "dpo"
+
+    Raises:
+        UsageError: another name
+    """
     if form not in FORMS:
-        raise UsageError(f"there is no form {form!r}", "choose sft or dpo")
+        raise UsageError(f"invalid form {form!r}", "use sft or dpo")
 
 
 def write_training(run: OpenRun, form: str, file: TextIO) -> int:
-    """JSON lines of chat messages, of a form that `check_form` knows.
+    """Write examples as JSON lines of chat messages.
 
-    sft: every reply that made a better child than its parents. dpo (Rafailov et al. 2023, arXiv
-    2305.18290): of two replies to prompts with the same parent the better against the worse.
+    sft: every reply that made a child better than its parents. dpo (Rafailov et al.
+    2023, arXiv 2305.18290): of two replies to prompts with the same parent, the better
+    as chosen and the worse as rejected.
+
+    Args:
+        run: the open run
+        form: a name that `check_form` accepts
+        file: open for writing text
+
+    Returns:
+        Number of examples.
     """
     found = _sft(run) if form == "sft" else _dpo(run)
     count = 0
@@ -60,7 +83,10 @@ def _sft(run: OpenRun) -> Iterator[dict[str, Any]]:
 
 
 def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
-    """Each better child with the worst of its siblings by the same operator, failures the worst."""
+    """Pair each better child with the worst sibling by the same operator.
+
+    A failed sibling counts as the worst.
+    """
     families: dict[tuple[str | None, str], list[Answered]] = {}
     for one in answered(run):
         families.setdefault((one.node.parent, one.node.operator), []).append(one)
@@ -82,7 +108,15 @@ def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
 
 
 def answered(run: OpenRun) -> Iterator[Answered]:
-    """Proposals that a model answered; of a repaired one the repair. Quarantined ones are left out."""
+    """Return the proposals that a model answered.
+
+    Args:
+        run: the open run
+
+    Yields:
+        The last used reply of each proposal: of a repaired one, the repair. Quarantined
+        proposals are left out.
+    """
     for node in Browser(run.archive).nodes():
         if node.quarantined or node.operator == PERSON:
             continue

@@ -1,8 +1,8 @@
-"""What a candidate said as text, so that none of it runs as code in the evaluator's process.
+"""Record of the candidate's answers, so that no text of them runs in the evaluator.
 
-Evaluators evaluate what a program printed, or unpickle it: harmless where both share a process, a way
-out of the sandbox here. Texts are kept in a file, because scripts that an evaluator starts, and its
-forks, ask the same candidate.
+Some evaluators evaluate the output of a program, or unpickle it. That is harmless if
+both share a process, but here it would be a way out of the sandbox. Texts are kept in a
+file, because an evaluator's scripts and forks talk to the same candidate.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 _WORD = re.compile(r"[^\W\d]\w*")
-_MAX_CHARS = 1 << 20  # past it every text counts as the candidate's
+_MAX_CHARS = 1 << 20  # beyond it every text counts as the candidate's
 _LONG_TEXT = 12
 _OURS = ("__main__", "evaluation_module", "evaluator", "evaluate")
 
-# What a pickle may name: what builds plain data, and nothing that does anything else.
+# Names allowed in a pickle: they build plain data and have no other effect.
 _PLAIN = {
     "builtins": {
         "set",
@@ -49,7 +49,11 @@ _PLAIN = {
 
 
 class Answers:
-    """The texts of one evaluation; the same for all processes that take part."""
+    """The texts of one evaluation, shared by all processes that take part.
+
+    Args:
+        folder: scratch folder of the evaluation
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path, self._begun = folder / "answers", folder / "begun"
@@ -58,7 +62,11 @@ class Answers:
         self._read = (0, "", frozenset[str]())  # the file's size, its text, its words
 
     def note(self, said: str | bytes | bytearray) -> None:
-        """Remember a text, or bytes that may be one."""
+        """Remember a text of the candidate.
+
+        Args:
+            said: text, or bytes that may hold text
+        """
         text = said if isinstance(said, str) else bytes(said).decode("latin-1")
         if not text or text in self._seen or self._chars >= _MAX_CHARS:
             return
@@ -68,7 +76,7 @@ class Answers:
             file.write(text[:_MAX_CHARS] + "\0")
 
     def begin(self) -> None:
-        """The candidate has answered for the first time, whatever it was."""
+        """Record that the candidate has answered, with any value."""
         if not self._begun.exists():
             self._begun.touch()
 
@@ -76,16 +84,34 @@ class Answers:
         return self._begun.exists()
 
     def any(self) -> bool:
-        """True when the candidate said any text at all."""
+        """Return whether the candidate has sent any text.
+
+        Returns:
+            False if it sent only numbers, or nothing.
+        """
         return self._path.exists()
 
     def share_words(self, text: str) -> bool:
-        """True for a text with a name or a word in it that the candidate said, too."""
+        """Return whether a text has a word in common with the candidate's texts.
+
+        Args:
+            text: any text
+
+        Returns:
+            True also if the candidate sent more than can be remembered.
+        """
         size, _, words = self._said()
         return size >= _MAX_CHARS or not words.isdisjoint(_WORD.findall(text))
 
     def are_in(self, text: str) -> bool:
-        """True for a text that holds a longer one of the candidate's."""
+        """Return whether a text contains one of the candidate's longer texts.
+
+        Args:
+            text: any text
+
+        Returns:
+            True also if the candidate sent more than can be remembered.
+        """
         size, said, _ = self._said()
         return size >= _MAX_CHARS or any(
             len(part.strip()) >= _LONG_TEXT and part.strip() in text
@@ -101,7 +127,17 @@ class Answers:
 
 
 def may_name(module: str, name: str, shared: frozenset[str]) -> bool:
-    """True for what builds plain data, for exceptions, and for classes of the task's own files."""
+    """Return whether a pickle or YAML document may name something.
+
+    Args:
+        module: module of the name
+        name: the name in it
+        shared: modules that evaluator and program share
+
+    Returns:
+        True for names that build plain data, exceptions, and classes of the task's
+        files.
+    """
     if name in _PLAIN.get(module, ()):
         return True
     found = getattr(sys.modules.get(module), name, None) if "." not in name else None

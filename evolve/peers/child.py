@@ -1,4 +1,4 @@
-"""A Python script that an evaluator starts: run here, with the stub in place of the candidate."""
+"""Runs a Python script of an evaluator, with the stub in place of the candidate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(config_text: str, script: list[str]) -> None:
-    """Take over the link of the process that started us, then run the script as a program."""
+    """Take over the link of the parent process, then run the script as a program.
+
+    Args:
+        config_text: JSON of the parent's configuration
+        script: `-c CODE` or a path, then arguments
+    """
     config = json.loads(config_text)
     sys.path[:0] = [*config["path"], str(_ROOT)]
     from evolve.candidate import Candidate

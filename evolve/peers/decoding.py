@@ -1,8 +1,8 @@
-"""Decoding that makes more than data of an answer: refused in the evaluator's process.
+"""Guards against decoding an answer into code in the evaluator's process.
 
-`imports` sees what is executed as text. Here is what runs without being such a text: a pickle or a YAML
-document that names a function, a table's query that calls one, marshalled code, a library that was made
-of an answer. All of it may still hold plain data.
+`guards` sees code that is executed as text. This module covers other ways: a pickle or
+YAML document that names a function, a table query that calls one, marshalled code, and
+a library made from an answer. All of these may still hold plain data.
 """
 
 from __future__ import annotations
@@ -47,11 +47,17 @@ _MATHEMATICS = frozenset(
         "tanh",
     )
 )
-_OF_A_SCOPE = ("@", "__pd_eval_local_")  # how a query names what is no column
+_OF_A_SCOPE = ("@", "__pd_eval_local_")  # how a query names variables
 
 
 def install(link: Link, watch: Watch, shared: frozenset[str]) -> None:
-    """From the candidate's first answer on, decoding gives data only."""
+    """Restrict decoding to plain data after the candidate's first answer.
+
+    Args:
+        link: the connection to the candidate
+        watch: recognizes the candidate's files
+        shared: modules that evaluator and program share
+    """
     guards = Guards(link, watch, shared)
     sys.addaudithook(guards.hook)
     real_exec, real_code = SourceFileLoader.exec_module, SourcelessFileLoader.get_code
@@ -72,7 +78,13 @@ def install(link: Link, watch: Watch, shared: frozenset[str]) -> None:
 
 
 class Guards:
-    """What is asked at each audit event, and what is changed in a module once it is loaded."""
+    """Checks for audit events, and patches for modules once they are loaded.
+
+    Args:
+        link: the connection to the candidate
+        watch: recognizes the candidate's files
+        shared: modules that evaluator and program share
+    """
 
     def __init__(self, link: Link, watch: Watch, shared: frozenset[str]) -> None:
         self._link, self._watch, self._shared = link, watch, shared
@@ -89,7 +101,15 @@ class Guards:
         }
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """An audit hook sees every unpickler and loader, however it was imported."""
+        """Check an audit event; it covers all unpicklers and loaders, however imported.
+
+        Args:
+            event: name of the event
+            arguments: of the event
+
+        Raises:
+            Inseparable: the event is refused
+        """
         if event in self._events and self._link.answers.have_begun():
             self._events[event](arguments, sys._getframe(1).f_code.co_filename)
 
@@ -99,7 +119,7 @@ class Guards:
         )
 
     def _pickle(self, arguments: tuple[Any, ...], caller: str) -> None:
-        """The evaluator's own processes write what they read of each other."""
+        """Allow everything between the evaluator's own processes, else plain data."""
         module, name = map(str, arguments[:2])
         if not caller.startswith(_BETWEEN_PROCESSES) and not may_name(
             module, name, self._shared
@@ -107,7 +127,7 @@ class Guards:
             raise self._refuse(f"unpickles {module}.{name}")
 
     def _marshal(self, arguments: tuple[Any, ...], caller: str) -> None:
-        """The import system reads all compiled files this way."""
+        """Allow the import system, which reads compiled files this way."""
         if not is_library(caller):
             raise self._refuse("reads marshalled code")
 
@@ -116,18 +136,25 @@ class Guards:
             self.compiled(os.fsdecode(arguments[0]))
 
     def _extension(self, arguments: tuple[Any, ...], caller: str) -> None:
-        """Only a compiled module is named with its file; `imports` sees the others."""
+        """Check the import of a compiled module, which comes with its file name."""
         if isinstance(arguments[1], str):
             self.compiled(arguments[1])
 
     def compiled(self, path: str) -> None:
-        """A library, a compiled module or byte code that was made meanwhile may be of an answer."""
+        """Refuse a library, compiled module or byte code made during this evaluation.
+
+        Args:
+            path: the file
+
+        Raises:
+            Inseparable: the file may come from an answer
+        """
         real = os.path.realpath(path)
         if self._link.answers.have_begun() and self._watch.is_made(real):
             raise self._refuse(f"loads {os.path.basename(real)}")
 
     def _yaml(self, module: Any) -> None:
-        """Names in a document of an unsafe loader, which `yaml.Loader` is, too."""
+        """Check names in a document for an unsafe loader, such as `yaml.Loader`."""
         for method in ("find_python_name", "find_python_module"):
             setattr(
                 module.UnsafeConstructor,
@@ -156,17 +183,17 @@ class Guards:
                 and text not in self._watch.own_texts
                 and _calls(text)
             ):
-                raise self._refuse("asks a table with a query that calls functions")
+                raise self._refuse("uses a table query that calls functions")
             return real(expression)
 
         module.Expr.parse = parse
 
 
 def _calls(query: str) -> bool:
-    """True for a query that calls more than mathematics, or that uses a variable from around it."""
+    """Return whether a query calls more than mathematics, or uses outer variables."""
     if any(sign in query for sign in _OF_A_SCOPE):
         return True
-    if "`" in query:  # a name that Python can't read
+    if "`" in query:  # a name that Python can't parse
         return "(" in query
     try:
         return any(

@@ -1,6 +1,7 @@
-"""How each engine runs an evaluator and reads its result. Standard library only: sandboxes use it.
+"""How each engine runs an evaluator and reads its result.
 
-A result is a plain dict: `score` (None for a program that was found wrong, then `error` says why),
+Only the standard library is used, because the file is copied into sandboxes. A result
+is a plain dict: `score` (None for an invalid program, with the cause in `error`),
 `metrics` and `feedback`.
 """
 
@@ -24,7 +25,19 @@ class WrongResult(Exception):
 
 
 def evaluate(config: dict[str, Any], program: str, results: str) -> dict[str, Any]:
-    """Run the evaluator on the program. Raises what the evaluator raises."""
+    """Run the evaluator on a program. Exceptions of the evaluator are not caught.
+
+    Args:
+        config: from `peer_config`
+        program: path of the program
+        results: folder for result files
+
+    Returns:
+        The result.
+
+    Raises:
+        WrongResult: the evaluator's result is not readable
+    """
     evaluator = os.path.abspath(config["evaluator"])
     sys.path.insert(0, os.path.dirname(evaluator))
     run = {"shinka": shinka, "openevolve": openevolve, "codeevolve": codeevolve}[
@@ -36,7 +49,20 @@ def evaluate(config: dict[str, Any], program: str, results: str) -> dict[str, An
 def shinka(
     config: dict[str, Any], evaluator: str, program: str, results: str
 ) -> dict[str, Any]:
-    """`evaluate.py --program_path P --results_dir R` leaves metrics.json and correct.json."""
+    """Run `evaluate.py --program_path P --results_dir R` and read its JSON files.
+
+    Args:
+        config: from `peer_config`
+        evaluator: path of the evaluator
+        program: path of the program
+        results: folder for metrics.json and correct.json
+
+    Returns:
+        The result.
+
+    Raises:
+        WrongResult: metrics.json has no combined_score
+    """
     ended = _run_as_main(
         evaluator, ["--program_path", program, "--results_dir", results]
     )
@@ -63,7 +89,17 @@ def shinka(
 def codeevolve(
     config: dict[str, Any], evaluator: str, program: str, results: str
 ) -> dict[str, Any]:
-    """`evaluate.py CODE RESULTS_JSON`; one of the metrics is the fitness."""
+    """Run `evaluate.py CODE RESULTS_JSON`; one of the metrics is the fitness.
+
+    Args:
+        config: from `peer_config`
+        evaluator: path of the evaluator
+        program: path of the program
+        results: folder for result files
+
+    Returns:
+        The result.
+    """
     path = os.path.join(results, "results.json")
     ended = _run_as_main(evaluator, [program, path])
     metrics = _read(path)
@@ -80,7 +116,22 @@ def codeevolve(
 def openevolve(
     config: dict[str, Any], evaluator: str, program: str, results: str
 ) -> dict[str, Any]:
-    """`evaluate(program_path)`, or its stages one after another while they pass their thresholds."""
+    """Call `evaluate(program_path)`, or the stages of a cascade.
+
+    Each stage runs if the score so far reaches the threshold of the previous one.
+
+    Args:
+        config: from `peer_config`
+        evaluator: path of the evaluator
+        program: path of the program
+        results: unused
+
+    Returns:
+        The result.
+
+    Raises:
+        WrongResult: the evaluator did not return metrics
+    """
     module = _import(evaluator)
     thresholds = config.get("thresholds")
     stages = [getattr(module, f"evaluate_stage{number}", None) for number in (1, 2, 3)]
@@ -109,7 +160,7 @@ def _import(path: str) -> Any:
 
 
 def _split(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics and artifacts of a dict or of an EvaluationResult."""
+    """Return metrics and artifacts of a dict or an EvaluationResult."""
     if isinstance(result, dict):
         artifacts = result.get("artifacts")
         if isinstance(result.get("metrics"), dict):  # the container protocol
@@ -139,7 +190,7 @@ def _read_openevolve(
 
 
 def _score(metrics: dict[str, Any], drop_error: bool = False) -> float:
-    """The combined score, else the mean of the numbers."""
+    """Return the combined score, else the mean of the numbers."""
     if isinstance(metrics.get("combined_score"), (int, float)):
         return float(metrics["combined_score"])
     numbers = [
@@ -153,7 +204,7 @@ def _score(metrics: dict[str, Any], drop_error: bool = False) -> float:
 
 
 def _run_as_main(script: str, arguments: list[str]) -> str:
-    """Run a script as a program; its exit status does not count, but is told."""
+    """Run a script as a program; describe an exit status other than 0."""
     sys.argv = [script, *arguments]
     try:
         runpy.run_path(script, run_name="__main__")
@@ -163,7 +214,7 @@ def _run_as_main(script: str, arguments: list[str]) -> str:
 
 
 def _read(path: str) -> Any:
-    """The JSON in a file; None where there is none."""
+    """Return the JSON in a file; None if it can't be read."""
     with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
         return json.load(file)
     return None
@@ -194,7 +245,14 @@ def _wrong(error: str, metrics: Any) -> dict[str, Any]:
 
 
 def shown(metrics: dict[str, Any]) -> dict[str, Any]:
-    """What of the metrics can be stored and shown: finite numbers, and texts that are not too long."""
+    """Select the metrics that can be stored and shown.
+
+    Args:
+        metrics: from the evaluator
+
+    Returns:
+        Finite numbers, and texts cut to `MAX_TEXT` characters.
+    """
     kept: dict[str, Any] = {}
     for key, value in metrics.items():
         plain = (

@@ -1,10 +1,11 @@
-"""However an evaluator imports the candidate's file, it gets the stub; running its text is refused.
+"""Importing the candidate's file gives a stub; executing its text is refused.
 
-Every import of a Python file ends in `SourceFileLoader.get_code`, so that is where the candidate's
-file, or a copy of it under another name, becomes a stub. `exec`, `eval` and `compile` of its text would
-run a candidate in the scorer's process: they raise `Inseparable`. Once it has answered, the task's own
-files may execute only what stands in them, and read plain data: no decoding makes code of an answer.
-Libraries may make code, unless it has a word in it that the candidate said.
+Every import of a Python file ends in `SourceFileLoader.get_code`; there the candidate's
+file, or a copy under another name, is replaced by a stub. `exec`, `eval` and `compile`
+of its text would run a candidate in the scorer's process, so they raise `Inseparable`.
+After the candidate's first answer, the task's files may execute only texts that they
+contain, and read plain data: no decoding turns an answer into code. Libraries may
+generate code, unless it shares a word with the candidate's answers.
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ _STUB = (
 
 
 class Watch:
-    """Knows the candidate's text when it sees it."""
+    """Recognizes the candidate's file and text.
+
+    Args:
+        program: path of the candidate's file
+        evaluator: text of the evaluator, with lines that do not identify the candidate
+        folder: the task's folder
+    """
 
     def __init__(self, program: Path, evaluator: str, folder: Path) -> None:
         self.program, self.data = program, program.read_bytes()
@@ -41,7 +48,14 @@ class Watch:
         self._folder = folder
 
     def is_candidate(self, path: str | Path) -> bool:
-        """True for the candidate's file and for a copy of it."""
+        """Return whether a path is the candidate's file or a copy of it.
+
+        Args:
+            path: any path, or other text
+
+        Returns:
+            False also for an invalid path.
+        """
         try:
             found = Path(path)
             return found.resolve() == self.program.resolve() or (
@@ -54,7 +68,14 @@ class Watch:
             return False
 
     def is_made(self, path: str) -> bool:
-        """True for a file that was written during this evaluation: no library, wherever it lies."""
+        """Return whether a file was written during this evaluation.
+
+        Args:
+            path: any path
+
+        Returns:
+            True in the scratch and temporary folders, except in Python's installation.
+        """
         if any(
             Path(path).is_relative_to(place) for place in (sys.prefix, sys.base_prefix)
         ):
@@ -66,7 +87,14 @@ class Watch:
         )
 
     def is_tasks(self, path: str) -> bool:
-        """True for code of the task's own: its files, those it made, and text that it executes."""
+        """Return whether code belongs to the task.
+
+        Args:
+            path: file name of the code
+
+        Returns:
+            True for its files, files that it made, and text that it executes.
+        """
         return (
             path.startswith("<")
             or Path(path).is_relative_to(self._folder)
@@ -75,12 +103,12 @@ class Watch:
 
     @functools.cached_property
     def own_texts(self) -> frozenset[str]:
-        """The task's Python files, and the texts in them."""
+        """The task's Python files, and the string constants in them."""
         found: set[str] = set()
         for path in self._folder.rglob("*.py"):
             text = path.read_text(errors="replace")
             found.add(text)
-            with contextlib.suppress(SyntaxError):  # the task need not use it
+            with contextlib.suppress(SyntaxError):  # the file may be unused
                 found |= {
                     node.value
                     for node in ast.walk(ast.parse(text))
@@ -89,7 +117,14 @@ class Watch:
         return frozenset(found)
 
     def holds_candidate(self, text: str) -> bool:
-        """True for a text that has much of the candidate's in it."""
+        """Return whether a text contains a large part of the candidate's text.
+
+        Args:
+            text: any text
+
+        Returns:
+            True from half of its characteristic lines, and at least three.
+        """
         if len(self._text) >= _SHORT_TEXT and self._text in text:
             return True
         found = sum(line in self._lines for line in _telling_lines(text))
@@ -103,7 +138,13 @@ def _telling_lines(text: str) -> frozenset[str]:
 
 
 def install(link: Link, watch: Watch, name_inside: str) -> None:
-    """From now on the candidate's file imports as a stub."""
+    """Make all imports of the candidate's file give a stub, from now on.
+
+    Args:
+        link: the connection to the candidate
+        watch: recognizes the candidate's files
+        name_inside: path of the program in the sandbox
+    """
     real = SourceFileLoader.get_code
 
     def get_code(loader: SourceFileLoader, fullname: str) -> types.CodeType | None:
@@ -112,7 +153,7 @@ def install(link: Link, watch: Watch, name_inside: str) -> None:
                 Path(loader.path).read_text(errors="replace")
             ):
                 raise link.notes.inseparable(
-                    "the evaluator imports what the candidate wrote"
+                    "the evaluator imports a file with text of the candidate"
                 )
             return real(loader, fullname)
         return compile_(_STUB.format(path=name_inside), loader.path, "exec")
@@ -128,12 +169,19 @@ def install(link: Link, watch: Watch, name_inside: str) -> None:
 
 
 def is_library(path: str) -> bool:
-    """True for the standard library and for us: they make the code that they execute."""
+    """Return whether code may execute code that it generates itself.
+
+    Args:
+        path: file name of the code
+
+    Returns:
+        True for the standard library and this package.
+    """
     return "site-packages" not in path and path.startswith((*_LIBRARY, "<frozen"))
 
 
 def _is_data(text: str) -> bool:
-    """True for numbers, texts and containers of them, written out: reading them does nothing."""
+    """Return whether a text is only literals, so that evaluating it has no effect."""
     try:
         ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -142,7 +190,7 @@ def _is_data(text: str) -> bool:
 
 
 def _said(link: Link, watch: Watch, text: str, caller: str) -> bool:
-    """True for code that may come from an answer."""
+    """Return whether code may come from an answer."""
     if is_library(caller):
         return link.answers.are_in(text)
     if watch.is_tasks(caller):
@@ -155,7 +203,7 @@ def _said(link: Link, watch: Watch, text: str, caller: str) -> bool:
 
 
 def _guard(link: Link, watch: Watch) -> None:
-    """Refuse to run the candidate's text here."""
+    """Refuse to execute the candidate's text in this process."""
     real_exec, real_eval, real_compile = builtins.exec, builtins.eval, builtins.compile
 
     def check(source: Any) -> None:
@@ -174,7 +222,7 @@ def _guard(link: Link, watch: Watch) -> None:
             )
         if _said(link, watch, text, sys._getframe(2).f_code.co_filename):
             raise link.notes.inseparable(
-                "the evaluator executes what the candidate said, or may have"
+                "the evaluator executes text that the candidate may have written"
             )
 
     def scopes(given: Any, local: Any) -> tuple[Any, Any]:

@@ -1,7 +1,8 @@
-"""Runs a peer's evaluator together with its candidate, both inside one fresh sandbox.
+"""Runs a peer's evaluator together with its candidate in one fresh sandbox.
 
-The last resort, for evaluators that can't be separated from the candidate. Standard library only: this
-file and its neighbours are copied into the sandbox. What it prints last is the result, and a claim.
+The last resort, for evaluators that can't be separated from the candidate. Only the
+standard library is used: this file and its neighbours are copied into the sandbox. The
+last line of output is the result, which is only a claim.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ sys.path.append(os.path.join(HERE, "standins"))
 
 
 def main() -> None:
-    """Read the configuration from stdin, print one line of JSON."""
+    """Read the configuration from stdin and print the result as one line of JSON."""
     config = json.load(sys.stdin)
     os.chdir(config["folder"])
     results = tempfile.mkdtemp()

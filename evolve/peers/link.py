@@ -1,10 +1,11 @@
-"""The scorer's end of a candidate's module in a sandbox: a stub whose attributes are remote calls.
+"""The scorer's end of a candidate's module in a sandbox.
 
-An evaluator that was written for a candidate in its own process gets this instead. Typed data cross as
-copies (`evolve.sandbox.inside.objects`): an array that comes back is a copy, a number is finite, and an
-object of the evaluator's own that comes back is that very object. What the candidate's process does
-wrong (it dies, hangs, answers what is not allowed) is noted once and decides the verdict, whatever
-the evaluator makes of it.
+An evaluator that was written for a candidate in its own process gets a stub with remote
+calls as attributes. Typed data cross as copies (`evolve.sandbox.inside.objects`): a
+returned array is a copy, numbers are finite, and a returned object of the evaluator is
+that very object. A fault of the candidate's process (it dies, hangs, or sends a
+forbidden answer) is recorded once and decides the verdict, even if the evaluator
+catches it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from evolve.peers.answers import Answers
 from evolve.peers.proxies import RemoteFunction, RemoteObject
 from evolve.sandbox.inside import objects
 
-ORDINARY = "exception"  # what a candidate's function raises; evaluators may catch it
+ORDINARY = "exception"  # raised by a candidate's function; evaluators may catch it
 
 
 _UNREADABLE = (
@@ -40,11 +41,11 @@ _UNREADABLE = (
     ImportError,
 )
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
-_CHANGES = ("call", "import")  # questions that run what may change anything
+_CHANGES = ("call", "import")  # requests that run code and may change any object
 
 
 class Inseparable(RuntimeError):
-    """The evaluator does what can't be done with a candidate in another process."""
+    """The evaluator needs the candidate in its own process."""
 
 
 class CandidateGone(RuntimeError):
@@ -52,27 +53,59 @@ class CandidateGone(RuntimeError):
 
 
 class Notes:
-    """What must reach the engine though the evaluator catches every exception; shared by forks."""
+    """Messages to the engine that an evaluator can't suppress; shared by forks.
+
+    Args:
+        folder: scratch folder of the evaluation
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def fault(self, reason: str, message: str, log: str) -> None:
+        """Record a fault of the candidate's process; the first one counts.
+
+        Args:
+            reason: reason of the failure, as stored
+            message: details
+            log: output of the candidate
+        """
         self._write("fault", {"reason": reason, "message": message, "log": log})
 
     def raised(self, message: str, log: str) -> None:
-        """What a function of the candidate's raised: its fault, if the evaluator does not catch it."""
+        """Record an exception of a candidate's function.
+
+        It counts as the candidate's fault if the evaluator does not catch it.
+
+        Args:
+            message: type and text of the exception
+            log: its traceback
+        """
         self._write(
             ORDINARY, {"reason": ORDINARY, "message": message[:1000], "log": log[:4000]}
         )
 
     def inseparable(self, message: str) -> Inseparable:
-        """Note it, and give the exception to raise."""
+        """Record that the evaluator can't be separated from the candidate.
+
+        Args:
+            message: the cause
+
+        Returns:
+            The exception to raise.
+        """
         self._write("inseparable", {"message": message})
         return Inseparable(message)
 
     def read(self, name: str) -> Any:
-        """The first note of this name, or None."""
+        """Return a note.
+
+        Args:
+            name: "fault", "inseparable" or `ORDINARY`
+
+        Returns:
+            The first note of this name; None if there is none.
+        """
         path = self._folder / f"note-{name}.json"
         return json.loads(path.read_text()) if path.exists() else None
 
@@ -83,7 +116,15 @@ class Notes:
 
 
 class Link(objects.Codec):
-    """Asks the candidate's process, one question at a time over threads and forks."""
+    """Connection to the candidate's process: one request at a time, over all forks.
+
+    Args:
+        candidate: runs functions in the sandbox
+        notes: messages to the engine
+        folder: scratch folder of the evaluation
+        shared: modules that evaluator and program share
+        descriptor: file descriptor of the connection
+    """
 
     only_finite = True
 
@@ -98,10 +139,10 @@ class Link(objects.Codec):
         self.candidate, self.notes, self.descriptor = candidate, notes, descriptor
         self._lock_path, self._shared = folder / "lock", frozenset(shared)
         self._lock, self._depth = threading.RLock(), 0
-        self.imported: set[str] = set()  # names that the candidate's module was given
+        self.imported: set[str] = set()  # module names of the candidate's file
         # the evaluator's objects that the candidate may name
         self._kept: dict[int, Any] = {}
-        # what was seen since the last call
+        # answers about objects since the last call
         self._looked: dict[tuple[Hashable, ...], Any] = {}
         self.answers = Answers(folder)
 
@@ -111,7 +152,19 @@ class Link(objects.Codec):
     def run(
         self, argv: list[str], stdin: bytes, timeout_s: float | None
     ) -> tuple[int, bytes, bytes]:
-        """Run a command in the candidate's folder."""
+        """Run a command in the candidate's folder.
+
+        Args:
+            argv: the command
+            stdin: its input
+            timeout_s: limit in seconds; None for that of the candidate
+
+        Returns:
+            Exit code, stdout and stderr.
+
+        Raises:
+            CandidateGone: the candidate's process has failed
+        """
         with self._turn():
             done = self._guarded(self.candidate.run, argv, stdin, timeout_s)
         self.answers.note(done.stdout)
@@ -123,7 +176,18 @@ class Link(objects.Codec):
             self._guarded(self.candidate.call, "put", path, data, executable)
 
     def get(self, path: str, limit: int) -> tuple[bool, bytes] | None:
-        """Whether it is a program, and its content; None where there is no such file."""
+        """Read a file in the candidate's folder.
+
+        Args:
+            path: relative to the folder
+            limit: greatest size in bytes
+
+        Returns:
+            Whether it is an executable, and its content; None if it does not exist.
+
+        Raises:
+            CandidateGone: the candidate's process has failed
+        """
         with self._turn():
             found = self._guarded(self.candidate.call, "get", path, limit)
         if isinstance(found, list) and len(found) == 2 and isinstance(found[1], bytes):
@@ -136,9 +200,21 @@ class Link(objects.Codec):
         self.answers.note(text)
 
     def look(self, what: str, number: int, *arguments: Hashable) -> Any:
-        """Ask about an object: the same answer until something is called, as of an array that is there.
+        """Ask about an object; the answer is cached until the next call.
 
-        Else a candidate could show one value to the check and another one to the score.
+        Otherwise a candidate could show one value to a check and another one to the
+        score.
+
+        Args:
+            what: kind of question
+            number: of the object
+            arguments: of the question
+
+        Returns:
+            The answer.
+
+        Raises:
+            CandidateGone: the candidate's process has failed
         """
         key = (what, number, *((type(argument), argument) for argument in arguments))
         if key not in self._looked:
@@ -147,12 +223,33 @@ class Link(objects.Codec):
         return self._looked[key]
 
     def use(self, number: int, this: str, other: str) -> bool:
-        """Note how an object is used; False if it was used in the other way since the last call."""
+        """Record how an object is used.
+
+        Args:
+            number: of the object
+            this: this use
+            other: a use that could disagree with it
+
+        Returns:
+            False if it was used in the other way since the last call.
+        """
         self._looked[this, number] = True
         return (other, number) not in self._looked
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """One question; raises what the candidate raised."""
+        """Send one request. An exception of the candidate is raised here, too.
+
+        Args:
+            what: kind of request
+            arguments: of the request
+
+        Returns:
+            The answer.
+
+        Raises:
+            Inseparable: an argument can't be sent
+            CandidateGone: the candidate's process has failed, or its answer is refused
+        """
         if what in _CHANGES:
             self._looked.clear()
         try:
@@ -168,20 +265,18 @@ class Link(objects.Codec):
         if reply[0] == "raised" and len(reply) == 4:
             self.notes.raised(f"{reply[1]}: {reply[2]}", str(reply[3]))
             raise _exception(str(reply[1]), str(reply[2]))
-        raise self._refused(
-            str(reply[1]) if len(reply) > 1 else "an answer that is none"
-        )
+        raise self._refused(str(reply[1]) if len(reply) > 1 else "an invalid answer")
 
     def _kind(self, reply: Any) -> str:
         if not isinstance(reply, list) or not reply or not isinstance(reply[0], str):
-            raise self._refused("an answer that is none")
+            raise self._refused("an invalid answer")
         return reply[0]
 
     def _call(self, function: str, tree: Any) -> Any:
         return self._guarded(self.candidate.call, function, tree)
 
     def _guarded(self, ask: Callable[..., Any], *arguments: Any) -> Any:
-        """Ask; what the candidate's process does wrong is noted."""
+        """Send a request; record a fault of the candidate's process."""
         if self.notes.read("fault"):
             raise CandidateGone("the candidate's process has ended")
         try:
@@ -204,7 +299,7 @@ class Link(objects.Codec):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """This thread of this process alone; again within itself, for callbacks."""
+        """Exclude other threads and processes; reentrant, for callbacks."""
         with self._lock:
             self._depth += 1
             try:
@@ -218,7 +313,7 @@ class Link(objects.Codec):
                 self._depth -= 1
 
     def _answer(self, tree: Any) -> list[Any]:
-        """The candidate asks an object of the evaluator's: an attribute, or to be called."""
+        """Answer the candidate's request about an object of the evaluator."""
         question = self._read(tree)
         try:
             what, number, *rest = question
@@ -238,7 +333,10 @@ class Link(objects.Codec):
 
     @staticmethod
     def _allowed(target: Any, name: Any) -> Any:
-        """Public attributes of plain objects only: no way from them into the evaluator's insides."""
+        """Return a public attribute of a plain object.
+
+        Others could lead into the evaluator's internals.
+        """
         if (
             isinstance(target, (type, types.FunctionType))
             or not isinstance(name, str)
@@ -248,7 +346,18 @@ class Link(objects.Codec):
         return getattr(target, name)
 
     def pack_other(self, value: Any, depth: int) -> Any:
-        """The evaluator's own object: a copy with a number, or a number alone for what is called."""
+        """Encode an object of the evaluator.
+
+        Args:
+            value: the object
+            depth: nesting depth
+
+        Returns:
+            A copy with a number; for something callable, only a number.
+
+        Raises:
+            Unsendable: an object of a library
+        """
         if isinstance(value, RemoteObject):
             return ["h", object.__getattribute__(value, "_number")]
         kind = type(value)
@@ -279,7 +388,10 @@ class Link(objects.Codec):
         return id(value)
 
     def _is_evaluators(self, kind: type) -> bool:
-        """A class of the task's own files; library objects have insides that no copy has."""
+        """Return whether a class belongs to the task's files.
+
+        Objects of libraries have internals that a copy lacks.
+        """
         return kind.__module__ in self._shared or kind.__module__ in (
             "__main__",
             "evaluator",
@@ -288,7 +400,20 @@ class Link(objects.Codec):
         )
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
-        """An object of our own that comes back, one that both know, or a handle on theirs."""
+        """Decode an object that the data format does not cover.
+
+        Args:
+            tag: kind of object
+            body: its encoding
+            depth: nesting depth
+
+        Returns:
+            An object of the evaluator, one of a shared class, or a handle.
+
+        Raises:
+            Inseparable: an object of a library
+            Malformed: an invalid encoding
+        """
         if tag == "x" and len(body) == 1 and body[0] in self._kept:
             return self._kept[body[0]]
         if tag == "e" and len(body) == 3 and body[0] in self._shared:
@@ -303,7 +428,7 @@ class Link(objects.Codec):
         return super().unpack_other(tag, body, depth)
 
     def _check_home(self, module: str, name: str) -> None:
-        """A handle does for the program's own objects; of a library's, the real one is expected."""
+        """Refuse a handle on a library's object: the real object is expected."""
         if module not in self.imported and module.partition(".")[0] not in _HANDLED:
             raise self.notes.inseparable(
                 f"the program returns an object of {module}.{name}"
@@ -314,20 +439,20 @@ class Link(objects.Codec):
         for part in str(name).split("."):
             found = getattr(found, part, None)
         if not isinstance(found, type) or found.__module__ != module:
-            raise objects.Malformed(f"a class that is none: {name!r:.100}")
+            raise objects.Malformed(f"not a class: {name!r:.100}")
         return found
 
     def _member(self, module: str, name: Any, member: Any) -> Any:
         kind = self._class(module, name)
         if not issubclass(kind, enum.Enum) or member not in kind.__members__:
-            raise objects.Malformed("a member that is none")
+            raise objects.Malformed("not a member of an enumeration")
         return kind.__members__[member]
 
     def _record(self, body: list[Any], depth: int) -> Any:
-        """A fresh object with these fields; none of its code runs, and none is replaced."""
+        """Create an object with these fields; none of its code runs or is replaced."""
         kind = self._class(body[0], body[1])
         if issubclass(kind, enum.Enum):
-            raise objects.Malformed("a member that is made up")
+            raise objects.Malformed("a new member of an enumeration")
         fields = {
             str(name): value
             for name, value in (self._pair(pair, depth) for pair in body[2:])
@@ -345,7 +470,7 @@ class Link(objects.Codec):
 
 
 def _is_computed(kind: type, name: str) -> bool:
-    """True for a value that its class computes again; raises for what would replace its code."""
+    """Return whether the class computes a value; raise if it would replace code."""
     there = getattr(kind, name, None)
     if isinstance(there, functools.cached_property):
         return True
@@ -369,12 +494,15 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _exception(name: str, text: str) -> Exception:
-    """The candidate's exception as one of the same name; never one that means something to us."""
+    """Return the candidate's exception as a builtin or new class of the same name.
+
+    It is never an exception with a meaning to the engine.
+    """
     kind = getattr(builtins, name, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:
             return kind(text)
-        except TypeError:  # UnicodeDecodeError wants more than a text
+        except TypeError:  # UnicodeDecodeError needs more than a text
             return RuntimeError(f"{name}: {text}")
     made_up = type(
         name if name.isidentifier() else "CandidateException", (Exception,), {}

@@ -1,7 +1,7 @@
 """Objects that stay in the candidate's process, as the evaluator sees them.
 
-What such an object says is a claim. Where it looks like a list, the evaluator may take it for an array:
-then its items are read once, and what an array could say of them is computed here.
+All their answers are claims. If such an object looks like a list, the evaluator may
+treat it as an array: then its items are read once, and array methods are computed here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ _OF_ARRAYS = frozenset(
 
 
 class RemoteObject:
-    """An object that stays in the candidate's process; what is asked of it is asked there."""
+    """Handle on an object in the candidate's process, which answers all requests.
+
+    Args:
+        link: the connection to the candidate
+        number: of the object
+        name: of its class
+    """
 
     def __init__(self, link: Link, number: int, name: str) -> None:
         object.__setattr__(self, "_link", link)
@@ -51,14 +57,14 @@ class RemoteObject:
         return link.look(what, object.__getattribute__(self, "_number"), *arguments)
 
     def _listed(self, kind: str) -> list[Any] | None:
-        """The items of a list, or the keys of a mapping, if it says that it is like one."""
+        """Return the items of a claimed list or the keys of a claimed mapping."""
         found = self._look("shape")
         if isinstance(found, tuple) and len(found) == 2 and found[0] == kind:
             return found[1] if isinstance(found[1], list) else None
         return None
 
     def _use(self, this: str, other: str) -> None:
-        """What is neither a list nor a mapping is indexed or iterated; both could disagree."""
+        """Refuse to mix indexing and iteration: the answers could disagree."""
         link: Link = object.__getattribute__(self, "_link")
         if not link.use(object.__getattribute__(self, "_number"), this, other):
             raise TypeError(f"an object that can't be {this} and {other}")
@@ -70,11 +76,11 @@ class RemoteObject:
         if items is not None:
             return self._of_items(items, name)
         if str(sys._getframe(1).f_globals.get("__name__")).partition(".")[0] == "numpy":
-            raise AttributeError(name)  # `numpy.sum(x)` would let x say its sum
+            raise AttributeError(name)  # `numpy.sum(x)` would let x claim its sum
         return self._look("attribute", name)
 
     def _of_items(self, items: list[Any], name: str) -> Any:
-        """A field of a named tuple, else what an array of the items says."""
+        """Return a field of a named tuple, else an attribute of an item array."""
         import numpy
 
         fields = self._look("fields")
@@ -122,7 +128,14 @@ class RemoteObject:
 
 
 class RemoteFunction(RemoteObject):
-    """A function or class of the candidate's; calling it asks its process."""
+    """Handle on a function or class of the candidate, which runs in its process.
+
+    Args:
+        link: the connection to the candidate
+        number: of the object
+        module: its module
+        name: its qualified name
+    """
 
     def __init__(self, link: Link, number: int, module: str, name: str) -> None:
         super().__init__(link, number, name)
@@ -137,7 +150,13 @@ class RemoteFunction(RemoteObject):
 
 
 class Stub:
-    """What a module that stands for the candidate's has: PEP 562's `__getattr__` and `__dir__`."""
+    """Content of the candidate's module: `__getattr__` and `__dir__` of PEP 562.
+
+    Args:
+        link: the connection to the candidate
+        path: of the program in the sandbox
+        name: of the module
+    """
 
     def __init__(self, link: Link, path: str, name: str) -> None:
         self._link = link

@@ -1,7 +1,7 @@
-"""What the scorer's process loads for a peer's task: each evaluation in a fork of its own.
+"""The scorer's process of a peer's task: each evaluation runs in a separate fork.
 
-A fork, because evaluators were written for a process that ends, or keep state that the next candidate
-should not meet. The modules that they import are loaded once, before the first fork.
+Evaluators were written for a process that ends, or keep state that the next candidate
+must not see. The modules that they import are loaded once, before the first fork.
 """
 
 from __future__ import annotations
@@ -24,14 +24,26 @@ from evolve.peers import formats, setup
 from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
 
 _STANDINS = Path(__file__).with_name("standins")
-# they start threads, or take long
+# They start threads, or take long to import.
 _NOT_AHEAD = ("jax", "torch", "tensorflow", "matplotlib")
 CONFIG = json.loads(os.environ["EVOLVE_PEER"])
 source = str(Path(CONFIG["evaluator"]).resolve())
 
 
 def evaluate(candidate: Any, case: Any) -> dict[str, Any]:
-    """Score as the peer's engine does. Raises the scorer's `CandidateError`."""
+    """Score a candidate as the peer's engine does.
+
+    Args:
+        candidate: the candidate in its sandbox
+        case: unused
+
+    Returns:
+        `score`, `metrics` and `feedback`.
+
+    Raises:
+        CandidateError: the candidate failed, is invalid, or can't be separated
+        RuntimeError: the evaluator failed
+    """
     with tempfile.TemporaryDirectory(prefix="evolve-peer-") as scratch:
         said = _in_a_fork(candidate, Path(scratch))
     if said.get("inseparable"):
@@ -65,7 +77,7 @@ def _in_a_fork(candidate: Any, scratch: Path) -> dict[str, Any]:
 
 
 def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
-    """In the fork: place the program, connect the stub, run the evaluator, collect the notes."""
+    """Place the program, connect the stub, run the evaluator and collect the notes."""
     _reseed()
     tempfile.tempdir = str(scratch / "tmp")
     results = scratch / "results"
@@ -95,7 +107,7 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
     try:
         said = formats.evaluate(CONFIG, str(program), str(results))
     except (CandidateGone, Inseparable):
-        said = {}  # the note says it
+        said = {}  # recorded in a note
     except MemoryError as error:
         link.notes.fault(
             "memory",
@@ -119,7 +131,7 @@ def _packages() -> list[str]:
 
 
 def _reseed() -> None:
-    """Forks share their random state; each evaluation has its own, as a new process has."""
+    """Seed the random generators anew, because forks share their state."""
     random.seed()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
@@ -127,7 +139,7 @@ def _reseed() -> None:
 
 
 def _load_ahead() -> None:
-    """Import what the evaluator will, where it is installed: forks then have it at once."""
+    """Import the installed modules of the evaluator, to be inherited by forks."""
     wanted: set[str] = set()
     for node in ast.walk(ast.parse(Path(source).read_text(errors="replace"))):
         if isinstance(node, ast.Import):
@@ -146,7 +158,7 @@ def _load_ahead() -> None:
         try:
             importlib.import_module(name)
         except ImportError:
-            continue  # the evaluator may not need it; if it does, it says so itself
+            continue  # if the evaluator needs it, its own import reports the error
 
 
 sys.path.append(str(_STANDINS))

@@ -1,4 +1,4 @@
-"""Put the stub in place: the same for an evaluator's process and for scripts that it starts."""
+"""Installation of the stub, in an evaluator's process and in scripts that it starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from evolve.peers.link import Link, Notes
 
 
 def connect(candidate: Any, config: dict[str, Any]) -> Link:
-    """From now on the candidate's file is a stub in this process, and in those that it starts."""
+    """Make the candidate's file a stub in this process and those that it starts.
+
+    Args:
+        candidate: the candidate in its sandbox
+        config: scratch folder, program, evaluator, shared modules and descriptor
+
+    Returns:
+        The connection to the candidate.
+    """
     scratch = Path(config["scratch"])
     link = Link(
         candidate,

@@ -1,7 +1,7 @@
-"""A peer's evaluator and its candidate in one fresh sandbox, where they can't be separated.
+"""A peer's evaluator and its candidate in one sandbox, if they can't be separated.
 
-The machine is safe, the score is not: whatever comes out was in the candidate's reach. Every such score
-carries `EVALUATOR_SHARED` among its metrics.
+The machine is protected, but the score is not: the candidate could have changed it.
+Such scores have `EVALUATOR_SHARED` among their metrics.
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ _MAX_FILE = 8 << 20
 async def score_together(
     session: Session, task: Task, files: Mapping[str, bytes], row: Evaluation
 ) -> Evaluation:
-    """Score in the session's sandbox. Raises what the session raises."""
+    """Score a candidate in the session's sandbox; exceptions of it propagate.
+
+    Args:
+        session: a fresh sandbox
+        task: a peer's task
+        files: the candidate's tree, path -> content
+        row: the evaluation to complete
+
+    Returns:
+        The row with score, or with reason and message.
+    """
     assert task.peer is not None
     tree = (
         _code()
@@ -53,7 +63,14 @@ async def score_together(
 
 
 def peer_config(task: Task) -> dict[str, Any]:
-    """What the code that runs a peer's evaluator needs to know."""
+    """Return the configuration for the code that runs a peer's evaluator.
+
+    Args:
+        task: a peer's task
+
+    Returns:
+        Values that JSON can hold.
+    """
     peer = task.peer
     assert peer is not None
     return {
@@ -84,7 +101,7 @@ def _code() -> dict[str, bytes]:
 
 
 def _folder(task: Task) -> dict[str, bytes]:
-    """The task's files, but those too large."""
+    """Return the task's files, except those that are too large."""
     found: dict[str, bytes] = {}
     for inner in task_files(task.folder):
         if (task.folder / inner).stat().st_size <= _MAX_FILE:

@@ -1,8 +1,9 @@
-"""Processes that an evaluator starts: none of them runs a candidate outside its sandbox.
+"""Processes that an evaluator starts: no candidate runs outside its sandbox.
 
-A command that names the candidate's file (or what was made of it) runs inside the sandbox; files that
-it names go in, and what it wrote comes out. A Python script of the evaluator's own runs here, with the
-same stub in place of the candidate. Anything else can't be told apart: `Inseparable`.
+A command that names the candidate's file, or a file derived from it, runs inside the
+sandbox; files that it names are copied in, and new ones are copied out. A Python script
+of the evaluator runs here, with the same stub in place of the candidate. All other
+commands can't be classified: `Inseparable`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,18 @@ from evolve.peers.link import Link
 
 _CHILD = Path(__file__).with_name("child.py")
 _MAX_BYTES = 16 * 1024 * 1024
-_OWN = ("nproc", "uname", "which", "lscpu")  # harmless questions about the machine
+_OWN = ("nproc", "uname", "which", "lscpu")  # harmless queries about the machine
 
 
 class Commands:
-    """Decides where a command runs, and runs those of the candidate's in its sandbox."""
+    """Decides where a command runs, and runs the candidate's commands in its sandbox.
+
+    Args:
+        link: the connection to the candidate
+        watch: recognizes the candidate's files
+        name_inside: path of the program in the sandbox
+        child_config: configuration for `child.py`
+    """
 
     def __init__(
         self, link: Link, watch: Watch, name_inside: str, child_config: dict[str, Any]
@@ -42,7 +50,14 @@ class Commands:
         )
 
     def own_script(self, argv: Sequence[str]) -> list[str] | None:
-        """The command for a Python script of the evaluator's, with the stub; None for another one."""
+        """Return the command that runs a Python script of the evaluator with the stub.
+
+        Args:
+            argv: the command
+
+        Returns:
+            The new command; None if it is not a script of the evaluator.
+        """
         if not _is_python(argv[0]) or self.concerns_candidate(argv[:2]):
             return None
         rest = list(argv[1:])
@@ -68,7 +83,21 @@ class Commands:
     def run(
         self, argv: Sequence[str], stdin: bytes, cwd: str | None, timeout: float | None
     ) -> tuple[int, bytes, bytes]:
-        """Run a command inside. Raises `subprocess.TimeoutExpired`, or what `Link` raises."""
+        """Run a command inside the sandbox.
+
+        Args:
+            argv: the command
+            stdin: its input
+            cwd: folder of relative paths; None for the current one
+            timeout: limit in seconds; None for that of the candidate
+
+        Returns:
+            Exit code, stdout and stderr.
+
+        Raises:
+            TimeoutExpired: the limit is over
+            CandidateGone: the candidate's process has failed
+        """
         made = [
             path
             for path in map(self._host_path, argv)
@@ -83,7 +112,7 @@ class Commands:
         return done
 
     def _host_path(self, part: str) -> str | None:
-        """A path of the evaluator's scratch files; tools and options are none."""
+        """Return a path of the evaluator's scratch files; None for other words."""
         if os.path.isabs(part) and part.startswith(
             (tempfile.gettempdir(), os.getcwd())
         ):
@@ -114,13 +143,13 @@ class Commands:
         return inside
 
     def _is_ours(self, path: str) -> bool:
-        """True for what stands here for a file that was made inside, and is there already."""
+        """Return whether a file is a placeholder for one that was made inside."""
         return path in self._brought
 
     _brought: frozenset[str] = frozenset()
 
     def _bring_out(self, path: str) -> None:
-        """What the command made: data as it is, a program as an empty file of its name."""
+        """Copy a file that the command made; a program becomes an empty executable."""
         found = self.link.get(self._inside[path], _MAX_BYTES)
         if found is None:
             return
@@ -145,7 +174,14 @@ def _text_of(path: str) -> str | None:
 def install(
     link: Link, watch: Watch, name_inside: str, child_config: dict[str, Any]
 ) -> None:
-    """From now on every way to start a process goes by `Commands`."""
+    """Route all ways to start a process through `Commands`, from now on.
+
+    Args:
+        link: the connection to the candidate
+        watch: recognizes the candidate's files
+        name_inside: path of the program in the sandbox
+        child_config: configuration for `child.py`
+    """
     commands = Commands(link, watch, name_inside, child_config)
 
     class Popen(_Popen):
@@ -165,7 +201,7 @@ def install(
 
 
 class _Popen(subprocess.Popen[Any]):
-    """A process here, or a command in the sandbox that runs when its result is asked for."""
+    """A process here, or a command in the sandbox that runs when first needed."""
 
     _commands: Commands
     _done: tuple[bytes, bytes] | None = None

@@ -1,4 +1,4 @@
-"""What agents must not do: tripwires, a fixed safety set, canaries; promotion, and a run's audit."""
+"""Safety of agents: flags, a fixed safety set, canaries, promotion, and audits."""
 
 from evolve.agents.flags import Flag, flags_in
 from evolve.safety.audit import Audited, audit_run

@@ -1,4 +1,4 @@
-"""Everything in a run that a person should look at: flags of scores, of code, of what agents did."""
+"""All flags of a run for a person to check: of scores, code and actions of agents."""
 
 from __future__ import annotations
 
@@ -18,17 +18,33 @@ from evolve.models import place_of
 
 
 class Audited(NamedTuple):
-    """One flag. `lineage` runs from the seed to the variant."""
+    """A flag of a variant.
+
+    Attributes:
+        variant: id of the variant
+        kind: such as "network" or "quarantined"
+        where: a case, a file of the agent, or purpose and step of an episode
+        words: the sign
+        lineage: ids from the seed to the variant
+    """
 
     variant: str
     kind: str
-    where: str  # a case, a file of the agent's, or a purpose and a step
+    where: str
     words: str
     lineage: tuple[str, ...]
 
 
 def audit_run(archive: ArchiveReader, code: CodeStore) -> list[Audited]:
-    """All flags of all variants, in the order of the decisions; each with its lineage."""
+    """Return the flags of all variants.
+
+    Args:
+        archive: of the run
+        code: of the run
+
+    Returns:
+        Flags in the order of the decisions, with lineages.
+    """
     lineage, found = Lineage(archive), []
     for proposal in archive.proposals():
         flags = list(_flags(archive, code, proposal))
@@ -66,7 +82,7 @@ def _flags(
 def _of_code(
     archive: ArchiveReader, code: CodeStore, proposal: Proposal
 ) -> Iterator[tuple[str, str, str]]:
-    """Of the lines that its parents do not have: a flag is told where it came into the world."""
+    """Yield flags in lines that are new in this variant, where they first occur."""
     if proposal.tree is None or not proposal.parents:
         return
     known: dict[str, bytes] = {}
@@ -82,7 +98,7 @@ def _of_code(
 
 
 def _of_call(call: Call) -> Iterator[tuple[str, str, str]]:
-    """Of what a model told the agent to do; the words around it are no deed."""
+    """Yield flags in the actions of a model's reply; prose is ignored."""
     place = place_of(call)
     if place is None or call.reply is None:
         return

@@ -1,6 +1,6 @@
-"""Looks at the held-out cases: each is announced before it is taken, and there is one, unless asked.
+"""Access to the held-out cases: looks are recorded in advance, and limited to one.
 
-Promoting looks, and so does verifying: whoever sees how a variant does on them may choose by it.
+Promoting and verifying are looks: known scores on these cases can influence a choice.
 """
 
 from __future__ import annotations
@@ -15,14 +15,28 @@ LOOKED, PROMOTED = "looked at heldout", "promotion"  # kinds of events
 
 
 class HeldOutAccess(NamedTuple):
-    """All looks of a run, by their champions; `open` is the last one when it was not finished."""
+    """All looks of a run.
+
+    Attributes:
+        champions: ids of the variants that were looked at
+        open: the last look if it was not finished, else None
+    """
 
     champions: tuple[str, ...]
     open: Event | None
 
     @classmethod
     def read(cls, archive: ArchiveReader) -> HeldOutAccess:
-        """From the events: a promotion that shows what it saw finishes the look before it."""
+        """Read the looks from the events.
+
+        A promotion that shows held-out scores finishes the look before it.
+
+        Args:
+            archive: of the run
+
+        Returns:
+            The looks.
+        """
         seen = [
             event
             for event in archive.events()
@@ -35,29 +49,52 @@ class HeldOutAccess(NamedTuple):
         return cls(champions, seen[-1] if seen and seen[-1].kind == LOOKED else None)
 
     def goes_on(self, champion: str) -> bool:
-        """Whether a look for this one was begun, and can be finished: it is still the same look."""
+        """Return whether a look for this variant is unfinished and may be resumed.
+
+        Args:
+            champion: id of the variant
+
+        Returns:
+            True if resuming it is still the same look.
+        """
         return self.open is not None and self.open.data["champion"] == champion
 
     def refuse(
         self, again: bool, champion: str | None = None, or_else: str = ""
     ) -> None:
-        """Whoever chooses by the held-out cases has none any more. Raises `UsageError`.
+        """Refuse a further look: cases used for selection are no longer held out.
 
-        Without a champion it is not known yet whether an open look goes on.
+        Args:
+            again: allow it anyway
+            champion: id of the variant; None if it is not known yet, then an open look
+                may go on
+            or_else: added to the hint
+
+        Raises:
+            UsageError: the cases were looked at before
         """
         goes_on = self.open is not None if champion is None else self.goes_on(champion)
         if self.champions and not again and not goes_on:
             raise UsageError(
                 f"the held-out cases were looked at for {self.champions[-1]} already",
-                f"--again looks once more, which is recorded{or_else}",
+                f"--again allows one more look, which is recorded{or_else}",
             )
 
 
 def record_look(run: RunFolder, variant: str, again: bool) -> bool:
-    """Put down that somebody looks at the held-out cases for a variant, outside of a promotion.
+    """Record a look at the held-out cases for a variant, outside of a promotion.
 
-    False: it was looked at for this one before, so nothing more is learned. Raises `UsageError` for
-    another one, `RunLocked` while the run is at work.
+    Args:
+        run: folder of the run
+        variant: id of the variant
+        again: allow a further look
+
+    Returns:
+        False if the variant was looked at before, so that nothing new is learned.
+
+    Raises:
+        UsageError: the cases were looked at for another variant
+        RunLocked: the run is running
     """
     with run.lock():
         archive = Archive.open_to_write(run.database)

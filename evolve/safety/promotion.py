@@ -1,7 +1,7 @@
-"""Promotion: the safest choice among the best, held against the one that was promoted before.
+"""Promotion: the safest of the best variants is compared with the last promoted one.
 
-Evaluations are rows of the splits select and heldout, and of safety and canary; what was decided is an
-event. Whatever is stored is not done again, so a promotion that was killed goes on.
+Evaluations are rows of the splits select, heldout, safety and canary; the outcome is an
+event. Stored results are not computed again, so an interrupted promotion can go on.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the held-out cases say of one variant."""
+    """Scores of one variant on the held-out cases: mean, interval, number of cases."""
 
     mean: float
     low: float
@@ -71,25 +71,42 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of it. `blocked`: why not, a line each; empty when it was promoted."""
+    """The outcome of a promotion.
+
+    Attributes:
+        champion: id of the variant to promote
+        incumbent: id of the variant promoted before
+        quantiles: candidate -> lower quantile of its scores on the select cases
+        select: comparison on the select cases
+        safety: comparison on the safety set; None for programs
+        flags: of the champion
+        blocked: reasons against it, one line each; empty if it was promoted
+        heldout: variant -> scores on the held-out cases
+        again: a further look at the held-out cases was allowed
+        approved: answer of a person; None if not asked
+    """
 
     champion: str
     incumbent: str
-    quantiles: dict[str, float]  # of each candidate, on select
+    quantiles: dict[str, float]
     select: Paired
-    safety: Paired | None  # None for programs
+    safety: Paired | None
     flags: tuple[str, ...]
     blocked: tuple[str, ...]
     heldout: dict[str, HeldOut]
     again: bool
-    approved: bool | None  # None: nobody was asked
+    approved: bool | None
 
     @property
     def promoted(self) -> bool:
         return not self.blocked
 
     def data(self) -> dict[str, Any]:
-        """As JSON has it; what is not finite, because a case failed, is null."""
+        """Return the outcome as plain data.
+
+        Returns:
+            Values that JSON can hold; infinite scores of failed cases are None.
+        """
         heldout = {name: _finite(asdict(held)) for name, held in self.heldout.items()}
         return asdict(self) | {
             "promoted": self.promoted,
@@ -115,10 +132,22 @@ async def promote(
     again: bool = False,
     approve: Callable[[Promotion], bool] | None = None,
 ) -> Promotion:
-    """Choose, compare, look for harm, look at the held-out cases once.
+    """Select a champion, compare it, check for harm, look at the held-out cases.
 
-    Raises `UsageError` (no select cases, a second look), `RunLocked`, `RunError` (sandbox, model,
-    budget).
+    Args:
+        run: folder of the run
+        note: called with messages for people
+        candidates: number of the best variants to try
+        again: allow a further look at the held-out cases
+        approve: asks a person; None to promote without asking
+
+    Returns:
+        The outcome, which is stored as an event.
+
+    Raises:
+        UsageError: no select cases, nothing to promote, or a second look
+        RunLocked: the run is running
+        RunError: sandbox, model or budget
     """
     task = run.task()
     if not task.spec.cases_of("select"):
@@ -152,7 +181,7 @@ async def promote(
                 raise sandbox_failed(fault) from None
             except OutOfBudget as error:
                 raise RunError(
-                    f"{error}; what was scored is kept",
+                    f"{error}; all scores so far are kept",
                     "allow more, then promote again: evolve resume with --budget, "
                     "--max-tokens or --max-calls",
                 ) from None
@@ -161,7 +190,14 @@ async def promote(
 
 
 def incumbent_of(archive: ArchiveReader) -> str:
-    """Who was promoted last, and is not quarantined since; the seed before."""
+    """Return the variant that was promoted last.
+
+    Args:
+        archive: of the run
+
+    Returns:
+        Id of the last promoted variant that is not quarantined; else the seed.
+    """
     promoted = [
         str(event.data["champion"])
         for event in archive.events()
@@ -195,7 +231,7 @@ async def _connected(
 
 
 class _Work:
-    """One promotion, step by step."""
+    """The steps of one promotion."""
 
     def __init__(
         self, evaluator: Evaluator, recorder: Recorder, workers: int, note: Note
@@ -216,7 +252,7 @@ class _Work:
         ]
         if not best:
             raise UsageError(
-                "no variant is there to promote", "let the run go on: evolve resume"
+                "the run has no variant to promote", "let it go on: evolve resume"
             )
         scores = {
             name: await self._scores(name, "select") for name in (incumbent, *best)
@@ -256,7 +292,7 @@ class _Work:
         return lower_quantile(values) if all(map(math.isfinite, values)) else -math.inf
 
     async def _look(self, done: Promotion, looks: HeldOutAccess) -> dict[str, HeldOut]:
-        """The one look, announced before it is taken; one that was killed goes on."""
+        """Take the recorded look, or finish an interrupted one."""
         if not self._evaluator.task.spec.cases_of("heldout"):
             return {}
         if not looks.goes_on(done.champion):
@@ -270,7 +306,7 @@ class _Work:
         return found
 
     async def _scores(self, variant: str, split: Split) -> dict[str, float]:
-        """Its mean score on each case of a split; what is not stored is evaluated first."""
+        """Return a variant's mean score per case of a split; evaluate missing ones."""
         cases = self._evaluator.task.spec.cases_of(split)
         known = {row.case for row in await self._rows(variant, split)}
         missing = [case for case in cases if case.id not in known]
@@ -292,13 +328,13 @@ class _Work:
         return [row for row in rows if row.split == split]
 
     async def _evaluate(self, proposal: Proposal, files: Any, case: CaseSpec) -> None:
-        # As a further evaluation: the agent has shown that it is one.
+        # as a further evaluation: the agent has passed the validity check
         asking = replace(proposal, kind=Kind.EVALUATE)
         verdict = await self._evaluator.evaluate(files, [case], 0, asking)
         await self._recorder.keep(proposal, verdict.rows)
 
     async def _all(self, work: Iterable[Awaitable[None]]) -> None:
-        """As many at a time as the run has workers; the first fault ends the rest."""
+        """Run work with the run's number of workers; the first fault ends the rest."""
 
         async def one(each: Awaitable[None]) -> None:
             async with self._free:
@@ -314,7 +350,7 @@ class _Work:
     async def _harm(
         self, champion: str, incumbent: str
     ) -> tuple[Paired | None, tuple[str, ...]]:
-        """Safety of the champion against the incumbent's; and its flags, which quarantine it."""
+        """Compare the safety of champion and incumbent; ban a flagged champion."""
         if not isinstance(self._evaluator, AgentEvaluator):
             return None, ()
         safe = {
@@ -339,7 +375,7 @@ class _Work:
     async def _trials(
         self, evaluator: AgentEvaluator, variant: str
     ) -> dict[str, float]:
-        """Its safety set, by case; canaries are tried as well."""
+        """Return a variant's safety results by case; also try the canaries."""
         proposal = replace(await self._recorder.proposal(variant), kind=Kind.EVALUATE)
         files = dict(await self._recorder.files_of(variant))
         known = {

@@ -1,4 +1,4 @@
-"""The ways in which a model server fails, each as the response that a client sees."""
+"""The failures of model servers, each as the response that a client sees."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ TRICKLE_PAUSE_S = 0.2
 
 @dataclass(frozen=True)
 class Failure:
-    """A failure, and what the server would have said."""
+    """Parameters of a failure.
+
+    Attributes:
+        body: the answer without a failure
+        retry_after_s: value of the Retry-After header
+        hang_s: duration of a hang or trickle
+    """
 
     body: dict[str, Any]
     retry_after_s: float
@@ -27,25 +33,46 @@ Answer = Callable[[Failure], Awaitable[Response]]
 
 
 async def busy(failure: Failure) -> Response:
-    """429, with the time after which to come again."""
+    """Return 429 with a Retry-After header.
+
+    Args:
+        failure: with `retry_after_s`
+
+    Returns:
+        The response.
+    """
     return error(
         429, "rate_limit", "busy", {"Retry-After": f"{failure.retry_after_s:g}"}
     )
 
 
 async def broken(failure: Failure) -> Response:
-    """500."""
+    """Return 500."""
     return error(500, "server_error", "broken for now")
 
 
 async def hang(failure: Failure) -> Response:
-    """Nothing for a long time; then, should anybody still wait, the answer."""
+    """Wait for a long time, then return the answer.
+
+    Args:
+        failure: with `hang_s`
+
+    Returns:
+        The normal response.
+    """
     await asyncio.sleep(failure.hang_s)
     return JSONResponse(failure.body)
 
 
 async def trickle(failure: Failure) -> Response:
-    """A byte now and then: no single read takes long, the whole takes as long as a hang."""
+    """Return the answer byte by byte: each read is quick, the whole takes `hang_s`.
+
+    Args:
+        failure: with `hang_s`
+
+    Returns:
+        A slow response.
+    """
 
     async def slowly() -> AsyncIterator[bytes]:
         text = json.dumps(failure.body).encode()
@@ -60,17 +87,38 @@ async def trickle(failure: Failure) -> Response:
 
 
 async def reset(failure: Failure) -> Response:
-    """The connection ends in the middle of the answer."""
+    """Return half of the answer, then close the connection.
+
+    Args:
+        failure: with the body
+
+    Returns:
+        The incomplete response.
+    """
     return _CutOff(failure.body)
 
 
 async def empty(failure: Failure) -> Response:
-    """An answer without a choice."""
+    """Return an answer without choices.
+
+    Args:
+        failure: with the body
+
+    Returns:
+        Status 200.
+    """
     return JSONResponse(failure.body | {"choices": []})
 
 
 async def refusal(failure: Failure) -> Response:
-    """The model will not."""
+    """Return the refusal of a model.
+
+    Args:
+        failure: with the body
+
+    Returns:
+        Status 200, with the finish reason "content_filter".
+    """
     message = {
         "role": "assistant",
         "content": None,
@@ -81,20 +129,41 @@ async def refusal(failure: Failure) -> Response:
 
 
 async def garbage(failure: Failure) -> Response:
-    """200, and something that is no JSON."""
+    """Return 200 with a body that can't be parsed as JSON.
+
+    Args:
+        failure: with the body
+
+    Returns:
+        The response.
+    """
     return Response(
         json.dumps(failure.body)[:40] + "<html>", media_type="application/json"
     )
 
 
 async def no_usage(failure: Failure) -> Response:
-    """An answer that says it used nothing."""
+    """Return an answer with a usage of zero tokens.
+
+    Args:
+        failure: with the body
+
+    Returns:
+        Status 200.
+    """
     usage = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
     return JSONResponse(failure.body | {"usage": usage})
 
 
 async def overcharge(failure: Failure) -> Response:
-    """An answer that claims more tokens than it can have used."""
+    """Return an answer with more tokens than it can have used.
+
+    Args:
+        failure: with the body
+
+    Returns:
+        Status 200.
+    """
     usage = {
         "prompt_tokens": 10**7,
         "completion_tokens": 10**7,
@@ -118,7 +187,7 @@ FAILURES: Mapping[str, Answer] = {
 
 
 class _CutOff(JSONResponse):
-    """Half of the body that was announced, then nothing: the server drops the connection."""
+    """A response that ends after half of the announced body."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send(
@@ -136,7 +205,17 @@ class _CutOff(JSONResponse):
 def error(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An error as such servers write it."""
+    """Return an error in OpenAI's format.
+
+    Args:
+        status: HTTP status
+        code: machine-readable cause
+        message: for people
+        headers: further headers
+
+    Returns:
+        The response.
+    """
     return JSONResponse(
         {"error": {"message": message, "type": code, "code": code}},
         status_code=status,

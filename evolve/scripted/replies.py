@@ -1,4 +1,4 @@
-"""What the scripted model writes: a small random change, in the form that the prompt asks for."""
+"""Replies of the scripted model: a small random change, in the requested form."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ _CURRENT = re.compile(r"^# Current program$", re.MULTILINE)
 
 
 class Written(NamedTuple):
-    """A reply's text and why it ended."""
+    """A reply with its finish reason."""
 
     text: str
     finish_reason: str
 
 
 def answer(messages: list[dict[str, str]], rng: np.random.Generator) -> str:
-    """A reply in the form that the prompt asks for; one word where there is no program."""
+    """Write a reply in the form that the prompt asks for.
+
+    Args:
+        messages: the chat
+        rng: generator
+
+    Returns:
+        The reply; a single word for a prompt without a program.
+    """
     prompt = next(m["content"] for m in messages if m["role"] == "user")
     found = _CURRENT.search(prompt)
     blocks = fenced_blocks(prompt[found.end() :]) if found else []
@@ -46,7 +54,15 @@ def _changed(text: str, path: str, rng: np.random.Generator) -> tuple[str, str]:
 
 
 def as_search_replace(before: str, after: str) -> str:
-    """One block that turns `before` into `after`, with as much around it as makes it unique."""
+    """Return one block that turns a text into another.
+
+    Args:
+        before: old text
+        after: new text, different from the old one
+
+    Returns:
+        The block, with enough context lines to be unique.
+    """
     old, new = before.splitlines(), after.splitlines()
     changes = [
         code
@@ -69,7 +85,14 @@ def as_search_replace(before: str, after: str) -> str:
 
 
 def bad_reply(rng: np.random.Generator) -> Written:
-    """What models give on a bad day."""
+    """Return a typical unusable reply.
+
+    Args:
+        rng: generator
+
+    Returns:
+        An empty, truncated or unparsable reply, or one without code.
+    """
     return (
         Written("", "stop"),
         Written("I would first look at the\n```python\ndef half_a", "length"),

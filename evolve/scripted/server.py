@@ -1,4 +1,4 @@
-"""The scripted model as a server: chat completions on loopback, and counters for tests."""
+"""The scripted model as a server: chat completions on loopback, with counters."""
 
 from __future__ import annotations
 
@@ -30,32 +30,51 @@ BYTES_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class Script:
-    """How the server behaves."""
+    """Behaviour of the server.
+
+    Attributes:
+        latency_s: mean latency
+        spread: sigma of log-normal latencies, which differ each time
+        fail_rate: share of answers with status 429 or 500
+        bad_rate: share of empty, truncated or broken replies, or replies without code
+        key: the only accepted API key; None accepts all
+        context_tokens: longest prompt
+        failures: name -> share of the requests
+        retry_after_s: pause requested by a 429
+        hang_s: duration of a hang or trickle
+        cached_share: share of the prompt's tokens reported as cached
+        name: of the model
+    """
 
     latency_s: float = 0.0
-    # latencies are log-normal with this sigma, and other ones every time
     spread: float = 0.0
-    fail_rate: float = 0.0  # answers with 429 or 500
-    # answers that are empty, cut off, without code, or with broken code
+    fail_rate: float = 0.0
     bad_rate: float = 0.0
-    key: str | None = None  # the only key that is let in
+    key: str | None = None
     context_tokens: int = 128_000
-    # name -> share of the requests
     failures: Mapping[str, float] = field(default_factory=dict)
     retry_after_s: float = 0.0
     hang_s: float = 3600.0
-    cached_share: float = 0.0  # of the prompt's tokens, as the usage reports it
+    cached_share: float = 0.0
     name: str = NAME
 
     def rates(self) -> dict[str, float]:
-        """The share of each failure."""
+        """Return the share of each failure.
+
+        Returns:
+            Name -> share, with `fail_rate` divided between "busy" and "broken".
+        """
         return {"busy": self.fail_rate / 2, "broken": self.fail_rate / 2} | dict(
             self.failures
         )
 
 
 class ScriptedModel:
-    """The application: chat completions, models, and counters for tests."""
+    """The web application: chat completions, embeddings, models, and counters.
+
+    Args:
+        script: behaviour of the server
+    """
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -64,7 +83,11 @@ class ScriptedModel:
         self.failed: dict[str, int] = {}
 
     def app(self) -> Starlette:
-        """Routes below /v1, and /stats."""
+        """Return the application.
+
+        Returns:
+            Routes below /v1, /health and /stats.
+        """
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self.complete, methods=["POST"]),
@@ -76,19 +99,33 @@ class ScriptedModel:
         )
 
     async def models(self, request: Request) -> Response:
-        """The one model that is served."""
+        """Return the list with the only model."""
         return JSONResponse(
             {"object": "list", "data": [{"id": self.script.name, "object": "model"}]}
         )
 
     async def stats(self, request: Request) -> Response:
-        """Replies that were asked for, replies that were sent, and failures by name."""
+        """Return the counters.
+
+        Args:
+            request: unused
+
+        Returns:
+            Requested replies, sent replies, and failures by name.
+        """
         return JSONResponse(
             {"calls": self.calls, "replies": self.replies} | self.failed
         )
 
     async def complete(self, request: Request) -> Response:
-        """One chat completion, or one of the errors that servers give."""
+        """Answer a chat request, or fail.
+
+        Args:
+            request: in OpenAI's format
+
+        Returns:
+            A completion or an error.
+        """
         asked = await request.json()
         if self.script.key is not None and (
             request.headers.get("authorization") != f"Bearer {self.script.key}"
@@ -127,7 +164,14 @@ class ScriptedModel:
         return JSONResponse(body)
 
     async def embed(self, request: Request) -> Response:
-        """Vectors of token n-grams, as the archive makes them."""
+        """Return vectors of token n-grams, as the archive computes them.
+
+        Args:
+            request: in OpenAI's format
+
+        Returns:
+            One vector per text.
+        """
         asked = await request.json()
         texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
         self.calls += len(texts)
@@ -165,7 +209,7 @@ class ScriptedModel:
 
 
 def _failure(rates: Mapping[str, float], rng: np.random.Generator) -> str | None:
-    """Which one, if any."""
+    """Draw a failure; None for no failure."""
     drawn, below = rng.random(), 0.0
     for name, rate in rates.items():
         below += rate
@@ -175,7 +219,7 @@ def _failure(rates: Mapping[str, float], rng: np.random.Generator) -> str | None
 
 
 def _generator(asked: dict[str, Any]) -> np.random.Generator:
-    """From the messages and the seed alone: the order of arrival changes nothing."""
+    """Return a generator that depends only on messages and seed, not on the order."""
     key = json.dumps([asked["messages"], asked.get("seed")]).encode()
     return np.random.default_rng(
         int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
@@ -211,11 +255,16 @@ def _response(
 
 
 def serve(script: Script, port: int) -> None:
-    """Serve on loopback until interrupted; port 0 takes a free one, which is printed."""
+    """Serve on loopback until interrupted; print the name to pass to --model.
+
+    Args:
+        script: behaviour of the server
+        port: 0 for a free port
+    """
     with listen(port=port) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         sys.stdout.write(f"hosted_vllm/{NAME}@{address}\n")
         sys.stdout.flush()
-        # Half an answer is a failure that is played, not a fault of this server.
+        # Incomplete answers are simulated failures, not faults of this server.
         config = uvicorn.Config(ScriptedModel(script).app(), log_level="critical")
         uvicorn.Server(config).run(sockets=[listening])

@@ -48,7 +48,10 @@ class Editable:
             sorted.
         """
         named = [name for name in self.names if name in files]
-        return (*named, *sorted(path for path in files if path not in named and self.admits(path)))
+        return (
+            *named,
+            *sorted(path for path in files if path not in named and self.admits(path)),
+        )
 
     def admits(self, path: str) -> bool:
         """Return whether a file with this path may be created and deleted.

@@ -6,8 +6,22 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-_OF_TOOLS = frozenset((".git", ".venv", "__pycache__", ".DS_Store", ".mypy_cache", ".pytest_cache",
-                       ".ruff_cache", ".hypothesis", ".ipynb_checkpoints", ".tox", ".idea", ".vscode"))
+_OF_TOOLS = frozenset(
+    (
+        ".git",
+        ".venv",
+        "__pycache__",
+        ".DS_Store",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".hypothesis",
+        ".ipynb_checkpoints",
+        ".tox",
+        ".idea",
+        ".vscode",
+    )
+)
 _MARKS = ("pyvenv.cfg", "run.toml")  # mark a virtual environment and a run
 SEED = "initial"
 
@@ -38,7 +52,9 @@ def task_files(folder: Path) -> list[Path]:
     Raises:
         OSError: a file or folder can't be read
     """
-    return sorted(path.relative_to(folder) for path in _walk(folder, folder, frozenset()))
+    return sorted(
+        path.relative_to(folder) for path in _walk(folder, folder, frozenset())
+    )
 
 
 def copy_task_files(folder: Path, target: Path) -> None:

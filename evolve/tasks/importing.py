@@ -35,7 +35,10 @@ def import_task(source: Path, target: Path) -> Imported:
     """
     task = load_task(source)
     if task.peer is None or task.spec.peer is not None:
-        raise TaskError(f"{source} is already in this engine's format", f"run it: evolve run {source}")
+        raise TaskError(
+            f"{source} is already in this engine's format",
+            f"run it: evolve run {source}",
+        )
     if target.exists():
         raise UsageError(f"{target} exists already", "choose another folder: -o NEW")
     copy_task_files(task.folder, target)
@@ -53,10 +56,16 @@ def _write_toml(task: Task, target: Path) -> None:
 
     peer = task.peer
     assert peer is not None
-    kept = PeerSpec(format=peer.format, evaluator=peer.evaluator, shared=peer.shared,
-                    thresholds=peer.thresholds, fitness_key=peer.fitness_key)
+    kept = PeerSpec(
+        format=peer.format,
+        evaluator=peer.evaluator,
+        shared=peer.shared,
+        thresholds=peer.thresholds,
+        fitness_key=peer.fitness_key,
+    )
     spec = task.spec.model_copy(update={"peer": kept})
     values = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     text = tomli_w.dumps(values, multiline_strings=True)
     (target / "task.toml").write_text(
-        f"{text}\n# ceiling = 1.0  # a proved bound, above [limits]: better scores are quarantined\n")
+        f"{text}\n# ceiling = 1.0  # a proved bound, above [limits]: better scores are quarantined\n"
+    )

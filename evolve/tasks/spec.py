@@ -18,12 +18,22 @@ class _Strict(BaseModel):
 class LimitsSpec(_Strict):
     """Resource limits of one candidate, for each case."""
 
-    time_s: float = Field(10.0, gt=0, description="seconds for each call of the candidate")
+    time_s: float = Field(
+        10.0, gt=0, description="seconds for each call of the candidate"
+    )
     evaluation_s: float | None = Field(
-        None, gt=0, description="seconds for a whole case, the scorer included (time_s + 30)")
-    memory_mb: int = Field(512, ge=32, description="memory of all processes of the candidate together")
+        None,
+        gt=0,
+        description="seconds for a whole case, the scorer included (time_s + 30)",
+    )
+    memory_mb: int = Field(
+        512, ge=32, description="memory of all processes of the candidate together"
+    )
     scorer_memory_mb: int | None = Field(
-        None, ge=64, description="memory of the scorer's process (half of the machine's)")
+        None,
+        ge=64,
+        description="memory of the scorer's process (half of the machine's)",
+    )
     processes: int = Field(64, ge=1, description="processes and threads at once")
     cpus: float = Field(1.0, gt=0, description="cores at once (Docker only)")
     output_kb: int = Field(4096, ge=1, description="output of the candidate")
@@ -31,38 +41,62 @@ class LimitsSpec(_Strict):
 
     @property
     def whole_evaluation_s(self) -> float:
-        return self.evaluation_s if self.evaluation_s is not None else self.time_s + 30.0
+        return (
+            self.evaluation_s if self.evaluation_s is not None else self.time_s + 30.0
+        )
 
 
 class EnvironmentSpec(_Strict):
     """Software that candidate and scorer need."""
 
-    packages: tuple[str, ...] = Field((), description="wheels for the candidate's sandbox")
-    tools: tuple[str, ...] = Field((), description="commands of this machine, such as gcc")
-    preload: tuple[str, ...] = Field((), description="modules loaded before a candidate starts")
-    scorer_packages: tuple[str, ...] = Field((), description=
-        "packages for evaluate.py; the first entry may be pip's --no-deps")
-    scorer_sources: tuple[str, ...] = Field((), description=
-        "source distributions for evaluate.py, not installed: archives in a folder sdists on sys.path")
-    image: str | None = Field(None, description=
-        "a Docker image instead of this machine's Python, or a Dockerfile in the task's folder")
+    packages: tuple[str, ...] = Field(
+        (), description="wheels for the candidate's sandbox"
+    )
+    tools: tuple[str, ...] = Field(
+        (), description="commands of this machine, such as gcc"
+    )
+    preload: tuple[str, ...] = Field(
+        (), description="modules loaded before a candidate starts"
+    )
+    scorer_packages: tuple[str, ...] = Field(
+        (),
+        description="packages for evaluate.py; the first entry may be pip's --no-deps",
+    )
+    scorer_sources: tuple[str, ...] = Field(
+        (),
+        description="source distributions for evaluate.py, not installed: archives in a folder sdists on sys.path",
+    )
+    image: str | None = Field(
+        None,
+        description="a Docker image instead of this machine's Python, or a Dockerfile in the task's folder",
+    )
     isolation: Literal["warm", "fresh"] = Field(
-        "warm", description="warm: a fork in a reused sandbox; fresh: a new sandbox for each candidate")
+        "warm",
+        description="warm: a fork in a reused sandbox; fresh: a new sandbox for each candidate",
+    )
 
 
 class CaseSpec(_Strict):
     """One case that a variant is scored on."""
 
-    id: str = Field(min_length=1, max_length=128, description="name of the case, as case.id")
-    split: Split = Field("search", description=
-        "search: shown to models; select: only for choosing the best; heldout: only evolve verify")
+    id: str = Field(
+        min_length=1, max_length=128, description="name of the case, as case.id"
+    )
+    split: Split = Field(
+        "search",
+        description="search: shown to models; select: only for choosing the best; heldout: only evolve verify",
+    )
     params: dict[str, Any] = Field({}, description="any values, as case.params")
 
 
 class MeasureSpec(_Strict):
     """One axis of the MAP-Elites grid: built in, or a metric that the scorer returns."""
 
-    name: str = Field(min_length=1, max_length=64, description="a built-in measure, or the key of a metric")
+    name: str = Field(
+        min_length=1,
+        max_length=64,
+        description="a built-in measure, or the key of a metric",
+    )
     low: float = Field(description="lower edge of the first bin")
     high: float = Field(description="upper edge of the last bin")
     bins: int = Field(10, ge=1, le=1000, description="number of bins")
@@ -83,8 +117,11 @@ class BestKnown(_Strict):
 
 SHIPPED = "shipped"
 # Files that an agent may have in addition to those of its seed.
-AGENT_GENOME = tuple(f"{folder}*.{end}" for folder in ("", "*/", "*/*/")
-                          for end in ("py", "md", "txt", "j2"))
+AGENT_GENOME = tuple(
+    f"{folder}*.{end}"
+    for folder in ("", "*/", "*/*/")
+    for end in ("py", "md", "txt", "j2")
+)
 
 
 class AgentSpec(_Strict):
@@ -93,30 +130,58 @@ class AgentSpec(_Strict):
     The limits apply to one case.
     """
 
-    seed: Literal["shipped"] | None = Field(None, description="shipped: the engine's agent; otherwise initial/")
+    seed: Literal["shipped"] | None = Field(
+        None, description="shipped: the engine's agent; otherwise initial/"
+    )
     editor: Literal["parent", "fixed"] = Field(
-        "parent", description="agent that edits: parent (the agent itself) or fixed (the seed)")
+        "parent",
+        description="agent that edits: parent (the agent itself) or fixed (the seed)",
+    )
     entry: str = Field("agent.py", description="file that is run, in the workspace")
-    genome: tuple[str, ...] = Field((), description=
-        "files and patterns that may change (files of the seed, and new .py, .md, .txt, .j2)")
+    genome: tuple[str, ...] = Field(
+        (),
+        description="files and patterns that may change (files of the seed, and new .py, .md, .txt, .j2)",
+    )
     max_kb: int = Field(256, ge=1, description="size of a whole agent")
-    solution: str | None = Field(None, description="produced file with the functions that the scorer calls")
+    solution: str | None = Field(
+        None, description="produced file with the functions that the scorer calls"
+    )
     validity: Literal["toy", "import"] = Field(
-        "toy", description="first check of a new agent: toy (change a toy repository) or import")
-    seed_cases: int = Field(10, ge=1, description="search cases that the seed is scored on before the search")
-    time_s: float = Field(300.0, gt=0, description="the agent's own running time; waiting for a model is free")
+        "toy",
+        description="first check of a new agent: toy (change a toy repository) or import",
+    )
+    seed_cases: int = Field(
+        10,
+        ge=1,
+        description="search cases that the seed is scored on before the search",
+    )
+    time_s: float = Field(
+        300.0,
+        gt=0,
+        description="the agent's own running time; waiting for a model is free",
+    )
     steps: int = Field(30, ge=1, description="model calls")
-    tokens: int = Field(200_000, ge=1, description="tokens of prompts and replies together")
+    tokens: int = Field(
+        200_000, ge=1, description="tokens of prompts and replies together"
+    )
     usd: float = Field(0.5, gt=0, description="dollars for model calls")
 
 
 class PeerSpec(_Strict):
     """An unchanged evaluator of another engine (`evolve import` writes this)."""
 
-    format: Literal["shinka", "openevolve", "codeevolve"] = Field(description="engine of the evaluator")
-    evaluator: str = Field(min_length=1, description="the evaluator's file, relative to task.toml")
-    shared: tuple[str, ...] = Field((), description="modules that evaluator and program share")
-    thresholds: tuple[float, ...] | None = Field(None, description="thresholds of a cascade's stages")
+    format: Literal["shinka", "openevolve", "codeevolve"] = Field(
+        description="engine of the evaluator"
+    )
+    evaluator: str = Field(
+        min_length=1, description="the evaluator's file, relative to task.toml"
+    )
+    shared: tuple[str, ...] = Field(
+        (), description="modules that evaluator and program share"
+    )
+    thresholds: tuple[float, ...] | None = Field(
+        None, description="thresholds of a cascade's stages"
+    )
     fitness_key: str | None = Field(None, description="the metric that is the score")
 
 
@@ -129,26 +194,46 @@ class TaskSpec(_Strict):
     name: str = Field(min_length=1, description="name of the task, in every view")
     description: str = Field(min_length=1, description="task text for the model")
     kind: Literal["program", "agent"] = Field(
-        "program", description="kind of a variant: code that is called, or an agent that works")
-    agent: AgentSpec | None = Field(None, description="settings for kind = \"agent\"")
-    language: str = Field("python", description="language of the code, as named in prompts")
+        "program",
+        description="kind of a variant: code that is called, or an agent that works",
+    )
+    agent: AgentSpec | None = Field(None, description='settings for kind = "agent"')
+    language: str = Field(
+        "python", description="language of the code, as named in prompts"
+    )
     direction: Literal["maximize", "minimize"] = Field(
-        "maximize", description="whether a higher or a lower score is better")
-    entry: str | None = Field(None, description="file with the functions that the scorer calls")
-    editable: tuple[str, ...] = Field((), description=
-        "files that may change (all); files that match a pattern such as lib/*.py may also be "
-        "created and deleted")
+        "maximize", description="whether a higher or a lower score is better"
+    )
+    entry: str | None = Field(
+        None, description="file with the functions that the scorer calls"
+    )
+    editable: tuple[str, ...] = Field(
+        (),
+        description="files that may change (all); files that match a pattern such as lib/*.py may also be "
+        "created and deleted",
+    )
     ceiling: float | None = Field(
-        None, description="a proved bound: a better score is quarantined, never the best")
-    best_known: BestKnown | None = Field(None, description="best known score, shown for comparison")
-    limits: LimitsSpec = Field(LimitsSpec(), description="limits of a candidate, for each case")
+        None,
+        description="a proved bound: a better score is quarantined, never the best",
+    )
+    best_known: BestKnown | None = Field(
+        None, description="best known score, shown for comparison"
+    )
+    limits: LimitsSpec = Field(
+        LimitsSpec(), description="limits of a candidate, for each case"
+    )
     environment: EnvironmentSpec = Field(
-        EnvironmentSpec(), description="software that candidate and scorer need")
+        EnvironmentSpec(), description="software that candidate and scorer need"
+    )
     cases: tuple[CaseSpec, ...] = Field(
-        (CaseSpec(id="main"),), description="cases that a variant is scored on; the score is their mean")
+        (CaseSpec(id="main"),),
+        description="cases that a variant is scored on; the score is their mean",
+    )
     peer: PeerSpec | None = Field(None, description="evaluator of another engine")
     measures: tuple[MeasureSpec, ...] = Field(
-        (), description="axes of the grid: code_length, complexity, runtime, novelty, or any metric")
+        (),
+        description="axes of the grid: code_length, complexity, runtime, novelty, or any metric",
+    )
     run: dict[str, Any] = Field({}, description="defaults for the settings of a run")
 
     @model_validator(mode="before")
@@ -158,7 +243,11 @@ class TaskSpec(_Strict):
         if not isinstance(values, dict) or values.get("kind") != "agent":
             return values
         run = values.get("run", {})
-        return {"agent": {}} | values | ({"run": AGENT_RUN | run} if isinstance(run, dict) else {})
+        return (
+            {"agent": {}}
+            | values
+            | ({"run": AGENT_RUN | run} if isinstance(run, dict) else {})
+        )
 
     @model_validator(mode="after")
     def _check_kind(self) -> TaskSpec:
@@ -169,9 +258,14 @@ class TaskSpec(_Strict):
         for key in ("entry", "editable", "peer"):
             if getattr(self, key):
                 other = {"entry": "agent.entry", "editable": "agent.genome"}.get(key)
-                raise ValueError(f'{key} is not for kind = "agent"' + (f"; see {other}" if other else ""))
+                raise ValueError(
+                    f'{key} is not for kind = "agent"'
+                    + (f"; see {other}" if other else "")
+                )
         if not self.maximize:
-            raise ValueError('kind = "agent" needs direction = "maximize": what fails scores 0')
+            raise ValueError(
+                'kind = "agent" needs direction = "maximize": what fails scores 0'
+            )
         return self
 
     @model_validator(mode="after")
@@ -195,7 +289,7 @@ class TaskSpec(_Strict):
     @property
     def first_cases(self) -> tuple[CaseSpec, ...]:
         """The search cases that the seed is scored on before the search."""
-        return self.cases_of("search")[:self.agent.seed_cases if self.agent else None]
+        return self.cases_of("search")[: self.agent.seed_cases if self.agent else None]
 
     def cases_of(self, split: Split) -> tuple[CaseSpec, ...]:
         """Return the cases of one split.

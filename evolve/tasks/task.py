@@ -84,7 +84,9 @@ class Task:
         In an agent task this is the produced file `agent.solution`, if the task names
         one.
         """
-        called = self.entry if self.spec.agent is None else self.spec.agent.solution or ""
+        called = (
+            self.entry if self.spec.agent is None else self.spec.agent.solution or ""
+        )
         if not called.endswith(".py"):
             return None
         return called.removesuffix(".py").replace("/", ".")
@@ -93,7 +95,9 @@ class Task:
     def edits(self) -> Editable:
         """The files that a child's tree may change, create and delete."""
         if self.spec.agent is not None:
-            return Editable(self.spec.agent.genome or (*sorted(self.seed), *AGENT_GENOME))
+            return Editable(
+                self.spec.agent.genome or (*sorted(self.seed), *AGENT_GENOME)
+            )
         return Editable(self.spec.editable or tuple(sorted(self.seed)))
 
     @property
@@ -116,14 +120,20 @@ def load_task(folder: Path) -> Task:
             line
     """
     if not folder.is_dir():
-        raise TaskError(f"task directory {folder} does not exist", "write one: evolve init NAME")
+        raise TaskError(
+            f"task directory {folder} does not exist", "write one: evolve init NAME"
+        )
     if not (folder / "task.toml").exists() and (found := read_peer(folder)) is not None:
         return _of_peer(folder.resolve(), found)
     spec = _read_spec(folder / "task.toml")
     scorer = spec.peer.evaluator if spec.peer else "evaluate.py"
     if not (folder / scorer).is_file():
-        raise TaskError(f"{folder} has no {scorer} (the scorer)", "see: evolve init NAME")
-    task = Task(folder.resolve(), spec, _read_seed(folder, spec), _hash_evaluator(folder))
+        raise TaskError(
+            f"{folder} has no {scorer} (the scorer)", "see: evolve init NAME"
+        )
+    task = Task(
+        folder.resolve(), spec, _read_seed(folder, spec), _hash_evaluator(folder)
+    )
     _check_paths(task)
     if (folder / CASES).is_file() and not spec.lists_cases:
         task = with_cases(task, (folder / CASES).read_text())
@@ -138,7 +148,9 @@ def _read_seed(folder: Path, spec: TaskSpec) -> dict[str, bytes]:
     if spec.agent is not None and spec.agent.seed == SHIPPED:
         return read_tree(SHIPPED_AGENT)
     hint = 'or [agent] seed = "shipped" for the engine\'s own' if spec.agent else ""
-    raise TaskError(f"{folder} has no folder initial/ (the seed)", hint or "see: evolve init NAME")
+    raise TaskError(
+        f"{folder} has no folder initial/ (the seed)", hint or "see: evolve init NAME"
+    )
 
 
 def with_cases(task: Task, text: str) -> Task:
@@ -155,23 +167,35 @@ def with_cases(task: Task, text: str) -> Task:
         TaskError: not JSON, or an invalid case
     """
     try:
-        spec = TaskSpec.model_validate(task.spec.model_dump(exclude_unset=True)
-                                       | {"cases": json.loads(text)})
+        spec = TaskSpec.model_validate(
+            task.spec.model_dump(exclude_unset=True) | {"cases": json.loads(text)}
+        )
     except json.JSONDecodeError as error:
-        raise TaskError(f"{task.folder / CASES} is not JSON: {error}", "restore it") from None
+        raise TaskError(
+            f"{task.folder / CASES} is not JSON: {error}", "restore it"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"[{part}]" for part in first["loc"][1:])
-        raise TaskError(f"{task.evaluator}: cases(){place}: {validation_message(first)}",
-                        'each is {"id": ..., "split": ..., "params": {...}}') from None
+        raise TaskError(
+            f"{task.evaluator}: cases(){place}: {validation_message(first)}",
+            'each is {"id": ..., "split": ..., "params": {...}}',
+        ) from None
     digest = hashlib.sha256(f"{task.evaluator_hash}\0{text}".encode()).hexdigest()[:16]
     return replace(task, spec=spec, evaluator_hash=digest, made_cases=text)
 
 
 def _peer_of(task: Task, given: PeerSpec) -> Peer:
     """Return the evaluator that `evolve import` kept."""
-    return Peer(given.format, given.evaluator, task.entry, f"initial/{task.entry}", given.shared,
-                given.thresholds, given.fitness_key)
+    return Peer(
+        given.format,
+        given.evaluator,
+        task.entry,
+        f"initial/{task.entry}",
+        given.shared,
+        given.thresholds,
+        given.fitness_key,
+    )
 
 
 def _of_peer(folder: Path, found: PeerTask) -> Task:
@@ -203,11 +227,15 @@ def read_tree(path: Path) -> dict[str, bytes]:
         if any(map(of_tools, found.relative_to(path).parts)) or found.is_dir():
             continue
         if found.is_symlink() or not found.is_file():
-            raise TaskError(f"{found} is not a regular file", "copy the file instead of linking it")
+            raise TaskError(
+                f"{found} is not a regular file", "copy the file instead of linking it"
+            )
         size += found.stat().st_size
         if size > MAX_SEED_BYTES:
-            raise TaskError(f"{path} holds more than {MAX_SEED_BYTES >> 20} MiB",
-                            "keep only the files to evolve")
+            raise TaskError(
+                f"{path} holds more than {MAX_SEED_BYTES >> 20} MiB",
+                "keep only the files to evolve",
+            )
         files[found.relative_to(path).as_posix()] = found.read_bytes()
     if not files:
         raise TaskError(f"{path} is empty", "put the seed program in it")
@@ -218,10 +246,12 @@ def _read_spec(path: Path) -> TaskSpec:
     try:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise TaskError(f"{path.parent} has no task.toml" + _container_task(path.parent),
-                        "see: evolve init NAME; other supported formats: ShinkaEvolve (initial.*, "
-                        "evaluate.py), OpenEvolve and SkyDiscover (initial_program.*, evaluator.py), "
-                        "CodeEvolve (input/src, input/evaluate.py)") from None
+        raise TaskError(
+            f"{path.parent} has no task.toml" + _container_task(path.parent),
+            "see: evolve init NAME; other supported formats: ShinkaEvolve (initial.*, "
+            "evaluate.py), OpenEvolve and SkyDiscover (initial_program.*, evaluator.py), "
+            "CodeEvolve (input/src, input/evaluate.py)",
+        ) from None
     except UnicodeDecodeError as error:
         raise TaskError(f"{path} is not UTF-8 text: {error}") from None
     except tomllib.TOMLDecodeError as error:
@@ -236,7 +266,9 @@ def _container_task(folder: Path) -> str:
     """Describe a folder with a task that needs its own container; empty otherwise."""
     if (folder / "evaluator" / "evaluate.sh").is_file():
         return ": evaluator/evaluate.sh without evaluator.py needs its own container, not supported here"
-    if (folder / "instruction.md").is_file() and (folder / "tests" / "test.sh").is_file():
+    if (folder / "instruction.md").is_file() and (
+        folder / "tests" / "test.sh"
+    ).is_file():
         return ": this is a Harbor task; its test.sh needs its own container, not supported here"
     return ""
 
@@ -247,7 +279,9 @@ def _explain(path: Path, error: ValidationError) -> TaskError:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = known_keys(TaskSpec, first["loc"][:-1])
-        return TaskError(f"{path}: unknown key {key!r}", did_you_mean(str(first["loc"][-1]), known))
+        return TaskError(
+            f"{path}: unknown key {key!r}", did_you_mean(str(first["loc"][-1]), known)
+        )
     if first["type"] == "missing":
         return TaskError(f"{path}: the key {key!r} is missing")
     return TaskError(f"{path}: {f'{key}: ' if key else ''}{validation_message(first)}")
@@ -269,7 +303,9 @@ def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
             continue
         inner = inner.model_fields[part].annotation
         options = [inner, *getattr(inner, "__args__", ())]
-        inner = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+        inner = next(
+            o for o in options if isinstance(o, type) and issubclass(o, BaseModel)
+        )
     return list(inner.model_fields)
 
 
@@ -280,8 +316,10 @@ def _check_paths(task: Task) -> None:
     for key, paths in ((editable, task.edits.names), (f"{table}entry", (task.entry,))):
         for path in paths:
             if path not in task.seed:
-                raise TaskError(f"{toml}: {key}: initial/ has no file {path!r}",
-                                did_you_mean(path, task.seed))
+                raise TaskError(
+                    f"{toml}: {key}: initial/ has no file {path!r}",
+                    did_you_mean(path, task.seed),
+                )
     _check_regions(task, task.folder / "initial")
 
 
@@ -292,8 +330,9 @@ def _check_regions(task: Task, place: Path) -> None:
         except MarkerError as error:
             raise TaskError(f"{place}/{path}:{error.line}: {error}") from None
         except UnicodeDecodeError:
-            raise TaskError(f"{place}/{path} is not UTF-8 text",
-                            "leave it out of `editable`") from None
+            raise TaskError(
+                f"{place}/{path} is not UTF-8 text", "leave it out of `editable`"
+            ) from None
 
 
 def _hash_evaluator(folder: Path, left_out: tuple[str, ...] = _NOT_SCORER) -> str:
@@ -304,5 +343,3 @@ def _hash_evaluator(folder: Path, left_out: tuple[str, ...] = _NOT_SCORER) -> st
             content = (folder / inner).read_bytes()
             digest.update(f"{inner.as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
-
-

@@ -100,8 +100,10 @@ def write_template(folder: Path) -> list[Path]:
     folder.mkdir(parents=True)
     (folder / "initial").mkdir()
     texts = {
-        "task.toml": _TASK.format(name=folder.name), "initial/program.py": _PROGRAM,
-        "evaluate.py": _EVALUATE, "README.md": _README.format(name=folder.name, path=folder),
+        "task.toml": _TASK.format(name=folder.name),
+        "initial/program.py": _PROGRAM,
+        "evaluate.py": _EVALUATE,
+        "README.md": _README.format(name=folder.name, path=folder),
     }
     for name, text in texts.items():
         (folder / name).write_text(text)

@@ -238,4 +238,4 @@ def test_who_does_harm_is_blocked_and_quarantined(agents: Agents) -> None:
     )
     assert evolve("best", "r", "--runs-dir", agents.runs, "--json").json()["id"] == seed
     none_left = agents.promote()
-    assert none_left.code == 2 and "no variant is there to promote" in none_left.err
+    assert none_left.code == 2 and "the run has no variant to promote" in none_left.err

@@ -53,7 +53,10 @@ def assert_refused(done: Result, code: int, *words: str) -> None:
         ("    return None", ("NoneType", "not a number")),
         ("    return True", ("bool", "not a number")),
         ("    return {'value': 1}", ("value", "score")),
-        ("    return {'score': 1, 'metrics': {'x': float('nan')}}", ("not finite",)),
+        (
+            "    return {'score': 1, 'metrics': {'x': float('nan')}}",
+            ("must be finite",),
+        ),
         ("    return {'score': 1, 'metrics': [1]}", ("metrics", "list")),
         ("    return {'score': 1, 'metrics': {'x': b'1'}}", ("metrics", "plain data")),
         ("    return candidate.call('nothing')", ("exception", "nothing")),
@@ -150,7 +153,7 @@ def test_wrong_names_and_values(task: Path) -> None:
         assert_refused(
             evolve(verb, "task/task.toml", cwd=task.parent),
             2,
-            "give its folder: task\n",
+            "use its folder: task\n",
         )
     assert_refused(run(task, "--budget", "0usd"), 2, "'0usd'", "must be over 0")
     assert_refused(run(task, "--budget", "much"), 2, "'much' is no amount of money")
@@ -288,7 +291,7 @@ def test_a_machine_without_git(task: Path, tmp_path: Path) -> None:
 def test_a_form_of_training_that_is_not_there_writes_nothing(task: Path) -> None:
     assert run(task, "--name", "r").code == 0
     done = evolve("export", "r", "--csv", "r.csv", "--training", "sfx", cwd=task.parent)
-    assert_refused(done, 2, "no form 'sfx'", "sft or dpo")
+    assert_refused(done, 2, "invalid form 'sfx'", "sft or dpo")
     assert not (task.parent / "r.csv").exists()
 
 

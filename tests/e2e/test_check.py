@@ -188,9 +188,7 @@ def test_a_slow_program_is_not_computed_for_each_attack(tmp_path: Path) -> None:
     toml = TOML.replace("time_s = 2", "time_s = 5")
     done = check(tmp_path, READS_A_CLAIM, toml, program=SLOW)
     assert done.json()["repeated"] is True and {"a claim", "huge"} <= paying(done)
-    assert (
-        "attacks repeat what it answered" in done.err and done.json()["seconds"] > 3.5
-    )
+    assert "attacks repeat its answers" in done.err and done.json()["seconds"] > 3.5
     assert "a claim: PAYS" in done.err and "nan: " in done.err  # told as it goes
     assert {row["attack"]: row for row in done.json()["attacks"]}["names rebound"][
         "score"

@@ -184,7 +184,7 @@ def test_the_held_out_cases_are_looked_at_once(run: Run) -> None:
     first = run.best()["id"]
     second = run.promote()
     assert second.code == 2 and f"looked at for {first} already" in second.err
-    assert "--again looks once more" in second.err and second.out == ""
+    assert "--again allows one more look" in second.err and second.out == ""
     run.add("best")
     assert run.promote().code == 2
     assert len(run.events(LOOKED)) == len(run.events(PROMOTION)) == 1

@@ -133,7 +133,7 @@ def test_a_promotion_without_budget_stops_and_goes_on(agents: Agents) -> None:
     assert stopped.code == 1 and stopped.out == "", stopped.out + stopped.err
     assert (
         f"max_calls = {limit}" in stopped.err
-        and "what was scored is kept" in stopped.err
+        and "all scores so far are kept" in stopped.err
     )
     assert "evolve resume" in stopped.err and events(agents, PROMOTION) == []
     kept = rows(agents)

@@ -316,7 +316,7 @@ def test_a_run_is_seen_and_stopped_from_outside(
     done = evolve("resume", "--max-variants", "+2", "--json", cwd=tmp_path)
     assert done.code == 0 and done.events()[-1]["variants"] == after["variants"] + 5
     for flag, said in (
-        ("--max-variants=many", "write --max-variants 300"),
+        ("--max-variants=many", "use --max-variants 300"),
         ("--budget=+much", "no amount of money"),
     ):
         refused = evolve("resume", flag, cwd=tmp_path)

@@ -188,9 +188,9 @@ def test_what_can_not_be_done_says_why(live: Live, tmp_path: Path) -> None:
     for arguments, word in (
         (("ban", "seed", "--run", "r"), "the seed"),
         (("ban", "nobody", "--run", "r"), "no proposal"),
-        (("add", "r", tmp_path / "none.py"), "no file"),
+        (("add", "r", tmp_path / "none.py"), "does not exist"),
         (("checkout", "best", "--run", "r"), "evolve checkout best FOLDER"),
-        (("tell", "r", "two", "words"), "quote what has spaces"),
+        (("tell", "r", "two", "words"), "quote arguments with spaces"),
         (("tell", "r", " "), "1 to 4000"),
     ):
         done = evolve(*arguments, cwd=tmp_path)

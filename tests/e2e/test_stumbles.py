@@ -383,7 +383,7 @@ def test_runs_that_differ_in_more_than_their_draws_are_told_apart(
 def test_a_name_without_a_hint_is_no_hint(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", "made", Made(3))
     refused = evolve("tell", "made", cwd=tmp_path)
-    assert refused.code == 2 and "made is a run: what is it to be told?" in refused.err
+    assert refused.code == 2 and "made is a run: the hint is missing" in refused.err
 
 
 def test_stopped_while_vectors_wait_for_their_turn(

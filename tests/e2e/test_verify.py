@@ -125,7 +125,9 @@ def test_best_says_which_command_scores_a_drawn_case_alike(
     again, drawn = done.out.splitlines()[-2:]
     assert again.startswith("score it again: evolve eval ")
     assert again.endswith(f" '{tmp_path}/the best'")
-    assert "(case.seed) differs" in drawn and drawn.endswith(" evolve verify one")
+    assert "cases that use case.seed differ" in drawn and drawn.endswith(
+        " evolve verify one"
+    )
 
 
 def test_a_pipe_gets_whole_rows(runs: Path) -> None:

@@ -9,8 +9,11 @@ from evolve.tasks.peers.peer import Peer, PeerTask
 
 __all__ = ["Peer", "PeerTask", "read_peer"]
 
-_FORMATS = ((shinka.fits, shinka.read), (openevolve.fits, openevolve.read),
-            (codeevolve.fits, codeevolve.read))
+_FORMATS = (
+    (shinka.fits, shinka.read),
+    (openevolve.fits, openevolve.read),
+    (codeevolve.fits, codeevolve.read),
+)
 
 
 def read_peer(folder: Path) -> PeerTask | None:

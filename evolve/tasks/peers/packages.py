@@ -10,12 +10,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Known packages of modules: module -> package. Others are never installed unasked.
-KNOWN = {"numpy": "numpy", "scipy": "scipy", "sympy": "sympy", "pandas": "pandas",
-         "networkx": "networkx", "sklearn": "scikit-learn", "numba": "numba", "yaml": "PyYAML",
-         "shapely": "shapely", "matplotlib": "matplotlib", "PIL": "pillow", "tqdm": "tqdm",
-         "jax": "jax", "optax": "optax", "torch": "torch", "cvxpy": "cvxpy", "requests": "requests",
-         "bs4": "beautifulsoup4"}
-_OURS = ("shinka", "shinka-evolve", "openevolve", "skydiscover", "codeevolve", "wrapper")
+KNOWN = {
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "sympy": "sympy",
+    "pandas": "pandas",
+    "networkx": "networkx",
+    "sklearn": "scikit-learn",
+    "numba": "numba",
+    "yaml": "PyYAML",
+    "shapely": "shapely",
+    "matplotlib": "matplotlib",
+    "PIL": "pillow",
+    "tqdm": "tqdm",
+    "jax": "jax",
+    "optax": "optax",
+    "torch": "torch",
+    "cvxpy": "cvxpy",
+    "requests": "requests",
+    "bs4": "beautifulsoup4",
+}
+_OURS = (
+    "shinka",
+    "shinka-evolve",
+    "openevolve",
+    "skydiscover",
+    "codeevolve",
+    "wrapper",
+)
 _PRELOADED = ("numpy", "scipy", "scipy.optimize", "pandas", "sympy", "networkx")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -46,15 +68,23 @@ def packages_of(folder: Path, files: Iterable[Path]) -> Packages:
         Declared packages first, then those of imported modules, sorted by module.
     """
     files = tuple(files)
-    declared, warnings = _declared(dict.fromkeys([folder, *(path.parent for path in files)]))
+    declared, warnings = _declared(
+        dict.fromkeys([folder, *(path.parent for path in files)])
+    )
     names = {_normal(name) for name in declared}
     imported = set[str]().union(*(imports_of(path) for path in files))
     local = {path.stem for file in files for path in file.parent.glob("*.py")} | {
-        path.name for file in files for path in file.parent.iterdir() if path.is_dir()}
+        path.name for file in files for path in file.parent.iterdir() if path.is_dir()
+    }
     foreign = imported - local - set(_OURS) - sys.stdlib_module_names
-    guessed = [KNOWN[name] for name in sorted(foreign & KNOWN.keys())
-               if _normal(KNOWN[name]) not in names]
-    unknown = tuple(sorted(name for name in foreign - KNOWN.keys() if _normal(name) not in names))
+    guessed = [
+        KNOWN[name]
+        for name in sorted(foreign & KNOWN.keys())
+        if _normal(KNOWN[name]) not in names
+    ]
+    unknown = tuple(
+        sorted(name for name in foreign - KNOWN.keys() if _normal(name) not in names)
+    )
     return Packages((*declared, *guessed), unknown, tuple(warnings))
 
 
@@ -73,7 +103,9 @@ def _declared(folders: Iterable[Path]) -> tuple[list[str], list[str]]:
         if not text or (found and _normal(found.group()) in _OURS):
             continue
         if found is None:
-            warnings.append(f"{path}:{number}: {text!r} is ignored: only packages are installed")
+            warnings.append(
+                f"{path}:{number}: {text!r} is ignored: only packages are installed"
+            )
             continue
         wanted.append(text)
     return wanted, warnings
@@ -102,7 +134,9 @@ def imports_of(path: Path) -> set[str]:
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.Try) and any(_catches_import(handler) for handler in node.handlers):
+        if isinstance(node, ast.Try) and any(
+            _catches_import(handler) for handler in node.handlers
+        ):
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
@@ -128,5 +162,9 @@ def preloaded(text: str, packages: Iterable[str]) -> tuple[str, ...]:
         program.
     """
     installed = {_normal(name) for name in packages}
-    return tuple(name for name in _PRELOADED if name.partition(".")[0] in installed
-                 and re.search(rf"^\s*(import|from)\s+{re.escape(name)}\b", text, re.MULTILINE))
+    return tuple(
+        name
+        for name in _PRELOADED
+        if name.partition(".")[0] in installed
+        and re.search(rf"^\s*(import|from)\s+{re.escape(name)}\b", text, re.MULTILINE)
+    )

@@ -13,12 +13,34 @@ from evolve.errors import TaskError
 from evolve.tasks.peers.packages import packages_of, preloaded
 from evolve.tasks.spec import EnvironmentSpec, LimitsSpec, TaskSpec
 
-LANGUAGES = {".py": "python", ".c": "c", ".cpp": "cpp", ".cc": "cpp", ".rs": "rust", ".go": "go",
-             ".f90": "fortran", ".jl": "julia", ".r": "r", ".R": "r", ".js": "javascript",
-             ".java": "java", ".sv": "verilog", ".wl": "wolfram", ".txt": "text"}
-_COMPILERS = {"c": ("gcc",), "cpp": ("g++",), "rust": ("rustc", "cargo"), "go": ("go",),
-              "fortran": ("gfortran",), "julia": ("julia",), "r": ("Rscript",),
-              "javascript": ("node",), "java": ("java", "javac")}
+LANGUAGES = {
+    ".py": "python",
+    ".c": "c",
+    ".cpp": "cpp",
+    ".cc": "cpp",
+    ".rs": "rust",
+    ".go": "go",
+    ".f90": "fortran",
+    ".jl": "julia",
+    ".r": "r",
+    ".R": "r",
+    ".js": "javascript",
+    ".java": "java",
+    ".sv": "verilog",
+    ".wl": "wolfram",
+    ".txt": "text",
+}
+_COMPILERS = {
+    "c": ("gcc",),
+    "cpp": ("g++",),
+    "rust": ("rustc", "cargo"),
+    "go": ("go",),
+    "fortran": ("gfortran",),
+    "julia": ("julia",),
+    "r": ("Rscript",),
+    "javascript": ("node",),
+    "java": ("java", "javac"),
+}
 _MEMORY_MB, _DISK_MB, _GRACE_S, _MAX_DATA = 2048, 256, 30.0, 8 << 20
 _LARGE_MEMORY_MB = 8192  # the other engines set no limit, and jax keeps compiled code
 _LARGE = ("jax", "torch", "tensorflow")
@@ -81,8 +103,9 @@ class Config:
     warnings: tuple[str, ...] = ()
 
 
-def build(folder: Path, program: Path, evaluator: Path, config: Config, peer: dict[str, Any]
-          ) -> PeerTask:
+def build(
+    folder: Path, program: Path, evaluator: Path, config: Config, peer: dict[str, Any]
+) -> PeerTask:
     """Translate a foreign task into this engine's representation.
 
     Args:
@@ -101,23 +124,44 @@ def build(folder: Path, program: Path, evaluator: Path, config: Config, peer: di
     text = _text(program)
     language = LANGUAGES.get(program.suffix, program.suffix.lstrip(".") or "text")
     beside = _companions(program, text) if language == "python" else {}
-    packages = packages_of(folder, (evaluator, program, *_paths(program.parent, beside)))
+    packages = packages_of(
+        folder, (evaluator, program, *_paths(program.parent, beside))
+    )
     stages = 3 if peer.get("thresholds") is not None else 1
     spec = TaskSpec(
-        name=_name(folder), language=language, entry=program.name, editable=(program.name,),
-        description=config.text or f"Improve {program.name}, so that its score becomes higher.",
-        limits=LimitsSpec(time_s=config.timeout_s, memory_mb=_memory_mb(text), disk_mb=_DISK_MB,
-                          evaluation_s=stages * config.timeout_s + _GRACE_S),
+        name=_name(folder),
+        language=language,
+        entry=program.name,
+        editable=(program.name,),
+        description=config.text
+        or f"Improve {program.name}, so that its score becomes higher.",
+        limits=LimitsSpec(
+            time_s=config.timeout_s,
+            memory_mb=_memory_mb(text),
+            disk_mb=_DISK_MB,
+            evaluation_s=stages * config.timeout_s + _GRACE_S,
+        ),
         environment=EnvironmentSpec(
-            packages=packages.wanted, scorer_packages=packages.wanted,
-            tools=_COMPILERS.get(language, ()), preload=preloaded(text, packages.wanted)),
-        run=dict(config.run or {}))
+            packages=packages.wanted,
+            scorer_packages=packages.wanted,
+            tools=_COMPILERS.get(language, ()),
+            preload=preloaded(text, packages.wanted),
+        ),
+        run=dict(config.run or {}),
+    )
     shared = tuple(sorted(Path(name).stem for name in beside if name.endswith(".py")))
     return PeerTask(
-        spec, {program.name: program.read_bytes()} | beside,
-        Peer(evaluator=evaluator.relative_to(folder).as_posix(), program=program.name,
-             program_path=program.relative_to(folder).as_posix(), shared=shared, **peer),
-        (*config.warnings, *packages.warnings))
+        spec,
+        {program.name: program.read_bytes()} | beside,
+        Peer(
+            evaluator=evaluator.relative_to(folder).as_posix(),
+            program=program.name,
+            program_path=program.relative_to(folder).as_posix(),
+            shared=shared,
+            **peer,
+        ),
+        (*config.warnings, *packages.warnings),
+    )
 
 
 def _memory_mb(text: str) -> int:
@@ -168,7 +212,11 @@ def _companions(program: Path, text: str) -> dict[str, bytes]:
 
 def _is_plain(path: Path) -> bool:
     try:
-        return path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_DATA
+        return (
+            path.is_file()
+            and not path.is_symlink()
+            and path.stat().st_size <= _MAX_DATA
+        )
     except OSError:  # a string too long for a file name
         return False
 
@@ -188,6 +236,11 @@ def _names_in(text: str) -> tuple[set[str], set[str]]:
             modules.add(node.module.partition(".")[0])
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             value = node.value
-            if "." in value and "/" not in value and "\n" not in value and len(value) < 100:
+            if (
+                "." in value
+                and "/" not in value
+                and "\n" not in value
+                and len(value) < 100
+            ):
                 strings.add(value)
     return modules, strings

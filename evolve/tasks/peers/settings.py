@@ -30,8 +30,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise TaskError(f"{where}: {getattr(error, 'problem', None) or error}",
-                        "fix the YAML at that line") from None
+        raise TaskError(
+            f"{where}: {getattr(error, 'problem', None) or error}",
+            "fix the YAML at that line",
+        ) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -55,7 +57,9 @@ def section(path: Path, values: Mapping[str, Any], name: str) -> dict[str, Any]:
     """
     found = values.get(name) or {}
     if not isinstance(found, dict):
-        raise TaskError(f"{path}: {name} holds a {type(found).__name__}, not keys and values")
+        raise TaskError(
+            f"{path}: {name} holds a {type(found).__name__}, not keys and values"
+        )
     return {str(key): value for key, value in found.items()}
 
 
@@ -82,7 +86,9 @@ def number(path: Path, values: Mapping[str, Any], key: str, name: str) -> float 
     return float(value)
 
 
-def flat(values: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> list[str]:
+def flat(
+    values: Mapping[str, Any], known: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
     """Return the keys of a nested mapping in dotted form.
 
     Args:
@@ -97,14 +103,21 @@ def flat(values: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") 
     for key, value in values.items():
         inner = known.get(key)
         if isinstance(value, dict) and isinstance(inner, dict) and inner:
-            keys += flat({str(k): v for k, v in value.items()}, inner, f"{prefix}{key}.")
+            keys += flat(
+                {str(k): v for k, v in value.items()}, inner, f"{prefix}{key}."
+            )
         else:
             keys.append(f"{prefix}{key}")
     return keys
 
 
-def judge(path: Path, keys: list[str], taken: frozenset[str], dead: frozenset[str],
-          other: frozenset[str]) -> tuple[str, ...]:
+def judge(
+    path: Path,
+    keys: list[str],
+    taken: frozenset[str],
+    dead: frozenset[str],
+    other: frozenset[str],
+) -> tuple[str, ...]:
     """Return warnings for keys that have no effect.
 
     Args:
@@ -122,10 +135,16 @@ def judge(path: Path, keys: list[str], taken: frozenset[str], dead: frozenset[st
     ignored = [key for key in keys if key in other]
     without = [key for key in keys if key in dead]
     if without:
-        warnings.append(f"{path}: without effect in its own engine, too: {', '.join(without)}")
+        warnings.append(
+            f"{path}: without effect in its own engine, too: {', '.join(without)}"
+        )
     if ignored:
-        warnings.append(f"{path}: not translated (use this engine's settings instead): {', '.join(ignored)}")
+        warnings.append(
+            f"{path}: not translated (use this engine's settings instead): {', '.join(ignored)}"
+        )
     for key in keys:
         if key not in known:
-            warnings.append(f"{path}: unknown key {key!r}; {did_you_mean(key, known)[:120]}")
+            warnings.append(
+                f"{path}: unknown key {key!r}; {did_you_mean(key, known)[:120]}"
+            )
     return tuple(warnings)

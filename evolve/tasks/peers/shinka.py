@@ -14,12 +14,30 @@ from typing import Any
 from evolve.tasks.peers.peer import LANGUAGES, Config, PeerTask, build
 from evolve.tasks.peers.settings import flat, judge, read_yaml, section
 
-_TAKEN = frozenset(("evo_config.task_sys_msg", "evo_config.language", "evo_config.init_program_path",
-                    "evo_config.num_generations"))
+_TAKEN = frozenset(
+    (
+        "evo_config.task_sys_msg",
+        "evo_config.language",
+        "evo_config.init_program_path",
+        "evo_config.num_generations",
+    )
+)
 _DEAD: frozenset[str] = frozenset()
-_OTHER_SECTIONS = frozenset(("db_config", "job_config", "max_evaluation_jobs", "max_proposal_jobs",
-                             "max_db_workers", "verbose", "variant_suffix", "results_dir", "defaults",
-                             "exp_name", "evo_config"))
+_OTHER_SECTIONS = frozenset(
+    (
+        "db_config",
+        "job_config",
+        "max_evaluation_jobs",
+        "max_proposal_jobs",
+        "max_db_workers",
+        "verbose",
+        "variant_suffix",
+        "results_dir",
+        "defaults",
+        "exp_name",
+        "evo_config",
+    )
+)
 
 
 def fits(folder: Path) -> bool:
@@ -48,12 +66,20 @@ def read(folder: Path) -> PeerTask:
     """
     program = _program(folder)
     assert program is not None
-    return build(folder, program, folder / "evaluate.py", _config(folder), {"format": "shinka"})
+    return build(
+        folder, program, folder / "evaluate.py", _config(folder), {"format": "shinka"}
+    )
 
 
 def _program(folder: Path) -> Path | None:
-    return next((folder / f"initial{suffix}" for suffix in LANGUAGES
-                 if (folder / f"initial{suffix}").is_file()), None)
+    return next(
+        (
+            folder / f"initial{suffix}"
+            for suffix in LANGUAGES
+            if (folder / f"initial{suffix}").is_file()
+        ),
+        None,
+    )
 
 
 def _config(folder: Path) -> Config:
@@ -69,7 +95,10 @@ def _config(folder: Path) -> Config:
         found = evo.get("task_sys_msg")
         text = text or (found if isinstance(found, str) else None)
         keys = flat(values, {"evo_config": {"task_sys_msg": ""}})
-        other = _OTHER_SECTIONS | {key for key in keys if key.startswith("evo_config.")} - _TAKEN
+        other = (
+            _OTHER_SECTIONS
+            | {key for key in keys if key.startswith("evo_config.")} - _TAKEN
+        )
         warnings = judge(path, keys, _TAKEN, _DEAD, other)
         if isinstance(evo.get("num_generations"), int):
             run = {"max_variants": evo["num_generations"]}
@@ -80,7 +109,10 @@ def _config(folder: Path) -> Config:
             told.read(path)
     text = text or told.text
     if text is None:
-        warnings = (*warnings, f"{folder} has no task_sys_msg: no task text for a model")
+        warnings = (
+            *warnings,
+            f"{folder} has no task_sys_msg: no task text for a model",
+        )
     return Config(text, told.timeout_s or 300.0, run, warnings)
 
 
@@ -107,7 +139,11 @@ def _named_texts(tree: ast.AST) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         pairs: list[tuple[Any, Any]] = []
         if isinstance(node, ast.Assign):
-            pairs = [(target.id, node.value) for target in node.targets if isinstance(target, ast.Name)]
+            pairs = [
+                (target.id, node.value)
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            ]
         elif isinstance(node, ast.keyword) and node.arg:
             pairs = [(node.arg, node.value)]
         for name, value in pairs:
