@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
     from evolve.archive.decision import (
+        CONTEXT_KINDS,
         NOTHING_DECIDED,
         CaseAttempt,
         Decision,
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN",
+    "CONTEXT_KINDS",
     "DROP",
     "NOTHING_DECIDED",
     "OF_PROMOTION",
@@ -191,7 +193,7 @@ _NAMES_BY_MODULE = {
     "paired",
     "ranking": "Ranking",
     "reader": "ArchiveReader",
-    "decision": "NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
+    "decision": "CONTEXT_KINDS NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
     "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event AddStatus "
     "Note Proposal Spend State Variant derive_id",
     "snapshot": "Frame Snapshot",

@@ -16,6 +16,10 @@ class Kind(StrEnum):
     EVALUATE = "evaluate"  # learn more about the parent: one more attempt at one case
 
 
+CONTEXT_KINDS = ("inspirations", "failures", "lessons", "tried", "attempts")
+"""Kinds of prompt context that an operator may show: fields of `Decision`."""
+
+
 class CaseAttempt(NamedTuple):
     """One attempt at one case, counted from 0."""
 

@@ -259,7 +259,9 @@ class Search:
         rng = np.random.default_rng([self.seed, number])
         decision = self.policy.decide(self.snapshot, rng)
         assert not isinstance(decision, Stop)
-        (planned,) = plan_proposals(decision, self.seed, number, self.snapshot)
+        (planned,) = plan_proposals(
+            decision, self.seed, number, self.snapshot, shows=Agentic.shows
+        )
         if isinstance(decision, Evaluate):
             self.snapshot.expect_evaluation(planned)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from evolve.archive import schema
 from evolve.cli.main import app
 from evolve.config import Settings
 from evolve.models.endpoints import ENDPOINTS
+from evolve.operators import OPERATORS, Operator
+from evolve.plugins import find_class
+from evolve.search import POLICIES, Policy
 from evolve.tasks.spec import TaskSpec
 
 PAGE = Path(__file__).with_name("reference.md")
@@ -41,6 +44,15 @@ def reference() -> str:
         "| setting | default | what it does |",
         "| --- | --- | --- |",
         *_settings(),
+        "",
+        "## Parameters",
+        "",
+        "Of policies (`--policy beam:width=4`) and operators (`--operator syntactic:more=0.5=0.7`).",
+        "",
+        "| of | parameter | default | what it does |",
+        "| --- | --- | --- | --- |",
+        *_parameters("policy", POLICIES, Policy),
+        *_parameters("operator", OPERATORS, Operator),
         "",
         "## task.toml",
         "",
@@ -75,6 +87,16 @@ def _commands() -> Iterator[str]:
 def _settings() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
         yield f"| `{name}` | {_default(field)} | {field.description} |"
+
+
+def _parameters(
+    kind: str, built_in: Mapping[str, str], base: type[Any]
+) -> Iterator[str]:
+    for name in built_in:
+        for key, field in find_class(
+            kind, name, built_in, base
+        ).Params.model_fields.items():
+            yield f"| `{name}` | `{key}` | {_default(field)} | {field.description} |"
 
 
 def _keys(model: type[BaseModel], before: str) -> Iterator[str]:

@@ -360,20 +360,3 @@ def parse_prices(texts: Iterable[str]) -> dict[str, tuple[float, ...]]:
             )
         prices[model] = found
     return prices
-
-
-def parse_weights(texts: Iterable[str]) -> dict[str, float]:
-    """ "NAME" or "NAME=WEIGHT". Raises `ConfigError`."""
-    weights = {}
-    for text in texts:
-        name, _, weight = text.partition("=")
-        try:
-            weights[name] = float(weight or 1.0)
-        except ValueError:
-            weights[name] = -1.0
-        if not weights[name] >= 0:
-            raise ConfigError(
-                f"{text!r} is no operator with a weight",
-                "write NAME or NAME=0.5, and --operator again for the next",
-            )
-    return weights

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from evolve.errors import ConfigError, EvolveError, RunError, did_you_mean
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evolve.errors import (
+    ConfigError,
+    EvolveError,
+    RunError,
+    did_you_mean,
+    validation_message,
+)
 
 _T = TypeVar("_T")
-_OURS = ("evolve", "archive", "sandbox")
+_P = TypeVar("_P", bound="Params")
 
 
 def find_class(
@@ -42,6 +51,100 @@ def find_class(
             f"see {base.__module__}.{base.__qualname__}",
         )
     return found
+
+
+class Params(BaseModel):
+    """Base of the parameters of a policy or an operator; a subclass declares fields.
+
+    Each field has a default and a description, which the generated reference shows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_CHOICE = re.compile(
+    r"""(?P<name> \w+(?:\.\w+)+:\w+ | \w+:[A-Z_]\w* | [\w.-]+ )  # a class, or built in
+        (?: : (?P<given>[a-z]\w*=[^=,]*(?:,[a-z]\w*=[^=,]*)*) )?  # :key=value,key=value
+        (?: = (?P<weight>[^=]*) )?""",
+    re.VERBOSE,
+)
+
+
+class Chosen(NamedTuple):
+    """A plugin as the settings name it: its name, the given parameters, and a weight."""
+
+    name: str
+    given: dict[str, str]
+    weight: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Chosen:
+        """Split `NAME`, `NAME:key=value,key=value` or either with `=WEIGHT`.
+
+        Args:
+            text: NAME is built in, or a dotted path `package.module:Class`; a class in a
+                module at the top (`module:Class`) begins with a capital.
+        """
+        found = _CHOICE.fullmatch(text)
+        if found is None:
+            return cls(text, {})
+        pairs = (pair.partition("=") for pair in (found["given"] or "").split(","))
+        given = {key: value for key, _, value in pairs if key}
+        return cls(found["name"], given, found["weight"] or "")
+
+    def params(self, kind: str, declared: type[_P]) -> _P:
+        """Return the given parameters, checked against those that a class declares.
+
+        Args:
+            kind: "policy" or "operator", for messages.
+            declared: the class's `Params`.
+
+        Raises:
+            ConfigError: an unknown parameter, or a value that does not fit.
+        """
+        try:
+            return declared.model_validate(self.given)
+        except ValidationError as error:
+            problem = error.errors()[0]
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        if problem["type"] == "extra_forbidden":
+            known = declared.model_fields
+            hint = did_you_mean(key, known) if known else "it has no parameters"
+            raise ConfigError(f"{kind} {self.name}: unknown parameter {key!r}", hint)
+        raise ConfigError(
+            f"{kind} {self.name}: invalid {key} {self.given[key]!r}"
+            if key
+            else f"{kind} {self.name}: invalid parameters",
+            validation_message(problem),
+        )
+
+
+def parse_weights(texts: Iterable[str]) -> dict[str, float]:
+    """Parse operators with weights.
+
+    Args:
+        texts: each "NAME" or "NAME=WEIGHT"; NAME may have parameters, `diff:short_bytes=0`.
+
+    Returns:
+        Name with its parameters -> weight; 1 where none is given.
+
+    Raises:
+        ConfigError: a weight is not a number from 0 up.
+    """
+    weights = {}
+    for text in texts:
+        weight = Chosen.parse(text).weight
+        name = text.removesuffix(f"={weight}") if weight else text
+        try:
+            weights[name] = float(weight or 1.0)
+        except ValueError:
+            weights[name] = -1.0
+        if not weights[name] >= 0:
+            raise ConfigError(
+                f"invalid operator {text!r}",
+                "use NAME or NAME=0.5, and --operator again for the next",
+            )
+    return weights
 
 
 @contextmanager
@@ -86,4 +189,4 @@ def plugin_error(kind: str, plugin: object, what: str, hint: str) -> EvolveError
 
 
 def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in _OURS
+    return module.partition(".")[0] == "evolve"

@@ -76,8 +76,8 @@ def scripted_model(
 
 
 def _rates(given: list[str]) -> dict[str, float]:
-    from evolve.config import parse_weights
     from evolve.errors import UsageError, did_you_mean
+    from evolve.plugins import parse_weights
     from evolve.scripted import FAILURES
 
     rates = parse_weights(given)

@@ -131,7 +131,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Evolve a task: sample parents, change them, score the children, keep them."""
-    from evolve.config import parse_weights, resolve
+    from evolve.config import resolve
+    from evolve.plugins import parse_weights
     from evolve.tasks import load_task
 
     task = load_task(task_dir)

@@ -30,7 +30,6 @@ VERBS: Mapping[str, str] = {  # in the order of the help
         ("export", "export"),
         ("diagnose", "doctor"),
         ("models", "scripted-model"),
-        ("simulate", "simulate"),
         ("look", "config"),
         ("diagnose", "sandbox"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -105,6 +106,7 @@ def plan_proposals(
     snapshot: Snapshot,
     settled: int | None = None,
     count: int = 1,
+    shows: Collection[str] = (),
 ) -> list[Proposal]:
     """The proposals of a decision, from `number` on: `count` children that share a prompt.
 
@@ -129,7 +131,7 @@ def plan_proposals(
             )
         ]
     known = replace(
-        prompt_context(decision, snapshot),
+        prompt_context(decision, snapshot, shows),
         settled=settled,
         shared=SharedPrompt(number, count) if count > 1 else None,
     )

@@ -218,7 +218,13 @@ class Engine:
             return []
         count = self._how_many(decision)
         proposals = plan_proposals(
-            decision, self.settings.seed, self._next, snapshot, settled, count
+            decision,
+            self.settings.seed,
+            self._next,
+            snapshot,
+            settled,
+            count,
+            self.proposer.shows(decision),
         )
         self._next += len(proposals)
         self._seen.update((proposal.number, len(snapshot)) for proposal in proposals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ from evolve.operators import (
 )
 from evolve.operators.checks import check_child
 from evolve.plugins import plugin_error, plugin_errors
+from evolve.search import Evaluate, Expand
 from evolve.tasks import AgentTask, EpisodeResult
 
 LOG_CHARS = 1500
@@ -89,6 +90,12 @@ class Proposer:
         settings = services.settings
         self.model_slots = settings.model_calls * settings.samples if asks else 0
         self._turns = FairYield()
+
+    def shows(self, action: Expand | Evaluate) -> Collection[str]:
+        """Return the kinds of prompt context that the operator of a decision shows."""
+        if isinstance(action, Evaluate):
+            return ()
+        return self._operators[action.operator].shows
 
     async def propose(self, proposal: Proposal) -> StoredChild:
         """Make and store the child; a model's unusable answer is fed back once. Raises `Rejected`."""

@@ -27,6 +27,7 @@ class Agentic(Operator):
     """An operator that asks for a diagnosis, then has an agent edit its own tree."""
 
     name = "agentic"
+    shows = ("inspirations", "lessons", "attempts")
     needs_model = True
 
     async def propose(self, context: Context) -> Child:

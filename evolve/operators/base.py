@@ -6,8 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evolve import plugins
+from evolve.archive import CONTEXT_KINDS
+from evolve.errors import ConfigError
 from evolve.operators.context import Context
-from evolve.plugins import find_class
+from evolve.plugins import Chosen, find_class
 
 OPERATORS = {
     "syntactic": "evolve.operators.syntactic:Syntactic",
@@ -59,11 +62,23 @@ class Operator(ABC):
         name: name in the settings
         parents: number of parents
         needs_model: whether `propose` calls `context.ask`
+        shows: kinds of prompt context that `context.evidence` has besides notes and
+            hints, of `CONTEXT_KINDS`
+        params: parameters from the settings
     """
 
     name: str
     parents: int = 1
     needs_model: bool = False
+    shows: tuple[str, ...] = CONTEXT_KINDS
+
+    class Params(plugins.Params):
+        """Parameters of an operator that has none."""
+
+    params: Params
+
+    def __init__(self) -> None:
+        self.params = self.Params()
 
     @abstractmethod
     async def propose(self, context: Context) -> Child:
@@ -81,15 +96,26 @@ class Operator(ABC):
 
 
 def make_operator(name: str) -> Operator:
-    """Create an operator.
+    """Return an operator by name.
 
     Args:
-        name: a built-in name or a dotted path `package.module:Class`
+        name: a built-in name, or a dotted path `package.module:Class`; parameters may
+            follow: `syntactic:more=0.5`
 
     Returns:
-        A new instance.
+        The operator; the same name always gives an equal one.
 
     Raises:
-        ConfigError: unknown name, or not an operator class
+        ConfigError: there is no such operator, or a parameter is not valid
     """
-    return find_class("operator", name, OPERATORS, Operator)()  # type: ignore[type-abstract]
+    chosen = Chosen.parse(name)
+    found = find_class("operator", chosen.name, OPERATORS, Operator)  # type: ignore[type-abstract]
+    unknown = set(found.shows) - set(CONTEXT_KINDS)
+    if unknown:
+        raise ConfigError(
+            f"operator {chosen.name}: invalid `shows` {', '.join(sorted(unknown))}",
+            f"use some of: {', '.join(CONTEXT_KINDS)}",
+        )
+    operator = found()
+    operator.params = chosen.params("operator", found.Params)
+    return operator

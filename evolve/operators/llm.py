@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from evolve.archive import CallPurpose
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
@@ -20,13 +22,12 @@ class ModelOperator(Operator):
 
     Attributes:
         instruction: template that describes the form of the answer
-        shows: prompt context in addition to the parents
         whole: fenced code blocks are whole new files
     """
 
     needs_model = True
     instruction: ClassVar[str]
-    shows: ClassVar[tuple[str, ...]] = ("rows", "inspirations", "failures")
+    shows: tuple[str, ...] = ("inspirations", "failures")
     whole: ClassVar[bool] = True
 
     async def propose(self, context: Context) -> Child:
@@ -106,15 +107,23 @@ class ModelOperator(Operator):
         )
 
 
-SHORT_BYTES = 8000  # an editable program up to this size may be rewritten as a whole
-
-
 class Diff(ModelOperator):
     """Small changes to a large program."""
 
     name = "diff"
     instruction = "diff.j2"
     whole = False
+
+    class Params(Operator.Params):
+        """Parameters of `diff`."""
+
+        short_bytes: int = Field(
+            8000,
+            ge=0,
+            description="programs up to this size are repaired as a whole, in bytes",
+        )
+
+    params: Params
 
     def anew(self, context: Context) -> bool:
         """Return whether the program is short enough to be rewritten as a whole.
@@ -125,12 +134,12 @@ class Diff(ModelOperator):
             context: of the second round
 
         Returns:
-            True up to `SHORT_BYTES` of editable files.
+            True up to `short_bytes` of editable files.
         """
         files = context.parents[0].files
         return (
             sum(len(files[path]) for path in context.task.edits.within(files))
-            <= SHORT_BYTES
+            <= self.params.short_bytes
         )
 
 
@@ -160,7 +169,7 @@ class Crossover(ModelOperator):
 
     name = "crossover"
     parents = 2
-    shows = ("rows",)
+    shows = ()
     instruction = "crossover.j2"
 
 
@@ -168,7 +177,7 @@ class Refine(ModelOperator):
     """A change that differs from all earlier attempts."""
 
     name = "refine"
-    shows = ("rows", "tried", "failures")
+    shows = ("tried", "failures")
     instruction = "refine.j2"
 
 
@@ -176,7 +185,7 @@ class Simplify(ModelOperator):
     """The same program with less code."""
 
     name = "simplify"
-    shows = ("rows", "failures")
+    shows = ("failures",)
     instruction = "simplify.j2"
 
 
@@ -184,7 +193,7 @@ class ExplainThenChange(ModelOperator):
     """A change after an explanation of the program's score."""
 
     name = "explain_then_change"
-    shows = ("rows", "lessons", "failures")
+    shows = ("lessons", "failures")
     instruction = "explain_then_change.j2"
 
     def values(self, context: Context) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Person(Operator):
     """
 
     name = PERSON
+    shows = ()
 
     async def propose(self, context: Context) -> Child:
         """Return the child that a person gave.

@@ -163,7 +163,7 @@ def _fitting(
         ),
     ]
     for key, pieces in wanted:
-        for piece in pieces if key in shows else ():
+        for piece in pieces if key == "rows" or key in shows else ():
             size = prompts.count(
                 prompts.render(
                     "evidence.j2", parent=None, mates=[], **_nothing() | {key: [piece]}

@@ -25,6 +25,7 @@ class Recombine(Operator):
     """An operator that puts a part of the second parent into the first."""
 
     name = "recombine"
+    shows = ()
     parents = 2
 
     async def propose(self, context: Context) -> Child:

@@ -29,6 +29,7 @@ class Reflect(Operator):
     """An operator that rewrites one randomly chosen prompt."""
 
     name = "reflect"
+    shows = ("inspirations", "lessons", "attempts")
     needs_model = True
 
     async def propose(self, context: Context) -> Child:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+from pydantic import Field
 
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
@@ -17,7 +18,6 @@ from evolve.operators.python_source import Source, syntax_error
 from evolve.tasks import editable_region
 
 TRIES = 30
-ANOTHER_EDIT = 0.35  # probability of one more edit after each
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
 
@@ -25,6 +25,16 @@ class Syntactic(Operator):
     """An operator that edits the first parent at random."""
 
     name = "syntactic"
+    shows = ()
+
+    class Params(Operator.Params):
+        """Parameters of `syntactic`."""
+
+        more: float = Field(
+            0.35, ge=0, lt=1, description="probability of one more edit after each"
+        )
+
+    params: Params
 
     async def propose(self, context: Context) -> Child:
         """Try until an edit gives a different program that parses.
@@ -51,7 +61,7 @@ class Syntactic(Operator):
                 continue
             text = edited[0]
             notes.append(edited[1])
-            if rng.random() >= ANOTHER_EDIT:
+            if rng.random() >= self.params.more:
                 files[path] = text.encode()
                 return Child(files, "; ".join(notes))
         raise Rejected("unchanged", f"no small edit of {path} gave a new program")

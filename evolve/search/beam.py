@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import Field
 
 from evolve.archive import Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, elite_rows
 
-WIDTH = 8
-
 
 class Beam(Policy):
     """Expands the member of the beam with the fewest children; the best one on ties."""
+
+    class Params(Policy.Params):
+        """Parameters of `beam`."""
+
+        width: int = Field(8, ge=1, description="variants in the beam")
+
+    params: Params
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw the operator, and the island if there are several, and nothing else.
@@ -25,7 +31,7 @@ class Beam(Policy):
             A child of the member in turn.
         """
         island = any_island(snapshot, rng)
-        beam = elite_rows(snapshot, snapshot.islands[island].ranking, WIDTH)
+        beam = elite_rows(snapshot, snapshot.islands[island].ranking, self.params.width)
         in_turn = iter(
             beam[np.argsort(snapshot.children[beam], kind="stable")].tolist()
         )

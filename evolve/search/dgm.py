@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from evolve.archive import Snapshot
 from evolve.search.policy import Evaluate, Expand, Policy
@@ -22,23 +23,43 @@ GATE = 0.4  # accuracy that opens the next stage
 
 
 def parent_probabilities(
-    accuracy: NDArray[np.float64], children: NDArray[np.int64]
+    accuracy: NDArray[np.float64],
+    children: NDArray[np.int64],
+    steepness: float = STEEPNESS,
+    midpoint: float = MIDPOINT,
 ) -> NDArray[np.float64]:
-    """Return p_i ~ 1 / (1 + exp(-10 (a_i - .5))) / (1 + children_i).
+    """Return p_i ~ 1 / (1 + exp(-lambda (a_i - alpha_0))) / (1 + children_i).
 
     Args:
         accuracy: a, shape (n,), from 0 to 1.
         children: Shape (n,).
+        steepness: lambda, 10 in the paper.
+        midpoint: alpha_0, .5 in the paper.
 
     Returns:
         Shape (n,), with sum 1.
     """
-    weight = 1.0 / (1.0 + np.exp(-STEEPNESS * (accuracy - MIDPOINT))) / (1.0 + children)
+    weight = 1.0 / (1.0 + np.exp(-steepness * (accuracy - midpoint))) / (1.0 + children)
     return np.asarray(weight / weight.sum())
 
 
 class Dgm(Policy):
     """Any scored variant can be a parent; promising ones are scored on more cases."""
+
+    class Params(Policy.Params):
+        """Parameters of `dgm`."""
+
+        steepness: float = Field(
+            STEEPNESS, ge=0, description="lambda: how much the accuracy counts"
+        )
+        midpoint: float = Field(
+            MIDPOINT, description="alpha_0: accuracy with half of the full weight"
+        )
+        gate: float = Field(
+            GATE, ge=0, le=1, description="accuracy that opens the next stage of cases"
+        )
+
+    params: Params
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand | Evaluate:
         """Return the next evaluation of an open stage, or else a child.
@@ -50,12 +71,15 @@ class Dgm(Policy):
         Returns:
             An evaluation, or a child that starts with the cases of the first stage.
         """
-        return next_of_stage(snapshot) or self._child(snapshot, rng)
+        return next_of_stage(snapshot, self.params.gate) or self._child(snapshot, rng)
 
     def _child(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         rows = snapshot.trusted
         weights = parent_probabilities(
-            unit_values(snapshot)[rows], snapshot.children[rows]
+            unit_values(snapshot)[rows],
+            snapshot.children[rows],
+            self.params.steepness,
+            self.params.midpoint,
         )
         made = self.expand(
             snapshot, rng, len(rows), lambda: int(rows[pick(weights, rng)])
@@ -63,11 +87,12 @@ class Dgm(Policy):
         return replace(made, cases=STAGES[0])
 
 
-def next_of_stage(snapshot: Snapshot) -> Evaluate | None:
+def next_of_stage(snapshot: Snapshot, gate: float = GATE) -> Evaluate | None:
     """Return the next case of the earliest variant with an open stage that is not full.
 
     Args:
         snapshot: Holds at least the seed.
+        gate: Accuracy that opens the next stage.
 
     Returns:
         The evaluation; None if no stage is open, or if all cases fit into the first
@@ -78,7 +103,9 @@ def next_of_stage(snapshot: Snapshot) -> Evaluate | None:
         return None
     known = snapshot.case_scores.counts > 0
     begun = (known | (snapshot.case_scores.pending > 0)).sum(axis=1)
-    goal = np.minimum(stage_goals(known.sum(axis=1), unit_values(snapshot)), len(cases))
+    goal = np.minimum(
+        stage_goals(known.sum(axis=1), unit_values(snapshot), gate), len(cases)
+    )
     open_rows = np.intersect1d(np.flatnonzero(begun < goal), snapshot.trusted)
     if not len(open_rows):
         return None
@@ -94,18 +121,19 @@ def next_of_stage(snapshot: Snapshot) -> Evaluate | None:
 
 
 def stage_goals(
-    known: NDArray[np.int64], accuracy: NDArray[np.float64]
+    known: NDArray[np.int64], accuracy: NDArray[np.float64], gate: float = GATE
 ) -> NDArray[np.int64]:
     """Return how many cases each variant is due: a full, passed stage opens the next.
 
     Args:
         known: Number of scored cases, shape (n,).
         accuracy: Shape (n,), from 0 to 1.
+        gate: Accuracy that opens the next stage.
 
     Returns:
         Shape (n,), each one of `STAGES`.
     """
     goal = np.full(len(known), STAGES[0])
     for full, following in itertools.pairwise(STAGES):
-        goal = np.where((known >= full) & (accuracy >= GATE), following, goal)
+        goal = np.where((known >= full) & (accuracy >= gate), following, goal)
     return goal

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import Field
 
 from evolve.archive import Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, elite_rows
-
-MATES = 4
 
 
 class Greedy(Policy):
@@ -16,6 +15,15 @@ class Greedy(Policy):
 
     Second parents are the next best.
     """
+
+    class Params(Policy.Params):
+        """Parameters of `greedy`."""
+
+        mates: int = Field(
+            4, ge=2, description="best variants that second parents come from"
+        )
+
+    params: Params
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw the operator, and the island if there are several, and nothing else.
@@ -28,7 +36,9 @@ class Greedy(Policy):
             A child of the best variant.
         """
         island = any_island(snapshot, rng)
-        elite = elite_rows(snapshot, snapshot.islands[island].ranking, MATES)
+        elite = elite_rows(
+            snapshot, snapshot.islands[island].ranking, self.params.mates
+        )
         best_first = iter(elite.tolist())
         return self.expand(
             snapshot, rng, len(elite), lambda: int(next(best_first)), island

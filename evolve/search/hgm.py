@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from evolve.archive import Snapshot
 from evolve.search.policy import Evaluate, Expand, Policy
@@ -21,18 +22,22 @@ FIRST_CASES = 1
 
 
 class Hgm(Policy):
-    """Expands while evaluations ** alpha >= variants; otherwise evaluates another case.
+    """Expands while evaluations ** alpha >= variants; otherwise evaluates another case."""
 
-    Attributes:
-        alpha: Exponent of the expansion rule, 0 to 1.
-        pooled: Whether parents are drawn from clades; False: from each variant's own
-            evaluations.
-        tempered: Whether the temperature rises towards the end of the budget.
-    """
+    class Params(Policy.Params):
+        """Parameters of `hgm`."""
 
-    alpha = ALPHA
-    pooled = True
-    tempered = True
+        alpha: float = Field(
+            ALPHA, ge=0, le=1, description="exponent of the expansion rule"
+        )
+        pooled: bool = Field(
+            True, description="draw parents from clades; false: from own evaluations"
+        )
+        tempered: bool = Field(
+            True, description="raise the temperature towards the end of the budget"
+        )
+
+    params: Params
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand | Evaluate:
         """Choose between a child and an evaluation by equation 6: N^alpha >= |archive|.
@@ -46,12 +51,13 @@ class Hgm(Policy):
         Returns:
             A child, first scored on one case, or an evaluation.
         """
-        if not wants_child(snapshot, self.alpha):
+        params = self.params
+        if not wants_child(snapshot, params.alpha):
             evaluation = self._evaluation(snapshot, rng)
             if evaluation is not None:
                 return evaluation
         trusted = snapshot.trusted
-        draws = clade_draws(snapshot, rng, self.pooled, self.tempered)[trusted]
+        draws = clade_draws(snapshot, rng, params.pooled, params.tempered)[trusted]
         order = iter(trusted[np.argsort(-draws, kind="stable")].tolist())
         made = self.expand(snapshot, rng, len(trusted), lambda: int(next(order)))
         return replace(made, cases=FIRST_CASES)

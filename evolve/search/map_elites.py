@@ -9,22 +9,25 @@ proportion to its value.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from evolve.archive import Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, pick
 
 EXPLORE, EXPLOIT = 0.2, 0.7
-ARCHIVE_SIZE = 100
-INSPIRATIONS = 2
 LEAST = 1e-4  # weight of a value that is not positive
 
 
 def parent_probabilities(
-    values: NDArray[np.float64], archived: NDArray[np.bool_]
+    values: NDArray[np.float64],
+    archived: NDArray[np.bool_],
+    explore: float = EXPLORE,
+    exploit: float = EXPLOIT,
 ) -> NDArray[np.float64]:
     """Return the probabilities of the elites of an island.
 
@@ -35,6 +38,8 @@ def parent_probabilities(
     Args:
         values: s, shape (n,).
         archived: Whether each elite is in the archive of the best, shape (n,).
+        explore: Share of uniform draws, .2 above.
+        exploit: Share of draws from the archive, .7 above.
 
     Returns:
         Shape (n,), with sum 1.
@@ -45,14 +50,38 @@ def parent_probabilities(
         archived / archived.sum() if archived.any() else np.full(count, 1.0 / count)
     )
     return np.asarray(
-        EXPLORE / count
-        + EXPLOIT * inside
-        + (1.0 - EXPLORE - EXPLOIT) * fitness / fitness.sum()
+        explore / count
+        + exploit * inside
+        + (1.0 - explore - exploit) * fitness / fitness.sum()
     )
 
 
 class MapElites(Policy):
     """Draws parents and inspirations from the elites of one island."""
+
+    class Params(Policy.Params):
+        """Parameters of `map_elites`."""
+
+        explore: float = Field(
+            EXPLORE, ge=0, le=1, description="share of parents that are any elite"
+        )
+        exploit: float = Field(
+            EXPLOIT, ge=0, le=1, description="share of parents from the archive"
+        )
+        archive_size: int = Field(
+            100, ge=1, description="best variants of all islands that are the archive"
+        )
+        inspirations: int = Field(
+            2, ge=0, description="elites shown beside the parents"
+        )
+
+        @model_validator(mode="after")
+        def _shares_fit(self) -> Self:
+            if self.explore + self.exploit > 1:
+                raise ValueError("explore and exploit must not exceed 1 together")
+            return self
+
+    params: Params
 
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
         """Draw island, operator, parents, and inspirations from other cells.
@@ -62,22 +91,29 @@ class MapElites(Policy):
             rng: The generator of this decision.
 
         Returns:
-            A child with up to two inspirations.
+            A child with its inspirations.
         """
         number = any_island(snapshot, rng)
         elites = np.array(
             [*snapshot.islands[number].grid.elites.values()] or [0], dtype=np.int64
         )
-        best = set(snapshot.ranking.top_rows(ARCHIVE_SIZE))
+        best = set(snapshot.ranking.top_rows(self.params.archive_size))
         archived = np.fromiter(
             (row in best for row in elites.tolist()), np.bool_, len(elites)
         )
-        weights = parent_probabilities(snapshot.values[elites], archived)
+        weights = parent_probabilities(
+            snapshot.values[elites],
+            archived,
+            self.params.explore,
+            self.params.exploit,
+        )
         made = self.expand(
             snapshot, rng, len(elites), lambda: int(elites[pick(weights, rng)]), number
         )
         others = np.sort(elites)
         for parent in made.parents:
             others = others[others != snapshot.row_of(parent)]
-        shown = rng.choice(others, min(INSPIRATIONS, len(others)), replace=False)
+        shown = rng.choice(
+            others, min(self.params.inspirations, len(others)), replace=False
+        )
         return replace(made, inspirations=snapshot.ids(shown))

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from evolve import plugins
 from evolve.archive import Kind, Proposal, Snapshot
-from evolve.plugins import find_class
+from evolve.plugins import Chosen, find_class
 from evolve.search.mix import OperatorMix
 
 POLICIES = {
@@ -87,8 +88,14 @@ class Policy(ABC):
         mates: Choice of second parents; None: the policy draws all parents.
     """
 
+    class Params(plugins.Params):
+        """Parameters of a policy that has none."""
+
+    params: Params
+
     def __init__(self, operators: OperatorMix, mates: MateChoice | None = None) -> None:
         self.operators, self.mates = operators, mates
+        self.params = self.Params()
 
     @abstractmethod
     def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Action:
@@ -211,7 +218,8 @@ def make_policy(
     """Return a policy by name.
 
     Args:
-        name: A key of `POLICIES`, or a dotted path `package.module:Class`.
+        name: A key of `POLICIES`, or a dotted path `package.module:Class`; parameters
+            may follow: `beam:width=4`.
         operators: The operators to draw from.
         mates: Choice of second parents; None: the policy draws all parents.
 
@@ -219,6 +227,10 @@ def make_policy(
         The policy.
 
     Raises:
-        ConfigError: There is no such policy.
+        ConfigError: There is no such policy, or a parameter is not valid.
     """
-    return find_class("policy", name, POLICIES, Policy)(operators, mates)  # type: ignore[type-abstract]
+    chosen = Chosen.parse(name)
+    found = find_class("policy", chosen.name, POLICIES, Policy)  # type: ignore[type-abstract]
+    policy = found(operators, mates)
+    policy.params = chosen.params("policy", found.Params)
+    return policy

@@ -6,33 +6,36 @@ A prompt that read the archive later would depend on which proposal was faster.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from evolve.archive import Decision, Proposal, Snapshot
+from evolve.archive import CONTEXT_KINDS, Decision, Proposal, Snapshot
 from evolve.search.policy import Expand
 
 FAILURES, LESSONS, TRIED = 3, 3, 6
-# these operators are shown all earlier attempts on the parent
-TELLS_ALL = frozenset({"agentic", "reflect"})
 CHILDREN, TURNED_AWAY = 12, 6
 _LOOKED_AT = 500  # recent variants that are searched
 
 
-def prompt_context(action: Expand, snapshot: Snapshot) -> Decision:
+def prompt_context(
+    action: Expand, snapshot: Snapshot, shows: Collection[str] = CONTEXT_KINDS
+) -> Decision:
     """Return the decision to expand, with what its prompt will show.
 
     Args:
         action: What the policy decided.
         snapshot: What the decision sees; nothing newer is shown.
+        shows: Kinds that the operator shows (`Operator.shows`), each a key of
+            `PROVIDERS`; notes and hints are part of every prompt.
+
+    Returns:
+        The decision; what the operator does not show is left out.
     """
-    parent = action.parents[0]
-    shows_all = action.operator in TELLS_ALL
+    chosen: dict[str, Any] = {
+        kind: tuple(PROVIDERS[kind](action, snapshot)) for kind in shows
+    }
     return Decision(
-        inspirations=action.inspirations,
-        failures=tuple(snapshot.failures_of(parent, FAILURES)),
-        lessons=tuple(lessons(snapshot, parent)),
-        tried=tuple(tried(snapshot, parent)),
-        attempts=tuple(attempts(snapshot, parent)) if shows_all else (),
+        **chosen,
         notes=snapshot.notes,
         hints=snapshot.hints,
         cases=action.cases,
@@ -111,3 +114,15 @@ def _lineage(snapshot: Snapshot, variant: str) -> Iterator[Proposal]:
         if not found.parents:
             return
         found = snapshot.proposal(found.parents[0])
+
+
+# One provider per kind of prompt context.
+PROVIDERS: Mapping[str, Callable[[Expand, Snapshot], Iterable[Any]]] = {
+    "inspirations": lambda action, snapshot: action.inspirations,
+    "failures": lambda action, snapshot: snapshot.failures_of(
+        action.parents[0], FAILURES
+    ),
+    "lessons": lambda action, snapshot: lessons(snapshot, action.parents[0]),
+    "tried": lambda action, snapshot: tried(snapshot, action.parents[0]),
+    "attempts": lambda action, snapshot: attempts(snapshot, action.parents[0]),
+}

@@ -10,11 +10,11 @@ from evolve.config import (
     parse_dollars,
     parse_duration,
     parse_prices,
-    parse_weights,
     resolve,
     user_file,
 )
 from evolve.errors import ConfigError
+from evolve.plugins import parse_weights
 
 TOML = Path("task.toml")
 

@@ -11,6 +11,7 @@ import pytest
 from evolve.archive import Decision, Proposal, Snapshot, State, derive_id
 from evolve.engine.decisions import plan_proposals
 from evolve.errors import ConfigError
+from evolve.operators import make_operator
 from evolve.search import Expand, OperatorMix, make_policy
 from evolve.search.sampling import choose
 from evolve.search.weighted import parent_probabilities
@@ -98,7 +99,9 @@ def test_a_snapshot_keeps_what_children_inherit_and_no_evidence() -> None:
         cases=2,
         keep={"mate": [0.5]},
     )
-    planned = plan_proposals(decision, 0, 1, seen, settled=0, count=2)[0]
+    planned = plan_proposals(
+        decision, 0, 1, seen, settled=0, count=2, shows=("inspirations",)
+    )[0]
     known = planned.decision
     assert (known.notes, known.hints, known.settled, known.shared) == (1, 1, 0, (1, 2))
     assert known.inspirations == (seen.proposals[0].id,)
@@ -118,3 +121,20 @@ def test_choose_draws_what_numpy_draws() -> None:
         for _ in range(20):
             assert choose(shares, ours) == numpys.choice(len(shares), p=shares)
         assert ours.random() == numpys.random()
+
+
+def test_parameters_of_policies_and_operators() -> None:
+    assert make_policy("beam", MIX).params.model_dump() == {"width": 8}
+    assert make_policy("beam:width=4", MIX).params.model_dump() == {"width": 4}
+    dotted = make_policy("evolve.search.beam:Beam:width=3", MIX)
+    assert dotted.params.model_dump() == {"width": 3}
+    assert make_operator("syntactic:more=0.9").params.model_dump() == {"more": 0.9}
+    for name, words in (
+        ("beam:widht=4", "did you mean 'width'"),
+        ("beam:width=0", "greater than or equal to 1"),
+        ("best_of_n:width=4", "it has no parameters"),
+        ("map_elites:explore=0.8", "must not exceed 1"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            make_policy(name, MIX)
+        assert words in f"{caught.value.message} {caught.value.hint}", name

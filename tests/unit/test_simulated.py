@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from benchmarks.simulated import Being, Simulation, World, simulate
 from evolve.errors import ConfigError
 from evolve.search import OperatorMix, make_policy
-from evolve.search.simulated import Being, Simulation, World, simulate
-from tests.cli import evolve
+from tests.conftest import ROOT
 
 SMALL = World(cases=20, evaluations=120)
 MIX = OperatorMix({"change": 1.0}, {"change": 1})
@@ -63,27 +67,29 @@ def test_case_by_case_beats_whole_evaluations() -> None:
 
 
 def test_the_command() -> None:
-    done = evolve(
-        "simulate",
-        "--policy",
-        "best_of_n",
-        "--policy",
-        "hgm_own",
-        "--seeds",
-        3,
-        "--evaluations",
-        60,
-        "--cases",
-        10,
-        "--json",
+    command = [sys.executable, "-m", "benchmarks.simulated", "--seeds", "3"]
+    small = ("--evaluations", "60", "--cases", "10")
+    own = "hgm:pooled=false,tempered=false"
+    done = subprocess.run(
+        [*command, "--policy", "best_of_n", "--policy", own, "--json", *small],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.code == 0, done.err
-    found = done.json()
-    assert set(found) == {"best_of_n", "hgm_own"} and found["hgm_own"]["variants"] > 5
-    assert (
-        "hgm_own"
-        in evolve(
-            "simulate", "--policy", "hgm_own", "--seeds", 2, "--evaluations", 30
-        ).out
+    found = json.loads(done.stdout)
+    assert set(found) == {"best_of_n", own} and found[own]["variants"] > 5
+
+
+def test_parts_of_hgm_can_be_switched_off() -> None:
+    world = World(cases=20, evaluations=150)
+    whole, own = (
+        simulate(name, world, 4) for name in ("hgm", "hgm:pooled=false,tempered=false")
     )
-    assert evolve("simulate", "--policy", "hgn").code == ConfigError("").exit_code
+    assert whole != own
+    with pytest.raises(ConfigError, match="unknown parameter 'pool'"):
+        simulate("hgm:pool=1", world, 1)
+    with pytest.raises(ConfigError, match="invalid alpha '7'"):
+        simulate("hgm:alpha=7", world, 1)
+    with pytest.raises(ConfigError, match="hgn"):
+        simulate("hgn", world, 1)

@@ -1,4 +1,6 @@
-"""A simulated world: inheritance, harm, neutral changes and noise, without a model.
+"""Compare policies in a simulated world: inheritance, harm, neutral changes and noise.
+
+    python -m benchmarks.simulated --policy dgm --policy hgm:alpha=0.6 --seeds 60
 
 Policies run in it over a real snapshot, hundreds of decisions in a tenth of a second
 and without a sandbox, so that they can be compared over many seeds. The results hold
@@ -7,15 +9,20 @@ for worlds like this one.
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks import markdown
 from evolve.archive import (
     CaseAttempt,
     Decision,
@@ -27,7 +34,6 @@ from evolve.archive import (
     State,
     derive_id,
 )
-from evolve.search.ablations import ABLATIONS
 from evolve.search.hgm import ALPHA
 from evolve.search.mix import OperatorMix
 from evolve.search.policy import Evaluate, Expand, Policy, Stop, make_policy
@@ -239,7 +245,7 @@ def simulate(name: str, world: World, seeds: int) -> list[Result]:
     """Run a policy with the seeds 0 to `seeds` - 1, in parallel processes.
 
     Args:
-        name: Name of a policy or an ablation, or a dotted path.
+        name: Name of a policy, with parameters; or a dotted path.
         world: The world; the same seeds give the same cases for every policy.
         seeds: Number of runs.
 
@@ -249,10 +255,76 @@ def simulate(name: str, world: World, seeds: int) -> list[Result]:
     Raises:
         ConfigError: There is no such policy.
     """
-    make_policy(ABLATIONS.get(name, name), _MIX)  # raises for an invalid name
+    make_policy(name, _MIX)  # raises for an invalid name
     with ProcessPoolExecutor() as pool:
         return list(pool.map(partial(_one_run, name, world), range(seeds)))
 
 
 def _one_run(name: str, world: World, seed: int) -> Result:
-    return Simulation(world, make_policy(ABLATIONS.get(name, name), _MIX), seed).run()
+    return Simulation(world, make_policy(name, _MIX), seed).run()
+
+
+class Figures(NamedTuple):
+    """Means of a policy over all seeds.
+
+    Attributes:
+        worth: True worth of the variant that it picks.
+        standard_error: Of `worth`.
+        variants: Number of variants that it made.
+    """
+
+    worth: float
+    standard_error: float
+    variants: float
+
+
+def figures_of(results: Sequence[Result]) -> Figures:
+    """Return the means over at least two runs."""
+    worths = [result.worth for result in results]
+    return Figures(
+        fmean(worths),
+        stdev(worths) / math.sqrt(len(worths)),
+        fmean(result.variants for result in results),
+    )
+
+
+DEFAULT = ("dgm", "hgm:pooled=false,tempered=false", "hgm:tempered=false", "hgm")
+
+
+def main() -> int:
+    """Print a row for each policy, best first."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--policy", action="append", help="with parameters; repeatable")
+    parser.add_argument("--seeds", type=int, default=60, help="runs of each policy")
+    parser.add_argument("--evaluations", type=int, default=800, help="of one case")
+    parser.add_argument("--cases", type=int, default=60, help="0: one score, no bounds")
+    parser.add_argument("--noise", type=float, default=0.0, help="with --cases 0")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    world = World(cases=given.cases, evaluations=given.evaluations, noise=given.noise)
+    found = {
+        name: figures_of(simulate(name, world, given.seeds))
+        for name in given.policy or DEFAULT
+    }
+    if given.json:
+        rows = {name: row._asdict() for name, row in found.items()}
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return 0
+    ranked = sorted(found.items(), key=lambda item: -item[1].worth)
+    sys.stdout.write(
+        f"{given.seeds} seeds, {given.evaluations} evaluations each\n\n"
+        + markdown.table(
+            ["policy", "true worth of its pick", "standard error", "variants"],
+            (
+                [name, f"{r.worth:.4f}", f"{r.standard_error:.4f}", f"{r.variants:.0f}"]
+                for name, r in ranked
+            ),
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
