@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evolve.api import open_run
+    from evolve.api import open_run, run
     from evolve.candidate import Candidate, CandidateError, Case, Completed
 
 __version__ = "0.1.0"
@@ -17,9 +17,10 @@ __all__ = [
     "Completed",
     "__version__",
     "open_run",
+    "run",
 ]
 
-_HOMES = {"open_run": "evolve.api"} | dict.fromkeys(
+_HOMES = {"open_run": "evolve.api", "run": "evolve.api"} | dict.fromkeys(
     ("Candidate", "CandidateError", "Case", "Completed"), "evolve.candidate"
 )
 

@@ -1,6 +1,7 @@
-"""Runs for people who work in Python: `from evolve import open_run`.
+"""Start and read runs from Python.
 
-run = open_run("last")
+run = evolve.run("my_task", policy="beam:width=4", max_variants=50)
+run = evolve.open_run("last")
 run.best.score, run.best.files["program.py"]
 run.variants.to_pandas().plot.scatter("number", "score")
 run                                       # in a notebook: a small table
@@ -8,11 +9,13 @@ run                                       # in a notebook: a small table
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from evolve.archive import Browser, Evaluation, Node, NotFound
 from evolve.errors import PrerequisiteError
@@ -21,8 +24,10 @@ from evolve.text import one_line, visible
 if TYPE_CHECKING:
     import pandas
 
+    from evolve.engine.control import Interrupt
     from evolve.runs.reader import OpenRun
 
+_T = TypeVar("_T")
 SHOWN = 10  # rows of a notebook's table
 
 
@@ -186,6 +191,74 @@ class Run:
         ids = [ranked.id for ranked in self._run.best(SHOWN)]
         known = {node.id: node for node in Browser(self._run.archive).nodes(ids)}
         return f"<p>{escape(repr(self))}</p>{_table([known[name] for name in ids])}"
+
+
+def run(
+    task: str | Path,
+    *,
+    name: str | None = None,
+    note: Callable[[str], None] = logging.getLogger("evolve").info,
+    **settings: Any,
+) -> Run:
+    """Evolve a task and return the finished run.
+
+    Works in a script and in a notebook. Ctrl-C finishes what is in flight, then raises
+    `KeyboardInterrupt`; `evolve resume` continues such a run.
+
+    Args:
+        task: Path of the task directory.
+        name: Name of the run; None for a generated one.
+        note: Called with messages about the run.
+        settings: Any setting of the reference by name, such as `policy="beam:width=4"`,
+            `model="openai/gpt-5-mini"`, `max_variants=50`, `sandbox="local"`. They come
+            before the environment, the task's [run] and the user's file.
+
+    Returns:
+        The run, open for reading.
+
+    Raises:
+        ConfigError: A setting does not exist or does not fit.
+        TaskError: The task directory is not valid.
+        EvolveError: The run can't go on.
+    """
+    from evolve.config import resolve
+    from evolve.engine.control import Interrupt
+    from evolve.runs.launch import QuietView, RunControl, start_run
+    from evolve.tasks import load_task
+
+    found = load_task(Path(task))
+    resolved = resolve(_as_flags(settings), found.spec.run, found.folder / "task.toml")
+    control = RunControl(QuietView(note), Interrupt())
+    outcome = _in_a_thread(start_run(found, resolved, control, name), control.interrupt)
+    return open_run(outcome.run.path)
+
+
+def _as_flags(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with a single model or operator as a list of one."""
+    from evolve.plugins import parse_weights
+
+    flags = dict(settings)
+    if isinstance(flags.get("model"), str):
+        flags["model"] = (flags["model"],)
+    operators = flags.get("operators")
+    if operators is not None and not isinstance(operators, Mapping):
+        texts = [operators] if isinstance(operators, str) else operators
+        flags["operators"] = parse_weights(texts)
+    return flags
+
+
+def _in_a_thread(work: Coroutine[Any, Any, _T], interrupt: Interrupt) -> _T:
+    """Carry out a run in a thread with an event loop of its own: a notebook has one already."""
+    import asyncio
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(asyncio.run, work)
+        try:
+            return done.result()
+        except KeyboardInterrupt:
+            interrupt.asked = True
+            done.result()
+            raise
 
 
 def open_run(which: str | Path = "last", runs_dir: str | Path | None = None) -> Run:

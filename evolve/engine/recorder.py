@@ -406,6 +406,7 @@ class Recorder:
     async def close(self, failed: str | None = None) -> None:
         """Give threads and database back; `failed` is the error that ended the run, put down for
         `evolve status`. A machine that fails may not take it."""
+        gc.unfreeze()  # the caller's process may go on
         await self._sql.close()
         if failed is not None:
             with suppress(ArchiveError):

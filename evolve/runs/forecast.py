@@ -12,7 +12,6 @@ from typing import Any
 from evolve.archive import Call, CallPurpose, Proposal
 from evolve.config import Resolved, Settings
 from evolve.engine.control import Interrupt
-from evolve.engine.progress import Progress
 from evolve.errors import RunError, UsageError
 from evolve.models import (
     Answer,
@@ -22,8 +21,7 @@ from evolve.models import (
     parse_model,
     price_of,
 )
-from evolve.runs.folder import RunFolder
-from evolve.runs.launch import RunControl, RunOutcome, start_run
+from evolve.runs.launch import QuietView, RunControl, start_run
 from evolve.tasks import Task
 
 Messages = list[dict[str, str]]
@@ -90,33 +88,6 @@ class FirstQuestion:
         raise OutOfBudget("nothing is sent in a dry run")
 
 
-class _Quiet:
-    """A view that passes notes on and shows nothing else."""
-
-    def __init__(self, note: Callable[[str], None]) -> None:
-        self._note = note
-
-    def note(self, message: str) -> None:
-        self._note(message)
-
-    def waiting(self, message: str) -> None:
-        self._note(message)
-
-    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
-        """Nothing to see."""
-
-    def finished(
-        self, proposal: Proposal, score: float | None, progress: Progress
-    ) -> None:
-        """Nothing to see."""
-
-    def done(self, outcome: RunOutcome, task: Task) -> None:
-        """Nothing to see."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 async def dry_run(
     task: Task, resolved: Resolved, note: Callable[[str], None]
 ) -> Forecast:
@@ -134,7 +105,7 @@ async def dry_run(
             await start_run(
                 task,
                 dataclasses.replace(resolved, settings=settings),
-                RunControl(_Quiet(note), Interrupt()),
+                RunControl(QuietView(note), Interrupt()),
                 models=listening,
             )
         except RunError:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     aclosing,
@@ -98,6 +98,31 @@ class View(Listener, Protocol):
 
     def close(self) -> None:
         """Nothing more is shown, whatever happened."""
+
+
+class QuietView:
+    """A view that passes messages on and shows nothing else.
+
+    Args:
+        note: Called with each message.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self.note = self.waiting = note
+
+    def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Show nothing."""
+
+    def finished(
+        self, proposal: Proposal, score: float | None, progress: Progress
+    ) -> None:
+        """Show nothing."""
+
+    def done(self, outcome: RunOutcome, task: Task) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
 
 
 @dataclass(frozen=True)

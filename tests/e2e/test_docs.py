@@ -115,14 +115,8 @@ def test_who_has_no_key_is_told_first() -> None:
 def test_the_examples_of_analysis_run(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", "made", Made(40, seed=2))
     text = (DOCS / "analysis.md").read_text()
-    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    reading = text.split("```sql")[0].rpartition("```python\n")[2].partition("```")[0]
+    done = python(reading, tmp_path)
     assert done.returncode == 0 and "were better than their parents" in done.stdout, (
         done.stderr
     )
@@ -137,6 +131,23 @@ def test_the_examples_of_analysis_run(tmp_path: Path) -> None:
     assert len(found) == 3 and all(found)
     assert found[1][-1][:2] == (0, best["id"]) and found[1][-1][-1] == best["score"]
     assert found[1][0][2] == "seed"
+
+
+def test_a_run_starts_from_python_as_analysis_shows(tmp_path: Path) -> None:
+    (tmp_path / "tasks").symlink_to(ROOT / "tasks")
+    program = (DOCS / "analysis.md").read_text().split("```python\n")[1]
+    done = python(program.partition("```")[0], tmp_path)
+    assert done.returncode == 0 and float(done.stdout) > 0, done.stderr
+
+
+def python(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import evolve
 from evolve import open_run
 from evolve.archive import derive_id
-from evolve.errors import UsageError
+from evolve.errors import ConfigError, UsageError
+from tests.cli import evolve as cli
 from tests.made_runs import Made, make_run
 
 
@@ -66,3 +69,48 @@ def test_the_door_costs_nothing_until_it_is_opened() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_run_is_started_from_python(
+    tmp_path: Path, steps_task: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    notes: list[str] = []
+    with evolve.run(
+        steps_task,
+        name="mine",
+        note=notes.append,
+        policy="beam:width=2",
+        operators="syntactic:more=0.5",
+        max_variants=4,
+        sandbox="local",
+    ) as run:
+        assert run.name == "mine" and len(run.variants) >= 5
+        assert {v.operator for v in run.variants[1:]} == {"syntactic:more=0.5"}
+    assert any("sandbox: local" in note for note in notes)
+    with open_run("mine") as again:
+        assert again.best.score is not None
+    shown = cli("status", "mine", "--json", cwd=tmp_path).json()
+    assert shown["variants"] == 4
+
+
+def test_a_run_is_started_inside_an_event_loop(
+    tmp_path: Path, steps_task: Path
+) -> None:
+    """As in a notebook."""
+
+    async def cell() -> int:
+        with evolve.run(
+            steps_task, runs_dir=tmp_path, max_variants=2, sandbox="local"
+        ) as run:
+            return len(run.variants)
+
+    assert asyncio.run(cell()) == 3
+
+
+def test_settings_from_python_are_checked(tmp_path: Path, steps_task: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'polcy'"):
+        evolve.run(steps_task, runs_dir=tmp_path, polcy="beam")
+    with pytest.raises(ConfigError, match="unknown parameter 'widht'"):
+        evolve.run(steps_task, runs_dir=tmp_path, policy="beam:widht=2")
+    assert list(tmp_path.iterdir()) == []
