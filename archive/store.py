@@ -23,7 +23,6 @@ from evolve.archive.database import (
 from evolve.archive.prepared import Prepared
 from evolve.archive.reader import NOTES, ArchiveReader, pack_text
 from evolve.archive.records import (
-    AddStatus,
     Call,
     CallState,
     Evaluation,
@@ -206,52 +205,37 @@ class Archive(ArchiveReader):
 
     def score(
         self,
-        proposal: str,
+        done: Proposal,
         rows: Sequence[Evaluation],
-        kept: AddStatus,
-        novelty: float,
-        improvement: float | None,
-        quarantined: bool = False,
-        measures: Mapping[str, float] | None = None,
         vector: StoredVector | None = None,
     ) -> int:
         """Record the score of a variant that was evaluated on every case that counts.
 
         Args:
-            proposal: Id of the proposal.
-            rows: Its evaluations.
-            kept: The result of adding it.
-            novelty: Mean distance to the ten nearest variants before it.
-            improvement: Over the best parent; None without parents.
-            quarantined: Whether its score is not trusted.
-            measures: Measure name -> value.
+            done: The proposal with the result of adding it: `kept`, `novelty`,
+                `improvement`, `quarantined` and `measures`.
+            rows: Its evaluations; none if they are stored.
             vector: Its vector for novelty; None stores none.
 
         Returns:
             Id of the event.
         """
+        assert done.kept is not None
         with self._writing() as connection:
-            self._insert_evaluations(connection, proposal, rows)
+            self._insert_evaluations(connection, done.id, rows)
             if vector is not None:
-                _NEW_VECTOR.run(
-                    connection,
-                    {
-                        "proposal": proposal,
-                        "source": vector.source,
-                        "data": vector.data,
-                    },
-                )
+                _NEW_VECTOR.run(connection, {"proposal": done.id, **vector._asdict()})
             return self._end(
                 connection,
-                proposal,
+                done.id,
                 State.SCORED,
-                {"kept": kept.value},
+                {"kept": done.kept.value},
                 {
-                    "kept": kept.value,
-                    "novelty": novelty,
-                    "improvement": improvement,
-                    "quarantined": quarantined,
-                    "measures": json.dumps(dict(measures or {})),
+                    "kept": done.kept.value,
+                    "novelty": done.novelty,
+                    "improvement": done.improvement,
+                    "quarantined": done.quarantined,
+                    "measures": json.dumps(dict(done.measures)),
                 },
             )
 

@@ -266,22 +266,22 @@ def _flatten(value: Any) -> Any:
     """Make an input trivial, in place."""
     try:
         if isinstance(value, list):
-            for item in value:
-                _flatten(item)
-            if value and all(_is_number(item) for item in value):
-                value[:] = [1] * len(value)
+            _flatten_list(value)
         elif isinstance(value, dict):
-            for key in list(value):
-                if _is_number(value[key]):
-                    value[key] = 1
+            value.update({key: 1 for key, item in value.items() if _is_number(item)})
         elif type(value).__name__ == "ndarray":
             value.fill(1)
         elif hasattr(value, "__dict__") and not callable(value):
-            for name, item in vars(value).items():
-                if _is_number(item):
-                    setattr(value, name, 1)
+            _flatten(vars(value))
     except (TypeError, ValueError, AttributeError):
         return  # it can't be changed
+
+
+def _flatten_list(items: list[Any]) -> None:
+    for item in items:
+        _flatten(item)
+    if items and all(_is_number(item) for item in items):
+        items[:] = [1] * len(items)
 
 
 def _every_second(args: Any, kwargs: Any) -> Any:

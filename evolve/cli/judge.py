@@ -57,7 +57,7 @@ def verify(
     """
     import asyncio
 
-    from evolve.runs.verify import check_evaluator
+    from evolve.runs.verify import Place, check_evaluator
     from evolve.runs.verify import verify as check
     from evolve.safety import record_look
     from evolve.view.terminal.console import err
@@ -86,9 +86,7 @@ def verify(
                 found.task,
                 found.files(proposal),
                 known,
-                sandbox or found.folder.settings.sandbox,
-                note,
-                Path(log.name),
+                Place(sandbox or found.folder.settings.sandbox, Path(log.name), note),
                 heldout,
                 look,
             )

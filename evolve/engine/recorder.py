@@ -277,13 +277,8 @@ class Recorder:
         self._count(proposal, State.SCORED)
         self.snapshot.last_event = await self._in_sql(
             self.archive.score,
-            proposal.id,
+            done,
             () if kept_rows else rows,
-            kept,
-            novelty,
-            improvement,
-            quarantined,
-            measures,
             StoredVector(self.vectors.embedder.source, pack_vector(vector)),
         )
         return done

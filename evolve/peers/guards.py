@@ -206,46 +206,48 @@ def _guard(link: Link, watch: Watch) -> None:
     """Refuse to execute the candidate's text in this process."""
     real_exec, real_eval, real_compile = builtins.exec, builtins.eval, builtins.compile
 
-    def check(source: Any) -> None:
-        text = (
-            source.decode(errors="replace")
-            if isinstance(source, (bytes, bytearray))
-            else source
-        )
-        if isinstance(text, ast.AST):
-            text = ast.unparse(text)
-        if not isinstance(text, str):
-            return
-        if watch.holds_candidate(text):
-            raise link.notes.inseparable(
-                "the evaluator executes the candidate's text itself"
-            )
-        if _said(link, watch, text, sys._getframe(2).f_code.co_filename):
-            raise link.notes.inseparable(
-                "the evaluator executes text that the candidate may have written"
-            )
-
-    def scopes(given: Any, local: Any) -> tuple[Any, Any]:
-        if given is not None:
-            return given, local
-        frame = sys._getframe(2)
-        return frame.f_globals, frame.f_locals if local is None else local
-
     def exec_(
         source: Any, globals: Any = None, locals: Any = None, /, **rest: Any
     ) -> None:
-        check(source)
-        real_exec(source, *scopes(globals, locals), **rest)
+        _check(link, watch, source)
+        real_exec(source, *_scopes(globals, locals), **rest)
 
     def eval_(source: Any, globals: Any = None, locals: Any = None, /) -> Any:
-        check(source)
-        return real_eval(source, *scopes(globals, locals))
+        _check(link, watch, source)
+        return real_eval(source, *_scopes(globals, locals))
 
     def compile_(
         source: Any, filename: Any, mode: str, flags: int = 0, *args: Any, **rest: Any
     ) -> Any:
         if not flags & ast.PyCF_ONLY_AST:
-            check(source)
+            _check(link, watch, source)
         return real_compile(source, filename, mode, flags, *args, **rest)
 
     builtins.exec, builtins.eval, builtins.compile = exec_, eval_, compile_
+
+
+def _check(link: Link, watch: Watch, source: Any) -> None:
+    """Refuse text of the candidate; the caller's caller is who executes it."""
+    text = source
+    if isinstance(source, (bytes, bytearray)):
+        text = source.decode(errors="replace")
+    elif isinstance(source, ast.AST):
+        text = ast.unparse(source)
+    if not isinstance(text, str):
+        return
+    if watch.holds_candidate(text):
+        raise link.notes.inseparable(
+            "the evaluator executes the candidate's text itself"
+        )
+    if _said(link, watch, text, sys._getframe(2).f_code.co_filename):
+        raise link.notes.inseparable(
+            "the evaluator executes text that the candidate may have written"
+        )
+
+
+def _scopes(given: Any, local: Any) -> tuple[Any, Any]:
+    """Return the scopes of `exec` and `eval`, those of the caller's caller by default."""
+    if given is not None:
+        return given, local
+    frame = sys._getframe(2)
+    return frame.f_globals, frame.f_locals if local is None else local

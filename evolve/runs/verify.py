@@ -64,30 +64,49 @@ def check_evaluator(
         )
 
 
+class Place(NamedTuple):
+    """Where a verification runs: the sandbox, the scorer's log, and who hears messages."""
+
+    sandbox: str
+    log: Path
+    note: Callable[[str], None]
+
+
 async def verify(
     run: RunFolder,
     task: Task,
     files: Mapping[str, bytes],
     known: Sequence[Evaluation],
-    sandbox: str,
-    note: Callable[[str], None],
-    log: Path,
+    place: Place,
     heldout: bool = True,
     begin: Callable[[], None] = lambda: None,
 ) -> list[Verified]:
-    """Every case of the task, with the inputs that the run drew; `begin` is called when the sandbox
-    is there, before anything is scored.
+    """Score a variant again on every case, with the inputs that the run drew.
 
-    An agent asks the run's models anew, within the run's limits once more, and may do otherwise.
+    An agent asks the run's models again, within the run's limits once more, and may
+    behave differently.
 
-    Raises `RunError` when the sandbox or a model fails, or for the end of the budget.
+    Args:
+        run: The run's folder.
+        task: Its task.
+        files: Files of the variant, path -> content.
+        known: Its evaluations in the archive.
+        place: Where it runs.
+        heldout: Whether held-out cases are scored, too.
+        begin: Called when the sandbox is ready, before anything is scored.
+
+    Returns:
+        One result per case, in the order of the task.
+
+    Raises:
+        RunError: The sandbox or a model failed, or the budget is used up.
     """
     found = []
     async with (
         open_evaluator(
-            task, sandbox, 1, log, note, run.settings.scorer_seed
+            task, place.sandbox, 1, place.log, place.note, run.settings.scorer_seed
         ) as evaluator,
-        alone(evaluator, run.settings, note) as anew,
+        alone(evaluator, run.settings, place.note) as anew,
     ):
         begin()
         # As a further evaluation: that it is an agent was shown when it was made.

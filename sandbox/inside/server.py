@@ -488,11 +488,7 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
         targets = [running.to_child] if incoming.waiting else []
         ready, writable, _ = select.select(readable, targets, [], watch_s)
         if writable:
-            incoming.feed(running.to_child)
-            if overlaps(settings) and running.ahead is None and not incoming.waiting:
-                # the candidate may use all processes: then the next one starts later
-                with contextlib.suppress(OSError):
-                    running.ahead = start(settings, 0)
+            feed(running, incoming, settings)
         for descriptor in (running.from_child, running.log):
             if descriptor in ready and not forward(
                 running, descriptor, settings.output_bytes
@@ -509,6 +505,21 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
         if watch_s and time.monotonic() > watch_at:
             watch_at = time.monotonic() + watch_s
             look_at(running, settings)
+
+
+def feed(running: Running, incoming: Incoming, settings: Settings) -> None:
+    """Pass on what the engine sent; then the next candidate may start.
+
+    Args:
+        running: The candidate.
+        incoming: Packets from the engine.
+        settings: Settings of this server.
+    """
+    incoming.feed(running.to_child)
+    if overlaps(settings) and running.ahead is None and not incoming.waiting:
+        # the candidate may use all processes: then the next one starts later
+        with contextlib.suppress(OSError):
+            running.ahead = start(settings, 0)
 
 
 def overlaps(settings: Settings) -> bool:

@@ -151,23 +151,16 @@ class World:
             "novelty": self.live.space.novelty(vector),
         }
         self.store.propose(made.id, f"{made.number:040x}", "c" * 40, "")
-        self.store.score(
-            made.id,
-            rows,
-            AddStatus.KEPT,
-            0.0,
-            0.0,
-            step.quarantined,
-            measures,
-            StoredVector("test", pack_vector(vector)),
-        )
         done = replace(
             made,
             state=State.SCORED,
+            kept=AddStatus.KEPT,
+            novelty=0.0,
             improvement=0.0,
             quarantined=step.quarantined,
             measures=measures,
         )
+        self.store.score(done, rows, StoredVector("test", pack_vector(vector)))
         self.live.add(done, None, rows, vector)
 
     def evaluate(self, made: Proposal, step: Step) -> None:

@@ -68,9 +68,8 @@ def scored(store: Archive, number: int, score: float, *parents: int) -> Proposal
     store.plan(made)
     store.propose(made.id, f"{number:040x}", f"{number:040x}", "note")
     store.evaluating(made.id)
-    store.score(
-        made.id, [Evaluation("main", "search", 0, score)], AddStatus.KEPT, 0.5, None
-    )
+    done = replace(made, kept=AddStatus.KEPT, novelty=0.5)
+    store.score(done, [Evaluation("main", "search", 0, score)])
     return made
 
 
@@ -135,7 +134,7 @@ def test_scores_are_means_over_cases_of_the_search_split(store: Archive) -> None
         Evaluation("h", "heldout", 0, 100.0),
         Evaluation("b", "search", 2, 50.0, reason="replaced"),
     ]
-    store.score(made.id, rows, AddStatus.BEST, 1.0, None)
+    store.score(replace(made, kept=AddStatus.BEST, novelty=1.0), rows)
     assert store.scores() == {made.id: 5.0}
     assert store.scores("heldout") == {made.id: 100.0}
     assert [row.score for row in store.evaluations(made.id)] == [
@@ -352,13 +351,8 @@ def test_the_snapshot_is_what_the_database_says(
             live.expect(made.parents)
             if fate == "s":
                 store.propose(made.id, f"{number:040x}", f"{number:040x}", "")
-                store.score(
-                    made.id,
-                    [Evaluation("m", "search", 0, score)],
-                    AddStatus.KEPT,
-                    0.0,
-                    0.0,
-                )
+                done = replace(made, kept=AddStatus.KEPT, novelty=0.0, improvement=0.0)
+                store.score(done, [Evaluation("m", "search", 0, score)])
                 live.add(store.proposal(made.id), score)
             elif fate == "f":
                 store.fail(made.id, "crash", "", "")

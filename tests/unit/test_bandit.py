@@ -216,9 +216,8 @@ def _scored(
     score: float,
     gain: float | None,
 ) -> None:
-    archive.score(
-        proposal.id, [Evaluation("main", "search", 0, score)], AddStatus.KEPT, 0.0, gain
-    )
+    done = replace(proposal, kept=AddStatus.KEPT, novelty=0.0, improvement=gain)
+    archive.score(done, [Evaluation("main", "search", 0, score)])
     live.add(replace(proposal, state=State.SCORED, improvement=gain), score)
 
 

@@ -52,12 +52,10 @@ def store(tmp_path: Path) -> Iterator[Archive]:
         )
         made.plan(planned)
         made.propose(planned.id, f"{number:040x}", "c" * 40, "")
+        kept = AddStatus.BEST if number == 4 else AddStatus.KEPT
         made.score(
-            planned.id,
+            replace(planned, kept=kept, novelty=0.0, improvement=gain),
             [Evaluation("a", "search", 0, float(number))],
-            AddStatus.BEST if number == 4 else AddStatus.KEPT,
-            0.0,
-            gain,
         )
     failed = Proposal(name(6), 6, State.PLANNED, "diff", (name(3),), 0, 1.0, model="m")
     made.plan(failed)

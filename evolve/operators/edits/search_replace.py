@@ -38,47 +38,70 @@ def search_replace_blocks(reply: str) -> list[Change]:
     Raises:
         Rejected: an incomplete block
     """
-    changes: list[Change] = []
-    body: list[str] | None = None  # the lines of the open block
-    fenced: list[str] = []  # the lines since the fence, if no block is open
-    path, opened_in_fence, in_fence = "", False, False
     lines = lines_of(reply)
+    blocks = _Blocks()
     for number, line in enumerate(lines, start=1):
-        begin = _SEARCH.match(line)
-        if begin and body is not None:
+        if blocks.body is None:
+            blocks.outside(line)
+        else:
+            blocks.inside(line, lines[number:])
+    return blocks.complete()
+
+
+class _Blocks:
+    """The blocks that were found so far, and where in the reply the next line is."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.body: list[str] | None = None  # the lines of the open block
+        self._fenced: list[str] = []  # the lines since the fence, if no block is open
+        self._path, self._opened_in_fence, self._in_fence = "", False, False
+
+    def inside(self, line: str, following: list[str]) -> None:
+        """Take a line of an open block."""
+        assert self.body is not None
+        if _SEARCH.match(line):
             raise Rejected("unparsable", f"a second {SEARCH} before {REPLACE}")
+        by_fence = self._opened_in_fence and _closes(line, self.body, following)
+        if not by_fence and not _REPLACE.match(line):
+            self.body.append(line)
+            return
+        self.changes.append(_change(self.body, self._path))
+        self.body, self._in_fence = None, self._in_fence and not by_fence
+
+    def outside(self, line: str) -> None:
+        """Take a line between blocks."""
+        begin = _SEARCH.match(line)
         if begin:
-            body, opened_in_fence, fenced = [], in_fence, []
-            path = path_in(begin.group(1)) or path
-        elif body is not None and _REPLACE.match(line):
-            changes.append(_change(body, path))
-            body = None
-        elif (
-            body is not None and opened_in_fence and _closes(line, body, lines[number:])
-        ):
-            changes.append(_change(body, path))  # ended by its fence
-            body, in_fence = None, False
-        elif body is not None:
-            body.append(line)
-        elif _REPLACE.match(line) and in_fence and any(map(_DIVIDER.match, fenced)):
-            changes.append(_change(fenced, path))  # small models omit the SEARCH mark
-            fenced = []
+            self.body, self._opened_in_fence, self._fenced = [], self._in_fence, []
+            self._path = path_in(begin.group(1)) or self._path
         elif _REPLACE.match(line):
-            raise Rejected("unparsable", f"a {REPLACE} without {SEARCH} before it")
+            self._without_search()
         elif _FENCE.match(line):
-            in_fence, fenced = not in_fence, []
-            path = path_in(line.strip().lstrip("`~").partition(":")[2]) or path
-        elif in_fence:
-            fenced.append(line)
-            path = path_in(line) or path
+            self._in_fence, self._fenced = not self._in_fence, []
+            label = line.strip().lstrip("`~").partition(":")[2]
+            self._path = path_in(label) or self._path
+        elif self._in_fence:
+            self._fenced.append(line)
+            self._path = path_in(line) or self._path
         elif line.strip():
-            path = path_in(line)
-    if body is not None:
-        part = REPLACE if any(map(_DIVIDER.match, body)) else DIVIDER
+            self._path = path_in(line)
+
+    def _without_search(self) -> None:
+        """Take the fenced lines as a block: small models omit the SEARCH mark."""
+        if not (self._in_fence and any(map(_DIVIDER.match, self._fenced))):
+            raise Rejected("unparsable", f"a {REPLACE} without {SEARCH} before it")
+        self.changes.append(_change(self._fenced, self._path))
+        self._fenced = []
+
+    def complete(self) -> list[Change]:
+        """Return all changes. Raises `Rejected` if the last block is open."""
+        if self.body is None:
+            return self.changes
+        part = REPLACE if any(map(_DIVIDER.match, self.body)) else DIVIDER
         raise Rejected(
             "unparsable", f"the last block has no {part}: the reply was cut off"
         )
-    return changes
 
 
 def _closes(line: str, body: list[str], following: list[str]) -> bool:
