@@ -114,6 +114,13 @@ def test_a_run_begins_with_its_seed_and_ends_with_an_outcome(tmp_path: Path) -> 
     )
 
 
+def test_a_new_run_in_deterministic_mode_ends(tmp_path: Path) -> None:
+    """The seed counts as recorded: nothing waits for it."""
+    outcome = begun(tmp_path, Viewed(), *TEXTS, window=1)
+    assert outcome.stopped == "max_variants = 3 is reached"
+    assert scores(outcome.run.path) == {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}
+
+
 def test_a_seed_that_fails_leaves_no_run(tmp_path: Path) -> None:
     task = make_task(tmp_path / "task").folder
     (task / "initial" / "program.py").write_text(
