@@ -1,14 +1,15 @@
-"""hgm against dgm where agents change agents, at no cost: who needs fewer evaluations, or model calls.
+"""Compare hgm and dgm on agents that change agents, at no cost: evaluations and model calls.
 
     python -m benchmarks.agent_policies --seeds 10
 
-The $0 world of tests/agents/world.py, where a scripted model's skill is what an agent's prompts and
-tools let it do, as agent_world.py runs it: without a sandbox. `--ahead` decisions are open at a time,
-as with so many workers. `evolve run tests/tasks/agent_world` does the same in the sandbox.
+Uses the $0 world of tests/agents/world.py, where the prompts and tools of an agent determine the
+skill of a scripted model, without a sandbox (agent_world.py). `--ahead` decisions are open at a
+time, as with that number of workers. `evolve run tests/tasks/agent_world` does the same in the
+sandbox.
 
-Found is counted when an agent is there whose held-out rate, of 12 cases that no policy sees, is as good
-as that of the best of `dgm`. An evaluation is one episode on one case; a child that is no agent costs
-one. A call is a diagnosis, or a step of an edit, of a toy or of a case.
+The column "after" counts until an agent reaches the held-out rate (12 cases that no policy sees) of
+the best agent of `dgm`. An evaluation is one episode on one case; an invalid child costs one. A
+call is a diagnosis, or a step of an edit, of the toy or of a case.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ OTHER = {"evaluations": "calls", "calls": "evaluations"}
 
 
 class Outcome(NamedTuple):
-    """One policy with one seed."""
+    """The result of one policy with one seed."""
 
     agents: int
     proposals: int
@@ -38,12 +39,12 @@ class Outcome(NamedTuple):
     evaluations: int
     calls: int
     lost_calls: int
-    best: float  # held-out rate of the best agent that was made
-    picked: float  # of the one that is picked by its search cases
+    best: float  # held-out rate of the best agent
+    picked: float  # held-out rate of the agent that is best on the search cases
     made: tuple[Step, ...]
 
     def until(self, rate: float, unit: str) -> int | None:
-        """How much of it until an agent of this held-out rate was there; None: never."""
+        """Return the number of `unit` until an agent had this held-out rate; None: never."""
         return next(
             (int(getattr(step, unit)) for step in self.made if step.heldout >= rate),
             None,
@@ -51,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 def one_run(limit: Limit, ahead: int, told: bool, given: tuple[int, str]) -> Outcome:
-    """A seed and a policy."""
+    """Run one policy with one seed; `given` is (seed, policy)."""
     seed, name = given
     policy = make_policy(name, OperatorMix({"agentic": 1.0}, {"agentic": 1}))
     search = Search(load_task(TASK), policy, seed, limit, ahead, told)
@@ -70,7 +71,7 @@ def one_run(limit: Limit, ahead: int, told: bool, given: tuple[int, str]) -> Out
 
 
 def cells(one: Outcome, target: float, unit: str) -> list[object]:
-    """A policy's part of a row."""
+    """Return the cells of one policy in a row."""
     return [
         one.agents,
         getattr(one, OTHER[unit]),
@@ -82,7 +83,7 @@ def cells(one: Outcome, target: float, unit: str) -> list[object]:
 
 
 def summary(dgm: list[Outcome], hgm: list[Outcome], unit: str) -> str:
-    """Who was sooner to an agent as good as dgm's best, and what came to nothing."""
+    """Summarize which policy was sooner to an agent as good as dgm's best, and rejections."""
     pairs = [
         (d.until(d.best, unit), h.until(d.best, unit))
         for d, h in zip(dgm, hgm, strict=True)
@@ -110,7 +111,7 @@ def summary(dgm: list[Outcome], hgm: list[Outcome], unit: str) -> str:
 def table(
     limit: Limit, ahead: int, told: bool, seeds: int, pool: ProcessPoolExecutor
 ) -> str:
-    """Both policies with every seed under one limit."""
+    """Run both policies with every seed under one limit; return the table."""
     todo = [(seed, name) for seed in range(seeds) for name in POLICIES]
     found = dict(
         zip(todo, pool.map(partial(one_run, limit, ahead, told), todo), strict=True)
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=600, help="model calls of a run")
     parser.add_argument("--ahead", type=int, default=2, help="decisions open at a time")
     parser.add_argument(
-        "--untold", action="store_true", help="do not show what was tried before"
+        "--untold", action="store_true", help="do not show earlier attempts"
     )
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()

@@ -1,9 +1,9 @@
 """The $0 world without a sandbox: agents that change agents, in one process, in seconds.
 
-The agents' own code, their commands in a shell, the operator `agentic`, the validity check, grading and
-the policies over a real snapshot are the engine's and the task's; there is no proxy and no archive.
-Evidence is the parent's own cases, and what was tried on it before. Only the scripted model's commands
-are run, so nothing needs to be kept out.
+The code of the agents, their shell commands, the operator `agentic`, the validity check, grading
+and the policies over a real snapshot are those of the engine and the task; proxy and archive are
+left out. The prompt context is the parent's cases and earlier attempts on it. Only commands of the
+scripted model run, so isolation is not needed.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from evolve.tasks import AgentTask, EpisodeResult, EpisodeUsage, Task
 from tests.agents.world import answer
 
 TASK = Path(__file__).parents[1] / "tests" / "tasks" / "agent_world"
-CALLS_EACH = 22  # model calls for an agent of hgm's, about
-EACH = 5  # search cases of a kind; the held-out ones are the task's own
+CALLS_EACH = 22  # approximate model calls per agent of hgm
+EACH = 5  # search cases of a kind; the held-out cases are those of the task
 Files = Mapping[str, bytes]
 
 
 def load_scorer() -> Any:
-    """The task's evaluate.py."""
+    """Import the task's evaluate.py."""
     spec = importlib.util.spec_from_file_location(
         "agent_world_scorer", TASK / "evaluate.py"
     )
@@ -72,7 +72,7 @@ _KNOWN: dict[tuple[tuple[tuple[str, bytes], ...], str], Evaluation] = {}
 
 
 def episode(steps: int, agent: Files, work: AgentTask) -> EpisodeResult:
-    """The agent's own code in a folder of its own, with the scripted model in place of HTTP."""
+    """Run an agent's code in a temporary folder, with the scripted model instead of HTTP."""
     log, used = io.StringIO(), [0]
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(log):
         folder = Path(name)
@@ -91,7 +91,7 @@ def episode(steps: int, agent: Files, work: AgentTask) -> EpisodeResult:
 
 @contextlib.contextmanager
 def as_an_agent(folder: Path) -> Iterator[None]:
-    """What of this process an agent sees as its own: where it is and where its statement is."""
+    """Set the working directory and the statement of an agent in this process."""
     os.environ["EVOLVE_STATEMENT"] = str(folder / "statement.md")
     try:
         with contextlib.chdir(folder / "work"):
@@ -108,7 +108,7 @@ def write(folder: Path, files: Files) -> None:
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    """A tree as it is now."""
+    """Read a tree."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -117,7 +117,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def imported(folder: Path, steps: int, used: list[int]) -> Any:
-    """The module `agent`, with those beside it; `model.ask` goes to the scripted model."""
+    """Import the modules of an agent; `model.ask` asks the scripted model."""
     for name in ("model", "tools", "merge", "agent"):
         module: Any = ModuleType(name)
         path = folder / f"{name}.py"
@@ -135,7 +135,7 @@ compiled = functools.cache(partial(compile, mode="exec", flags=0, dont_inherit=T
 
 
 def shell(command: list[str], **_: Any) -> Any:
-    """A command of an agent's: the same in the same folder does the same, so that is run once."""
+    """Run a command of an agent; the same command in an equal folder is run once."""
     folder = Path.cwd()
     key = (command[-1], tuple(read(folder).items()))
     if key not in _SHELL:
@@ -163,7 +163,7 @@ def ask(
     messages: list[dict[str, str]],
     repeats: int = 0,
 ) -> str:
-    """The scripted model's answer, as far as the steps of a case go."""
+    """Return the scripted model's answer, within the steps of a case."""
     if used[0] >= steps:
         raise stopped("steps_exhausted")
     used[0] += 1
@@ -171,21 +171,21 @@ def ask(
 
 
 class Limit(NamedTuple):
-    """What a run may use: so many of "evaluations" (of cases) or of "calls" (of the model)."""
+    """The limit of a run: a number of "evaluations" (of cases) or "calls" (of the model)."""
 
     size: int
     unit: str
 
     @property
     def variants(self) -> int:
-        """About how many agents `hgm` makes with it: from there its draws are greedy."""
+        """Approximate number of agents that `hgm` makes; from there its draws are greedy."""
         return round(
             self.size**ALPHA if self.unit == "evaluations" else self.size / CALLS_EACH
         )
 
 
 class Step(NamedTuple):
-    """An agent that was made: after how much, with what held-out rate."""
+    """A new agent: the effort until then, and its held-out rate."""
 
     evaluations: int
     calls: int
@@ -193,7 +193,7 @@ class Step(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A decision that is under way, with the evidence of its time."""
+    """A decision in flight, with the prompt context as of the decision."""
 
     number: int
     decision: Evaluate | Expand
@@ -203,7 +203,14 @@ class Open(NamedTuple):
 
 @dataclass
 class Search:
-    """One run of one policy. `ahead`: decisions open at a time; `told`: what was tried is shown."""
+    """One run of one policy.
+
+    Attributes:
+        ahead: Decisions in flight at a time.
+        told: Whether earlier attempts are shown to the model.
+        turned_away: Proposals that were paid for without a new agent: unchanged or duplicate.
+        lost_calls: Model calls of these.
+    """
 
     task: Task
     policy: Policy
@@ -214,8 +221,8 @@ class Search:
     evaluations: int = 0
     calls: int = 0
     proposals: int = 0
-    turned_away: int = 0  # paid for, and no new agent: unchanged, or there already
-    lost_calls: int = 0  # by them
+    turned_away: int = 0
+    lost_calls: int = 0
     trees: dict[str, Files] = field(default_factory=dict)
     rows: dict[str, list[Evaluation]] = field(default_factory=dict)
     ended: dict[str, Attempt] = field(default_factory=dict)
@@ -231,11 +238,11 @@ class Search:
 
     @property
     def used(self) -> int:
-        """Of its limit."""
+        """Effort so far, in the unit of the limit."""
         return self.evaluations if self.limit.unit == "evaluations" else self.calls
 
     def run(self) -> float:
-        """Go on to the limit; returns the held-out rate of the agent that is picked."""
+        """Run until the limit; return the held-out rate of the agent that is picked."""
         first = Proposal(
             derive_id(self.seed, 0), 0, State.SCORED, "seed", (), 0, 0.0, tree="world"
         )
@@ -255,7 +262,7 @@ class Search:
         return self._rate(self.trees[best.id])
 
     def _decided(self, number: int) -> Open:
-        """As the engine does: what is under way counts at once."""
+        """Decide as the engine does: proposals in flight count at once."""
         rng = np.random.default_rng([self.seed, number])
         decision = self.policy.decide(self.snapshot, rng)
         assert not isinstance(decision, Stop)
@@ -294,7 +301,7 @@ class Search:
         self.ended[made.id] = Attempt(child.note, "better" if better else "not better")
 
     def _turned_away(self, made: Proposal, why: Rejected, calls: int) -> None:
-        """A child that is no agent costs an evaluation; one that is not new costs its calls."""
+        """Count a rejection: an invalid child costs an evaluation, a known one its calls."""
         if why.reason == "invalid":
             self.evaluations += 1
             self.snapshot.fail(replace(made, state=State.FAILED, tree=None))
@@ -305,7 +312,11 @@ class Search:
         self.snapshot.record_rejection(replace(made, state=State.REJECTED, tree=None))
 
     async def _child(self, one: Open) -> Child:
-        """By the engine's operator and checks, with one repair. Raises `Rejected`."""
+        """Make a child with the engine's operator and checks, and one repair.
+
+        Raises:
+            Rejected: There is no valid new child.
+        """
         parent = one.made.parents[0]
         shown = Parent(
             self.snapshot.proposal(parent),
@@ -385,7 +396,7 @@ class Search:
         self.calls += sum(int(row.metrics["steps"]) for row in rows)
 
     def _row(self, files: Files, case: Mapping[str, Any], attempt: int) -> Evaluation:
-        """The same agent does the same on the same case, so that is tried once a process."""
+        """Evaluate an agent on a case, which is deterministic, so once per process."""
         known = (tuple(sorted(files.items())), str(case["id"]))
         if known not in _KNOWN:
             _KNOWN[known] = self._tried(files, case)
@@ -415,5 +426,5 @@ class Search:
         )
 
     def _rate(self, files: Files) -> float:
-        """The share of the held-out cases that it solves."""
+        """Return the share of held-out cases that an agent solves."""
         return fmean(self._row(files, case, 0).score or 0.0 for case in self.heldout)

@@ -1,10 +1,10 @@
-"""What one candidate costs the archive and the search at 1,000 and at 100,000 variants, in one run.
+"""Measure the cost of one candidate in archive and search at 1,000 and at 100,000 variants.
 
     python -m benchmarks.archive_scale --variants 100000
 
-The first 1,000, and 200 more at each size, are written as a run writes them: programs of 2 KB, a
-transaction for each step, 384-d vectors. The rows between are inserted in bulk, without code. Prints a
-table; the ratios are what to trust.
+The first 1,000 variants, and 200 more at each size, are written as a run writes them: programs of
+2 KB, one transaction per step, 384-d vectors. The rows between are inserted in bulk, without code.
+Prints a table; trust the ratios rather than the times.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ asyncio.run(main())
 
 
 class _Row(NamedTuple):
-    """A scored variant in bulk."""
+    """A scored variant that is inserted in bulk."""
 
     number: int
     id: str
@@ -87,7 +87,7 @@ class _Row(NamedTuple):
     vector: bytes
 
     def proposal(self) -> dict[str, object]:
-        """Its row of the table."""
+        """Return its row of the table `proposals`."""
         tree = hashlib.sha1(self.id.encode()).hexdigest()
         return {
             "id": self.id,
@@ -116,7 +116,7 @@ class _Row(NamedTuple):
 
 @dataclass
 class Clock:
-    """Processor time by step, and wall time in all."""
+    """Processor time by step, in seconds."""
 
     steps: dict[str, float] = field(default_factory=dict)
 
@@ -142,7 +142,7 @@ class Filler:
         self.clock = Clock()
 
     def add(self, number: int, whole: bool = True) -> None:
-        """One candidate from its decision to its score; not whole: any vector, and no scan."""
+        """Add one candidate; unless `whole`, with a random vector and without novelty."""
         timed, rng = self.clock.timed, np.random.default_rng([1, number])
         with timed("decide"):
             decision = self.policy.decide(self.snapshot, rng) if number else None
@@ -194,7 +194,7 @@ class Filler:
         return {"capset.py": text.encode()}, float(-np.abs(values).sum().round(3))
 
     def _commit(self, planned: Proposal, files: dict[str, bytes]) -> Commit:
-        seed = self.commits.get(derive_id(1, 0))  # in the place of what has rows alone
+        seed = self.commits.get(derive_id(1, 0))  # replaces parents without a commit
         parents = [self.commits.get(parent, seed or "") for parent in planned.parents]
         stored = self.code.commit(
             files, parents, f"{planned.operator} {planned.id}\n\nnumbers"
@@ -244,17 +244,17 @@ class Filler:
             )
 
     def _write(self, work: Callable[..., int], *args: object) -> int:
-        """A transaction of its own, as a run's writer makes it."""
+        """Write in a separate transaction, as the writer of a run does."""
         with self.archive.together():
             return work(*args)
 
     def fill(self, count: int) -> None:
-        """The first ones: nothing of this is measured."""
+        """Add the first variants, without measuring."""
         for number in range(count):
             self.add(number, whole=False)
 
     def fill_rows(self, first: int, last: int) -> None:
-        """Rows alone, as they would be in the end; parents are among the two thousand before."""
+        """Insert finished rows without code; parents are among the 2,000 rows before."""
         rng, event = np.random.default_rng(2), self.archive.last_event()
         names = {number: derive_id(1, number) for number in range(last)}
         for start in range(first, last, AT_ONCE):
@@ -278,8 +278,8 @@ class Filler:
         self.snapshot = Snapshot.load(self.archive, True, self.snapshot.frame)
 
     def measure(self, first: int) -> dict[str, float]:
-        """Milliseconds for each of the next candidates, a transaction for each of their steps."""
-        # what was filled in before is on the disk, and not written at the cost of these
+        """Return the mean milliseconds by step of the next candidates."""
+        # write earlier data to disk first, so that it does not slow these down
         os.sync()
         self.clock = Clock()
         started = time.perf_counter()
@@ -298,17 +298,17 @@ class Filler:
         return found | {"wall": 1e3 * wall / MEASURED}
 
     def tidy(self) -> None:
-        """What a run does from time to time and at its end."""
+        """Pack the repository, as a run does from time to time and at its end."""
         self.code.tidy(self.commits)
 
 
 def allocated_bytes(folder: Path) -> int:
-    """Blocks on the disk."""
+    """Return the size of the allocated blocks on disk, in bytes."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
 
 
 class Timed(NamedTuple):
-    """A whole process: seconds on the clock and of the processor, and what it printed."""
+    """The measurement of a process: wall time, processor time, and its output."""
 
     wall_s: float
     cpu_s: float
@@ -316,7 +316,7 @@ class Timed(NamedTuple):
 
 
 def command(*words: str) -> Timed:
-    """Run it to its end."""
+    """Run a command to its end and measure it."""
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -325,19 +325,19 @@ def command(*words: str) -> Timed:
 
 
 def say(text: str) -> None:
-    """A line at once."""
+    """Print a line without buffering."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def empty(run: RunFolder) -> None:
-    """An archive and a repository with nothing in them."""
+    """Create an empty archive and an empty repository."""
     Archive.create(run.database, {"seed": "1"}).close()
     CodeStore.create(run.code)
 
 
 def main() -> None:
-    """Fill, measure on the way and at the end, print."""
+    """Fill the archive, measure at both sizes, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", type=int, default=100_000)
     parser.add_argument("--policy", default="map_elites")
@@ -381,7 +381,7 @@ def main() -> None:
 
 
 def insert_rows(archive: Archive, rows: list[_Row]) -> None:
-    """Scored variants, as the archive keeps them."""
+    """Insert scored variants in the form in which the archive stores them."""
     with archive._writing() as connection:
         connection.execute(
             insert(schema.events),
@@ -437,7 +437,7 @@ def insert_rows(archive: Archive, rows: list[_Row]) -> None:
 
 
 def report_opening(run: RunFolder) -> None:
-    """`tree --top 20`, and what a resume loads."""
+    """Print the cost of `tree --top 20`, and of loading a run to resume it."""
     folder = str(run.path.parent)
     evolve = str(Path(sys.executable).parent / "evolve")
     tree = command(evolve, "tree", "scale", "--top", "20", "--runs-dir", folder)

@@ -1,11 +1,11 @@
-"""Our engine beside its peers: the same scripted model, the same trivial task, one after another.
+"""Compare the throughput of engines: the same scripted model and trivial task, in turn.
 
     python -m benchmarks.engine_throughput zero --count 500
     python -m benchmarks.engine_throughput latency lognormal hang
 
-Peers are installed from the package index into virtual environments of their own. Ours runs in full
-Docker isolation; the peers run candidates in or beside their evaluator. CPU seconds are those of the
-engine, all its children, its containers and Docker's daemons.
+Peers are installed from the package index into separate virtual environments. evolve runs in full
+Docker isolation; the peers run candidates in the process of their evaluator or next to it. CPU
+seconds are those of the engine, all its children, its containers and Docker's daemons.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ GIVE_UP_S = 1800.0
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to load an engine. Where there is a spread, latencies are log-normal."""
+    """A load on an engine; with a spread, latencies are log-normal."""
 
     count: int
     calls: int  # model calls in flight
     latency_s: float = 0.0
     spread: float = 0.0
-    sleep_s: float = 0.0  # what a candidate takes
+    sleep_s: float = 0.0  # duration of a candidate
     hang_every: int = 0
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one engine did."""
+    """The figures of one engine."""
 
     engine: str
     finished: int
@@ -105,7 +105,7 @@ def main() -> int:
 
 
 def scenario(name: str, count: int | None) -> Setting:
-    """The loads that the figures are about."""
+    """Return the load of a scenario."""
     return {
         "zero": Setting(count or 500, 8),
         "latency": Setting(count or 1000, 32, latency_s=1.0, sleep_s=0.02),
@@ -115,7 +115,7 @@ def scenario(name: str, count: int | None) -> Setting:
 
 
 def measure(engine: str, setting: Setting) -> Row:
-    """Run one engine to its end and look at the machine meanwhile."""
+    """Run one engine to its end and measure it."""
     environment = None if engine == "evolve" else installed(engine)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -267,7 +267,7 @@ COMMANDS = {
 
 
 def count_finished(engine: str, folder: Path, evaluated: Path) -> int:
-    """Candidates that were evaluated, the seed left out."""
+    """Return the number of evaluated candidates, without the seed."""
     if engine != "evolve":
         return len(evaluated.read_text().splitlines()) - 1 if evaluated.exists() else 0
     done = subprocess.run(
@@ -281,7 +281,7 @@ def count_finished(engine: str, folder: Path, evaluated: Path) -> int:
 
 
 def installed(engine: str) -> Path:
-    """A virtual environment with the peer, made once; its Python."""
+    """Return the Python of a virtual environment with the peer, created once."""
     python = CACHE / engine / "bin" / "python"
     if not (python.parent / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", str(CACHE / engine)], check=True)
@@ -294,7 +294,7 @@ def installed(engine: str) -> Path:
 
 @contextmanager
 def model(setting: Setting) -> Iterator[str]:
-    """The scripted model's address."""
+    """Run the scripted model; yield its address."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -322,7 +322,7 @@ def model(setting: Setting) -> Iterator[str]:
 
 
 class Watch:
-    """The most memory that a process and its children had at once."""
+    """A thread that records the peak memory of a process and its children."""
 
     def __init__(self, pid: int) -> None:
         self._process, self._peak = psutil.Process(pid), 0
@@ -343,13 +343,13 @@ class Watch:
                 for process in (self._process, *self._process.children(recursive=True)):
                     total += process.memory_info().rss
             except psutil.NoSuchProcess:
-                continue  # it ended while we looked
+                continue  # it ended in the meantime
             self._peak = max(self._peak, total)
             time.sleep(0.5)
 
 
 def table(name: str, setting: Setting, rows: list[Row]) -> str:
-    """The figures for people, and each peer as a ratio to ours."""
+    """Return the table, with the ratio of evolve to each peer."""
     ours = next((row for row in rows if row.engine == "evolve"), None)
 
     def ratio(row: Row) -> str:
@@ -395,7 +395,7 @@ def table(name: str, setting: Setting, rows: list[Row]) -> str:
 
 
 def described(setting: Setting) -> str:
-    """The load in words."""
+    """Describe a load in words."""
     spread = f" (log-normal, {setting.spread:g})" if setting.spread else ""
     hang = (
         f", one in {setting.hang_every} hangs (limit 3 s)" if setting.hang_every else ""

@@ -1,9 +1,9 @@
-"""Whether anything grows in a long run: memory, descriptors, threads, tasks, processes.
+"""Measure growth in a long run: memory, descriptors, threads, tasks, processes.
 
     python -m benchmarks.long_run --variants 20000
 
-One run against the scripted model at no latency, in Docker, in this very process, which is looked at as
-it goes on. Memory may grow by what the snapshot keeps of a variant; nothing else may.
+One run against the scripted model without latency, in Docker, in this process, which is sampled.
+Memory may grow by the size of a variant in the snapshot; nothing else may grow.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CALLS, SHOWN, EVERY_S = 8, 10, 2.0
 
 
 class Look(NamedTuple):
-    """What the process holds at some moment."""
+    """A sample of the process."""
 
     variants: int
     seconds: float
@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
 
 class Loops(asyncio.DefaultEventLoopPolicy):
-    """Remembers the event loop, so that its tasks can be counted."""
+    """An event loop policy that keeps the newest loop, so that its tasks can be counted."""
 
     newest: asyncio.AbstractEventLoop | None = None
 
@@ -55,7 +55,7 @@ class Loops(asyncio.DefaultEventLoopPolicy):
 
 
 class Watch(threading.Thread):
-    """Looks every now and then until it is told to stop."""
+    """A thread that samples the process every `EVERY_S` seconds until `stop`."""
 
     def __init__(self, database: Path, loops: Loops) -> None:
         super().__init__(daemon=True)
@@ -69,7 +69,7 @@ class Watch(threading.Thread):
                 self.looks.append(self._look())
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop sampling."""
         self._over.set()
         self.join()
 
@@ -96,7 +96,7 @@ class Watch(threading.Thread):
 
 
 def table(looks: list[Look]) -> str:
-    """Evenly chosen moments of the run, and what a variant took between them."""
+    """Return a table of evenly spaced samples, with the cost per variant between them."""
     step = max(1, len(looks) // SHOWN)
     shown = looks[step::step]
     return markdown.table(
@@ -116,7 +116,7 @@ def table(looks: list[Look]) -> str:
 
 
 def row(before: Look, look: Look) -> list[str]:
-    """One moment, and what a variant took since the one before."""
+    """Return one sample, with the cost per variant since the sample before."""
     made = max(look.variants - before.variants, 1)
     return [
         f"{look.variants:,}",
@@ -132,7 +132,7 @@ def row(before: Look, look: Look) -> list[str]:
 
 
 def main() -> int:
-    """Run, look, print."""
+    """Run, sample, and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

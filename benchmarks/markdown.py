@@ -6,9 +6,14 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell: numbers to the right, the first column to the left.
+    """Format a table with aligned columns: the first to the left, the others to the right.
 
-    A row has as many cells as the head; a missing figure is an empty string. Ends with a newline.
+    Args:
+        head: Names of the columns.
+        rows: Cells, as many per row as the head has; empty string: no figure.
+
+    Returns:
+        The table, with a newline at its end.
     """
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]

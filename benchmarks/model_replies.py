@@ -1,11 +1,11 @@
-"""What becomes of a real model's replies: forms of answer, repair, search.
+"""Measure the use of a real model's replies: formats of answers, repair, search.
 
     python -m benchmarks.model_replies --model vllm:PATH --variants 20 --folder DIR [TASK]
 
-Each row is a run of its own, until it has so many new, evaluated variants; one that is there already is
-only read. "Best at equal calls" looks at the first replies of each run, as many as the shortest one
-has. The cache column is the share of prompt tokens that a vLLM server found in its prefix cache during
-the run, by its own /metrics.
+Each row is a separate run with the given number of new, evaluated variants; an existing run is only
+read. "best of N calls" uses the first N replies of each run, where N is the number of replies of the
+shortest run. The cache column is the share of prompt tokens that a vLLM server found in its prefix
+cache during the run, from its /metrics.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _COUNTER = re.compile(
 
 
 def cache_counters(address: str | None) -> dict[str, float]:
-    """Prompt tokens that the server looked up in its cache, and those that it found."""
+    """Return the prompt tokens that the server looked up in its cache, and the hits."""
     if address is None:
         return {}
     text = requests.get(address.removesuffix("/v1") + "/metrics", timeout=10).text
@@ -49,7 +49,7 @@ def cache_counters(address: str | None) -> dict[str, float]:
 
 
 async def run_all(model: str, task: Path, folder: Path, variants: int) -> None:
-    """Every run that is not there, at one server."""
+    """Run all missing runs with one server."""
     if all((folder / name).exists() for name in RUNS):
         return
     settings = resolve({"model": (model,)}, {}, Path("task.toml")).settings
@@ -83,17 +83,17 @@ async def run_all(model: str, task: Path, folder: Path, variants: int) -> None:
 
 
 class Run(NamedTuple):
-    """What one run came to."""
+    """The results of one run."""
 
     name: str
     calls: list[Call]  # with a reply, in the order in which they were sent
-    proposals: list[Proposal]  # that ended
+    proposals: list[Proposal]  # finished ones
     scores: dict[str, float]
     cached: str  # share of the prompt tokens
 
 
 def read(folder: Path, name: str) -> Run:
-    """A run that has ended."""
+    """Read a finished run."""
     archive = ArchiveReader.open(folder / name / "archive.db")
     calls = [call for call in archive.calls() if call.state is CallState.REPLIED]
     ended = [p for p in archive.proposals() if p.number > 0 and p.state.finished]
@@ -106,13 +106,13 @@ def read(folder: Path, name: str) -> Run:
 
 
 def best_within(run: Run, calls: int) -> float:
-    """The best score of what the first so many replies made; higher is better in these tasks."""
+    """Return the best score from the first `calls` replies, for tasks that maximize."""
     later = {call.proposal for call in run.calls[calls:]}
     return max(score for proposal, score in run.scores.items() if proposal not in later)
 
 
 def row(run: Run, equal: int) -> list[str]:
-    """One line of the table."""
+    """Return one line of the table."""
     scored = sum(p.state is State.SCORED for p in run.proposals)
     new = scored + sum(p.state is State.FAILED for p in run.proposals)
     reasons = Counter(p.reason for p in run.proposals if p.reason).most_common()

@@ -1,10 +1,10 @@
-"""The same hostile programs in another engine's own process, and here.
+"""Compare the scores of hostile programs in another engine's process and in evolve.
 
     python -m benchmarks.peers_attacks DIR... [--sandbox bubblewrap] [--limit 100]
 
-Their evaluator runs on a copy of the directory in a process with the program in it, as its engine runs
-it: without a sandbox. The programs are those of `evolve check` that reach for the process of the
-evaluator, and do no harm beyond the score. A cell says what they got there, and what they got here.
+The peer's evaluator runs on a copy of the directory in one process with the program, as its engine
+runs it: without a sandbox. The programs are those of `evolve check` that attack the process of the
+evaluator without damage beyond the score. A cell has their score there, and their score in evolve.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ATTACKS = ("nan", "names rebound", "libraries changed", "forged results", "odd f
 
 
 def main() -> int:
-    """A row for each directory; 1 when an attack got more here than a seed that is repeatable."""
+    """Print a row per directory; return 1 if an attack beat a repeatable seed in evolve."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def scored_there(task: Task, limit_s: float) -> list[Scored]:
-    """What each attack gets in the peer's process; on copies, for some write where they are."""
+    """Score each attack in the peer's process; on copies, as some write to their folder."""
     found = []
     for attack in ATTACKS:
         with tempfile.TemporaryDirectory() as place:
@@ -79,7 +79,7 @@ def scored_there(task: Task, limit_s: float) -> list[Scored]:
 
 
 def scored_here(task: Task, sandbox: str) -> list[Verdict]:
-    """The seed's verdict, that of each attack, and the seed's again."""
+    """Return the verdicts on the seed, on each attack, and on the seed again."""
 
     async def score(programs: Sequence[bytes]) -> list[Verdict]:
         async with open_evaluator(

@@ -1,12 +1,12 @@
-"""Other engines' task directories: the score that their own evaluator gives, and ours.
+"""Compare scores on other engines' task directories: their evaluator alone, and evolve.
 
     python -m benchmarks.peers_tasks DIR... [--sandbox bubblewrap] [--limit 700] [--variants 20]
 
-A DIR is a task, or a folder with tasks below it. The peer's score comes from its evaluator in a process
-of its own with the program in it, as its engine runs it: no sandbox, no stub. Scores that differ are
-taken five times on both sides, for programs that draw and evaluators that measure time: then the two
-ranges must overlap. With --variants so many are tried without a model, where an evaluation takes less
-than --quick seconds. Prints a row as soon as it is known; exits with 1 when two scores differ.
+A DIR is a task, or a folder with tasks below it. The peer's score comes from its evaluator in one
+process with the program, as its engine runs it: no sandbox, no stub. Scores that differ are measured
+five times on both sides, for programs that draw and evaluators that measure time: then the two ranges
+must overlap. With --variants N, N variants are tried without a model if an evaluation takes less than
+--quick seconds. Prints a row as soon as it is known; exits with 1 if two scores differ.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from evolve.tasks import Task, load_task
 from evolve.tasks.peers import read_peer
 
 COLUMNS = ("directory", "peer's score", "s", "our score", "s", "", "best variant", "s")
-TIMES = 5  # that scores are taken which differ
+TIMES = 5  # measurements of scores that differ
 _OPENEVOLVE = """
 import importlib.util, json, math, sys
 evaluator, program, place, thresholds = *sys.argv[1:4], json.loads(sys.argv[4])
@@ -64,7 +64,7 @@ json.dump({"combined_score": float(score(found))}, open(place + "/metrics.json",
 
 
 class Scored(NamedTuple):
-    """Scores of the same program, or why there is none, and how long the first took."""
+    """Scores of one program, the time of the first, and the reason if there is none."""
 
     scores: tuple[float, ...]
     seconds: float
@@ -82,7 +82,7 @@ class Scored(NamedTuple):
         )
 
     def agrees(self, other: Scored) -> bool:
-        """True for scores of which some may be the other's."""
+        """Return whether the ranges of both scores overlap."""
         if not self.scores or not other.scores:
             return False
         return min(self.scores) <= max(other.scores) and min(other.scores) <= max(
@@ -91,7 +91,7 @@ class Scored(NamedTuple):
 
 
 def main() -> int:
-    """A row for each directory; 1 when our score is another one."""
+    """Print a row per directory; return 1 if evolve's score differs from the peer's."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -122,7 +122,7 @@ def main() -> int:
 
 
 def tasks_below(folder: Path) -> Iterator[Path]:
-    """The folder, if it holds a task; else those below it, in their order."""
+    """Yield the folder if it holds a task, else the tasks below it, sorted."""
     if (folder / "task.toml").exists() or _is_peers(folder):
         yield folder
         return
@@ -134,7 +134,7 @@ def _is_peers(folder: Path) -> bool:
     try:
         return read_peer(folder) is not None
     except TaskError:
-        return True  # its row says what is wrong
+        return True  # its row shows the error
 
 
 def _row(folder: Path, given: argparse.Namespace) -> tuple[list[str], bool]:
@@ -157,7 +157,7 @@ def _row(folder: Path, given: argparse.Namespace) -> tuple[list[str], bool]:
 
 
 def compared(task: Task, sandbox: str, limit_s: float) -> tuple[Scored, Scored, bool]:
-    """Their score and ours, and whether the evaluator shared the candidate's sandbox."""
+    """Return the peer's score, evolve's, and whether evaluator and candidate shared a sandbox."""
     theirs, (ours, shared) = in_its_own_process(task, limit_s), isolated(task, sandbox)
     if theirs.scores != ours.scores and theirs.scores and ours.scores:
         theirs = _more(theirs, lambda: in_its_own_process(task, limit_s))
@@ -173,7 +173,7 @@ def _more(first: Scored, again: Callable[[], Scored]) -> Scored:
 
 
 def best_of(folder: Path, given: argparse.Namespace) -> list[str]:
-    """The best of so many variants without a model, and how long the run took."""
+    """Return the best of `given.variants` variants without a model, and the time of the run."""
     with tempfile.TemporaryDirectory() as runs:
         started = time.monotonic()
         done = _evolve(
@@ -209,7 +209,7 @@ def _evolve(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def in_its_own_process(task: Task, limit_s: float) -> Scored:
-    """The peer's evaluator with the seed in its process."""
+    """Run the peer's evaluator with the seed in its process."""
     assert task.peer is not None
     packages = task.spec.environment.packages
     paths = [str(task.evaluator.parent), str(Path(standins.__path__[0]))]
@@ -241,7 +241,7 @@ def in_its_own_process(task: Task, limit_s: float) -> Scored:
 
 
 def _arguments(task: Task, place: Path) -> list[str]:
-    """How its engine starts it, on a copy of the seed."""
+    """Return the arguments with which the peer's engine starts it, on a copy of the seed."""
     peer = task.peer
     assert peer is not None
     program = place / f"candidate_program{Path(peer.program).suffix}"
@@ -263,7 +263,7 @@ def _arguments(task: Task, place: Path) -> list[str]:
 
 
 def isolated(task: Task, sandbox: str) -> tuple[Scored, bool]:
-    """The seed's score as we take it, and whether the evaluator shared the candidate's sandbox."""
+    """Return evolve's score of the seed, and whether evaluator and candidate shared a sandbox."""
 
     async def score() -> Verdict:
         async with open_evaluator(

@@ -1,13 +1,13 @@
-"""Every table of RESULTS.md in one go: run the commands that stand in it, put in what they print.
+"""Update all tables of RESULTS.md: run the commands in it, and insert their output.
 
-    python -m benchmarks.run_all                 # all of them, the better part of an hour on 2 cores
-    python -m benchmarks.run_all sandbox archive # those whose command has one of these words
+    python -m benchmarks.run_all                 # all of them, almost an hour on 2 cores
+    python -m benchmarks.run_all sandbox archive # commands that contain one of these words
     python -m benchmarks.run_all --list
 
-A table stands between two comments, with its command and when, where and how long it ran. What people
-wrote around it stays as it is, so read it again: it may speak of other figures. The file is written
-after each command. Tables without such comments need what not every machine has (a real model, other
-projects' repositories); the text beside them says how they came about.
+A table is between two comments, with its command and when, where and how long it ran. The text
+around it is not changed, so read it again: it may refer to other figures. The file is written after
+each command. Tables without such comments need things that not every machine has (a real model, the
+repositories of other projects); the text next to them describes how they were made.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BLOCK = re.compile(
 
 
 def main() -> int:
-    """Run what is asked for; 1 when a command failed (its table stays as it was)."""
+    """Run the selected commands; return 1 if one failed, whose table is not changed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,9 +57,15 @@ def main() -> int:
 
 
 def renew(command: str) -> int:
-    """Run one command and put its table into the file; its exit code, if it printed nothing.
+    """Run one command and insert its table into the file.
 
-    A benchmark that misses a target exits with 1 and prints its table all the same.
+    A benchmark that misses a target exits with 1 and still prints its table.
+
+    Args:
+        command: The command in RESULTS.md.
+
+    Returns:
+        0 if it printed a table, else its exit code.
     """
     sys.stderr.write(f"$ {command}\n")
     started = time.monotonic()
@@ -87,7 +93,7 @@ def renew(command: str) -> int:
 
 
 def replaced(text: str, command: str, printed: str, ran: str) -> str:
-    """The page with another table under a command."""
+    """Return the page with a new table under a command."""
 
     def block(found: re.Match[str]) -> str:
         if found["command"] != command:
@@ -101,7 +107,7 @@ def replaced(text: str, command: str, printed: str, ran: str) -> str:
 
 
 def where() -> str:
-    """When, on what, with which versions."""
+    """Return date, commit, machine and versions."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=ROOT,

@@ -1,9 +1,9 @@
-"""What a sandboxed candidate costs: start and one trivial call, numpy loaded, beside the usual ways.
+"""Measure the cost of a sandboxed candidate: start and a trivial call, with numpy loaded.
 
     python -m benchmarks.sandbox_latency [--flat 1000] [--json]
 
-Everything in one run on one machine: trust the ratios, not the times. Prints a table with the targets
-and, with --json, the figures. Exits with 1 when a target is missed.
+Compares with the usual ways, all in one run on one machine: trust the ratios, not the times. Prints
+a table with the targets or, with --json, the figures. Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Way = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Row:
-    """One way to run a candidate: times of one after another, and the rate of two workers."""
+    """A way to run a candidate: times one after another, and the rate of two workers."""
 
     way: str
     median_ms: float
@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio between two ways, and what it must be."""
+    """A ratio between two ways, and its minimum."""
 
     name: str
     ratio: float
@@ -63,7 +63,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Flatness:
-    """One pool over many candidates: what grew from early on to the end."""
+    """Growth of one pool over many candidates, from the first to the last."""
 
     candidates: int
     latency_ratio: float
@@ -75,7 +75,7 @@ class Flatness:
 
 
 def main() -> int:
-    """Measure, print, and say whether every target is met."""
+    """Measure and print; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0] if __doc__ else ""
     )
@@ -109,7 +109,7 @@ def main() -> int:
 
 
 async def measure_all(count: int) -> list[Row]:
-    """Every way, one after the other."""
+    """Measure all ways, one after another."""
     rows = []
     # builds the image on first use
     async with opened(DockerProvider(SPEC), WORKERS) as pool:
@@ -133,23 +133,23 @@ async def measure_all(count: int) -> list[Row]:
 
 
 async def one(pool: Pool) -> None:
-    """One candidate's whole life. Raises `AssertionError` when it does not answer right."""
+    """Run one candidate from start to end; raise `AssertionError` if its answer is wrong."""
     assert (await attempt(pool, CANDIDATE, 41)).value == 42
 
 
 async def command(*words: str) -> None:
-    """One process from start to end."""
+    """Run one process from start to end."""
     process = await asyncio.create_subprocess_exec(*words, stdout=subprocess.DEVNULL)
     assert await process.wait() == 0
 
 
 def plain() -> list[str]:
-    """What engines without a sandbox do for each candidate."""
+    """Return the command that engines without a sandbox run for each candidate."""
     return [sys.executable, "-c", "import numpy"]
 
 
 def docker_run() -> list[str]:
-    """A hardened container for each candidate, started by the command line."""
+    """Return the command that starts a hardened container for each candidate."""
     image = f"{REPOSITORY}:{rootfs_key(SPEC.packages)}"
     return [
         "docker",
@@ -177,7 +177,7 @@ def docker_run() -> list[str]:
 
 
 async def measure(name: str, way: Way, count: int) -> Row:
-    """One by one for the latency, then with two workers for the rate."""
+    """Measure the latency one by one, then the rate with two workers."""
     times = []
     for _ in range(count):
         started = time.perf_counter()
@@ -197,7 +197,7 @@ async def measure(name: str, way: Way, count: int) -> Row:
 
 
 async def measure_flatness(count: int) -> Flatness:
-    """Many candidates through one pool of one box; the last half against the first."""
+    """Run many candidates in one pool with one box; compare the last ones with the first."""
     me = psutil.Process(os.getpid())
     async with opened(DockerProvider(SPEC)) as pool:
         for _ in range(20):
@@ -222,7 +222,7 @@ async def measure_flatness(count: int) -> Flatness:
 
 
 def usage(process: psutil.Process) -> tuple[int, int, int]:
-    """Resident bytes, open descriptors, and processes below this one."""
+    """Return resident bytes, open descriptors, and number of descendants."""
     return (
         process.memory_info().rss,
         process.num_fds(),
@@ -231,7 +231,7 @@ def usage(process: psutil.Process) -> tuple[int, int, int]:
 
 
 def server_rss() -> int:
-    """Resident bytes of all fork servers that can be seen from here."""
+    """Return the resident bytes of all visible fork servers."""
     return sum(
         process.info["memory_info"].rss
         for process in psutil.process_iter(["cmdline", "memory_info"])
@@ -242,7 +242,7 @@ def server_rss() -> int:
 
 
 def targets(rows: dict[str, Row], flat: Flatness | None) -> list[Target]:
-    """The promises, as ratios that must be reached."""
+    """Return the targets: ratios that must be reached."""
     warm, plain_row, run = (
         rows["warm Docker"],
         rows["python subprocess"],
@@ -284,7 +284,7 @@ def targets(rows: dict[str, Row], flat: Flatness | None) -> list[Target]:
 
 
 def table(rows: list[Row], flat: Flatness | None, reached: list[Target]) -> str:
-    """The figures for people."""
+    """Return the figures as tables."""
     shown = markdown.table(
         [
             "start + trivial call, numpy",
@@ -318,7 +318,7 @@ def table(rows: list[Row], flat: Flatness | None, reached: list[Target]) -> str:
 
 
 def told(flat: Flatness) -> str:
-    """What grew, in a sentence."""
+    """Describe the growth in one sentence."""
     return (
         f"{flat.candidates:,} candidates, one box: {flat.boxes_started} started, latency x "
         f"{flat.latency_ratio:.2f}, engine {flat.engine_rss_bytes:+,} bytes, server "

@@ -2,7 +2,7 @@
 
     python -m benchmarks.search_quality tasks/circle_packing --policies map_elites best_of_n --seeds 5
 
-Runs `evolve run` itself, in the sandbox it would use. Prints a table and, with --json, the figures.
+Runs `evolve run` in its default sandbox. Prints a table or, with --json, the figures.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def main() -> None:
 
 
 def middle(rows: list[dict[str, float]]) -> float:
-    """The median over seeds of a run's best score."""
+    """Return the median over seeds of the best score."""
     return median(row["best"] for row in rows)
 
 
 def shown(name: str, rows: list[dict[str, float]]) -> list[str]:
-    """A row: the best of each seed, and what lies between."""
+    """Return a row: the median, and the best score of each seed."""
     scores = [row["best"] for row in rows]
     return [
         name,
@@ -74,7 +74,7 @@ def shown(name: str, rows: list[dict[str, float]]) -> list[str]:
 def one_run(
     given: argparse.Namespace, policy: str, seed: int, runs: str
 ) -> dict[str, float]:
-    """One `evolve run`; its seed's score, best score and whole wall time."""
+    """Execute `evolve run`; return the score of its seed, its best score and its wall time."""
     started = time.perf_counter()
     done = subprocess.run(
         [

@@ -1,4 +1,4 @@
-"""An evolutionary code-search engine: programs and agents, scored where they can't cheat."""
+"""An evolutionary code-search engine: programs and agents, scored out of their reach."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HOMES = {"open_run": "evolve.api", "run": "evolve.api"} | dict.fromkeys(
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is used: the command line starts without any of them."""
+    """Import a public name at its first use, so that the command line starts fast."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,13 +1,13 @@
-"""The way in: `evolve`, or `python -m evolve`.
+"""Entry point: `evolve`, or `python -m evolve`.
 
-It imports nothing before it can answer Ctrl-C: no traceback comes from the middle of an import.
+Imports happen inside `main`, so that Ctrl-C during an import does not print a traceback.
 """
 
 import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with exit code 130 at any moment."""
+    """Run the command line; Ctrl-C ends it with exit code 130, even during an import."""
     try:
         from evolve.cli.main import main as command_line
 

@@ -32,7 +32,12 @@ SHOWN = 10  # rows of a notebook's table
 
 
 class Variant:
-    """One proposal with its facts (`score`, `operator`, `parent`, ...), files and evaluations."""
+    """A proposal with its attributes (`score`, `operator`, ...), files and evaluations.
+
+    Args:
+        run: The run.
+        node: Its attributes, readable as attributes of the variant.
+    """
 
     def __init__(self, run: OpenRun, node: Node) -> None:
         self._run, self.node = run, node
@@ -47,7 +52,7 @@ class Variant:
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """Its program, by path."""
+        """Its program: path -> content."""
         found = self._run.files(self._run.proposal(self.node.id))
         return {
             path: content.decode(errors="replace") for path, content in found.items()
@@ -55,13 +60,13 @@ class Variant:
 
     @cached_property
     def patch(self) -> str:
-        """What changed against its parent."""
+        """The unified diff from its first parent."""
         proposal = self._run.proposal(self.node.id)
         return self._run.patch(self._run.parent_of(proposal), proposal)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
-        """What the scorer said, attempt by attempt."""
+        """Its evaluations, with scores, metrics and feedback, in order of attempts."""
         return self._run.archive.evaluations(self.node.id)
 
     def __repr__(self) -> str:
@@ -69,7 +74,12 @@ class Variant:
 
 
 class Variants(Sequence[Variant]):
-    """All proposals of a run, in the order of its decisions."""
+    """All proposals of a run, in decision order.
+
+    Args:
+        run: The run.
+        nodes: The proposals.
+    """
 
     def __init__(self, run: OpenRun, nodes: Sequence[Node]) -> None:
         self._run, self._nodes = run, nodes
@@ -92,7 +102,15 @@ class Variants(Sequence[Variant]):
         return Variant(self._run, self._nodes[which])
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A row for each, by id, measures in columns of their own. Raises `PrerequisiteError`."""
+        """Return the proposals as a data frame.
+
+        Returns:
+            One row per proposal, indexed by id; times in UTC, and a column
+            `measure.NAME` for each measure.
+
+        Raises:
+            PrerequisiteError: pandas is not installed.
+        """
         try:
             import pandas
         except ImportError:
@@ -123,7 +141,11 @@ class Variants(Sequence[Variant]):
 
 
 class Run:
-    """A run, opened for reading: a live one goes on beside it, and `refresh` reads it anew."""
+    """A run opened for reading, which may be live: `refresh` reads it again.
+
+    Args:
+        opened: The open run.
+    """
 
     def __init__(self, opened: OpenRun) -> None:
         self._run = opened
@@ -138,24 +160,45 @@ class Run:
 
     @cached_property
     def variants(self) -> Variants:
-        """Every proposal, rejected ones included."""
+        """All proposals, with the rejected ones."""
         return Variants(self._run, Browser(self._run.archive).nodes())
 
     @property
     def best(self) -> Variant:
-        """The best that is not quarantined. Raises `NotFound`."""
+        """The best variant that is not quarantined.
+
+        Raises:
+            NotFound: No variant is scored.
+        """
         leader = self._run.leader()
         if leader is None:
             raise NotFound("no variant is scored yet", "resume the run: evolve resume")
         return self[leader.id]
 
     def __getitem__(self, which: str) -> Variant:
-        """By id, unique prefix, "best" or "seed". Raises `NotFound`."""
+        """Return a variant.
+
+        Args:
+            which: Id, unique prefix of an id, decision number, "best" or "seed".
+
+        Returns:
+            The variant.
+
+        Raises:
+            NotFound: No variant matches, or several do.
+        """
         (node,) = Browser(self._run.archive).nodes([self._run.proposal(which).id])
         return Variant(self._run, node)
 
     def tree(self, top: int | None = None) -> str:
-        """The archive as text, as `evolve tree` has it."""
+        """Return the tree of variants as text, like `evolve tree`.
+
+        Args:
+            top: Show only the best N and their ancestors; None: by the size of the run.
+
+        Returns:
+            Lines of at most 160 characters.
+        """
         from rich.console import Console
 
         from evolve.view.terminal.tree import Selection, render_tree
@@ -166,12 +209,12 @@ class Run:
         return caught.get()
 
     def refresh(self) -> None:
-        """Forget what was read."""
+        """Drop all cached results, so that a live run is read again."""
         self._run.forget()
         self.__dict__.pop("variants", None)
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close the database."""
         self._run.close()
 
     def __enter__(self) -> Run:
@@ -262,7 +305,18 @@ def _in_a_thread(work: Coroutine[Any, Any, _T], interrupt: Interrupt) -> _T:
 
 
 def open_run(which: str | Path = "last", runs_dir: str | Path | None = None) -> Run:
-    """A run by name, prefix, path or "last". Raises `UsageError`."""
+    """Open a run for reading.
+
+    Args:
+        which: Name, unique prefix of a name, path, or "last".
+        runs_dir: Directory of all runs; None: `EVOLVE_RUNS_DIR`, else `runs`.
+
+    Returns:
+        The run; close it, or use it as a context manager.
+
+    Raises:
+        UsageError: No run matches, or several do.
+    """
     import os
 
     from evolve.runs import folder as run_folder

@@ -14,7 +14,13 @@ from evolve.sandbox.inside import wire
 
 
 class CandidateError(Exception):
-    """The candidate failed to answer. Let it pass, and the variant has failed with this reason."""
+    """The candidate gave no usable answer; if it is not caught, the variant has failed.
+
+    Args:
+        reason: Why, for programs, such as "timeout" or "invalid".
+        message: Why, for people and for prompts.
+        log: Output of the candidate.
+    """
 
     def __init__(self, reason: str, message: str, log: str = "") -> None:
         super().__init__(message)
@@ -23,11 +29,16 @@ class CandidateError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """The case to score on, as task.toml gives it.
+    """The case to score on, from task.toml.
 
-    `seed` is the same for every variant of a run, another one in every run, and known to no
-    candidate: draw hidden inputs from it. `attempt` counts the evaluations of a variant on this case:
-    where scoring is noisy, draw the noise from both, and a run can be repeated.
+    Attributes:
+        id: Its name.
+        split: `search` or `heldout`.
+        params: Its parameters.
+        seed: Secret seed, the same for all variants of a run and different in each run;
+            candidates can't read it. Draw hidden inputs from it.
+        attempt: Number of earlier evaluations of the variant on this case. If scoring is
+            noisy, draw the noise from `seed` and `attempt`, so that runs are repeatable.
     """
 
     id: str
@@ -39,7 +50,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Completed:
-    """A command that the candidate's sandbox ran."""
+    """The result of a command in the candidate's sandbox.
+
+    Attributes:
+        exit: Exit code.
+        stdout: Standard output.
+        stderr: Standard error.
+    """
 
     exit: int
     stdout: bytes
@@ -47,22 +64,42 @@ class Completed:
 
 
 class Candidate:
-    """A handle on the candidate: everything it answers is a claim, in plain data."""
+    """A handle on the candidate. Its answers are plain data and must not be trusted.
+
+    Args:
+        stream: Connection to the engine.
+        files: Source of the candidate, path -> content.
+        descriptor: File descriptor of the connection; -1: none.
+
+    Attributes:
+        files: Source of the candidate, path -> content.
+        seconds: Wall time of the last call, measured outside the candidate.
+    """
 
     def __init__(
         self, stream: wire.Stream, files: Mapping[str, bytes], descriptor: int = -1
     ) -> None:
         self._stream, self.descriptor = stream, descriptor
-        self.files = files  # its source, path -> content
-        self.seconds = 0.0  # wall time of the last call, measured outside the candidate
+        self.files = files
+        self.seconds = 0.0
 
     def call(
         self, function: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
     ) -> Any:
-        """Call a function of the candidate's entry file with plain arguments.
+        """Call a function of the candidate's entry file.
 
-        Returns None, bool, int, str, bytes, finite floats, numeric numpy arrays, or lists, tuples
-        and dicts of these. Raises `CandidateError`.
+        Args:
+            function: Name of the function.
+            *args: Plain data, as returned.
+            timeout_s: Time limit in seconds; None: that of the task.
+            **kwargs: Plain data, as returned.
+
+        Returns:
+            None, bool, int, str, bytes, finite floats, numeric numpy arrays, or lists,
+            tuples and dicts of these.
+
+        Raises:
+            CandidateError: The candidate raised, exceeded a limit, or returned other data.
         """
         payload = wire.encode((list(args), kwargs))
         header = {"op": "call", "function": function, "timeout_s": timeout_s}
@@ -71,14 +108,33 @@ class Candidate:
     def run(
         self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
     ) -> Completed:
-        """Run a command in the candidate's folder. Raises `CandidateError`."""
+        """Run a command in the candidate's folder.
+
+        Args:
+            argv: The command and its arguments.
+            stdin: Its standard input.
+            timeout_s: Time limit in seconds; None: that of the task.
+
+        Returns:
+            Exit code and output; a non-zero exit code is not an error.
+
+        Raises:
+            CandidateError: The command exceeded a limit.
+        """
         header = {"op": "run", "argv": list(argv), "timeout_s": timeout_s}
         reply, payload = self._ask(header, stdin)
         stdout, stderr = self._decoded(payload)
         return Completed(int(reply["exit"]), stdout, stderr)
 
     def put(self, files: Mapping[str, str | bytes]) -> None:
-        """Add files to the candidate's folder, over its own: hidden tests. Raises `CandidateError`."""
+        """Add files, such as hidden tests, to the candidate's folder; overwrite existing ones.
+
+        Args:
+            files: Path -> content.
+
+        Raises:
+            CandidateError: The candidate exceeded a limit.
+        """
         listing = {
             path: data.encode() if isinstance(data, str) else data
             for path, data in files.items()
@@ -86,7 +142,14 @@ class Candidate:
         self._ask({"op": "put", "timeout_s": None}, wire.encode(listing))
 
     def fail(self, message: str) -> NoReturn:
-        """Refuse the candidate's answer: the variant has failed, and the message says why."""
+        """Refuse the candidate's answer: the variant fails.
+
+        Args:
+            message: Why, for people and for prompts.
+
+        Raises:
+            CandidateError: Always, with the reason "invalid".
+        """
         raise CandidateError("invalid", message)
 
     def _ask(
@@ -96,7 +159,7 @@ class Candidate:
         self._stream.write(wire.frame(header, payload))
         self._stream.flush()
         reply, answer = wire.read_frame(self._stream)
-        # to one of us that was killed while it waited
+        # skip replies to an earlier process that was killed while it waited
         while reply["token"] != header["token"]:
             reply, answer = wire.read_frame(self._stream)
         self.seconds = float(reply.get("seconds", 0.0))

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from evolve.errors import ConfigError, did_you_mean, validation_message
 
 PREFIX = "EVOLVE_"
-# Read elsewhere, or not settings of a run.
+# Not settings of a run; read by other modules.
 _OTHER_VARIABLES = ("EVOLVE_CACHE_DIR",)
 
 
 class Settings(BaseModel):
-    """Everything a run can be told. Kept in its run.toml."""
+    """All settings of a run, stored in its run.toml; the fields describe themselves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,10 +28,12 @@ class Settings(BaseModel):
     sandbox: str = Field("auto", description="where candidates run")
     workers: int = Field(2, ge=1, le=256, description="evaluations at the same time")
     max_variants: int | None = Field(
-        200, ge=1, description="stop after so many scored or failed variants"
+        200, ge=1, description="stop after N scored or failed variants"
     )
     max_time_s: float | None = Field(
-        None, gt=0, description="stop after so long, each time it runs"
+        None,
+        gt=0,
+        description="stop after N seconds, counted from each start or resume",
     )
     target: float | None = Field(
         None, allow_inf_nan=False, description="stop at this score"
@@ -39,22 +41,27 @@ class Settings(BaseModel):
     plateau: int | None = Field(
         None,
         ge=1,
-        description="stop when so many scored variants brought nothing better",
+        description="stop after N scored variants without a better one",
     )
     window: int | None = Field(
         None,
         ge=0,
-        description="repeatable: a decision sees all results but the last so many; 0: live",
+        description=(
+            "deterministic mode: each decision sees all results except those of the last "
+            "N decisions; 0: live"
+        ),
     )
     patience_s: float = Field(
         120.0,
         ge=0,
-        description="how long a fault of machine, disk or model is waited out",
+        description="seconds to retry after a fault of machine, disk or model",
     )
-    seed: int = Field(0, ge=0, description="all random draws come from it")
-    islands: int = Field(1, ge=1, le=1000, description="populations that seldom meet")
+    seed: int = Field(0, ge=0, description="source of all random draws")
+    islands: int = Field(
+        1, ge=1, le=1000, description="populations that exchange variants rarely"
+    )
     topology: Literal["ring", "full"] = Field(
-        "ring", description="which islands visit which"
+        "ring", description="neighbours of an island: ring, or full (all others)"
     )
     migration_interval: int = Field(
         50, ge=1, description="scored variants between migrations"
@@ -65,95 +72,96 @@ class Settings(BaseModel):
     island_restart: int = Field(
         0,
         ge=0,
-        description="scored variants after which the worse islands begin again; 0: never",
+        description="scored variants after which the worse islands restart; 0: never",
     )
     novelty_gate: float = Field(
         0.0,
         ge=0,
         le=2,
-        description="reject children so near to a variant, by cosine; 0: none",
+        description="reject children nearer than this cosine distance; 0: none",
     )
     novelty_judge: str | None = Field(
         None,
-        description="a model that may let such children pass: it says whether they differ",
+        description="model that decides whether such a child differs, and may accept it",
     )
     embedding: str | None = Field(
         None,
-        description="a model of vectors for novelty, or transformer:NAME; none: token n-grams",
+        description="embedding model for novelty, or transformer:NAME; none: token n-grams",
     )
     mates: str = Field(
         "drawn",
-        description="second parents: drawn, distant, complementary or preference",
+        description="choice of second parents: drawn, distant, complementary or preference",
     )
     repeats: int = Field(
         1,
         ge=1,
         le=1000,
-        description="evaluations of a case that a noisy task needs, at most",
+        description="maximum evaluations per case, for a noisy task",
     )
     scorer_seed: int | None = Field(
         None,
         ge=0,
         lt=2**63,
-        description="the scorer's secret randomness; drawn anew for each run",
+        description="secret seed of the scorer; drawn for each run",
     )
-    runs_dir: Path = Field(Path("runs"), description="where run folders lie")
+    runs_dir: Path = Field(Path("runs"), description="directory of all runs")
     model: tuple[str, ...] = Field((), description="models that propose changes")
     operators: dict[str, float] = Field({}, description="operators with their weights")
     operator_choice: Literal["weights", "bandit"] = Field(
         "weights",
-        description="operators and models by fixed weights, or by what has paid off",
+        description="choose operators and models by fixed weights, or by past success",
     )
     notes: Literal["off", "statistics", "model"] = Field(
-        "statistics", description="what is learned on the way, for later prompts"
+        "statistics", description="notes about the search, for later prompts"
     )
     notes_every: int = Field(
-        50, ge=1, description="notes are taken at every so many decisions"
+        50, ge=1, description="decisions from one set of notes to the next"
     )
     prompt_tokens: int = Field(
-        16_000, ge=500, description="the longest prompt; evidence is cut to it"
+        16_000, ge=500, description="maximum prompt; its context is cut to fit"
     )
     model_calls: int = Field(8, ge=1, description="model calls at the same time")
     budget_usd: float | None = Field(
-        None, gt=0, description="stop before so many dollars"
+        None, gt=0, description="stop before the run costs more than N dollars"
     )
-    max_tokens: int | None = Field(None, ge=1, description="stop before so many tokens")
+    max_tokens: int | None = Field(
+        None, ge=1, description="stop before the run uses more than N tokens"
+    )
     max_calls: int | None = Field(
-        None, ge=1, description="stop before so many model calls"
+        None, ge=1, description="stop before the run makes more than N model calls"
     )
     repairs: int = Field(
         1, ge=0, le=1, description="how often an unusable answer is fed back"
     )
-    reply_tokens: int = Field(4096, ge=16, description="the longest reply of a model")
+    reply_tokens: int = Field(4096, ge=16, description="maximum reply of a model")
     temperature: tuple[Annotated[float, Field(ge=0, le=2)], ...] = Field(
-        (0.8,), min_length=1, description="of model calls; several are taken in turn"
+        (0.8,), min_length=1, description="for model calls; several are used in turn"
     )
-    samples: int = Field(
-        1, ge=1, le=64, description="replies asked for with one prompt"
+    samples: int = Field(1, ge=1, le=64, description="replies per prompt")
+    call_timeout_s: float = Field(
+        300.0, gt=0, description="maximum duration of one model call"
     )
-    call_timeout_s: float = Field(300.0, gt=0, description="for one model call")
-    vllm_command: str = Field(
-        "vllm", description="the command behind --model vllm:NAME"
-    )
-    vllm_options: str = Field("", description="more options for vllm serve")
+    vllm_command: str = Field("vllm", description="command for --model vllm:NAME")
+    vllm_options: str = Field("", description="further options of vllm serve")
     vllm_gpu_memory: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="share of the GPU's memory for vllm (its own default)",
+        description="share of the GPU's memory for vllm (vllm's default)",
     )
     vllm_start_s: float = Field(
-        900.0, gt=0, description="how long vllm may take to load a model"
+        900.0, gt=0, description="maximum time for vllm to load a model"
     )
     price: dict[str, tuple[float, float] | tuple[float, float, float]] = Field(
         {},
-        description="dollars for a million tokens (prompt, reply[, cached prompt]), by model",
+        description="dollars per million tokens (prompt, reply[, cached prompt]), by model",
     )
     price_per_second: dict[str, float] = Field(
-        {}, description="dollars for a second of a call, by model: one's own server"
+        {},
+        description="dollars per second of a call, by model: for a self-hosted server",
     )
     requests_per_minute: dict[str, int] = Field(
-        {}, description="at most so many, by model"
+        {}, description="maximum rate of requests, by model"
     )
 
     @field_validator("temperature", mode="before")
@@ -164,14 +172,19 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Resolved:
-    """Settings, and for each key where its value came from."""
+    """Settings with their origins.
+
+    Attributes:
+        settings: The merged settings.
+        origins: Origin of each value: a file, `environment`, `flag` or `default`.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
 
 
 def user_file() -> Path:
-    """The user's own defaults."""
+    """Return the path of the user's configuration file, which need not exist."""
     return (
         Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
         / "evolve/config.toml"
@@ -181,7 +194,19 @@ def user_file() -> Path:
 def resolve(
     flags: Mapping[str, Any], task: Mapping[str, Any], task_toml: Path
 ) -> Resolved:
-    """Merge all layers. Raises `ConfigError` naming key and origin."""
+    """Merge all layers: flags, environment, .env, task.toml, user file, defaults.
+
+    Args:
+        flags: Values of flags; None and empty tuples or dicts count as not given.
+        task: Table `[run]` of task.toml.
+        task_toml: Path of task.toml, for messages.
+
+    Returns:
+        The settings and their origins.
+
+    Raises:
+        ConfigError: A key is unknown or a value not valid; names key and origin.
+    """
     layers = [
         (str(user_file()), _read_user_file()),
         (f"{task_toml} [run]", dict(task)),
@@ -206,7 +231,18 @@ def resolve(
 
 
 def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
-    """Check values. Raises `ConfigError` naming key and origin."""
+    """Validate values.
+
+    Args:
+        values: Values by key.
+        origins: Origins by key, for messages; missing: run.toml.
+
+    Returns:
+        The settings, with defaults for missing keys.
+
+    Raises:
+        ConfigError: A key is unknown or a value not valid; names key and origin.
+    """
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
@@ -245,9 +281,10 @@ def _read_dotenv() -> dict[str, str]:
             bad = next(
                 (line.original.line for line in parse_stream(file) if line.error), None
             )
-        if bad is not None:  # its text may be a key
+        if bad is not None:  # not shown: its text may be an API key
             raise ConfigError(
-                f"{path.absolute()}:{bad} is no line NAME=VALUE", "mend or remove it"
+                f"invalid line {path.absolute()}:{bad}: use NAME=VALUE",
+                "fix or remove it",
             )
         return {
             key: value
@@ -257,14 +294,17 @@ def _read_dotenv() -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path.absolute()} can't be read: {error}",
-            "it is a text file of lines NAME=VALUE, in UTF-8",
+            "use lines NAME=VALUE, in UTF-8",
         ) from None
 
 
 def load_keys() -> None:
-    """Put what `.env` says into the environment where nothing stands: API keys, for model calls.
+    """Add the variables of `.env` that are not set to the environment, such as API keys.
 
-    A key that is set to nothing is no key.
+    A variable `*_KEY` with an empty value counts as not set.
+
+    Raises:
+        ConfigError: `.env` can't be read or has an invalid line.
     """
     for name in [
         name
@@ -277,7 +317,7 @@ def load_keys() -> None:
 
 
 def _from_variables(variables: Mapping[str, str], origin: str) -> dict[str, Any]:
-    """EVOLVE_MAX_VARIANTS=100 -> max_variants; lists and tables are written as TOML."""
+    """Parse variables: EVOLVE_MAX_VARIANTS=100 -> max_variants; tables are TOML."""
     found: dict[str, Any] = {}
     for name, text in variables.items():
         if not name.startswith(PREFIX) or name in _OTHER_VARIABLES:
@@ -305,7 +345,7 @@ def _value_of(key: str, text: str, origin: str) -> Any:
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(
                 f"{origin}: {PREFIX}{key.upper()}: {error}",
-                "write it as a TOML table: {diff = 0.6, rewrite = 0.4}",
+                "use a TOML table such as {diff = 0.6, rewrite = 0.4}",
             ) from None
     if key == "max_time_s":
         return parse_duration(text)
@@ -315,7 +355,17 @@ def _value_of(key: str, text: str, origin: str) -> Any:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds: "90", "90s", "5m", "2h". Raises `ConfigError`."""
+    """Parse a duration.
+
+    Args:
+        text: Number with the unit s, m, h or d; no unit: seconds.
+
+    Returns:
+        Seconds, more than 0.
+
+    Raises:
+        ConfigError: The text is not valid.
+    """
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
@@ -323,29 +373,50 @@ def parse_duration(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < 1e9:
-        raise ConfigError(f"{text!r} is no duration", "write for example 90s, 5m or 2h")
+        raise ConfigError(f"invalid duration {text!r}", "use for example 90s, 5m or 2h")
     return value
 
 
 def parse_dollars(text: str) -> float:
-    """Dollars: "5usd", "$5", "5". Raises `ConfigError`."""
+    """Parse an amount of money.
+
+    Args:
+        text: Dollars, such as "5usd", "$5" or "5".
+
+    Returns:
+        Dollars, more than 0.
+
+    Raises:
+        ConfigError: The text is not valid.
+    """
     try:
         value = float(text.lower().removesuffix("usd").removeprefix("$").strip())
     except ValueError:
         value = math.nan
     if value <= 0:
         raise ConfigError(
-            f"{text!r}: an amount of money must be over 0", "write for example 5usd"
+            f"invalid amount of money {text!r}: it must be over 0",
+            "use for example 5usd",
         )
     if not value < 1e9:
         raise ConfigError(
-            f"{text!r} is no amount of money", "write for example 5usd or 0.50usd"
+            f"invalid amount of money {text!r}", "use for example 5usd or 0.50usd"
         )
     return value
 
 
 def parse_prices(texts: Iterable[str]) -> dict[str, tuple[float, ...]]:
-    """ "MODEL=PROMPT/REPLY[/CACHED]" in dollars for a million tokens. Raises `ConfigError`."""
+    """Parse prices of models.
+
+    Args:
+        texts: "MODEL=PROMPT/REPLY[/CACHED]", in dollars per million tokens.
+
+    Returns:
+        Model -> (prompt, reply[, cached prompt]), in dollars per million tokens.
+
+    Raises:
+        ConfigError: A text is not valid.
+    """
     prices = {}
     for text in texts:
         model, _, numbers = text.rpartition("=")
@@ -355,8 +426,8 @@ def parse_prices(texts: Iterable[str]) -> dict[str, tuple[float, ...]]:
             found = ()
         if not model or len(found) not in (2, 3) or not min(found) >= 0:
             raise ConfigError(
-                f"{text!r} is no price",
-                "write MODEL=PROMPT/REPLY, for example openai/x=0.15/0.60",
+                f"invalid price {text!r}",
+                "use MODEL=PROMPT/REPLY, for example openai/x=0.15/0.60",
             )
         prices[model] = found
     return prices

@@ -1,4 +1,4 @@
-"""Errors for people: what happened, where, and what to do next. No traceback without --debug.
+"""Errors for people: the problem, its place, and the next step; a traceback with --debug only.
 
 EvolveError            exit 1
 ├── UsageError         exit 2   wrong flag, setting, task or run name
@@ -6,7 +6,7 @@ EvolveError            exit 1
 │   └── TaskError               a task directory, with file and line
 ├── PrerequisiteError  exit 3   something this machine lacks
 └── RunError           exit 1   a run that can't go on; it is resumable
-    └── RunLocked      exit 2   another engine is at work on it
+    └── RunLocked      exit 2   another engine works on it
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ INSTALL_GIT = (
 
 
 class EvolveError(Exception):
-    """Base of all errors of the engine."""
+    """Base of all errors of the engine.
+
+    Args:
+        message: The problem, in one sentence.
+        hint: What to do next, such as a command; empty: nothing.
+
+    Attributes:
+        exit_code: Exit code of the command.
+    """
 
     exit_code = 1
 
@@ -31,7 +39,7 @@ class EvolveError(Exception):
 
 
 class UsageError(EvolveError):
-    """The command line or what it names is wrong."""
+    """The command line is wrong, or it names something that is."""
 
     exit_code = 2
 
@@ -51,24 +59,39 @@ class PrerequisiteError(EvolveError):
 
 
 class RunError(EvolveError):
-    """A run can't go on; what is stored is whole."""
+    """A run can't go on; its stored state is complete."""
 
 
 class RunLocked(RunError):
-    """Another engine has the run."""
+    """Another engine works on the run."""
 
     exit_code = 2
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint for a misspelled word; names all known ones when none is close."""
+    """Return a hint for a misspelled word.
+
+    Args:
+        word: The word.
+        known: All valid words.
+
+    Returns:
+        The closest valid word, or all of them if none is close.
+    """
     names = sorted(known)
     close = difflib.get_close_matches(word, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 
 def validation_message(problem: Mapping[str, Any]) -> str:
-    """What pydantic says of a value, in words of people who write TOML."""
+    """Rephrase an error of pydantic for people who write TOML.
+
+    Args:
+        problem: One element of `ValidationError.errors()`.
+
+    Returns:
+        The message.
+    """
     if problem["type"] == "tuple_type":
         return 'it must be a list, like ["one", "two"]'
     return str(problem["msg"]).removeprefix("Value error, ")

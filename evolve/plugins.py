@@ -1,4 +1,4 @@
-"""Policies and operators are found by name: ours, or a class of one's own as `package.module:Class`."""
+"""Plugins: built-in or third-party policies and operators by name, and their errors."""
 
 from __future__ import annotations
 
@@ -27,22 +27,36 @@ _P = TypeVar("_P", bound="Params")
 def find_class(
     kind: str, name: str, built_in: Mapping[str, str], base: type[_T]
 ) -> type[_T]:
-    """A built-in name or a dotted path. Raises `ConfigError`."""
+    """Import a class by name.
+
+    Args:
+        kind: "policy" or "operator", for messages.
+        name: A built-in name, or `package.module:Class`.
+        built_in: Built-in name -> `package.module:Class`.
+        base: Class that it must extend.
+
+    Returns:
+        The class, which is not abstract.
+
+    Raises:
+        ConfigError: There is no such class, or it can't be imported or used.
+    """
     module, _, attribute = built_in.get(name, name).partition(":")
     if not attribute:
-        raise ConfigError(f"there is no {kind} {name!r}", did_you_mean(name, built_in))
+        raise ConfigError(f"unknown {kind} {name!r}", did_you_mean(name, built_in))
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the {kind} {name}: there is no module {error.name!r}",
-            "is its folder on the path? PYTHONPATH=. evolve ...",
+            "add its folder to the path: PYTHONPATH=. evolve ...",
         ) from None
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"the {kind} {name} can't be imported: {error}") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ConfigError(
-            f"{name} is no {kind}", f"see {base.__module__}.{base.__qualname__}"
+            f"invalid {kind} {name}: it does not extend {base.__name__}",
+            f"see {base.__module__}.{base.__qualname__}",
         )
     if inspect.isabstract(found):
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
@@ -149,15 +163,22 @@ def parse_weights(texts: Iterable[str]) -> dict[str, float]:
 
 @contextmanager
 def plugin_errors(kind: str, plugin: object) -> Iterator[None]:
-    """What a class of somebody's own raises becomes a `RunError` that names its line.
+    """Context manager: convert exceptions of a third-party class to `RunError` with its line.
 
-    An exception that passed through code of ours on its way, or is one of ours, stays as it is.
+    Exceptions that passed through the engine's code, or are of the engine, are not converted.
+
+    Args:
+        kind: "policy" or "operator", for messages.
+        plugin: The object that is called.
+
+    Raises:
+        RunError: The plugin raised an exception.
     """
     try:
         yield
     except Exception as error:
         owner = type(plugin)
-        # without this one and our caller's
+        # without the frames of this function and its caller
         frames = list(traceback.walk_tb(error.__traceback__))[2:]
         places = [
             (str(frame.f_globals.get("__name__", "")), line) for frame, line in frames
@@ -178,12 +199,22 @@ def plugin_errors(kind: str, plugin: object) -> Iterator[None]:
             kind,
             plugin,
             f"failed{at[-1] if at else ''}: {type(error).__name__}: {error}",
-            "mend it, then: evolve resume; --debug shows more",
+            "fix it, then: evolve resume; --debug shows more",
         ) from error
 
 
 def plugin_error(kind: str, plugin: object, what: str, hint: str) -> EvolveError:
-    """What a policy or an operator gave is nothing to go on with."""
+    """Return an error for an unusable result of a plugin.
+
+    Args:
+        kind: "policy" or "operator".
+        plugin: The plugin.
+        what: The rest of the sentence that begins with its name.
+        hint: What its author should do.
+
+    Returns:
+        The error, to raise.
+    """
     owner = type(plugin)
     return RunError(f"the {kind} {owner.__module__}:{owner.__qualname__} {what}", hint)
 

@@ -1,4 +1,4 @@
-"""Faults of the machine: waited out, and told as an error of the command when they do not pass."""
+"""Retry with back-off after faults of the machine, and the error if they persist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ _T = TypeVar("_T")
 
 
 def sandbox_failed(fault: ProviderFault, for_s: float | None = None) -> RunError:
-    """What a person is told, and does next."""
+    """Return the error for a persistent fault of the sandbox.
+
+    Args:
+        fault: The last fault.
+        for_s: How long it was retried, in seconds; None: it was not.
+
+    Returns:
+        The error, with a hint.
+    """
     how_long = "" if for_s is None else f" for {for_s:g} s"
     return RunError(
         f"the sandbox failed{how_long}: {fault.message}", fault.hint or "evolve doctor"
@@ -27,9 +35,18 @@ async def retry_sandbox(
     patience_s: float,
     say: Callable[[str], Awaitable[None]] | None = None,
 ) -> _T:
-    """What `work` gives; after a `ProviderFault` it is tried again, each time after a longer pause.
+    """Run `work`; after a `ProviderFault` run it again, after pauses of increasing length.
 
-    Raises `RunError` when the faults have not passed `patience_s` after the first.
+    Args:
+        work: The job; must be repeatable.
+        patience_s: How long to retry after the first fault, in seconds.
+        say: Called with a message before each pause; None: silent.
+
+    Returns:
+        The result of `work`.
+
+    Raises:
+        RunError: The faults persist.
     """
     pause, deadline = FIRST_PAUSE_S, None
     while True:

@@ -1,8 +1,8 @@
-"""Text from models and candidates, made fit to be looked at.
+"""Text from models and candidates, made safe to display.
 
-Control characters could command a terminal; characters that turn the direction of writing could make
-code look like other code (Boucher and Anderson 2021, "Trojan Source", arXiv 2111.00169). Both are shown
-as what they are.
+Control characters could control a terminal; characters that change the direction of writing
+could make code look like other code (Boucher and Anderson 2021, "Trojan Source", arXiv
+2111.00169). Both are replaced by visible symbols.
 """
 
 from __future__ import annotations
@@ -15,12 +15,27 @@ _UNSEEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with what can't be seen written out; tabs and line ends stay."""
+    """Replace invisible characters by visible symbols.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text; tabs and line ends are unchanged.
+    """
     return _UNSEEN.sub(_written_out, text)
 
 
 def one_line(text: object, most: int = 100) -> str:
-    """The beginning of a text, or of anything as text, on one line."""
+    """Return the beginning of a text on one line, safe to display.
+
+    Args:
+        text: A text, or any object.
+        most: Maximum length, in characters.
+
+    Returns:
+        The line, with an ellipsis if it was cut.
+    """
     line = visible(" ".join(str(text).split()))
     return line if len(line) <= most else line[: most - 1] + "…"
 

@@ -1,4 +1,4 @@
-"""The model of the benchmark: another number in the same program, in an answer that all engines read.
+"""The model of the benchmark: a new number in the same program, in a format for all engines.
 
 python -m benchmarks.throughput.model --latency 1 --spread 0
 """
@@ -27,7 +27,7 @@ PROGRAM = (Path(__file__).parent / "native" / "initial" / "program.py").read_tex
 def make_app(
     latency_s: float, spread: float, sleep_s: float, hang_every: int
 ) -> Starlette:
-    """Log-normal latencies; programs that sleep, and every so often one that never returns."""
+    """Create the server: log-normal latencies; each `hang_every`-th program never returns."""
     numbers = itertools.count(1)
     draw = random.Random(7)
 
@@ -72,7 +72,7 @@ def make_app(
 
 
 def answer(number: int, sleep_s: float) -> str:
-    """The whole program with another step, in the tags and fences that each engine looks for."""
+    """Return the whole program with a new step, in the tags and fences of all engines."""
     step = f"    step = {0.5 + number * 1e-6!r}\n"
     if sleep_s:
         step += f"    __import__('time').sleep({sleep_s!r})\n"
@@ -84,7 +84,7 @@ def answer(number: int, sleep_s: float) -> str:
 
 
 def main() -> None:
-    """Serve on a free port, which is printed."""
+    """Serve on a free port and print the address."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--spread", type=float, default=0.0)

@@ -1,7 +1,8 @@
-"""Processor time of everything that an engine has others do: children, containers, Docker's daemons.
+"""Processor time of an engine with its children, its containers and Docker's daemons.
 
-An engine's processes are counted in a control group of their own where one can be made: the system's
-count of waited-for children lacks those that are killed with their parents, as confined scorers are.
+The processes of an engine are counted in a separate control group if one can be created: the
+operating system's count of waited-for children omits those that are killed with their parents, as
+confined scorers are.
 """
 
 from __future__ import annotations
@@ -27,36 +28,36 @@ _JOIN = 'echo $$ >"$0" && exec "$@"'
 
 
 class Spent(NamedTuple):
-    """Seconds so far, by who spent them."""
+    """Processor seconds so far, by part."""
 
-    engine: float  # the engine with all of its own processes
+    engine: float  # the engine with all its processes
     containers: float
     daemons: float
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Sum of all parts."""
         return sum(self)
 
     def since(self, before: Spent) -> Spent:
-        """What was spent after another look."""
+        """Return the seconds spent since an earlier measurement."""
         return Spent(*(now - then for now, then in zip(self, before, strict=True)))
 
 
 class Account:
-    """The processes of one engine; without a control group, the children that were waited for."""
+    """The processes of one engine; without a control group, its waited-for children."""
 
     def __init__(self, group: Path | None = None) -> None:
         self._group = group
 
     def command(self, words: Sequence[str]) -> list[str]:
-        """The command, counted here with all that it starts."""
+        """Return a command that runs `words` and is counted with all its children."""
         if self._group is None:
             return list(words)
         return ["sh", "-c", _JOIN, str(self._group / "cgroup.procs"), *words]
 
     def spent(self) -> Spent:
-        """Seconds so far; what else the machine does meanwhile does not count, but in containers."""
+        """Return the seconds so far; other load counts only in containers and daemons."""
         return Spent(self._engine_s(), containers_s(), _daemons_s())
 
     def _engine_s(self) -> float:
@@ -68,7 +69,7 @@ class Account:
 
 @contextmanager
 def account() -> Iterator[Account]:
-    """A control group that is removed at the end, where one can be made."""
+    """Create a control group, if possible, and remove it at the end."""
     parent = _CGROUPS / "cpuacct" if (_CGROUPS / "cpuacct").is_dir() else _CGROUPS
     group = parent / f"evolve-benchmark-{os.getpid()}"
     try:
@@ -91,7 +92,7 @@ def _used_s(group: Path) -> float:
 
 
 def containers_s() -> float:
-    """Seconds so far in the control group above all containers, which outlives each of them."""
+    """Return the seconds in the parent control group of all containers, which outlives them."""
     for group in (
         _CGROUPS / "cpuacct" / "docker",
         _CGROUPS / "docker",

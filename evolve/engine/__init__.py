@@ -1,1 +1,1 @@
-"""The loop, and the only writer of a run."""
+"""The main loop of a run, its parts, and the recorder, the only writer of a run."""

@@ -1,4 +1,4 @@
-"""Scored variants as a decision knew them, and the vector of each candidate, made once."""
+"""Caches: scored variants as of a decision, and the vectors of unfinished candidates."""
 
 from __future__ import annotations
 
@@ -19,34 +19,52 @@ from evolve.archive import (
 from evolve.models import Embedder, TokenEmbedder
 from evolve.operators import Parent
 
-AT_HAND = 512
+AT_HAND = 512  # variants in the cache of parents
 
 
 class Held(NamedTuple):
-    """A variant's files, and its rows with the events that added them."""
+    """A variant with its data in the cache.
+
+    Attributes:
+        files: Path -> content.
+        rows: Evaluations, each with the event that added it.
+    """
 
     files: Mapping[str, bytes]
     rows: Sequence[TimedEvaluation]
 
 
 class Parents:
-    """Keeps at hand what the latest parents need. Used from one event loop."""
+    """A cache of the latest scored variants. Used from one event loop.
+
+    Args:
+        snapshot: The snapshot of the run, which has the proposals and their scores.
+        read: Reads a variant's files and rows from the archive.
+    """
 
     def __init__(
         self, snapshot: Snapshot, read: Callable[[str], Awaitable[Held]]
     ) -> None:
-        """`read` asks the archive."""
         self._snapshot, self._read = snapshot, read
         self._held: dict[str, Held] = {}
-        self._learned = 0  # how often something was
+        self._learned = 0  # number of invalidations
 
     async def known(self, variant: str, event: int) -> Parent:
-        """A scored variant by the rows that a decision knew which saw the archive up to this event."""
+        """Return a scored variant as of an event.
+
+        Args:
+            variant: Id of the variant.
+            event: The last event that the decision saw.
+
+        Returns:
+            The variant with the rows that were added up to this event, and its score
+            by them.
+        """
         held = self._held.get(variant)
         if held is None:
             before = self._learned
             held = _for_prompts(await self._read(variant))
-            if self._learned == before:  # else it may be from before that
+            if self._learned == before:  # else the rows may be out of date
                 self._keep(variant, held)
         rows = rows_as_of(event, held.rows)
         return Parent(
@@ -59,7 +77,13 @@ class Parents:
     def scored(
         self, variant: str, files: Mapping[str, bytes], rows: Sequence[Evaluation]
     ) -> None:
-        """A variant is new; its children come soon."""
+        """Cache a variant that was just scored: its children follow soon.
+
+        Args:
+            variant: Id of the variant.
+            files: Path -> content.
+            rows: All its evaluations.
+        """
         self._keep(
             variant,
             _for_prompts(
@@ -68,18 +92,18 @@ class Parents:
         )
 
     def learned(self, variant: str) -> None:
-        """More is being written of it: what is at hand is out of date."""
+        """Drop a cached variant because further rows of it are being written."""
         self._held.pop(variant, None)
         self._learned += 1
 
     def _keep(self, variant: str, held: Held) -> None:
         while len(self._held) >= AT_HAND:
-            del self._held[next(iter(self._held))]  # the oldest
+            del self._held[next(iter(self._held))]  # the oldest entry
         self._held[variant] = held
 
 
 def _for_prompts(held: Held) -> Held:
-    """Without what no prompt may show: failures, and other splits."""
+    """Drop rows that no prompt may show: failures, and rows of other splits."""
     return held._replace(
         rows=[
             learned
@@ -90,26 +114,42 @@ def _for_prompts(held: Held) -> Held:
 
 
 def _as_stored(row: Evaluation) -> Evaluation:
-    """As it is read back: tuples are lists there, and a resumed run asks in the same words."""
+    """Convert the metrics to the form in which the archive returns them.
+
+    JSON turns tuples into lists; a resumed run must send identical prompts.
+    """
     return replace(row, metrics=json.loads(json.dumps(dict(row.metrics))))
 
 
 class Near(NamedTuple):
-    """A variant, and how far its code is by cosine."""
+    """The nearest variant of a candidate.
+
+    Attributes:
+        proposal: Id of the variant.
+        distance: Cosine distance of their code, 0 to 2.
+    """
 
     proposal: str
     distance: float
 
 
 class Vectors:
-    """Asks the run's embedder, and remembers what is not scored yet."""
+    """Vectors of candidates from the run's embedder, cached until a proposal is finished."""
 
     def __init__(self) -> None:
         self.embedder: Embedder = TokenEmbedder()
         self._made: dict[str, tuple[Mapping[str, bytes], Vector]] = {}
 
     async def of(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
-        """The vector of these files, which a proposal has made."""
+        """Return the vector of a child's files; the embedder is asked once per child.
+
+        Args:
+            proposal: The proposal that produced the files.
+            files: Path -> content.
+
+        Returns:
+            The vector; its length depends on the embedder.
+        """
         known = self._made.get(proposal.id)
         if known is not None and known[0] == files:
             return known[1]
@@ -124,7 +164,18 @@ class Vectors:
         files: Mapping[str, bytes],
         settled: int | None,
     ) -> Near | None:
-        """The scored variant whose code is the nearest; of those that the decision could see."""
+        """Return the scored variant with the nearest code.
+
+        Args:
+            snapshot: The scored variants and their vectors.
+            proposal: The proposal that produced the files.
+            files: Path -> content.
+            settled: Search variants up to this decision number only, those that the
+                decision could see; None: search all.
+
+        Returns:
+            The variant and its distance; None if there is none to compare with.
+        """
         vector = await self.of(proposal, files)
         known = (
             len(snapshot)
@@ -141,5 +192,5 @@ class Vectors:
         )
 
     def forget(self, proposal_id: str) -> None:
-        """It has ended."""
+        """Drop the cached vector of a finished proposal."""
         self._made.pop(proposal_id, None)

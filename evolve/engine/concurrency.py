@@ -1,4 +1,4 @@
-"""How many proposals are in flight, suspension of the process, fair turns on the event loop."""
+"""Concurrency: the limit on proposals in flight, stall detection, fair yielding."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import math
 import time
 from collections import deque
 
-MARGIN = 1.5  # replies come unevenly
-SMOOTHING = 0.1
+MARGIN = 1.5  # because replies arrive irregularly
+SMOOTHING = 0.1  # weight of the newest value in a moving average
 
 
 class InFlightLimit:
-    """Model calls and evaluations overlap; Little's law says how many calls feed the evaluators.
+    """A limit on proposals in flight, by Little's law, so that evaluators never wait.
 
-    With evaluations of e seconds on w workers and replies after m seconds, w/e are evaluated a second,
-    so w/e * m calls must be on their way. Until both are known, all that is allowed.
+    With w workers, e seconds per evaluation and m seconds per proposal, w/e variants are
+    evaluated per second, so w/e * m proposals must be in flight to supply them. Until
+    both durations are known, all calls that the settings allow are used.
 
-    `expensive`: a proposal is itself work in a box, as an agent's is. Then there are no more under way than
-    workers: what is decided ahead does not know what came of the same parent meanwhile, and is often
-    the same once more.
+    Args:
+        workers: Number of parallel evaluations.
+        model_calls: Number of parallel model calls; 0: no operator asks a model.
+        expensive: Whether a proposal itself runs in a sandbox, as for an agent. Then at
+            most `workers` proposals are in flight: a decision made ahead does not know
+            the results of the same parent in the meantime, and often repeats them.
     """
 
     def __init__(self, workers: int, model_calls: int, expensive: bool = False) -> None:
-        # More proposals than calls: some are on their way to their call, or from it.
+        # More proposals than calls: some are just before or just after their call.
         calls = model_calls or workers
         self._workers, self._calls, self._expensive = (
             workers,
@@ -34,25 +38,42 @@ class InFlightLimit:
         self._evaluate_s: float | None = None
 
     def proposed(self, seconds: float) -> None:
-        """A proposal took so long until it could be evaluated, or was rejected."""
+        """Update the average duration of a proposal.
+
+        Args:
+            seconds: Time until it was ready to evaluate, or was rejected.
+        """
         self._propose_s = _smooth(self._propose_s, seconds)
 
     def evaluated(self, seconds: float) -> None:
-        """An evaluation took so long, once a worker was free."""
+        """Update the average duration of an evaluation.
+
+        Args:
+            seconds: Time of one evaluation, without the wait for a worker.
+        """
         self._evaluate_s = _smooth(self._evaluate_s, seconds)
 
     @property
     def feeding(self) -> int:
-        """Proposals that should be on their way to the evaluators."""
+        """Number of proposals that should be in preparation for the evaluators."""
         if self._propose_s is None or self._evaluate_s is None:
             return self._calls
         rate = self._workers / max(self._evaluate_s, 1e-4)
         return min(self._calls, max(1, math.ceil(rate * self._propose_s * MARGIN)))
 
     def has_capacity(self, proposing: int, proposed: int) -> bool:
-        """Whether one more decision is due. `proposed` have a child, running or waiting for a worker.
+        """Return whether one more decision is due.
 
-        Each worker may have one more child ready than it runs: it never waits, and the queue is short.
+        Each worker may have one child waiting besides the one that it runs: then it never
+        idles, and the queue stays short.
+
+        Args:
+            proposing: Number of proposals without a child yet.
+            proposed: Number of proposals with a child, in evaluation or waiting for a
+                worker.
+
+        Returns:
+            Whether another proposal may be started.
         """
         if self._expensive:
             return proposing + proposed < self._workers
@@ -66,17 +87,20 @@ def _smooth(before: float | None, value: float) -> float:
 
 
 BEAT_S = 0.2
-STILL_S = 1.0  # a beat later than this by so much was no mere load
+STILL_S = 1.0  # a delay of a beat that load alone does not explain
 
 
 class StallDetector:
-    """A heartbeat; a time-out that fell into a standstill is nobody's fault."""
+    """A heartbeat that detects a suspended process.
+
+    A timeout during a stall is not the fault of the candidate.
+    """
 
     def __init__(self) -> None:
         self._last_still = -1.0
 
     async def beat(self) -> None:
-        """Until it is cancelled."""
+        """Run the heartbeat until it is cancelled."""
         while True:
             before = time.monotonic()
             await asyncio.sleep(BEAT_S)
@@ -85,15 +109,16 @@ class StallDetector:
                 self._last_still = now
 
     def stalled_since(self, moment: float) -> bool:
-        """Whether a standstill ended after a moment of `time.monotonic`."""
+        """Return whether a stall ended after `moment`, a value of `time.monotonic`."""
         return self._last_still > moment
 
 
 class FairYield:
-    """Lets waiting tasks go on one after another, with a look at the sockets between any two.
+    """Cooperative yielding: resumes one waiting task per iteration of the event loop.
 
-    When many replies come together, what is done with each of them takes milliseconds; the requests
-    that could leave meanwhile would wait for all of it. Used from one event loop.
+    When many replies arrive together, processing each takes milliseconds, and requests
+    that are ready to be sent would wait for all of them. Between two tasks the loop
+    handles its sockets. Used from one event loop.
     """
 
     def __init__(self) -> None:
@@ -101,7 +126,7 @@ class FairYield:
         self._due = False
 
     async def turn(self) -> None:
-        """Wait until no other task was woken in this round."""
+        """Wait for an iteration of the event loop in which no other task is resumed."""
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[None] = loop.create_future()
         self._waiting.append(mine)
@@ -111,7 +136,7 @@ class FairYield:
         await mine
 
     def _wake(self) -> None:
-        """The next one that still waits; the one after it in the next round."""
+        """Resume the next task that still waits, and schedule the one after it."""
         while self._waiting:
             mine = self._waiting.popleft()
             if not mine.done():

@@ -1,4 +1,4 @@
-"""A person controls a live run: a request to stop, messages in its inbox, and their execution."""
+"""Control of a live run by people: requests to stop, the inbox, and steering."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ from evolve.search import Expand
 
 @dataclass
 class Interrupt:
-    """What runs is drained, then the run stops."""
+    """A request to stop: proposals in flight are finished, then the run stops.
+
+    Attributes:
+        asked: Whether a signal asked for it.
+        file: The run's stop file, which asks for it by its existence; None until the
+            run exists.
+    """
 
     asked: bool = False
-    file: Path | None = None  # the run's stop file, once there is a run
+    file: Path | None = None
 
     @property
     def requested(self) -> bool:
         return self.asked or (self.file is not None and self.file.exists())
 
     def watch(self, file: Path) -> None:
-        """Also stop when this file appears. One that is left from before asks for nothing."""
+        """Stop also when this file appears; delete one that an earlier request left."""
         file.unlink(missing_ok=True)
         self.file = file
 
@@ -40,7 +46,13 @@ MOST_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Message:
-    """`verb` is ban, tell or add."""
+    """A request of a person to a live run.
+
+    Attributes:
+        id: Name of its file, without the suffix; ids sort by time.
+        verb: `ban`, `tell` or `add`.
+        data: Arguments of the verb, such as `variant`, `parent`, `text` or `reply`.
+    """
 
     id: str
     verb: str
@@ -48,13 +60,28 @@ class Message:
 
 
 class Inbox:
-    """The folder of messages, the oldest first."""
+    """The directory of messages to a run, one file each, sorted by time.
+
+    Args:
+        path: The directory; created by the first message.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def send(self, verb: str, **data: Any) -> str:
-        """Put a message down; it is on the disk when this returns. Raises `RunError`."""
+        """Write a message; it is on disk when this returns.
+
+        Args:
+            verb: `ban`, `tell` or `add`.
+            **data: Arguments of the verb, as JSON values.
+
+        Returns:
+            Id of the message.
+
+        Raises:
+            RunError: The directory is not writable.
+        """
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         fresh = self.path / f"{name}.new"
         try:
@@ -67,12 +94,16 @@ class Inbox:
         except OSError as error:
             raise RunError(
                 f"can't write to {self.path}: {error.strerror}",
-                "mend the rights of the run folder",
+                "fix the permissions of the run directory",
             ) from None
         return name
 
     def messages(self) -> list[Message]:
-        """What lies there. A file that is no message is put aside as `.bad`."""
+        """Read the directory; rename invalid files to `.bad`.
+
+        Returns:
+            The messages, oldest first; empty if the directory does not exist.
+        """
         try:
             names = sorted(
                 name for name in os.listdir(self.path) if name.endswith(".json")
@@ -86,19 +117,23 @@ class Inbox:
         ]
 
     def remove(self, message: Message) -> None:
-        """The archive has it."""
+        """Delete a message that the archive has recorded."""
         (self.path / f"{message.id}.json").unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Message | None:
     try:
         return _parse(path)
-    except OSError:  # gone meanwhile, or not ours to read
+    except OSError:  # deleted in the meantime, or not readable by this user
         return None
 
 
 def _parse(path: Path) -> Message | None:
-    """Puts aside what is no message. Raises `OSError`."""
+    """Parse a message; rename an invalid file to `.bad` and return None.
+
+    Raises:
+        OSError: The file can't be read or renamed.
+    """
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("too long")
@@ -110,7 +145,15 @@ def _parse(path: Path) -> Message | None:
 
 
 class SteeringHandler:
-    """Takes messages, each once. A program becomes a proposal like any other."""
+    """Carries out the messages of an inbox, each once.
+
+    A program that a person adds becomes a proposal like any other.
+
+    Args:
+        inbox: The inbox of the run.
+        recorder: The writer of the run.
+        seed: Seed of the run, from which ids of proposals follow.
+    """
 
     def __init__(self, inbox: Inbox, recorder: Recorder, seed: int) -> None:
         self._inbox, self._recorder, self._seed = inbox, recorder, seed
@@ -118,7 +161,16 @@ class SteeringHandler:
         self._taken = messages_taken(recorder.archive)
 
     async def take(self, number: int, settled: int | None) -> Proposal | None:
-        """Carry out what lies there, up to the first program: the proposal that it is, as `number`."""
+        """Carry out waiting messages, up to the first that adds a program.
+
+        Args:
+            number: Decision number for the program.
+            settled: All results up to this decision number are recorded; None if results
+                are not recorded by number.
+
+        Returns:
+            The proposal of the program; None if no message adds one.
+        """
         for message in self._inbox.messages():
             proposal = None
             if message.id not in self._taken:

@@ -1,4 +1,4 @@
-"""Who decides on a numbered slot, and the proposals that a decision becomes."""
+"""Decisions: what to do for each decision number, and the proposals that follow."""
 
 from __future__ import annotations
 
@@ -33,22 +33,48 @@ from evolve.search import (
 
 
 class Decider(Protocol):
-    """Decides on a numbered slot."""
+    """Makes the decision for each decision number: a policy, or the record of a run."""
 
     def decide(self, number: int, snapshot: Snapshot) -> Action | Skip | None:
-        """None: not yet, something that runs must end first."""
+        """Make a decision.
+
+        Args:
+            number: Number of the decision.
+            snapshot: The results that the decision may see.
+
+        Returns:
+            The action; `Skip` if there is none under this number; None if a proposal in
+            flight must finish first.
+        """
 
 
 @dataclass(frozen=True)
 class PolicyDecider:
-    """A policy with the generator of (run seed, decision number)."""
+    """A policy whose generator is seeded with (seed of the run, decision number).
+
+    Attributes:
+        policy: The policy.
+        seed: Seed of the run.
+        samples: Children per prompt, for operators that ask a model.
+    """
 
     policy: Policy
     seed: int
-    samples: int = 1  # children of one prompt, where a model is asked
+    samples: int = 1
 
     def decide(self, number: int, snapshot: Snapshot) -> Action:
-        """What the policy says."""
+        """Ask the policy, and add the model and the number of samples.
+
+        Args:
+            number: Number of the decision.
+            snapshot: The results that the decision may see.
+
+        Returns:
+            The checked action.
+
+        Raises:
+            RunError: The policy failed, or its decision can't be carried out.
+        """
         rng = np.random.default_rng([self.seed, number])
         with plugin_errors("policy", self.policy):
             decision = self.policy.decide(snapshot, rng)
@@ -65,7 +91,11 @@ class PolicyDecider:
         )
 
     def _check(self, decision: object, snapshot: Snapshot) -> None:
-        """Raises `RunError` for what can't be carried out: a policy may be anyone's."""
+        """Check that a decision can be carried out: a policy may be a third-party plugin.
+
+        Raises:
+            RunError: Another type, or an operator or a variant that the run doesn't have.
+        """
         if isinstance(decision, Stop):
             return
         chosen = self.policy.policy if isinstance(self.policy, Racing) else self.policy
@@ -84,7 +114,7 @@ class PolicyDecider:
                 "policy",
                 chosen,
                 f"chose the operator {decision.operator!r}",
-                "self.operators.draw(...) gives one of the run's",
+                "self.operators.draw(...) returns an operator of the run",
             )
         named = (
             decision.parents if isinstance(decision, Expand) else (decision.variant,)
@@ -108,10 +138,22 @@ def plan_proposals(
     count: int = 1,
     shows: Collection[str] = (),
 ) -> list[Proposal]:
-    """The proposals of a decision, from `number` on: `count` children that share a prompt.
+    """Return the proposals of a decision, not recorded yet.
 
-    Their prompt context is part of it: what is shown was known when it was decided. Ids follow from the
-    run's seed and the numbers.
+    The ids of the prompt context are fixed here: a prompt shows only results that the
+    decision saw. Ids of proposals follow from the seed and their numbers.
+
+    Args:
+        decision: What to expand or to evaluate.
+        seed: Seed of the run.
+        number: Decision number of the first proposal.
+        snapshot: The results that the decision saw.
+        settled: All results up to this decision number are recorded; None if results are
+            not recorded by number.
+        count: Number of children, which share a prompt; not for an evaluation.
+
+    Returns:
+        One proposal for an evaluation, else `count` proposals with consecutive numbers.
     """
     if isinstance(decision, Evaluate):
         return [

@@ -1,4 +1,4 @@
-"""When a run is over: numbers, time, a target, or no progress."""
+"""When a run stops: number of variants, time, a target, or no progress."""
 
 from __future__ import annotations
 
@@ -7,34 +7,61 @@ import time
 from evolve.archive import Snapshot
 from evolve.config import Settings
 
-REJECTIONS_IN_A_ROW = 300  # then the operators have nothing new to offer
+REJECTIONS_IN_A_ROW = 300  # after these, the operators have nothing new to offer
 
 
 class Stopping:
-    """Says why nothing new is begun. All but the time follows from what is recorded."""
+    """The criteria for stopping; all except time depend only on recorded results.
+
+    Args:
+        settings: Limits of the run.
+        rejections: Number of consecutive rejections at the end of the record.
+    """
 
     def __init__(self, settings: Settings, rejections: int) -> None:
-        """`rejections`: how many of the last results, without a break, were rejected."""
         self._settings, self.rejections = settings, rejections
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Since this invocation began."""
+        """Time since the start of this process's part of the run, in seconds."""
         return time.monotonic() - self._started
 
     def room_for(self, variants: int) -> bool:
-        """Whether so many variants, pending ones included, leave room for one more."""
+        """Return whether `max_variants` permits one more.
+
+        Args:
+            variants: Number of scored, failed and pending variants.
+
+        Returns:
+            Whether one more may be started; always True without `max_variants`.
+        """
         most = self._settings.max_variants
         return most is None or variants < most
 
     def at_most(self, count: int, variants: int) -> int:
-        """How many of `count` children may be begun, one at least, beside so many variants."""
+        """Return how many children of a decision may be started.
+
+        Args:
+            count: Number of children that the decision asks for.
+            variants: Number of scored, failed and pending variants.
+
+        Returns:
+            1 to `count`, within `max_variants`.
+        """
         most = self._settings.max_variants
         return count if most is None else max(1, min(count, most - variants))
 
     def reached(self, variants: int, snapshot: Snapshot) -> str | None:
-        """Which limit; None to go on."""
+        """Return the first criterion that is met.
+
+        Args:
+            variants: Number of scored and failed variants.
+            snapshot: The scored variants.
+
+        Returns:
+            The reason to stop; None to go on.
+        """
         settings = self._settings
         if not self.room_for(variants):
             return f"max_variants = {settings.max_variants} is reached"

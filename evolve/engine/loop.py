@@ -1,4 +1,4 @@
-"""The loop: decide, propose, check, evaluate, record. It never waits for one candidate alone."""
+"""The main loop: decide, propose, check, evaluate, record; many candidates concurrently."""
 
 from __future__ import annotations
 
@@ -25,22 +25,38 @@ from evolve.sandbox import ProviderFault
 from evolve.search import Evaluate, Expand, Skip, Stop
 from evolve.tasks import CaseSpec
 
-TICK_S = 0.2  # an interrupt or the clock may come while nothing else happens
+TICK_S = 0.2  # how often to check for an interrupt or a time limit
 DEAD_END = "the record can't be followed: a parent was not scored this time"
 
 
 class FinishedWork(NamedTuple):
-    """What became of a proposal: a child with its verdict, or why there is none."""
+    """A proposal that reached its end: a child with its verdict, or a rejection.
+
+    Attributes:
+        proposal: The proposal.
+        stored: The child; None if it was rejected.
+        verdict: The evaluation; None if it was rejected.
+        rejected: The rejection; None if there is a child.
+        kept: Whether the rows of the verdict are in the archive already.
+    """
 
     proposal: Proposal
     stored: StoredChild | None = None
     verdict: Verdict | None = None
     rejected: Rejected | None = None
-    kept: bool = False  # its rows are in the archive
+    kept: bool = False
 
 
 class Engine:
-    """Runs one evolution from where its archive stands."""
+    """The main loop of a run, which continues from the state of its archive.
+
+    Args:
+        services: The services that all parts share.
+        decider: Makes the decisions: a policy, or the record of a run.
+        proposer: Produces the children.
+        evaluator: Scores the children.
+        control: Observer, interrupt, steering and notes of the run.
+    """
 
     def __init__(
         self,
@@ -50,15 +66,6 @@ class Engine:
         evaluator: Evaluator,
         control: Control,
     ) -> None:
-        """Join the parts of a run.
-
-        Args:
-            services: what all parts share.
-            decider: decides on each slot: a policy, or the record of a run.
-            proposer: makes the children.
-            evaluator: scores them.
-            control: who watches, stops and steers the run.
-        """
         settings, recorder = services.settings, services.recorder
         self.settings, self.recorder, self.order = settings, recorder, services.ordering
         self.decider, self.proposer = decider, proposer
@@ -70,25 +77,31 @@ class Engine:
             settings.workers, proposer.model_slots, self.task.spec.agent is not None
         )
         self._suspensions = StallDetector()
-        # in an earlier life of the run, the first decided first
+        # started by an earlier process and unfinished, in order of decision
         self._begun: deque[Proposal] = deque()
-        self._waiting: dict[int, FinishedWork] = {}  # ended, but not yet their turn
+        self._waiting: dict[int, FinishedWork] = {}  # finished, waiting for their turn
         self._running = self._proposing = 0
         self._next = 1
-        self._halt: str | None = None  # why nothing new is begun
+        self._halt: str | None = None  # reason why nothing new is started
         self._fault: EvolveError | ArchiveError | None = None
         self._changed = asyncio.Event()
         self._evaluations = asyncio.Semaphore(settings.workers)
         self._turns = asyncio.Lock()
-        self._seen: dict[int, int] = {}  # how many were scored when it was decided
-        self._told: set[tuple[str, str]] = set()  # signs of agents
+        self._seen: dict[int, int] = {}  # number of scored variants at each decision
+        self._told: set[tuple[str, str]] = set()  # reported flags of agents
         self._stalls, self._staleness, self._stalled = 0, 0.0, False
 
     async def run(self) -> str:
-        """Go on until a limit is reached; returns which.
+        """Run until a limit is reached.
 
-        Raises `EvolveError` or `ArchiveError` when the run can't go on; what is in flight is
-        finished first, and the run is resumable.
+        After an error, proposals in flight are finished first, and the run is resumable.
+
+        Returns:
+            The reason why the run stopped.
+
+        Raises:
+            EvolveError: The run can't go on.
+            ArchiveError: The archive can't be read or written.
         """
         self._next = self.recorder.last_number + 1
         beat = asyncio.create_task(self._suspensions.beat())
@@ -103,12 +116,12 @@ class Engine:
         return self._halt or "done"
 
     async def _work(self) -> None:
-        """What was begun before, then new decisions, until nothing is in flight any more."""
+        """Finish what an earlier process started, then decide until nothing is in flight."""
         async with asyncio.TaskGroup() as group:
             self._begun.extend(self.recorder.unfinished())
             try:
                 await self._fill_slots(group)
-            # recording asks, too, where a model makes the vectors
+            # recording also asks a model if a model makes the vectors
             except OutOfBudget as error:
                 self._halt = str(error)
             except (EvolveError, ArchiveError) as error:
@@ -116,8 +129,8 @@ class Engine:
         if self.control.notes is not None:
             await self.control.notes.finish()
         if self._fault is None and not (self.order.window and self.interrupt.requested):
-            # Under a window an interrupted run keeps them for their turn, so that it goes on exactly.
-            # what can't be recorded now is when the run goes on
+            # With a window, an interrupted run leaves results waiting for their turn, so that
+            # the resumed run repeats exactly. A resumed run records the rest after OutOfBudget.
             with suppress(OutOfBudget):
                 await self._record_due()
 
@@ -151,7 +164,7 @@ class Engine:
 
     @property
     def _pending(self) -> int:
-        """Decisions without a recorded result."""
+        """Number of decisions without a recorded result."""
         return self._running + len(self._waiting)
 
     def _halted(self) -> bool:
@@ -165,7 +178,12 @@ class Engine:
         return self._halt is not None
 
     async def _may_decide(self) -> bool:
-        """Record what the next decision must see, and no more; False when that has not ended yet."""
+        """Record exactly the results that the next decision must see.
+
+        Returns:
+            Whether the next decision can be made; False while a result that it must see is
+            not finished.
+        """
         while self._full():
             if not await self._record_one():
                 if not self._stalled:
@@ -188,12 +206,17 @@ class Engine:
         )
 
     async def _steered(self, settled: int | None) -> Proposal | None:
-        """Carry out what people asked for; returns a program that one of them gave."""
+        """Carry out messages of people; return the proposal of a program that one adds."""
         steering = self.control.steering
         return await steering.take(self._next, settled) if steering else None
 
     async def _decide(self) -> list[Proposal]:
-        """What is begun next; nothing while something must end first, or when nothing is left."""
+        """Make and record the next decision.
+
+        Returns:
+            Its proposals; empty if a proposal in flight must finish first, or if the run
+            halts.
+        """
         snapshot = self.recorder.snapshot
         reason = self._stopping.reached(self.recorder.variants, snapshot)
         if reason is not None:
@@ -232,7 +255,7 @@ class Engine:
         return proposals
 
     def _how_many(self, decision: Expand | Evaluate) -> int:
-        """Children of this decision: as many as it says, within what may still be made."""
+        """Return the number of children of a decision, within the limit on variants."""
         if isinstance(decision, Evaluate):
             return 1
         return self._stopping.at_most(
@@ -240,12 +263,12 @@ class Engine:
         )
 
     async def _carry_through(self, proposal: Proposal) -> None:
-        """One proposal from where it stands to its end."""
+        """Take one proposal from its current state to its end."""
         try:
             await self._hand_in(await self._finish(proposal))
         except OutOfBudget as error:
             self._halt = str(error)
-        # the run can't go on; the others may finish
+        # the run can't go on; other proposals in flight may finish
         except (EvolveError, ArchiveError) as error:
             self._fault, self._halt = self._fault or error, "a fault"
         finally:
@@ -277,7 +300,7 @@ class Engine:
         return await self._evaluate(stored)
 
     async def _evaluate(self, stored: StoredChild) -> FinishedWork:
-        """Score it; a model's child that fails is repaired once and scored again."""
+        """Evaluate a child; a model's child that fails is repaired and evaluated once more."""
         verdict = await self._verdict(stored)
         if verdict.failed is not None:
             repaired = await self._repair(stored.proposal, verdict)
@@ -286,17 +309,17 @@ class Engine:
         return FinishedWork(stored.proposal, stored, verdict)
 
     async def _repair(self, proposal: Proposal, verdict: Verdict) -> StoredChild | None:
-        """What the budget does not allow is not repaired; the verdict stands."""
+        """Repair a failed child, unless the budget forbids: then its verdict is final."""
         try:
             return await self.proposer.repair(proposal, verdict)
         except Interrupted:
-            raise  # it is repaired when the run goes on
+            raise  # the resumed run repairs it
         except OutOfBudget as error:
             self._halt = str(error)
             return None
 
     async def _verdict(self, stored: StoredChild) -> Verdict:
-        """Evaluate; a machine's fault is waited out with back-off, and never a score."""
+        """Evaluate; a fault of the machine is retried with back-off and never scored."""
         return await retry_sandbox(
             lambda: self._attempt(stored), self.settings.patience_s, self._wait_aloud
         )
@@ -306,7 +329,11 @@ class Engine:
         await self.recorder.note("waiting", {"message": message})
 
     async def _attempt(self, stored: StoredChild) -> Verdict:
-        """One evaluation, once a worker is free. Raises `ProviderFault`."""
+        """Evaluate once, as soon as a worker is free.
+
+        Raises:
+            ProviderFault: The machine failed; the proposal is released.
+        """
         try:
             async with self._evaluations:
                 return await self._at_work(stored)
@@ -325,24 +352,24 @@ class Engine:
         )
         if verdict.failed is not None and self._suspensions.stalled_since(started):
             raise ProviderFault(
-                "this process stood still meanwhile; the result says nothing"
+                "this process was suspended during the evaluation; its result is void"
             )
         self._in_flight.evaluated(time.monotonic() - started)
         return verdict
 
     def _cases_of(self, proposal: Proposal) -> Sequence[CaseSpec]:
-        """What its decision says: one case, the first few, or all."""
+        """Return the cases that the decision names: one, the first few, or all."""
         cases = self.task.spec.cases_of("search")
         if proposal.kind is Kind.EVALUATE:
             return [case for case in cases if case.id == proposal.evaluates.case]
         return cases[: proposal.decision.cases]
 
     async def _hand_in(self, ended: FinishedWork) -> None:
-        """Record it now, or keep what was measured until its turn comes."""
+        """Record a finished proposal now, or store its rows until its turn comes."""
         if not self.order.holds:
             await self._record(ended)
             return
-        # its rows belong to another, when its turn comes
+        # its rows belong to another variant, which gets them when their turn comes
         learns = ended.proposal.kind is Kind.EVALUATE
         if ended.verdict is not None and not ended.kept and not learns:
             await self.recorder.keep(ended.proposal, ended.verdict.rows)
@@ -352,7 +379,7 @@ class Engine:
             await self._record_due()
 
     async def _record_due(self) -> None:
-        """Everything whose turn has come."""
+        """Record all results whose turn has come."""
         async with self._turns:
             while await self._record_one():
                 continue
@@ -379,7 +406,7 @@ class Engine:
             self.listener.finished(done, score, self.progress())
 
     async def _tell_signs(self, ended: FinishedWork) -> None:
-        """An agent that reached for what it must not have is told of at once, once for each sign."""
+        """Report an agent that tried to use something forbidden at once, once per flag."""
         rows = ended.verdict.rows if ended.verdict is not None else ()
         one = ended.proposal
         variant = one.parents[0] if one.kind is Kind.EVALUATE else one.id
@@ -389,7 +416,7 @@ class Engine:
         for _, signs in sorted(found - self._told):
             await self.recorder.note(SIGNS, {"variant": variant, "signs": signs})
             self.listener.waiting(
-                f"{variant[:8]}: a sign that a person should look at: {signs}"
+                f"{variant[:8]}: a flag that a person should review: {signs}"
             )
         self._told |= found
 
@@ -425,7 +452,7 @@ class Engine:
         return done, verdict.score
 
     def progress(self) -> Progress:
-        """Where the run stands now."""
+        """Return the current state of the run."""
         counts, snapshot = self.recorder.counts, self.recorder.snapshot
         best = snapshot.best()
         return Progress(

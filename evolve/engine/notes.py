@@ -1,9 +1,10 @@
-"""Notes: every so many decisions, what worked and what failed is written down for later prompts.
+"""Notes: every `notes_every` decisions, a summary of successes and failures for prompts.
 
-They are taken when a decision is due, from what that decision sees, and kept in the archive under its
-number; a run that is resumed or repeated takes the same ones. A model's words for them are asked for
-beside the search, which goes on meanwhile, and are kept under the negated number: decisions show them
-from the moment they are there, or under a window from `window` decisions later, which wait for them.
+Notes are taken before a decision, from the results that this decision sees, and stored in the
+archive under its number: a resumed or repeated run takes the same ones. If a model is to
+phrase them, its call runs concurrently with the search, and its text is stored under the
+negated number. Later decisions show the text as soon as it arrives; with a window, decisions
+from `window` numbers later show it, and wait for it.
 """
 
 from __future__ import annotations
@@ -17,23 +18,31 @@ from evolve.search.statistics import statistics
 
 
 class NoteTaker:
-    """Writes notes when they are due; a model's words for them are a call like any other."""
+    """Takes notes every `notes_every` decisions; with `notes = "model"` a model phrases them.
+
+    Args:
+        services: The shared parts of the run, with its settings.
+    """
 
     def __init__(self, services: Services) -> None:
-        """Take notes every `notes_every` decisions; where `notes = "model"`, a model words them."""
         settings = services.settings
         self.task, self._seed = services.task, settings.seed
         self._every, self._window = settings.notes_every, settings.window or 0
         self._recorder, self._prompts = services.recorder, services.prompts
         self._models = services.models if settings.notes == "model" else None
         self._wording: asyncio.Task[Note | None] | None = None
-        self._tried = 0  # the number of the notes that words were asked for last
+        self._tried = 0  # number of the notes that the model was asked about last
 
     async def take(self, number: int, snapshot: Snapshot) -> None:
-        """Before decision `number`: write notes, unless they are not due or there already."""
+        """Take notes before a decision if they are due and not stored yet.
+
+        Args:
+            number: Number of the decision.
+            snapshot: The results that the decision sees.
+        """
         last = snapshot.notes or 0
         if self._models is not None and last > self._tried:
-            # it was stopped before they came
+            # the run was stopped before the model's text arrived
             self._word(Note(last, await self._recorder.notes(last)))
         if self._window and number >= self._tried + self._window:
             await self._show_words()
@@ -41,19 +50,19 @@ class NoteTaker:
         if not due or abs(last) >= number or not snapshot.outcomes:
             return
         if not self._window and self._wording is not None and not self._wording.done():
-            return  # the last ones are still put into words
+            return  # the model still phrases the previous notes
         await self._show_words()
         note = Note(number, statistics(snapshot))
         await self._recorder.take_notes(note)
         self._word(note)
 
     async def finish(self) -> None:
-        """Wait for words that were asked for: their reply is paid for. A window shows them later."""
+        """Wait for a text in flight, which is paid for; with a window it is shown later."""
         if self._wording is not None:
             await self._wording
 
     async def _show_words(self) -> None:
-        """Under a window they are shown when it is their turn, not when they come."""
+        """Wait for the model's text; with a window, store it now, when its turn has come."""
         if self._wording is None:
             return
         worded = await self._wording
@@ -69,10 +78,14 @@ class NoteTaker:
             )
 
     async def _put_into_words(self, note: Note, models: Models) -> Note | None:
-        """A model's words; none where it has none, or no budget is left for them.
+        """Let a model phrase the notes.
 
-        The call belongs to the seed's row, under the number of the notes: a stored reply is found
-        again.
+        The call belongs to the seed's row, with the number of the notes as its step, so that
+        a resumed run finds a stored reply.
+
+        Returns:
+            The notes under their negated number; None if the model failed, the budget is
+            exhausted, or the reply is empty.
         """
         seed = await self._recorder.proposal(derive_id(self._seed, 0))
         messages = [

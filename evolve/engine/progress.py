@@ -1,4 +1,4 @@
-"""What is told of a run while it goes on."""
+"""Progress of a live run, and the protocol of its observers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from evolve.archive import Proposal, Spend
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands."""
+    """The state of a run at one moment.
+
+    Attributes:
+        scored: Number of scored variants, without the seed.
+        failed: Number of failed variants.
+        rejected: Number of rejected proposals.
+        in_flight: Number of proposals that are started and not finished.
+        best: The best variant; None before the first score.
+        best_score: Its score; None before the first score.
+        spend: Cost and tokens of the run, with reservations.
+        seconds: Time since this process started or resumed the run.
+        stalls: Number of times that the window delayed a decision.
+        staleness: Moving average of the number of variants that were scored between a
+            decision and the end of its proposal.
+    """
 
     scored: int
     failed: int
@@ -20,23 +34,28 @@ class Progress:
     best_score: float | None
     spend: Spend
     seconds: float
-    stalls: int = 0  # how often a window held a decision back
-    # variants that were scored between a decision and its own end, on average
+    stalls: int = 0
     staleness: float = 0.0
 
     @property
     def variants(self) -> int:
-        """What counts against --max-variants."""
+        """Number of variants that count towards --max-variants."""
         return self.scored + self.failed
 
 
 class Listener(Protocol):
-    """Who watches a run."""
+    """An observer of a run."""
 
     def finished(
         self, proposal: Proposal, score: float | None, progress: Progress
     ) -> None:
-        """A proposal is scored, failed or rejected."""
+        """Report that a proposal was scored, failed or was rejected.
+
+        Args:
+            proposal: The finished proposal.
+            score: Its score; None if it has none.
+            progress: The state of the run after it.
+        """
 
     def waiting(self, message: str) -> None:
-        """The machine failed; the run waits and tries again. Or something else to know at once."""
+        """Report a retry after a fault of the machine, or another urgent message."""

@@ -1,4 +1,4 @@
-"""From a decision to a stored child: parents and evidence, operator, checks, git; and one repair."""
+"""From a decision to a stored child: prompt context, operator, checks, git, one repair."""
 
 from __future__ import annotations
 
@@ -45,26 +45,47 @@ from evolve.plugins import plugin_error, plugin_errors
 from evolve.search import Evaluate, Expand
 from evolve.tasks import AgentTask, EpisodeResult
 
-LOG_CHARS = 1500
+LOG_CHARS = 1500  # end of a candidate's log that a repair prompt shows
 DUPLICATE = "duplicate"
 
 
 class NoveltyGate(NamedTuple):
-    """Children nearer than `distance` to a variant are turned away, unless the judge lets them pass."""
+    """A novelty threshold, which children must pass before they are evaluated.
+
+    Attributes:
+        distance: Children nearer than this to a variant are rejected; cosine distance,
+            0: no threshold.
+        judge: Model that may still accept such a child as different; None: no judge.
+    """
 
     distance: float = 0.0
     judge: str | None = None
 
 
 class StoredChild(NamedTuple):
-    """A child that is in git, and its files."""
+    """A child that is in git.
+
+    Attributes:
+        proposal: Its proposal, with tree and commit.
+        files: Path -> content.
+    """
 
     proposal: Proposal
     files: Mapping[str, bytes]
 
 
 class Proposer:
-    """Makes children of planned proposals."""
+    """Produces and stores the children of planned proposals.
+
+    Args:
+        services: The services that all parts of the run share.
+        operators: Operators by name.
+        run_episode: Runs an agent; None except in agent tasks.
+        gate: Novelty threshold; None: accept all children that differ.
+
+    Attributes:
+        model_slots: Maximum number of parallel samples; 0: no operator asks a model.
+    """
 
     def __init__(
         self,
@@ -73,14 +94,6 @@ class Proposer:
         run_episode: RunEpisode | None = None,
         gate: NoveltyGate | None = None,
     ) -> None:
-        """Prepare to make children.
-
-        Args:
-            services: what all parts of the run share.
-            operators: by name.
-            run_episode: how agents work, where agents evolve.
-            gate: which children are rejected as too near; None for all that differ.
-        """
         self.task, self._prompts = services.task, services.prompts
         self._seed, self._repairs = services.settings.seed, services.settings.repairs
         self._recorder, self._models = services.recorder, services.models
@@ -98,7 +111,19 @@ class Proposer:
         return self._operators[action.operator].shows
 
     async def propose(self, proposal: Proposal) -> StoredChild:
-        """Make and store the child; a model's unusable answer is fed back once. Raises `Rejected`."""
+        """Produce and store a child; feed an unusable answer of a model back once.
+
+        Args:
+            proposal: A planned proposal.
+
+        Returns:
+            The stored child.
+
+        Raises:
+            Rejected: There is no usable child, or it is a duplicate or not novel.
+            RunError: The operator failed.
+            OutOfBudget: A call does not fit into the budget.
+        """
         context = await self._context(proposal)
         try:
             return await self._store(proposal, context, CallPurpose.PROPOSE)
@@ -120,7 +145,20 @@ class Proposer:
             return await self._store(proposal, again, CallPurpose.REPAIR)
 
     async def repair(self, proposal: Proposal, verdict: Verdict) -> StoredChild | None:
-        """Feed the failure of a model's child back, once; None when there is nothing new to try."""
+        """Feed the failure of a model's child back, once.
+
+        Args:
+            proposal: The proposal of the failed child.
+            verdict: Its evaluation.
+
+        Returns:
+            The child that replaces it; None if it did not fail, was repaired before, no
+            model is asked, repairs are off, or the new answer is unusable.
+
+        Raises:
+            RunError: The operator failed.
+            OutOfBudget: A call does not fit into the budget.
+        """
         failed = verdict.failed
         operator = self._operators.get(proposal.operator)
         if (
@@ -147,7 +185,7 @@ class Proposer:
                 rows,
             )
         except Rejected:
-            return None  # the first child stands, and has failed
+            return None  # the first child is kept as failed
 
     async def _store(
         self,
@@ -156,7 +194,20 @@ class Proposer:
         purpose: CallPurpose,
         rows: tuple[Evaluation, ...] = (),
     ) -> StoredChild:
-        """`rows` are those of the child that is replaced; they are kept in the same transaction."""
+        """Produce, check and store a child.
+
+        Args:
+            proposal: The proposal.
+            context: Input of the operator.
+            purpose: `PROPOSE` for a first child, `REPAIR` for its replacement.
+            rows: Evaluations of the replaced child, stored in the same transaction.
+
+        Returns:
+            The stored child.
+
+        Raises:
+            Rejected: The child is unusable; with the note of the operator.
+        """
         child = await self._made(self._operators[proposal.operator], context)
         try:
             tree = await self._checked(proposal, context, child, purpose)
@@ -167,7 +218,12 @@ class Proposer:
         )
 
     async def _made(self, operator: Operator, context: Context) -> Child:
-        """What the operator, which may be anyone's, makes. Raises `Rejected` and `RunError`."""
+        """Call the operator, which may be a third-party plugin, and check its result's type.
+
+        Raises:
+            Rejected: The operator has no usable child.
+            RunError: The operator failed, or returned something else.
+        """
         with plugin_errors("operator", operator):
             child = await operator.propose(context)
         if not isinstance(child, Child) or not all(
@@ -184,7 +240,11 @@ class Proposer:
     async def _checked(
         self, proposal: Proposal, context: Context, child: Child, purpose: CallPurpose
     ) -> str:
-        """The child's tree: changed, new and within bounds. Raises `Rejected`."""
+        """Return the tree of a child that is changed, new and within bounds.
+
+        Raises:
+            Rejected: It is not.
+        """
         check_child(self.task, context.parents, child)
         tree = await self._recorder.tree_of(child.files)
         if tree == proposal.tree:
@@ -200,7 +260,11 @@ class Proposer:
     async def _check_novelty(
         self, proposal: Proposal, context: Context, child: Child, purpose: CallPurpose
     ) -> None:
-        """Before it costs an evaluation. Raises `Rejected`."""
+        """Check the novelty of a child before it costs an evaluation.
+
+        Raises:
+            Rejected: The child is too near to a variant, and the judge does not accept it.
+        """
         if not self._gate.distance or proposal.operator == PERSON:
             return
         recorder, settled = self._recorder, proposal.decision.settled
@@ -224,7 +288,7 @@ class Proposer:
         programs: tuple[Mapping[str, bytes], Mapping[str, bytes]],
         purpose: CallPurpose,
     ) -> bool:
-        """What the judge says of two programs; where there is none to be had, they do not."""
+        """Ask the judge whether two programs differ; False without a judge or an answer."""
         if self._gate.judge is None:
             return False
         first, second = map(as_text, programs)
@@ -242,7 +306,7 @@ class Proposer:
                 step=int(purpose is CallPurpose.REPAIR),
             )
         except Interrupted:
-            raise  # no answer is no judgement
+            raise  # a missing answer is not a judgement
         except (OutOfBudget, ModelError):
             return False
         return "DIFFERENT" in answer.text.upper() and "SAME" not in answer.text.upper()
@@ -265,19 +329,19 @@ class Proposer:
         )
 
     async def _known(self, proposal: Proposal, variant: str) -> Parent:
-        """A variant as the decision knew it."""
+        """Return a variant as of the decision."""
         return await self._recorder.parent(variant, proposal.as_of_event)
 
     def _rng(self, proposal: Proposal) -> np.random.Generator:
-        """The proposal's own, or that of those who share its prompt.
+        """Return a new generator for a proposal, the same for all that share its prompt.
 
-        Every question of it begins with the same draws.
+        Each question about the proposal starts with the same draws.
         """
         number = (proposal.decision.shared or (proposal.number,))[0]
         return np.random.default_rng([self._seed, number, 1])
 
     async def _evidence(self, proposal: Proposal) -> Evidence:
-        """What was known when it was decided, whatever has happened since."""
+        """Return the prompt context as of the decision, without later results."""
         decided = proposal.decision
         inspirations = [
             await self._known(proposal, found) for found in decided.inspirations
@@ -331,7 +395,7 @@ class Proposer:
 
 
 def _attempt(child: Proposal) -> Attempt:
-    """In words, without its score, which may be known better later on."""
+    """Describe a child without its score, which later evaluations may change."""
     if child.state is State.SCORED:
         return Attempt(
             child.note, "better" if (child.improvement or 0.0) > 0.0 else "not better"

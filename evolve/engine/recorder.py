@@ -1,4 +1,4 @@
-"""The one writer of a run: rows, code, and the snapshot beside them."""
+"""The only writer of a run: it stores rows and code, and updates the snapshot."""
 
 from __future__ import annotations
 
@@ -42,13 +42,24 @@ from evolve.engine.caches import Held, Parents, Vectors
 from evolve.engine.ordering import Trees
 from evolve.operators import Parent
 
-TIDY_EVERY = 2000
+TIDY_EVERY = 2000  # children between two packings of the repository
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 class Recorder:
-    """Writes each state with its data, then lets the snapshot know."""
+    """Writes each change of state with its data, and updates the snapshot.
+
+    Must be created in the event loop of the run.
+
+    Args:
+        archive: The database.
+        code: The repository.
+        maximize: Whether a higher score is better.
+        frame: Constants of the snapshot; None: the defaults.
+        patience_s: How long to retry while the disk is full or locked, in seconds.
+        waiting: Called with a message before each retry.
+    """
 
     def __init__(
         self,
@@ -66,9 +77,9 @@ class Recorder:
         self.trees = Trees()  # every tree that is or becomes a variant
         self.last_number = -1
         self._commits: dict[str, str] = {}
-        # children of unfinished proposals that were evaluated
+        # number of evaluated children of unfinished proposals
         self._attempts: dict[str, int] = {}
-        # proposals that may be asked again and have a reply
+        # unfinished proposals that have a stored reply
         self.replied = archive.replied()
         self._notes: dict[int, str] = {}
         self.vectors = Vectors()
@@ -79,9 +90,9 @@ class Recorder:
             self._load(everything)
         self._parents = Parents(self.snapshot, self._read_parent)
         self._sql = GroupCommit(archive, patience_s, waiting)
-        # perhaps: writing a ref twice is harmless
+        # some may have one: writing a ref twice is harmless
         self._without_ref = dict(self._commits)
-        self._git_free = asyncio.Event()  # git's objects are not being packed
+        self._git_free = asyncio.Event()  # cleared while objects are packed
         self._git_free.set()
 
     def _load(self, everything: Sequence[Proposal]) -> None:
@@ -96,7 +107,7 @@ class Recorder:
                 self._attempts[proposal.id] = self._attempts_of(proposal)
         for replaced, tree in self.archive.replaced_trees():
             self.trees.claim(tree, by_id[replaced])
-        # written before vectors were kept
+        # the archive is from a version that did not store vectors
         if len(self.snapshot.space) < len(self.snapshot):
             self.snapshot.space = NoveltyIndex()
             for proposal in self.snapshot.proposals:
@@ -109,17 +120,31 @@ class Recorder:
 
     @staticmethod
     def create(database: Path, code: Path, facts: Mapping[str, str]) -> None:
-        """An empty archive and an empty repository."""
+        """Create an empty archive and an empty repository.
+
+        Args:
+            database: Path of the database.
+            code: Path of the repository.
+            facts: Facts about the run, stored in the archive.
+        """
         Archive.create(database, facts).close()
         CodeStore.create(code)
 
     def unfinished(self) -> list[Proposal]:
-        """What a run that was stopped had begun."""
+        """Return the unfinished proposals, which an earlier process started.
+
+        Returns:
+            The proposals in order of decision.
+        """
         states = [state for state in State if not state.finished]
         return self.archive.proposals(states)
 
     def rejections_at_end(self) -> int:
-        """How many of the latest results, without a break, were rejected."""
+        """Return the number of consecutive rejections at the end of the record.
+
+        Returns:
+            0 if the latest result is not a rejection.
+        """
         ended = [p for p in self.archive.proposals() if p.finished_event is not None]
         ended.sort(key=lambda p: -(p.finished_event or 0))
         return sum(
@@ -128,13 +153,18 @@ class Recorder:
 
     @property
     def variants(self) -> int:
-        """Scored and failed ones, the seed left out."""
+        """Number of scored and failed variants, without the seed."""
         return self.counts.get(State.SCORED, 0) + self.counts.get(State.FAILED, 0)
 
     async def parent(self, proposal_id: str, seen: int) -> Parent:
-        """A scored variant with its files, and with the rows that a decision knew.
+        """Return a scored variant as of a decision.
 
-        `seen` is the last event of the archive that the decision saw.
+        Args:
+            proposal_id: Id of the variant.
+            seen: The last event of the archive that the decision saw.
+
+        Returns:
+            The variant with its files, and with the rows and the score as of `seen`.
         """
         return await self._parents.known(proposal_id, seen)
 
@@ -143,25 +173,32 @@ class Recorder:
         return Held(await self.files_of(variant), rows)
 
     async def files_of(self, variant: str) -> Mapping[str, bytes]:
-        """The files of a scored variant."""
+        """Return the files of a scored variant: path -> content."""
         tree = self.snapshot.proposal(variant).tree
         assert tree is not None
         return await self._in_git(self.code.files, tree)
 
     async def files(self, tree: str) -> dict[str, bytes]:
-        """The files of a stored tree."""
+        """Return the files of a stored tree: path -> content."""
         return await self._in_git(self.code.files, tree)
 
     async def proposal(self, proposal_id: str) -> Proposal:
-        """Any proposal as it stands."""
+        """Read any proposal from the archive.
+
+        Args:
+            proposal_id: Its id.
+
+        Returns:
+            The proposal in its current state, with message and log.
+        """
         return await self._in_sql(self.archive.proposal, proposal_id)
 
     async def tree_of(self, files: Mapping[str, bytes]) -> str:
-        """The hash that these files have in git."""
+        """Return the git hash of these files as a tree."""
         return await self._in_git(self.code.tree_of, files)
 
     async def plan(self, *proposals: Proposal) -> None:
-        """A decision was taken. Parents count the children at once."""
+        """Record the proposals of a decision; their parents count these children at once."""
         for proposal in proposals:
             if proposal.kind is Kind.EVALUATE:
                 self.snapshot.expect_evaluation(proposal)
@@ -171,16 +208,28 @@ class Recorder:
         self.snapshot.last_event = await self._in_sql(self.archive.plan, *proposals)
 
     def attempt_of(self, proposal: Proposal) -> int:
-        """How many children of this proposal have been evaluated and replaced before.
+        """Return the attempt number of the next evaluation.
 
-        An evaluation of another variant has its number from its decision.
+        Args:
+            proposal: The proposal to evaluate.
+
+        Returns:
+            The number of its children that were evaluated and replaced; for an evaluation
+            of another variant, the number in its decision.
         """
         if proposal.kind is Kind.EVALUATE:
             return proposal.evaluates.attempt
         return self._attempts.get(proposal.id, 0)
 
     def rows_in_waiting(self, proposal: Proposal) -> list[Evaluation]:
-        """Rows of a complete evaluation whose turn had not come when the run was stopped."""
+        """Return the rows of an evaluation that waited for its turn when the run stopped.
+
+        Args:
+            proposal: An unfinished proposal.
+
+        Returns:
+            The rows of the complete evaluation; empty if there is none.
+        """
         if proposal.state is not State.EVALUATING:
             return []
         attempt = self.archive.awaiting_their_turn().get(proposal.id)
@@ -191,15 +240,27 @@ class Recorder:
         ]
 
     async def keep(self, proposal: Proposal, rows: Sequence[Evaluation]) -> None:
-        """Its evaluation is complete; what it means is said when its turn comes."""
+        """Store a complete evaluation; its result is recorded when its turn comes.
+
+        Args:
+            proposal: The proposal.
+            rows: All its evaluations, one per case.
+        """
         await self._in_sql(self.archive.add_evaluations, proposal.id, rows)
 
     async def propose(
         self, proposal: Proposal, tree: str, note: str, rows: Sequence[Evaluation] = ()
     ) -> Proposal:
-        """Keep the child's code, then its state. Objects first: an orphan is harmless.
+        """Store a child: its objects in git first, as an orphan is harmless, then its state.
 
-        `rows` are those of a child that failed and is replaced by this one.
+        Args:
+            proposal: The proposal; with the tree of the replaced child, if any.
+            tree: Hash of the child's files, which are in git.
+            note: The operator's one line on the change.
+            rows: Evaluations of the failed child that this one replaces.
+
+        Returns:
+            The proposal with its new state, tree, commit and note.
         """
         self.trees.claim(tree, proposal)
         parents = [self._commits[parent] for parent in proposal.parents]
@@ -227,11 +288,11 @@ class Recorder:
         )
 
     def evaluating(self, proposal: Proposal) -> None:
-        """A sandbox is at work on it."""
+        """Record, without waiting for the disk, that a sandbox evaluates the proposal."""
         self._sql.post(self.archive.evaluating, proposal.id)
 
     async def release(self, proposal: Proposal) -> None:
-        """The machine failed: back to `proposed`."""
+        """Return a proposal to `proposed` after a fault of the machine."""
         await self._in_sql(self.archive.release, proposal.id)
 
     async def score(
@@ -243,7 +304,19 @@ class Recorder:
         quarantined: bool,
         kept_rows: bool = False,
     ) -> Proposal:
-        """It was evaluated: say what adding it meant. `kept_rows`: the archive has them already."""
+        """Record a scored variant, and how it compares with its parents and the best.
+
+        Args:
+            proposal: The proposal, with its tree.
+            files: Path -> content.
+            score: Mean over the evaluated cases.
+            rows: All its evaluations.
+            quarantined: Whether the score is not believed.
+            kept_rows: Whether the rows are in the archive already.
+
+        Returns:
+            The proposal with its status, novelty, improvement and measures.
+        """
         vector = await self.vectors.of(proposal, files)
         value = score * self.snapshot.sign
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
@@ -284,7 +357,15 @@ class Recorder:
         return done
 
     async def learn(self, decision: Proposal, rows: Sequence[Evaluation]) -> Proposal:
-        """More is known about a variant that was scored before."""
+        """Record further evaluations of a variant that was scored before.
+
+        Args:
+            decision: The proposal of kind `EVALUATE`; its first parent is the variant.
+            rows: The new evaluations.
+
+        Returns:
+            The proposal with its new state.
+        """
         self.snapshot.observe(decision.parents[0], rows)
         self._parents.learned(decision.parents[0])
         self.snapshot.last_event = await self._in_sql(
@@ -295,7 +376,16 @@ class Recorder:
     async def fail(
         self, proposal: Proposal, row: Evaluation, rows: Sequence[Evaluation]
     ) -> Proposal:
-        """The candidate's own fault."""
+        """Record a variant that failed by its own fault.
+
+        Args:
+            proposal: The proposal.
+            row: The evaluation that failed, with its reason.
+            rows: Evaluations to store; empty if the archive has them already.
+
+        Returns:
+            The proposal with its new state, reason and message.
+        """
         assert row.reason is not None
         self._count(proposal, State.FAILED)
         self.snapshot.fail(replace(proposal, state=State.FAILED, reason=row.reason))
@@ -309,7 +399,17 @@ class Recorder:
     async def reject(
         self, proposal: Proposal, reason: str, message: str, note: str = ""
     ) -> Proposal:
-        """It is no variant, and its parents have no child."""
+        """Record a rejected proposal: it is not a variant, and its parents lose the child.
+
+        Args:
+            proposal: The proposal.
+            reason: One word or two, for programs.
+            message: Explanation for people and prompts.
+            note: The operator's one line on the change.
+
+        Returns:
+            The proposal with its new state, reason and message.
+        """
         self.snapshot.release(proposal.parents)
         self._count(proposal, State.REJECTED)
         self.snapshot.record_rejection(
@@ -321,12 +421,22 @@ class Recorder:
         return replace(proposal, state=State.REJECTED, reason=reason, message=message)
 
     def reserve(self, calls: Sequence[Call]) -> None:
-        """All that the calls of a request may cost is spent, as far as others are concerned."""
+        """Reserve the maximum cost of a request's calls, so that no other call can use it."""
         for call in calls:
             self.spend = self.spend.sent(call)
 
     async def send_calls(self, calls: Sequence[Call]) -> list[Call]:
-        """Record calls that are reserved before their request leaves."""
+        """Record reserved calls before their request is sent.
+
+        Calls with a cost are on disk when this returns. If it fails, the reservations are
+        undone.
+
+        Args:
+            calls: The reserved calls of one request.
+
+        Returns:
+            The calls with their ids.
+        """
         try:
             ids = await self._paid(self.archive.send_calls, calls)
         except BaseException:
@@ -336,7 +446,14 @@ class Recorder:
         return [replace(call, id=id_) for call, id_ in zip(calls, ids, strict=True)]
 
     async def settle_calls(self, calls: Sequence[Call]) -> Spend:
-        """Keep the replies to one request with what they cost."""
+        """Store the replies to one request with their cost.
+
+        Args:
+            calls: The finished calls of one request.
+
+        Returns:
+            The sums of the run after it.
+        """
         await self._paid(self.archive.settle_calls, calls)
         for call in calls:
             self.snapshot.charge(call)
@@ -346,19 +463,35 @@ class Recorder:
         return self.spend
 
     async def replies(self, proposal: str, ended: bool = False) -> list[Call]:
-        """Replies that are stored for a proposal: never asked for again; `ended`: it may have."""
+        """Return the stored replies for a proposal, which are never asked for again.
+
+        Args:
+            proposal: Id of the proposal.
+            ended: Whether the proposal may be finished: then look in the archive in any
+                case.
+
+        Returns:
+            The calls that have a reply.
+        """
         if not ended and proposal not in self.replied:
             return []
         calls = await self._in_sql(self.archive.calls, proposal)
         return [call for call in calls if call.state is CallState.REPLIED]
 
     async def take_notes(self, note: Note) -> None:
-        """Keep notes about the search; decisions from now on may show them."""
+        """Store notes about the search; later decisions may show them."""
         self.snapshot.last_event = await self._in_sql(self.archive.take_notes, note)
         self.snapshot.notes = note.number
 
     async def notes(self, number: int) -> str:
-        """The text of notes that a decision was to show."""
+        """Return the text of stored notes.
+
+        Args:
+            number: Their number; negative: the text of a model.
+
+        Returns:
+            The text; empty if there are none with this number.
+        """
         if number not in self._notes:
             self._notes = {
                 note.number: note.text
@@ -367,15 +500,27 @@ class Recorder:
         return self._notes.get(number, "")
 
     async def steer(self, work: Callable[[], int]) -> None:
-        """What a person said, with its event; decisions from now on may know it."""
+        """Write a person's change of the run; later decisions see it.
+
+        Args:
+            work: A method of `Steering` with its arguments; returns its event.
+        """
         self.snapshot.last_event = await self._in_sql(work)
 
     async def note(self, kind: str, data: Mapping[str, object]) -> None:
-        """Something about the run itself."""
+        """Record an event of the run itself.
+
+        Args:
+            kind: Kind of the event.
+            data: Data of the event, as JSON values.
+        """
         await self._in_sql(self.archive.note_event, kind, data)
 
     async def tidy(self) -> None:
-        """Write refs for people's tools, and pack: in a thread, and nothing else of git meanwhile."""
+        """Write refs, for other git tools, and pack the objects.
+
+        This happens in a thread; all other use of git waits for it.
+        """
         self._since_tidy = 0
         best = self.snapshot.best()
         await self._git_free.wait()
@@ -399,9 +544,13 @@ class Recorder:
             self._git_free.set()
 
     async def close(self, failed: str | None = None) -> None:
-        """Give threads and database back; `failed` is the error that ended the run, put down for
-        `evolve status`. A machine that fails may not take it."""
-        gc.unfreeze()  # the caller's process may go on
+        """Close the database and the repository.
+
+        Args:
+            failed: The error that ended the run, recorded for `evolve status` unless the
+                archive fails, too; None: no error.
+        """
+        gc.unfreeze()  # the process may go on after the run
         await self._sql.close()
         if failed is not None:
             with suppress(ArchiveError):
@@ -429,14 +578,14 @@ class Recorder:
     async def _paid(
         self, work: Callable[[Sequence[Call]], _T], calls: Sequence[Call]
     ) -> _T:
-        """Write calls; what costs something is on the disk before anything follows."""
+        """Write calls; those that cost something are on disk when this returns."""
         costs = any(call.reserved_usd > 0 for call in calls)
         return await (self._sql.secure if costs else self._sql.submit)(work, calls)
 
     async def _in_git(
         self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Objects are small and the disk is not waited for, so the loop writes them itself."""
+        """Use git in the event loop: objects are small, and no write waits for the disk."""
 
         async def try_once() -> _T:
             await self._git_free.wait()
@@ -445,7 +594,7 @@ class Recorder:
         return await self._patiently(try_once)
 
     async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
-        """A full disk is waited out; the row that names the object comes after it anyway."""
+        """Retry while the disk is full; the row that names the object is written later."""
         pause, deadline = 0.25, time.monotonic() + self._patience_s
         while True:
             try:
@@ -460,7 +609,7 @@ class Recorder:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """What is read lives as long as the run: the garbage collector need never look at it."""
+    """Context manager: hide new objects, which live as long as the run, from the collector."""
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Following a record: the same decisions, the same replies, evaluated anew, at no cost."""
+"""Replay of a record: the same decisions and replies, evaluated again, without model calls."""
 
 from __future__ import annotations
 
@@ -23,18 +23,35 @@ OTHER = "another proposal of the record"
 
 @dataclass(frozen=True)
 class Record:
-    """What a run decided, was answered, and stored."""
+    """The decisions, model calls and results of a recorded run.
 
-    proposals: dict[int, Proposal]  # by decision number
+    Attributes:
+        proposals: Finished proposals by decision number.
+        calls: All model calls.
+        repaired: Ids of proposals whose first child failed in evaluation and was replaced.
+        scores: Scores by id of the variant.
+        last: Number of the last decision.
+    """
+
+    proposals: dict[int, Proposal]
     calls: list[Call]
-    # proposals whose first child was evaluated, failed, and was replaced
     repaired: frozenset[str]
     scores: dict[str, float]
-    last: int  # the number of its last decision
+    last: int
 
     @classmethod
     def read(cls, archive: ArchiveReader) -> Record:
-        """What is not finished (a budget came between) is left out: it has no children."""
+        """Read a record.
+
+        Unfinished proposals, such as those that a budget ended, are omitted: they have no
+        children.
+
+        Args:
+            archive: The archive of the recorded run.
+
+        Returns:
+            The record.
+        """
         proposals = {p.number: p for p in archive.proposals() if p.state.finished}
         calls = archive.calls()
         with_repair = {
@@ -52,7 +69,16 @@ class Record:
         )
 
     def decide(self, number: int, snapshot: Snapshot) -> Action | Skip | None:
-        """The recorded decision; None until its parents are scored here, too."""
+        """Return the recorded decision.
+
+        Args:
+            number: Number of the decision.
+            snapshot: Scored variants of the replay.
+
+        Returns:
+            The action; `Stop` after the last one, `Skip` if there is none under this
+            number, None until its parents are scored in the replay.
+        """
         if number > self.last:
             return Stop("the record has ended")
         if number not in self.proposals:
@@ -63,7 +89,15 @@ class Record:
         return recorded_decision(recorded)
 
     def differences(self, archive: ArchiveReader) -> list[str]:
-        """Ids whose tree, state or score came out differently, with what differs."""
+        """Compare a replay with the record.
+
+        Args:
+            archive: The archive of the replay.
+
+        Returns:
+            One line for each proposal whose tree, state or score differs: its id and the
+            difference.
+        """
         scores = archive.scores()
         again = {p.id: p for p in archive.proposals()}
         found = []
@@ -86,7 +120,11 @@ class Record:
 
 
 class AsRecorded(Order):
-    """Results count in the order of the record, and who came first is not decided again."""
+    """The ordering of a replay: results and duplicates as in the record.
+
+    Args:
+        record: The record that is replayed.
+    """
 
     def __init__(self, record: Record) -> None:
         ended = sorted(record.proposals.values(), key=lambda p: p.finished_event or 0)

@@ -1,4 +1,4 @@
-"""What the parts of a run share: built once in `evolve.runs.build`, handed to all of them."""
+"""Services that the parts of a run share; `evolve.runs.build` creates them once."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from evolve.tasks import AgentTask, EpisodeResult, Task
 RunEpisode = Callable[
     [Proposal, int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]
 ]
-"""(proposal, attempt, agent, task) -> what the agent left behind. Retries faults of the machine."""
+"""(proposal, attempt, agent, task) -> result of the episode; retries faults of the machine."""
 
 
 class Notes(Protocol):
-    """Takes notes about the search when they are due."""
+    """A writer of notes about the search."""
 
     async def take(self, number: int, snapshot: Snapshot) -> None:
-        """Before decision `number`: take notes if they are due."""
+        """Take notes before decision `number` if they are due."""
 
     async def finish(self) -> None:
-        """Wait for what was asked of a model: it is paid for."""
+        """Wait for a model call in flight, which is paid for."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """What everybody in a run is given.
+    """The services that all parts of a run share.
 
     Attributes:
-        task: what is evolved, and how it is scored.
-        settings: of the run.
-        recorder: the only writer.
-        models: answers for the models, or their record.
-        prompts: templates of the task, the user and the engine.
-        ordering: in which order results count.
+        task: The evolved program, and how it is scored.
+        settings: Settings of the run.
+        recorder: The only writer of the run.
+        models: Client of the models, or their recorded replies.
+        prompts: Templates of the task, the user and the engine.
+        ordering: The order in which results are recorded.
     """
 
     task: Task
@@ -55,7 +55,14 @@ class Services:
 
 @dataclass(frozen=True)
 class Control:
-    """The people's side of a run: who watches it, and how it is stopped and steered."""
+    """The interfaces between a run and people.
+
+    Attributes:
+        listener: Observer of the run.
+        interrupt: Request to stop.
+        steering: Handler of messages from people; None: messages are ignored.
+        notes: Writer of notes about the search; None: no notes.
+    """
 
     listener: Listener
     interrupt: Interrupt

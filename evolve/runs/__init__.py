@@ -1,1 +1,1 @@
-"""A run folder, from its start to its verification."""
+"""Runs: starting, resuming, replaying, reading, comparing and verifying a run directory."""

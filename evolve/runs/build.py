@@ -51,10 +51,20 @@ def make_services(
     models: Models,
     record: Record | None = None,
 ) -> Services:
-    """Return what all parts of a run share; with a record, in the order of that run.
+    """Create the services that all parts of a run share.
+
+    Args:
+        task: The task.
+        settings: Settings of the run.
+        recorder: The writer of the run.
+        models: Client of the models, or their recorded replies.
+        record: The record that is replayed, in its order; None: not a replay.
+
+    Returns:
+        The services.
 
     Raises:
-        ConfigError: a prompt template of the task or the user is not valid.
+        ConfigError: A prompt template of the task or the user is not valid.
     """
     return Services(
         task,
@@ -69,16 +79,19 @@ def make_services(
 def make_engine(
     services: Services, evaluator: Evaluator, control: Control, inbox: Inbox
 ) -> Engine:
-    """Return an engine that decides and asks for itself.
+    """Create the engine of a live run.
 
     Args:
-        services: what all parts share.
-        evaluator: scores the children; of agents, it runs them as well.
-        control: who watches and stops the run; notes and steering are added here.
-        inbox: where people send messages to this run.
+        services: The services that all parts share.
+        evaluator: Scores the children; an `AgentEvaluator` runs agents as well.
+        control: Observer and interrupt; notes and steering are added here.
+        inbox: Messages of people to this run.
+
+    Returns:
+        The engine.
 
     Raises:
-        ConfigError: an operator, a policy or a model that the settings name is not usable.
+        ConfigError: An operator, a policy or a model of the settings is not usable.
     """
     settings, recorder = services.settings, services.recorder
     operators = make_operators(settings)
@@ -87,7 +100,7 @@ def make_engine(
     asks = proposer.model_slots > 0
     if asks and not settings.model:
         raise ConfigError(
-            "the run has begun proposals that need a model", "give one: --model NAME"
+            "unfinished proposals of the run need a model", "give one: --model NAME"
         )
     return Engine(
         services,
@@ -105,7 +118,17 @@ def make_engine(
 def make_replaying_engine(
     services: Services, evaluator: Evaluator, control: Control, record: Record
 ) -> Engine:
-    """Return an engine that follows a record: neither notes nor people change what it decides."""
+    """Create an engine that replays a record, without notes and steering.
+
+    Args:
+        services: The services that all parts share.
+        evaluator: Scores the children.
+        control: Observer and interrupt.
+        record: Makes the decisions.
+
+    Returns:
+        The engine.
+    """
     operators = make_operators(services.settings)
     begun = _begun(record.proposals.values())
     proposer = _proposer(services, evaluator, operators, begun)
@@ -113,7 +136,7 @@ def make_replaying_engine(
 
 
 def _begun(proposals: Iterable[Proposal]) -> set[str]:
-    """Names of the operators that these proposals need."""
+    """Return the names of the operators that these proposals need."""
     return {p.operator for p in proposals if p.kind is Kind.EXPAND} - {SEED}
 
 
@@ -124,7 +147,7 @@ def _proposer(
     begun: Iterable[str],
 ) -> Proposer:
     operators = operators | {PERSON: Person()}
-    for name in set(begun) - operators.keys():  # the settings have changed since
+    for name in set(begun) - operators.keys():  # the settings were changed
         operators[name] = make_operator(name)
     settings = services.settings
     replayed = isinstance(services.ordering, AsRecorded)
@@ -139,7 +162,17 @@ def _proposer(
 
 
 def make_operators(settings: Settings) -> dict[str, Operator]:
-    """The operators of a run, by name. Raises `ConfigError`."""
+    """Create the operators of a run.
+
+    Args:
+        settings: Settings of the run.
+
+    Returns:
+        Operators by name.
+
+    Raises:
+        ConfigError: There is no such operator, or one needs a model and there is none.
+    """
     operators = {name: make_operator(name) for name in weights_of(settings)}
     for name, operator in operators.items():
         if operator.needs_model and not settings.model:
@@ -150,7 +183,19 @@ def make_operators(settings: Settings) -> dict[str, Operator]:
 
 
 def operator_mix(settings: Settings, operators: dict[str, Operator]) -> OperatorMix:
-    """Weights and parents. Raises `ConfigError` unless an operator can begin with the seed alone."""
+    """Create the mix of operators that a policy draws from.
+
+    Args:
+        settings: Settings of the run.
+        operators: Operators by name.
+
+    Returns:
+        The mix: weights, numbers of parents, models.
+
+    Raises:
+        ConfigError: No operator with one parent has a weight, so none works on the seed
+            alone.
+    """
     weights = weights_of(settings)
     parents = {name: operator.parents for name, operator in operators.items()}
     if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
@@ -167,12 +212,31 @@ def operator_mix(settings: Settings, operators: dict[str, Operator]) -> Operator
 
 
 def weights_of(settings: Settings) -> Mapping[str, float]:
-    """Of the operators by name: those that were chosen, else ours with or without a model."""
+    """Return the weights of the operators.
+
+    Args:
+        settings: Settings of the run.
+
+    Returns:
+        Name -> weight: those of the settings, else the defaults with or without a model.
+    """
     return settings.operators or (WITH_MODEL if settings.model else WITHOUT_MODEL)
 
 
 def make_embedder(settings: Settings, models: Models) -> Embedder:
-    """Of vectors for novelty. Raises `ConfigError` or `PrerequisiteError`."""
+    """Create the embedder of programs, for novelty.
+
+    Args:
+        settings: Settings of the run.
+        models: Client of the models, for an embedding model on a server.
+
+    Returns:
+        The embedder; token n-grams without the setting `embedding`.
+
+    Raises:
+        ConfigError: The name is not valid.
+        PrerequisiteError: A package for a model inside this process is missing.
+    """
     if settings.embedding is None:
         return TokenEmbedder()
     if settings.embedding.startswith(INSIDE):
@@ -181,7 +245,18 @@ def make_embedder(settings: Settings, models: Models) -> Embedder:
 
 
 def make_prompts(task: Task, settings: Settings) -> Prompts:
-    """The task's own prompts before the user's before ours. Raises `ConfigError`."""
+    """Load the prompt templates: of the task, else of the user, else the built-in ones.
+
+    Args:
+        task: The task, with templates in `prompts/`.
+        settings: Settings of the run.
+
+    Returns:
+        The checked templates.
+
+    Raises:
+        ConfigError: A template is not valid.
+    """
     prompts = Prompts(
         (task.folder / "prompts", user_file().parent / "prompts"),
         settings.prompt_tokens,
@@ -192,7 +267,16 @@ def make_prompts(task: Task, settings: Settings) -> Prompts:
 
 
 def make_order(settings: Settings, recorder: Recorder, record: Record | None) -> Order:
-    """As recorded, by number under a window, or as results come."""
+    """Create the ordering of results.
+
+    Args:
+        settings: Settings of the run.
+        recorder: The writer of the run.
+        record: The record that is replayed; None: not a replay.
+
+    Returns:
+        As recorded for a replay, by number with a window, else as finished.
+    """
     if record is not None:
         return AsRecorded(record)
     if settings.window:
@@ -202,9 +286,16 @@ def make_order(settings: Settings, recorder: Recorder, record: Record | None) ->
 
 
 def window_of(settings: Settings) -> int:
-    """How many decisions may be open: 0 for a live run.
+    """Return the window of a run.
 
-    The scripted model always answers the same, so its runs have a window: they can be repeated.
+    The scripted model always gives the same answers, so that its runs are repeatable: they
+    have a window by default.
+
+    Args:
+        settings: Settings of the run.
+
+    Returns:
+        Maximum number of decisions without a recorded result; 0: no window.
     """
     if settings.window is not None:
         return settings.window
@@ -220,7 +311,15 @@ def _is_scripted(model: str) -> bool:
 
 
 def require_model(task: Task, settings: Settings) -> None:
-    """Raises `ConfigError` for agents without a model that they could work with."""
+    """Check that an agent task has a model that can play an agent.
+
+    Args:
+        task: The task.
+        settings: Settings of the run.
+
+    Raises:
+        ConfigError: There is no model, or only the scripted one.
+    """
     if task.spec.agent is None:
         return
     if not settings.model:
@@ -230,12 +329,19 @@ def require_model(task: Task, settings: Settings) -> None:
     if all(map(_is_scripted, settings.model)):
         raise ConfigError(
             "the scripted model changes programs and can't play an agent",
-            "give one that writes: --model NAME",
+            "use a language model: --model NAME",
         )
 
 
 async def check_models(settings: Settings) -> None:
-    """Names, prices and keys of the models, before anything is spent. Raises `ConfigError`."""
+    """Check names, prices and keys of the models before anything is spent.
+
+    Args:
+        settings: Settings of the run.
+
+    Raises:
+        ConfigError: A name is not valid, or a price or a key is missing.
+    """
     load_keys()
     for text in asked_models(settings):
         name = parse_model(text)

@@ -1,4 +1,4 @@
-"""Runs beside each other: the best so far at equal variants, calls or dollars, over seeds."""
+"""Comparison of runs: the best score at equal variants, calls or dollars, over seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evolve.archive import Browser, Node, State
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
-STEPS = 80
+STEPS = 80  # intervals of a curve
 BY = ("variants", "calls", "dollars")
 _NO_MATTER = {
     "seed",
@@ -38,23 +38,40 @@ _NO_MATTER = {
     "vllm_gpu_memory",
     "vllm_start_s",
 }
-"""Limits of effort, and what belongs to the machine."""
+"""Settings that `_of_the_search` ignores: random draws, limits of effort, the machine, and
+those in the label."""
 
 
 class Course(NamedTuple):
-    """The best so far of a run, wherever it changed, over one measure of effort."""
+    """The best score of a run as a step function of effort.
+
+    Attributes:
+        run: Name of the run.
+        label: Task, policy and models.
+        settings: Other properties that distinguish runs, except random draws.
+        maximize: Whether a higher score is better.
+        efforts: Effort at each improvement, increasing; in the unit of `by`.
+        bests: Best score from the effort at the same index on.
+        whole: Total effort of the run.
+    """
 
     run: str
-    label: str  # task, policy and models
-    # the rest of what may tell it from another, but for random draws
+    label: str
     settings: Mapping[str, str]
     maximize: bool
     efforts: tuple[float, ...]
     bests: tuple[float, ...]
-    whole: float  # all the effort of the run
+    whole: float
 
     def at(self, effort: float) -> float | None:
-        """The best when so much was spent."""
+        """Return the best score at an effort.
+
+        Args:
+            effort: In the unit of the course.
+
+        Returns:
+            The score; None before the first.
+        """
         found = None
         for spent, best in zip(self.efforts, self.bests, strict=True):
             if spent > effort:
@@ -64,7 +81,15 @@ class Course(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Runs that differ in their seed alone, at equal effort."""
+    """Statistics of runs that differ only in their seeds, at equal effort.
+
+    Attributes:
+        group: Name of the group.
+        runs: Names of its runs.
+        mean: Mean of their best scores; None if there is none.
+        spread: Standard deviation of the sample; None for fewer than two scores.
+        effort: The effort at which they are compared.
+    """
 
     group: str
     runs: tuple[str, ...]
@@ -74,7 +99,15 @@ class Row(NamedTuple):
 
 
 def course_of(run: OpenRun, by: str) -> Course:
-    """How a run went."""
+    """Return the course of a run; quarantined variants count only as effort.
+
+    Args:
+        run: The run.
+        by: Unit of effort, one of `BY`.
+
+    Returns:
+        The course.
+    """
     nodes = Browser(run.archive).nodes()
     asked: dict[str, int] = {}
     if by == "calls":
@@ -105,9 +138,9 @@ def course_of(run: OpenRun, by: str) -> Course:
 
 
 def _of_the_search(run: OpenRun) -> dict[str, str]:
-    """Settings that change what is found at equal effort, the scorer, and the program it began with."""
+    """Return all that affects the result at equal effort: settings, scorer, seed program."""
     values = run.folder.settings.model_dump(mode="json", exclude=_NO_MATTER)
-    # its temperature depends on how much there is to come
+    # its temperature depends on the number of variants still to come
     if run.folder.settings.policy == "hgm":
         values["max_variants"] = run.folder.settings.max_variants
     seed = run.archive.first().tree or ""
@@ -118,7 +151,7 @@ def _of_the_search(run: OpenRun) -> dict[str, str]:
 
 
 def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
-    """Runs that differ in their random draws alone, by a name that says what tells them from others."""
+    """Group runs that differ only in random draws, by a name with the distinguishing settings."""
     found: dict[tuple[str, ...], list[Course]] = {}
     for course in courses:
         others = [other.settings for other in courses if other.label == course.label]
@@ -135,7 +168,15 @@ def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
 
 
 def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
-    """Groups at the effort that all of them reached, and their curves up to there."""
+    """Compare runs at the largest effort that all of them reached.
+
+    Args:
+        courses: Courses with the same unit of effort and the same direction.
+
+    Returns:
+        One row per group, best mean first, and the data of their curves: `effort`
+        (`STEPS` + 1 values) and `curves` with mean and mean ± standard deviation.
+    """
     equal = min((course.whole for course in courses), default=0.0)
     efforts = [equal * step / STEPS for step in range(STEPS + 1)]
     groups = _groups(courses)

@@ -1,4 +1,4 @@
-"""Opening what scores: a prepared sandbox and a scorer, for programs or for agents."""
+"""Evaluators of a run: a prepared sandbox and a scorer, for programs or for agents."""
 
 from __future__ import annotations
 
@@ -26,13 +26,20 @@ from evolve.sandbox import (
 from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task
 
-# copied with all that they need
+# copied into the sandbox with their libraries
 AGENT_TOOLS = ("bash", "sh", "ls", "grep", "sed", "find", "diff")
 _MIB = 1024 * 1024
 
 
 def sandbox_spec(task: Task) -> SandboxSpec:
-    """What the task asks of its sandbox."""
+    """Return the requirements of a task on its sandbox.
+
+    Args:
+        task: The task.
+
+    Returns:
+        Limits, packages, tools, image and isolation.
+    """
     given, environment = task.spec.limits, task.spec.environment
     limits = Limits(
         time_s=given.time_s,
@@ -43,7 +50,7 @@ def sandbox_spec(task: Task) -> SandboxSpec:
         disk_bytes=given.disk_mb * _MIB,
     )
     image = environment.image
-    # the task's own, built here
+    # a Dockerfile of the task, built on this machine
     if image is not None and Path(image).name == "Dockerfile":
         image = str(task.folder / image)
     tools = environment.tools
@@ -68,7 +75,24 @@ async def open_evaluator(
     note: Callable[[str], None],
     secret: int | None = None,
 ) -> AsyncIterator[Evaluator]:
-    """A prepared sandbox and scorer. Raises `SandboxUnavailable`; nothing falls back in silence."""
+    """Prepare a sandbox and a scorer; report each fallback through `note`.
+
+    Args:
+        task: The task.
+        sandbox: Name of a provider, or "auto".
+        workers: Number of parallel evaluations.
+        log: File for the output of the scorers.
+        note: Called with messages for people.
+        secret: Number that hidden inputs are drawn from, 0 to 2**63 - 1; None: draw one.
+
+    Yields:
+        The evaluator, closed afterwards; `evaluator.task` has the cases that evaluate.py
+        generates.
+
+    Raises:
+        SandboxUnavailable: The sandbox does not work here, or a package can't be had.
+        TaskError: evaluate.py can't generate the cases of an agent task.
+    """
     choice = await prepare_provider(sandbox, sandbox_spec(task), note)
     for reason in choice.passed_over:
         note(f"sandbox: {choice.provider.name} is used ({reason})")
@@ -95,7 +119,11 @@ async def open_evaluator(
 
 
 def _scorer_packages(task: Task, note: Callable[[str], None]) -> Path | None:
-    """What evaluate.py needs installed, or to read. Raises `SandboxUnavailable`."""
+    """Install the packages and sources that evaluate.py needs; None if it needs none.
+
+    Raises:
+        SandboxUnavailable: One can't be had.
+    """
     wanted, sources = (
         task.spec.environment.scorer_packages,
         task.spec.environment.scorer_sources,
@@ -112,7 +140,7 @@ async def _evaluator(
     secret: int | None,
     note: Callable[[str], None],
 ) -> Evaluator:
-    """For programs, or for agents, whose episodes have boxes of their own."""
+    """Create the evaluator; the episodes of agents run in separate, fresh sandboxes."""
     if task.spec.agent is None:
         return Evaluator(task, Pool(provider, workers), log, packages, secret, note)
     episodes = type(provider)(replace(provider.spec, fresh=True, shares_folder=True))
@@ -129,7 +157,20 @@ async def _evaluator(
 
 
 async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> Verdict:
-    """Score the seed before the search begins. Raises `TaskError` when it has no score."""
+    """Score the seed before the search begins.
+
+    Args:
+        evaluator: The evaluator of the run.
+        proposal: The proposal that model calls of an agent belong to; None for programs.
+
+    Returns:
+        The evaluation, without a failure.
+
+    Raises:
+        TaskError: The seed fails, or scores better than the ceiling.
+        RunError: The sandbox failed, or the budget is exhausted.
+        Interrupted: The run was asked to stop.
+    """
     task = evaluator.task
     try:
         verdict = await evaluator.evaluate(
@@ -149,20 +190,27 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
         log = f"\n{row.log.strip()}" if row.log.strip() else ""
         raise TaskError(
             f"the seed fails on case {row.case} ({row.reason}): {row.message}{log}",
-            f"{missing_package(row) or 'mend the task'}, then: evolve eval {task.folder}",
+            f"{missing_package(row) or 'fix the task'}, then: evolve eval {task.folder}",
         )
     if task.above_ceiling(verdict.score):
         raise TaskError(
             f"the seed scores {verdict.score!r}, better than the ceiling of "
-            f"{task.spec.ceiling!r}: nothing would ever count",
-            f"a ceiling is what no program can pass: mend it in {task.folder / 'task.toml'}"
+            f"{task.spec.ceiling!r}: it would be quarantined",
+            f"no program may exceed the ceiling: fix it in {task.folder / 'task.toml'}"
             ", or evaluate.py",
         )
     return verdict
 
 
 def missing_package(row: Evaluation) -> str:
-    """What its author does where a candidate imports what its sandbox lacks; empty: it does not."""
+    """Return a hint for the task's author if a candidate lacks a package in its sandbox.
+
+    Args:
+        row: A failed evaluation.
+
+    Returns:
+        The hint; empty if the failure has another cause.
+    """
     if row.reason != "exception" or not row.message.startswith("ModuleNotFoundError"):
         return ""
     return "name what candidates import in task.toml: [environment] packages = [...]"

@@ -1,15 +1,15 @@
-"""The one stream of what happens in a run: typed records, read from the archive's events.
+"""The event stream of a run: typed records, read from the events of the archive.
 
-Log, watch and web page read it. An event's id is the clock: whoever has seen one asks for what came
-after it, whether the run is live or long over.
+The log, `evolve watch` and the web page read it. Ids of events increase with time: a reader
+asks for the events after the last id that it has seen, in a live or a finished run.
 
 RunEvent
-├── Began, Halted            the run itself
-├── Planned, Moved, Finished one proposal
+├── Began, Halted            the run started or stopped
+├── Planned, Moved, Finished progress of one proposal
 ├── Asked                    a model call ended
-├── Learned                  a decision to evaluate ended
-├── Waited, Noted, Steered   the machine failed; notes were taken; a person stepped in
-├── Signs                    an agent did what a person should look at
+├── Learned                  a further evaluation of a scored variant
+├── Waited, Noted, Steered   a retry; notes were taken; a person changed the run
+├── Signs                    an agent did something that a person should review
 └── Other                    a kind that this version does not know
 """
 
@@ -22,43 +22,52 @@ from typing import Any
 
 from evolve.archive import SIGNS, STEERED, ArchiveReader, Event, Proposal, State
 
-AT_ONCE = 1000
+AT_ONCE = 1000  # events per query
 
 
 @dataclass(frozen=True)
 class RunEvent:
-    """Something that happened; `id` orders all of them."""
+    """An event of a run.
+
+    Attributes:
+        id: Increases with time, over all events of the run.
+        at: Seconds since the epoch.
+    """
 
     id: int
     at: float
 
     @property
     def kind(self) -> str:
-        """One word, for programs."""
+        """Name of the kind in one word, for programs."""
         return type(self).__name__.lower()
 
     def data(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the event as JSON data.
+
+        Returns:
+            `event` (the kind) and all attributes.
+        """
         return {"event": self.kind} | asdict(self)
 
 
 @dataclass(frozen=True)
 class Began(RunEvent):
-    """An engine went to work."""
+    """An engine started or resumed the run."""
 
     sandbox: str
 
 
 @dataclass(frozen=True)
 class Halted(RunEvent):
-    """It stopped, and why."""
+    """The engine stopped, for a reason."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Planned(RunEvent):
-    """A decision was taken."""
+    """A decision was made."""
 
     proposal: str
     number: int
@@ -66,7 +75,7 @@ class Planned(RunEvent):
 
 @dataclass(frozen=True)
 class Moved(RunEvent):
-    """A proposal came as far as `state`."""
+    """A proposal reached `state`."""
 
     proposal: str
     state: str
@@ -84,7 +93,24 @@ class Asked(RunEvent):
 
 @dataclass(frozen=True)
 class Finished(RunEvent):
-    """A proposal is scored, failed or rejected."""
+    """A proposal was scored, failed or was rejected.
+
+    Attributes:
+        proposal: Its id.
+        number: Its decision number.
+        parents: Ids of its parents; empty for the seed.
+        operator: Name of the operator.
+        model: Name of the model; None if the decision named none.
+        state: `scored`, `failed` or `rejected`.
+        score: Mean over the search cases; None if it has none.
+        improvement: Difference to the better parent, positive: better; None without a
+            score.
+        best: Whether it was better than all variants before it.
+        quarantined: Whether its score is not believed.
+        reason: Reason of a failure or rejection, for programs.
+        message: The same for people.
+        note: The operator's one line on the change.
+    """
 
     proposal: str
     number: int
@@ -94,7 +120,7 @@ class Finished(RunEvent):
     state: str
     score: float | None
     improvement: float | None
-    best: bool  # better than everything before it
+    best: bool
     quarantined: bool
     reason: str | None
     message: str
@@ -103,14 +129,14 @@ class Finished(RunEvent):
 
 @dataclass(frozen=True)
 class Learned(RunEvent):
-    """One more evaluation of a scored variant."""
+    """A scored variant was evaluated once more."""
 
     decision: str
 
 
 @dataclass(frozen=True)
 class Waited(RunEvent):
-    """The machine or a model failed; the run waits and tries again."""
+    """The machine or a model failed; the run retries after a pause."""
 
     message: str
 
@@ -125,7 +151,7 @@ class Noted(RunEvent):
 
 @dataclass(frozen=True)
 class Steered(RunEvent):
-    """A person stepped in: a hint, a ban, a program."""
+    """A person changed the run by a hint, a ban or a program."""
 
     verb: str
     proposal: str | None
@@ -134,7 +160,7 @@ class Steered(RunEvent):
 
 @dataclass(frozen=True)
 class Signs(RunEvent):
-    """An agent reached for what it must not have, as it seems."""
+    """An agent seems to have tried to use something forbidden."""
 
     variant: str
     signs: str
@@ -142,7 +168,7 @@ class Signs(RunEvent):
 
 @dataclass(frozen=True)
 class Other(RunEvent):
-    """A kind that this version does not know."""
+    """An event of a kind that this version does not know."""
 
     name: str
 
@@ -150,7 +176,17 @@ class Other(RunEvent):
 def events_after(
     archive: ArchiveReader, event: int, limit: int = AT_ONCE, kinds: Sequence[str] = ()
 ) -> list[RunEvent]:
-    """What happened after an event, the oldest first, at most `limit`; of some kinds or of all."""
+    """Return the first events after a given one.
+
+    Args:
+        archive: The archive of the run.
+        event: Id of an event; 0: from the beginning.
+        limit: Maximum number of events.
+        kinds: Stored kinds to return; empty: all.
+
+    Returns:
+        Oldest first.
+    """
     rows = archive.events_between(event, limit, kinds)
     ended = [row.proposal for row in rows if row.proposal and row.kind in ENDS]
     known = {proposal.id: proposal for proposal in archive.some(ended)} if ended else {}
@@ -165,9 +201,21 @@ def follow(
     pause_s: float = 0.25,
     kinds: Sequence[str] = (),
 ) -> Iterator[Sequence[RunEvent]]:
-    """What happens from here on, batch by batch; ends once `over` and everything was given."""
+    """Follow the events of a run; blocks while there are no new ones.
+
+    Args:
+        archive: The archive of the run.
+        event: Id of an event; 0: from the beginning.
+        over: Returns whether the run is over.
+        pause_s: Pause between two queries, in seconds.
+        kinds: Stored kinds to return; empty: all.
+
+    Yields:
+        Batches of events, oldest first; ends when the run is over and all its events were
+        yielded.
+    """
     while True:
-        ending = over()  # asked first: what is written before it is still given
+        ending = over()  # before the query, which then includes the last events
         found = events_after(archive, event, kinds=kinds)
         if found:
             event = found[-1].id

@@ -1,7 +1,7 @@
-"""A run folder: everything about one evolution, in one place that can be moved.
+"""The run directory: everything about one evolution, in one place that can be moved.
 
-run.toml   settings and facts      archive.db   numbers      code.git   code
-task/      a copy of the task      logs/        what scorers printed     lock   who is at work
+run.toml   settings and facts      archive.db   all records           code.git   code
+task/      a copy of the task      logs/        output of scorers     lock       the live engine
 """
 
 from __future__ import annotations
@@ -30,14 +30,23 @@ _FRESH_NAMES = 100
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and settings of one run."""
+    """Paths and settings of one run.
+
+    Attributes:
+        path: The run directory.
+        task_name: Name of the task.
+        settings: Settings of the run.
+        evaluator_hash: Hash of the evaluator that the run began with.
+        replay_of: Name of the replayed run; None: not a replay.
+        source: The task directory when the run began; None if unknown.
+    """
 
     path: Path
     task_name: str
     settings: Settings
     evaluator_hash: str
     replay_of: str | None = None
-    source: str | None = None  # the task's folder when the run began
+    source: str | None = None
 
     @property
     def name(self) -> str:
@@ -57,16 +66,24 @@ class RunFolder:
 
     @property
     def stop_file(self) -> Path:
-        """Where it appears, the run stops."""
+        """File whose appearance stops the run."""
         return self.path / "stop"
 
     @property
     def inbox(self) -> Path:
-        """What people leave for the engine."""
+        """Directory of messages from people to the engine."""
         return self.path / "inbox"
 
     def task(self) -> Task:
-        """The run's own copy of the task. Raises `TaskError`; refuses a changed evaluator."""
+        """Load the run's copy of the task.
+
+        Returns:
+            The task.
+
+        Raises:
+            TaskError: A file of the copy is missing or not valid.
+            UsageError: Its evaluator was changed after the run began.
+        """
         from evolve.tasks import load_task
 
         task = load_task(self.path / "task")
@@ -79,9 +96,14 @@ class RunFolder:
         return task
 
     def task_changed(self, task: Task) -> bool:
-        """Whether the folder that `task`, the run's copy, was made of is another task by now.
+        """Return whether the original of the run's task was changed since the run began.
 
-        One that is gone says nothing; one that can't be read as a task any more was changed.
+        Args:
+            task: The run's copy of the task.
+
+        Returns:
+            Whether evaluator, seed or prompts differ, or the original is not a valid task
+            any more; False if its directory is gone or unreadable.
         """
         from evolve.tasks import load_task, with_cases
 
@@ -89,7 +111,7 @@ class RunFolder:
             if self.source is None or not Path(self.source).is_dir():
                 return False
             now = load_task(Path(self.source))
-            # they count in the hash, and only the copy has them
+            # they are part of the hash, and only the copy has them
             if task.made_cases is not None:
                 now = with_cases(now, task.made_cases)
         except OSError:
@@ -103,7 +125,11 @@ class RunFolder:
         )
 
     def facts(self) -> dict[str, Any]:
-        """What run.toml says beside the settings."""
+        """Return the contents of run.toml except the settings.
+
+        Returns:
+            JSON data: task, evaluator, version, and `replay_of` and `source` if known.
+        """
         named = {"replay_of": self.replay_of, "source": self.source}
         return {
             "task": self.task_name,
@@ -112,7 +138,11 @@ class RunFolder:
         } | {key: value for key, value in named.items() if value is not None}
 
     def worker(self) -> str | None:
-        """Who is at work on it now, in words; None when nobody is."""
+        """Return the engine that works on the run now.
+
+        Returns:
+            Process and host in words; None if no engine is running.
+        """
         try:
             file = (self.path / "lock").open()
         except FileNotFoundError:
@@ -121,18 +151,23 @@ class RunFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                return file.read().strip() or "somebody"
+                return file.read().strip() or "another process"
         return None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """One engine at a time; the lock ends with the process. Raises `RunLocked`."""
+        """Context manager: lock the run for one engine; the lock ends with the process.
+
+        Raises:
+            RunLocked: Another engine works on the run.
+            RunError: The directory is not writable.
+        """
         try:
             file = (self.path / "lock").open("a+")
         except OSError as error:
             raise RunError(
                 f"can't write to {self.path}: {error.strerror}",
-                "mend the rights of the run folder",
+                "fix the permissions of the run directory",
             ) from None
         with file:
             try:
@@ -140,8 +175,8 @@ class RunFolder:
             except OSError:
                 file.seek(0)
                 raise RunLocked(
-                    f"the run {self.name} is at work already ({file.read().strip()})",
-                    f"wait for it, or: evolve stop {self.name}",
+                    f"the run {self.name} is already running ({file.read().strip()})",
+                    f"wait until it ends, or: evolve stop {self.name}",
                 ) from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -157,9 +192,22 @@ def create_run(
     fill: Callable[[RunFolder], None],
     replay_of: str | None = None,
 ) -> RunFolder:
-    """Make the folder with a copy of the task; `fill` adds its stores. It appears whole or not at all.
+    """Create a run directory with a copy of the task, completely or not at all.
 
-    Raises `UsageError` (a name that is taken), `RunError` (can't write).
+    Args:
+        runs_dir: Directory of all runs; created if missing.
+        name: Name of the run; None: choose a free one.
+        task: The task to copy.
+        settings: Settings of the run.
+        fill: Creates the archive and the repository in the new directory.
+        replay_of: Name of the replayed run; None: not a replay.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: The name is taken or not valid.
+        RunError: The directory is not writable, or no free name was found.
     """
     from evolve.tasks import copy_task_files
 
@@ -192,7 +240,7 @@ def create_run(
 
 
 def _complete_task(copy: Path, task: Task) -> None:
-    """What the task does not hold itself: the agent that ships with us, and cases that were made."""
+    """Add to a copy of a task the built-in agent and the generated cases, if it uses them."""
     from evolve.tasks import CASES
 
     if task.made_cases is not None:
@@ -206,7 +254,11 @@ def _complete_task(copy: Path, task: Task) -> None:
 
 
 def write_run_toml(run: RunFolder) -> None:
-    """Write run.toml whole or not at all."""
+    """Write run.toml, completely or not at all.
+
+    Args:
+        run: The run with its settings.
+    """
     import tomli_w
 
     values = run.settings.model_dump(
@@ -218,7 +270,19 @@ def write_run_toml(run: RunFolder) -> None:
 
 
 def open_run(runs_dir: Path, which: str) -> RunFolder:
-    """By path, name, unique prefix, or "last". Raises `UsageError`."""
+    """Open a run.
+
+    Args:
+        runs_dir: Directory of all runs.
+        which: Path, name or unique prefix of a name; "last": the last used run that is
+            not a replay, if there is one.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: No run matches, several do, or run.toml is not valid.
+    """
     path = _find(runs_dir, which)
     try:
         values = tomllib.loads((path / "run.toml").read_text())
@@ -240,12 +304,19 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
         tomllib.TOMLDecodeError,
     ) as error:
         raise UsageError(
-            f"{path} is no run folder: {error}", "list the runs: evolve ls"
+            f"{path} is not a run directory: {error}", "list the runs: evolve ls"
         ) from None
 
 
 def list_runs(runs_dir: Path) -> list[Path]:
-    """Run folders, the last used first."""
+    """Return all run directories.
+
+    Args:
+        runs_dir: Directory of all runs.
+
+    Returns:
+        Last used first; empty if `runs_dir` does not exist.
+    """
     if not runs_dir.is_dir():
         return []
     found = [path for path in runs_dir.iterdir() if (path / "run.toml").is_file()]
@@ -255,7 +326,7 @@ def list_runs(runs_dir: Path) -> list[Path]:
 def _last_used(path: Path) -> float:
     try:
         return (path / "lock").stat().st_mtime
-    except FileNotFoundError:  # somebody has tidied up
+    except FileNotFoundError:  # deleted by a person
         return 0.0
 
 
@@ -265,7 +336,7 @@ def _find(runs_dir: Path, which: str) -> Path:
     runs = list_runs(runs_dir)
     if not runs:
         raise UsageError(
-            f"there is no run in {runs_dir}", "begin one: evolve run TASK_DIR"
+            f"there is no run in {runs_dir}", "start one: evolve run TASK_DIR"
         )
     if which == "last":
         return next((path for path in runs if not _is_replay(path)), runs[0]).resolve()
@@ -279,14 +350,14 @@ def _find(runs_dir: Path, which: str) -> Path:
         )
     if len(found) > 1:
         raise UsageError(
-            f"{which!r} fits {len(found)} runs in {runs_dir}",
-            f"which one? {', '.join(sorted(p.name for p in found))}",
+            f"{which!r} matches {len(found)} runs in {runs_dir}",
+            f"use one of: {', '.join(sorted(p.name for p in found))}",
         )
     return found[0].resolve()
 
 
 def _is_replay(path: Path) -> bool:
-    """It says nothing new of the run that it repeats."""
+    """Return whether a run is a replay; False if run.toml can't be read."""
     try:
         return "replay_of" in tomllib.loads((path / "run.toml").read_text())["run"]
     except (OSError, KeyError, TypeError, UnicodeDecodeError, tomllib.TOMLDecodeError):
@@ -294,7 +365,7 @@ def _is_replay(path: Path) -> bool:
 
 
 def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
-    """Rename to the name that was asked for, or to one that is free."""
+    """Rename the directory to the given name, or to a free one."""
     if name is not None:
         if (
             not name
@@ -303,11 +374,11 @@ def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
             or name.startswith(("-", "."))
         ):
             raise UsageError(
-                f"{name!r} is no name for a run", "use letters, digits and dashes"
+                f"invalid run name {name!r}", "use letters, digits and dashes"
             )
         if (runs_dir / name).exists():
             raise UsageError(
-                f"there is a run {name} in {runs_dir} already",
+                f"the run {name} exists already in {runs_dir}",
                 f"resume it (evolve resume {name}) or choose another --name",
             )
         return path.rename(runs_dir / name)
@@ -316,14 +387,14 @@ def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
     for _ in range(_FRESH_NAMES):
         fresh: Path = runs_dir / generate_slug(2)
         if not fresh.exists():
-            # another run took it at this very moment
+            # another run took it in the meantime
             with contextlib.suppress(OSError):
                 return path.rename(fresh)
     raise RunError(f"no free name found in {runs_dir}", "choose one: --name NAME")
 
 
 def _prompts(task: Task) -> dict[str, bytes]:
-    """Templates of its own."""
+    """Return the prompt templates of the task: file name -> content."""
     return {
         path.name: path.read_bytes() for path in (task.folder / "prompts").glob("*.j2")
     }

@@ -1,4 +1,4 @@
-"""`evolve run --dry-run`: the first prompt and what a run may cost; nothing is sent or kept."""
+"""`evolve run --dry-run`: the first prompt and the cost of a run; nothing is sent or kept."""
 
 from __future__ import annotations
 
@@ -29,15 +29,24 @@ Messages = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Forecast:
-    """The first question to a model, and what it costs where every reply is as long as it may be."""
+    """The first question to a model, and its cost with replies of maximum length.
+
+    Attributes:
+        operator: The operator that asks.
+        messages: The chat, oldest first.
+        prompt_tokens: Number of tokens of `messages`.
+        call_usd: Maximum cost of a call: the longest prompt, the most expensive model.
+        about_usd: Cost of `max_variants` calls like this one; None without that limit, and
+            for agents, whose number of calls is not known.
+        run_usd: Maximum cost of the run, which is its budget; None without a budget.
+    """
 
     operator: str
     messages: Messages
     prompt_tokens: int
-    call_usd: float  # at most: the longest prompt, to the most expensive model
-    # for `max_variants` calls like this one; None: agents ask as they like
+    call_usd: float
     about_usd: float | None
-    run_usd: float | None  # at most: the budget; None where there is none
+    run_usd: float | None
 
     @property
     def text(self) -> str:
@@ -45,7 +54,11 @@ class Forecast:
 
 
 class FirstQuestion:
-    """Models that keep the first question and answer nothing: no budget is left."""
+    """A client of models that keeps the first question and raises `OutOfBudget`.
+
+    Attributes:
+        asked: The first question: its proposal and the chat; None: none yet.
+    """
 
     def __init__(self) -> None:
         self.asked: tuple[Proposal, Messages] | None = None
@@ -91,10 +104,24 @@ class FirstQuestion:
 async def dry_run(
     task: Task, resolved: Resolved, note: Callable[[str], None]
 ) -> Forecast:
-    """Score the seed, take the first decision, and stop at the first question. Raises `UsageError`."""
+    """Score the seed, make the first decision, and stop at the first question.
+
+    Args:
+        task: The task.
+        resolved: The settings and their origins.
+        note: Called with messages for people.
+
+    Returns:
+        The first question and its cost.
+
+    Raises:
+        UsageError: The settings name no model, or the run ended before it asked one.
+        EvolveError: The run can't start.
+    """
     if not resolved.settings.model:
         raise UsageError(
-            "a dry run shows what a model would be asked", "give one: --model NAME"
+            "a dry run shows the first prompt, so it needs a model",
+            "give one: --model NAME",
         )
     listening = FirstQuestion()
     with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
@@ -109,12 +136,12 @@ async def dry_run(
                 models=listening,
             )
         except RunError:
-            # else it is the seed of agents that asked, and got nothing
+            # if there is a question, the seed of an agent task asked it without an answer
             if listening.asked is None:
                 raise
     if listening.asked is None:
         raise UsageError(
-            "the run ended before it asked a model", "look at its operators and limits"
+            "the run ended before it asked a model", "check its operators and limits"
         )
     proposal, messages = listening.asked
     return _forecast(task, resolved.settings, proposal.operator, messages)
@@ -147,5 +174,5 @@ def _forecast(
 
 
 def as_data(forecast: Forecast) -> dict[str, Any]:
-    """For `--json`."""
+    """Return a forecast as JSON data, for `--json`."""
     return dataclasses.asdict(forecast)

@@ -1,4 +1,4 @@
-"""A run's task with another seed: what a fork begins with."""
+"""The task of a fork: a run's task with another seed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from evolve.tasks import copy_task_files
 
 
 def copy_task(run: OpenRun, origin: Proposal, folder: Path) -> None:
-    """Copy the task, with the variant's files as its seed. Raises `NotFound` when it has none."""
+    """Copy the task of a run, with a variant's files as its seed.
+
+    Args:
+        run: The run.
+        origin: The variant.
+        folder: Directory to create.
+
+    Raises:
+        NotFound: The proposal has no files.
+    """
     copy_task_files(run.folder.path / "task", folder)
     peer = run.task.peer
-    # another engine's folder, as it is
+    # the directory of another engine's task, unchanged
     if peer is not None and run.task.spec.peer is None:
         (folder / peer.program_path).write_bytes(run.files(origin)[peer.program])
         return

@@ -1,4 +1,4 @@
-"""Begin or resume a run: everything is checked before anything is spent, then the engine works."""
+"""Start, resume or replay a run: check everything before anything is spent, then run."""
 
 from __future__ import annotations
 
@@ -68,10 +68,17 @@ from evolve.tasks import Task
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended, this time."""
+    """The result of one start or resumption of a run.
+
+    Attributes:
+        run: The run.
+        stopped: Why it stopped, in words.
+        progress: Its final state.
+        seed_score: Score of the seed.
+    """
 
     run: RunFolder
-    stopped: str  # which limit
+    stopped: str
     progress: Progress
     seed_score: float
 
@@ -85,19 +92,30 @@ _LIMITS = ("max_variants", "max_time_s", "target", "plateau")
 
 
 class View(Listener, Protocol):
-    """Shows a run while it goes on."""
+    """A display of a live run."""
 
     def note(self, message: str) -> None:
-        """Something worth knowing before or beside the run."""
+        """Show a message about the run, such as a warning before it starts."""
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
-        """The seed is scored; the search begins."""
+        """Show that the seed is scored and the search begins.
+
+        Args:
+            run: The run.
+            task: Its copy of the task.
+            progress: The state of the run.
+        """
 
     def done(self, outcome: RunOutcome, task: Task) -> None:
-        """It has stopped."""
+        """Show that the run stopped.
+
+        Args:
+            outcome: Its result.
+            task: Its copy of the task.
+        """
 
     def close(self) -> None:
-        """Nothing more is shown, whatever happened."""
+        """Close the display, also after an error."""
 
 
 class QuietView:
@@ -127,7 +145,7 @@ class QuietView:
 
 @dataclass(frozen=True)
 class RunControl:
-    """Who watches a run, and how it is stopped."""
+    """The display of a run, and the request to stop it."""
 
     view: View
     interrupt: Interrupt
@@ -143,15 +161,18 @@ async def start_run(
     """Start a new run on a task and carry it to its end.
 
     Args:
-        task: what is evolved.
-        resolved: the settings, from flags, environment and files.
-        control: who watches the run, and how it is stopped.
-        name: of the run; None for a new one.
-        models: answers instead of the models that the settings name.
+        task: The task.
+        resolved: The settings, from flags, environment and files.
+        control: Display of the run, and request to stop.
+        name: Name of the run; None: choose a free one.
+        models: Client of models; None: that of the settings.
+
+    Returns:
+        The result.
 
     Raises:
-        ConfigError: the settings don't fit the task, before anything is spent.
-        EvolveError: the run can't go on; it can be resumed if its seed was scored.
+        ConfigError: The settings don't fit the task; nothing was spent.
+        EvolveError: The run can't go on; it is resumable if its seed was recorded.
     """
     settings = _settled(resolved.settings)
     _check(task, settings, control.view)
@@ -163,7 +184,7 @@ async def start_run(
             task, settings, Path(log.name), control.view
         ) as evaluator:
             task = evaluator.task
-            # What an agent asks on the way belongs to a run, so it is scored when there is one.
+            # Model calls of an agent belong to a run, so its seed is scored when there is one.
             verdict = None if task.spec.agent else await score_seed(evaluator)
             if verdict is not None and (advice := unmeasured(task, verdict.rows)):
                 control.view.note(f"warning: {advice}")
@@ -175,7 +196,7 @@ async def start_run(
 
 
 def _settled(settings: Settings) -> Settings:
-    """Return the settings with what is drawn or derived once for the whole life of a run."""
+    """Return the settings with the values that are drawn or derived once per run."""
     secret = settings.scorer_seed
     return settings.model_copy(
         update={
@@ -186,7 +207,11 @@ def _settled(settings: Settings) -> Settings:
 
 
 def _check(task: Task, settings: Settings, view: View) -> None:
-    """Find wrong names before the sandbox is built. Raises `ConfigError`."""
+    """Check names before the sandbox is built.
+
+    Raises:
+        ConfigError: There is no such operator or policy.
+    """
     spent = [name for name in _SPENDS if getattr(settings, name)]
     if spent and not asked_models(settings):
         view.note(
@@ -201,18 +226,21 @@ async def resume_run(
     """Continue a run from its archive.
 
     Args:
-        run: the folder of the run.
-        changes: settings that are changed on the way, by name.
-        control: who watches the run, and how it is stopped.
+        run: The run.
+        changes: New values of settings, by name.
+        control: Display of the run, and request to stop.
+
+    Returns:
+        The result.
 
     Raises:
-        UsageError: it is a replay, which can't go its own way.
-        EvolveError: the run can't go on; it can be resumed again.
+        UsageError: The run is a replay, which can't be resumed.
+        EvolveError: The run can't go on; it can be resumed again.
     """
     if run.replay_of is not None:
         raise UsageError(
-            f"{run.name} is a replay of {run.replay_of}; it can't go its own way",
-            f"replay it anew: evolve replay {run.replay_of} --name NAME",
+            f"{run.name} is a replay of {run.replay_of}; it can't be resumed",
+            f"replay that run again: evolve replay {run.replay_of} --name NAME",
         )
     task = run.task()
     if run.task_changed(task):
@@ -232,7 +260,12 @@ async def resume_run(
 
 
 class Replayed(NamedTuple):
-    """How a replay ended, and what came out differently, in a line each."""
+    """The result of a replay.
+
+    Attributes:
+        outcome: The result of the new run.
+        differences: One line for each proposal that differs from the record.
+    """
 
     outcome: RunOutcome
     differences: list[str]
@@ -241,13 +274,20 @@ class Replayed(NamedTuple):
 async def replay_run(
     source: RunFolder, name: str, settings: Settings, control: RunControl
 ) -> Replayed:
-    """Make a new run that follows the record of another, at no cost.
+    """Create a new run that follows the record of another, without model calls.
 
     Args:
-        source: the run that is followed.
-        name: of the new run.
-        settings: of the new run; its limits do not count, the record says when it ends.
-        control: who watches the run, and how it is stopped.
+        source: The run to replay.
+        name: Name of the new run.
+        settings: Settings of the new run; its limits are ignored, it ends with the record.
+        control: Display of the run, and request to stop.
+
+    Returns:
+        The result, and the differences from the record.
+
+    Raises:
+        UsageError: The evaluator was changed, or the name is taken or not valid.
+        EvolveError: The run can't go on.
     """
     task = source.task()
     settings = settings.model_copy(update=dict.fromkeys(_LIMITS))
@@ -273,7 +313,7 @@ def _evaluator(
 def _new_run(
     name: str | None, task: Task, settings: Settings, replay_of: str | None = None
 ) -> RunFolder:
-    """Its folder, with an empty archive."""
+    """Create a run directory with an empty archive."""
     facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
     return create_run(
         settings.runs_dir,
@@ -287,11 +327,11 @@ def _new_run(
 
 @contextmanager
 def _gone_unless_begun(run: RunFolder) -> Iterator[None]:
-    """A new run that fails before it has a proposal leaves no folder: there is nothing to resume."""
+    """Context manager: delete a new run that fails without a proposal to resume."""
     try:
         yield
     except Exception:
-        # the machine may have failed: the first error counts
+        # the machine may have failed: report the first error
         with suppress(ArchiveError, OSError):
             with closing(ArchiveReader.open(run.database)) as reader:
                 begun = bool(reader.proposals(short=True))
@@ -301,7 +341,7 @@ def _gone_unless_begun(run: RunFolder) -> Iterator[None]:
 
 
 class _Opened(NamedTuple):
-    """A run's folder and its open evaluator; the verdict on the seed, where it was scored before."""
+    """A run with its open evaluator, and the evaluation of the seed if it is done."""
 
     run: RunFolder
     evaluator: Evaluator
@@ -314,7 +354,7 @@ async def _work(
     record: Record | None = None,
     models: Models | None = None,
 ) -> RunOutcome:
-    """Carry an open run to its end; the archive is closed whatever happens."""
+    """Carry an open run to its end; close the archive in any case."""
     run, evaluator, view = opened.run, opened.evaluator, control.view
     recorder = _recorder(run, evaluator.task, view)
     control.interrupt.watch(run.stop_file)
@@ -363,7 +403,7 @@ def _recorder(run: RunFolder, task: Task, view: View) -> Recorder:
 async def _answering(
     run: RunFolder, recorder: Recorder, control: RunControl, models: Models | None
 ) -> AsyncIterator[Models]:
-    """The given models, else those of the settings: local servers are started and stopped here."""
+    """Yield the given models, else those of the settings; start and stop local servers."""
     if models is not None:
         yield models
         return
@@ -384,7 +424,7 @@ async def _answering(
 
 
 async def _connect(models: Models, recorder: Recorder, opened: _Opened) -> None:
-    """Let the models embed programs and answer agents, then make sure that the seed is scored."""
+    """Connect embedder and agents to the models, then ensure that the seed is scored."""
     settings = opened.run.settings
     recorder.vectors.embedder = make_embedder(settings, models)
     if isinstance(opened.evaluator, AgentEvaluator):
@@ -412,7 +452,7 @@ def _engine(
 async def _ensure_seed(
     recorder: Recorder, evaluator: Evaluator, verdict: Verdict | None
 ) -> None:
-    """Record the seed as proposal 0, unless that was done before."""
+    """Record the seed as proposal 0, unless it is recorded already."""
     if len(recorder.snapshot):
         return
     task = evaluator.task

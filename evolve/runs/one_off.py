@@ -1,4 +1,4 @@
-"""An evaluation outside of any run: what agents ask on the way is kept in a folder that goes away."""
+"""Evaluation outside of a run: an agent's model calls are kept in a temporary archive."""
 
 from __future__ import annotations
 
@@ -21,9 +21,18 @@ from evolve.runs.build import check_models, require_model
 async def alone(
     evaluator: Evaluator, settings: Settings, note: Callable[[str], None]
 ) -> AsyncIterator[Proposal | None]:
-    """What an agent's model calls belong to; None for programs, which ask nobody.
+    """Provide a proposal that the model calls of an agent belong to, outside of a run.
 
-    Raises `ConfigError` when there is no model for an agent.
+    Args:
+        evaluator: The evaluator, which is connected to the models.
+        settings: Models and budgets.
+        note: Called with messages for people.
+
+    Yields:
+        The proposal; None for programs, which ask no model.
+
+    Raises:
+        ConfigError: There is no model that can play an agent.
     """
     if not isinstance(evaluator, AgentEvaluator):
         yield None

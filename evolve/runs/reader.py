@@ -1,4 +1,4 @@
-"""A run opened for reading: what views ask for, as plain data."""
+"""A run opened for reading: the data that views show."""
 
 from __future__ import annotations
 
@@ -27,34 +27,41 @@ from evolve.runs.summary import summary
 from evolve.search import make_frame
 from evolve.tasks import Task, load_task
 
-MANY = 5000  # variants, from which on only the best are ranked
-# more than are asked for, as the database does not say which of equals is the earliest
+MANY = 5000  # with this number of variants or more, only the best are ranked
+# further rows to read: the database does not order equal scores by decision number
 SPARE = 200
 
 
 class Ranked(NamedTuple):
-    """A scored variant."""
+    """A scored variant in the ranking."""
 
     id: str
     score: float
 
 
 class OpenRun:
-    """Questions of views to one run; the archive is opened read-only."""
+    """Queries of views on one run, whose archive is opened read-only.
+
+    Args:
+        folder: The run.
+
+    Raises:
+        ArchiveError: The archive or the repository can't be read.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.archive = ArchiveReader.open(folder.database)
         self.code = CodeStore.open(folder.code)
-        self._first: list[Ranked] = []  # of many, as far as somebody asked
+        self._first: list[Ranked] = []  # the best of many variants, as far as read
 
     def close(self) -> None:
-        """Give the database and the packs back."""
+        """Close the database and the repository."""
         self.archive.close()
         self.code.close()
 
     def forget(self) -> None:
-        """What was read of a live run may be old: read it again."""
+        """Drop all cached results, which may be out of date in a live run."""
         for name in (
             "variants",
             "count",
@@ -73,7 +80,7 @@ class OpenRun:
 
     @cached_property
     def shares_evaluator(self) -> bool:
-        """Whether the scores were in the candidates' reach: the seed's row says it."""
+        """Whether candidates could reach the evaluator, as recorded in the seed's rows."""
         if self.task.peer is None or not self.count:
             return False
         rows = self.archive.evaluations(self.archive.first().id)
@@ -81,7 +88,7 @@ class OpenRun:
 
     @cached_property
     def signs(self) -> dict[str, str]:
-        """Agents that a person should look at, as was noticed while the run went on."""
+        """Flags of agents that a person should review: id of the variant -> description."""
         if self.task.spec.agent is None:
             return {}
         found: dict[str, str] = {}
@@ -95,12 +102,12 @@ class OpenRun:
 
     @cached_property
     def variants(self) -> list[Variant]:
-        """Everything that became a variant, in the order of the decisions."""
+        """All variants, in decision order."""
         return [v for v in self.archive.variants() if v.proposal.is_variant]
 
     @cached_property
     def count(self) -> int:
-        """How many there are, the seed included, without reading them."""
+        """Number of variants, with the seed, without reading them."""
         counts = self.archive.counts()
         return 1 + sum(
             counts.get(state, 0)
@@ -109,7 +116,7 @@ class OpenRun:
 
     @cached_property
     def ranked(self) -> list[Ranked]:
-        """Scored variants that are not quarantined, the best first; of equals the earliest."""
+        """Scored variants that are not quarantined, best first, ties to the earliest."""
         if self.archive.counts().get(State.EVALUATED):
             return self._ranked_by_merit()
         numbers, scores = self.archive.trusted(), self.archive.scores()
@@ -118,7 +125,7 @@ class OpenRun:
         return sorted(found, key=lambda r: (sign * r.score, numbers[r.id]))
 
     def _ranked_by_merit(self) -> list[Ranked]:
-        """Where some were evaluated more than others, by what is sure."""
+        """Rank variants by merit, as some were evaluated more often than others."""
         task = self.task
         snapshot = Snapshot.load(
             self.archive, task.spec.maximize, make_frame(task, self.folder.settings)
@@ -130,11 +137,22 @@ class OpenRun:
         return self.best(2)[:1]
 
     def leader(self) -> Ranked | None:
-        """The best of all, read once; None while nothing is scored."""
+        """Return the best variant.
+
+        Returns:
+            The variant; None if none is scored.
+        """
         return next(iter(self._leader), None)
 
     def best(self, count: int) -> list[Ranked]:
-        """The best of `ranked`, without ranking all of a large archive."""
+        """Return the best variants, without ranking all of a large archive.
+
+        Args:
+            count: Maximum number of variants.
+
+        Returns:
+            The first entries of `ranked`.
+        """
         if (
             "ranked" in self.__dict__
             or self.count < MANY
@@ -146,7 +164,7 @@ class OpenRun:
         return self._first[:count]
 
     def _best_of_many(self, count: int) -> list[Ranked]:
-        """A few more are read: of equals the earliest come first."""
+        """Read the best and `SPARE` more, so that ties go to the earliest."""
         names = self.archive.best_scored(count + SPARE, self.task.spec.maximize)
         numbers = {p.id: p.number for p in self.archive.some(names)}
         sign = -1.0 if self.task.spec.maximize else 1.0
@@ -157,12 +175,22 @@ class OpenRun:
         return sorted(found, key=lambda r: (sign * r.score, numbers[r.id]))[:count]
 
     def variant(self, proposal: Proposal) -> Variant:
-        """A proposal with its score, children and cost."""
+        """Return a proposal with its score, number of children and cost."""
         found = self.archive.variants_of([proposal.id])
         return found[0]
 
     def proposal(self, which: str) -> Proposal:
-        """By id, unique prefix, number, "best" or "seed". Raises `NotFound`."""
+        """Return one proposal.
+
+        Args:
+            which: Id, unique prefix of an id, decision number, "best" or "seed".
+
+        Returns:
+            The proposal.
+
+        Raises:
+            NotFound: No proposal matches, several do, or none is scored.
+        """
         if which == "best":
             best = self.best(1)
             if not best:
@@ -175,16 +203,33 @@ class OpenRun:
         return self.archive.proposal(which)
 
     def parent_of(self, proposal: Proposal) -> Proposal | None:
-        """The first parent; None for the seed."""
+        """Return the first parent of a proposal.
+
+        Args:
+            proposal: Any proposal.
+
+        Returns:
+            The parent; None for the seed.
+        """
         return self.archive.proposal(proposal.parents[0]) if proposal.parents else None
 
     @cached_property
     def lineage(self) -> Lineage:
-        """Who comes from whom."""
+        """Queries on the descent of variants."""
         return Lineage(self.archive)
 
     def files(self, proposal: Proposal | None) -> dict[str, bytes]:
-        """The files of a variant. Raises `NotFound` for a proposal without any."""
+        """Return the files of a variant.
+
+        Args:
+            proposal: The variant; None: no files.
+
+        Returns:
+            Path -> content.
+
+        Raises:
+            NotFound: The proposal has no files.
+        """
         if proposal is None:
             return {}
         if proposal.tree is None:
@@ -195,7 +240,18 @@ class OpenRun:
         return self.code.files(proposal.tree)
 
     def patch(self, old: Proposal | None, new: Proposal) -> str:
-        """A unified diff over all files."""
+        """Return the unified diff between two variants, over all files.
+
+        Args:
+            old: The variant before; None: no files.
+            new: The variant after.
+
+        Returns:
+            The diff; empty if they are equal.
+
+        Raises:
+            NotFound: A proposal has no files.
+        """
         before, after = self.files(old), self.files(new)
         pieces: list[str] = []
         for path in sorted(before.keys() | after.keys()):
@@ -209,7 +265,19 @@ class OpenRun:
         )
 
     def write_files(self, proposal: Proposal, folder: Path) -> list[Path]:
-        """Write a variant's files. Raises `UsageError` when the folder holds something."""
+        """Write a variant's files; those that begin with `#!` are executable.
+
+        Args:
+            proposal: The variant.
+            folder: A new or empty directory.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            UsageError: The directory is not empty.
+            NotFound: The proposal has no files.
+        """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} is not empty", "choose a new folder")
         written = []
@@ -222,7 +290,7 @@ class OpenRun:
         return written
 
     def summary(self) -> dict[str, Any]:
-        """A line of `evolve ls`."""
+        """Return one line of `evolve ls` as JSON data; see `summary`."""
         counts, spend = self.archive.counts(), self.archive.spend()
         best = self.leader()
         return summary(
@@ -234,11 +302,22 @@ class OpenRun:
         )
 
     def variants_data(self) -> list[dict[str, Any]]:
-        """`evolve tree --json`: every variant."""
+        """Return all variants for `evolve tree --json`.
+
+        Returns:
+            JSON data, in decision order.
+        """
         return [self._data(variant) for variant in self.variants]
 
     def detail_data(self, proposal: Proposal) -> dict[str, Any]:
-        """`evolve show --json`: everything about one proposal."""
+        """Return everything about one proposal for `evolve show --json`.
+
+        Args:
+            proposal: The proposal with message and log.
+
+        Returns:
+            JSON data; `patch` is None for a proposal without files.
+        """
         variant = self.variant(proposal)
         evaluations = [
             {

@@ -1,4 +1,4 @@
-"""Which variants a tree shows: the best, a path, a part by filters; and always the way to each."""
+"""Selection of variants for a tree: the best, a path, or by filters; with all ancestors."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ from dataclasses import dataclass
 from evolve.archive import Browser, Node, Variant
 from evolve.runs.reader import OpenRun
 
+# show all variants up to the first number, else as many of the best as the second
 SHOWN_WHOLE, SHOWN_OF_MANY = 100, 30
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which part of the tree: the best N, the way to one, so many generations; and filters."""
+    """Criteria for a part of the tree.
+
+    Attributes:
+        top: Maximum number of variants, best first; None: by the size of the run.
+        path: Show only the path from the seed to this proposal.
+        depth: Maximum number of generations; None: all.
+        since_s: Select variants that were decided in the last N seconds of the run.
+        islands: Select these islands; empty: all.
+        statuses: Select these states, reasons, add statuses, or `quarantined`; empty: all.
+        operators: Select these operators; empty: all.
+    """
 
     top: int | None = None
     path: str | None = None
     depth: int | None = None
-    since_s: float | None = None  # made in the last so many seconds of the run
+    since_s: float | None = None
     islands: tuple[int, ...] = ()
     statuses: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
 
     @property
     def filters(self) -> bool:
-        """Whether some are shown by what they are."""
+        """Whether any filter is set."""
         return (
             bool(self.islands or self.statuses or self.operators)
             or self.since_s is not None
@@ -34,14 +45,30 @@ class Selection:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is shown; `meant` are those that were asked for, the others are on their way."""
+    """The variants to show.
+
+    Attributes:
+        variants: The selected variants and all their ancestors.
+        meant: Ids of the selected ones.
+    """
 
     variants: Sequence[Variant]
     meant: frozenset[str]
 
 
 def choose(run: OpenRun, selection: Selection) -> Chosen:
-    """What to show; with each one all its ancestors."""
+    """Select the variants to show.
+
+    Args:
+        run: The run.
+        selection: The criteria; the view applies `depth`.
+
+    Returns:
+        The selected variants with their ancestors.
+
+    Raises:
+        NotFound: There is no proposal `selection.path`.
+    """
     if selection.path is not None:
         path = run.lineage.path(run.proposal(selection.path).id)
         return Chosen(run.archive.variants_of(path), frozenset(path))
@@ -57,7 +84,7 @@ def choose(run: OpenRun, selection: Selection) -> Chosen:
 
 
 def _filtered(run: OpenRun, selection: Selection) -> list[str]:
-    """The best of those that fit, as many as `top` says."""
+    """Return the ids of the variants that pass the filters, the best `top` of them."""
     nodes = [n for n in Browser(run.archive).nodes() if n.number > 0]
     newest = max((node.created_at for node in nodes), default=0.0)
     fitting = [node for node in nodes if _fits(node, selection, newest)]

@@ -1,4 +1,4 @@
-"""A run in a line, as `evolve ls` and `evolve status` show it."""
+"""The summary of a run, which `evolve ls` and `evolve status` show."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from evolve.runs.folder import RunFolder
 
 
 def summary_of(folder: RunFolder) -> dict[str, Any]:
-    """The line of a run; read without SQLAlchemy where that is enough.
+    """Read the summary of a run, without SQLAlchemy if possible, which is faster.
 
-    Raises `ArchiveError`, `TaskError`: a part of the run can't be read.
+    Args:
+        folder: The run.
+
+    Returns:
+        JSON data; see `summary`.
+
+    Raises:
+        ArchiveError: The archive or the repository can't be read.
+        TaskError: The task can't be read.
     """
     found = _figures(folder)
     if found is not None:
@@ -34,7 +42,18 @@ def summary(
     best_id: str | None,
     best_score: float | None,
 ) -> dict[str, Any]:
-    """The line as plain data."""
+    """Return the summary of a run as JSON data.
+
+    Args:
+        folder: The run.
+        counts: Number of proposals by state, without the seed.
+        usd: Dollars spent.
+        best_id: Id of the best variant; None: none is scored.
+        best_score: Its score; None: none is scored.
+
+    Returns:
+        Name, path, task, counts, best variant and cost.
+    """
     return {
         "run": folder.name,
         "path": str(folder.path),
@@ -49,7 +68,7 @@ def summary(
 
 
 def _figures(folder: RunFolder) -> Figures | None:
-    """The figures, read quickly; None where a part is missing or the task is another engine's."""
+    """Read the figures quickly; None if a part is missing or the task has no task.toml."""
     if not (folder.code / "objects").is_dir():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Score a variant once more, from its files alone, and hold the result against the record."""
+"""Verification: score a variant again from its files, and compare with the record."""
 
 from __future__ import annotations
 
@@ -21,15 +21,29 @@ from evolve.tasks import Task
 
 
 class Verified(NamedTuple):
-    """A case: the mean of its recorded scores, and what came out now."""
+    """The verification of one case.
+
+    Attributes:
+        case: Id of the case.
+        split: `search` or `heldout`.
+        recorded: Mean of the recorded scores; None: none is recorded for this case.
+        now: The new evaluation.
+    """
 
     case: str
     split: str
-    recorded: float | None  # None: it was never scored on this case
+    recorded: float | None
     now: Evaluation
 
     def holds(self, tolerance: float) -> bool:
-        """Scored, and as it is recorded, but for a share of it."""
+        """Return whether the case was scored, with the recorded score if there is one.
+
+        Args:
+            tolerance: Maximum relative difference; 0: exactly equal.
+
+        Returns:
+            Whether the record is confirmed.
+        """
         if self.now.score is None or self.now.reason is not None:
             return False
         return self.recorded is None or math.isclose(
@@ -37,7 +51,14 @@ class Verified(NamedTuple):
         )
 
     def data(self, tolerance: float) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the verification as JSON data.
+
+        Args:
+            tolerance: Maximum relative difference of the scores.
+
+        Returns:
+            Case, scores, failure, and whether the record is confirmed.
+        """
         return {
             "case": self.case,
             "split": self.split,
@@ -52,7 +73,16 @@ class Verified(NamedTuple):
 def check_evaluator(
     task: Task, proposal: Proposal, known: Sequence[Evaluation]
 ) -> None:
-    """Raises `RunError` for a changed evaluator: its scores say nothing about the record."""
+    """Check that the evaluator is unchanged, as else the scores can't be compared.
+
+    Args:
+        task: The task with the current evaluator.
+        proposal: The variant.
+        known: Its recorded evaluations.
+
+    Raises:
+        RunError: A recorded evaluation is from another evaluator.
+    """
     changed = [
         row for row in known if row.evaluator and row.evaluator != task.evaluator_hash
     ]
@@ -81,25 +111,26 @@ async def verify(
     heldout: bool = True,
     begin: Callable[[], None] = lambda: None,
 ) -> list[Verified]:
-    """Score a variant again on every case, with the inputs that the run drew.
+    """Score a variant on the cases of the task, with the hidden inputs of the run.
 
-    An agent asks the run's models again, within the run's limits once more, and may
-    behave differently.
+    An agent asks the models of the run again, within the limits of the run counted from zero,
+    and may act differently.
 
     Args:
-        run: The run's folder.
-        task: Its task.
-        files: Files of the variant, path -> content.
-        known: Its evaluations in the archive.
+        run: The run.
+        task: Its copy of the task.
+        files: Path -> content of the variant.
+        known: Recorded evaluations of the variant.
         place: Where it runs.
-        heldout: Whether held-out cases are scored, too.
+        heldout: Whether to score held-out cases as well.
         begin: Called when the sandbox is ready, before anything is scored.
 
     Returns:
-        One result per case, in the order of the task.
+        One entry per case, in order of the task.
 
     Raises:
-        RunError: The sandbox or a model failed, or the budget is used up.
+        RunError: The sandbox or a model failed, or the budget is exhausted.
+        SandboxUnavailable: The sandbox does not work here.
     """
     found = []
     async with (
@@ -109,7 +140,7 @@ async def verify(
         alone(evaluator, run.settings, place.note) as anew,
     ):
         begin()
-        # As a further evaluation: that it is an agent was shown when it was made.
+        # As a further evaluation: the proof that it is an agent was part of the first one.
         asking = replace(anew, kind=Kind.EVALUATE) if anew else None
         for case in evaluator.task.spec.cases:
             if case.split == "heldout" and not heldout:

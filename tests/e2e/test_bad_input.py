@@ -156,7 +156,7 @@ def test_wrong_names_and_values(task: Path) -> None:
             "use its folder: task\n",
         )
     assert_refused(run(task, "--budget", "0usd"), 2, "'0usd'", "must be over 0")
-    assert_refused(run(task, "--budget", "much"), 2, "'much' is no amount of money")
+    assert_refused(run(task, "--budget", "much"), 2, "invalid amount of money 'much'")
     assert_refused(
         run(task, "--policy", "wieghted"), 2, "wieghted", "did you mean 'weighted'"
     )
@@ -179,7 +179,7 @@ def test_wrong_names_and_values(task: Path) -> None:
         run(task, "--operator", "evolve.engine.limits:Nothing"), 2, "Nothing"
     )
     assert_refused(
-        run(task, "--operator", "evolve.errors:RunError"), 2, "is no operator"
+        run(task, "--operator", "evolve.errors:RunError"), 2, "does not extend Operator"
     )
     assert_refused(evolve("resume", cwd=task.parent), 2, "no run")
     bad = evolve("run", task, cwd=task.parent, env={"EVOLVE_WORKERS": "many"})

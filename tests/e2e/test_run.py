@@ -317,7 +317,7 @@ def test_a_run_is_seen_and_stopped_from_outside(
     assert done.code == 0 and done.events()[-1]["variants"] == after["variants"] + 5
     for flag, said in (
         ("--max-variants=many", "use --max-variants 300"),
-        ("--budget=+much", "no amount of money"),
+        ("--budget=+much", "invalid amount of money"),
     ):
         refused = evolve("resume", flag, cwd=tmp_path)
         assert refused.code == 2 and said in refused.err

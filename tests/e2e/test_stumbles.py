@@ -195,7 +195,7 @@ def test_settings_that_say_nothing(task: Path) -> None:
     refused = evolve("ls", cwd=task.parent)
     assert refused.code == 0, "it reads no settings"
     refused = evolve("run", task, *BOX, cwd=task.parent)
-    assert refused.code == 2 and ".env:2 is no line NAME=VALUE" in refused.err
+    assert refused.code == 2 and ".env:2: use NAME=VALUE" in refused.err
     assert "secret" not in refused.err
 
 

@@ -206,7 +206,7 @@ def test_a_failure_during_a_standstill_says_nothing(tmp_path: Path) -> None:
         await bench.engine(Rewrites(1), replies(text)).run()
         await still
         assert bench.states() == {1: (State.FAILED, "exception")}
-        assert len(bench.seen.messages) == 1 and "stood still" in bench.seen.messages[0]
+        assert len(bench.seen.messages) == 1 and "suspended" in bench.seen.messages[0]
         assert len(bench.recorder.archive.evaluations(derive_id(RUN_SEED, 1))) == 1
 
     on_bench(tmp_path / "run", work, repairs=0)

@@ -1,4 +1,4 @@
-"""What is evolved costs nothing to run: what is measured is the engine."""
+"""A program that costs nothing to run, so that the engine is measured."""
 
 
 # EVOLVE-BLOCK-START
