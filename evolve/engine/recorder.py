@@ -6,7 +6,6 @@ import asyncio
 import functools
 import gc
 import itertools
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -41,8 +40,10 @@ from evolve.archive import (
 from evolve.engine.caches import Held, Parents, Vectors
 from evolve.engine.ordering import Trees
 from evolve.operators import Parent
+from evolve.retry import Backoff, retry
 
 TIDY_EVERY = 2000  # children between two packings of the repository
+_FULL_DISK = Backoff(0.25, 10.0)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -595,16 +596,11 @@ class Recorder:
 
     async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Retry while the disk is full; the row that names the object is written later."""
-        pause, deadline = 0.25, time.monotonic() + self._patience_s
-        while True:
-            try:
-                return await work()
-            except StorageFull as error:
-                if time.monotonic() + pause > deadline:
-                    raise
-                self._waiting(f"{error.message}; trying again in {pause:g} s")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 10.0)
+
+        async def say(error: StorageFull, pause_s: float) -> None:
+            self._waiting(f"{error.message}; trying again in {pause_s:g} s")
+
+        return await retry(work, StorageFull, self._patience_s, _FULL_DISK, say)
 
 
 @contextmanager
