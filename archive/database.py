@@ -147,12 +147,11 @@ def check_revision(engine: Engine, path: Path) -> str:
 def storage_faults(path: Path) -> Iterator[None]:
     """Context manager: turn a full, locked or read-only disk into an error for people.
 
-    An integrity error passes unchanged: it is a bug in this program.
-
     Args:
         path: File of the database.
 
     Raises:
+        DatabaseError: An integrity error, unchanged: it is a bug in this program.
         StorageFull: The database can't be written.
         ArchiveError: The file is gone, or any other fault of the database.
     """

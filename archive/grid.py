@@ -58,6 +58,7 @@ class Grid:
 
     @property
     def cells(self) -> int:
+        """Number of cells: the product of the bins of all measures."""
         return math.prod(measure.bins for measure in self.measures)
 
     @property

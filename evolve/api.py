@@ -152,10 +152,12 @@ class Run:
 
     @property
     def name(self) -> str:
+        """Name of the run, which is that of its directory."""
         return self._run.folder.name
 
     @property
     def path(self) -> Path:
+        """Path of the run directory."""
         return self._run.folder.path
 
     @cached_property

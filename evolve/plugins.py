@@ -98,6 +98,9 @@ class Chosen(NamedTuple):
         Args:
             text: NAME is built in, or a dotted path `package.module:Class`; a class in a
                 module at the top (`module:Class`) begins with a capital.
+
+        Returns:
+            The parts; a text of another form is the name as a whole, without parameters.
         """
         found = _CHOICE.fullmatch(text)
         if found is None:

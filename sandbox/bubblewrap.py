@@ -264,6 +264,7 @@ class BubblewrapBox(ProcessBox):
     cgroup: Cgroup | None = None
 
     async def kill(self) -> None:
+        """End the process group, then remove the shared directory and the control group."""
         await super().kill()
         if self.folder is not None:
             self.folder.remove()
@@ -271,6 +272,7 @@ class BubblewrapBox(ProcessBox):
             await asyncio.to_thread(self.cgroup.remove)
 
     async def explain_death(self) -> SandboxError:
+        """Return a `CandidateFault` after an out-of-memory kill, else a `ProviderFault`."""
         if self.cgroup is not None and self.cgroup.memory_kills():
             return CandidateFault(Reason.MEMORY, "killed: out of memory")
         return ProviderFault(f"the sandbox is gone: {await self.last_words()}")

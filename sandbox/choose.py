@@ -77,6 +77,7 @@ async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> 
 
     Raises:
         NoSuchSandbox: There is no such provider.
+        PackagesUnavailable: The task's packages or tools can't be installed.
         SandboxUnavailable: The named provider, or every automatic one, does not work
             here.
     """

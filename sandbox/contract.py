@@ -206,9 +206,12 @@ class SandboxContract(ABC):
         return self.with_pool(run)
 
     def test_a_function_is_called_with_its_arguments(self) -> None:
+        """Positional arguments reach the function, and its result is returned."""
         assert self.outcome("def answer(a, b): return a + b", 40, 2).value == 42
 
     def test_one_live_candidate_answers_many_calls_and_keeps_its_state(self) -> None:
+        """A module-level list keeps its items over 20 calls of one session."""
+
         async def work(session: Session) -> list[Any]:
             return [await ask(session, "answer", step) for step in range(20)]
 
@@ -216,6 +219,7 @@ class SandboxContract(ABC):
         assert self.with_session(source, work) == [sum(range(n + 1)) for n in range(20)]
 
     def test_values_come_back_as_they_were_sent(self) -> None:
+        """Nested lists, dicts, tuples, texts and bytes are equal after both ways."""
         value: dict[Any, Any] = {
             "a": [1, -2.5, True, None, "é\n\0", b"\0\xff"],
             (1, "x"): {"": ()},
@@ -224,6 +228,7 @@ class SandboxContract(ABC):
         assert self.outcome("def answer(x): return x", value).value == value
 
     def test_arrays_cross_both_ways(self) -> None:
+        """A float32 array keeps its data type and shape in both directions."""
         import numpy
 
         source = "import numpy\ndef answer(x): return numpy.asarray(x) * 2, x.dtype.str, x.shape"
@@ -236,10 +241,12 @@ class SandboxContract(ABC):
         assert (dtype, shape) == ("<f4", (3, 4))
 
     def test_a_large_message_crosses_both_ways(self) -> None:
+        """Arguments and results of 8 MiB are transferred."""
         data = bytes(range(256)) * (8 * MIB // 256)
         assert self.outcome("def answer(x): return x[::-1]", data).value == data[::-1]
 
     def test_files_in_folders_are_there(self) -> None:
+        """A candidate imports from its packages and reads its data files."""
         files = {
             "candidate.py": b"from pack.deep import word\n"
             b"def answer(): return word + open('data/a b.txt').read()",
@@ -250,6 +257,7 @@ class SandboxContract(ABC):
         assert self.outcome(files).value == "read äöü"
 
     def test_many_files_are_no_matter(self) -> None:
+        """A candidate with 3,000 data files is loaded."""
         files = {f"data/{n:05}.txt": b"x" for n in range(3000)}
         files["candidate.py"] = (
             b"import os\ndef answer(): return len(os.listdir('data'))"
@@ -257,6 +265,8 @@ class SandboxContract(ABC):
         assert self.outcome(files).value == 3000
 
     def test_a_command_runs_with_input_and_files(self) -> None:
+        """A script of the candidate gets its input; both outputs and the status are returned."""
+
         async def work(pool: Pool) -> tuple[Any, Any]:
             async with pool.session() as session:
                 script = (
@@ -271,6 +281,8 @@ class SandboxContract(ABC):
         assert (output, errors, status) == (b"cba", b"warned\n", 3)
 
     def test_a_command_that_prints_too_much_is_ended(self) -> None:
+        """The output limit also applies to commands."""
+
         async def work(pool: Pool) -> Reason:
             async with pool.session() as session:
                 await session.load({"spam.py": b"while True: print('x' * 1000)"}, None)
@@ -279,6 +291,8 @@ class SandboxContract(ABC):
         assert self.with_pool(work) is Reason.OUTPUT
 
     def test_an_exception_is_told_and_the_candidate_lives_on(self) -> None:
+        """The fault has the exception and its line; the next call works."""
+
         async def work(session: Session) -> tuple[CandidateFault, Any]:
             return await _fault(ask(session, "answer", 0)), await ask(
                 session, "answer", 4
@@ -290,6 +304,7 @@ class SandboxContract(ABC):
         assert later == 2.0
 
     def test_a_file_that_does_not_compile_is_an_exception(self) -> None:
+        """A syntax error is a fault of the candidate with reason EXCEPTION."""
         fault = self.outcome("def answer(:").fault
         assert (
             fault
@@ -298,10 +313,13 @@ class SandboxContract(ABC):
         )
 
     def test_a_missing_function_is_an_exception(self) -> None:
+        """The fault names the function that the candidate does not define."""
         fault = self.outcome("x = 1").fault
         assert fault and fault.reason is Reason.EXCEPTION and "answer" in fault.message
 
     def test_a_time_out_belongs_to_one_call_and_ends_the_candidate(self) -> None:
+        """After a call over its own limit, further calls fail with TIMEOUT, too."""
+
         async def work(session: Session) -> list[Reason]:
             await ask(session, "answer", 0.3, timeout_s=5)
             first = await _reason(ask(session, "answer", 30, timeout_s=0.3))
@@ -311,17 +329,21 @@ class SandboxContract(ABC):
         assert self.with_session(source, work) == [Reason.TIMEOUT, Reason.TIMEOUT]
 
     def test_a_time_out_while_loading_is_told(self) -> None:
+        """The time limit also applies while the module is loaded."""
         assert self.outcome("while True: pass", timeout_s=0.5).reason is Reason.TIMEOUT
 
     def test_too_much_memory_is_told(self) -> None:
+        """An allocation over the memory limit has the reason MEMORY."""
         source = "def answer(): return len(bytearray(1 << 30))"
         assert self.outcome(source).reason is Reason.MEMORY
 
     def test_too_much_printing_is_told_with_its_tail(self) -> None:
+        """Output over the limit has the reason OUTPUT; the log has its end."""
         fault = self.outcome("def answer():\n    while True: print('spam' * 100)").fault
         assert fault and fault.reason is Reason.OUTPUT and "spam" in fault.log
 
     def test_a_crash_is_told_with_the_tail_of_the_log(self) -> None:
+        """A crash by a signal names the signal, and the log has the last output."""
         fault = self.outcome(
             "import os\nprint('last words', flush=True)\n"
             "def answer(): os.kill(os.getpid(), 11)"
@@ -330,6 +352,7 @@ class SandboxContract(ABC):
         assert "SIGSEGV" in fault.message and "last words" in fault.log
 
     def test_two_lives_of_one_candidate_leave_the_same_log(self) -> None:
+        """Messages and logs do not depend on addresses of objects or on paths."""
         source = "def answer():\n    print(object())\n    raise ValueError(object())"
 
         async def run(pool: Pool) -> list[Outcome]:
@@ -344,10 +367,13 @@ class SandboxContract(ABC):
         assert 'File "candidate.py", line 3' in first.fault.log
 
     def test_an_early_exit_is_a_crash(self) -> None:
+        """An exit with status 0 in a call has the reason CRASH."""
         fault = self.outcome("import os\ndef answer(): os._exit(0)").fault
         assert fault and fault.reason is Reason.CRASH and "status 0" in fault.message
 
     def test_an_answer_that_may_not_cross_is_refused(self) -> None:
+        """Values that can't be encoded, such as objects, sets or NaN, have the reason REFUSED."""
+
         async def work(session: Session) -> list[Reason]:
             return [
                 await _reason(ask(session, "answer", expression))
@@ -365,6 +391,8 @@ class SandboxContract(ABC):
         assert set(self.with_session(source, work)) == {Reason.REFUSED}
 
     def test_prints_go_to_the_log_and_never_into_the_protocol(self) -> None:
+        """Output on both standard streams is in the log, and the result is intact."""
+
         async def work(session: Session) -> tuple[Any, str]:
             value = await ask(session, "answer")
             return value, (await session.end()).log
@@ -378,6 +406,8 @@ class SandboxContract(ABC):
         assert "a print" in log and "raw" in log and "error" in log
 
     def test_what_was_used_is_measured_outside(self) -> None:
+        """Processor seconds and peak memory in bytes match the work of the candidate."""
+
         async def work(session: Session) -> tuple[float, int]:
             await ask(session, "answer")
             usage = await session.end()
@@ -392,6 +422,8 @@ class SandboxContract(ABC):
         assert 0.3 < cpu_s < 5 and 100 * MIB < peak < 256 * MIB
 
     def test_each_candidate_starts_in_an_empty_place(self) -> None:
+        """Neither files nor the state of the random generator remain from earlier candidates."""
+
         async def work(pool: Pool) -> list[Any]:
             source = (
                 "import os, random\nopen('mine', 'w').close()\n"
@@ -404,6 +436,7 @@ class SandboxContract(ABC):
         assert len({number for _, number in seen}) == 3
 
     def test_a_candidate_may_have_the_name_of_a_loaded_module(self) -> None:
+        """Candidate files may have the same names as the server's modules."""
         files = {
             "candidate.py": b"import wire, child\ndef answer(): return wire.mine + child.mine",
             "wire.py": b"mine = 40",
@@ -412,6 +445,8 @@ class SandboxContract(ABC):
         assert self.outcome(files).value == 42
 
     def test_names_that_lead_out_of_the_folder_are_refused(self) -> None:
+        """Absolute, upward, empty, malformed and overlong paths have the reason REFUSED."""
+
         async def work(pool: Pool) -> list[Reason]:
             names = [
                 "../out.py",
@@ -433,6 +468,8 @@ class SandboxContract(ABC):
         assert set(self.with_pool(work)) == {Reason.REFUSED}
 
     def test_two_candidates_live_at_a_time(self) -> None:
+        """Two sessions at once keep separate states."""
+
         async def work(pool: Pool) -> list[Any]:
             source = (
                 b"kept = []\ndef answer(x):\n    kept.append(x)\n    return list(kept)"
@@ -446,6 +483,8 @@ class SandboxContract(ABC):
         assert self.with_pool(work, size=2) == [[1, 3], [2, 4]]
 
     def test_the_pool_never_has_more_alive_than_its_size(self) -> None:
+        """Of six sessions on a pool of size 2, at most two are alive at once."""
+
         async def work(pool: Pool) -> int:
             alive = most = 0
 
@@ -464,6 +503,8 @@ class SandboxContract(ABC):
         assert self.with_pool(work, size=2) == 2
 
     def test_fresh_gives_every_candidate_a_box_of_its_own(self) -> None:
+        """With `fresh`, each of three boxes is discarded after its candidate."""
+
         async def work(pool: Pool) -> tuple[list[Any], int]:
             values = [
                 (await attempt(pool, f"def answer(): return {n}")).value
@@ -475,6 +516,8 @@ class SandboxContract(ABC):
         assert self.with_pool(work, spec) == ([0, 1, 2], 3)
 
     def test_a_box_that_is_lost_is_the_machines_fault(self) -> None:
+        """A box that is killed during a call raises `ProviderFault` with a message."""
+
         async def work(pool: Pool) -> ProviderFault:
             box = await pool.provider.start()
             session = Session(box, LIMITS)
@@ -495,6 +538,7 @@ class SandboxContract(ABC):
         assert self.with_pool(work).message
 
     def test_the_interpreter_is_the_engines_own(self) -> None:
+        """The candidate runs on the same Python version as the engine."""
         source = "import sys\ndef answer(): return list(sys.version_info[:3])"
         assert self.outcome(source).value == list(sys.version_info[:3])
 

@@ -406,12 +406,14 @@ class DockerBox(Box):
         self.packets = PacketStream(output, writer)
 
     async def kill(self) -> None:
+        """Remove the container, then the shared directory."""
         self.packets.close()
         await self._provider.remove(self._container)
         if self.folder is not None:
             self.folder.remove()
 
     async def explain_death(self) -> SandboxError:
+        """Return a `CandidateFault` after an out-of-memory kill, else a `ProviderFault`."""
         if await self._provider.was_out_of_memory(self._container):
             return CandidateFault(Reason.MEMORY, "killed: out of memory")
         detail = self._output.errors.decode(errors="replace").strip()[-500:]

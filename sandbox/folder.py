@@ -101,6 +101,9 @@ def _place() -> Path:
 
     Others may pass through it, as the box runs as another user, but can't list it. Each
     process id namespace has a separate one, as process ids mean other processes there.
+
+    Raises:
+        PermissionError: The path belongs to another user, or is a symbolic link.
     """
     ids = os.stat("/proc/self/ns/pid").st_ino
     place = Path(tempfile.gettempdir()) / f"{_UP_TO_THE_NAME}-{os.geteuid()}-{ids}"

@@ -138,7 +138,10 @@ def _exists(client: Any, tag: str) -> bool:
 
 
 def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
-    """Build a task's Dockerfile and return its tag.
+    """Build a task's Dockerfile.
+
+    Returns:
+        The tag of the image, derived from the path of the file.
 
     Raises:
         SandboxUnavailable: With Docker's message.

@@ -93,5 +93,6 @@ class LocalBox(ProcessBox):
     scratch = ""
 
     async def kill(self) -> None:
+        """End the process group, then delete the scratch directory."""
         await super().kill()
         await asyncio.to_thread(shutil.rmtree, self.scratch, True)

@@ -24,8 +24,11 @@ class Packet:
 class Reader(Protocol):
     """The input of a packet stream; a cancelled read must not lose data."""
 
-    async def readexactly(self, n: int, /) -> bytes: ...
-    def at_eof(self) -> bool: ...
+    async def readexactly(self, n: int, /) -> bytes:
+        """Return exactly `n` bytes; raise `IncompleteReadError` if the input ends before."""
+
+    def at_eof(self) -> bool:
+        """Return whether the input has ended and everything was read."""
 
 
 class PacketStream:

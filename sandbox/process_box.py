@@ -45,11 +45,13 @@ class ProcessBox(Box):
                 process.kill()
 
     async def kill(self) -> None:
+        """Kill all processes, close the writing side and wait for the server's end."""
         self.kill_tree()
         self.packets.close()
         await self.process.wait()
 
     async def explain_death(self) -> SandboxError:
+        """Return a `ProviderFault` with the end of the server's standard error."""
         return ProviderFault(f"the sandbox process is gone: {await self.last_words()}")
 
     async def last_words(self) -> str:

@@ -156,7 +156,9 @@ class AgentEvaluator(Evaluator):
     ) -> Evaluation:
         """Run an episode on a case, then grade it.
 
-        Only a broken evaluator on the seed gives a row without a score.
+        Returns:
+            The row of the case; only a broken evaluator on the seed leaves it without a
+            score.
         """
         work = await self._work_of(case)
         produced = await self.work(proposal, f"case {case.id}", files, work, attempt)
@@ -274,7 +276,7 @@ def _why_none(row: Evaluation) -> str:
 
 
 def _with_use(row: Evaluation, produced: EpisodeResult) -> Evaluation:
-    """Add the usage of the episode and the end of the agent's output.
+    """Return the row with the usage of the episode and the end of the agent's output.
 
     The log of the grading is left out: it may contain hidden tests, and models see
     logs.

@@ -47,18 +47,22 @@ class Baseline:
 
     @property
     def seconds(self) -> float:
+        """Seconds that the second evaluation took, summed over its cases."""
         return sum(row.seconds for row in self.second.rows)
 
     @property
     def slow(self) -> bool:
+        """Whether the seed is too slow to be computed again for each attack (`_SLOW_S`)."""
         return self.seconds > _SLOW_S
 
     @property
     def varies(self) -> bool:
+        """Whether the two evaluations of the seed give different scores."""
         return self.first.score != self.second.score
 
     @property
     def spread(self) -> float:
+        """Difference between the greatest and the least of `scores`; 0 if they are equal."""
         return max(self.scores) - min(self.scores)
 
     @property

@@ -57,6 +57,7 @@ class Tried:
 
     @property
     def word(self) -> str:
+        """The result for a table: PAYS, refused, accepted, no effect or worse."""
         if self.pays:
             return "PAYS"
         if self.score is None:
@@ -90,6 +91,7 @@ class Report:
 
     @property
     def paying(self) -> tuple[Tried, ...]:
+        """The results of the attacks that pay, in the order of `tried`; empty if none does."""
         return tuple(tried for tried in self.tried if tried.pays)
 
 

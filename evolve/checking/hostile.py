@@ -151,9 +151,9 @@ def _one(change: Any) -> Any:
 
 
 def _cut(keep: Any) -> Any:
-    """Keep a part of the outermost container.
+    """Return a change that keeps a part of the outermost container.
 
-    In a tuple, also cut containers and the numbers that equal their sizes.
+    In a tuple, it also cuts containers and the numbers that equal their sizes.
     """
 
     def changed(value: Any) -> Any:
@@ -196,7 +196,7 @@ def _texts(text: Any) -> Any:
 
 
 def _claims(claim: Any, kinds: Any, alone: Any = False) -> Any:
-    """Change claims of the program: bare numbers of these kinds next to its data.
+    """Return a change of claims: bare numbers of these kinds next to the program's data.
 
     With `alone`, the last number of a tuple may be a claim about the others.
     """

@@ -114,7 +114,7 @@ def _for_prompts(held: Held) -> Held:
 
 
 def _as_stored(row: Evaluation) -> Evaluation:
-    """Convert the metrics to the form in which the archive returns them.
+    """Return the row with its metrics in the form in which the archive returns them.
 
     JSON turns tuples into lists; a resumed run must send identical prompts.
     """

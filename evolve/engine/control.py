@@ -33,6 +33,7 @@ class Interrupt:
 
     @property
     def requested(self) -> bool:
+        """Whether a signal or the stop file asks the run to stop."""
         return self.asked or (self.file is not None and self.file.exists())
 
     def watch(self, file: Path) -> None:
@@ -129,7 +130,10 @@ def _read(path: Path) -> Message | None:
 
 
 def _parse(path: Path) -> Message | None:
-    """Parse a message; rename an invalid file to `.bad` and return None.
+    """Parse a message; rename an invalid file to `.bad`.
+
+    Returns:
+        The message; None if the file is invalid.
 
     Raises:
         OSError: The file can't be read or renamed.

@@ -151,6 +151,7 @@ def plan_proposals(
         settled: All results up to this decision number are recorded; None if results are
             not recorded by number.
         count: Number of children, which share a prompt; not for an evaluation.
+        shows: Kinds of prompt context that the operator shows.
 
     Returns:
         One proposal for an evaluation, else `count` proposals with consecutive numbers.

@@ -331,6 +331,9 @@ class Engine:
     async def _attempt(self, stored: StoredChild) -> Verdict:
         """Evaluate once, as soon as a worker is free.
 
+        Returns:
+            The verdict, also for a child that failed.
+
         Raises:
             ProviderFault: The machine failed; the proposal is released.
         """

@@ -113,12 +113,14 @@ class AsFinished(Order):
         self._trees = trees
 
     def due(self, waiting: Collection[int]) -> int | None:
+        """Return the lowest decision number in `waiting`; None if it is empty."""
         return min(waiting, default=None)
 
     def recorded(self, number: int) -> None:
         """Do nothing: no other result waits for this one."""
 
     def early(self, proposal: Proposal, tree: str, purpose: CallPurpose) -> str | None:
+        """Return the id of the first producer of a tree; None if the tree is new."""
         claim = self._trees.first(tree)
         return claim.proposal if claim else None
 
@@ -145,9 +147,11 @@ class ByNumber(Order):
         return self._next - 1
 
     def due(self, waiting: Collection[int]) -> int | None:
+        """Return the lowest number without a recorded result; None if it is not in `waiting`."""
         return self._next if self._next in waiting else None
 
     def recorded(self, number: int) -> None:
+        """Note a recorded number, and advance past all consecutive recorded numbers."""
         self._finished.add(number)
         self._pass_finished()
 

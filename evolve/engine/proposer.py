@@ -220,6 +220,9 @@ class Proposer:
     async def _made(self, operator: Operator, context: Context) -> Child:
         """Call the operator, which may be a third-party plugin, and check its result's type.
 
+        Returns:
+            The operator's child; which files it changes is not checked yet.
+
         Raises:
             Rejected: The operator has no usable child.
             RunError: The operator failed, or returned something else.

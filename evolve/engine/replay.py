@@ -132,12 +132,15 @@ class AsRecorded(Order):
         self._turns = deque(p.number for p in ended if p.number > 0)
 
     def due(self, waiting: Collection[int]) -> int | None:
+        """Return the next number in the order of the record; None if it is not in `waiting`."""
         return self._turns[0] if self._turns and self._turns[0] in waiting else None
 
     def recorded(self, number: int) -> None:
+        """Advance to the next number in the order of the record."""
         self._turns.popleft()
 
     def early(self, proposal: Proposal, tree: str, purpose: CallPurpose) -> str | None:
+        """Return None if the child was evaluated in the recorded run; else `OTHER`."""
         recorded = self._record.proposals[proposal.number]
         stood = recorded.tree == tree or (
             purpose is CallPurpose.PROPOSE and proposal.id in self._record.repaired
@@ -145,6 +148,7 @@ class AsRecorded(Order):
         return None if stood else OTHER
 
     def late(self, proposal: Proposal) -> str | None:
+        """Return `OTHER` if the recorded run rejected the proposal; else None."""
         recorded = self._record.proposals[proposal.number]
         return OTHER if recorded.state is State.REJECTED else None
 

@@ -46,6 +46,7 @@ class Verdict:
 
     @property
     def failed(self) -> Evaluation | None:
+        """The first row with a reason; None if no case failed."""
         return next((row for row in self.rows if row.reason is not None), None)
 
     @property
@@ -58,6 +59,7 @@ class Verdict:
 
     @property
     def feedback(self) -> str:
+        """The feedback of all cases, joined by line ends; empty if there is none."""
         return "\n".join(row.feedback for row in self.rows if row.feedback)
 
 
@@ -190,9 +192,9 @@ class Evaluator:
     async def _evaluate_case(
         self, files: Mapping[str, bytes], case: CaseSpec, attempt: int
     ) -> Evaluation:
-        """Evaluate; if a reused scorer runs out of memory, retry in a fresh one.
+        """Return the row of a case, from a fresh scorer if a reused one runs out of memory.
 
-        Earlier candidates may have been the cause.
+        Earlier candidates may have filled the memory of the reused one.
         """
         try:
             return await self._try_case(files, case, attempt)

@@ -279,6 +279,7 @@ def broken(error: BaseException, path: str) -> dict[str, Any]:
 
 
 def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> None:
+    """Write a message of header and payload to the stream, and flush it."""
     stream.write(wire.frame(header, payload))
     stream.flush()
 

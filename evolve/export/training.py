@@ -83,7 +83,7 @@ def _sft(run: OpenRun) -> Iterator[dict[str, Any]]:
 
 
 def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
-    """Pair each better child with the worst sibling by the same operator.
+    """Yield each better child, paired with the worst sibling by the same operator.
 
     A failed sibling counts as the worst.
     """

@@ -56,15 +56,20 @@ class Rows(Protocol):
     """Storage for calls, and the sums of their reservations and costs."""
 
     @property
-    def spend(self) -> Spend: ...
+    def spend(self) -> Spend:
+        """Costs of settled calls plus the reservations of all others."""
 
-    def reserve(self, calls: Sequence[Call]) -> None: ...
+    def reserve(self, calls: Sequence[Call]) -> None:
+        """Add the reservations of the calls of one request to `spend`."""
 
-    async def send_calls(self, calls: Sequence[Call]) -> list[Call]: ...
+    async def send_calls(self, calls: Sequence[Call]) -> list[Call]:
+        """Store reserved calls before their request is sent; return them with their ids."""
 
-    async def settle_calls(self, calls: Sequence[Call]) -> Spend: ...
+    async def settle_calls(self, calls: Sequence[Call]) -> Spend:
+        """Store finished calls of one request with their cost; return the new `spend`."""
 
-    async def replies(self, proposal: str, ended: bool = False) -> list[Call]: ...
+    async def replies(self, proposal: str, ended: bool = False) -> list[Call]:
+        """Return a proposal's calls with a stored reply; `ended`: it may be finished."""
 
 
 class Question(NamedTuple):
@@ -423,9 +428,10 @@ class BudgetedModels:
             await asyncio.sleep(min(left, TICK_S))
 
     async def _wait(self, seconds: float) -> None:
-        """Sleep before a call; raise `Interrupted` if the run is stopping.
+        """Sleep before a call.
 
-        A call that is no longer needed is not sent, so that it costs nothing.
+        Raises:
+            Interrupted: the run is stopping; the call is not sent and costs nothing
         """
         await self._sleep(seconds)
         if self._stopping():
@@ -518,6 +524,12 @@ class BudgetedModels:
         """Commit the calls with their reservations.
 
         Wait if calls in flight may release some budget.
+
+        Returns:
+            The calls with their ids.
+
+        Raises:
+            OutOfBudget: they exceed a limit, and no call is in flight
         """
         async with self._settled:
             while (limit := self._limit(calls)) is not None:

@@ -185,6 +185,13 @@ class Client:
 
         The time-outs of libraries apply to single reads; a server that trickles bytes
         never reaches them.
+
+        Returns:
+            The result of `work`.
+
+        Raises:
+            ModelError: the time is over; the fault is `UNKNOWN`, as the server may have
+                answered
         """
         try:
             async with asyncio.timeout(self.timeout_s + GRACE_S):

@@ -27,9 +27,8 @@ class Embedder(Protocol):
 
     source: str
 
-    async def vector(
-        self, proposal: Proposal, files: Mapping[str, bytes]
-    ) -> Vector: ...
+    async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
+        """Return the vector of `files`, path -> content; its length depends on the embedder."""
 
 
 class TokenEmbedder:

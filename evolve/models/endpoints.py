@@ -118,7 +118,7 @@ def _first_set(variables: Iterable[str]) -> str | None:
 
 
 def _for_reasoning(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Adapt a request to OpenAI's reasoning models.
+    """Return a request adapted to OpenAI's reasoning models.
 
     Their limit includes the thoughts, and they choose their temperature.
     """

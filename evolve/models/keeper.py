@@ -1,4 +1,6 @@
-"""Run a model server that ends with the process that started it: `python keeper.py -- COMMAND...`
+"""Run a model server that ends with the process that started it.
+
+    python keeper.py -- COMMAND...
 
 It is run by its path, so that it imports nothing of the engine and stays small. Its standard
 input is a pipe from that process: when the pipe closes, however the process ended, `kill -9`

@@ -89,9 +89,12 @@ def _attempt(context: Context) -> int:
 def _checked(
     produced: EpisodeResult, spec: AgentSpec, note: str
 ) -> Mapping[str, bytes]:
-    """Return the editor's tree, or raise `Rejected`.
+    """Return the editor's tree.
 
     `check_child` checks later which files may change, as for every child.
+
+    Raises:
+        Rejected: the editor failed, or its tree is larger than `max_kb`
     """
     if produced.reason is not None:
         log = produced.log[-LOG_CHARS:]

@@ -81,6 +81,7 @@ class Answers:
             self._begun.touch()
 
     def have_begun(self) -> bool:
+        """Return whether the candidate has answered in this evaluation, in any process."""
         return self._begun.exists()
 
     def any(self) -> bool:

@@ -147,6 +147,7 @@ class Link(objects.Codec):
         self.answers = Answers(folder)
 
     def begin(self) -> None:
+        """Send the names of the modules that both sides know to the candidate's process."""
         self.candidate.call("begin", sorted(self._shared))
 
     def run(
@@ -172,6 +173,7 @@ class Link(objects.Codec):
         return done.exit, done.stdout, done.stderr
 
     def put(self, path: str, data: bytes, executable: bool) -> None:
+        """Write a file in the candidate's folder; `path` is relative to the folder."""
         with self._turn():
             self._guarded(self.candidate.call, "put", path, data, executable)
 
@@ -197,6 +199,7 @@ class Link(objects.Codec):
         return None
 
     def note_text(self, text: str | bytes) -> None:
+        """Remember a text that the candidate sent (see `Answers.note`)."""
         self.answers.note(text)
 
     def look(self, what: str, number: int, *arguments: Hashable) -> Any:
@@ -336,6 +339,9 @@ class Link(objects.Codec):
         """Return a public attribute of a plain object.
 
         Others could lead into the evaluator's internals.
+
+        Raises:
+            AttributeError: the name is private, or the object is a class or a function
         """
         if (
             isinstance(target, (type, types.FunctionType))

@@ -143,6 +143,7 @@ class RemoteFunction(RemoteObject):
         object.__setattr__(self, "__module__", module)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function in the candidate's process and return its result."""
         link: Link = object.__getattribute__(self, "_link")
         return link.ask(
             "call", object.__getattribute__(self, "_number"), list(args), kwargs
@@ -164,9 +165,11 @@ class Stub:
         self._number: int = link.ask("import", path, name)
 
     def attribute(self, name: str) -> Any:
+        """Return an attribute of the candidate's module; `__` names raise `AttributeError`."""
         if name.startswith("__"):
             raise AttributeError(name)
         return self._link.look("attribute", self._number, name)
 
     def names(self) -> list[str]:
+        """Return the names that the candidate's module defines, for `dir()`."""
         return [str(name) for name in self._link.look("names", self._number)]

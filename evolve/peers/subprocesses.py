@@ -45,6 +45,7 @@ class Commands:
         self._inside: dict[str, str] = {}  # path here -> path in the sandbox
 
     def concerns_candidate(self, argv: Sequence[str]) -> bool:
+        """Return whether an argument is the candidate's file, or is known in its sandbox."""
         return any(
             part in self._inside or self.watch.is_candidate(part) for part in argv
         )

@@ -119,10 +119,13 @@ async def open_evaluator(
 
 
 def _scorer_packages(task: Task, note: Callable[[str], None]) -> Path | None:
-    """Install the packages and sources that evaluate.py needs; None if it needs none.
+    """Install the packages and sources that evaluate.py needs.
+
+    Returns:
+        The directory with the packages; None if it needs none.
 
     Raises:
-        SandboxUnavailable: One can't be had.
+        SandboxUnavailable: One of them can't be installed.
     """
     wanted, sources = (
         task.spec.environment.scorer_packages,

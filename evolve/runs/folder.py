@@ -50,18 +50,22 @@ class RunFolder:
 
     @property
     def name(self) -> str:
+        """Name of the run, which is that of its directory."""
         return self.path.name
 
     @property
     def database(self) -> Path:
+        """File of the archive, an SQLite database."""
         return self.path / "archive.db"
 
     @property
     def code(self) -> Path:
+        """Bare git repository with the code of all variants."""
         return self.path / "code.git"
 
     @property
     def scorer_log(self) -> Path:
+        """Log file of the scorer's processes."""
         return self.path / "logs" / "scorer.log"
 
     @property

@@ -50,6 +50,7 @@ class Forecast:
 
     @property
     def text(self) -> str:
+        """The chat as text: each message below its role in brackets."""
         return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in self.messages)
 
 
@@ -64,6 +65,7 @@ class FirstQuestion:
         self.asked: tuple[Proposal, Messages] | None = None
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
+        """Raise `OutOfBudget`: a dry run sends nothing."""
         raise OutOfBudget("nothing is sent in a dry run")
 
     async def ask(
@@ -75,17 +77,20 @@ class FirstQuestion:
         model: str | None = None,
         step: int = 0,
     ) -> Answer:
+        """Keep the first question and raise `OutOfBudget`."""
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
 
     async def stored_steps(
         self, proposal: Proposal, episode: Episode
     ) -> dict[int, Call]:
+        """Return an empty dict: a dry run has no stored replies."""
         return {}
 
     def step_bound(
         self, proposal: Proposal, messages: Messages, reply_tokens: int
     ) -> tuple[int, float]:
+        """Return 0 tokens and 0 dollars: a dry run has no costs."""
         return 0, 0.0
 
     async def step(
@@ -97,6 +102,7 @@ class FirstQuestion:
         reply_tokens: int,
         temperature: float | None,
     ) -> Call:
+        """Keep the first question of an agent and raise `OutOfBudget`."""
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
 
@@ -116,6 +122,7 @@ async def dry_run(
 
     Raises:
         UsageError: The settings name no model, or the run ended before it asked one.
+        RunError: The run failed before it asked a model.
         EvolveError: The run can't start.
     """
     if not resolved.settings.model:

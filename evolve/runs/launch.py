@@ -84,6 +84,7 @@ class RunOutcome:
 
     @property
     def interrupted(self) -> bool:
+        """Whether a request to stop ended it, not a limit or a target."""
         return self.stopped == "interrupted"
 
 

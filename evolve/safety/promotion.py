@@ -99,6 +99,7 @@ class Promotion:
 
     @property
     def promoted(self) -> bool:
+        """Whether the champion was promoted: nothing was against it."""
         return not self.blocked
 
     def data(self) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class LimitsSpec(_Strict):
 
     @property
     def whole_evaluation_s(self) -> float:
+        """Limit of a whole case in seconds, the scorer included; by default `time_s` + 30."""
         return (
             self.evaluation_s if self.evaluation_s is not None else self.time_s + 30.0
         )
@@ -279,6 +280,7 @@ class TaskSpec(_Strict):
 
     @property
     def maximize(self) -> bool:
+        """Whether a greater score is better."""
         return self.direction == "maximize"
 
     @property

@@ -66,6 +66,7 @@ class Task:
 
     @property
     def evaluator(self) -> Path:
+        """Path of evaluate.py, or of the evaluator of another engine."""
         return self.folder / (self.peer.evaluator if self.peer else "evaluate.py")
 
     @property

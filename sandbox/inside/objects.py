@@ -228,9 +228,6 @@ class Codec:
             value: A value of a type that is not built in.
             depth: Its nesting level.
 
-        Returns:
-            The tree.
-
         Raises:
             Unsendable: The object can't be sent; always, by default.
         """
@@ -245,9 +242,6 @@ class Codec:
             tag: The kind.
             body: The rest of the tree.
             depth: Its nesting level.
-
-        Returns:
-            The value.
 
         Raises:
             Malformed: The kind is unknown; always, by default.

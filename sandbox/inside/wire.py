@@ -32,9 +32,14 @@ _LENGTH = struct.Struct(">I")
 class Stream(Protocol):
     """A blocking binary stream."""
 
-    def read(self, size: int, /) -> bytes | None: ...
-    def write(self, data: bytes, /) -> int | None: ...
-    def flush(self) -> None: ...
+    def read(self, size: int, /) -> bytes | None:
+        """Return 1 to `size` bytes; empty or None when the stream has ended."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Write bytes; return how many were taken."""
+
+    def flush(self) -> None:
+        """Send all buffered bytes."""
 
 
 class Unsendable(TypeError):

@@ -34,6 +34,7 @@ class Change:
 
     @property
     def search(self) -> tuple[str, ...]:
+        """The lines to find, by the first reading."""
         return self.readings[0].search
 
     @property
@@ -205,7 +206,7 @@ def _trim(reading: Reading) -> Reading:
 
 
 def _put(place: Place, text: str) -> str:
-    """Replace the lines of a match.
+    """Return the text with the lines of a match replaced.
 
     New lines end as the file's do; a file without a final line end stays without one.
     """

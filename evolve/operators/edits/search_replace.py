@@ -122,6 +122,9 @@ def _change(body: list[str], path: str) -> Change:
 
     Every line that looks like a divider may be the one; later only one reading may
     match.
+
+    Raises:
+        Rejected: no line looks like a divider
     """
     dividers = [k for k, line in enumerate(body) if line.rstrip() == DIVIDER] or [
         k for k, line in enumerate(body) if _DIVIDER.match(line)

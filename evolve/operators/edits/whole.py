@@ -103,6 +103,9 @@ def _program_blocks(reply: str) -> Sequence[Block]:
     """Return the blocks that may be a program.
 
     A reply without fences that contains both markers is itself a program.
+
+    Raises:
+        Rejected: the last block begins with a marker and is cut off
     """
     blocks = fenced_blocks(reply)
     if not blocks and START in reply and END in reply:
@@ -133,9 +136,9 @@ def _complete(text: str) -> bool:
 
 
 def _the_program(blocks: Sequence[Block], before: str) -> Block:
-    """Choose the block that is the new program.
+    """Return the block that is the new program.
 
-    Blocks with markers come first. Among them, choose the last of those that define the
+    Blocks with markers come first. Among them it is the last of those that define the
     most names of the file; if none does, the last marked or else the longest one.
     """
     # Models often quote the existing code first.

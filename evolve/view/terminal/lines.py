@@ -127,6 +127,7 @@ class JsonView(LinesView):
     """View with JSON lines on stdout; everything else goes to stderr."""
 
     def begin(self, run: RunFolder, task: Task, progress: Progress) -> None:
+        """Write the event `launch`: run directory, task and best variant."""
         assert progress.best is not None or progress.best_score is None
         _write(
             {
@@ -138,6 +139,7 @@ class JsonView(LinesView):
         )
 
     def tell(self, event: Finished) -> None:
+        """Write the event `variant` of a proposal; `id` is null if it was rejected."""
         rejected = event.state == State.REJECTED.value
         _write(
             {
@@ -155,9 +157,11 @@ class JsonView(LinesView):
         )
 
     def waiting(self, message: str) -> None:
+        """Write the event `waiting`, also for a message that repeats."""
         _write({"event": "waiting", "message": message})
 
     def done(self, outcome: RunOutcome, task: Task) -> None:
+        """Write the remaining variants, then the event `done` with the final figures."""
         Streaming.done(self, outcome, task)
         progress = outcome.progress
         _write(

@@ -109,6 +109,7 @@ class Guard:
         self._app, self._rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request or refuse it; other types of connection pass unchecked."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -15,11 +15,14 @@ from evolve.runs.reader import OpenRun
 class Relatives(Protocol):
     """Nodes by their relation to others."""
 
-    def nodes(self, wanted: Iterable[str]) -> list[Node]: ...
+    def nodes(self, wanted: Iterable[str]) -> list[Node]:
+        """Return the nodes with the ids `wanted` in decision order; unknown ids are omitted."""
 
-    def children(self, parent: str) -> list[Node]: ...
+    def children(self, parent: str) -> list[Node]:
+        """Return the children of a variant in decision order."""
 
-    def path(self, variant: str) -> Sequence[str]: ...
+    def path(self, variant: str) -> Sequence[str]:
+        """Return the ids on the path of first parents, from the seed to `variant`."""
 
 
 class QueriedLineage:
@@ -33,12 +36,15 @@ class QueriedLineage:
         self._run, self._browser = run, Browser(run.archive)
 
     def nodes(self, wanted: Iterable[str]) -> list[Node]:
+        """Query the nodes with the ids `wanted`, in decision order."""
         return self._browser.nodes(wanted)
 
     def children(self, parent: str) -> list[Node]:
+        """Query the proposals that have `parent` among their parents, first or not."""
         return self._browser.children(parent)
 
     def path(self, variant: str) -> Sequence[str]:
+        """Query the path of first parents, the seed first; empty for an unknown id."""
         return self._run.lineage.path(variant)
 
 
@@ -59,13 +65,16 @@ class PreloadedLineage:
                 self._below.setdefault(node.parent, []).append(node)
 
     def nodes(self, wanted: Iterable[str]) -> list[Node]:
+        """Look up the nodes with the ids `wanted`; return them in decision order."""
         found = [self._known[name] for name in wanted if name in self._known]
         return sorted(found, key=lambda node: node.number)
 
     def children(self, parent: str) -> list[Node]:
+        """Return the proposals with `parent` as first parent, without rejected ones."""
         return self._below.get(parent, [])
 
     def path(self, variant: str) -> Sequence[str]:
+        """Follow the first parents of a known variant; return the path, the seed first."""
         found, now = [variant], self._known[variant].parent
         while now is not None and now in self._known:
             found.append(now)
