@@ -75,9 +75,14 @@ def remove_abandoned() -> int:
 
     Returns:
         Number of removed directories.
+
+    Raises:
+        ProviderFault: The parent directory can't be used.
     """
     removed = 0
-    for path in _place().iterdir():
+    with _the_disk():
+        place = _place()
+    for path in place.iterdir():
         if is_gone(path.name.rpartition("-")[0]):
             SharedFolder(path).remove()
             removed += 1

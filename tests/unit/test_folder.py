@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolve.sandbox import ProviderFault
-from evolve.sandbox.folder import SharedFolder
+from evolve.sandbox.folder import SharedFolder, remove_abandoned
 
 
 def test_what_the_disk_refuses_is_the_machines_fault(
@@ -21,3 +21,5 @@ def test_what_the_disk_refuses_is_the_machines_fault(
     with pytest.raises(ProviderFault, match="can't be written") as fault:
         SharedFolder.make()
     assert "TMPDIR" in fault.value.hint
+    with pytest.raises(ProviderFault, match="can't be written"):
+        remove_abandoned()
