@@ -150,10 +150,12 @@ def parse_weights(texts: Iterable[str]) -> dict[str, float]:
     """
     weights = {}
     for text in texts:
-        weight = Chosen.parse(text).weight
-        name = text.removesuffix(f"={weight}") if weight else text
+        chosen = Chosen.parse(text)
+        name = text.removesuffix(f"={chosen.weight}") if chosen.weight else text
         try:
-            weights[name] = float(weight or 1.0)
+            weights[name] = float(chosen.weight or 1.0)
+            if "=" in chosen.name:  # in no form that is known
+                weights[name] = -1.0
         except ValueError:
             weights[name] = -1.0
         if not weights[name] >= 0:

@@ -280,31 +280,62 @@ def _count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return len(node.args.posonlyargs) + len(node.args.args) + len(node.args.kwonlyargs)
 
 
-def main() -> None:
-    """Print the figures."""
-    root = Path(sys.argv[1] if sys.argv[1:] else Path(__file__).parents[1])
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a checkout. Rates of prose are per 1,000 words."""
+
+    rooms: int
+    floors: int
+    arrows: int
+    circles: int
+    at_root: int
+    arguments: dict[str, int | None]
+    tokens: int
+    tokens_a_line: float
+    idioms: float
+    documented: float
+
+
+def figures_of(root: Path) -> Figures:
+    """Measure a checkout."""
     modules = sources(root)
     graph = arrows(modules)
     floors, circles = floors_and_circles(graph)
     counted = [tokens(module) for module in modules]
-    total, lines = sum(count for count, _ in counted), sum(line for _, line in counted)
+    total, lines = (sum(column) for column in zip(*counted, strict=True))
     found, words = idioms(modules)
     full, public = documented(modules)
-    at_root = sum(1 for _ in (root / "evolve").glob("*.py"))
-    figures = {
-        "rooms": len(graph),
-        "floors": floors,
-        "arrows": sum(map(len, graph.values())),
-        "circles": circles,
-        "files at the root of evolve": at_root,
-        **{
-            f"arguments of {name}": arguments(modules, name)
+    return Figures(
+        len(graph),
+        floors,
+        sum(map(len, graph.values())),
+        circles,
+        sum(1 for _ in (root / "evolve").glob("*.py")),
+        {
+            name: arguments(modules, name)
             for name in ("Engine", "Proposer", "start_run")
         },
-        "tokens": f"{total:,}",
-        "tokens a line": f"{total / lines:.2f}",
-        "idioms per 1,000 words": f"{1000 * found / words:.1f} ({found:,} in {words:,})",
-        "docstrings with sections": f"{full / public:.0%} ({full} of {public})",
+        total,
+        total / lines,
+        1000 * found / words,
+        full / public,
+    )
+
+
+def main() -> None:
+    """Print the figures."""
+    found = figures_of(Path(sys.argv[1] if sys.argv[1:] else Path(__file__).parents[1]))
+    figures = {
+        "rooms": found.rooms,
+        "floors": found.floors,
+        "arrows": found.arrows,
+        "circles": found.circles,
+        "files at the root of evolve": found.at_root,
+        **{f"arguments of {name}": count for name, count in found.arguments.items()},
+        "tokens": f"{found.tokens:,}",
+        "tokens a line": f"{found.tokens_a_line:.2f}",
+        "idioms per 1,000 words": f"{found.idioms:.1f}",
+        "docstrings with sections": f"{found.documented:.0%}",
     }
     for name, value in figures.items():
         sys.stdout.write(f"{name:28} {value}\n")

@@ -86,7 +86,10 @@ DOCKER = {
     ),
     "no message queues": Off("leaves_message_queues", changes=(NO_QUEUES,)),
     "limit on output": Off("prints_without_end", changes=(LIMITS_OUTPUT,)),
-    "limit on processes": Off("process_bomb", {"pids_limit": 2000}),
+    "limit on processes": Off(
+        "process_bomb",
+        {"pids_limit": 2000, "mem_limit": "2g", "memswap_limit": "2g"},
+    ),
     "limit on disk": Off(
         "disk_fill",
         {

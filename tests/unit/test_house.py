@@ -11,6 +11,7 @@ import pytest
 
 from evolve.cli.verbs import VERBS, verbs_of
 from tests.conftest import ROOT
+from tests.house import Source, figures_of, idioms
 from tests.made_runs import Made, make_run
 
 MODULES = [
@@ -88,6 +89,30 @@ def test_every_verb_is_registered_by_its_file() -> None:
     }
     registered = {verb: file for file in files for verb in verbs_of(file)}
     assert registered == dict(VERBS)
+
+
+def test_the_figures_of_the_house_stay_where_they_are() -> None:
+    found = figures_of(ROOT)
+    assert found.circles == 0 and found.at_root <= 9
+    assert all((count or 9) <= 5 for count in found.arguments.values())
+    assert found.tokens_a_line <= 8
+    assert found.idioms < 4, "python -m tests.house; the patterns are in tests/house.py"
+    assert found.documented >= 0.6
+
+
+def test_idioms_are_found_in_docstrings_comments_and_messages() -> None:
+    text = '''
+def f(x: int) -> int:
+    """It mends what is broken."""
+    return x  # who stands beside it
+raise ValueError("x is no duration; nobody knows")
+'''
+    module = Source("m", text, ast.parse(text))
+    found, words = idioms([module])
+    assert (found, words) == (7, 15)
+    assert (
+        idioms([Source("m", "x = 1  # the mean of x\\n", ast.parse("x = 1"))])[0] == 0
+    )
 
 
 def test_readme_is_short() -> None:
