@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated
 
 import typer
 
-from evolve.cli.options import Json
+from evolve.cli.options import Json, emit
 
 
 def register(app: typer.Typer) -> None:
@@ -48,9 +47,7 @@ def simulate(
         for name in policy or ["dgm", "hgm_own", "hgm_pooled", "hgm"]
     }
     if json:
-        typer.echo(
-            json_module.dumps({name: row._asdict() for name, row in found.items()})
-        )
+        emit({name: row._asdict() for name, row in found.items()})
         return
     from evolve.view.terminal.console import out
 
