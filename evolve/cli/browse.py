@@ -96,12 +96,13 @@ def tree(
 ) -> None:
     """Show the archive as a tree; the path to the best is bold."""
     from evolve.config import parse_duration
+    from evolve.view.data import variants_data
     from evolve.view.terminal.console import out
     from evolve.view.terminal.tree import Selection, render_tree
 
     with opened(runs_dir, run) as found:
         if json:
-            emit(found.variants_data())
+            emit(variants_data(found))
             return
         chosen = None if path is None else found.proposal(path).id
         since_s = None if since is None else parse_duration(since)
@@ -135,6 +136,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a proposal: scores per case, change, log, cost, and its verdict."""
+    from evolve.view.data import detail_data
     from evolve.view.terminal.bandit import bandit_of, render_bandit
     from evolve.view.terminal.console import out
     from evolve.view.terminal.detail import render_detail
@@ -150,7 +152,7 @@ def show(
             return
         proposal = found.proposal(id)
         if json:
-            emit(found.detail_data(proposal))
+            emit(detail_data(found, proposal))
         else:
             _say_which(run, found)
             out.print(render_detail(found, proposal))
@@ -220,6 +222,7 @@ def best(
 
     The command that scores them again is shown, too.
     """
+    from evolve.view.data import detail_data
     from evolve.view.terminal.console import out
     from evolve.view.terminal.detail import render_best
 
@@ -227,7 +230,7 @@ def best(
         proposal = found.proposal("best")
         written = found.write_files(proposal, output) if output is not None else []
         if json:
-            data = found.detail_data(proposal)
+            data = detail_data(found, proposal)
             emit(data | {"files": [str(path) for path in written]})
         else:
             _say_which(run, found)

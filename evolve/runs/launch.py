@@ -299,10 +299,11 @@ async def _work(
         if record is not None:
             models = ReplayedModels(record.calls)
         async with _answering(run, recorder, control, models) as answering:
+            await _connect(answering, recorder, opened)
+            # after the seed, whose result is the first that counts in the order
             services = make_services(
                 evaluator.task, run.settings, recorder, answering, record
             )
-            await _connect(services, opened)
             engine = _engine(services, evaluator, control, run, record)
             provider = evaluator.pool.provider.name
             await recorder.note("started", {"sandbox": provider})
@@ -357,14 +358,12 @@ async def _answering(
         yield budgeted
 
 
-async def _connect(services: Services, opened: _Opened) -> None:
+async def _connect(models: Models, recorder: Recorder, opened: _Opened) -> None:
     """Let the models embed programs and answer agents, then make sure that the seed is scored."""
-    settings, recorder = services.settings, services.recorder
-    recorder.vectors.embedder = make_embedder(settings, services.models)
+    settings = opened.run.settings
+    recorder.vectors.embedder = make_embedder(settings, models)
     if isinstance(opened.evaluator, AgentEvaluator):
-        opened.evaluator.connect(
-            services.models, settings.reply_tokens, settings.patience_s
-        )
+        opened.evaluator.connect(models, settings.reply_tokens, settings.patience_s)
     try:
         await _ensure_seed(recorder, opened.evaluator, opened.verdict)
     except Interrupted as error:
