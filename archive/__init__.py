@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         Cause,
         EvaluatorUse,
         ModelUse,
-        Node,
+        Variant,
     )
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
         Proposal,
         Spend,
         State,
-        Variant,
         derive_id,
     )
     from evolve.archive.snapshot import Frame, Snapshot
@@ -137,7 +136,6 @@ __all__ = [
     "Lineage",
     "Measure",
     "ModelUse",
-    "Node",
     "NotFound",
     "Note",
     "NoveltyIndex",
@@ -177,7 +175,7 @@ __all__ = [
 ]
 
 _NAMES_BY_MODULE = {
-    "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Node",
+    "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Variant",
     "code": "CodeStore Commit",
     "errors": "ArchiveError NotFound StorageFull",
     "evidence": "TimedEvaluation rows_as_of learned_of",
@@ -195,7 +193,7 @@ _NAMES_BY_MODULE = {
     "reader": "ArchiveReader",
     "decision": "CONTEXT_KINDS NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
     "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event AddStatus "
-    "Note Proposal Spend State Variant derive_id",
+    "Note Proposal Spend State derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
     "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",

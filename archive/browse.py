@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.sql import FromClause
 
 from evolve.archive.database import IDS_AT_ONCE
 from evolve.archive.decision import Kind
@@ -15,28 +18,31 @@ from evolve.archive.records import AddStatus, CallState, State
 from evolve.archive.schema import calls, evaluations, parents, proposals, vectors
 
 
-class Node(NamedTuple):
-    """A proposal as the tree, the curves and the tables show it.
+class Variant(NamedTuple):
+    """A proposal as trees, lists, tables and pages show it, without its long texts.
+
+    A tuple, as an archive has 100,000 of them.
 
     Attributes:
-        parent: The first parent; None for the seed.
-        score: Mean over the cases of the search split; None unless scored.
+        parents: Ids, the first parent first; empty for the seed.
+        state: Value of a `State`.
         improvement: Over the best parent, as recorded when the proposal was scored.
         kept: Value of an `AddStatus`; None unless scored.
         reason: Why it failed or was rejected.
-        note: The first 160 characters.
         created_at: Seconds since the epoch, like `finished_at`.
+        passed: Whether its tree passed the checks, so that it is in the tree.
+        children: Number of proposals that passed and have it among their parents.
         cost_usd: Cost of all its model calls.
+        score: Mean over the cases of the search split; None unless scored.
     """
 
     id: str
     number: int
-    parent: str | None
+    parents: tuple[str, ...]
     state: str
     operator: str
     model: str | None
     island: int
-    score: float | None
     improvement: float | None
     novelty: float | None
     kept: str | None
@@ -45,12 +51,25 @@ class Node(NamedTuple):
     note: str
     created_at: float
     finished_at: float | None
+    passed: bool
+    children: int
     cost_usd: float
+    score: float | None
+
+    @property
+    def parent(self) -> str | None:
+        """The first parent; None for the seed."""
+        return self.parents[0] if self.parents else None
 
     @property
     def is_best(self) -> bool:
         """Whether it was better than every earlier variant and is not quarantined."""
         return self.kept == AddStatus.BEST.value and not self.quarantined
+
+    @property
+    def cause(self) -> str | None:
+        """Why it has no score: the reason, else the state; None if it has one."""
+        return None if self.score is not None else self.reason or self.state
 
 
 class Cause(NamedTuple):
@@ -104,22 +123,28 @@ class Browser:
     def __init__(self, archive: ArchiveReader) -> None:
         self._archive = archive
 
-    def nodes(self, wanted: Iterable[str] | None = None) -> list[Node]:
-        """Return proposals in decision order, without decisions to evaluate.
+    def variants(self, wanted: Iterable[str] | None = None) -> list[Variant]:
+        """Return proposals in decision order.
 
         Args:
-            wanted: Ids to return; None: all.
+            wanted: Ids to return; None: all but decisions to evaluate.
+
+        Returns:
+            One row per proposal; unknown ids are ignored.
         """
         if wanted is None:
-            return self._nodes(_light(), self._archive.scores(), None)
+            everything = _rows().where(proposals.c.kind != Kind.EVALUATE.value)
+            return self._variants(everything, self._archive.scores())
         ids, found = list(wanted), []
         for start in range(0, len(ids), IDS_AT_ONCE):
             some = ids[start : start + IDS_AT_ONCE]
-            scores = self._archive.scores(wanted=some)
-            found += self._nodes(_light().where(proposals.c.id.in_(some)), scores, some)
-        return sorted(found, key=lambda node: node.number)
+            found += self._variants(
+                _rows().where(proposals.c.id.in_(some)),
+                self._archive.scores(wanted=some),
+            )
+        return sorted(found, key=lambda variant: variant.number)
 
-    def finished_after(self, event: int, limit: int = 500) -> list[Node]:
+    def finished_after(self, event: int, limit: int = 500) -> list[Variant]:
         """Return the first proposals that finished after an event.
 
         Args:
@@ -127,7 +152,7 @@ class Browser:
             limit: Maximum number of proposals.
 
         Returns:
-            The nodes, in decision order.
+            The proposals, in decision order.
         """
         query = (
             select(proposals.c.id)
@@ -138,18 +163,22 @@ class Browser:
             .order_by(proposals.c.finished_event)
             .limit(limit)
         )
-        return self.nodes(row[0] for row in self._archive.rows(query))
+        return self.variants(row[0] for row in self._archive.rows(query))
 
-    def _nodes(
-        self, query: Select[Any], scores: Mapping[str, float], some: list[str] | None
-    ) -> list[Node]:
-        costs = self._archive.costs(some)
-        return [
-            Node._make([*row[:7], scores.get(row[0]), *row[7:], costs.get(row[0], 0.0)])
-            for row in self._archive.rows(query)
-        ]
+    def _variants(
+        self, query: Select[Any], scores: Mapping[str, float]
+    ) -> list[Variant]:
+        """Return one row per proposal; the query has one for each of its parents."""
+        found = []
+        for _, group in groupby(self._archive.rows(query), key=itemgetter(0)):
+            rows = list(group)
+            row = rows[0]
+            above = tuple(one.parent for one in rows if one.parent)
+            score = scores.get(row.id)
+            found.append(Variant._make([*row[:2], above, *row[3:], score]))
+        return found
 
-    def children(self, parent: str) -> list[Node]:
+    def children(self, parent: str) -> list[Variant]:
         """Return the proposals that have `parent` among their parents, first or not.
 
         Args:
@@ -158,8 +187,13 @@ class Browser:
         Returns:
             The children, in decision order.
         """
-        query = select(parents.c.child).where(parents.c.parent == parent)
-        return self.nodes({row[0] for row in self._archive.rows(query)})
+        query = (
+            select(parents.c.child)
+            .distinct()
+            .join(proposals, proposals.c.id == parents.c.child)
+            .where(parents.c.parent == parent, proposals.c.kind != Kind.EVALUATE.value)
+        )
+        return self.variants(row[0] for row in self._archive.rows(query))
 
     def causes(self) -> list[Cause]:
         """Return failures and rejections by reason.
@@ -272,14 +306,23 @@ class Browser:
         return self._archive.rows(select(func.min(proposals.c.created_at)))[0][0]  # type: ignore[no-any-return]
 
 
-def _light() -> Select[Any]:
+def _rows() -> Select[Any]:
+    """Return the query of the fields of `Variant`, in their order, without the score."""
     p = proposals.c
-    first = parents.alias("first")
+    child, made = proposals.alias("child"), parents.alias("made")
+    children = (
+        select(func.count(made.c.child.distinct()))
+        .join(child, child.c.id == made.c.child)
+        .where(made.c.parent == p.id, _passed(child))
+    )
+    cost = select(func.coalesce(func.sum(calls.c.cost_usd), 0.0)).where(
+        calls.c.proposal == p.id
+    )
     return (
         select(
             p.id,
             p.number,
-            first.c.parent,
+            parents.c.parent,
             p.state,
             p.operator,
             p.model,
@@ -289,11 +332,17 @@ def _light() -> Select[Any]:
             p.kept,
             p.quarantined,
             p.reason,
-            func.substr(p.note, 1, 160),
+            p.note,
             p.created_at,
             p.finished_at,
+            _passed(proposals),
+            children.scalar_subquery(),
+            cost.scalar_subquery(),
         )
-        .outerjoin(first, (first.c.child == p.id) & (first.c.position == 0))
-        .where(p.kind != Kind.EVALUATE.value)
-        .order_by(p.number)
+        .outerjoin(parents, parents.c.child == p.id)
+        .order_by(p.number, parents.c.position)
     )
+
+
+def _passed(table: FromClause) -> ColumnElement[bool]:
+    return table.c.tree.is_not(None) & (table.c.state != State.REJECTED.value)

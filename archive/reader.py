@@ -33,7 +33,6 @@ from evolve.archive.records import (
     Proposal,
     Spend,
     State,
-    Variant,
 )
 from evolve.archive.schema import (
     calls,
@@ -350,62 +349,6 @@ class ArchiveReader:
         )
         return [row[0] for row in self.rows(query)]
 
-    def variants(self) -> list[Variant]:
-        """Return every proposal with its score, number of children and cost.
-
-        Returns:
-            The rows, in decision order.
-        """
-        everything = self.proposals()
-        scores, costs = self.scores(), self.costs()
-        children: dict[str, int] = {}
-        for proposal in everything:
-            for parent in set(proposal.parents) if proposal.is_variant else ():
-                children[parent] = children.get(parent, 0) + 1
-        return [
-            Variant(p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0))
-            for p in everything
-        ]
-
-    def variants_of(self, wanted: Iterable[str]) -> list[Variant]:
-        """Return the rows of `variants` for some ids, without reading all others.
-
-        Args:
-            wanted: Ids of proposals.
-
-        Returns:
-            The rows, in decision order.
-        """
-        found: list[Variant] = []
-        ids = list(wanted)
-        for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start : start + IDS_AT_ONCE]
-            scores, costs, children = (
-                self.scores(wanted=some),
-                self.costs(some),
-                self._children(some),
-            )
-            found += [
-                Variant(
-                    p, scores.get(p.id), children.get(p.id, 0), costs.get(p.id, 0.0)
-                )
-                for p in self.some(some)
-            ]
-        return sorted(found, key=lambda variant: variant.proposal.number)
-
-    def _children(self, wanted: Sequence[str]) -> dict[str, int]:
-        query = (
-            select(parents.c.parent, func.count(parents.c.child.distinct()))
-            .join(proposals, proposals.c.id == parents.c.child)
-            .where(
-                parents.c.parent.in_(wanted),
-                proposals.c.tree.is_not(None),
-                proposals.c.state != State.REJECTED.value,
-            )
-            .group_by(parents.c.parent)
-        )
-        return {row[0]: row[1] for row in self.rows(query)}
-
     def evaluations(self, proposal: str) -> list[Evaluation]:
         """Return the evaluations of one proposal.
 
@@ -448,22 +391,6 @@ class ArchiveReader:
             )
         )
         return {row[0] for row in self.rows(query)}
-
-    def costs(self, wanted: Sequence[str] | None = None) -> dict[str, float]:
-        """Return the cost of settled calls by proposal.
-
-        Args:
-            wanted: Ids, at most `IDS_AT_ONCE`; None: all.
-
-        Returns:
-            Proposal id -> dollars, for proposals with calls.
-        """
-        query = select(calls.c.proposal, func.sum(calls.c.cost_usd)).group_by(
-            calls.c.proposal
-        )
-        if wanted is not None:
-            query = query.where(calls.c.proposal.in_(wanted))
-        return {row[0]: row[1] for row in self.rows(query)}
 
     def call_costs(self) -> list[CallCost]:
         """Return every call without its texts.

@@ -340,13 +340,3 @@ class Event:
     kind: str
     proposal: str | None
     data: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A proposal with its score, number of children and cost, as the tree shows it."""
-
-    proposal: Proposal
-    score: float | None
-    children: int
-    cost_usd: float

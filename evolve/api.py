@@ -17,7 +17,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from evolve.archive import Browser, Evaluation, Node, NotFound
+from evolve.archive import Evaluation, NotFound
+from evolve.archive import Variant as Row
 from evolve.errors import PrerequisiteError
 from evolve.text import one_line, visible
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 SHOWN = 10  # rows of a notebook's table
+FACTS = ("parent", *Row._fields)
 
 
 class Variant:
@@ -36,24 +38,24 @@ class Variant:
 
     Args:
         run: The run.
-        node: Its attributes, readable as attributes of the variant.
+        row: Its attributes, readable as attributes of the variant.
     """
 
-    def __init__(self, run: OpenRun, node: Node) -> None:
-        self._run, self.node = run, node
+    def __init__(self, run: OpenRun, row: Row) -> None:
+        self._run, self.row = run, row
 
     def __getattr__(self, name: str) -> Any:
-        if name in Node._fields:
-            return getattr(self.node, name)
+        if name in FACTS:
+            return getattr(self.row, name)
         raise AttributeError(
             f"a variant has no {name!r}; it has files, patch, evaluations, "
-            + ", ".join(Node._fields)
+            + ", ".join(FACTS)
         )
 
     @cached_property
     def files(self) -> dict[str, str]:
         """Its program: path -> content."""
-        found = self._run.files(self._run.proposal(self.node.id))
+        found = self._run.files(self._run.proposal(self.row.id))
         return {
             path: content.decode(errors="replace") for path, content in found.items()
         }
@@ -61,16 +63,16 @@ class Variant:
     @cached_property
     def patch(self) -> str:
         """The unified diff from its first parent."""
-        proposal = self._run.proposal(self.node.id)
+        proposal = self._run.proposal(self.row.id)
         return self._run.patch(self._run.parent_of(proposal), proposal)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """Its evaluations, with scores, metrics and feedback, in order of attempts."""
-        return self._run.archive.evaluations(self.node.id)
+        return self._run.archive.evaluations(self.row.id)
 
     def __repr__(self) -> str:
-        return f"<variant {self.node.id[:8]} #{self.node.number} {self.node.state} {self.node.score!r}>"
+        return f"<variant {self.row.id[:8]} #{self.row.number} {self.row.state} {self.row.score!r}>"
 
 
 class Variants(Sequence[Variant]):
@@ -78,17 +80,17 @@ class Variants(Sequence[Variant]):
 
     Args:
         run: The run.
-        nodes: The proposals.
+        rows: The proposals.
     """
 
-    def __init__(self, run: OpenRun, nodes: Sequence[Node]) -> None:
-        self._run, self._nodes = run, nodes
+    def __init__(self, run: OpenRun, rows: Sequence[Row]) -> None:
+        self._run, self._rows = run, rows
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[Variant]:
-        return (Variant(self._run, node) for node in self._nodes)
+        return (Variant(self._run, row) for row in self._rows)
 
     @overload
     def __getitem__(self, which: int) -> Variant: ...
@@ -98,8 +100,8 @@ class Variants(Sequence[Variant]):
 
     def __getitem__(self, which: int | slice) -> Variant | Variants:
         if isinstance(which, slice):
-            return Variants(self._run, self._nodes[which])
-        return Variant(self._run, self._nodes[which])
+            return Variants(self._run, self._rows[which])
+        return Variant(self._run, self._rows[which])
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return the proposals as a data frame.
@@ -117,16 +119,19 @@ class Variants(Sequence[Variant]):
             raise PrerequisiteError(
                 "pandas is not installed", "pip install pandas"
             ) from None
-        measures = Browser(self._run.archive).measures()
+        from evolve.view.columns import View, columns_of, row_of
+
+        measures = self._run.browser.measures()
         rows = [
-            node._asdict()
+            row_of(row, View.CSV)
             | {
                 f"measure.{name}": value
-                for name, value in measures.get(node.id, {}).items()
+                for name, value in measures.get(row.id, {}).items()
             }
-            for node in self._nodes
+            for row in self._rows
         ]
-        frame = pandas.DataFrame(rows, columns=None if rows else list(Node._fields))
+        names = None if rows else [column.name for column in columns_of(View.CSV)]
+        frame = pandas.DataFrame(rows, columns=names)
         for name in ("created_at", "finished_at"):
             frame[name] = pandas.to_datetime(frame[name], unit="s", utc=True)
         return frame.set_index("id")
@@ -135,7 +140,7 @@ class Variants(Sequence[Variant]):
         return f"<{len(self)} variants>"
 
     def _repr_html_(self) -> str:
-        return _table(self._nodes[:SHOWN]) + (
+        return _table(self._rows[:SHOWN]) + (
             f"<p>… {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
         )
 
@@ -163,7 +168,7 @@ class Run:
     @cached_property
     def variants(self) -> Variants:
         """All proposals, with the rejected ones."""
-        return Variants(self._run, Browser(self._run.archive).nodes())
+        return Variants(self._run, self._run.browser.variants())
 
     @property
     def best(self) -> Variant:
@@ -172,10 +177,10 @@ class Run:
         Raises:
             NotFound: No variant is scored.
         """
-        leader = self._run.leader()
+        leader = self._run.leader
         if leader is None:
             raise NotFound("no variant is scored yet", "resume the run: evolve resume")
-        return self[leader.id]
+        return Variant(self._run, leader)
 
     def __getitem__(self, which: str) -> Variant:
         """Return a variant.
@@ -189,8 +194,7 @@ class Run:
         Raises:
             NotFound: No variant matches, or several do.
         """
-        (node,) = Browser(self._run.archive).nodes([self._run.proposal(which).id])
-        return Variant(self._run, node)
+        return Variant(self._run, self._run.variant(self._run.proposal(which)))
 
     def tree(self, top: int | None = None) -> str:
         """Return the tree of variants as text, like `evolve tree`.
@@ -226,16 +230,14 @@ class Run:
         self.close()
 
     def __repr__(self) -> str:
-        leader = self._run.leader()
+        leader = self._run.leader
         return (
             f"<run {self.name} on {self._run.folder.task_name}: {self._run.count} variants, "
             f"best {leader.score if leader else None!r}>"
         )
 
     def _repr_html_(self) -> str:
-        ids = [ranked.id for ranked in self._run.best(SHOWN)]
-        known = {node.id: node for node in Browser(self._run.archive).nodes(ids)}
-        return f"<p>{escape(repr(self))}</p>{_table([known[name] for name in ids])}"
+        return f"<p>{escape(repr(self))}</p>{_table(self._run.best(SHOWN))}"
 
 
 def run(
@@ -328,16 +330,16 @@ def open_run(which: str | Path = "last", runs_dir: str | Path | None = None) -> 
     return Run(OpenRun(run_folder.open_run(folder, str(which))))
 
 
-def _table(nodes: Sequence[Node]) -> str:
+def _table(variants: Sequence[Row]) -> str:
     names = ("number", "id", "score", "improvement", "operator", "note")
     head = "".join(f"<th>{name}</th>" for name in names)
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td>{escape(visible(one_line(getattr(node, name), 60)))}</td>"
+            f"<td>{escape(visible(one_line(getattr(variant, name), 60)))}</td>"
             for name in names
         )
         + "</tr>"
-        for node in nodes
+        for variant in variants
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

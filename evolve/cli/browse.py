@@ -5,15 +5,12 @@ They open the archive read-only.
 
 from __future__ import annotations
 
-import json as json_module
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.options import Json, RunName, RunsDir, runs_folder
+from evolve.cli.options import Json, RunName, RunsDir, emit, opened, runs_folder
 
 if TYPE_CHECKING:
     from evolve.runs.reader import OpenRun
@@ -32,40 +29,12 @@ def register(app: typer.Typer) -> None:
         app.command()(verb)
 
 
-@contextmanager
-def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
-    """Open a run for reading.
-
-    Args:
-        runs_dir: folder of the runs; None for the default
-        run: name, prefix, path or "last"
-
-    Yields:
-        The open run, which is closed afterwards.
-
-    Raises:
-        UsageError: unknown or ambiguous run
-    """
-    from evolve.runs.folder import open_run
-    from evolve.runs.reader import OpenRun
-
-    found = OpenRun(open_run(runs_folder(runs_dir), run))
-    try:
-        yield found
-    finally:
-        found.close()
-
-
 def _say_which(run: str, found: OpenRun) -> None:
     """Print the name of the run if the command did not name it."""
     from evolve.view.terminal.console import err
 
     if run == "last":
         err.print(f"run {found.folder.name}", style="dim", markup=False)
-
-
-def _print_json(data: Any) -> None:
-    typer.echo(json_module.dumps(data))
 
 
 def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
@@ -82,7 +51,7 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
         except (EvolveError, ArchiveError) as error:  # the others can still be listed
             rows.append({"run": path.name, "path": str(path), "damaged": error.message})
     if json:
-        _print_json(rows)
+        emit(rows)
     else:
         from evolve.view.terminal.console import out
         from evolve.view.terminal.listing import runs_table
@@ -127,12 +96,13 @@ def tree(
 ) -> None:
     """Show the archive as a tree; the path to the best is bold."""
     from evolve.config import parse_duration
+    from evolve.view.data import variants_data
     from evolve.view.terminal.console import out
     from evolve.view.terminal.tree import Selection, render_tree
 
     with opened(runs_dir, run) as found:
         if json:
-            _print_json(found.variants_data())
+            emit(variants_data(found))
             return
         chosen = None if path is None else found.proposal(path).id
         since_s = None if since is None else parse_duration(since)
@@ -166,6 +136,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a proposal: scores per case, change, log, cost, and its verdict."""
+    from evolve.view.data import detail_data
     from evolve.view.terminal.bandit import bandit_of, render_bandit
     from evolve.view.terminal.console import out
     from evolve.view.terminal.detail import render_detail
@@ -174,14 +145,14 @@ def show(
         if bandit:
             arms = bandit_of(found)
             if json:
-                _print_json([arm._asdict() for arm in arms])
+                emit([arm._asdict() for arm in arms])
             else:
                 _say_which(run, found)
                 out.print(render_bandit(found.folder.settings.operator_choice, arms))
             return
         proposal = found.proposal(id)
         if json:
-            _print_json(found.detail_data(proposal))
+            emit(detail_data(found, proposal))
         else:
             _say_which(run, found)
             out.print(render_detail(found, proposal))
@@ -216,7 +187,7 @@ def diff(
         old = found.proposal(b) if b is not None else found.parent_of(new)
         differing = changes(found.files(old), found.files(new))
         if json:
-            _print_json(
+            emit(
                 {
                     "old": old.id if old else None,
                     "new": new.id,
@@ -251,6 +222,7 @@ def best(
 
     The command that scores them again is shown, too.
     """
+    from evolve.view.data import detail_data
     from evolve.view.terminal.console import out
     from evolve.view.terminal.detail import render_best
 
@@ -258,8 +230,8 @@ def best(
         proposal = found.proposal("best")
         written = found.write_files(proposal, output) if output is not None else []
         if json:
-            data = found.detail_data(proposal)
-            _print_json(data | {"files": [str(path) for path in written]})
+            data = detail_data(found, proposal)
+            emit(data | {"files": [str(path) for path in written]})
         else:
             _say_which(run, found)
             out.print(render_best(found, proposal, output))
@@ -292,6 +264,6 @@ def checkout(
         proposal = found.proposal(id)
         written = found.write_files(proposal, target)
         if json:
-            _print_json({"id": proposal.id, "files": [str(path) for path in written]})
+            emit({"id": proposal.id, "files": [str(path) for path in written]})
         else:
             err.print(f"{proposal.id}: {counted(len(written), 'file')} in {target}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.options import Json, Sandbox, task_folder
+from evolve.cli.options import Json, Sandbox, emit, task_folder
 
 if TYPE_CHECKING:
     from evolve.checking import Report
@@ -51,7 +50,7 @@ def check(
 
     report = asyncio.run(run_check(task, settings.sandbox, note))
     if json:
-        typer.echo(json_module.dumps(as_data(report)))
+        emit(as_data(report))
     else:
         _show(report)
     if report.paying:

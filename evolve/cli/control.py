@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_module
 import time
 from typing import Annotated
 
 import typer
 
-from evolve.cli.options import Json, RunName, RunsDir, runs_folder
+from evolve.cli.options import Json, RunName, RunsDir, emit, opened, run_folder
 
 
 def register(app: typer.Typer) -> None:
@@ -19,18 +18,13 @@ def register(app: typer.Typer) -> None:
 
 def status(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
     """Show the state of a run: running or not, in flight, best, spend, rate."""
-    from evolve.runs.folder import open_run
-    from evolve.runs.reader import OpenRun
     from evolve.view.terminal.console import out
     from evolve.view.terminal.status import status_data, status_lines
 
-    opened = OpenRun(open_run(runs_folder(runs_dir), run))
-    try:
-        data = status_data(opened)
-    finally:
-        opened.close()
+    with opened(runs_dir, run) as found:
+        data = status_data(found)
     if json:
-        typer.echo(json_module.dumps(data))
+        emit(data)
         return
     for line in status_lines(data):
         out.print(line, markup=False, highlight=False)
@@ -43,10 +37,9 @@ def stop(
 ) -> None:
     """Ask a run to finish calls and evaluations in flight and stop, like one Ctrl-C."""
     from evolve.errors import UsageError
-    from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err
 
-    folder = open_run(runs_folder(runs_dir), run)
+    folder = run_folder(runs_dir, run)
     if folder.worker() is None:
         raise UsageError(
             f"{folder.name} is not running", f"go on: evolve resume {folder.name}"
@@ -64,10 +57,9 @@ def stop(
 def upgrade(run: RunName = "last", runs_dir: RunsDir = None) -> None:
     """Upgrade the archive of a run to the newest schema, as resuming it does."""
     from evolve.archive import Archive
-    from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err
 
-    folder = open_run(runs_folder(runs_dir), run)
+    folder = run_folder(runs_dir, run)
     with folder.lock():
         Archive.open_to_write(folder.database).close()
     err.print(f"{folder.name} has the newest schema", markup=False)

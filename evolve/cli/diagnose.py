@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import Json, Sandbox, task_folder
+from evolve.cli.options import Json, Sandbox, emit, task_folder
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,6 @@ def doctor(
 ) -> None:
     """Check this machine, and a task: sandboxes, image, models, evaluator, seed."""
     import asyncio
-    import json as json_module
 
     from evolve.checking.doctor import examine
     from evolve.view.terminal.console import err, out
@@ -49,7 +48,7 @@ def doctor(
 
     findings = asyncio.run(examine(task_dir, sandbox or "auto", model or (), note, fix))
     if json:
-        typer.echo(json_module.dumps([vars(finding) for finding in findings]))
+        emit([vars(finding) for finding in findings])
     else:
         for finding in findings:
             mark = {

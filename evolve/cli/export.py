@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from evolve.cli.browse import opened
-from evolve.cli.options import RunName, RunsDir
+from evolve.cli.options import RunName, RunsDir, opened
 
 if TYPE_CHECKING:
     from evolve.runs.reader import OpenRun

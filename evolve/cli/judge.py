@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.browse import opened
-from evolve.cli.options import Json, RunName, RunsDir, Sandbox
+from evolve.cli.options import (
+    Json,
+    RunName,
+    RunsDir,
+    Sandbox,
+    emit,
+    opened,
+    runs_folder,
+)
 
 if TYPE_CHECKING:
     from evolve.runs.compare import Row
@@ -93,14 +99,12 @@ def verify(
         )
     holds = all(row.holds(tolerance) for row in rows)
     if json:
-        typer.echo(
-            json_module.dumps(
-                {
-                    "id": proposal.id,
-                    "holds": holds,
-                    "cases": [row.data(tolerance) for row in rows],
-                }
-            )
+        emit(
+            {
+                "id": proposal.id,
+                "holds": holds,
+                "cases": [row.data(tolerance) for row in rows],
+            }
         )
     else:
         _show_verified(proposal.id, rows, tolerance)
@@ -169,13 +173,12 @@ def compare(
             courses.append(compare.course_of(found, by))
     rows, _ = compare.compare(courses)
     if json:
-        typer.echo(json_module.dumps([row._asdict() for row in rows]))
+        emit([row._asdict() for row in rows])
     else:
         _show_compared(rows, by)
 
 
 def _last_two(runs_dir: Path | None) -> list[str]:
-    from evolve.cli.options import runs_folder
     from evolve.errors import ConfigError, UsageError
     from evolve.runs.folder import list_runs, open_run
 

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.browse import opened
-from evolve.cli.options import Json, RunName, RunsDir, runs_folder, task_folder
+from evolve.cli.options import (
+    Json,
+    RunName,
+    RunsDir,
+    emit,
+    opened,
+    run_folder,
+    task_folder,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -110,7 +117,7 @@ def stats(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -
     with opened(runs_dir, run) as found:
         data = stats_data(found)
     if json:
-        typer.echo(json_module.dumps(data))
+        emit(data)
     else:
         out.print(render_stats(data))
 
@@ -141,7 +148,7 @@ def plot(
         data, maximize = curves(found), found.task.spec.maximize
         title = f"{found.folder.name} · {found.folder.task_name}"
     if json:
-        typer.echo(json_module.dumps(data))
+        emit(data)
     elif output is not None:
         picture_plot(data, over, maximize, title, output)
         err.print(f"written: {output}", markup=False)
@@ -157,7 +164,6 @@ def rm(
 ) -> None:
     """Delete a run with all its data. A running one is refused."""
     from evolve.errors import UsageError
-    from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err
 
     if run == "last":
@@ -165,7 +171,7 @@ def rm(
             "invalid run 'last': it might not be the one you mean",
             "use its name: evolve ls",
         )
-    folder = open_run(runs_folder(runs_dir), run)
+    folder = run_folder(runs_dir, run)
     if yes and folder.name != run and Path(run).resolve() != folder.path:
         raise UsageError(
             f"{run!r} is only a prefix of {folder.name}",
@@ -208,13 +214,11 @@ def config_show(
     )
     values = resolved.settings.model_dump(mode="json")
     if json:
-        typer.echo(
-            json_module.dumps(
-                {
-                    key: {"value": value, "origin": resolved.origins[key]}
-                    for key, value in values.items()
-                }
-            )
+        emit(
+            {
+                key: {"value": value, "origin": resolved.origins[key]}
+                for key, value in values.items()
+            }
         )
         return
     for key, value in values.items():

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from evolve.runs.folder import RunFolder
+    from evolve.runs.reader import OpenRun
 
 
 def _runs_like(ctx: typer.Context, incomplete: str) -> Iterator[str]:
@@ -115,3 +121,53 @@ def one_run(named: list[str] | None, option: str | None) -> str:
             "quote arguments with spaces",
         )
     return given[0] if given else "last"
+
+
+def run_folder(runs_dir: Path | None, run: str) -> RunFolder:
+    """Find a run.
+
+    Args:
+        runs_dir: value of --runs-dir
+        run: name, prefix, path or "last"
+
+    Returns:
+        Its folder.
+
+    Raises:
+        UsageError: unknown or ambiguous run
+    """
+    from evolve.runs.folder import open_run
+
+    return open_run(runs_folder(runs_dir), run)
+
+
+@contextmanager
+def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
+    """Open a run for reading.
+
+    Args:
+        runs_dir: value of --runs-dir
+        run: name, prefix, path or "last"
+
+    Yields:
+        The open run, which is closed afterwards.
+
+    Raises:
+        UsageError: unknown or ambiguous run
+    """
+    from evolve.runs.reader import OpenRun
+
+    found = OpenRun(run_folder(runs_dir, run))
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def emit(data: Any) -> None:
+    """Print data for programs.
+
+    Args:
+        data: printed as one line of JSON on stdout
+    """
+    typer.echo(json.dumps(data))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.browse import opened
-from evolve.cli.options import Json, RunName, RunsDir, runs_folder
+from evolve.cli.options import Json, RunName, RunsDir, emit, opened, run_folder
 
 if TYPE_CHECKING:
     from evolve.safety import Promotion
@@ -44,7 +42,6 @@ def promote(
     """
     import asyncio
 
-    from evolve.runs.folder import open_run
     from evolve.safety import promote as carry_out
     from evolve.view.terminal.console import err
 
@@ -55,11 +52,14 @@ def promote(
         err.print(_text(found), markup=False)
         return typer.confirm(f"promote {found.champion}?", err=True)
 
-    folder = open_run(runs_folder(runs_dir), run)
+    folder = run_folder(runs_dir, run)
     done = asyncio.run(
         carry_out(folder, note, candidates, again, ask if approve else None)
     )
-    typer.echo(json_module.dumps(done.data()) if json else _text(done))
+    if json:
+        emit(done.data())
+    else:
+        typer.echo(_text(done))
     if not done.promoted:
         raise typer.Exit(1)
 
@@ -102,7 +102,7 @@ def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -
     with opened(runs_dir, run) as found:
         flags = audit_run(found.archive, found.code)
     if json:
-        typer.echo(json_module.dumps([flag._asdict() for flag in flags]))
+        emit([flag._asdict() for flag in flags])
         return
     for flag in flags:
         out.print(

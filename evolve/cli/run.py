@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json as json_module
 import signal
 import sys
 from collections.abc import Coroutine
@@ -11,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from evolve.cli.options import Json, RunName, RunsDir, Sandbox, TaskDir, runs_folder
+from evolve.cli.options import (
+    Json,
+    RunName,
+    RunsDir,
+    Sandbox,
+    TaskDir,
+    emit,
+    run_folder,
+)
 
 if TYPE_CHECKING:
     from evolve.archive import Spend
@@ -193,7 +200,7 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
         forecast.dry_run(task, resolved, lambda line: err.print(line, markup=False))
     )
     if json:
-        typer.echo(json_module.dumps(forecast.as_data(found)))
+        emit(forecast.as_data(found))
         return
     out.print(found.text, markup=False, highlight=False)
     about = (
@@ -250,10 +257,9 @@ def resume(
 ) -> None:
     """Resume a run that was stopped or killed, from its archive alone."""
     from evolve.config import build_settings
-    from evolve.runs.folder import open_run
     from evolve.runs.launch import resume_run
 
-    folder = open_run(runs_folder(runs_dir), run)
+    folder = run_folder(runs_dir, run)
     variants, spend = _used(folder, max_variants, budget, max_tokens, max_calls)
     given = _shared_settings(
         sandbox=sandbox,
@@ -293,11 +299,10 @@ def replay(
 
     Exit code 1 if anything differs.
     """
-    from evolve.runs.folder import open_run
     from evolve.runs.launch import replay_run
     from evolve.view.terminal.console import counted
 
-    folder = open_run(runs_folder(runs_dir), run)
+    folder = run_folder(runs_dir, run)
     changes = {"sandbox": sandbox, "workers": workers}
     settings = folder.settings.model_copy(
         update={key: value for key, value in changes.items() if value is not None}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.browse import Id, InRun, opened
+from evolve.cli.browse import Id, InRun
 from evolve.cli.options import (
     Json,
     MaybeRun,
@@ -16,7 +15,9 @@ from evolve.cli.options import (
     RunsDir,
     Sandbox,
     ThatRun,
+    emit,
     one_run,
+    opened,
     runs_folder,
 )
 
@@ -198,7 +199,7 @@ def apply(
     with opened(runs_dir, run) as found:
         done = apply_variant(found, found.proposal(id), repository, to, branch)
     if json:
-        typer.echo(json_module.dumps(done._asdict()))
+        emit(done._asdict())
     else:
         _note(
             f"branch {done.branch}, {len(done.paths)} files in {done.folder or '.'}; show it: "

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evolve.cli.options import Json, Sandbox, TaskDir
+from evolve.cli.options import Json, Sandbox, TaskDir, emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,9 +119,7 @@ def evaluate(
         _score(task, files, lambda whole: _cases(whole, split, case or ()), settings)
     )
     if json:
-        from evolve.view.terminal.console import out
-
-        out.print(json_module.dumps(_as_data(task, verdict, printed)), markup=False)
+        emit(_as_data(task, verdict, printed))
     else:
         _show(task, verdict, printed)
     if verdict.failed is not None:

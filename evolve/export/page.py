@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup
 
-from evolve.archive import Browser, Node, State
+from evolve.archive import State, Variant
 from evolve.runs.reader import OpenRun
 from evolve.view.web import pages, payload
 from evolve.view.web.links import FileLinks
@@ -51,14 +51,12 @@ def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) 
     Returns:
         HTML.
     """
-    nodes = Browser(run.archive).nodes()
-    leader = run.leader()
-    link, best = FileLinks(), leader.id if leader else None
-    maximize = {"maximize": run.task.spec.maximize}
+    variants = run.browser.variants()
+    maximize = run.task.spec.maximize
     data = {
-        "tree": payload.tree_payload(nodes, best) | maximize,
-        "curves": payload.curve_payload(nodes, run.task.spec.maximize) | maximize,
-        "map": payload.map_payload(run) | maximize,
+        "tree": payload.tree_payload(run, variants),
+        "curves": payload.curve_payload(variants, maximize) | {"maximize": maximize},
+        "map": payload.map_payload(run),
         "plane": payload.projection_payload(run),
     }
     packed = {
@@ -66,7 +64,7 @@ def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) 
         for name, found in data.items()
     }
     room = MOST_BYTES - sum(map(len, packed.values())) - 200_000
-    packs, places = _variants(run, nodes, room, tell)
+    packs, places = _variants(run, variants, room, tell)
     packed["places"] = _packed(json.dumps(places, separators=(",", ":")))
     scripts = [static_text(name) for name in SCRIPTS]
     styles = [static_text(name) for name in STYLES]
@@ -80,52 +78,54 @@ def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) 
         page="overview",
         run_name=run.folder.name,
         crumb="",
-        best_id=best,
-        link=link,
+        best_id=run.leader.id if run.leader else None,
+        link=FileLinks(),
         scripts=[Markup(text) for text in scripts],
         styles=[Markup(text) for text in styles],
         policy=_policy(scripts, styles),
         packed=packed,
         packs=packs,
-        left_out=len(nodes) - len(places),
+        left_out=len(variants) - len(places),
         **shown,
         **{k: v for k, v in pages.case_matrix(run).items() if k != "task"},
     )
 
 
 def _variants(
-    run: OpenRun, nodes: Sequence[Node], room: int, tell: Callable[[str], None]
+    run: OpenRun, variants: Sequence[Variant], room: int, tell: Callable[[str], None]
 ) -> tuple[list[str], dict[str, list[int]]]:
     """Return compressed groups, and each variant's group and place in it."""
     packs: list[str] = []
-    kin = PreloadedLineage(nodes)
+    kin = PreloadedLineage(variants)
     places: dict[str, list[int]] = {}
-    for group in _in_packs(_by_importance(run, nodes)):
+    for group in _in_packs(_by_importance(run, variants)):
         texts = [
             render(
                 "_variant.html",
                 link=FileLinks(),
                 run_name=run.folder.name,
                 page="variant",
-                **pages.variant(run, run.proposal(node.id), kin),
+                **pages.variant(run, run.proposal(variant.id), kin),
             )
-            for node in group
+            for variant in group
         ]
-        tell(f"{len(places)} of {len(nodes)} variants")
+        tell(f"{len(places)} of {len(variants)} variants")
         pack = _packed(json.dumps(texts, separators=(",", ":")))
         room -= len(pack) + 60
         if room < 0:
             break
-        places |= {node.id: [len(packs), place] for place, node in enumerate(group)}
+        places |= {
+            variant.id: [len(packs), place] for place, variant in enumerate(group)
+        }
         packs.append(pack)
     return packs, places
 
 
-def _by_importance(run: OpenRun, nodes: Sequence[Node]) -> list[list[Node]]:
+def _by_importance(run: OpenRun, variants: Sequence[Variant]) -> list[list[Variant]]:
     """Return the lineages of the best variants, other scored ones, and the rest."""
     top = [ranked.id for ranked in run.best(200)]
     first = run.lineage.ancestors(top)
-    order = _by_descent(nodes)
+    order = _by_descent(variants)
     return [
         [n for n in order if n.id in first],
         [n for n in order if n.id not in first and n.state == State.SCORED.value],
@@ -133,22 +133,22 @@ def _by_importance(run: OpenRun, nodes: Sequence[Node]) -> list[list[Node]]:
     ]
 
 
-def _by_descent(nodes: Sequence[Node]) -> list[Node]:
+def _by_descent(variants: Sequence[Variant]) -> list[Variant]:
     """Return parents before children, with siblings together."""
-    known = {node.id for node in nodes}
-    below: dict[str, list[Node]] = {}
-    for node in nodes:
-        parent = node.parent if node.parent in known else None
-        below.setdefault(parent or "", []).append(node)
+    known = {variant.id for variant in variants}
+    below: dict[str, list[Variant]] = {}
+    for variant in variants:
+        parent = variant.parent if variant.parent in known else None
+        below.setdefault(parent or "", []).append(variant)
     order, waiting = [], list(reversed(below.get("", [])))
     while waiting:
-        node = waiting.pop()
-        order.append(node)
-        waiting += reversed(below.get(node.id, []))
+        variant = waiting.pop()
+        order.append(variant)
+        waiting += reversed(below.get(variant.id, []))
     return order
 
 
-def _in_packs(groups: Sequence[Sequence[Node]]) -> Iterator[Sequence[Node]]:
+def _in_packs(groups: Sequence[Sequence[Variant]]) -> Iterator[Sequence[Variant]]:
     for group in groups:
         for start in range(0, len(group), TOGETHER):
             yield group[start : start + TOGETHER]

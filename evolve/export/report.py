@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from evolve.archive import Node, Proposal
+from evolve.archive import Proposal, Variant
 from evolve.errors import UsageError
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line, visible
@@ -49,7 +49,7 @@ def write_report(run: OpenRun, folder: Path) -> list[Path]:
 
 
 def _lines(run: OpenRun) -> Iterator[str]:
-    best = run.leader()
+    best = run.leader
     yield from [
         f"# {_plain(run.folder.name)}: {_plain(run.folder.task_name)}",
         "",
@@ -60,20 +60,20 @@ def _lines(run: OpenRun) -> Iterator[str]:
         yield "No variant is scored yet."
         return
     winner = run.proposal(best.id)
-    yield from _found(run, winner, best.score)
+    yield from _found(run, winner, best)
     yield from _how(run, winner)
     yield from _cost(run)
     yield from _verified(run, winner)
 
 
-def _found(run: OpenRun, winner: Proposal, score: float) -> Iterator[str]:
+def _found(run: OpenRun, winner: Proposal, best: Variant) -> Iterator[str]:
     seed = run.archive.first()
-    before = run.archive.scores(wanted=[seed.id]).get(seed.id)
+    before = run.variant(seed).score
     yield from [
         "## Result",
         "",
-        f"The best of {run.count} variants scores **{score!r}**; the seed {before!r}"
-        f"{gap_to_best_known(run.task, score)}. It is `{winner.id}`: "
+        f"The best of {run.count} variants scores **{best.score!r}**; the seed {before!r}"
+        f"{gap_to_best_known(run.task, best.score)}. It is `{winner.id}`: "
         f"{_plain(winner.note, 300)}",
         "",
         "![best so far](variants.svg)",
@@ -98,7 +98,7 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     for step in lineage_of(QueriedLineage(run), winner.id):
         if step.skipped:
             yield f"| … | {step.skipped} more | | | | |"
-        yield _row(step.generation, step.node)
+        yield _row(step.generation, step.variant)
     yield from [
         "",
         "| operator | model | made | scored | improved | new best | gain |",
@@ -112,11 +112,11 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     yield ""
 
 
-def _row(generation: int, node: Node) -> str:
-    gain = "" if node.improvement is None else f"{node.improvement:+.6g}"
+def _row(generation: int, variant: Variant) -> str:
+    gain = "" if variant.improvement is None else f"{variant.improvement:+.6g}"
     return (
-        f"| {generation} | `{node.id[:8]}` | {node.score!r} | {gain} | {_plain(node.operator)} | "
-        f"{_plain(node.note, 120)} |"
+        f"| {generation} | `{variant.id[:8]}` | {variant.score!r} | {gain} | {_plain(variant.operator)} | "
+        f"{_plain(variant.note, 120)} |"
     )
 
 

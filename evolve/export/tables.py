@@ -4,49 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from typing import Any, TextIO
 
-from evolve.archive import Browser
 from evolve.runs.reader import OpenRun
+from evolve.view.columns import View, columns_of
+from evolve.view.data import detail_data
 
-COLUMNS = (
-    "number",
-    "id",
-    "parent",
-    "state",
-    "operator",
-    "model",
-    "island",
-    "score",
-    "improvement",
-    "novelty",
-    "kept",
-    "quarantined",
-    "reason",
-    "cost_usd",
-    "created_at",
-    "finished_at",
-    "note",
-)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def rows(run: OpenRun) -> Iterator[dict[str, Any]]:
-    """Return one row per proposal.
-
-    Args:
-        run: the open run
-
-    Yields:
-        `COLUMNS` and "measures", in the order of the decisions.
-    """
-    measures = Browser(run.archive).measures()
-    for node in Browser(run.archive).nodes():
-        found = node._asdict()
-        yield {name: found[name] for name in COLUMNS} | {
-            "measures": measures.get(node.id, {})
-        }
 
 
 def write_csv(run: OpenRun, file: TextIO) -> int:
@@ -59,16 +23,17 @@ def write_csv(run: OpenRun, file: TextIO) -> int:
     Returns:
         Number of proposals.
     """
-    found = list(rows(run))
-    names = sorted({name for row in found for name in row["measures"]})
-    writer = csv.writer(file)
-    writer.writerow([*COLUMNS, *(f"measure.{name}" for name in names)])
-    for row in found:
+    variants, measures = run.browser.variants(), run.browser.measures()
+    names = sorted({name for found in measures.values() for name in found})
+    columns, writer = columns_of(View.CSV), csv.writer(file)
+    writer.writerow([*(c.name for c in columns), *(f"measure.{n}" for n in names)])
+    for variant in variants:
+        found = measures.get(variant.id, {})
         writer.writerow(
-            [_harmless(row[name]) for name in COLUMNS]
-            + [row["measures"].get(name, "") for name in names]
+            [_harmless(column.value(variant)) for column in columns]
+            + [found.get(name, "") for name in names]
         )
-    return len(found)
+    return len(variants)
 
 
 def write_jsonl(run: OpenRun, file: TextIO) -> int:
@@ -81,27 +46,19 @@ def write_jsonl(run: OpenRun, file: TextIO) -> int:
     Returns:
         Number of proposals.
     """
-    count = 0
-    for row in rows(run):
-        count += 1
-        proposal = run.archive.proposal(row["id"])
-        detail = run.detail_data(proposal)
-        files = (
-            {
+    variants, measures = run.browser.variants(), run.browser.measures()
+    for variant in variants:
+        proposal = run.archive.proposal(variant.id)
+        files = run.files(proposal) if proposal.tree else {}
+        row = detail_data(run, proposal) | {
+            "measures": measures.get(variant.id, {}),
+            "files": {
                 path: content.decode(errors="replace")
-                for path, content in run.files(proposal).items()
-            }
-            if proposal.tree
-            else {}
-        )
-        file.write(
-            json.dumps(
-                detail | {"measures": row["measures"], "files": files},
-                ensure_ascii=False,
-            )
-            + "\n"
-        )
-    return count
+                for path, content in files.items()
+            },
+        }
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return len(variants)
 
 
 def _harmless(value: Any) -> Any:

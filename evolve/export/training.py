@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
-from evolve.archive import PERSON, Browser, CallPurpose, CallState, Node
+from evolve.archive import PERSON, CallPurpose, CallState, Variant
 from evolve.errors import UsageError
 from evolve.runs.reader import OpenRun
 
@@ -17,13 +17,13 @@ class Answered(NamedTuple):
     """A reply that was used, with its prompt and gain.
 
     Attributes:
-        node: the proposal
+        variant: the proposal
         messages: the prompt
         reply: text of the reply
         gain: improvement over the parents; None if the child failed or was rejected
     """
 
-    node: Node
+    variant: Variant
     messages: list[dict[str, str]]
     reply: str
     gain: float | None
@@ -74,11 +74,11 @@ def _sft(run: OpenRun) -> Iterator[dict[str, Any]]:
                     {"role": "assistant", "content": one.reply},
                 ],
                 "gain": one.gain,
-                "score": one.node.score,
-                "id": one.node.id,
-                "parent": one.node.parent,
-                "operator": one.node.operator,
-                "model": one.node.model,
+                "score": one.variant.score,
+                "id": one.variant.id,
+                "parent": one.variant.parent,
+                "operator": one.variant.operator,
+                "model": one.variant.model,
             }
 
 
@@ -89,7 +89,7 @@ def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
     """
     families: dict[tuple[str | None, str], list[Answered]] = {}
     for one in answered(run):
-        families.setdefault((one.node.parent, one.node.operator), []).append(one)
+        families.setdefault((one.variant.parent, one.variant.operator), []).append(one)
     for members in families.values():
         worst = min(members, key=lambda one: (one.gain is not None, one.gain or 0.0))
         for one in members:
@@ -97,13 +97,13 @@ def _dpo(run: OpenRun) -> Iterator[dict[str, Any]]:
             if better and (worst.gain is None or (one.gain or 0.0) > worst.gain):
                 yield {
                     "prompt": one.messages,
-                    "id": one.node.id,
-                    "parent": one.node.parent,
+                    "id": one.variant.id,
+                    "parent": one.variant.parent,
                     "chosen": [{"role": "assistant", "content": one.reply}],
                     "rejected": [{"role": "assistant", "content": worst.reply}],
                     "gain": one.gain,
                     "rejected_gain": worst.gain,
-                    "rejected_id": worst.node.id,
+                    "rejected_id": worst.variant.id,
                 }
 
 
@@ -117,12 +117,12 @@ def answered(run: OpenRun) -> Iterator[Answered]:
         The last used reply of each proposal: of a repaired one, the repair. Quarantined
         proposals are left out.
     """
-    for node in Browser(run.archive).nodes():
-        if node.quarantined or node.operator == PERSON:
+    for variant in run.browser.variants():
+        if variant.quarantined or variant.operator == PERSON:
             continue
         calls = [
             c
-            for c in run.archive.calls(node.id)
+            for c in run.archive.calls(variant.id)
             if c.state is CallState.REPLIED and c.reply and c.purpose.writes_code
         ]
         if calls:
@@ -130,8 +130,8 @@ def answered(run: OpenRun) -> Iterator[Answered]:
                 calls, key=lambda call: (call.purpose is CallPurpose.REPAIR, call.id)
             )
             yield Answered(
-                node,
+                variant,
                 json.loads(last.request)["messages"],
                 last.reply or "",
-                node.improvement if node.score is not None else None,
+                variant.improvement if variant.score is not None else None,
             )

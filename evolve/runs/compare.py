@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from evolve.archive import Browser, Node, State
+from evolve.archive import State, Variant
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
@@ -108,19 +108,19 @@ def course_of(run: OpenRun, by: str) -> Course:
     Returns:
         The course.
     """
-    nodes = Browser(run.archive).nodes()
+    variants = run.browser.variants()
     asked: dict[str, int] = {}
     if by == "calls":
         for call in run.archive.call_costs():
             asked[call.proposal] = asked.get(call.proposal, 0) + 1
     maximize = run.task.spec.maximize
     spent, best, efforts, bests = 0.0, None, [], []
-    for node in sorted(nodes, key=lambda n: (n.finished_at or 0.0, n.number)):
-        spent += _effort(node, by, asked)
-        if node.score is None or node.quarantined:
+    for variant in sorted(variants, key=lambda n: (n.finished_at or 0.0, n.number)):
+        spent += _effort(variant, by, asked)
+        if variant.score is None or variant.quarantined:
             continue
-        if best is None or (node.score > best if maximize else node.score < best):
-            best = node.score
+        if best is None or (variant.score > best if maximize else variant.score < best):
+            best = variant.score
             efforts.append(spent)
             bests.append(best)
     settings = run.folder.settings
@@ -195,13 +195,13 @@ def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
     return rows, {"effort": efforts, "curves": curves}
 
 
-def _effort(node: Node, by: str, asked: dict[str, int]) -> float:
+def _effort(variant: Variant, by: str, asked: dict[str, int]) -> float:
     if by == "dollars":
-        return node.cost_usd
+        return variant.cost_usd
     if by == "calls":
-        return float(asked.get(node.id, 0))
+        return float(asked.get(variant.id, 0))
     return float(
-        node.number > 0 and node.state in (State.SCORED.value, State.FAILED.value)
+        variant.number > 0 and variant.state in (State.SCORED.value, State.FAILED.value)
     )
 
 

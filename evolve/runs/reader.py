@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from evolve.archive import (
     SIGNS,
     ArchiveReader,
-    Call,
+    Browser,
     CodeStore,
     Lineage,
     NotFound,
@@ -32,13 +32,6 @@ MANY = 5000  # with this number of variants or more, only the best are ranked
 SPARE = 200
 
 
-class Ranked(NamedTuple):
-    """A scored variant in the ranking."""
-
-    id: str
-    score: float
-
-
 class OpenRun:
     """Queries of views on one run, whose archive is opened read-only.
 
@@ -52,8 +45,9 @@ class OpenRun:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.archive = ArchiveReader.open(folder.database)
+        self.browser = Browser(self.archive)
         self.code = CodeStore.open(folder.code)
-        self._first: list[Ranked] = []  # the best of many variants, as far as read
+        self._first: list[Variant] = []  # the best of many, as far as requested
 
     def close(self) -> None:
         """Close the database and the repository."""
@@ -66,7 +60,7 @@ class OpenRun:
             "variants",
             "count",
             "ranked",
-            "_leader",
+            "leader",
             "signs",
             "shares_evaluator",
         ):
@@ -103,7 +97,7 @@ class OpenRun:
     @cached_property
     def variants(self) -> list[Variant]:
         """All variants, in decision order."""
-        return [v for v in self.archive.variants() if v.proposal.is_variant]
+        return [variant for variant in self.browser.variants() if variant.passed]
 
     @cached_property
     def count(self) -> int:
@@ -115,69 +109,66 @@ class OpenRun:
         )
 
     @cached_property
-    def ranked(self) -> list[Ranked]:
-        """Scored variants that are not quarantined, best first, ties to the earliest."""
+    def ranked(self) -> list[str]:
+        """Ids of scored variants that are not quarantined, best first, ties to the earliest."""
         if self.archive.counts().get(State.EVALUATED):
             return self._ranked_by_merit()
         numbers, scores = self.archive.trusted(), self.archive.scores()
-        sign = -1.0 if self.task.spec.maximize else 1.0
-        found = [Ranked(name, scores[name]) for name in numbers if name in scores]
-        return sorted(found, key=lambda r: (sign * r.score, numbers[r.id]))
+        return sorted(
+            numbers.keys() & scores.keys(),
+            key=lambda name: (self.sign * scores[name], numbers[name]),
+        )
 
-    def _ranked_by_merit(self) -> list[Ranked]:
+    def _ranked_by_merit(self) -> list[str]:
         """Rank variants by merit, as some were evaluated more often than others."""
         task = self.task
         snapshot = Snapshot.load(
             self.archive, task.spec.maximize, make_frame(task, self.folder.settings)
         )
-        return [Ranked(p.id, snapshot.score_of(p.id)) for p in snapshot.by_merit()]
+        return [proposal.id for proposal in snapshot.by_merit()]
+
+    @property
+    def sign(self) -> float:
+        """Factor that sorts the best score first."""
+        return -1.0 if self.task.spec.maximize else 1.0
 
     @cached_property
-    def _leader(self) -> list[Ranked]:
-        return self.best(2)[:1]
+    def leader(self) -> Variant | None:
+        """The best variant; None while nothing is scored."""
+        return next(iter(self.best(1)), None)
 
-    def leader(self) -> Ranked | None:
-        """Return the best variant.
-
-        Returns:
-            The variant; None if none is scored.
-        """
-        return next(iter(self._leader), None)
-
-    def best(self, count: int) -> list[Ranked]:
-        """Return the best variants, without ranking all of a large archive.
+    def best(self, count: int) -> list[Variant]:
+        """Return the first of `ranked`, without ranking all of a large archive.
 
         Args:
-            count: Maximum number of variants.
+            count: maximum number of variants
 
         Returns:
-            The first entries of `ranked`.
+            The best first.
         """
         if (
             "ranked" in self.__dict__
             or self.count < MANY
             or self.archive.counts().get(State.EVALUATED)
         ):
-            return self.ranked[:count]
+            names = self.ranked[:count]
+            found = {variant.id: variant for variant in self.browser.variants(names)}
+            return [found[name] for name in names]
         if count > len(self._first):
             self._first = self._best_of_many(max(count, SPARE))
         return self._first[:count]
 
-    def _best_of_many(self, count: int) -> list[Ranked]:
+    def _best_of_many(self, count: int) -> list[Variant]:
         """Read the best and `SPARE` more, so that ties go to the earliest."""
         names = self.archive.best_scored(count + SPARE, self.task.spec.maximize)
-        numbers = {p.id: p.number for p in self.archive.some(names)}
-        sign = -1.0 if self.task.spec.maximize else 1.0
-        found = [
-            Ranked(name, score)
-            for name, score in self.archive.scores(wanted=names).items()
-        ]
-        return sorted(found, key=lambda r: (sign * r.score, numbers[r.id]))[:count]
+        return sorted(
+            self.browser.variants(names),
+            key=lambda v: (self.sign * (v.score or 0.0), v.number),
+        )[:count]
 
     def variant(self, proposal: Proposal) -> Variant:
         """Return a proposal with its score, number of children and cost."""
-        found = self.archive.variants_of([proposal.id])
-        return found[0]
+        return self.browser.variants([proposal.id])[0]
 
     def proposal(self, which: str) -> Proposal:
         """Return one proposal.
@@ -192,12 +183,11 @@ class OpenRun:
             NotFound: No proposal matches, several do, or none is scored.
         """
         if which == "best":
-            best = self.best(1)
-            if not best:
+            if self.leader is None:
                 raise NotFound(
                     "no variant is scored yet", "resume the run: evolve resume"
                 )
-            return self.archive.proposal(best[0].id)
+            return self.archive.proposal(self.leader.id)
         if which == "seed":
             return self.archive.first()
         return self.archive.proposal(which)
@@ -292,7 +282,7 @@ class OpenRun:
     def summary(self) -> dict[str, Any]:
         """Return one line of `evolve ls` as JSON data; see `summary`."""
         counts, spend = self.archive.counts(), self.archive.spend()
-        best = self.leader()
+        best = self.leader
         return summary(
             self.folder,
             counts,
@@ -300,93 +290,3 @@ class OpenRun:
             best.id if best else None,
             best.score if best else None,
         )
-
-    def variants_data(self) -> list[dict[str, Any]]:
-        """Return all variants for `evolve tree --json`.
-
-        Returns:
-            JSON data, in decision order.
-        """
-        return [self._data(variant) for variant in self.variants]
-
-    def detail_data(self, proposal: Proposal) -> dict[str, Any]:
-        """Return everything about one proposal for `evolve show --json`.
-
-        Args:
-            proposal: The proposal with message and log.
-
-        Returns:
-            JSON data; `patch` is None for a proposal without files.
-        """
-        variant = self.variant(proposal)
-        evaluations = [
-            {
-                "case": row.case,
-                "split": row.split,
-                "attempt": row.attempt,
-                "score": row.score,
-                "metrics": dict(row.metrics),
-                "feedback": row.feedback,
-                "reason": row.reason,
-                "message": row.message,
-                "seconds": row.seconds,
-                "cpu_s": row.cpu_s,
-                "peak_memory_bytes": row.peak_memory_bytes,
-            }
-            for row in self.archive.evaluations(proposal.id)
-        ]
-        has_files = proposal.tree is not None
-        return self._data(variant) | {
-            "message": proposal.message,
-            "log": proposal.log,
-            "commit": proposal.commit,
-            "evaluations": evaluations,
-            "calls": [_call_data(call) for call in self.archive.calls(proposal.id)],
-            "patch": self.patch(self.parent_of(proposal), proposal)
-            if has_files
-            else None,
-        }
-
-    def _data(self, variant: Variant) -> dict[str, Any]:
-        data = _variant_data(variant) | {"evaluator_shared": self.shares_evaluator}
-        if self.task.spec.agent is not None:
-            data[SIGNS] = self.signs.get(variant.proposal.id)
-        return data
-
-
-def _variant_data(variant: Variant) -> dict[str, Any]:
-    proposal = variant.proposal
-    return {
-        "id": proposal.id,
-        "number": proposal.number,
-        "parents": list(proposal.parents),
-        "operator": proposal.operator,
-        "status": proposal.state.value,
-        "score": variant.score,
-        "improvement": proposal.improvement,
-        "novelty": proposal.novelty,
-        "kept": proposal.kept.value if proposal.kept else None,
-        "note": proposal.note,
-        "reason": proposal.reason,
-        "children": variant.children,
-        "quarantined": proposal.quarantined,
-        "cost_usd": variant.cost_usd,
-    }
-
-
-def _call_data(call: Call) -> dict[str, Any]:
-    return {
-        "model": call.model,
-        "purpose": call.purpose.value,
-        "step": call.step,
-        "attempt": call.attempt,
-        "state": call.state.value,
-        "request": call.request,
-        "reply": call.reply,
-        "finish_reason": call.finish_reason,
-        "prompt_tokens": call.prompt_tokens,
-        "completion_tokens": call.completion_tokens,
-        "cost_usd": call.cost_usd,
-        "error": call.error,
-        "seconds": call.seconds,
-    }

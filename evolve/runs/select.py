@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evolve.archive import Browser, Node, Variant
+from evolve.archive import Variant
 from evolve.runs.reader import OpenRun
 
 # show all variants up to the first number, else as many of the best as the second
@@ -71,40 +71,42 @@ def choose(run: OpenRun, selection: Selection) -> Chosen:
     """
     if selection.path is not None:
         path = run.lineage.path(run.proposal(selection.path).id)
-        return Chosen(run.archive.variants_of(path), frozenset(path))
+        return Chosen(run.browser.variants(path), frozenset(path))
     if selection.filters:
         found = _filtered(run, selection)
-        return Chosen(
-            run.archive.variants_of(run.lineage.ancestors(found)), frozenset(found)
-        )
-    if selection.top is None and run.count <= SHOWN_WHOLE:
-        return Chosen(run.variants, frozenset(v.proposal.id for v in run.variants))
-    best = [ranked.id for ranked in run.best(selection.top or SHOWN_OF_MANY)]
-    return Chosen(run.archive.variants_of(run.lineage.ancestors(best)), frozenset(best))
+    elif selection.top is None and run.count <= SHOWN_WHOLE:
+        return Chosen(run.variants, frozenset(v.id for v in run.variants))
+    else:
+        found = run.best(selection.top or SHOWN_OF_MANY)
+    meant = frozenset(variant.id for variant in found)
+    return Chosen(run.browser.variants(run.lineage.ancestors(meant)), meant)
 
 
-def _filtered(run: OpenRun, selection: Selection) -> list[str]:
-    """Return the ids of the variants that pass the filters, the best `top` of them."""
-    nodes = [n for n in Browser(run.archive).nodes() if n.number > 0]
-    newest = max((node.created_at for node in nodes), default=0.0)
-    fitting = [node for node in nodes if _fits(node, selection, newest)]
+def _filtered(run: OpenRun, selection: Selection) -> list[Variant]:
+    """Return the variants that pass the filters, the best `top` of them."""
+    variants = [v for v in run.browser.variants() if v.number > 0]
+    newest = max((variant.created_at for variant in variants), default=0.0)
+    fitting = [variant for variant in variants if _fits(variant, selection, newest)]
     if selection.top is not None:
-        sign = -1.0 if run.task.spec.maximize else 1.0
-        fitting.sort(key=lambda n: (n.score is None, sign * (n.score or 0.0), n.number))
-        fitting = fitting[: selection.top]
-    return [node.id for node in fitting]
+        fitting.sort(
+            key=lambda v: (v.score is None, run.sign * (v.score or 0.0), v.number)
+        )
+    return fitting[: selection.top]
 
 
-def _fits(node: Node, selection: Selection, newest: float) -> bool:
+def _fits(variant: Variant, selection: Selection, newest: float) -> bool:
     words = {
-        node.state,
-        node.reason,
-        node.kept,
-        "quarantined" if node.quarantined else None,
+        variant.state,
+        variant.reason,
+        variant.kept,
+        "quarantined" if variant.quarantined else None,
     }
     return (
-        (not selection.islands or node.island in selection.islands)
-        and (not selection.operators or node.operator in selection.operators)
+        (not selection.islands or variant.island in selection.islands)
+        and (not selection.operators or variant.operator in selection.operators)
         and (not selection.statuses or not words.isdisjoint(selection.statuses))
-        and (selection.since_s is None or node.created_at >= newest - selection.since_s)
+        and (
+            selection.since_s is None
+            or variant.created_at >= newest - selection.since_s
+        )
     )

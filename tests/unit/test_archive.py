@@ -22,6 +22,7 @@ from evolve.archive import (
     Archive,
     ArchiveError,
     ArchiveReader,
+    Browser,
     Call,
     CallPurpose,
     CallState,
@@ -224,7 +225,7 @@ def test_prefixes(store: Archive) -> None:
 def test_readers_can_not_write_and_see_what_is_committed(store: Archive) -> None:
     reader = ArchiveReader.open(store.path)
     scored(store, 0, 4.0)
-    assert [v.score for v in reader.variants()] == [4.0]
+    assert [v.score for v in Browser(reader).variants()] == [4.0]
     with (
         pytest.raises(Exception, match="readonly"),
         reader._engine.begin() as connection,
@@ -256,7 +257,7 @@ def test_a_stored_database_of_each_version_opens(path: Path, tmp_path: Path) -> 
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
     opened = Archive.open_to_write(copy)
-    assert [v.score for v in opened.variants()][:3] == [1.0, 2.0, None]
+    assert [v.score for v in Browser(opened).variants()][:3] == [1.0, 2.0, None]
     assert opened.spend().settled_usd == 0.125
     assert_as_the_schema_says(opened)
     assert opened.rows(text("SELECT version_num FROM alembic_version")) == [(REVISION,)]

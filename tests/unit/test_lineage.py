@@ -12,6 +12,7 @@ from evolve.archive import (
     SEED,
     AddStatus,
     Archive,
+    Browser,
     CaseAttempt,
     Decision,
     Evaluation,
@@ -99,11 +100,27 @@ def test_what_each_operator_gave(store: Archive) -> None:
 
 
 def test_some_variants_are_as_all_of_them(store: Archive) -> None:
-    everything = {v.proposal.id: v for v in store.variants()}
+    browser = Browser(store)
+    everything = {v.id: v for v in browser.variants()}
+    assert list(everything) == [name(n) for n in range(7)]
     wanted = [name(3), name(0), name(6)]
-    assert store.variants_of(wanted) == [everything[name(n)] for n in (0, 3, 6)]
+    assert browser.variants(wanted) == [everything[name(n)] for n in (0, 3, 6)]
     assert everything[name(3)].score == 4.0, "the mean of both attempts"
-    assert store.variants_of([]) == [] and store.first().id == name(0)
+    assert browser.variants([]) == [] and store.first().id == name(0)
+
+
+def test_a_row_has_all_parents_and_counts_the_children_that_passed(
+    store: Archive,
+) -> None:
+    browser = Browser(store)
+    rows = browser.variants()
+    assert rows[4].parents == (name(2), name(3)) and rows[4].parent == name(2)
+    assert rows[0].parents == () and rows[0].parent is None
+    children = [v.number for v in browser.children(name(3))]
+    assert children == [4, 5, 6] and rows[3].children == 2, "6 has no tree"
+    assert [v.cause for v in rows[5:]] == [None, "crash"]
+    (decision,) = browser.variants([name(7)])
+    assert not decision.passed and decision.parents == (name(3),)
 
 
 def test_an_archive_without_a_seed(tmp_path: Path) -> None:

@@ -125,10 +125,10 @@ def test_every_filter_keeps_the_way_to_what_it_finds(run: OpenRun) -> None:
     from evolve.runs.select import choose
 
     chosen = choose(run, Selection(operators=("rewrite",), statuses=("scored",), top=7))
-    shown = {v.proposal.id: v.proposal for v in chosen.variants}
+    shown = {v.id: v for v in chosen.variants}
     assert len(chosen.meant) == 7
     assert all(shown[name].operator == "rewrite" for name in chosen.meant)
-    assert all(p.parents[0] in shown for p in shown.values() if p.parents)
+    assert all(v.parent in shown for v in shown.values() if v.parent)
 
 
 def test_hostile_text_commands_no_terminal(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from rich.bar import Bar
 from rich.table import Table
 
-from evolve.archive import Browser
 from evolve.errors import PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
 from evolve.view.web.payload import Payload, curve_payload
@@ -40,7 +39,7 @@ def curves(run: OpenRun) -> Payload:
     Returns:
         As `curve_payload` returns them.
     """
-    return curve_payload(Browser(run.archive).nodes(), run.task.spec.maximize)
+    return curve_payload(run.browser.variants(), run.task.spec.maximize)
 
 
 def improvements_table(data: Payload, over: str, rows: int) -> Table:

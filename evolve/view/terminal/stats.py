@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from evolve.archive import Browser, State
+from evolve.archive import State
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 from evolve.view.terminal.console import DataTable
@@ -26,9 +26,9 @@ def stats_data(run: OpenRun) -> dict[str, Any]:
     Returns:
         Values that JSON can hold.
     """
-    browser, counts = Browser(run.archive), run.archive.counts()
+    browser, counts = run.browser, run.archive.counts()
     spend, causes = run.archive.spend(), browser.causes()
-    novelty = [n.novelty for n in browser.nodes() if n.novelty is not None]
+    novelty = [n.novelty for n in browser.variants() if n.novelty is not None]
     grid = map_payload(run)
     return {
         "run": run.folder.name,

@@ -15,7 +15,7 @@ from evolve.archive import AddStatus, Variant
 from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.reader import OpenRun
 from evolve.runs.select import Chosen, Selection, choose
-from evolve.view.terminal.console import number
+from evolve.view.columns import View, columns_of
 
 __all__ = ["Selection", "render_tree"]
 FOLDED_FROM = 3  # shortest chain that is folded
@@ -41,7 +41,7 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
         The tree.
     """
     chosen = choose(run, selection)
-    leader = run.leader()
+    leader = run.leader
     best_path = set(run.lineage.path(leader.id)) if leader else set()
     hidden = run.count - len(chosen.variants)
     title = f"{run.folder.name} · {run.folder.task_name} · {run.count} variants"
@@ -56,7 +56,7 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
         if selection.depth is not None and step.depth > selection.depth:
             continue
         step = _folded(step, below, chosen) if fold and step.only else step
-        name = step.variant.proposal.id
+        name = step.variant.id
         label = _label(step, name in best_path, name in chosen.meant)
         if run.shares_evaluator and step.variant.score is not None:
             label.append(f"  {EVALUATOR_SHARED}", style="yellow")
@@ -76,7 +76,7 @@ def _children(chosen: Chosen) -> dict[str, list[Variant]]:
     """Group variants by first parent; those without parents have the key ""."""
     found: dict[str, list[Variant]] = {}
     for variant in chosen.variants:
-        found.setdefault(next(iter(variant.proposal.parents), ""), []).append(variant)
+        found.setdefault(variant.parent or "", []).append(variant)
     return found
 
 
@@ -84,11 +84,11 @@ def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _St
     """Skip a chain of unselected variants with one child each, none of them a best."""
     passed, now = 0, step.variant
     while (
-        now.proposal.id not in chosen.meant
-        and now.proposal.kept is not AddStatus.BEST
-        and len(below.get(now.proposal.id, [])) == 1
+        now.id not in chosen.meant
+        and now.kept != AddStatus.BEST
+        and len(below.get(now.id, [])) == 1
     ):
-        passed, now = passed + 1, below[now.proposal.id][0]
+        passed, now = passed + 1, below[now.id][0]
     if passed < FOLDED_FROM:
         return step
     step.branch.add(Text(f"⋮ {passed} generations", style="dim"))
@@ -96,22 +96,13 @@ def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _St
 
 
 def _label(step: _Step, on_best_path: bool, meant: bool) -> Text:
-    variant, proposal = step.variant, step.variant.proposal
     line = Text(
         "↳ " if step.only else "",
         style="bold" if on_best_path else "" if meant else "dim",
     )
-    line.append(proposal.id[:8])
-    if variant.score is None:
-        line.append(f"  {proposal.reason or proposal.state}", style="dim")
-    else:
-        line.append(f"  {number(variant.score)}")
-    if proposal.improvement is not None:
-        good = proposal.improvement > 0
-        line.append(f"  {proposal.improvement:+.6g}", style="green" if good else "dim")
-    line.append(f"  {proposal.operator}", style="dim")
-    if variant.cost_usd:
-        line.append(f"  ${variant.cost_usd:.4f}", style="dim")
-    if proposal.quarantined:
-        line.append("  quarantined", style="red")
+    gap = ""
+    for column in columns_of(View.LINE):
+        if text := column.text(step.variant):
+            line.append(gap + text, style=column.style(column.value(step.variant)))
+            gap = "  "
     return line

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evolve.archive import ArchiveError, Browser, NotFound
+from evolve.archive import ArchiveError, NotFound
 from evolve.errors import EvolveError
 from evolve.runs.folder import list_runs, open_run
 from evolve.runs.reader import OpenRun
@@ -148,26 +148,19 @@ class RunCache:
 
 
 def _tree(run: OpenRun) -> payload.Payload:
-    best = run.leader()
-    return payload.tree_payload(
-        Browser(run.archive).nodes(), best.id if best else None
-    ) | {"maximize": run.task.spec.maximize}
+    return payload.tree_payload(run, run.browser.variants())
 
 
 def _curves(run: OpenRun) -> payload.Payload:
     maximize = run.task.spec.maximize
-    return payload.curve_payload(Browser(run.archive).nodes(), maximize) | {
+    return payload.curve_payload(run.browser.variants(), maximize) | {
         "maximize": maximize
     }
-
-
-def _map(run: OpenRun) -> payload.Payload:
-    return payload.map_payload(run) | {"maximize": run.task.spec.maximize}
 
 
 _MAKERS = {
     "tree": _tree,
     "curves": _curves,
-    "map": _map,
+    "map": payload.map_payload,
     "plane": payload.projection_payload,
 }

@@ -10,16 +10,16 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from evolve.archive import Browser
 from evolve.runs.events import Finished, events_after
 from evolve.runs.reader import OpenRun
-from evolve.text import one_line
 from evolve.view.terminal.status import status_data
 from evolve.view.web.library import RunCache
-from evolve.view.web.templates import dollars, duration, short_score
+from evolve.view.web.links import ServedLinks
+from evolve.view.web.pages import MOST_RECENT
+from evolve.view.web.templates import dollars, duration, render, short_score
 
 EVERY_S, QUIET_S = 1.0, 15.0
-MOST_ROWS = 200
+MOST_POINTS = 200
 _SHOWN = ("variants", "failed", "rejected", "calls")
 
 
@@ -57,28 +57,25 @@ def _news(library: RunCache, name: str, event: int) -> dict[str, Any]:
         return {
             "event": found[-1].id,
             "status": _figures(shelf.run),
-            "ended": [_row(e) for e in ended[-MOST_ROWS:]],
+            "ended": [
+                {"at": e.at, "score": e.score, "state": e.state}
+                for e in ended[-MOST_POINTS:]
+            ],
+            "rows": _rows(shelf.run, [e.proposal for e in ended[-MOST_RECENT:]]),
         }
 
 
-def _row(event: Finished) -> dict[str, Any]:
-    return {
-        "id": event.proposal,
-        "number": event.number,
-        "score": event.score,
-        "gain": event.improvement,
-        "best": event.best and not event.quarantined,
-        "operator": one_line(event.operator, 20),
-        "note": one_line(event.note, 90),
-        "reason": one_line(event.reason or event.state, 24),
-        "at": event.at,
-    }
+def _rows(run: OpenRun, finished: list[str]) -> str:
+    """Return rows of the table of the latest proposals, newest first, as HTML."""
+    known = {variant.id: variant for variant in run.browser.variants(finished)}
+    recent = [known[name] for name in reversed(finished)]
+    return render("_latest.html", recent=recent, link=ServedLinks(run.folder.name))
 
 
 def _figures(run: OpenRun) -> dict[str, str]:
     """Return the figures of the page's tiles as texts."""
     data = status_data(run)
-    started = Browser(run.archive).started_at()
+    started = run.browser.started_at()
     return {key: str(data[key]) for key in _SHOWN} | {
         "state": data["state"],
         "best": short_score(data["best"]),

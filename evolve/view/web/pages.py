@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from evolve.archive import Browser, Call, Evaluation, Node, NotFound, Proposal, State
+from evolve.archive import Call, Evaluation, NotFound, Proposal, State, Variant
 from evolve.archive.case_scores import Interval, student, wilson
 from evolve.runs.reader import OpenRun
 from evolve.safety.audit import Audited, audit_run
@@ -70,8 +70,8 @@ def overview(run: OpenRun) -> Page:
     Returns:
         Values for the template.
     """
-    browser = Browser(run.archive)
-    best = run.leader()
+    browser = run.browser
+    best = run.leader
     recent = browser.finished_after(max(0, run.archive.last_event() - 60))[
         -MOST_RECENT:
     ]
@@ -95,10 +95,9 @@ def overview(run: OpenRun) -> Page:
 def _seed_score(run: OpenRun) -> float | None:
     """Return the score of the seed; None while it has none."""
     try:
-        seed = run.archive.first()
+        return run.variant(run.archive.first()).score
     except NotFound:
         return None
-    return run.archive.scores(wanted=[seed.id]).get(seed.id)
 
 
 class Step(NamedTuple):
@@ -106,12 +105,12 @@ class Step(NamedTuple):
 
     Attributes:
         generation: from 0 for the seed
-        node: the variant
+        variant: the variant
         skipped: number of generations left out before it
     """
 
     generation: int
-    node: Node
+    variant: Variant
     skipped: int
 
 
@@ -131,8 +130,8 @@ def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
     shown = path if not left_out else path[:FIRST_STEPS] + path[-LAST_STEPS:]
     resumes = path[-LAST_STEPS] if left_out else ""
     return [
-        Step(places[node.id], node, left_out if node.id == resumes else 0)
-        for node in kin.nodes(shown)
+        Step(places[variant.id], variant, left_out if variant.id == resumes else 0)
+        for variant in kin.variants(shown)
     ]
 
 
@@ -150,18 +149,15 @@ def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> P
     kin = kin or QueriedLineage(run)
     parent = run.parent_of(proposal)
     children = kin.children(proposal.id)
-    scores = run.archive.scores(wanted=[proposal.id, *proposal.parents])
     before = run.files(parent) if parent and parent.tree else {}
     after = run.files(proposal) if proposal.tree else {}
-    node = kin.nodes([proposal.id])
     return {
         "p": proposal,
-        "score": scores.get(proposal.id),
+        "row": kin.variants([proposal.id])[0],
         "task": run.task.spec,
-        "parents": kin.nodes(proposal.parents),
+        "parents": kin.variants(proposal.parents),
         "children": children[:MOST_CHILDREN],
         "more_children": max(0, len(children) - MOST_CHILDREN),
-        "cost_usd": node[0].cost_usd if node else 0.0,
         "cases": case_rows(run.archive.evaluations(proposal.id)),
         "calls": [_call(call) for call in run.archive.calls(proposal.id)],
         "diff": file_changes(before, after) if proposal.parents and after else [],
@@ -185,12 +181,11 @@ def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
     Returns:
         Values for the template.
     """
-    scores = run.archive.scores(wanted=[old.id, new.id])
     return {
         "old": old,
         "new": new,
-        "old_score": scores.get(old.id),
-        "new_score": scores.get(new.id),
+        "old_score": run.variant(old).score,
+        "new_score": run.variant(new).score,
         "diff": file_changes(run.files(old), run.files(new)),
     }
 
@@ -281,9 +276,8 @@ def case_matrix(run: OpenRun) -> Page:
     Returns:
         Values for the template.
     """
-    browser = Browser(run.archive)
     ranked = run.best(MATRIX_ROWS)
-    found = browser.case_scores(r.id for r in ranked)
+    found = run.browser.case_scores(r.id for r in ranked)
     cases = sorted({row.case for row in found}, key=_natural)[:MOST_CASES]
     cells = {(row.proposal, row.case): row for row in found}
     known = [row.score for row in found if row.score is not None]
@@ -295,7 +289,6 @@ def case_matrix(run: OpenRun) -> Page:
         "low": min(known, default=0.0),
         "high": max(known, default=1.0),
         "clades": clades(run),
-        "nodes": {n.id: n for n in browser.nodes(r.id for r in ranked)},
         "flags": audited(run),
     }
 
@@ -341,19 +334,21 @@ def clades(run: OpenRun) -> list[Clade]:
     Returns:
         Largest first.
     """
-    nodes = [n for n in Browser(run.archive).nodes() if n.state != State.REJECTED.value]
-    best = run.leader()
+    variants = [n for n in run.browser.variants() if n.state != State.REJECTED.value]
+    best = run.leader
     spine = set(run.lineage.path(best.id)) if best else set()
     roots: dict[str, str] = {}
     members: dict[str, list[Any]] = {}
-    for node in nodes:
-        parent_root = roots.get(node.parent or "")
-        heads = node.parent is None or (node.parent in spine and node.id not in spine)
-        root = node.id if heads or parent_root is None else parent_root
-        if node.id in spine:
-            root = nodes[0].id
-        roots[node.id] = root
-        members.setdefault(root, []).append(node)
+    for variant in variants:
+        parent_root = roots.get(variant.parent or "")
+        heads = variant.parent is None or (
+            variant.parent in spine and variant.id not in spine
+        )
+        root = variant.id if heads or parent_root is None else parent_root
+        if variant.id in spine:
+            root = variants[0].id
+        roots[variant.id] = root
+        members.setdefault(root, []).append(variant)
     found = [_clade(group, run.task.spec.maximize) for group in members.values()]
     return sorted(found, key=lambda clade: -clade.size)[:MOST_CLADES]
 
@@ -379,7 +374,7 @@ def _natural(case: str) -> tuple[str, int, str]:
 
 
 def _elapsed(run: OpenRun) -> float:
-    started, last = Browser(run.archive).started_at(), run.archive.last_event_at()
+    started, last = run.browser.started_at(), run.archive.last_event_at()
     if started is None:
         return 0.0
     return max(0.0, (time.time() if run.folder.worker() else last or started) - started)

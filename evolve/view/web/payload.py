@@ -6,71 +6,76 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from evolve.archive import Browser, Grid, Node, State
+from evolve.archive import Grid, State, Variant
 from evolve.runs.reader import OpenRun
 from evolve.search.setup import measures_of
 from evolve.text import one_line
+from evolve.view.columns import View, columns_of
 
 MOST_POINTS = 1500  # in a curve: more can't be distinguished
 NOTE_CHARS = 80
 Payload = dict[str, Any]
 
 
-def tree_payload(nodes: Sequence[Node], best: str | None) -> Payload:
+def tree_payload(run: OpenRun, variants: Sequence[Variant]) -> Payload:
     """Return all variants as columns.
 
     Args:
-        nodes: in the order of the decisions
-        best: id of the best variant; None if there is none
+        run: the open run
+        variants: its proposals, in the order of the decisions
 
     Returns:
-        Columns; parents are given by their place, -1 for none.
+        Columns; parents are given by their place, -1 for none, and words by their place
+        in "words".
     """
-    kept = [node for node in nodes if node.state != State.REJECTED.value]
-    place = {node.id: number for number, node in enumerate(kept)}
-    start = kept[0].created_at if kept else 0.0
-    operators, models, states = (_Words() for _ in range(3))
+    kept = [variant for variant in variants if variant.state != State.REJECTED.value]
+    place = {variant.id: number for number, variant in enumerate(kept)}
+    shown = columns_of(View.GRAPH)
+    values = {column.name: [column.value(v) for v in kept] for column in shown}
+    words = {
+        name: list(dict.fromkeys(found))
+        for name, found in values.items()
+        if any(isinstance(value, str) for value in found)
+    }
     return {
-        "id": [node.id for node in kept],
-        "number": [node.number for node in kept],
-        "parent": [place.get(node.parent or "", -1) for node in kept],
-        "score": [_rounded(node.score) for node in kept],
-        "gain": [_rounded(node.improvement) for node in kept],
-        "operator": [operators.place(node.operator) for node in kept],
-        "model": [models.place(node.model or "none") for node in kept],
-        "state": [
-            states.place(
-                node.reason or node.state if node.score is None else node.state
-            )
-            for node in kept
-        ],
-        "island": [node.island for node in kept],
-        "at": [
-            round((node.finished_at or node.created_at) - start, 1) for node in kept
-        ],
-        "cost": [round(node.cost_usd, 6) for node in kept],
-        "best": [int(node.is_best) for node in kept],
-        "doubt": [number for number, node in enumerate(kept) if node.quarantined],
-        "note": [one_line(node.note, NOTE_CHARS) for node in kept],
-        "top": place.get(best or "", -1),
-        "operators": operators.words,
-        "models": models.words,
-        "states": states.words,
+        **{name: _packed(found, words.get(name)) for name, found in values.items()},
+        "words": {
+            name: [word and one_line(word, 60) for word in found]
+            for name, found in words.items()
+        },
+        "forms": {
+            column.name: column.form or f"{column.name} {{}}" for column in shown
+        },
+        "id": [variant.id for variant in kept],
+        "parent": [place.get(variant.parent or "", -1) for variant in kept],
+        "best": [int(variant.is_best) for variant in kept],
+        "doubt": [number for number, v in enumerate(kept) if v.quarantined],
+        "note": [one_line(variant.note, NOTE_CHARS) for variant in kept],
+        "top": place.get(run.leader.id, -1) if run.leader else -1,
+        "maximize": run.task.spec.maximize,
     }
 
 
-def curve_payload(nodes: Sequence[Node], maximize: bool) -> Payload:
+def _packed(values: list[Any], words: list[Any] | None) -> list[Any]:
+    """Return places of words, or rounded numbers."""
+    if words is None:
+        return [_rounded(v) if isinstance(v, float) else v for v in values]
+    place = {word: number for number, word in enumerate(words)}
+    return [place[value] for value in values]
+
+
+def curve_payload(variants: Sequence[Variant], maximize: bool) -> Payload:
     """Return scores and the best so far over variants, dollars and seconds, and rates.
 
     Args:
-        nodes: proposals
+        variants: proposals
         maximize: whether a higher score is better
 
     Returns:
         Columns in the order of completion; empty if nothing is finished.
     """
     ended = sorted(
-        (n for n in nodes if n.finished_at is not None),
+        (n for n in variants if n.finished_at is not None),
         key=lambda n: n.finished_at or 0.0,
     )
     if not ended:
@@ -81,15 +86,15 @@ def curve_payload(nodes: Sequence[Node], maximize: bool) -> Payload:
     start = ended[0].created_at
     rows: list[list[float | None]] = []
     best, usd, count = None, 0.0, -1
-    for node in ended:
-        usd += node.cost_usd
-        count += node.state in (State.SCORED.value, State.FAILED.value)
-        score = None if node.quarantined else node.score
+    for variant in ended:
+        usd += variant.cost_usd
+        count += variant.state in (State.SCORED.value, State.FAILED.value)
+        score = None if variant.quarantined else variant.score
         leads = score is not None and (
             best is None or (score > best if maximize else score < best)
         )
         best = score if leads else best
-        seconds = round((node.finished_at or start) - start, 2)
+        seconds = round((variant.finished_at or start) - start, 2)
         rows.append(
             [
                 max(count, 0),
@@ -123,7 +128,7 @@ def map_payload(run: OpenRun) -> Payload:
         Axes, the best variant of each cell, and statistics.
     """
     axes = measures_of(run.task)
-    measured, scores = Browser(run.archive).measures(), run.archive.scores()
+    measured, scores = run.browser.measures(), run.archive.scores()
     sign = 1.0 if run.task.spec.maximize else -1.0
     grid, names = Grid(axes), list(measured)
     for row, name in enumerate(names):
@@ -144,6 +149,7 @@ def map_payload(run: OpenRun) -> Payload:
         "total": grid.cells,
         "qd_score": stats.qd_score,
         "norm_qd_score": stats.norm_qd_score,
+        "maximize": run.task.spec.maximize,
     }
 
 
@@ -161,7 +167,7 @@ def projection_payload(run: OpenRun) -> Payload:
 
     from evolve.archive.novelty import unpack_vector
 
-    packed = Browser(run.archive).vectors()
+    packed = run.browser.vectors()
     scores, numbers = run.archive.scores(), run.archive.trusted()
     names = sorted(
         (name for name in packed if name in numbers), key=lambda name: numbers[name]
@@ -181,20 +187,6 @@ def projection_payload(run: OpenRun) -> Payload:
         "score": [_rounded(scores.get(name)) for name in names],
         "explained": explained,
     }
-
-
-class _Words:
-    """Words of a column, stored once each, so that the column holds small numbers."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self._places: dict[str, int] = {}
-
-    def place(self, word: str) -> int:
-        if word not in self._places:
-            self._places[word] = len(self.words)
-            self.words.append(one_line(word, 60))
-        return self._places[word]
 
 
 def _rounded(value: float | None) -> float | None:

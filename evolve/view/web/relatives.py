@@ -1,6 +1,6 @@
 """Relatives of a variant for its page: parents, children and path from the seed.
 
-They are queried, or taken from all nodes in memory.
+They are queried, or taken from all variants in memory.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from evolve.archive import Browser, Node, State
+from evolve.archive import State, Variant
 from evolve.runs.reader import OpenRun
 
 
 class Relatives(Protocol):
-    """Nodes by their relation to others."""
+    """Variants by their relation to others."""
 
-    def nodes(self, wanted: Iterable[str]) -> list[Node]:
-        """Return the nodes with the ids `wanted` in decision order; unknown ids are omitted."""
+    def variants(self, wanted: Iterable[str]) -> list[Variant]:
+        """Return the variants with the ids `wanted` in decision order; unknown ids are omitted."""
 
-    def children(self, parent: str) -> list[Node]:
+    def children(self, parent: str) -> list[Variant]:
         """Return the children of a variant in decision order."""
 
     def path(self, variant: str) -> Sequence[str]:
@@ -33,15 +33,15 @@ class QueriedLineage:
     """
 
     def __init__(self, run: OpenRun) -> None:
-        self._run, self._browser = run, Browser(run.archive)
+        self._run = run
 
-    def nodes(self, wanted: Iterable[str]) -> list[Node]:
-        """Query the nodes with the ids `wanted`, in decision order."""
-        return self._browser.nodes(wanted)
+    def variants(self, wanted: Iterable[str]) -> list[Variant]:
+        """Query the variants with the ids `wanted`, in decision order."""
+        return self._run.browser.variants(wanted)
 
-    def children(self, parent: str) -> list[Node]:
+    def children(self, parent: str) -> list[Variant]:
         """Query the proposals that have `parent` among their parents, first or not."""
-        return self._browser.children(parent)
+        return self._run.browser.children(parent)
 
     def path(self, variant: str) -> Sequence[str]:
         """Query the path of first parents, the seed first; empty for an unknown id."""
@@ -49,27 +49,27 @@ class QueriedLineage:
 
 
 class PreloadedLineage:
-    """Relatives from all nodes, read once, for the pages of a whole run.
+    """Relatives from all variants, read once, for the pages of a whole run.
 
     Children are those of first parents.
 
     Args:
-        nodes: all nodes of the run
+        variants: all variants of the run
     """
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._known = {node.id: node for node in nodes}
-        self._below: dict[str, list[Node]] = {}
-        for node in nodes:
-            if node.parent is not None and node.state != State.REJECTED.value:
-                self._below.setdefault(node.parent, []).append(node)
+    def __init__(self, variants: Sequence[Variant]) -> None:
+        self._known = {variant.id: variant for variant in variants}
+        self._below: dict[str, list[Variant]] = {}
+        for variant in variants:
+            if variant.parent is not None and variant.state != State.REJECTED.value:
+                self._below.setdefault(variant.parent, []).append(variant)
 
-    def nodes(self, wanted: Iterable[str]) -> list[Node]:
-        """Look up the nodes with the ids `wanted`; return them in decision order."""
+    def variants(self, wanted: Iterable[str]) -> list[Variant]:
+        """Look up the variants with the ids `wanted`; return them in decision order."""
         found = [self._known[name] for name in wanted if name in self._known]
-        return sorted(found, key=lambda node: node.number)
+        return sorted(found, key=lambda variant: variant.number)
 
-    def children(self, parent: str) -> list[Node]:
+    def children(self, parent: str) -> list[Variant]:
         """Return the proposals with `parent` as first parent, without rejected ones."""
         return self._below.get(parent, [])
 

@@ -197,7 +197,7 @@ class Site:
     def _drawn(
         self, shelf: CachedRun, page: str, values: dict[str, Any], crumb: str = ""
     ) -> Response:
-        name, best = shelf.run.folder.name, shelf.run.leader()
+        name, best = shelf.run.folder.name, shelf.run.leader
         return _page(
             page,
             name,

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from evolve import __version__
 from evolve.text import one_line, visible
+from evolve.view.columns import View, columns_of
 
 STATIC = Path(__file__).parent / "static"
 _PICTURE = re.compile(
@@ -49,7 +50,11 @@ def environment() -> jinja2.Environment:
         "picture": picture,
         "shade": shade,
     }
-    made.globals |= {"version": __version__, "fingerprint": fingerprint}
+    made.globals |= {
+        "version": __version__,
+        "fingerprint": fingerprint,
+        "table_columns": lambda: columns_of(View.TABLE),
+    }
     return made
 
 

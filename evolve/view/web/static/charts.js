@@ -70,7 +70,7 @@
     for (const row of news.ended) {
       const last = data.n.length - 1, best = last < 0 ? null : data.best[last];
       const start = data.start;
-      data.n.push((last < 0 ? 0 : data.n[last]) + (row.reason === "rejected" ? 0 : 1));
+      data.n.push((last < 0 ? 0 : data.n[last]) + (row.state === "rejected" ? 0 : 1));
       data.t.push(Math.max(last < 0 ? 0 : data.t[last], start ? row.at - start : 0));
       data.usd.push(last < 0 ? 0 : data.usd[last]);
       data.score.push(row.score);

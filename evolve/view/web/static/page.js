@@ -68,22 +68,12 @@
     const badge = document.querySelector('[data-live="state"]');
     if (badge) badge.classList.toggle("live", news.status.state === "running");
     const table = document.getElementById("latest");
-    for (const row of table ? news.ended : []) {
-      table.prepend(latestRow(row));
+    if (table && news.rows) {
+      // Rendered by the server's own template, which escapes every text of a model.
+      table.insertAdjacentHTML("afterbegin", news.rows);
       while (table.rows.length > 12) table.deleteRow(-1);
     }
     document.dispatchEvent(new CustomEvent("news", { detail: news }));
-  }
-
-  function latestRow(row) {
-    const make = Evolve.element;
-    const name = make("td", {}, make("a", { href: Evolve.link(row.id), className: "mono" }, row.id.slice(0, 8)));
-    if (row.best) name.append(" ", make("span", { className: "badge best" }, "best"));
-    const score = row.score === null ? make("span", { className: "bad" }, row.reason) : Evolve.text(row.score);
-    const gain = row.gain === null ? "–" : (row.gain > 0 ? "+" : "") + String(+row.gain.toPrecision(4));
-    return make("tr", {}, make("td", { className: "num" }, String(row.number)), name,
-      make("td", { className: "num" }, score), make("td", { className: `num ${row.gain > 0 ? "good" : "muted"}` }, gain),
-      make("td", { className: "optional" }, row.operator), make("td", { className: "note optional" }, row.note));
   }
 
   // A run that is over may be resumed, so its page listens as well.

@@ -7,6 +7,15 @@
   let surface = { context: null, width: 1, height: 1 };
   const surface0 = () => canvas.parentElement.clientWidth;
   const by = (id) => document.getElementById(id);
+  const HEADING = ["score", "gain", "state"];
+  const word = (name, i) => data.words[name][data[name][i]];
+
+  // A value as people read it; nothing for null.
+  function fact(name, i) {
+    const value = data.words[name] ? word(name, i) : data[name][i];
+    if (value === null) return "";
+    return data.forms[name].replace(/\{[^}]*\}/, () => typeof value === "number" && !Number.isInteger(value) ? Evolve.text(value) : value);
+  }
 
   function prepare() {
     const count = data.id.length;
@@ -189,16 +198,16 @@
     const taken = [], roomy = seen.length < 400 && (by("tree-layout").value !== "tree" || (view.ky > 12 && view.kx > 60));
     const order = [...new Set([data.top, picked, ...[...spine], ...(roomy ? seen : [])])].filter((i) => i >= 0 && place[i]);
     for (const i of order) {
-      const word = data.score[i] === null ? data.states[data.state[i]] : Evolve.text(data.score[i]);
-      const box = [sx(i) + 10, sy(i) - 7, sx(i) + 14 + word.length * 6.8, sy(i) + 7];
+      const label = data.score[i] === null ? word("state", i) : Evolve.text(data.score[i]);
+      const box = [sx(i) + 10, sy(i) - 7, sx(i) + 14 + label.length * 6.8, sy(i) + 7];
       if (box[0] < 0 || box[2] > surface.width || box[1] < 0 || box[3] > surface.height - 16) continue;
       if (taken.some((b) => box[0] < b[2] && box[2] > b[0] && box[1] < b[3] && box[3] > b[1])) continue;
       taken.push(box);
       context.lineWidth = 3;
       context.strokeStyle = Evolve.colourOf.card;
-      context.strokeText(word, box[0], sy(i));
+      context.strokeText(label, box[0], sy(i));
       context.fillStyle = i === data.top ? Evolve.colourOf.gold : spine.has(i) || i === picked ? Evolve.colourOf.ink : Evolve.colourOf.soft;
-      context.fillText(word, box[0], sy(i));
+      context.fillText(label, box[0], sy(i));
     }
   }
 
@@ -219,9 +228,9 @@
   }
 
   function describe(i) {
-    const score = data.score[i] === null ? data.states[data.state[i]] : Evolve.text(data.score[i]);
+    const score = data.score[i] === null ? word("state", i) : Evolve.text(data.score[i]);
     const gain = data.gain[i] === null ? "" : `  ${data.gain[i] > 0 ? "+" : ""}${+data.gain[i].toPrecision(3)}`;
-    return { score, gain, operator: data.operators[data.operator[i]] };
+    return { score, gain, operator: word("operator", i) };
   }
 
   function tip(i, event) {
@@ -243,11 +252,12 @@
       const px = sx(i), py = sy(i);
       if (px < 30 || px > surface.width - 30 || py < 30 || py > surface.height - 30) { view.x += surface.width / 2 - px; view.y += surface.height / 2 - py; }
     }
-    const make = Evolve.element, { score, gain, operator } = describe(i);
+    const make = Evolve.element, { score, gain } = describe(i);
+    const facts = Object.keys(data.forms).filter((name) => !HEADING.includes(name)).map((name) => fact(name, i)).filter(Boolean);
     by("tree-picked").replaceChildren(
       make("a", { href: Evolve.link(data.id[i]), className: "mono" }, make("b", {}, data.id[i])),
       make("div", {}, make("b", { className: "gold" }, score), make("span", { className: data.gain[i] > 0 ? "good" : "muted" }, gain)),
-      make("div", { className: "hint" }, `#${data.number[i]} · ${operator} · ${data.models[data.model[i]]} · island ${data.island[i]} · ${children[i].length} children`),
+      make("div", { className: "hint" }, facts.join(" · ")),
       make("div", { className: "hint" }, data.note[i] || ""));
     list();
     draw();
@@ -286,9 +296,9 @@
   function legend() {
     const mode = by("tree-colour").value, make = Evolve.element, box = by("tree-legend");
     const item = (paint_, word) => { const square = make("i", {}); square.style.background = paint_; return make("span", {}, square, word); };
-    const words = { operator: data.operators, model: data.models }[mode];
+    const words = data.words[mode];
     let items = [];
-    if (words) items = words.slice(0, 10).map((word, place_) => item(Evolve.word(place_), word));
+    if (words) items = words.slice(0, 10).map((text, place_) => item(Evolve.word(place_), text));
     else if (mode === "island") items = [...new Set(data.island)].sort((a, b) => a - b).slice(0, 10).map((n) => item(Evolve.word(n), `island ${n}`));
     else if (mode === "gain") items = [item(Evolve.colourOf.good, "better than its parents"), item(Evolve.colourOf.edge, "not better")];
     else if (mode === "age") items = [item(Evolve.ramp(0), "first"), item(Evolve.ramp(1), "latest")];
@@ -362,7 +372,7 @@
     Evolve.load("tree").then((columns) => {
       data = columns;
       data.doubted = new Set(data.doubt);
-      data.hay = data.id.map((id, i) => `${id} ${data.operators[data.operator[i]]} ${data.models[data.model[i]]} ${data.states[data.state[i]]} ${data.note[i]} #${data.number[i]}`.toLowerCase());
+      data.hay = data.id.map((id, i) => `${id} ${Object.keys(data.words).map((name) => word(name, i)).join(" ")} ${data.note[i]} #${data.number[i]}`.toLowerCase());
       prepare();
       data.ranked = ranked();
       by("tree-show").value = data.id.length > (surface0() < 600 ? MANY / 4 : MANY) ? "mattered" : "all";
