@@ -33,12 +33,17 @@ class Trial(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """Per case: sum of values, sum of squares, count, and the next attempt number."""
+    """Per case: sum of values, sum of squares, count, and the next attempt number.
+
+    Attributes:
+        graded: Number of values of all cases that are neither 0 nor 1.
+    """
 
     sums: list[float]
     squares: list[float]
     counts: list[int]
     numbers: list[int]
+    graded: int
 
 
 class Known(NamedTuple):
@@ -71,6 +76,8 @@ class CaseScores:
         self._count: GrowableArray[np.int64] = GrowableArray(np.int64, width)
         self._pending: GrowableArray[np.int64] = GrowableArray(np.int64, width)
         self._next: GrowableArray[np.int64] = GrowableArray(np.int64, width)
+        # by row: values that are neither 0 nor 1
+        self._graded: GrowableArray[np.int64] = GrowableArray(np.int64)
 
     @property
     def sums(self) -> NDArray[np.float64]:
@@ -111,6 +118,7 @@ class CaseScores:
             (self._count, tally.counts),
             (self._pending, [0] * len(self.cases)),
             (self._next, tally.numbers),
+            (self._graded, tally.graded),
         ):
             grown.append(values)
         return Known(_mean(tally.sums, tally.counts), all(tally.counts))
@@ -135,6 +143,7 @@ class CaseScores:
             [0] * width,
             [0] * width,
         )
+        graded = 0
         for case, attempt, value in seen:
             column = self.cases[case]
             numbers[column] = max(numbers[column], attempt + 1)
@@ -142,7 +151,8 @@ class CaseScores:
                 sums[column] += value
                 squares[column] += value * value
                 counts[column] += 1
-        return _Tally(sums, squares, counts, numbers)
+                graded += value not in (0, 1)
+        return _Tally(sums, squares, counts, numbers, graded)
 
     def next_attempt(self, row: int, case: str) -> int:
         """Return the next free attempt number of a case, counting decided attempts.
@@ -200,6 +210,8 @@ class CaseScores:
         self.sums[row, column] += value
         self._square.rows[row, column] += value * value
         self.counts[row, column] += 1
+        if value not in (0, 1):
+            self._graded.increment(row)
 
     def mean(self, row: int) -> float:
         """Return the mean of the case means.
@@ -268,7 +280,7 @@ class CaseScores:
             float(self.sums[row].sum()),
             float(self._square.rows[row].sum()),
         )
-        if count and squares == abs(total) and total >= 0 and float(total).is_integer():
+        if count and not self._graded.rows[row]:
             return wilson(total, count)
         if count < 2:
             return Interval(-math.inf, math.inf)

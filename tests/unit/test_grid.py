@@ -167,6 +167,19 @@ def test_intervals() -> None:
     assert trials.interval(2) == wilson(2, 3)
 
 
+def test_grades_are_no_proportion_even_where_their_sums_look_like_one() -> None:
+    """Of eight halves and a two, sum and sum of squares are equal whole numbers."""
+    values = [0.5] * 8 + [2.0]
+    observed, appended = CaseScores(("a",)), CaseScores(("a",))
+    observed.append(())
+    for value in values:
+        observed.observe(0, "a", value)
+    appended.append([Trial("a", number, value) for number, value in enumerate(values)])
+    for scores in (observed, appended):
+        found = scores.interval(0)
+        assert found != wilson(6, 9) and found.low < 6 / 9 < found.high
+
+
 def test_measures_of_code_and_rows() -> None:
     code = b"# said\ndef f(x):\n    return x if x > 0 and x < 9 else 0\n"
     found = measure_code({"a.py": code})
