@@ -50,6 +50,11 @@ class Column:
     form: str = ""
     style: Callable[[Any], str] = lambda value: "dim"
 
+    @property
+    def pattern(self) -> str:
+        """The form, as `str.format` needs it."""
+        return self.form or f"{self.name} {{}}"
+
     def text(self, variant: Variant) -> str:
         """Return what people see.
 
@@ -60,8 +65,7 @@ class Column:
             The formatted value; empty for None.
         """
         value = self.value(variant)
-        form = self.form or f"{self.name} {{}}"
-        return "" if value is None else visible(form.format(value))
+        return "" if value is None else visible(self.pattern.format(value))
 
 
 def _field(name: str, views: View, form: str = "") -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 import urllib.request
@@ -133,6 +134,8 @@ def test_search_finds_and_the_keyboard_walks(seen: Browser, site: Site) -> None:
         len(seen.run("return document.querySelector('#tree-picked b').textContent"))
         == 16
     )
+    facts = seen.run("return document.querySelector('#tree-picked .hint').textContent")
+    assert re.fullmatch(r"#\d+ · \w+ · \S+ · island \d+ · \d+ children", facts), facts
     seen.run(
         "document.getElementById('tree').dispatchEvent("
         "new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}))"
@@ -233,6 +236,10 @@ def test_news_of_a_live_run_arrive(seen: Browser, site: Site, steps_task: Path) 
             == "running"
         )
         assert seen.run("return document.getElementById('latest').rows.length") > 3
+        newest = "document.getElementById('latest').rows[0].cells"
+        number = int(seen.run(f"return {newest}[0].textContent"))
+        address = seen.run(f"return {newest}[1].querySelector('a').href")
+        assert number > before and "/run/live/variant/" in address
         seen.open("about:blank")
     finally:
         run.terminate()

@@ -43,9 +43,7 @@ def tree_payload(run: OpenRun, variants: Sequence[Variant]) -> Payload:
             name: [word and one_line(word, 60) for word in found]
             for name, found in words.items()
         },
-        "forms": {
-            column.name: column.form or f"{column.name} {{}}" for column in shown
-        },
+        "forms": {column.name: column.pattern for column in shown},
         "id": [variant.id for variant in kept],
         "parent": [place.get(variant.parent or "", -1) for variant in kept],
         "best": [int(variant.is_best) for variant in kept],
