@@ -60,6 +60,13 @@ def provider_class(name: str) -> type[Provider]:
             f"{name} is not a sandbox provider",
             "derive it from evolve.sandbox.provider.Provider",
         )
+    missing = sorted(found.__abstractmethods__)
+    missing += [name for name in ("name", "isolates") if not hasattr(found, name)]
+    if missing:
+        raise NoSuchSandbox(
+            f"the sandbox {name} does not define {', '.join(missing)}",
+            "see evolve.sandbox.provider.Provider",
+        )
     return found
 
 

@@ -40,10 +40,7 @@ def evaluate(config: dict[str, Any], program: str, results: str) -> dict[str, An
     """
     evaluator = os.path.abspath(config["evaluator"])
     sys.path.insert(0, os.path.dirname(evaluator))
-    run = {"shinka": shinka, "openevolve": openevolve, "codeevolve": codeevolve}[
-        config["format"]
-    ]
-    return run(config, evaluator, program, results)
+    return RUNNERS[config["format"]](config, evaluator, program, results)
 
 
 def shinka(
@@ -267,3 +264,6 @@ def shown(metrics: dict[str, Any]) -> dict[str, Any]:
         ):
             kept[str(key)] = plain
     return kept
+
+
+RUNNERS = {"shinka": shinka, "openevolve": openevolve, "codeevolve": codeevolve}

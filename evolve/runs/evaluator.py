@@ -98,7 +98,8 @@ async def open_evaluator(
         note(f"sandbox: {choice.provider.name} is used ({reason})")
     if not choice.provider.isolates:
         note(
-            "sandbox: local isolates NOTHING: candidates run as you, with your files and network"
+            f"sandbox: {choice.provider.name} isolates NOTHING: candidates run as you, with "
+            "your files and network"
         )
     if not confinement.is_available():
         note(

@@ -41,17 +41,18 @@ def import_task(source: Path, target: Path) -> Imported:
         )
     if target.exists():
         raise UsageError(f"{target} exists already", "choose another folder: -o NEW")
+    text = _toml_of(task)  # before anything is written: it may not be valid
     copy_task_files(task.folder, target)
     (target / task.peer.program_path).unlink()
     (target / "initial").mkdir()
     for name, data in task.seed.items():
         (target / "initial" / name).write_bytes(data)
-    _write_toml(task, target)
+    (target / "task.toml").write_text(text)
     return Imported(load_task(target), task.warnings)
 
 
-def _write_toml(task: Task, target: Path) -> None:
-    """Write the task, as its format's reader understood it, to a new task.toml."""
+def _toml_of(task: Task) -> str:
+    """Return task.toml for the task as its format's reader understood it."""
     import tomli_w
 
     peer = task.peer
@@ -66,6 +67,4 @@ def _write_toml(task: Task, target: Path) -> None:
     spec = task.spec.model_copy(update={"peer": kept})
     values = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     text = tomli_w.dumps(values, multiline_strings=True)
-    (target / "task.toml").write_text(
-        f"{text}\n# ceiling = 1.0  # a proved bound, above [limits]: better scores are quarantined\n"
-    )
+    return f"{text}\n# ceiling = 1.0  # a proved bound, above [limits]: better scores are quarantined\n"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Split = Literal["search", "select", "heldout"]
+PeerFormat = Literal["shinka", "openevolve", "codeevolve"]  # of other engines
 SPLITS: tuple[Split, ...] = ("search", "select", "heldout")
 
 
@@ -171,9 +172,7 @@ class AgentSpec(_Strict):
 class PeerSpec(_Strict):
     """An unchanged evaluator of another engine (`evolve import` writes this)."""
 
-    format: Literal["shinka", "openevolve", "codeevolve"] = Field(
-        description="engine of the evaluator"
-    )
+    format: PeerFormat = Field(description="engine of the evaluator")
     evaluator: str = Field(
         min_length=1, description="the evaluator's file, relative to task.toml"
     )

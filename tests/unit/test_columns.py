@@ -69,3 +69,11 @@ def test_a_view_has_no_two_columns_of_one_name() -> None:
     for view in View:
         names = [column.name for column in columns_of(view)]
         assert names and len(names) == len(set(names)), view
+
+
+def test_a_tree_in_a_pipe_is_not_cut(runs: Path) -> None:
+    narrow, wide = (
+        evolve("tree", "made", "--runs-dir", runs, env={"COLUMNS": columns}).out
+        for columns in ("40", "300")
+    )
+    assert narrow == wide and max(map(len, narrow.splitlines())) > 40

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from evolve.cli import run as run_verb
 from evolve.cli.verbs import VERBS, verbs_of
+from evolve.peers.formats import RUNNERS
+from evolve.search import POLICIES
+from evolve.tasks.peers import codeevolve, openevolve, shinka
+from evolve.tasks.spec import PeerFormat
 from tests.conftest import ROOT
 from tests.house import Source, figures_of, idioms
 from tests.made_runs import Made, make_run
@@ -113,6 +120,22 @@ raise ValueError("x is no duration; nobody knows")
     assert (
         idioms([Source("m", "x = 1  # the mean of x\\n", ast.parse("x = 1"))])[0] == 0
     )
+
+
+def test_every_format_of_another_engine_can_be_read_run_and_kept() -> None:
+    assert (
+        set(get_args(PeerFormat))
+        == RUNNERS.keys()
+        == {
+            reader.__name__.rpartition(".")[2]
+            for reader in (shinka, openevolve, codeevolve)
+        }
+    )
+
+
+def test_the_help_names_every_policy() -> None:
+    text = inspect.getsource(run_verb)
+    assert [name for name in POLICIES if name not in text] == []
 
 
 def test_readme_is_short() -> None:

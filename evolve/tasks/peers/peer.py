@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evolve.errors import TaskError
 from evolve.tasks.peers.packages import packages_of, preloaded
-from evolve.tasks.spec import EnvironmentSpec, LimitsSpec, TaskSpec
+from evolve.tasks.spec import EnvironmentSpec, LimitsSpec, PeerFormat, TaskSpec
 
 LANGUAGES = {
     ".py": "python",
@@ -60,7 +60,7 @@ class Peer:
         fitness_key: the metric that is the score; None for the format's default
     """
 
-    format: Literal["shinka", "openevolve", "codeevolve"]
+    format: PeerFormat
     evaluator: str
     program: str
     program_path: str

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
+from rich.tree import Tree
 
 
 class Lasting(Console):
@@ -75,6 +76,18 @@ class DataTable(Table):
         if not console.is_terminal:
             options = options.update(max_width=_UNBOUNDED)
         return super().__rich_console__(console, options)
+
+
+class WholeTree(Tree):
+    """A tree whose lines are never cut: a terminal wraps them, a file has them whole.
+
+    Print it with `soft_wrap=True`.
+    """
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        return super().__rich_console__(console, options.update(max_width=_UNBOUNDED))
 
 
 def number(value: float | None) -> str:

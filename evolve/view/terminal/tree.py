@@ -16,6 +16,7 @@ from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.reader import OpenRun
 from evolve.runs.select import Chosen, Selection, choose
 from evolve.view.columns import View, columns_of
+from evolve.view.terminal.console import WholeTree
 
 __all__ = ["Selection", "render_tree"]
 FOLDED_FROM = 3  # shortest chain that is folded
@@ -45,7 +46,7 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
     best_path = set(run.lineage.path(leader.id)) if leader else set()
     hidden = run.count - len(chosen.variants)
     title = f"{run.folder.name} · {run.folder.task_name} · {run.count} variants"
-    root = Tree(Text(title + (f", {hidden} not shown" if hidden > 0 else "")))
+    root = WholeTree(Text(title + (f", {hidden} not shown" if hidden > 0 else "")))
     below = _children(chosen)
     fold = selection.path is None
     waiting = [
