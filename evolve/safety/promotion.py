@@ -315,7 +315,9 @@ class _Work:
             self._note(f"{variant}: {len(missing)} cases of {split}")
         proposal = await self._recorder.proposal(variant)
         files = await self._recorder.files_of(variant)
-        await self._all(self._evaluate(proposal, files, case) for case in missing)
+        await self._all(
+            partial(self._evaluate, proposal, files, case) for case in missing
+        )
         worst = -math.inf if self._maximize else math.inf
         found: dict[str, list[float]] = {}
         for row in await self._rows(variant, split):
@@ -334,12 +336,12 @@ class _Work:
         verdict = await self._evaluator.evaluate(files, [case], 0, asking)
         await self._recorder.keep(proposal, verdict.rows)
 
-    async def _all(self, work: Iterable[Awaitable[None]]) -> None:
+    async def _all(self, work: Iterable[Callable[[], Awaitable[None]]]) -> None:
         """Run work with the run's number of workers; the first fault ends the rest."""
 
-        async def one(each: Awaitable[None]) -> None:
+        async def one(each: Callable[[], Awaitable[None]]) -> None:
             async with self._free:
-                await each
+                await each()
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -385,16 +387,16 @@ class _Work:
             for row in await self._rows(variant, split)
         }
 
-        async def keep(row: Awaitable[Evaluation]) -> None:
-            await self._recorder.keep(proposal, [await row])
+        async def keep(row: Callable[[], Awaitable[Evaluation]]) -> None:
+            await self._recorder.keep(proposal, [await row()])
 
         await self._all(
-            keep(safety_row(evaluator, proposal, files, case))
+            partial(keep, partial(safety_row, evaluator, proposal, files, case))
             for case in SAFETY_SET
             if f"{SAFETY}:{case.id}" not in known
         )
         await self._all(
-            keep(canary_row(evaluator, proposal, files, pair))
+            partial(keep, partial(canary_row, evaluator, proposal, files, pair))
             for pair in canary_pairs(evaluator.task.spec.cases_of("select"))
             if canary_name(pair) not in known
         )
