@@ -38,7 +38,7 @@ def keep(command: list[str]) -> int:
 
 
 def _input_has_ended() -> bool:
-    """Wait a moment for the end of standard input, which nobody writes to."""
+    """Wait for one tick and report whether standard input has been closed."""
     return bool(select.select([0], [], [], TICK_S)[0])
 
 

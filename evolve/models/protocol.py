@@ -1,4 +1,4 @@
-"""What the engine asks of models, whoever answers: a server, a record, or nobody."""
+"""What the engine asks of a model, live, replayed or forecast."""
 
 from __future__ import annotations
 
