@@ -199,7 +199,8 @@ class BubblewrapProvider(Provider):
 
     def _separating(self, cgroup: Cgroup | None) -> list[str]:
         """Return the server's arguments beyond those of every provider."""
-        calls = base64.b64encode(build_filter(self.allowed_calls)).decode()
+        program = build_filter(self.allowed_calls, large_buffers=cgroup is not None)
+        calls = base64.b64encode(program).decode()
         watched = [] if cgroup else ["--watch"]
         return ["--namespaces", "--filter", calls, *watched]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -86,6 +87,8 @@ class Inbox:
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         fresh = self.path / f"{name}.new"
         try:
+            if self.path.is_symlink():
+                raise OSError(errno.ELOOP, "it is a link", str(self.path))
             self.path.mkdir(exist_ok=True)
             with fresh.open("w", encoding="utf-8") as file:
                 json.dump({"verb": verb, "data": data}, file)

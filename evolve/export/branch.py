@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from evolve.archive import Proposal
-from evolve.errors import PrerequisiteError, UsageError
+from evolve.archive.git import run_git
+from evolve.errors import INSTALL_GIT, PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
@@ -147,7 +146,8 @@ class _Git:
     """git in one repository; its error messages are reported to the user."""
 
     def __init__(self, repository: Path) -> None:
-        self._repository, self.environment = repository, dict(os.environ)
+        self._repository = repository
+        self.environment: dict[str, str] = {}
         self.run(
             "rev-parse",
             "--verify",
@@ -158,17 +158,16 @@ class _Git:
     def run(self, *arguments: str, content: bytes = b"", hint: str = "") -> str:
         """Return git's output; raise `UsageError` or `PrerequisiteError` on failure."""
         try:
-            done = subprocess.run(
-                ["git", "-C", str(self._repository), *arguments],
-                input=content,
-                capture_output=True,
-                env=self.environment,
-                check=False,
+            done = run_git(
+                "-C",
+                str(self._repository),
+                *arguments,
+                stdin=content,
+                variables=self.environment,
+                configured=True,
             )
         except FileNotFoundError:
-            raise PrerequisiteError(
-                "git is not installed", "apt-get install git"
-            ) from None
+            raise PrerequisiteError("git is not installed", INSTALL_GIT) from None
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()
             raise UsageError(f"git {arguments[0]}: {said}", hint)
