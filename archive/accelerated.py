@@ -1,7 +1,5 @@
 """Dot products of all vectors with one vector: numpy, or torch where a GPU pays off."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 
@@ -81,7 +79,7 @@ class Blocks:
 
 
 def products(
-    matrix: Blocks, vector: NDArray[np.float32], mirror: Mirror | None
+    matrix: Blocks, vector: NDArray[np.float32], mirror: "Mirror | None"
 ) -> NDArray[np.float32]:
     """Return `matrix @ vector`.
 

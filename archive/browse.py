@@ -1,7 +1,5 @@
 """Queries for views of a whole run: rows without long texts, counts, total costs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from itertools import groupby

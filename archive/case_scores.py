@@ -1,7 +1,5 @@
 """Scores per case of each variant, and the confidence interval of their mean."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean

@@ -4,8 +4,6 @@ Wang et al. 2025, "Huxley-Gödel Machine", arXiv 2510.21614: the clade's
 metaproductivity.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

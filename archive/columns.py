@@ -1,7 +1,5 @@
 """A numpy array that grows: one column of a snapshot."""
 
-from __future__ import annotations
-
 from typing import Any, Generic, TypeVar
 
 import numpy as np

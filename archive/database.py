@@ -1,7 +1,5 @@
 """Opening the database of a run: pragmas, migrations, readable errors."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterator

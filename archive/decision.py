@@ -1,7 +1,5 @@
 """What a proposal was decided to be: an expansion or an evaluation, and what its prompt may show."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,7 +67,7 @@ class Decision:
     keep: Mapping[str, Any] = field(default_factory=dict)
     evaluates: CaseAttempt | None = None
 
-    def in_short(self) -> Decision:
+    def in_short(self) -> "Decision":
         """Return it without the prompt context, which is of no use once the proposal has ended."""
         if self.cases is None and not self.keep and self.evaluates is None:
             return NOTHING_DECIDED
@@ -88,7 +86,7 @@ class Decision:
         return json.dumps(values)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Decision:
+    def of(cls, values: Mapping[str, Any]) -> "Decision":
         """Return the decision that a parsed JSON object stores; unknown keys are ignored."""
         if not values:
             return NOTHING_DECIDED
@@ -108,7 +106,7 @@ class Decision:
         )
 
     @classmethod
-    def in_short_of(cls, values: Mapping[str, Any]) -> Decision:
+    def in_short_of(cls, values: Mapping[str, Any]) -> "Decision":
         """Return `of(values).in_short()`; a run is opened with a hundred thousand of them."""
         if _LASTING.isdisjoint(values):
             return NOTHING_DECIDED

@@ -1,7 +1,5 @@
 """As-of queries on evaluations: the rows of a variant that were known at a decision."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import NamedTuple

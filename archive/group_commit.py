@@ -5,8 +5,6 @@ SQLite releases the interpreter lock at each step, and taking it again costs mor
 the step. Only waiting for the disk happens in a thread.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

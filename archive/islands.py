@@ -5,8 +5,6 @@ scored variants the best `rate` of each island migrate to its neighbours and cou
 as well. Whitley, Rana and Heckendorn 1999, "The Island Model Genetic Algorithm".
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

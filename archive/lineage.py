@@ -4,8 +4,6 @@ A path follows first parents; a clade is a proposal and all its descendants alon
 parents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

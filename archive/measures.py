@@ -1,7 +1,5 @@
 """Measures: numbers that describe a variant apart from its score; axes of the grid."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Without an embedding model a vector consists of hashed token n-grams of the norm
 source.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Rows sorted by value, updated one by one."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left, bisect_right, insort
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 No sum is stored, so nothing is counted twice.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import zlib

@@ -1,7 +1,5 @@
 """Frozen records of the archive: rows as they are outside the database."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Mapping
@@ -148,7 +146,7 @@ class Proposal:
         assert self.decision.evaluates is not None
         return self.decision.evaluates
 
-    def in_short(self) -> Proposal:
+    def in_short(self) -> "Proposal":
         """Return a copy without prompt context and measures, to save memory.
 
         Returns:
@@ -272,7 +270,7 @@ class Spend:
     settled_usd: float = 0.0
     uncertain_usd: float = 0.0
 
-    def sent(self, call: Call) -> Spend:
+    def sent(self, call: Call) -> "Spend":
         """Return the sum with one more call in flight, charged at its maximum.
 
         Args:
@@ -289,7 +287,7 @@ class Spend:
             uncertain_usd=self.uncertain_usd + call.reserved_usd,
         )
 
-    def taken_back(self, call: Call) -> Spend:
+    def taken_back(self, call: Call) -> "Spend":
         """Return the sum without a call that was never sent.
 
         Args:
@@ -306,7 +304,7 @@ class Spend:
             uncertain_usd=self.uncertain_usd - call.reserved_usd,
         )
 
-    def ended(self, call: Call) -> Spend:
+    def ended(self, call: Call) -> "Spend":
         """Return the sum after a call in flight finished.
 
         Args:

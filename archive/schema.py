@@ -1,7 +1,5 @@
 """Tables of the archive, as the newest migration leaves them. Portable SQL only."""
 
-from __future__ import annotations
-
 from sqlalchemy import (
     Boolean,
     Column,

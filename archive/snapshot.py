@@ -3,8 +3,6 @@
 Loaded once, then updated by each write.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -107,7 +105,7 @@ class Snapshot:
         maximize: bool,
         frame: Frame | None = None,
         everything: Sequence[Proposal] | None = None,
-    ) -> Snapshot:
+    ) -> "Snapshot":
         """Read an archive; the result equals a snapshot that saw every write in order.
 
         Args:

@@ -3,8 +3,6 @@
 The change and its event are one transaction.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Writing an archive: every state of a proposal in the transaction of its data."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@ could make code look like other code (Boucher and Anderson 2021, "Trojan Source"
 2111.00169). Both are replaced by visible symbols.
 """
 
-from __future__ import annotations
-
 import re
 
 _UNSEEN = re.compile(

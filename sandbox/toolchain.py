@@ -5,8 +5,6 @@ files belong to a tool and which packages it needs; on other systems a task name
 image that has its compiler.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

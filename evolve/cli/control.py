@@ -1,7 +1,5 @@
 """`evolve status`, `evolve stop` and `evolve upgrade`: control from outside."""
 
-from __future__ import annotations
-
 import time
 from typing import Annotated
 

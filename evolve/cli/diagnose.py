@@ -1,7 +1,5 @@
 """`evolve doctor`: check this machine. `evolve sandbox prune`: remove leftovers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

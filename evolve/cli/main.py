@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is miss
 interrupted (resumable).
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import io

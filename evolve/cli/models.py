@@ -1,7 +1,5 @@
 """`evolve scripted-model`: a model server without a model."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`evolve serve`: runs in a browser."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

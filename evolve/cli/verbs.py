@@ -3,8 +3,6 @@
 A module is imported when one of its verbs is called, or when all verbs are listed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module

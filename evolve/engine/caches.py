@@ -1,7 +1,5 @@
 """Caches: scored variants as of a decision, and the vectors of unfinished candidates."""
 
-from __future__ import annotations
-
 import json
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Control of a live run by people: requests to stop, the inbox, and steering."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

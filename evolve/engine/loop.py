@@ -1,7 +1,5 @@
 """The main loop: decide, propose, check, evaluate, record; many candidates concurrently."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

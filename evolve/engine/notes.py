@@ -7,8 +7,6 @@ negated number. Later decisions show the text as soon as it arrives; with a wind
 from `window` numbers later show it, and wait for it.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from evolve.archive import CallPurpose, Note, Snapshot, derive_id

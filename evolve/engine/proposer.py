@@ -1,7 +1,5 @@
 """From a decision to a stored child: prompt context, operator, checks, git, one repair."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The only writer of a run: it stores rows and code, and updates the snapshot."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import gc

@@ -1,7 +1,5 @@
 """Services that the parts of a run share; `evolve.runs.build` creates them once."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol

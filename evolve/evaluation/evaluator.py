@@ -1,7 +1,5 @@
 """Evaluation of a tree: sandbox, scorer and case give a row or a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

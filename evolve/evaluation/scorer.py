@@ -6,8 +6,6 @@ candidate's sandbox. It never shares a process with a candidate, and holds no ke
 `feedback`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """The engine's side of a scorer process: kept warm, and replaced after a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
@@ -87,7 +85,7 @@ class ScorerProcess:
         folder: Path,
         environment: Mapping[str, str],
         memory_bytes: int,
-    ) -> ScorerProcess:
+    ) -> "ScorerProcess":
         """Start a scorer with one socket and an almost empty environment.
 
         Args:

@@ -1,7 +1,5 @@
 """A variant on a branch of the user's own repository; the checkout is untouched."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import tempfile
@@ -89,7 +87,7 @@ def _message(run: OpenRun, proposal: Proposal) -> str:
 
 
 def _stage(
-    git: _Git, folder: str, changed: Mapping[str, bytes], gone: list[str]
+    git: "_Git", folder: str, changed: Mapping[str, bytes], gone: list[str]
 ) -> None:
     for path, content in changed.items():
         blob = git.run("hash-object", "-w", "--stdin", content=content)
@@ -104,7 +102,7 @@ def _stage(
         git.run("update-index", "--force-remove", _join(folder, path))
 
 
-def _folder(git: _Git, seed: Mapping[str, bytes]) -> str:
+def _folder(git: "_Git", seed: Mapping[str, bytes]) -> str:
     """Return the folder in which HEAD has exactly the files of the seed."""
     blobs = {
         path: git.run("hash-object", "--stdin", content=content)

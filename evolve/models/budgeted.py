@@ -1,7 +1,5 @@
 """Calls as rows: reserved before sending, stored before use, never paid twice."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

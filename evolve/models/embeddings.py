@@ -1,7 +1,5 @@
 """Vectors of programs, for novelty: from tokens, or from a local or remote model."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ Addresses, variables and refused parameters are those of litellm 1.110
 other providers are asked through litellm.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping

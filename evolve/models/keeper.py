@@ -7,8 +7,6 @@ input is a pipe from that process: when the pipe closes, however the process end
 included, the server and all its processes are stopped.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

@@ -1,7 +1,5 @@
 """Models of providers that do not speak OpenAI's protocol, asked through litellm."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

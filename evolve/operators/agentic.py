@@ -7,8 +7,6 @@ After the self-modification of the Darwin Gödel Machine (Zhang et al. 2025, arX
 2505.22954, section 3).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from evolve.archive import CallPurpose

@@ -1,7 +1,5 @@
 """The contract of an operator, and finding one by name."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass

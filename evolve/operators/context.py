@@ -1,7 +1,5 @@
 """The input of an operator: the parents, and the rest of the prompt context."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -3,8 +3,6 @@
 They differ in their prompts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

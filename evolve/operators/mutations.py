@@ -3,8 +3,6 @@
 A mutation takes (source, rng) and returns an `Edit`, or None if it does not apply.
 """
 
-from __future__ import annotations
-
 import ast
 import itertools
 import math

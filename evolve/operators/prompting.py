@@ -4,8 +4,6 @@ Text that many prompts share comes first (system, task, notes, then the parent, 
 rest), so that the prefix caches of servers hit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Crossover without a model: functions, statements or numbers of two variants."""
 
-from __future__ import annotations
-
 import ast
 
 import numpy as np

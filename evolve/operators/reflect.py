@@ -5,8 +5,6 @@ agent. After the reflective mutation of prompts in GEPA (Agrawal et al. 2025, ar
 2507.19457, section 3).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

@@ -4,8 +4,6 @@ It consists of feedback of search cases, output of agents, and notes. It never i
 the hidden parts of a case: tests, params and other splits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -3,8 +3,6 @@
 Python files are edited by their syntax tree; in other languages only numbers change.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

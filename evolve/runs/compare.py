@@ -1,7 +1,5 @@
 """Comparison of runs: the best score at equal variants, calls or dollars, over seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple

@@ -13,8 +13,6 @@ RunEvent
 └── Other                    a kind that this version does not know
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """`evolve run --dry-run`: the first prompt and the cost of a run; nothing is sent or kept."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A run opened for reading: the data that views show."""
 
-from __future__ import annotations
-
 import difflib
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Selection of variants for a tree: the best, a path, or by filters; with all ancestors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Verification: score a variant again from its files, and compare with the record."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

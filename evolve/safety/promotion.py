@@ -4,8 +4,6 @@ Evaluations are rows of the splits select, heldout, safety and canary; the outco
 event. Stored results are not computed again, so an interrupted promotion can go on.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping

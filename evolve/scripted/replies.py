@@ -1,7 +1,5 @@
 """Replies of the scripted model: a small random change, in the requested form."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The scripted model as a server: chat completions on loopback, with counters."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -7,8 +7,6 @@ is not a counter but a function of the finished proposals: a run that is resumed
 repeated has the same state.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Best of N: independent children of the seed, the baseline for every search."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from evolve.archive import Snapshot

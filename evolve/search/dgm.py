@@ -4,8 +4,6 @@ Zhang et al. 2025, arXiv 2505.22954: appendix A.2 for parents, appendix A.1 for 
 cases.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

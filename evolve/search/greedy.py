@@ -1,7 +1,5 @@
 """Hill climbing: always expand the best variant."""
 
-from __future__ import annotations
-
 import numpy as np
 from pydantic import Field
 

@@ -5,8 +5,6 @@ evaluations are pooled over its clade (section 4). Pending work counts as begun.
 counts come from the snapshot; none is stored here.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

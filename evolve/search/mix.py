@@ -1,7 +1,5 @@
 """Choice of operator and model: by fixed weights, or by a bandit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The contract of a policy, its decisions, and the lookup of policies by name."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +91,9 @@ class Policy(ABC):
 
     params: Params
 
-    def __init__(self, operators: OperatorMix, mates: MateChoice | None = None) -> None:
+    def __init__(
+        self, operators: OperatorMix, mates: "MateChoice | None" = None
+    ) -> None:
         self.operators, self.mates = operators, mates
         self.params = self.Params()
 

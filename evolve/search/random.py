@@ -1,7 +1,5 @@
 """Random parents: every scored variant is equally likely."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from evolve.archive import Snapshot

@@ -1,7 +1,5 @@
 """Weighted draws of rows, the elite of a ranking, and values scaled to 0..1."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

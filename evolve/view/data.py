@@ -1,7 +1,5 @@
 """Variants as plain data: `tree --json`, `show --json`, JSON lines."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from evolve.archive import SIGNS, Proposal, Variant

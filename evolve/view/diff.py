@@ -1,7 +1,5 @@
 """Differences between two trees: per file, in hunks of numbered lines."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

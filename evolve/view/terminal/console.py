@@ -3,8 +3,6 @@
 Rich honours NO_COLOR.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import sys

@@ -1,7 +1,5 @@
 """Plain lines for logs and pipes, and JSON lines for programs."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """`evolve ls` as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

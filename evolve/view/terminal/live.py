@@ -1,7 +1,5 @@
 """The live view of a run in a terminal."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter, deque
 

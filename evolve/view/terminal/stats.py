@@ -1,7 +1,5 @@
 """`evolve stats`: results by operator and model, rejections, scorer, diversity."""
 
-from __future__ import annotations
-
 from statistics import fmean
 from typing import Any
 

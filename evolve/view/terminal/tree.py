@@ -4,8 +4,6 @@ Unimportant variants are folded: of a long chain without branches only those tha
 the best are shown.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from rich.text import Text

@@ -1,7 +1,5 @@
 """The runs of a server, found by listing their folder, never by joining paths."""
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator

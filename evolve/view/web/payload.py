@@ -1,7 +1,5 @@
 """Data for the scripts of the pages: columns of numbers, for server and export."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
