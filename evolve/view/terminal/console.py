@@ -22,8 +22,8 @@ class Lasting(Console):
         mute_closed()
 
 
-out = Lasting(highlight=False, soft_wrap=True)
-err = Lasting(stderr=True, highlight=False, soft_wrap=True)
+out = Lasting(highlight=False, markup=False, soft_wrap=True)
+err = Lasting(stderr=True, highlight=False, markup=False, soft_wrap=True)
 _UNBOUNDED = 1_000_000  # columns, more than any table has
 
 
@@ -98,6 +98,15 @@ def number(value: float | None) -> str:
         Its `repr`; a dash for None.
     """
     return "-" if value is None else repr(value)
+
+
+def note(message: str) -> None:
+    """Print a remark on what happens, in grey, on standard error.
+
+    Args:
+        message: one line
+    """
+    err.print(message, style="dim")
 
 
 def mute_closed() -> None:

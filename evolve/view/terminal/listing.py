@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
+from rich.text import Text
 
 from evolve.view.terminal.console import DataTable, number
 
@@ -31,7 +31,7 @@ def runs_table(rows: Sequence[dict[str, Any]]) -> DataTable:
     for row in rows:
         if "damaged" in row:
             table.add_row(
-                row["run"], f"[red]damaged: {escape(row['damaged'])}[/]", *[""] * 5
+                row["run"], Text(f"damaged: {row['damaged']}", "red"), *[""] * 5
             )
             continue
         table.add_row(
