@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evolve.archive.as_of import TimedEvaluation, learned_of, rows_as_of
     from evolve.archive.browse import (
         Browser,
         CaseScore,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         SharedPrompt,
     )
     from evolve.archive.errors import ArchiveError, NotFound, StorageFull
-    from evolve.archive.evidence import TimedEvaluation, learned_of, rows_as_of
     from evolve.archive.figures import Figures, figures_of
     from evolve.archive.grid import Grid, GridStats
     from evolve.archive.group_commit import GroupCommit
@@ -178,7 +178,7 @@ _NAMES_BY_MODULE = {
     "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Variant",
     "code": "CodeStore Commit",
     "errors": "ArchiveError NotFound StorageFull",
-    "evidence": "TimedEvaluation rows_as_of learned_of",
+    "as_of": "TimedEvaluation rows_as_of learned_of",
     "figures": "Figures figures_of",
     "grid": "Grid GridStats",
     "group_commit": "GroupCommit",

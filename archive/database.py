@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,23 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from evolve.archive.errors import ArchiveError, StorageFull, moved
 from evolve.archive.schema import REVISION, metadata
 
-IDS_AT_ONCE = 500  # ids in one query; databases limit the number of parameters
+IDS_AT_ONCE = 500
+
+
+def in_batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Split ids for queries: databases limit the number of parameters.
+
+    Args:
+        ids: Any number of ids.
+
+    Yields:
+        Up to `IDS_AT_ONCE` ids, in order.
+    """
+    left = iter(ids)
+    while some := list(islice(left, IDS_AT_ONCE)):
+        yield some
+
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _FULL = (
     "disk is full",

@@ -279,13 +279,7 @@ class Spend:
         Returns:
             A new sum.
         """
-        return replace(
-            self,
-            calls=self.calls + 1,
-            tokens=self.tokens + call.reserved_tokens,
-            usd=self.usd + call.reserved_usd,
-            uncertain_usd=self.uncertain_usd + call.reserved_usd,
-        )
+        return self._reserving(call, 1)
 
     def taken_back(self, call: Call) -> "Spend":
         """Return the sum without a call that was never sent.
@@ -296,12 +290,15 @@ class Spend:
         Returns:
             A new sum.
         """
+        return self._reserving(call, -1)
+
+    def _reserving(self, call: Call, times: int) -> "Spend":
         return replace(
             self,
-            calls=self.calls - 1,
-            tokens=self.tokens - call.reserved_tokens,
-            usd=self.usd - call.reserved_usd,
-            uncertain_usd=self.uncertain_usd - call.reserved_usd,
+            calls=self.calls + times,
+            tokens=self.tokens + times * call.reserved_tokens,
+            usd=self.usd + times * call.reserved_usd,
+            uncertain_usd=self.uncertain_usd + times * call.reserved_usd,
         )
 
     def ended(self, call: Call) -> "Spend":

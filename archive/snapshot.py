@@ -22,13 +22,7 @@ from evolve.archive.novelty import NoveltyIndex, Vector
 from evolve.archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from evolve.archive.ranking import Ranking
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import (
-    Call,
-    Evaluation,
-    Observation,
-    Proposal,
-    State,
-)
+from evolve.archive.records import Call, Evaluation, Observation, Proposal, State
 from evolve.archive.steering import bans, hints
 
 _WHOLE = ""  # the only case of a task that declares none
@@ -87,16 +81,14 @@ class Snapshot:
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # number of the newest notes
         self.hints: int | None = None  # event of a person's newest hint
-        self._value: GrowableArray[np.float64] = GrowableArray(np.float64)
-        self._children: GrowableArray[np.int64] = GrowableArray(np.int64)
-        self._finished: GrowableArray[np.int64] = GrowableArray(np.int64)
-        self._trusted: GrowableArray[np.bool_] = GrowableArray(np.bool_)
+        self._value = GrowableArray(np.float64)
+        self._children = GrowableArray(np.int64)
+        self._finished = GrowableArray(np.int64)
+        self._trusted = GrowableArray(np.bool_)
         # improvement over the best parent, as of scoring
-        self._gain: GrowableArray[np.float64] = GrowableArray(np.float64)
+        self._gain = GrowableArray(np.float64)
         self._doubtful = self._planned = self._done = 0
-        self._measures: GrowableArray[np.float64] = GrowableArray(
-            np.float64, len(self.frame.measures)
-        )
+        self._measures = GrowableArray(np.float64, len(self.frame.measures))
 
     @classmethod
     def load(
@@ -490,10 +482,7 @@ class Snapshot:
         Args:
             decision: A decision with operator `EVALUATE`.
         """
-        self.case_scores.expect(
-            self._row[decision.parents[0]],
-            *decision.evaluates,
-        )
+        self.case_scores.expect(self._row[decision.parents[0]], *decision.evaluates)
 
     def release(self, parents: Sequence[str]) -> None:
         """Take back a planned child that was rejected: it never became a variant.

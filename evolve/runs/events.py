@@ -185,7 +185,7 @@ def events_after(
     Returns:
         Oldest first.
     """
-    rows = archive.events_between(event, limit, kinds)
+    rows = archive.events(event, limit, kinds)
     ended = [row.proposal for row in rows if row.proposal and row.kind in ENDS]
     known = {proposal.id: proposal for proposal in archive.some(ended)} if ended else {}
     scores = archive.scores(wanted=ended) if ended else {}

@@ -85,7 +85,7 @@ class OpenRun:
             return {}
         found: dict[str, str] = {}
         after = 0
-        while events := self.archive.events_between(after, AT_ONCE, [SIGNS]):
+        while events := self.archive.events(after, AT_ONCE, [SIGNS]):
             after = events[-1].id
             found |= {
                 str(event.data["variant"]): str(event.data["signs"]) for event in events

@@ -6,37 +6,41 @@ Frozen: each later schema has a separate file. A test compares the result with
 
 from __future__ import annotations
 
+from functools import partial
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0001"
 down_revision = None
 
+_required = partial(sa.Column, nullable=False)
+
 
 def upgrade() -> None:
     op.create_table(
         "meta",
         sa.Column("key", sa.String(64), primary_key=True),
-        sa.Column("value", sa.Text, nullable=False),
+        _required("value", sa.Text),
     )
     op.create_table(
         "proposals",
         sa.Column("id", sa.String(32), primary_key=True),
-        sa.Column("number", sa.Integer, nullable=False, unique=True),
-        sa.Column("state", sa.String(16), nullable=False, index=True),
-        sa.Column("operator", sa.String(64), nullable=False),
-        sa.Column("seen", sa.Integer, nullable=False),
-        sa.Column("created_at", sa.Float, nullable=False),
+        _required("number", sa.Integer, unique=True),
+        _required("state", sa.String(16), index=True),
+        _required("operator", sa.String(64)),
+        _required("seen", sa.Integer),
+        _required("created_at", sa.Float),
         sa.Column("tree", sa.String(40), index=True),
         sa.Column("commit", sa.String(40)),
-        sa.Column("note", sa.Text, nullable=False),
+        _required("note", sa.Text),
         sa.Column("reason", sa.String(64)),
-        sa.Column("message", sa.Text, nullable=False),
-        sa.Column("log", sa.Text, nullable=False),
+        _required("message", sa.Text),
+        _required("log", sa.Text),
         sa.Column("kept", sa.String(16)),
         sa.Column("novelty", sa.Float),
         sa.Column("improvement", sa.Float),
-        sa.Column("quarantined", sa.Boolean, nullable=False),
+        _required("quarantined", sa.Boolean),
         sa.Column("finished_at", sa.Float),
     )
     op.create_table(
@@ -45,35 +49,27 @@ def upgrade() -> None:
             "child", sa.String(32), sa.ForeignKey("proposals.id"), primary_key=True
         ),
         sa.Column("position", sa.Integer, primary_key=True),
-        sa.Column(
-            "parent",
-            sa.String(32),
-            sa.ForeignKey("proposals.id"),
-            nullable=False,
-            index=True,
-        ),
+        _required("parent", sa.String(32), sa.ForeignKey("proposals.id"), index=True),
     )
     op.create_table(
         "evaluations",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column(
-            "proposal", sa.String(32), sa.ForeignKey("proposals.id"), nullable=False
-        ),
-        sa.Column("case_id", sa.String(128), nullable=False),
-        sa.Column("split", sa.String(16), nullable=False),
-        sa.Column("attempt", sa.Integer, nullable=False),
+        _required("proposal", sa.String(32), sa.ForeignKey("proposals.id")),
+        _required("case_id", sa.String(128)),
+        _required("split", sa.String(16)),
+        _required("attempt", sa.Integer),
         sa.Column("score", sa.Float),
-        sa.Column("metrics", sa.Text, nullable=False),
-        sa.Column("feedback", sa.Text, nullable=False),
-        sa.Column("log", sa.Text, nullable=False),
+        _required("metrics", sa.Text),
+        _required("feedback", sa.Text),
+        _required("log", sa.Text),
         sa.Column("reason", sa.String(64)),
-        sa.Column("message", sa.Text, nullable=False),
-        sa.Column("seconds", sa.Float, nullable=False),
-        sa.Column("cpu_s", sa.Float, nullable=False),
-        sa.Column("peak_memory_bytes", sa.Integer, nullable=False),
-        sa.Column("cost_usd", sa.Float, nullable=False),
-        sa.Column("evaluator", sa.String(64), nullable=False),
-        sa.Column("created_at", sa.Float, nullable=False),
+        _required("message", sa.Text),
+        _required("seconds", sa.Float),
+        _required("cpu_s", sa.Float),
+        _required("peak_memory_bytes", sa.Integer),
+        _required("cost_usd", sa.Float),
+        _required("evaluator", sa.String(64)),
+        _required("created_at", sa.Float),
         sa.UniqueConstraint(
             "proposal", "case_id", "attempt", name="one_row_per_attempt"
         ),
@@ -82,39 +78,28 @@ def upgrade() -> None:
     op.create_table(
         "calls",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column(
-            "proposal",
-            sa.String(32),
-            sa.ForeignKey("proposals.id"),
-            nullable=False,
-            index=True,
-        ),
-        sa.Column("round", sa.Integer, nullable=False),
-        sa.Column("attempt", sa.Integer, nullable=False),
-        sa.Column("model", sa.String(256), nullable=False),
-        sa.Column("state", sa.String(16), nullable=False, index=True),
-        sa.Column("request", sa.LargeBinary, nullable=False),
+        _required("proposal", sa.String(32), sa.ForeignKey("proposals.id"), index=True),
+        _required("round", sa.Integer),
+        _required("attempt", sa.Integer),
+        _required("model", sa.String(256)),
+        _required("state", sa.String(16), index=True),
+        _required("request", sa.LargeBinary),
         sa.Column("reply", sa.LargeBinary),
-        sa.Column("reserved_tokens", sa.Integer, nullable=False),
-        sa.Column("reserved_usd", sa.Float, nullable=False),
+        _required("reserved_tokens", sa.Integer),
+        _required("reserved_usd", sa.Float),
         sa.Column("finish_reason", sa.String(32)),
-        sa.Column("prompt_tokens", sa.Integer, nullable=False),
-        sa.Column("completion_tokens", sa.Integer, nullable=False),
-        sa.Column("cost_usd", sa.Float, nullable=False),
+        _required("prompt_tokens", sa.Integer),
+        _required("completion_tokens", sa.Integer),
+        _required("cost_usd", sa.Float),
         sa.Column("error", sa.Text),
-        sa.Column("sent_at", sa.Float, nullable=False),
-        sa.Column("seconds", sa.Float, nullable=False),
+        _required("sent_at", sa.Float),
+        _required("seconds", sa.Float),
     )
     op.create_table(
         "events",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("kind", sa.String(32), nullable=False),
+        _required("at", sa.Float),
+        _required("kind", sa.String(32)),
         sa.Column("proposal", sa.String(32)),
-        sa.Column("data", sa.Text, nullable=False),
+        _required("data", sa.Text),
     )
-
-
-def downgrade() -> None:
-    for table in ("events", "calls", "evaluations", "parents", "proposals", "meta"):
-        op.drop_table(table)

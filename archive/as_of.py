@@ -9,7 +9,7 @@ from sqlalchemy import select
 from evolve.archive.decision import CaseAttempt, Decision, Kind
 from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import Evaluation, State
-from evolve.archive.schema import parents, proposals
+from evolve.archive.schema import p, parents
 
 
 class TimedEvaluation(NamedTuple):
@@ -58,12 +58,12 @@ def rows_as_of(event: int, rows: Iterable[TimedEvaluation]) -> list[Evaluation]:
 def _added(archive: ArchiveReader, variant: str) -> dict[CaseAttempt, int]:
     """Map (case, attempt) of rows added after the variant was scored to their event."""
     query = (
-        select(proposals.c.decision, proposals.c.finished_event)
-        .join(parents, parents.c.child == proposals.c.id)
+        select(p.decision, p.finished_event)
+        .join(parents, parents.c.child == p.id)
         .where(
             parents.c.parent == variant,
-            proposals.c.kind == Kind.EVALUATE.value,
-            proposals.c.state == State.EVALUATED.value,
+            p.kind == Kind.EVALUATE,
+            p.state == State.EVALUATED,
         )
     )
     found = [(Decision.of(json.loads(row[0])), row[1]) for row in archive.rows(query)]
