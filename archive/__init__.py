@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         CallState,
         Evaluation,
         Event,
+        Files,
         Note,
         Proposal,
         Spend,
@@ -124,6 +125,7 @@ __all__ = [
     "EvaluatorUse",
     "Event",
     "Figures",
+    "Files",
     "Frame",
     "Grid",
     "GridStats",
@@ -192,7 +194,7 @@ _NAMES_BY_MODULE = {
     "ranking": "Ranking",
     "reader": "ArchiveReader",
     "decision": "CONTEXT_KINDS NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
-    "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event AddStatus "
+    "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event Files AddStatus "
     "Note Proposal Spend State derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",

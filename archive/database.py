@@ -82,7 +82,13 @@ def open_for_writing(path: Path) -> Engine:
     engine = _writing_engine(path)
     if check_revision(engine, path) != REVISION:
         with storage_faults(path), engine.begin() as connection:
-            _migrate(connection)
+            from alembic import command
+            from alembic.config import Config
+
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
     return engine
 
 
@@ -184,16 +190,6 @@ def storage_faults(path: Path) -> Iterator[None]:
                 "free disk space or fix the permissions, then: evolve resume",
             ) from None
         raise ArchiveError(f"{path}: {cause}", "then: evolve resume") from None
-
-
-def _migrate(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:

@@ -152,10 +152,7 @@ class GroupCommit:
                 self._commit(jobs[:1])
                 del jobs[:1]
             return
-        self._answer(list(zip(jobs, results, strict=True)))
-
-    def _answer(self, done: list[tuple[_Job, Any]]) -> None:
-        """Resolve the futures; those of secure jobs only once the disk has the data."""
+        done = list(zip(jobs, results, strict=True))
         for job, result in done:
             if not job.secure and not job.done.done():
                 job.done.set_result(result)

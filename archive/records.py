@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from evolve.archive.decision import NOTHING_DECIDED, CaseAttempt, Decision, Kind
 
+Files = Mapping[str, bytes]
+"""A tree of files: path -> content; "/" separates directories."""
+
 
 class State(StrEnum):
     """The state of a proposal. The last four are final."""

@@ -25,6 +25,7 @@ from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import Call, Evaluation, Observation, Proposal, State
 from evolve.archive.steering import bans, hints
 
+Observed = Iterable[Evaluation | Observation]
 _WHOLE = ""  # the only case of a task that declares none
 
 
@@ -328,7 +329,7 @@ class Snapshot:
         self,
         proposal: Proposal,
         score: float | None = None,
-        observed: Iterable[Evaluation | Observation] = (),
+        observed: Observed = (),
         vector: Vector | None = None,
         measured: Mapping[str, float] | None = None,
     ) -> None:
@@ -391,9 +392,7 @@ class Snapshot:
         if self._merit is not None:
             self._merit.update(row, merit)
 
-    def observe(
-        self, variant: str, observed: Iterable[Evaluation | Observation]
-    ) -> None:
+    def observe(self, variant: str, observed: Observed) -> None:
         """Add evaluations to a scored variant; a failure quarantines it.
 
         Args:
@@ -407,7 +406,11 @@ class Snapshot:
         rows = list(observed)
         for found in rows:
             self.case_scores.end(row, found.case)
-        self._observe(row, rows)
+        for trial in self._trials_of(rows):
+            self.case_scores.number(row, trial.case, trial.attempt)
+            if trial.value is not None:
+                self.case_scores.observe(row, trial.case, trial.value)
+                self.clades.observe(row, trial.value)
         self._value.rows[row] = self.case_scores.mean(row)
         if any(found.reason is not None for found in rows) and self._trusted.rows[row]:
             self._trusted.rows[row] = False
@@ -418,7 +421,7 @@ class Snapshot:
         self._judge(row, self.merit(row) if known else None, value)
         self.archipelago.update(row, value)
 
-    def behaviour(self, observed: Iterable[Evaluation | Observation]) -> float:
+    def behaviour(self, observed: Observed) -> float:
         """Return the novelty of a variant's scores by case, before it is added.
 
         Args:
@@ -447,7 +450,7 @@ class Snapshot:
             self._judge(row, None, None)
             self.archipelago.update(row, None)
 
-    def _trials_of(self, observed: Iterable[Evaluation | Observation]) -> list[Trial]:
+    def _trials_of(self, observed: Observed) -> list[Trial]:
         """Return the evaluations of the search split as trials with values."""
         trials, sign, cases = [], self.sign, self.case_scores.cases
         for found in observed:
@@ -458,13 +461,6 @@ class Snapshot:
                     Trial(case, found.attempt, None if score is None else score * sign)
                 )
         return trials
-
-    def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
-        for trial in self._trials_of(observed):
-            self.case_scores.number(row, trial.case, trial.attempt)
-            if trial.value is not None:
-                self.case_scores.observe(row, trial.case, trial.value)
-                self.clades.observe(row, trial.value)
 
     def expect(self, parents: Sequence[str]) -> None:
         """Count a planned child for its parents at once, to spread parallel decisions.

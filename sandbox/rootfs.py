@@ -280,18 +280,16 @@ def packages_folder(
             install_packages(packages, site)
         if sources:
             progress(f"fetching the sources of {', '.join(sources)}")
-            _fetch_sources(sources, site / SOURCES)
+            _pip(
+                "download",
+                "--no-deps",
+                "--no-binary=:all:",
+                "--dest",
+                str(site / SOURCES),
+                *sources,
+            )
         _publish(site, target)
     return target
-
-
-def _fetch_sources(sources: Iterable[str], target: Path) -> None:
-    """Download source distributions, as they were published.
-
-    Raises:
-        PackagesUnavailable: pip failed.
-    """
-    _pip("download", "--no-deps", "--no-binary=:all:", "--dest", str(target), *sources)
 
 
 def _inside_files() -> list[Path]:

@@ -10,6 +10,7 @@ from evolve.archive import (
     PERSON,
     CallPurpose,
     Evaluation,
+    Files,
     Proposal,
     State,
     hint_text,
@@ -17,13 +18,7 @@ from evolve.archive import (
 from evolve.engine.concurrency import FairYield
 from evolve.engine.services import RunEpisode, Services
 from evolve.evaluation.evaluator import Verdict
-from evolve.models import (
-    Interrupted,
-    ModelError,
-    ModelFault,
-    OutOfBudget,
-    as_text,
-)
+from evolve.models import Interrupted, ModelError, ModelFault, OutOfBudget, as_text
 from evolve.operators import (
     AskModel,
     Attempt,
@@ -69,7 +64,7 @@ class StoredChild(NamedTuple):
     """
 
     proposal: Proposal
-    files: Mapping[str, bytes]
+    files: Files
 
 
 class Proposer:
@@ -286,7 +281,7 @@ class Proposer:
         self,
         proposal: Proposal,
         context: Context,
-        programs: tuple[Mapping[str, bytes], Mapping[str, bytes]],
+        programs: tuple[Files, Files],
         purpose: CallPurpose,
     ) -> bool:
         """Ask the judge whether two programs differ; False without a judge or an answer."""
@@ -375,7 +370,7 @@ class Proposer:
             return None
 
         async def let_work(
-            attempt: int, agent: Mapping[str, bytes], work: AgentTask
+            attempt: int, agent: Files, work: AgentTask
         ) -> EpisodeResult:
             return await run_episode(proposal, attempt, agent, work)
 

@@ -18,6 +18,7 @@ from evolve.archive import (
     CallState,
     CodeStore,
     Evaluation,
+    Files,
     Frame,
     GroupCommit,
     Kind,
@@ -171,7 +172,7 @@ class Recorder:
         rows = await self._in_sql(learned_of, self.archive, variant)
         return Held(await self.files_of(variant), rows)
 
-    async def files_of(self, variant: str) -> Mapping[str, bytes]:
+    async def files_of(self, variant: str) -> Files:
         """Return the files of a scored variant: path -> content."""
         tree = self.snapshot.proposal(variant).tree
         assert tree is not None
@@ -192,7 +193,7 @@ class Recorder:
         """
         return await self._in_sql(self.archive.proposal, proposal_id)
 
-    async def tree_of(self, files: Mapping[str, bytes]) -> str:
+    async def tree_of(self, files: Files) -> str:
         """Return the git hash of these files as a tree."""
         return await self._in_git(self.code.tree_of, files)
 
@@ -277,7 +278,9 @@ class Recorder:
             rows,
             proposal.tree,
         )
-        await self._tidy_sometimes()
+        self._since_tidy += 1
+        if self._since_tidy >= TIDY_EVERY:
+            await self.tidy()
         return replace(
             proposal,
             state=State.PROPOSED,
@@ -297,7 +300,7 @@ class Recorder:
     async def score(
         self,
         proposal: Proposal,
-        files: Mapping[str, bytes],
+        files: Files,
         score: float,
         rows: Sequence[Evaluation],
         quarantined: bool,
@@ -563,11 +566,6 @@ class Recorder:
         self.vectors.forget(proposal.id)
         if proposal.number > 0:
             self.counts[state] = self.counts.get(state, 0) + 1
-
-    async def _tidy_sometimes(self) -> None:
-        self._since_tidy += 1
-        if self._since_tidy >= TIDY_EVERY:
-            await self.tidy()
 
     async def _in_sql(
         self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs

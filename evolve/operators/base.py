@@ -1,11 +1,10 @@
 """The contract of an operator, and finding one by name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evolve import plugins
-from evolve.archive import CONTEXT_KINDS
+from evolve.archive import CONTEXT_KINDS, Files
 from evolve.errors import ConfigError
 from evolve.operators.context import Context
 from evolve.plugins import Chosen, find_class
@@ -47,7 +46,7 @@ class Child:
         note: one line on the change
     """
 
-    files: Mapping[str, bytes]
+    files: Files
     note: str
 
 

@@ -2,12 +2,12 @@
 
 import difflib
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
+from numpy.random import Generator
 
-from evolve.archive import CallPurpose, Evaluation, Proposal
+from evolve.archive import CallPurpose, Evaluation, Files, Proposal
 from evolve.operators.templates import Prompts
 from evolve.tasks import AgentTask, EpisodeResult, Task
 
@@ -24,7 +24,7 @@ class Parent:
     """
 
     proposal: Proposal
-    files: Mapping[str, bytes]
+    files: Files
     score: float
     rows: Sequence[Evaluation] = ()
 
@@ -115,7 +115,7 @@ AskModel = Callable[[CallPurpose, list[dict[str, str]]], Awaitable[Reply]]
 """(purpose, messages) -> reply; a stored reply is returned without a new call."""
 
 
-RunAgent = Callable[[int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]]
+RunAgent = Callable[[int, Files, AgentTask], Awaitable[EpisodeResult]]
 """(attempt, agent, task) -> result of the episode; its steps are stored like replies."""
 
 
@@ -140,7 +140,7 @@ class Context:
 
     task: Task
     parents: tuple[Parent, ...]
-    rng: np.random.Generator
+    rng: Generator
     evidence: Evidence = field(default_factory=Evidence)
     ask: AskModel | None = None
     repair: str | None = None

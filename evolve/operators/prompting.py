@@ -15,6 +15,7 @@ from evolve.operators.templates import Prompts
 from evolve.operators.tokens import cut_to
 from evolve.tasks import Task
 from evolve.tasks.region import START
+from evolve.text import Data
 
 # greatest share of the prompt for one piece
 FEEDBACK_SHARE, LOG_SHARE, NOTES_SHARE = 0.15, 0.05, 0.1
@@ -70,7 +71,7 @@ def messages_for(
     ]
 
 
-def _form(context: Context) -> dict[str, Any]:
+def _form(context: Context) -> Data:
     """Return the form of the answer: one file or several, with markers or without."""
     edits, files = context.task.edits, context.parents[0].files
     paths = edits.within(files)
@@ -137,13 +138,13 @@ def agent_messages(
     return [{"role": "user", "content": text}]
 
 
-def _nothing() -> dict[str, Any]:
+def _nothing() -> Data:
     return {"rows": [], "inspirations": [], "lessons": [], "tried": [], "failures": []}
 
 
 def _fitting(
     context: Context, prompts: Prompts, shows: Collection[str], room: int
-) -> dict[str, Any]:
+) -> Data:
     """Return the prompt context that fits, the most useful pieces first."""
     evidence, shown = context.evidence, _nothing()
     wanted: list[tuple[str, Any]] = [
@@ -208,7 +209,7 @@ def _lesson(lesson: Lesson) -> Mapping[str, Any]:
     }
 
 
-def _shown(task: Task, prompts: Prompts, variant: Parent) -> dict[str, Any]:
+def _shown(task: Task, prompts: Prompts, variant: Parent) -> Data:
     files = [
         (path, _with_end(variant.files[path].decode()))
         for path in task.edits.within(variant.files)

@@ -110,20 +110,16 @@ class OpenRun:
     def ranked(self) -> list[str]:
         """Ids of scored variants that are not quarantined, best first, ties to the earliest."""
         if self.archive.counts().get(State.EVALUATED):
-            return self._ranked_by_merit()
+            task = self.task
+            snapshot = Snapshot.load(
+                self.archive, task.spec.maximize, make_frame(task, self.folder.settings)
+            )
+            return [proposal.id for proposal in snapshot.by_merit()]
         numbers, scores = self.archive.trusted(), self.archive.scores()
         return sorted(
             numbers.keys() & scores.keys(),
             key=lambda name: (self.sign * scores[name], numbers[name]),
         )
-
-    def _ranked_by_merit(self) -> list[str]:
-        """Rank variants by merit, as some were evaluated more often than others."""
-        task = self.task
-        snapshot = Snapshot.load(
-            self.archive, task.spec.maximize, make_frame(task, self.folder.settings)
-        )
-        return [proposal.id for proposal in snapshot.by_merit()]
 
     @property
     def sign(self) -> float:
