@@ -1,6 +1,6 @@
 """`agentic`: an agent modifies an agent.
 
-A model diagnoses from evidence in the archive what to change. Then the editor, either
+A model diagnoses from results in the archive what to change. Then the editor, either
 the parent itself or a fixed agent, works on a copy of the parent's tree.
 
 After the self-modification of the Darwin Gödel Machine (Zhang et al. 2025, arXiv
@@ -12,7 +12,7 @@ from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 from evolve.operators.edits import first_words
 from evolve.operators.prompting import agent_messages
-from evolve.operators.showing import choose_evidence
+from evolve.operators.showing import choose_form
 from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 
 LOG_CHARS = 1000
@@ -44,7 +44,7 @@ class Agentic(Operator):
                 "agentic", 'the operator agentic is for tasks of kind = "agent"'
             )
         prompts = context.prompts
-        messages = agent_messages(context, prompts, choose_evidence(context))
+        messages = agent_messages(context, prompts, choose_form(context))
         known = CallPurpose.REPAIR if context.known else CallPurpose.PROPOSE
         reply = await context.ask(known, messages)
         # the failure belongs to the second diagnosis

@@ -59,7 +59,7 @@ class Operator(ABC):
         name: name in the settings
         parents: number of parents
         needs_model: whether `propose` calls `context.ask`
-        shows: kinds of prompt context that `context.evidence` has besides notes and
+        shows: kinds of prompt context that `context.prompt_context` has besides notes and
             hints, of `CONTEXT_KINDS`
         params: parameters from the settings
     """

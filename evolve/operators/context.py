@@ -76,7 +76,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PromptContext:
     """Prompt context besides the parents, as known when the proposal was decided.
 
     Attributes:
@@ -127,7 +127,7 @@ class Context:
         task: the task
         parents: the chosen parents, as many as the operator needs
         rng: generator of this proposal
-        evidence: further prompt context
+        prompt_context: what the prompt shows besides the parents
         ask: asks a model; None in a run without models
         repair: the problem with the first answer, in the second round; None in the
             first
@@ -141,7 +141,7 @@ class Context:
     task: Task
     parents: tuple[Parent, ...]
     rng: Generator
-    evidence: Evidence = field(default_factory=Evidence)
+    prompt_context: PromptContext = field(default_factory=PromptContext)
     ask: AskModel | None = None
     repair: str | None = None
     known: bool = False

@@ -198,9 +198,9 @@ class ExplainThenChange(ModelOperator):
         """Return whether there are lessons to show.
 
         Args:
-            context: with its evidence
+            context: with its prompt context
 
         Returns:
             `learned`.
         """
-        return {"learned": bool(context.evidence.lessons)}
+        return {"learned": bool(context.prompt_context.lessons)}

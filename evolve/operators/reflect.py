@@ -1,4 +1,4 @@
-"""`reflect`: a model reads evidence and rewrites one of the prompts.
+"""`reflect`: a model reads results and rewrites one of the prompts.
 
 One call and one file: a model that is too small to change code can still change an
 agent. After the reflective mutation of prompts in GEPA (Agrawal et al. 2025, arXiv
@@ -13,7 +13,7 @@ from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
 from evolve.operators.edits import first_words
 from evolve.operators.prompting import agent_messages
-from evolve.operators.showing import choose_evidence
+from evolve.operators.showing import choose_form
 
 SUFFIXES = (".md", ".txt", ".j2", ".prompt")
 NEW_TEXT = re.compile(
@@ -55,7 +55,7 @@ class Reflect(Operator):
         messages = agent_messages(
             context,
             context.prompts,
-            choose_evidence(context),
+            choose_form(context),
             "reflect.j2",
             path=path,
             old=old,

@@ -6,6 +6,7 @@ the built-in ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,23 @@ from evolve.errors import ConfigError
 from evolve.operators.tokens import CountTokens, by_bytes
 
 PROMPT_TOKENS = 16_000  # for a whole prompt, by default
+
+
+# Templates of tasks of older runs: name -> the name that they may still have.
+OLDER_NAMES = {"prompt_context.j2": "evidence.j2"}
+
+
+class _FolderLoader(jinja2.FileSystemLoader):
+    """Templates in a folder, which may have their older names."""
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        try:
+            return super().get_source(environment, template)
+        except jinja2.TemplateNotFound:
+            older = OLDER_NAMES.get(template, template)
+            return super().get_source(environment, older)
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,20 @@ class Prompts:
                 f"{found.filename}: {error}", "known values: " + ", ".join(values)
             ) from None
 
+    def chat(self, question: str) -> list[dict[str, str]]:
+        """Return a chat of the system prompt and a question.
+
+        Args:
+            question: The user's message.
+
+        Returns:
+            Messages with `role` and `content`.
+        """
+        return [
+            {"role": "system", "content": self.render("system.j2")},
+            {"role": "user", "content": question},
+        ]
+
     def _template(self, name: str) -> jinja2.Template:
         try:
             return self._environment.get_template(name)
@@ -78,7 +110,7 @@ class Prompts:
     def _environment(self) -> jinja2.Environment:
         if not self._environments:
             loaders = [
-                *map(jinja2.FileSystemLoader, self.folders),
+                *map(_FolderLoader, self.folders),
                 jinja2.PackageLoader("evolve.operators", "prompts"),
             ]
             made = jinja2.Environment(

@@ -366,11 +366,8 @@ class _Work:
         )
         if flags:
             ban = Steering(self._recorder.archive).ban
-            await self._recorder.steer(
-                partial(
-                    ban, f"{OF_PROMOTION}{champion}", champion, "; ".join(flags)[:400]
-                )
-            )
+            message, reason = f"{OF_PROMOTION}{champion}", "; ".join(flags)[:400]
+            await self._recorder.write(ban, message, champion, reason)
         return paired(safe[champion], safe[incumbent]), flags
 
     async def _trials(
