@@ -10,8 +10,6 @@ EvolveError            exit 1
     └── RunLocked      exit 2   another engine works on it
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any

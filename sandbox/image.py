@@ -4,8 +4,6 @@ Building needs no network inside Docker: packages are resolved on the host, for 
 image's Python, and copied in.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

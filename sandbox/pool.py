@@ -1,7 +1,5 @@
 """A pool of started boxes: one per worker, reused only after a proved clean end."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -5,8 +5,6 @@ every provider are in `evolve.sandbox.contract`, a test class that a third-party
 provider can subclass.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ packages that a task asks for, and the fork server. Docker imports it as an imag
 bubblewrap mounts it directly.
 """
 
-from __future__ import annotations
-
 import compileall
 import hashlib
 import os

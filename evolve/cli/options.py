@@ -172,9 +172,9 @@ def own_run(folder: RunFolder, trust: bool) -> RunFolder:
         return folder
     folder.task()  # a changed evaluator is another problem, which trust does not solve
     if not trust and sys.stdin.isatty() and sys.stderr.isatty():
-        err.print(f"{folder.path} is not signed by you; it wants:", markup=False)
+        err.print(f"{folder.path} is not signed by you; it wants:")
         for wish in wishes_of(folder):
-            err.print(f"  {wish}", markup=False)
+            err.print(f"  {wish}")
         trust = typer.confirm("trust it with your account?", err=True)
     if not trust:
         require_own(folder)

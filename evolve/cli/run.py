@@ -57,19 +57,15 @@ Prices = Annotated[
 ]
 Target = Annotated[float | None, typer.Option(help="Stop at this score.")]
 Plateau = Annotated[
-    int | None,
-    typer.Option(help="Stop after N scored variants without a new best."),
+    int | None, typer.Option(help="Stop after N scored variants without a new best.")
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this long: 90s, 5m, 2h.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    app.command()(run)
-    app.command()(resume)
-    app.command()(replay)
+app = typer.Typer()
 
 
+@app.command()
 def run(
     task_dir: TaskDir,
     name: Annotated[
@@ -225,6 +221,7 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
     )
 
 
+@app.command()
 def resume(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -288,6 +285,7 @@ def resume(
     _carry_out(resume_run(folder, changes, control), control)
 
 
+@app.command()
 def replay(
     run: RunName = "last",
     runs_dir: RunsDir = None,

@@ -1,18 +1,14 @@
 """`evolve trust`: accept a task or a run that somebody else wrote."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-def register(app: typer.Typer) -> None:
-    """Add the verb of this file."""
-    app.command()(trust)
+app = typer.Typer()
 
 
+@app.command()
 def trust(
     path: Annotated[Path, typer.Argument(help="A task directory, or that of a run.")],
 ) -> None:
@@ -28,11 +24,11 @@ def trust(
     if (path / "run.toml").is_file():
         run = open_run(path.parent, str(path))
         for wish in wishes_of(run):
-            err.print(f"  {wish}", markup=False)
+            err.print(f"  {wish}")
         run.sign()
     else:
         _accept_task(path)
-    err.print(f"{path} is trusted as it is now", markup=False)
+    err.print(f"{path} is trusted as it is now")
 
 
 def _accept_task(path: Path) -> None:
@@ -47,5 +43,5 @@ def _accept_task(path: Path) -> None:
         f"[run] {key} = {task.spec.run[key]!r}" for key in user_choices(task.spec.run)
     ]
     for wish in [*wishes_of(task), *chosen]:
-        err.print(f"  {wish}", markup=False)
+        err.print(f"  {wish}")
     accept(task.folder)

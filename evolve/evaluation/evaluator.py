@@ -1,19 +1,17 @@
 """Evaluation of a tree: sandbox, scorer and case give a row or a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evolve.archive import Evaluation, Proposal
+from evolve.archive import Evaluation, Files, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
 from evolve.evaluation.memory import memory_limit
@@ -127,7 +125,7 @@ class Evaluator:
 
     async def evaluate(
         self,
-        files: Mapping[str, bytes],
+        files: Files,
         cases: Sequence[CaseSpec],
         attempt: int = 0,
         proposal: Proposal | None = None,
@@ -175,9 +173,7 @@ class Evaluator:
                         "candidate could change its score"
                     )
 
-    def _found(
-        self, files: Mapping[str, bytes], case: CaseSpec, attempt: int
-    ) -> Evaluation | None:
+    def _found(self, files: Files, case: CaseSpec, attempt: int) -> Evaluation | None:
         """Return the seed's row once, since evaluations may take minutes."""
         row = self._seed_row
         if (
@@ -190,7 +186,7 @@ class Evaluator:
         return row
 
     async def _evaluate_case(
-        self, files: Mapping[str, bytes], case: CaseSpec, attempt: int
+        self, files: Files, case: CaseSpec, attempt: int
     ) -> Evaluation:
         """Return the row of a case, from a fresh scorer if a reused one runs out of memory.
 
@@ -202,11 +198,7 @@ class Evaluator:
             return await self._try_case(files, case, attempt, fresh=True)
 
     async def _try_case(
-        self,
-        files: Mapping[str, bytes],
-        case: CaseSpec,
-        attempt: int,
-        fresh: bool = False,
+        self, files: Files, case: CaseSpec, attempt: int, fresh: bool = False
     ) -> Evaluation:
         row = Evaluation(
             case.id, case.split, attempt, None, evaluator=self.task.evaluator_hash
@@ -270,7 +262,7 @@ class Evaluator:
     async def _scored(
         self,
         session: Session,
-        files: Mapping[str, bytes],
+        files: Files,
         case: CaseSpec,
         row: Evaluation,
         fresh: bool,
@@ -310,16 +302,6 @@ class Evaluator:
             await scorer.close()  # replaced after a fault
         else:
             self._idle.append(scorer)
-        return self._read(said, row)
-
-    def _seed_of(self, case: CaseSpec) -> int:
-        """Return the secret seed of a case, 0 to 2**63 - 1."""
-        digest = hashlib.blake2b(
-            f"{self._secret}:{case.id}".encode(), digest_size=8
-        ).digest()
-        return int.from_bytes(digest, "big") >> 1
-
-    def _read(self, said: Said, row: Evaluation) -> Evaluation:
         if said.op == "result":
             result = wire.decode(said.payload)
             metrics = {str(k): v for k, v in result.get("metrics", {}).items()}
@@ -339,6 +321,13 @@ class Evaluator:
         return replace(
             row, reason=EVALUATOR, message=self._place(said), log=said.header["log"]
         )
+
+    def _seed_of(self, case: CaseSpec) -> int:
+        """Return the secret seed of a case, 0 to 2**63 - 1."""
+        digest = hashlib.blake2b(
+            f"{self._secret}:{case.id}".encode(), digest_size=8
+        ).digest()
+        return int.from_bytes(digest, "big") >> 1
 
     def _place(self, said: Said) -> str:
         line = said.header.get("line")

@@ -1,7 +1,5 @@
 """The engine's side of a scorer process: kept warm, and replaced after a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
@@ -19,6 +17,7 @@ from evolve.evaluation.memory import wait_until_above
 from evolve.sandbox import CandidateFault, Session
 from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec
+from evolve.text import Data
 
 _PACKAGES = Path(__file__).parents[2]  # the folder that holds `evolve`
 START_PATIENCE_S = 60.0
@@ -87,7 +86,7 @@ class ScorerProcess:
         folder: Path,
         environment: Mapping[str, str],
         memory_bytes: int,
-    ) -> ScorerProcess:
+    ) -> "ScorerProcess":
         """Start a scorer with one socket and an almost empty environment.
 
         Args:
@@ -187,7 +186,7 @@ class ScorerProcess:
         Raises:
             ScorerDied: the process ended
         """
-        header: dict[str, Any] = {
+        header: Data = {
             "op": "evaluate",
             "case": case.id,
             "split": case.split,
@@ -216,7 +215,7 @@ class ScorerProcess:
         Raises:
             ScorerDied: the process ended
         """
-        header: dict[str, Any] = {
+        header: Data = {
             "op": op,
             "case": case.id,
             "split": case.split,
@@ -227,7 +226,7 @@ class ScorerProcess:
         header, payload = await self._read()
         return Said(header["op"], header, payload)
 
-    async def _read(self) -> tuple[dict[str, Any], bytes]:
+    async def _read(self) -> tuple[Data, bytes]:
         try:
             prefix = await self._reader.readexactly(8)
             header, payload = wire.frame_lengths(prefix)
@@ -241,7 +240,7 @@ class ScorerProcess:
             status = await asyncio.to_thread(self._process.wait)
             raise self._death(f"it ended with status {status}") from None
 
-    async def _write(self, header: dict[str, Any], payload: bytes) -> None:
+    async def _write(self, header: Data, payload: bytes) -> None:
         try:
             self._writer.write(wire.frame(header, payload))
             await self._writer.drain()
@@ -271,7 +270,7 @@ class ScorerProcess:
 
 async def _ask_candidate(
     session: Session, header: Mapping[str, Any], payload: bytes
-) -> tuple[dict[str, Any], bytes]:
+) -> tuple[Data, bytes]:
     """Relay one request; a candidate's fault is also an answer."""
     try:
         if header["op"] == "call":

@@ -1,13 +1,10 @@
 """A variant on a branch of the user's own repository; the checkout is untouched."""
 
-from __future__ import annotations
-
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from evolve.archive import Proposal
+from evolve.archive import Files, Proposal
 from evolve.archive.git import run_git
 from evolve.errors import INSTALL_GIT, PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
@@ -87,9 +84,7 @@ def _message(run: OpenRun, proposal: Proposal) -> str:
     )
 
 
-def _stage(
-    git: _Git, folder: str, changed: Mapping[str, bytes], gone: list[str]
-) -> None:
+def _stage(git: "_Git", folder: str, changed: Files, gone: list[str]) -> None:
     for path, content in changed.items():
         blob = git.run("hash-object", "-w", "--stdin", content=content)
         mode = "100755" if content.startswith(b"#!") else "100644"
@@ -103,7 +98,7 @@ def _stage(
         git.run("update-index", "--force-remove", _join(folder, path))
 
 
-def _folder(git: _Git, seed: Mapping[str, bytes]) -> str:
+def _folder(git: "_Git", seed: Files) -> str:
     """Return the folder in which HEAD has exactly the files of the seed."""
     blobs = {
         path: git.run("hash-object", "--stdin", content=content)

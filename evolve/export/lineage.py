@@ -1,7 +1,5 @@
 """The lineage of the best as a git branch, and its patch against the seed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from evolve.archive import CodeStore, Proposal

@@ -3,12 +3,11 @@
 Python files are edited by their syntax tree; in other languages only numbers change.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.random import Generator
 from pydantic import Field
 
 from evolve.operators.base import Child, Operator, Rejected
@@ -68,7 +67,7 @@ class Syntactic(Operator):
 
 
 def pick_file(
-    editable: tuple[str, ...], files: Mapping[str, bytes], rng: np.random.Generator
+    editable: tuple[str, ...], files: Mapping[str, bytes], rng: Generator
 ) -> str:
     """Choose a file with a probability proportional to the size of its editable region.
 
@@ -86,7 +85,7 @@ def pick_file(
     return editable[int(rng.choice(len(editable), p=sizes / sizes.sum()))]
 
 
-def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
+def mutate_python(text: str, rng: Generator) -> tuple[str, str] | None:
     """Apply one random edit to Python code.
 
     Args:
@@ -107,7 +106,7 @@ def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None
     return (child, edit.note) if syntax_error(child) is None else None
 
 
-def mutate_numbers(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
+def mutate_numbers(text: str, rng: Generator) -> tuple[str, str] | None:
     """Change one number in the editable region of a file in any language.
 
     Args:

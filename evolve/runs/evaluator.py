@@ -1,7 +1,5 @@
 """Evaluators of a run: a prepared sandbox and a scorer, for programs or for agents."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,15 +1,13 @@
 """Verification: score a variant again from its files, and compare with the record."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from evolve.archive import Evaluation, Kind, Proposal
+from evolve.archive import Evaluation, Files, Kind, Proposal
 from evolve.errors import RunError
 from evolve.models import OutOfBudget
 from evolve.retry import sandbox_failed
@@ -106,7 +104,7 @@ class Place(NamedTuple):
 async def verify(
     run: RunFolder,
     task: Task,
-    files: Mapping[str, bytes],
+    files: Files,
     known: Sequence[Evaluation],
     place: Place,
     heldout: bool = True,

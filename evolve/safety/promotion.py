@@ -4,8 +4,6 @@ Evaluations are rows of the splits select, heldout, safety and canary; the outco
 event. Stored results are not computed again, so an interrupted promotion can go on.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -371,11 +369,8 @@ class _Work:
         )
         if flags:
             ban = Steering(self._recorder.archive).ban
-            await self._recorder.steer(
-                partial(
-                    ban, f"{OF_PROMOTION}{champion}", champion, "; ".join(flags)[:400]
-                )
-            )
+            message, reason = f"{OF_PROMOTION}{champion}", "; ".join(flags)[:400]
+            await self._recorder.write(ban, message, champion, reason)
         return paired(safe[champion], safe[incumbent]), flags
 
     async def _trials(
