@@ -91,7 +91,13 @@ class BubblewrapProvider(Provider):
             remove_abandoned()
         if self.uses_cgroups:
             self._cgroups = await asyncio.to_thread(find_root)
-        if self._cgroups is not None:
+        if self._cgroups is None:
+            progress(
+                "sandbox: no control group can be made here, so total memory is only "
+                "watched; for a limit of the kernel: systemd-run --user --scope "
+                "-p Delegate=yes evolve ..., or --sandbox docker"
+            )
+        else:
             self._cgroups.remove_abandoned()
         self._root = await asyncio.to_thread(
             build_rootfs, self.spec.packages, progress, self.spec.tools
