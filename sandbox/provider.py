@@ -7,11 +7,12 @@ provider can subclass.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from evolve.sandbox.errors import SandboxError
+from evolve.sandbox.errors import ProviderFault, SandboxError, machine_faults
 from evolve.sandbox.folder import SharedFolder
 from evolve.sandbox.limits import Limits
 from evolve.sandbox.packets import PacketStream
@@ -60,6 +61,11 @@ class Box(ABC):
     @abstractmethod
     async def kill(self) -> None:
         """End all processes inside; harmless when they have ended."""
+
+    async def end(self) -> None:
+        """Kill the box; what the system refuses now, the next start cleans up."""
+        with contextlib.suppress(ProviderFault), machine_faults("a sandbox's end"):
+            await self.kill()
 
     @abstractmethod
     async def explain_death(self) -> SandboxError:

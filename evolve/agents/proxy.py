@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evolve.agents.clock import Clock
 from evolve.agents.flags import flags_in_reply
 from evolve.archive import ArchiveError, Call, Proposal
 from evolve.errors import EvolveError
@@ -28,6 +27,7 @@ from evolve.models import (
     OutOfBudget,
     asked_the_same,
 )
+from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import AgentSpec, EpisodeUsage
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Proxy:
         episode: Episode,
         limits: AgentSpec,
         reply_tokens: int,
-        clock: Clock,
+        clock: TimeLimit,
     ) -> None:
         self._models, self._proposal, self._episode = models, proposal, episode
         self._limits, self._reply_tokens, self._clock = limits, reply_tokens, clock

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
 from evolve.archive import Proposal
 from evolve.errors import TaskError
@@ -16,6 +15,7 @@ from evolve.retry import retry_sandbox
 from evolve.sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
 from evolve.sandbox.inside import wire
 from evolve.sandbox.session import check_tree
+from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 
 INSIDE = "evolve_inside.evolve_agent"  # the module in the sandbox that runs an agent
@@ -74,7 +74,7 @@ class AgentRunner:
             OutOfBudget: the next call does not fit into the budget
             EvolveError: another error that must end the run
         """
-        clock = Clock(self._limits.time_s)
+        clock = TimeLimit(self._limits.time_s)
         proxy = Proxy(
             self._models, proposal, episode, self._limits, self._reply_tokens, clock
         )
@@ -122,7 +122,7 @@ class AgentRunner:
         self,
         session: Session,
         proxy: Proxy,
-        clock: Clock,
+        clock: TimeLimit,
         agent: Mapping[str, bytes],
         work: AgentTask,
     ) -> EpisodeResult:
@@ -151,7 +151,7 @@ class AgentRunner:
                     reason=fault.reason.value, message=fault.message, log=fault.log
                 )
 
-    async def _run(self, session: Session, proxy: Proxy, clock: Clock) -> Any:
+    async def _run(self, session: Session, proxy: Proxy, clock: TimeLimit) -> Any:
         """Return the claimed exit status; None if the run ended the episode."""
         running = asyncio.create_task(
             _call(session, "run", self._limits.entry, WORKSPACE, STATEMENT)

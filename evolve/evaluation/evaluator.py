@@ -26,7 +26,9 @@ from evolve.evaluation.scorer_process import (
 )
 from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.sandbox import CandidateFault, Pool, Reason, Session
+from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
+from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import CaseSpec, Task
 
 # reason if a peer's evaluator can't run outside the sandbox
@@ -278,7 +280,7 @@ class Evaluator:
         scorer = await self._lease(fresh)
         limit = self.task.spec.limits.whole_evaluation_s
         try:
-            async with asyncio.timeout(limit):
+            async with TimeLimit(limit).running():
                 said = await scorer.score(
                     session, files, case, self._seed_of(case), row.attempt
                 )
@@ -348,7 +350,8 @@ class Evaluator:
     async def _lease(self, fresh: bool = False, tries: int = TRIES) -> ScorerProcess:
         if self._idle and not fresh:
             return self._idle.pop()
-        scorer = await self._start()
+        with machine_faults("a scorer can't be started"):
+            scorer = await self._start()
         try:
             problem = await scorer.wait_until_ready()
         except ScorerDied as error:

@@ -293,5 +293,5 @@ async def _ask_candidate(
         "ok": True,
         "token": header["token"],
         "seconds": reply.seconds,
-        "exit": reply.header.get("exit"),
+        "exit": reply.exit,
     }, reply.payload

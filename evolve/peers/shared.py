@@ -59,7 +59,7 @@ async def score_together(
         task.spec.limits.whole_evaluation_s,
     )
     out, err = wire.decode(reply.payload)
-    return _read(row, int(reply.header.get("exit", -1)), out, err)
+    return _read(row, reply.exit, out, err)
 
 
 def peer_config(task: Task) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _folder(task: Task) -> dict[str, bytes]:
     return found
 
 
-def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
+def _read(row: Evaluation, status: int | None, out: bytes, err: bytes) -> Evaluation:
     log = err.decode(errors="replace")[-8000:]
     try:
         said = json.loads(out.strip().rpartition(b"\n")[2])
