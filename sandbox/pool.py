@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from evolve.sandbox import aside
 from evolve.sandbox.errors import ProviderFault, machine_faults
 from evolve.sandbox.provider import Box, Provider
 from evolve.sandbox.session import Session
@@ -116,6 +117,7 @@ class Pool:
         await asyncio.gather(*(box.end() for box in self._idle))
         self._idle.clear()
         await self.provider.close()
+        aside.close()
 
 
 def _look_at(task: asyncio.Task[Box]) -> None:

@@ -13,6 +13,7 @@ from evolve.errors import TaskError
 from evolve.models import Episode, Models
 from evolve.retry import retry_sandbox
 from evolve.sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
+from evolve.sandbox.claims import read_files, read_small
 from evolve.sandbox.inside import wire
 from evolve.sandbox.session import check_tree
 from evolve.sandbox.time_limit import TimeLimit
@@ -130,7 +131,7 @@ class AgentRunner:
         await _furnish(session, agent, work)
         async with proxy.serving(session.folder.path / SOCKET):
             try:
-                if not await _call(session, "ready"):
+                if not read_small(await _call(session, "ready")):
                     raise ProviderFault(*_NO_FOLDER)
                 status = await self._run(session, proxy, clock)
                 if proxy.fault is not None:
@@ -162,7 +163,7 @@ class AgentRunner:
                 await asyncio.wait(
                     {running, broken}, return_when=asyncio.FIRST_COMPLETED
                 )
-            return running.result() if running.done() else None
+            return read_small(running.result()) if running.done() else None
         finally:
             for task in (running, broken):
                 task.cancel()
@@ -173,7 +174,7 @@ class AgentRunner:
         limits = self.pool.provider.spec.limits
         most = min(limits.disk_bytes, limits.message_bytes // 2)
         claimed = await _call(session, "collect", WORKSPACE, MAX_FILES, most)
-        files = _files(claimed)
+        files = await read_files(claimed, MAX_FILES)
         check_tree(files, replace(limits, files=MAX_FILES, disk_bytes=most))
         return files
 
@@ -194,17 +195,6 @@ class AgentRunner:
             except CandidateFault as fault:
                 return f"{fault.message}\n{fault.log}".strip()
         return None
-
-
-def _files(claimed: Any) -> dict[str, bytes]:
-    """Return files from a claimed list of [path, content]; raise `CandidateFault`."""
-    pairs = claimed if isinstance(claimed, list) else [None]
-    found = {}
-    for pair in pairs:
-        if not isinstance(pair, list) or [type(part) for part in pair] != [str, bytes]:
-            raise CandidateFault(Reason.REFUSED, "its workspace is not a list of files")
-        found[pair[0]] = pair[1]
-    return found
 
 
 async def _furnish(
@@ -231,10 +221,7 @@ async def _furnish(
 
 async def _call(
     session: Session, function: str, *arguments: Any, timeout_s: float = _FOREVER_S
-) -> Any:
+) -> bytes:
     """Call a trusted function in the sandbox; its answer is only a claim."""
-    reply = await session.call(function, wire.encode((list(arguments), {})), timeout_s)
-    try:
-        return wire.decode(reply.payload)
-    except wire.Malformed as error:
-        raise CandidateFault(Reason.REFUSED, f"its answer: {error}") from None
+    encoded = wire.encode((list(arguments), {}))
+    return (await session.call(function, encoded, timeout_s)).payload
