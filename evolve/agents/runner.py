@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from evolve.agents.front_process import Fronts
 from evolve.agents.proxy import Proxy
 from evolve.archive import Proposal
 from evolve.errors import TaskError
@@ -50,6 +51,7 @@ class AgentRunner:
         patience_s: float,
     ) -> None:
         self.pool, self._models, self._patience_s = pool, models, patience_s
+        self._fronts = Fronts()
         self._limits, self._reply_tokens = limits, reply_tokens
 
     async def episode(
@@ -92,6 +94,10 @@ class AgentRunner:
             signs=tuple(f"{kind}: {words}" for kind, words in proxy.signs.items()),
         )
 
+    async def close_fronts(self) -> None:
+        """End the processes of the proxy; no episode may run."""
+        await self._fronts.close()
+
     async def edit(
         self,
         proposal: Proposal,
@@ -129,7 +135,10 @@ class AgentRunner:
     ) -> EpisodeResult:
         assert session.folder is not None
         await _furnish(session, agent, work)
-        async with proxy.serving(session.folder.path / SOCKET):
+        async with (
+            self._fronts.lease() as front,
+            proxy.serving(session.folder.path / SOCKET, front),
+        ):
             try:
                 if not read_small(await _call(session, "ready")):
                     raise ProviderFault(*_NO_FOLDER)

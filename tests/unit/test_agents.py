@@ -35,7 +35,7 @@ from evolve.tasks import AgentTask, EpisodeResult, Task, load_task, with_cases
 from evolve.tasks.task import SHIPPED_AGENT
 from tests.agent_model import AgentModel, serving_agents
 from tests.conftest import ROOT
-from tests.episodes import desk, with_limits
+from tests.episodes import desk, one_front, with_limits
 
 TOY = ROOT / "tests" / "tasks" / "toy_agents"
 CHAT = [{"role": "user", "content": "hello"}]
@@ -151,8 +151,9 @@ async def served(
             1000,
             TimeLimit(20.0),
         )
-        async with proxy.serving(folder / "sock"):
+        async with one_front() as front, proxy.serving(folder / "sock", front):
             said = [await chat(folder / "sock", messages) for messages in questions]
+        (folder / "sock").unlink()
         calls = open_desk.recorder.archive.calls(open_desk.proposal.id)
         assert all(call.purpose is CallPurpose.EPISODE for call in calls)
         assert open_desk.recorder.archive.proposals()[0].state is State.PLANNED
@@ -203,7 +204,7 @@ def test_what_is_no_plain_request_is_refused(
                 1000,
                 TimeLimit(20.0),
             )
-            async with proxy.serving(tmp_path / "sock"):
+            async with one_front() as front, proxy.serving(tmp_path / "sock", front):
                 return await chat(tmp_path / "sock", **({"messages": CHAT} | asked))
 
     status, code = asyncio.run(refused())
