@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from evolve.sandbox.errors import ProviderFault
+from evolve.sandbox import aside
+from evolve.sandbox.errors import ProviderFault, machine_faults
 from evolve.sandbox.provider import Box, Provider
 from evolve.sandbox.session import Session
 
@@ -76,7 +77,8 @@ class Pool:
 
     async def _start(self) -> Box:
         self.counts.started += 1
-        return await self.provider.start()
+        with machine_faults("a sandbox can't be started"):
+            return await self.provider.start()
 
     async def _give_back(self, box: Box, session: Session) -> None:
         await session.end()
@@ -93,7 +95,7 @@ class Pool:
 
     def _discard(self, box: Box) -> None:
         self.counts.discarded += 1
-        self._keep(asyncio.create_task(box.kill()))
+        self._keep(asyncio.create_task(box.end()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         """Keep a reference to a background task; `close` waits for it."""
@@ -110,9 +112,10 @@ class Pool:
             except ProviderFault:
                 continue  # it never started: nothing to kill
         self._starting.clear()
-        await asyncio.gather(*(box.kill() for box in self._idle))
+        await asyncio.gather(*(box.end() for box in self._idle))
         self._idle.clear()
         await self.provider.close()
+        aside.close()
 
 
 def _look_at(task: asyncio.Task[Box]) -> None:

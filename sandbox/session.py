@@ -13,17 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from evolve.sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
+from evolve.sandbox.errors import (
+    CandidateFault,
+    ProviderFault,
+    Reason,
+    SandboxError,
+    machine_faults,
+)
 from evolve.sandbox.folder import SharedFolder
 from evolve.sandbox.inside import wire
 from evolve.sandbox.limits import Limits, Usage
 from evolve.sandbox.packets import Packet
 from evolve.sandbox.provider import Box
+from evolve.sandbox.time_limit import TimeLimit
 
 LOG_TAIL_BYTES = 8 * 1024
 KILL_PATIENCE_S = 5.0
 _PREFIX_BYTES = 8
-_FOLDER = re.compile(r"[\w./-]*/candidate-\d+/")
+_FOLDER = re.compile(r"(?:/candidate-\d++)+/")  # the end of the path of its directory
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
 
@@ -32,14 +39,14 @@ class Reply:
     """An answer of the candidate: an unverified claim.
 
     Attributes:
-        header: Its JSON header.
         payload: Its undecoded content.
         seconds: Time from the request to the answer.
+        exit: Status of a command; None if it ran none.
     """
 
-    header: dict[str, Any]
     payload: bytes
     seconds: float
+    exit: int | None = None
 
 
 @dataclass
@@ -168,8 +175,7 @@ class Session:
             timeout_s: Time limit; None: that of the limits.
 
         Returns:
-            The reply; its payload is the encoded (stdout, stderr), its header has the
-            status as "exit".
+            The reply; its payload is the encoded (stdout, stderr), with the status.
 
         Raises:
             CandidateFault: The command printed too much or took too long.
@@ -209,7 +215,7 @@ class Session:
         header["id"] = secrets.token_hex(8)
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(limit):
+            async with TimeLimit(limit).running():
                 await self._box.packets.send(b"D", wire.frame(header, payload))
                 answer, body = await self._answer()
         except TimeoutError:
@@ -219,7 +225,7 @@ class Session:
             )
             raise self._broken(fault) from None
         except _Gone:  # finding the cause does not count as the candidate's time
-            raise self._broken(await self._box.explain_death()) from None
+            raise self._broken(await self._cause_of_death()) from None
         except SandboxError as fault:
             raise self._broken(fault) from None
         if answer.get("id") != header["id"]:
@@ -229,7 +235,7 @@ class Session:
                     Reason.REFUSED, "its answer does not match the request", self.log
                 )
             )
-        return self._checked(Reply(answer, body, time.perf_counter() - started))
+        return self._checked(answer, body, time.perf_counter() - started)
 
     async def _answer(self) -> tuple[dict[str, Any], bytes]:
         while True:
@@ -245,6 +251,13 @@ class Session:
             if self._end is not None:
                 raise self._fault_of_end(self._end)
             await self._take(await self._box.packets.receive())
+
+    async def _cause_of_death(self) -> SandboxError:
+        try:
+            with machine_faults("the sandbox is gone"):
+                return await self._box.explain_death()
+        except ProviderFault as fault:
+            return fault
 
     async def _take(self, packet: Packet | None) -> None:
         if packet is None:
@@ -266,18 +279,18 @@ class Session:
                     self._inbox.data.clear()
                     await self._take(await self._box.packets.receive())
         except (TimeoutError, SandboxError):
-            await self._box.kill()
+            await self._box.end()
             self._end = {"clean": False}
 
-    def _checked(self, reply: Reply) -> Reply:
-        if reply.header.get("ok") is True:
-            return reply
-        error = _text(reply.header, "error")
+    def _checked(self, header: Mapping[str, Any], body: bytes, seconds: float) -> Reply:
+        if header.get("ok") is True:
+            return Reply(body, seconds, _exit_status(header.get("exit")))
+        error = _text(header, "error")
         reason = Reason(error) if error in set(Reason) else Reason.REFUSED
         # Its output takes another path and may be late: after `end` it is complete.
-        log = _text(reply.header, "traceback").strip()[-LOG_TAIL_BYTES:]
+        log = _text(header, "traceback").strip()[-LOG_TAIL_BYTES:]
         raise CandidateFault(
-            reason, _text(reply.header, "message")[:1000] or "no message", log
+            reason, _text(header, "message")[:1000] or "no message", log
         )
 
     def _fault_of_end(self, facts: dict[str, Any]) -> SandboxError:
@@ -371,7 +384,19 @@ def repeatable(text: str) -> str:
     Returns:
         A text that the same candidate repeats.
     """
-    return _ADDRESS.sub("0x...", _FOLDER.sub("", text))
+    kept, last = [], 0
+    for found in _FOLDER.finditer(text):
+        first = found.start()
+        while first > last and (text[first - 1].isalnum() or text[first - 1] in "_./-"):
+            first -= 1
+        kept.append(text[last:first])
+        last = found.end()
+    return _ADDRESS.sub("0x...", "".join([*kept, text[last:]]))
+
+
+def _exit_status(claimed: Any) -> int | None:
+    """Return a claimed exit status; None if it can't be one."""
+    return claimed if type(claimed) is int and abs(claimed) < 2**31 else None
 
 
 def _signal_name(number: int) -> str:

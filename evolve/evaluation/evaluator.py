@@ -5,7 +5,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -15,6 +15,7 @@ from evolve.archive import Evaluation, Files, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
 from evolve.evaluation.memory import memory_limit
+from evolve.evaluation.scorer import MAX_FEEDBACK_CHARS, MAX_METRICS_BYTES, printable
 from evolve.evaluation.scorer_process import (
     Said,
     ScorerDied,
@@ -24,11 +25,14 @@ from evolve.evaluation.scorer_process import (
 )
 from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.sandbox import CandidateFault, Pool, Reason, Session
+from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
+from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import CaseSpec, Task
 
 # reason if a peer's evaluator can't run outside the sandbox
 INSEPARABLE = "inseparable"
+MAX_RESULT_BYTES = 2 * (MAX_METRICS_BYTES + MAX_FEEDBACK_CHARS)
 REMOTE = "evolve_inside.evolve_remote"  # imports a peer's program in the sandbox
 _PEER_SCORER = Path(__file__).parents[1] / "peers" / "scorer.py"
 PREPARE_S = 600.0  # for evaluate.py's cases() or workspace()
@@ -64,6 +68,25 @@ class Verdict:
 def _whole_log(printed: str, told: str) -> str:
     """Return the candidate's output, then the description of its end."""
     return told if printed.strip() in told else f"{printed.rstrip()}\n{told}".strip()
+
+
+def _words(header: Mapping[str, Any], key: str) -> str:
+    """Return a text of a scorer's message; empty if it is missing."""
+    value = header.get(key)
+    return printable(value) if isinstance(value, str) else ""
+
+
+def _with_result(row: Evaluation, payload: bytes) -> Evaluation:
+    """Return the row with a scorer's result; raise `wire.Malformed` if it is not one.
+
+    A candidate whose output the scorer executes can write it.
+    """
+    if len(payload) > MAX_RESULT_BYTES:
+        raise wire.Malformed(f"{len(payload):,} bytes")
+    match wire.decode(payload, text_keys=True):
+        case {"score": float(score), "metrics": dict(metrics), "feedback": str(said)}:
+            return replace(row, score=score, metrics=metrics, feedback=said)
+    raise wire.Malformed("not a score with metrics and feedback")
 
 
 def draw_secret() -> int:
@@ -270,7 +293,7 @@ class Evaluator:
         scorer = await self._lease(fresh)
         limit = self.task.spec.limits.whole_evaluation_s
         try:
-            async with asyncio.timeout(limit):
+            async with TimeLimit(limit).running():
                 said = await scorer.score(
                     session, files, case, self._seed_of(case), row.attempt
                 )
@@ -302,25 +325,24 @@ class Evaluator:
             await scorer.close()  # replaced after a fault
         else:
             self._idle.append(scorer)
+        return self._read(said, row)
+
+    def _read(self, said: Said, row: Evaluation) -> Evaluation:
+        header = said.header
         if said.op == "result":
-            result = wire.decode(said.payload)
-            metrics = {str(k): v for k, v in result.get("metrics", {}).items()}
-            return replace(
-                row,
-                score=result["score"],
-                metrics=metrics,
-                feedback=str(result.get("feedback", "")),
-            )
+            try:
+                return _with_result(row, said.payload)
+            except wire.Malformed as error:
+                return replace(row, reason=EVALUATOR, message=f"its result: {error}")
+        log = _words(header, "log")
         if said.op == "refused":
             return replace(
                 row,
-                reason=said.header["reason"],
-                message=said.header["message"],
-                log=said.header["log"],
+                reason=_words(header, "reason"),
+                message=_words(header, "message"),
+                log=log,
             )
-        return replace(
-            row, reason=EVALUATOR, message=self._place(said), log=said.header["log"]
-        )
+        return replace(row, reason=EVALUATOR, message=self._place(said), log=log)
 
     def _seed_of(self, case: CaseSpec) -> int:
         """Return the secret seed of a case, 0 to 2**63 - 1."""
@@ -331,13 +353,14 @@ class Evaluator:
 
     def _place(self, said: Said) -> str:
         line = said.header.get("line")
-        where = f"{self.task.evaluator}:{line}" if line else str(self.task.evaluator)
-        return f"{where}: {said.header['message']}"
+        place = f":{line}" if type(line) is int else ""
+        return f"{self.task.evaluator}{place}: {_words(said.header, 'message')}"
 
     async def _lease(self, fresh: bool = False, tries: int = TRIES) -> ScorerProcess:
         if self._idle and not fresh:
             return self._idle.pop()
-        scorer = await self._start()
+        with machine_faults("a scorer can't be started"):
+            scorer = await self._start()
         try:
             problem = await scorer.wait_until_ready()
         except ScorerDied as error:

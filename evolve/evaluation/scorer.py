@@ -24,6 +24,7 @@ from evolve.text import Data
 
 _GOES_FIRST = "500"
 RESULT_KEYS = ("score", "metrics", "feedback")
+MAX_METRICS_BYTES, MAX_FEEDBACK_CHARS = 256 << 10, 50_000
 
 
 def main(evaluate_path: str, descriptor: int) -> None:
@@ -111,7 +112,7 @@ def score(
             {
                 "score": float(result["score"]),
                 "metrics": checked_metrics(result.get("metrics", {})),
-                "feedback": printable(result.get("feedback", "")),
+                "feedback": printable(result.get("feedback", ""))[:MAX_FEEDBACK_CHARS],
             }
         )
     except CandidateError as error:
@@ -195,6 +196,7 @@ def checked_metrics(metrics: Any) -> Data:
 
     Raises:
         TypeError: not a dict, or not plain data
+        CandidateError: more than `MAX_METRICS_BYTES`: they hold what the candidate wrote
     """
     if not isinstance(metrics, dict):
         raise TypeError(
@@ -207,12 +209,17 @@ def checked_metrics(metrics: Any) -> Data:
         for key, value in metrics.items()
     }
     try:
-        json.dumps(plain, allow_nan=False)
+        size = len(json.dumps(plain, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"evaluate returned metrics that are not plain data: {error}; numbers must be "
             "finite"
         ) from None
+    if size > MAX_METRICS_BYTES:
+        raise CandidateError(
+            "refused",
+            f"its metrics take {size:,} bytes, more than {MAX_METRICS_BYTES:,}",
+        )
     return plain
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from evolve.evaluation.confinement import bwrap_failed, confined
 from evolve.evaluation.memory import wait_until_above
-from evolve.sandbox import CandidateFault, Session
+from evolve.sandbox import CandidateFault, ProviderFault, Session
+from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec
 from evolve.text import Data
@@ -230,22 +231,27 @@ class ScorerProcess:
         try:
             prefix = await self._reader.readexactly(8)
             header, payload = wire.frame_lengths(prefix)
-            return (
-                wire.parse_header(await self._reader.readexactly(header)),
-                await self._reader.readexactly(payload),
-            )
+            said = wire.parse_header(await self._reader.readexactly(header))
+            if not isinstance(said.get("op"), str):
+                raise wire.Malformed("a message without a kind")
+            return said, await self._reader.readexactly(payload)
         except wire.Malformed as error:
             raise ScorerDied(f"it sent {error}") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             status = await asyncio.to_thread(self._process.wait)
             raise self._death(f"it ended with status {status}") from None
+        except OSError as error:
+            raise ProviderFault(f"the scorer can't be read: {error}") from error
 
     async def _write(self, header: Data, payload: bytes) -> None:
         try:
             self._writer.write(wire.frame(header, payload))
-            await self._writer.drain()
-        except ConnectionError:
-            raise self._death("it closed its socket") from None
+            with machine_faults("the scorer can't be asked"):
+                await self._writer.drain()
+        except ProviderFault as fault:
+            if isinstance(fault.__cause__, ConnectionError):
+                raise self._death("it closed its socket") from None
+            raise
 
     def _death(self, how: str) -> ScorerDied:
         if self._used is None:
@@ -292,5 +298,5 @@ async def _ask_candidate(
         "ok": True,
         "token": header["token"],
         "seconds": reply.seconds,
-        "exit": reply.header.get("exit"),
+        "exit": reply.exit,
     }, reply.payload
