@@ -14,6 +14,7 @@ from typing import Any
 from evolve.archive import Evaluation, Files, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
+from evolve.evaluation.fresh_runs import BuildSteps, FreshRuns, UnknownBuild
 from evolve.evaluation.memory import memory_limit
 from evolve.evaluation.scorer import MAX_FEEDBACK_CHARS, MAX_METRICS_BYTES, printable
 from evolve.evaluation.scorer_process import (
@@ -134,6 +135,7 @@ class Evaluator:
         self.at_end: Callable[[Session], Awaitable[None]] | None = None
         # the seed's row from `_find_out`, for the next request
         self._seed_row: Evaluation | None = None
+        self._builds: dict[str, BuildSteps] = {}  # by case
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Use another copy of the task from now on, and close the old scorers.
@@ -217,11 +219,37 @@ class Evaluator:
         """
         try:
             return await self._try_case(files, case, attempt)
+        except UnknownBuild:
+            steps, row = await self._learn_build(case)
+            if row and steps.programs < 2 and files == self.task.seed and not attempt:
+                return row  # the same as in fresh runs
+            return await self._evaluate_case(files, case, attempt)
         except ScorerFull:
             return await self._try_case(files, case, attempt, fresh=True)
 
+    async def _learn_build(
+        self, case: CaseSpec
+    ) -> tuple[BuildSteps, Evaluation | None]:
+        """Find out by the seed which commands of a case build.
+
+        Returns:
+            The steps, and the seed's row if this call has evaluated it.
+        """
+        async with self._finding_out:
+            if case.id in self._builds:
+                return self._builds[case.id], None
+            steps = BuildSteps()
+            row = await self._try_case(self.task.seed, case, 0, learning=steps)
+            self._builds[case.id] = steps
+            return steps, row
+
     async def _try_case(
-        self, files: Files, case: CaseSpec, attempt: int, fresh: bool = False
+        self,
+        files: Files,
+        case: CaseSpec,
+        attempt: int,
+        fresh: bool = False,
+        learning: BuildSteps | None = None,
     ) -> Evaluation:
         row = Evaluation(
             case.id, case.split, attempt, None, evaluator=self.task.evaluator_hash
@@ -232,10 +260,9 @@ class Evaluator:
                 if self.together:
                     row = await score_together(session, self.task, files, row)
                 else:
-                    await session.load(
-                        files, REMOTE if self.task.peer else self.task.module
-                    )
-                    row = await self._scored(session, files, case, row, fresh)
+                    await session.load(files, self._module(case))
+                    live = FreshRuns(self.pool, session, self._known(case), learning)
+                    row = await self._scored(live, files, case, row, fresh)
                 if self.at_end is not None and row.reason is None:
                     await self.at_end(session)
             except CandidateFault as fault:
@@ -250,6 +277,23 @@ class Evaluator:
             peak_memory_bytes=usage.peak_memory_bytes,
             log=_whole_log(usage.log, row.log),
         )
+
+    def _known(self, case: CaseSpec) -> BuildSteps | None:
+        """Return which commands of a case build; None: not known yet.
+
+        The commands of other engines and of agents belong to one process.
+        """
+        if self.task.peer or self.task.spec.agent:
+            return BuildSteps(calls=True)
+        return self._builds.get(case.id)
+
+    def _module(self, case: CaseSpec) -> str | None:
+        """Return the module to import; none if the case only runs commands."""
+        if self.task.peer:
+            return REMOTE
+        steps = self._builds.get(case.id)
+        runs_only = steps is not None and steps.programs and not steps.calls
+        return None if runs_only else self.task.module
 
     async def prepared(self, op: str, case: CaseSpec) -> Any:
         """Return the result of evaluate.py's function `cases` or `workspace`.
@@ -284,7 +328,7 @@ class Evaluator:
 
     async def _scored(
         self,
-        session: Session,
+        live: FreshRuns,
         files: Files,
         case: CaseSpec,
         row: Evaluation,
@@ -295,7 +339,7 @@ class Evaluator:
         try:
             async with TimeLimit(limit).running():
                 said = await scorer.score(
-                    session, files, case, self._seed_of(case), row.attempt
+                    live, files, case, self._seed_of(case), row.attempt
                 )
         except TimeoutError:
             await scorer.close()

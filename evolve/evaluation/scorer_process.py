@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from evolve.evaluation.confinement import bwrap_failed, confined
+from evolve.evaluation.fresh_runs import FreshRuns
 from evolve.evaluation.memory import wait_until_above
-from evolve.sandbox import CandidateFault, ProviderFault, Session
+from evolve.sandbox import CandidateFault, ProviderFault
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec
@@ -164,7 +165,7 @@ class ScorerProcess:
 
     async def score(
         self,
-        session: Session,
+        live: FreshRuns,
         files: Mapping[str, bytes],
         case: CaseSpec,
         seed: int,
@@ -175,7 +176,7 @@ class ScorerProcess:
         Faults of the sandbox propagate.
 
         Args:
-            session: sandbox with the candidate
+            live: the candidate in its sandbox
             files: the candidate's tree, path -> content
             case: the case
             seed: secret seed of the case
@@ -200,7 +201,7 @@ class ScorerProcess:
             header, payload = await self._read()
             if header["op"] not in ("call", "run", "put"):
                 return Said(header["op"], header, payload)
-            await self._write(*await _ask_candidate(session, header, payload))
+            await self._write(*await _ask_candidate(live, header, payload))
 
     async def prepare(self, op: str, case: CaseSpec, seed: int) -> Said:
         """Call evaluate.py's function `cases` or `workspace`.
@@ -275,16 +276,16 @@ class ScorerProcess:
 
 
 async def _ask_candidate(
-    session: Session, header: Mapping[str, Any], payload: bytes
+    live: FreshRuns, header: Mapping[str, Any], payload: bytes
 ) -> tuple[Data, bytes]:
     """Relay one request; a candidate's fault is also an answer."""
     try:
         if header["op"] == "call":
-            reply = await session.call(header["function"], payload, header["timeout_s"])
+            reply = await live.call(header["function"], payload, header["timeout_s"])
         elif header["op"] == "put":
-            reply = await session.load(wire.decode(payload), None)
+            reply = await live.put(wire.decode(payload))
         else:
-            reply = await session.run(header["argv"], payload, header["timeout_s"])
+            reply = await live.run(header["argv"], payload, header["timeout_s"])
     except CandidateFault as fault:
         # Cut, so that the frame stays within its limit however the text is escaped.
         return {
