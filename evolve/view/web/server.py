@@ -295,20 +295,22 @@ def serve(library: RunCache, listening: socket.socket, rules: Rules) -> None:
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def rules_for(host: str, port: int, names: tuple[str, ...] = ()) -> Rules:
+def rules_for(
+    host: str, port: int, names: tuple[str, ...] = (), open_to_users: bool = False
+) -> Rules:
     """Return the access rules of an address.
 
     Args:
         host: address of the server
         port: its port
         names: further host names
+        open_to_users: on loopback, let all users of this machine in
 
     Returns:
-        Rules with a new token, unless only this machine can connect.
+        Rules with a new token, unless all users of this machine may connect.
     """
-    return Rules(
-        host, port, None if is_loopback(host) else secrets.token_urlsafe(24), names
-    )
+    free = open_to_users and is_loopback(host)
+    return Rules(host, port, None if free else secrets.token_urlsafe(24), names)
 
 
 class _Unchanging(StaticFiles):
@@ -365,6 +367,7 @@ def serve_folder(
     port: int,
     names: tuple[str, ...],
     say: Callable[[str], None],
+    open_to_users: bool = False,
 ) -> None:
     """Open a port, report the address and serve until interrupted.
 
@@ -375,12 +378,13 @@ def serve_folder(
         port: 0 for a free port
         names: further host names of this server
         say: called with the address
+        open_to_users: on loopback, let all users of this machine in
 
     Raises:
         PrerequisiteError: the port is in use or not allowed
     """
     with open_port(host, port) as listening:
-        rules = rules_for(host, listening.getsockname()[1], names)
+        rules = rules_for(host, listening.getsockname()[1], names, open_to_users)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{rules.port}/" + (f"run/{only}" if only else "")
         say(address + (f"?token={rules.token}" if rules.token else ""))
