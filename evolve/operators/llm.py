@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from evolve.archive import CallPurpose, Files
+from evolve.archive import CallPurpose, Files, Reply
 from evolve.operators.base import Child, Operator, Rejected
-from evolve.operators.context import Context, Reply
+from evolve.operators.context import Context
 from evolve.operators.edits import apply_reply, first_words
 from evolve.operators.prompting import messages_for, repair_message
 from evolve.text import Data
