@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
+    from evolve.archive.columns import Floats, Ints
     from evolve.archive.decision import (
         CONTEXT_KINDS,
         NOTHING_DECIDED,
@@ -127,12 +128,14 @@ __all__ = [
     "Event",
     "Figures",
     "Files",
+    "Floats",
     "Frame",
     "Grid",
     "GridStats",
     "GroupCommit",
     "Hint",
     "Interval",
+    "Ints",
     "Island",
     "Islands",
     "Kind",
@@ -181,6 +184,7 @@ __all__ = [
 _NAMES_BY_MODULE = {
     "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Variant",
     "code": "CodeStore Commit",
+    "columns": "Floats Ints",
     "errors": "ArchiveError NotFound StorageFull",
     "as_of": "TimedEvaluation rows_as_of learned_of",
     "figures": "Figures figures_of",

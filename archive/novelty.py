@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolve.archive.accelerated import PAYS_FROM, Blocks, Mirror, has_gpu, products
+from evolve.archive.columns import Ints
 from evolve.archive.source import tokens
 
 WIDTH = 256
@@ -26,7 +27,7 @@ Vector = NDArray[np.float32]
 class Neighbours(NamedTuple):
     """The nearest rows, nearest first, and their cosine distances (0 to 2)."""
 
-    rows: NDArray[np.int64]
+    rows: Ints
     distances: NDArray[np.float32]
 
 

@@ -10,7 +10,7 @@ run                                       # in a notebook: a small table
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from html import escape
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from evolve.archive import Evaluation, NotFound
 from evolve.archive import Variant as Row
 from evolve.errors import PrerequisiteError
-from evolve.text import one_line, visible
+from evolve.text import Note, one_line, visible
 
 if TYPE_CHECKING:
     import pandas
@@ -244,7 +244,7 @@ def run(
     task: str | Path,
     *,
     name: str | None = None,
-    note: Callable[[str], None] = logging.getLogger("evolve").info,
+    note: Note = logging.getLogger("evolve").info,
     **settings: Any,
 ) -> Run:
     """Evolve a task and return the finished run.

@@ -4,7 +4,7 @@ import asyncio
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ from evolve.sandbox.inside import wire
 from evolve.search.setup import unmeasured
 from evolve.tasks import SPLITS, Task, load_task
 from evolve.tasks.peers.packages import packages_of
+from evolve.text import Note
 
-Note = Callable[[str], None]
 _ANSWER = b"def answer(n):\n    return n + 1\n"
 
 

@@ -53,8 +53,7 @@ from evolve.sandbox import ProviderFault
 from evolve.search import make_frame
 from evolve.tasks import CaseSpec
 from evolve.tasks.spec import Split
-
-Note = Callable[[str], None]
+from evolve.text import Note
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field
 
-from evolve.archive import Snapshot
+from evolve.archive import Floats, Ints, Snapshot
 from evolve.search.policy import Evaluate, Expand, Policy
 from evolve.search.sampling import pick, unit_values
 
@@ -22,11 +21,11 @@ GATE = 0.4  # accuracy that opens the next stage
 
 
 def parent_probabilities(
-    accuracy: NDArray[np.float64],
-    children: NDArray[np.int64],
+    accuracy: Floats,
+    children: Ints,
     steepness: float = STEEPNESS,
     midpoint: float = MIDPOINT,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return p_i ~ 1 / (1 + exp(-lambda (a_i - alpha_0))) / (1 + children_i).
 
     Args:
@@ -119,9 +118,7 @@ def next_of_stage(snapshot: Snapshot, gate: float = GATE) -> Evaluate | None:
     )
 
 
-def stage_goals(
-    known: NDArray[np.int64], accuracy: NDArray[np.float64], gate: float = GATE
-) -> NDArray[np.int64]:
+def stage_goals(known: Ints, accuracy: Floats, gate: float = GATE) -> Ints:
     """Return how many cases each variant is due: a full, passed stage opens the next.
 
     Args:

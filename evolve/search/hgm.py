@@ -9,10 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field
 
-from evolve.archive import Snapshot
+from evolve.archive import Floats, Ints, Snapshot
 from evolve.search.policy import Evaluate, Expand, Policy
 from evolve.search.sampling import value_range
 
@@ -115,8 +114,8 @@ def temperature(snapshot: Snapshot) -> float:
 
 
 def beta_counts(
-    snapshot: Snapshot, sums: NDArray[np.float64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    snapshot: Snapshot, sums: Floats, counts: Ints
+) -> tuple[Floats, Floats]:
     """Return successes and failures, with values scaled to the range of the archive.
 
     Args:
@@ -134,7 +133,7 @@ def beta_counts(
 
 def clade_draws(
     snapshot: Snapshot, rng: Generator, pooled: bool = True, tempered: bool = True
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return a draw of Beta(tau (1 + successes), tau (1 + failures)) for each clade.
 
     Args:
@@ -153,9 +152,7 @@ def clade_draws(
     return tempered_draws(good, bad, temperature(snapshot) if tempered else 1.0, rng)
 
 
-def tempered_draws(
-    good: NDArray[np.float64], bad: NDArray[np.float64], tau: float, rng: Generator
-) -> NDArray[np.float64]:
+def tempered_draws(good: Floats, bad: Floats, tau: float, rng: Generator) -> Floats:
     """Return draws of Beta(tau (1 + good), tau (1 + bad)).
 
     A lineage without evaluations is drawn from Beta(1, 1) for any tau: otherwise its
