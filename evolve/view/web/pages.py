@@ -7,15 +7,23 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from evolve.archive import Call, Evaluation, NotFound, Proposal, State, Variant
-from evolve.archive.case_scores import Interval, student, wilson
+from evolve.archive import (
+    Call,
+    Evaluation,
+    Interval,
+    NotFound,
+    Proposal,
+    State,
+    Variant,
+    interval,
+)
 from evolve.runs.reader import OpenRun
 from evolve.safety.audit import Audited, audit_run
 from evolve.view.diff import Change, Line, changes
 from evolve.view.explain import what_for, why
 from evolve.view.terminal.status import status_data
 from evolve.view.web.colours import coloured_lines, plain_lines
-from evolve.view.web.relatives import QueriedLineage, Relatives
+from evolve.view.web.relatives import Relatives
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
 MOST_FLAGS = 200
@@ -86,7 +94,7 @@ def overview(run: OpenRun) -> Page:
         "last_event": run.archive.last_event(),
         "settings": run.folder.settings,
         "elapsed_s": _elapsed(run),
-        "path": lineage_of(QueriedLineage(run), best.id) if best else [],
+        "path": lineage_of(Relatives(run), best.id) if best else [],
     }
 
 
@@ -144,7 +152,7 @@ def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> P
     Returns:
         Values for the template.
     """
-    kin = kin or QueriedLineage(run)
+    kin = kin or Relatives(run)
     parent = run.parent_of(proposal)
     children = kin.children(proposal.id)
     before = run.files(parent) if parent and parent.tree else {}
@@ -243,26 +251,14 @@ def _case_row(case: str, split: str, tries: tuple[Evaluation, ...]) -> CaseRow:
         row.score for row in tries if row.score is not None and row.reason is None
     ]
     mean = sum(scores) / len(scores) if scores else None
-    return CaseRow(case, split, mean, len(tries), interval_of(scores), tries)
-
-
-def interval_of(scores: Sequence[float]) -> Interval | None:
-    """Return the 95 % confidence interval of a mean.
-
-    Args:
-        scores: of the attempts at one case
-
-    Returns:
-        Wilson's interval for scores of 0 and 1, else Student's; None for less than two.
-    """
-    count = len(scores)
-    if count < 2:
-        return None
-    if all(score in (0.0, 1.0) for score in scores):
-        return wilson(sum(scores), count)
-    mean = sum(scores) / count
-    error = (sum((score - mean) ** 2 for score in scores) / (count - 1) / count) ** 0.5
-    return student(mean, error, count)
+    return CaseRow(
+        case,
+        split,
+        mean,
+        len(tries),
+        interval(scores) if len(scores) > 1 else None,
+        tries,
+    )
 
 
 def case_matrix(run: OpenRun) -> Page:
