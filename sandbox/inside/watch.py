@@ -44,7 +44,20 @@ def used(enough_bytes: int, waiting: int = 0) -> Used:
     Returns:
         Memory in bytes and number of threads.
     """
-    pids = _others(waiting)
+    return used_by(_others(waiting), enough_bytes)
+
+
+def used_by(pids: list[str], enough_bytes: int) -> Used:
+    """Return the sums over some processes.
+
+    Args:
+        pids: Their ids; those that have exited count nothing.
+        enough_bytes: Up to this sum of resident memory it is returned, which counts
+            shared pages several times; above it, each process counts its share.
+
+    Returns:
+        Memory and threads.
+    """
     memory = sum(_resident(pid) for pid in pids)
     if memory > enough_bytes:
         memory = sum(_own_share(pid) for pid in pids)
@@ -79,7 +92,7 @@ def _own_share(pid: str) -> int:
     for line in _read(pid, "smaps_rollup").splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
-    return 0
+    return _resident(pid)
 
 
 def _threads(pid: str) -> int:
@@ -103,5 +116,5 @@ def _read(pid: str, name: str) -> str:
     try:
         with open(f"/proc/{pid}/{name}") as file:
             return file.read()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return ""
