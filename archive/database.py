@@ -195,7 +195,12 @@ def storage_faults(path: Path) -> Iterator[None]:
 def _set_pragmas(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy issues BEGIN, not the driver
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",  # a file of somebody else may hold views and triggers
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

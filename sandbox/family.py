@@ -2,15 +2,22 @@
 
 import functools
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
-from evolve.sandbox.inside import watch
+
+class Used(NamedTuple):
+    """Memory and threads of a process family; zero once its first process is gone."""
+
+    memory_bytes: int
+    threads: int
 
 
-def used(pid: int, enough_bytes: int) -> watch.Used:
+def used(pid: int, enough_bytes: int) -> Used:
     """Return the resources of a process and its descendants.
 
     Pages shared by several processes count for each of them. Only if that sum exceeds
@@ -24,10 +31,35 @@ def used(pid: int, enough_bytes: int) -> watch.Used:
     Returns:
         Memory in bytes and number of threads.
     """
+    quick = _sum(pid, _resident)
+    return quick if quick.memory_bytes <= enough_bytes else _sum(pid, _own_share)
+
+
+def _resident(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+def _own_share(process: psutil.Process) -> int:
+    """Return the process's memory with a share of shared pages, if that may be read."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.AccessDenied:
+        return _resident(process)
+
+
+def _sum(pid: int, size: Callable[[psutil.Process], int]) -> Used:
+    memory = threads = 0
     family: list[int] = []
     with suppress(psutil.NoSuchProcess):
         family = _family(pid)
-    return watch.used_by(list(map(str, family)), enough_bytes)
+    for member in family:
+        try:
+            process = psutil.Process(member)
+            memory += size(process)
+            threads += process.num_threads()
+        except psutil.NoSuchProcess:
+            continue  # it has just exited
+    return Used(memory, threads)
 
 
 def _family(pid: int) -> list[int]:

@@ -17,12 +17,13 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from evolve.sandbox.errors import PackagesUnavailable, SandboxUnavailable
+from evolve.sandbox.errors import SandboxUnavailable
 from evolve.sandbox.folder import MOUNT
+from evolve.sandbox.pip import fetch_sources, install_packages
 from evolve.sandbox.provider import Progress
 from evolve.sandbox.toolchain import copy_tools
 
@@ -210,49 +211,6 @@ def _copy_library(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
 
 
-def install_packages(
-    packages: Iterable[str], target: Path, options: Sequence[str] = ()
-) -> None:
-    """Install wheels into a directory.
-
-    Args:
-        packages: pip requirements.
-        target: The directory.
-        options: More options of pip.
-
-    Raises:
-        PackagesUnavailable: With pip's last lines.
-    """
-    _pip(
-        "install",
-        "--only-binary=:all:",
-        "--no-compile",
-        "--target",
-        str(target),
-        *options,
-        *packages,
-    )
-
-
-def _pip(*arguments: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        arguments[0],
-        "--quiet",
-        "--disable-pip-version-check",
-        *arguments[1:],
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
-        raise PackagesUnavailable(
-            f"the packages of the task can't be installed: pip reports: {' '.join(lines[-3:])}",
-            f"check [environment] in task.toml; to try by hand: {' '.join(command)}",
-        )
-
-
 def packages_folder(
     packages: tuple[str, ...], progress: Progress, sources: tuple[str, ...] = ()
 ) -> Path:
@@ -277,8 +235,7 @@ def packages_folder(
             install_packages(packages, site)
         if sources:
             progress(f"fetching the sources of {', '.join(sources)}")
-            options = ("--no-deps", "--no-binary=:all:", "--dest", str(site / SOURCES))
-            _pip("download", *options, *sources)
+            fetch_sources(sources, site / SOURCES)
 
     return _built_once("packages", key, fill)
 

@@ -40,7 +40,7 @@ def stop(
         raise UsageError(
             f"{folder.name} is not running", f"go on: evolve resume {folder.name}"
         )
-    folder.stop_file.touch()
+    folder.ask_to_stop()
     err.print(
         f"{folder.name} stops after all work in flight; go on: evolve resume "
         f"{folder.name}"

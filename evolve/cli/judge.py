@@ -14,8 +14,10 @@ from evolve.cli.options import (
     RunName,
     RunsDir,
     Sandbox,
+    Trust,
     emit,
     opened,
+    own_run,
     runs_folder,
 )
 
@@ -51,6 +53,7 @@ def verify(
         bool, typer.Option("--again", help="Allow it for one more variant.")
     ] = False,
     sandbox: Sandbox = None,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Score the best variant again, in a fresh sandbox, on every case.
@@ -72,6 +75,7 @@ def verify(
         proposal = found.proposal(id)
         known = found.archive.evaluations(proposal.id)
         check_evaluator(found.task, proposal, known)
+        own_run(found.folder, trust)
         heldout = heldout and bool(found.task.spec.cases_of("heldout"))
 
         def look() -> None:

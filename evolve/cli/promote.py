@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.options import Json, RunName, RunsDir, emit, opened, run_folder
+from evolve.cli.options import (
+    Json,
+    RunName,
+    RunsDir,
+    Trust,
+    emit,
+    opened,
+    own_run,
+    run_folder,
+)
 
 if TYPE_CHECKING:
     from evolve.safety import Promotion
@@ -31,6 +40,7 @@ def promote(
     approve: Annotated[
         bool, typer.Option("--approve", help="Ask for confirmation first.")
     ] = False,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Promote the safest choice among the best variants if the evidence is sufficient.
@@ -46,7 +56,7 @@ def promote(
         err.print(_text(found))
         return typer.confirm(f"promote {found.champion}?", err=True)
 
-    folder = run_folder(runs_dir, run)
+    folder = own_run(run_folder(runs_dir, run), trust)
     done = asyncio.run(
         carry_out(folder, note, candidates, again, ask if approve else None)
     )

@@ -15,9 +15,11 @@ from evolve.cli.options import (
     RunsDir,
     Sandbox,
     ThatRun,
+    Trust,
     emit,
     one_run,
     opened,
+    own_run,
     runs_folder,
 )
 
@@ -147,6 +149,7 @@ def fork(
         int | None,
         typer.Option(help="Seed of all random draws.", show_default="as the run"),
     ] = None,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Start a new run from a variant of another run, with its settings."""
@@ -165,6 +168,7 @@ def fork(
     }
     with tempfile.TemporaryDirectory(prefix="evolve-fork-") as folder:
         with opened(runs_dir, run) as found:
+            own_run(found.folder, trust)
             copy_task(found, found.proposal(origin), Path(folder) / "task")
             settings = found.folder.settings.model_copy(
                 update={

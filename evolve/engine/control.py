@@ -1,5 +1,6 @@
 """Control of a live run by people: requests to stop, the inbox, and steering."""
 
+import errno
 import json
 import os
 import secrets
@@ -84,6 +85,8 @@ class Inbox:
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         fresh = self.path / f"{name}.new"
         try:
+            if self.path.is_symlink():
+                raise OSError(errno.ELOOP, "it is a link", str(self.path))
             self.path.mkdir(exist_ok=True)
             with fresh.open("w", encoding="utf-8") as file:
                 json.dump({"verb": verb, "data": data}, file)

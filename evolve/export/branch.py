@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from evolve.archive import Files, Proposal
 from evolve.errors import UsageError
-from evolve.export.git import run_git
+from evolve.export.git import ask_git
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
@@ -52,7 +52,7 @@ def apply_variant(
         UsageError: not a repository, an ambiguous folder, or the branch exists
         PrerequisiteError: git is not installed
     """
-    git = partial(run_git, repository)
+    git = partial(ask_git, repository, configured=True)
     git("rev-parse", "--verify", "HEAD", hint="name a repository with a commit: -C DIR")
     seed, files = run.files(run.archive.first()), run.files(proposal)
     folder = _folder(git, seed) if to is None else to.strip("/").removeprefix("./")

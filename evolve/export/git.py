@@ -1,17 +1,17 @@
 """git in a repository of a user; its error messages are reported."""
 
-import os
-import subprocess
 from pathlib import Path
 
+from evolve.archive.git import run_git
 from evolve.errors import INSTALL_GIT, PrerequisiteError, UsageError
 
 
-def run_git(
+def ask_git(
     repository: Path,
     *arguments: str,
     content: bytes = b"",
     index: str | None = None,
+    configured: bool = False,
     hint: str = "",
 ) -> str:
     """Run one command of git.
@@ -21,6 +21,7 @@ def run_git(
         arguments: The command and its arguments.
         content: Standard input.
         index: Index file to use instead of the repository's.
+        configured: Whether to read the user's configuration, which has the author.
         hint: Advice in case the command fails.
 
     Returns:
@@ -30,18 +31,19 @@ def run_git(
         PrerequisiteError: git is not installed.
         UsageError: The command failed.
     """
-    environment = os.environ | ({"GIT_INDEX_FILE": index} if index else {})
+    variables = {"GIT_INDEX_FILE": index} if index else {}
+    place = ("-C", str(repository))
     try:
-        done = subprocess.run(
-            ["git", "-C", str(repository), *arguments],
-            input=content,
-            capture_output=True,
-            env=environment,
-            check=True,
+        done = run_git(
+            *place,
+            *arguments,
+            stdin=content,
+            variables=variables,
+            configured=configured,
         )
     except FileNotFoundError:
         raise PrerequisiteError("git is not installed", INSTALL_GIT) from None
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise UsageError(f"git {arguments[0]}: {said}", hint) from None
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise UsageError(f"git {arguments[0]}: {said}", hint)
     return done.stdout.decode(errors="surrogateescape").strip("\n")

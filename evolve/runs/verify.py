@@ -14,6 +14,7 @@ from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
 from evolve.runs.one_off import alone
+from evolve.runs.signature import require_own
 from evolve.sandbox import ProviderFault
 from evolve.tasks import Task
 
@@ -129,7 +130,9 @@ async def verify(
     Raises:
         RunError: The sandbox or a model failed, or the budget is exhausted.
         SandboxUnavailable: The sandbox does not work here.
+        TrustError: The run is not signed by this user.
     """
+    require_own(run)
     found = []
     async with (
         open_evaluator(

@@ -39,6 +39,7 @@ from evolve.retry import sandbox_failed
 from evolve.runs.build import check_models, require_model
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
+from evolve.runs.signature import require_own
 from evolve.safety.heldout_access import LOOKED, PROMOTED, HeldOutAccess
 from evolve.safety.safety_set import SAFETY_SET
 from evolve.safety.trial import (
@@ -146,7 +147,9 @@ async def promote(
         UsageError: no select cases, nothing to promote, or a second look
         RunLocked: the run is running
         RunError: sandbox, model or budget
+        TrustError: the run is not signed by this user
     """
+    require_own(run)
     task = run.task()
     if not task.spec.cases_of("select"):
         raise UsageError(
