@@ -92,6 +92,11 @@ class CaseScores:
         return self._pending.rows
 
     @property
+    def begun(self) -> Ints:
+        """Number of attempts scored or pending, shape (n, cases)."""
+        return self.counts + self.pending
+
+    @property
     def means(self) -> Floats:
         """Mean over attempts, shape (n, cases); NaN without a scored attempt."""
         return np.where(self.counts > 0, self.sums / np.maximum(self.counts, 1), np.nan)

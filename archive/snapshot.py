@@ -416,8 +416,11 @@ class Snapshot:
             self._doubtful += 1
         known = bool(self._trusted.rows[row])
         value = float(self.values[row]) if known else None
+        self._revalue(row, self.merit(row) if known else None, value)
+
+    def _revalue(self, row: int, merit: float | None, value: float | None) -> None:
         self.ranking.update(row, value)
-        self._judge(row, self.merit(row) if known else None, value)
+        self._judge(row, merit, value)
         self.archipelago.update(row, value)
 
     def behaviour(self, observed: Observed) -> float:
@@ -445,9 +448,7 @@ class Snapshot:
         if self._trusted.rows[row]:
             self._trusted.rows[row] = False
             self._doubtful += 1
-            self.ranking.update(row, None)
-            self._judge(row, None, None)
-            self.archipelago.update(row, None)
+            self._revalue(row, None, None)
 
     def _trials_of(self, observed: Observed) -> list[Trial]:
         """Return the evaluations of the search split as trials with values."""

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from pydantic import Field
 
 from evolve.archive import Floats, Ints, Snapshot
-from evolve.search.policy import Evaluate, Expand, Policy
+from evolve.search.policy import Evaluate, Expand, Policy, next_attempt
 from evolve.search.sampling import value_range
 
 ALPHA = 0.7  # the paper has 0.6; see the simulation in benchmarks/RESULTS.md
@@ -66,22 +66,15 @@ class Hgm(Policy):
         The draw is from each variant's own counts, not from those of its clade. None if
         no case is free.
         """
-        free = (snapshot.case_scores.counts == 0) & (snapshot.case_scores.pending == 0)
-        rows = snapshot.trusted[free.any(axis=1)[snapshot.trusted]]
+        scores, trusted = snapshot.case_scores, snapshot.trusted
+        free = scores.begun == 0
+        rows = trusted[free.any(axis=1)[trusted]]
         if not len(rows):
             return None
-        good, bad = beta_counts(
-            snapshot,
-            snapshot.case_scores.sums.sum(axis=1),
-            snapshot.case_scores.counts.sum(axis=1),
-        )
+        sums, counts = scores.sums.sum(axis=1), scores.counts.sum(axis=1)
+        good, bad = beta_counts(snapshot, sums, counts)
         row = int(rows[np.argmax(rng.beta(1.0 + good[rows], 1.0 + bad[rows]))])
-        case = list(snapshot.case_scores.cases)[int(np.argmax(free[row]))]
-        return Evaluate(
-            snapshot.proposals[row].id,
-            case,
-            snapshot.case_scores.next_attempt(row, case),
-        )
+        return next_attempt(snapshot, row, int(np.argmax(free[row])))
 
 
 def wants_child(snapshot: Snapshot, alpha: float) -> bool:
@@ -91,9 +84,7 @@ def wants_child(snapshot: Snapshot, alpha: float) -> bool:
         snapshot: Holds at least the seed.
         alpha: Exponent of the expansion rule.
     """
-    evaluations = int(
-        snapshot.case_scores.counts.sum() + snapshot.case_scores.pending.sum()
-    )
+    evaluations = int(snapshot.case_scores.begun.sum())
     begun = evaluations + snapshot.waiting * FIRST_CASES
     return bool(begun**alpha >= len(snapshot) + snapshot.waiting)
 
