@@ -23,7 +23,6 @@ TRIES = 20
 class Recombine(Operator):
     """An operator that puts a part of the second parent into the first."""
 
-    name = "recombine"
     shows = ()
     parents = 2
 

@@ -26,7 +26,6 @@ GAP = re.compile(r"\{[a-z_]+\}|\{\{[^{}]*\}\}")
 class Reflect(Operator):
     """An operator that rewrites one randomly chosen prompt."""
 
-    name = "reflect"
     shows = ("inspirations", "lessons", "attempts")
     needs_model = True
 

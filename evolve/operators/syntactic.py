@@ -23,7 +23,6 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 class Syntactic(Operator):
     """An operator that edits the first parent at random."""
 
-    name = "syntactic"
     shows = ()
 
     class Params(Operator.Params):
