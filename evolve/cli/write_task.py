@@ -205,11 +205,6 @@ def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
     }
 
 
-def _is_search(verdict: Verdict) -> bool:
-    """Return whether the score is the one that a run would use."""
-    return {row.split for row in verdict.rows} == {"search"}
-
-
 def _show(task: Task, verdict: Verdict, printed: str) -> None:
     from evolve.runs.evaluator import missing_package
     from evolve.search.setup import unmeasured
@@ -245,5 +240,9 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
                 "quarantined",
                 style="yellow",
             )
-        gap = gap_to_best_known(task, verdict.score) if _is_search(verdict) else ""
+        gap = (
+            gap_to_best_known(task, verdict.score)
+            if {row.split for row in verdict.rows} == {"search"}
+            else ""
+        )
         out.print(f"score {number(verdict.score)}{gap}", style="bold")

@@ -99,7 +99,7 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
             "evaluator_text": Path(source).read_text(errors="replace"),
             "folder": str(Path(source).parent),
             "name_inside": name,
-            "path": [str(_STANDINS), *_packages()],
+            "path": [str(_STANDINS), *filter(None, sys.argv[3:])],
         },
     )
     link.begin()
@@ -124,10 +124,6 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
         "fault": link.notes.read("fault")
         or (link.notes.read(ORDINARY) if said.get("broken") else None),
     }
-
-
-def _packages() -> list[str]:
-    return [path for path in sys.argv[3:] if path]
 
 
 def _reseed() -> None:

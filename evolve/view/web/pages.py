@@ -51,22 +51,6 @@ class CaseRow(NamedTuple):
     rows: tuple[Evaluation, ...]
 
 
-class Shown(NamedTuple):
-    """A line of a diff as HTML."""
-
-    kind: str
-    old: int | None
-    new: int | None
-    html: Markup
-
-
-class FileChange(NamedTuple):
-    """A file of a diff with coloured lines."""
-
-    change: Change
-    hunks: tuple[tuple[Shown, ...], ...]
-
-
 def overview(run: OpenRun) -> Page:
     """Return the first page of a run: its state and results.
 
@@ -196,7 +180,7 @@ def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
     }
 
 
-def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[FileChange]:
+def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[Change]:
     """Return the diff of two trees in the colours of their languages.
 
     Args:
@@ -210,23 +194,18 @@ def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[File
     for change in changes(before, after):
         left = _lines_of(change.path, before.get(change.path, b""))
         right = _lines_of(change.path, after.get(change.path, b""))
-        found.append(
-            FileChange(
-                change,
-                tuple(
-                    tuple(_shown(line, left, right) for line in hunk)
-                    for hunk in change.hunks
-                ),
-            )
+        hunks = tuple(
+            tuple(_shown(line, left, right) for line in hunk) for hunk in change.hunks
         )
+        found.append(change._replace(hunks=hunks))
     return found
 
 
-def _shown(line: Line, left: Sequence[Markup], right: Sequence[Markup]) -> Shown:
+def _shown(line: Line, left: Sequence[Markup], right: Sequence[Markup]) -> Line:
     side, number = (left, line.old) if line.new is None else (right, line.new)
     assert number is not None
     html = side[number - 1] if number <= len(side) else plain_lines(line.text or " ")[0]
-    return Shown(line.kind, line.old, line.new, html)
+    return line._replace(text=html)
 
 
 def case_rows(rows: Iterable[Evaluation]) -> list[CaseRow]:
