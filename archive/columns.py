@@ -1,5 +1,6 @@
 """A numpy array that grows: one column of a snapshot."""
 
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -55,6 +56,14 @@ class GrowableArray(Generic[_S]):
             value: A number, or a sequence of `width` numbers.
         """
         self._new.append(value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Append several rows.
+
+        Args:
+            values: One number per row, or `width` numbers each.
+        """
+        self._new.extend(values)
 
     def increment(self, row: int, by: int = 1) -> None:
         """Add to a number in place; for arrays without a width.
