@@ -180,23 +180,23 @@ async def _score(
         return verdict, Path(log.name).read_text(errors="replace")[-4000:]
 
 
+_SHOWN = (
+    "case",
+    "split",
+    "score",
+    "metrics",
+    "feedback",
+    "reason",
+    "message",
+    "log",
+    "seconds",
+    "cpu_s",
+    "peak_memory_bytes",
+)
+
+
 def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
-    rows = [
-        {
-            "case": row.case,
-            "split": row.split,
-            "score": row.score,
-            "metrics": row.metrics,
-            "feedback": row.feedback,
-            "reason": row.reason,
-            "message": row.message,
-            "log": row.log,
-            "seconds": row.seconds,
-            "cpu_s": row.cpu_s,
-            "peak_memory_bytes": row.peak_memory_bytes,
-        }
-        for row in verdict.rows
-    ]
+    rows = [{name: getattr(row, name) for name in _SHOWN} for row in verdict.rows]
     return {
         "task": task.spec.name,
         "score": None if verdict.failed else verdict.score,
