@@ -358,10 +358,7 @@ def _lines_of(path: str, content: bytes) -> tuple[Markup, ...]:
 
 
 def _call(call: Call) -> dict[str, Any]:
-    try:
-        messages = json.loads(call.request).get("messages", [])
-    except (ValueError, AttributeError):
-        messages = []
+    messages = json.loads(call.request).get("messages", [])
     return {"call": call, "messages": messages, "what": what_for(call)}
 
 
