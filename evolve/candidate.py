@@ -72,6 +72,7 @@ class Candidate:
     Attributes:
         files: Source of the candidate, path -> content.
         seconds: Wall time of the last call, measured outside the candidate.
+        drawn: Whether the scorer has read `case.seed`, so that its inputs are hidden.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Candidate:
         self._stream, self.descriptor = stream, descriptor
         self.files = files
         self.seconds = 0.0
+        self.drawn = False
 
     def call(
         self, function: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
@@ -153,7 +155,7 @@ class Candidate:
     def _ask(
         self, header: dict[str, Any], payload: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        header["token"] = secrets.token_hex(4)
+        header |= {"token": secrets.token_hex(4), "drawn": self.drawn}
         self._stream.write(wire.frame(header, payload))
         self._stream.flush()
         reply, answer = wire.read_frame(self._stream)

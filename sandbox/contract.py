@@ -294,7 +294,7 @@ class SandboxContract(ABC):
                 )
                 await session.load({"bin/tool": script.encode()}, None)
                 reply = await session.run(["bin/tool"], b"abc")
-                return wire.decode(reply.payload), reply.header["exit"]
+                return wire.decode(reply.payload), reply.exit
 
         (output, errors), status = self.with_pool(work)
         assert (output, errors, status) == (b"cba", b"warned\n", 3)

@@ -8,6 +8,10 @@ SandboxError
 └── CandidateFault       the candidate's fault: a failed variant with a typed reason
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -62,3 +66,27 @@ class CandidateFault(SandboxError):
     def __init__(self, reason: Reason, message: str, log: str = "") -> None:
         super().__init__(message)
         self.reason, self.log = reason, log
+
+
+@contextmanager
+def machine_faults(what: str) -> Iterator[None]:
+    """Context manager: turn errors of the system into faults of the machine.
+
+    They are, for example, too many open files, or no memory for a socket. A `TimeoutError`
+    is not one of them.
+
+    Args:
+        what: What failed, for the message.
+
+    Yields:
+        While errors are turned.
+
+    Raises:
+        ProviderFault: The system refused something.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise ProviderFault(f"{what}: {error}") from error

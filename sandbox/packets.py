@@ -5,10 +5,11 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
-from evolve.sandbox.errors import ProviderFault
+from evolve.sandbox.errors import ProviderFault, machine_faults
 
 PACKET = struct.Struct(">cI")
 MAX_BODY = 1 << 20
+AT_ONCE = 64  # packets that are read before other tasks of the loop run
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class PacketStream:
         self._reader, self._writer = reader, writer
         self._head: tuple[bytes, int] | None = None
         self._held = b""
+        self._at_once = 0  # packets read without a pause
 
     @property
     def ended(self) -> bool:
@@ -67,20 +69,25 @@ class PacketStream:
         """
         self._writer.write(b"".join((self._held, PACKET.pack(kind, len(body)), body)))
         self._held = b""
-        try:
+        with machine_faults("the sandbox is gone"):
             await self._writer.drain()
-        except (ConnectionError, BrokenPipeError) as error:
-            raise ProviderFault(f"the sandbox is gone: {error}") from None
 
     async def receive(self) -> Packet | None:
         """Return the next packet; a cancelled call can be repeated without losing data.
+
+        Packets that have arrived are read without waiting; so that a candidate that
+        fills the buffer with tiny ones does not keep the event loop, other tasks run
+        after every `AT_ONCE`.
 
         Returns:
             The packet; None when the server is gone.
 
         Raises:
-            ProviderFault: The packet is longer than `MAX_BODY`.
+            ProviderFault: The packet is longer than `MAX_BODY`, or the system refuses.
         """
+        self._at_once = (self._at_once + 1) % AT_ONCE
+        if not self._at_once:
+            await asyncio.sleep(0)
         try:
             if self._head is None:
                 self._head = PACKET.unpack(await self._reader.readexactly(PACKET.size))
@@ -90,6 +97,8 @@ class PacketStream:
             body = await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
+        except OSError as error:
+            raise ProviderFault(f"a sandbox can't be read: {error}") from error
         self._head = None
         return Packet(kind, body)
 

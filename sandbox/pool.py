@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from evolve.sandbox.errors import ProviderFault
+from evolve.sandbox import aside
+from evolve.sandbox.errors import ProviderFault, machine_faults
 from evolve.sandbox.provider import Box, Provider
 from evolve.sandbox.session import Session
 
@@ -49,13 +50,12 @@ class Pool:
             ProviderFault: No box can be started.
         """
         async with self._free:
-            box = await self._lease()
-            session = Session(box, self.provider.spec.limits)
+            session = Session(await self._lease(), self.provider.spec.limits)
             try:
                 session.begin()
                 yield session
             finally:
-                returning = asyncio.create_task(self._give_back(box, session))
+                returning = asyncio.create_task(self._give_back(session))
                 self._keep(returning)
                 await asyncio.shield(returning)
 
@@ -76,10 +76,26 @@ class Pool:
 
     async def _start(self) -> Box:
         self.counts.started += 1
-        return await self.provider.start()
+        with machine_faults("a sandbox can't be started"):
+            return await self.provider.start()
 
-    async def _give_back(self, box: Box, session: Session) -> None:
+    async def renew(self, session: Session) -> None:
+        """End the candidate of a session and begin a new one; nothing of it is left.
+
+        Args:
+            session: An open session of this pool.
+
+        Raises:
+            ProviderFault: No box can be started.
+        """
+        await self._give_back(session)
+        session.restart(await self._lease())
+
+    async def _give_back(self, session: Session) -> None:
+        if not session.held:
+            return
         await session.end()
+        session.held, box = False, session.box
         self.counts.served += 1
         box.lives -= 1
         if box.lives > 0 and session.clean:
@@ -93,7 +109,7 @@ class Pool:
 
     def _discard(self, box: Box) -> None:
         self.counts.discarded += 1
-        self._keep(asyncio.create_task(box.kill()))
+        self._keep(asyncio.create_task(box.end()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         """Keep a reference to a background task; `close` waits for it."""
@@ -110,9 +126,10 @@ class Pool:
             except ProviderFault:
                 continue  # it never started: nothing to kill
         self._starting.clear()
-        await asyncio.gather(*(box.kill() for box in self._idle))
+        await asyncio.gather(*(box.end() for box in self._idle))
         self._idle.clear()
         await self.provider.close()
+        aside.close()
 
 
 def _look_at(task: asyncio.Task[Box]) -> None:

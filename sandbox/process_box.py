@@ -34,7 +34,8 @@ class ProcessBox(Box):
         the candidate.
         """
         family: list[psutil.Process] = []
-        with contextlib.suppress(psutil.NoSuchProcess):
+        # without descriptors /proc can't be read: then the kernel ends them with the group
+        with contextlib.suppress(psutil.Error, OSError):
             family = psutil.Process(self.process.pid).children(recursive=True)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)

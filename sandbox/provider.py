@@ -5,12 +5,15 @@ every provider are in `evolve.sandbox.contract`, a test class that a third-party
 provider can subclass.
 """
 
+from __future__ import annotations
+
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evolve.sandbox.errors import SandboxError
+from evolve.sandbox.errors import ProviderFault, SandboxError, machine_faults
 from evolve.sandbox.folder import SharedFolder
 from evolve.sandbox.limits import Limits
 from evolve.sandbox.packets import PacketStream
@@ -78,6 +81,11 @@ class Box(ABC):
     @abstractmethod
     async def kill(self) -> None:
         """End all processes inside; harmless when they have ended."""
+
+    async def end(self) -> None:
+        """Kill the box; what the system refuses now, the next start cleans up."""
+        with contextlib.suppress(ProviderFault), machine_faults("a sandbox's end"):
+            await self.kill()
 
     @abstractmethod
     async def explain_death(self) -> SandboxError:

@@ -13,18 +13,31 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from evolve.sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
+from evolve.sandbox.claims import read_files
+from evolve.sandbox.errors import (
+    CandidateFault,
+    ProviderFault,
+    Reason,
+    SandboxError,
+    machine_faults,
+)
 from evolve.sandbox.folder import SharedFolder
 from evolve.sandbox.inside import wire
 from evolve.sandbox.limits import Limits, Usage
 from evolve.sandbox.packets import Packet
 from evolve.sandbox.provider import Box
+from evolve.sandbox.time_limit import TimeLimit
 
 LOG_TAIL_BYTES = 8 * 1024
 KILL_PATIENCE_S = 5.0
 _PREFIX_BYTES = 8
-_FOLDER = re.compile(r"[\w./-]*/candidate-\d+/")
+# Reasons that a candidate may claim of itself; the others are seen from outside.
+_CLAIMS = (Reason.EXCEPTION, Reason.MEMORY, Reason.OUTPUT, Reason.REFUSED)
+_FOLDER = re.compile(r"(?:/candidate-\d++)+/")  # the end of the path of its directory
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+
+
+Tree = Mapping[str, tuple[bytes, bool]]  # path -> content, executable
 
 
 @dataclass(frozen=True)
@@ -32,14 +45,14 @@ class Reply:
     """An answer of the candidate: an unverified claim.
 
     Attributes:
-        header: Its JSON header.
         payload: Its undecoded content.
         seconds: Time from the request to the answer.
+        exit: Status of a command; None if it ran none.
     """
 
-    header: dict[str, Any]
     payload: bytes
     seconds: float
+    exit: int | None = None
 
 
 @dataclass
@@ -93,6 +106,8 @@ class Session:
         self._inbox = _Inbox()
         self._end: dict[str, Any] | None = None  # facts that the server reported
         self._fault: SandboxError | None = None
+        self._before = Usage()  # of candidates before a restart
+        self.held = True  # whether the box is still this session's
 
     @property
     def limits(self) -> Limits:
@@ -104,9 +119,25 @@ class Session:
         """The directory that the host shows to this box, if the task asked for one."""
         return self._box.folder
 
+    @property
+    def box(self) -> Box:
+        """The box of the candidate."""
+        return self._box
+
     def begin(self) -> None:
         """Have the server fork a candidate, together with the first request to it."""
         self._box.packets.hold(b"S")
+
+    def restart(self, box: Box) -> None:
+        """Begin with another candidate after the end of this one; its usage is kept.
+
+        Args:
+            box: Where the next one lives.
+        """
+        self._before, self._box = self._usage(), box
+        self._inbox, self._end, self._fault = _Inbox(), None, None
+        self.held = True
+        self.begin()
 
     async def load(
         self,
@@ -135,6 +166,36 @@ class Session:
         return await self._exchange(
             {"op": "load", "module": module}, wire.encode(listing), timeout_s
         )
+
+    async def tree(self) -> Tree:
+        """Return the files of the candidate's directory, as the candidate claims them.
+
+        Returns:
+            Path -> content and whether it is executable.
+
+        Raises:
+            CandidateFault: They are too large for an answer, or can't be read.
+            ProviderFault: The machine failed.
+        """
+        reply = await self._exchange({"op": "tree"}, b"", None)
+        found = await read_files(reply.payload, self._limits.files)
+        return {
+            path[1:]: (data, path[0] == "x") for path, data in found.items() if path
+        }
+
+    async def restore(self, tree: Tree) -> None:
+        """Write the files of a tree into the candidate's directory.
+
+        Args:
+            tree: Path -> content and whether it is executable.
+
+        Raises:
+            CandidateFault: A path is not allowed, or a limit is exceeded.
+            ProviderFault: The machine failed.
+        """
+        check_tree({path: data for path, (data, _) in tree.items()}, self._limits)
+        listing = [[path, data, x] for path, (data, x) in tree.items()]
+        await self._exchange({"op": "load", "module": None}, wire.encode(listing), None)
 
     async def call(
         self, function: str, arguments: bytes, timeout_s: float | None = None
@@ -168,8 +229,7 @@ class Session:
             timeout_s: Time limit; None: that of the limits.
 
         Returns:
-            The reply; its payload is the encoded (stdout, stderr), its header has the
-            status as "exit".
+            The reply; its payload is the encoded (stdout, stderr), with the status.
 
         Raises:
             CandidateFault: The command printed too much or took too long.
@@ -185,9 +245,15 @@ class Session:
         """
         if self._end is None and not isinstance(self._fault, ProviderFault):
             await self._kill()
-        facts = self._end or {}
+        return self._usage()
+
+    def _usage(self) -> Usage:
+        """Return the resources of this candidate and of those before a restart."""
+        facts, before = self._end or {}, self._before
         return Usage(
-            facts.get("cpu_s", 0.0), facts.get("peak_memory_bytes", 0), self.log
+            before.cpu_s + facts.get("cpu_s", 0.0),
+            max(before.peak_memory_bytes, facts.get("peak_memory_bytes", 0)),
+            (before.log + self.log)[-LOG_TAIL_BYTES:],
         )
 
     @property
@@ -209,7 +275,7 @@ class Session:
         header["id"] = secrets.token_hex(8)
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(limit):
+            async with TimeLimit(limit).running():
                 await self._box.packets.send(b"D", wire.frame(header, payload))
                 answer, body = await self._answer()
         except TimeoutError:
@@ -219,7 +285,7 @@ class Session:
             )
             raise self._broken(fault) from None
         except _Gone:  # finding the cause does not count as the candidate's time
-            raise self._broken(await self._box.explain_death()) from None
+            raise self._broken(await self._cause_of_death()) from None
         except SandboxError as fault:
             raise self._broken(fault) from None
         if answer.get("id") != header["id"]:
@@ -229,7 +295,7 @@ class Session:
                     Reason.REFUSED, "its answer does not match the request", self.log
                 )
             )
-        return self._checked(Reply(answer, body, time.perf_counter() - started))
+        return self._checked(answer, body, time.perf_counter() - started)
 
     async def _answer(self) -> tuple[dict[str, Any], bytes]:
         while True:
@@ -245,6 +311,13 @@ class Session:
             if self._end is not None:
                 raise self._fault_of_end(self._end)
             await self._take(await self._box.packets.receive())
+
+    async def _cause_of_death(self) -> SandboxError:
+        try:
+            with machine_faults("the sandbox is gone"):
+                return await self._box.explain_death()
+        except ProviderFault as fault:
+            return fault
 
     async def _take(self, packet: Packet | None) -> None:
         if packet is None:
@@ -266,18 +339,18 @@ class Session:
                     self._inbox.data.clear()
                     await self._take(await self._box.packets.receive())
         except (TimeoutError, SandboxError):
-            await self._box.kill()
+            await self._box.end()
             self._end = {"clean": False}
 
-    def _checked(self, reply: Reply) -> Reply:
-        if reply.header.get("ok") is True:
-            return reply
-        error = _text(reply.header, "error")
-        reason = Reason(error) if error in set(Reason) else Reason.REFUSED
+    def _checked(self, header: Mapping[str, Any], body: bytes, seconds: float) -> Reply:
+        if header.get("ok") is True:
+            return Reply(body, seconds, _exit_status(header.get("exit")))
+        error = _text(header, "error")
+        reason = Reason(error) if error in _CLAIMS else Reason.REFUSED
         # Its output takes another path and may be late: after `end` it is complete.
-        log = _text(reply.header, "traceback").strip()[-LOG_TAIL_BYTES:]
+        log = _text(header, "traceback").strip()[-LOG_TAIL_BYTES:]
         raise CandidateFault(
-            reason, _text(reply.header, "message")[:1000] or "no message", log
+            reason, _text(header, "message")[:1000] or "no message", log
         )
 
     def _fault_of_end(self, facts: dict[str, Any]) -> SandboxError:
@@ -371,7 +444,19 @@ def repeatable(text: str) -> str:
     Returns:
         A text that the same candidate repeats.
     """
-    return _ADDRESS.sub("0x...", _FOLDER.sub("", text))
+    kept, last = [], 0
+    for found in _FOLDER.finditer(text):
+        first = found.start()
+        while first > last and (text[first - 1].isalnum() or text[first - 1] in "_./-"):
+            first -= 1
+        kept.append(text[last:first])
+        last = found.end()
+    return _ADDRESS.sub("0x...", "".join([*kept, text[last:]]))
+
+
+def _exit_status(claimed: Any) -> int | None:
+    """Return a claimed exit status; None if it can't be one."""
+    return claimed if type(claimed) is int and abs(claimed) < 2**31 else None
 
 
 def _signal_name(number: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evolve.agents import AgentRunner
+from evolve.agents.front_process import Front
 from evolve.archive import SEED, Proposal, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
@@ -48,6 +49,16 @@ async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[De
 
 
 @asynccontextmanager
+async def one_front() -> AsyncIterator[Front]:
+    """A process that reads what an agent sends."""
+    front = await Front.start()
+    try:
+        yield front
+    finally:
+        await front.close()
+
+
+@asynccontextmanager
 async def runner(
     place: str, caller: BudgetedModels, limits: AgentSpec, size: int = 1
 ) -> AsyncIterator[AgentRunner]:
@@ -59,6 +70,7 @@ async def runner(
     try:
         yield shop
     finally:
+        await shop.close_fronts()
         await shop.pool.close()
 
 

@@ -55,6 +55,7 @@ class AgentEvaluator(Evaluator):
     ) -> None:
         super().__init__(task, pool, log, packages, secret, note)
         self._episodes = episodes
+        self._runners: list[AgentRunner] = []
 
     @property
     def limits(self) -> AgentSpec:
@@ -73,6 +74,7 @@ class AgentEvaluator(Evaluator):
         self.runner = AgentRunner(
             self._episodes, models, self.limits, reply_tokens, patience_s
         )
+        self._runners.append(self.runner)
 
     async def complete(self) -> None:
         """Let evaluate.py generate the cases if task.toml has none.
@@ -256,6 +258,8 @@ class AgentEvaluator(Evaluator):
     async def close(self) -> None:
         """Close scorers and sandboxes."""
         await super().close()
+        for runner in self._runners:
+            await runner.close_fronts()
         await self._episodes.close()
 
 

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from evolve.agents.clock import Clock
+from evolve.agents.front_process import Fronts
 from evolve.agents.proxy import Proxy
 from evolve.archive import Proposal
 from evolve.errors import TaskError
 from evolve.models import Episode, Models
 from evolve.retry import retry_sandbox
 from evolve.sandbox import CandidateFault, Pool, ProviderFault, Reason, Session
+from evolve.sandbox.claims import read_files, read_small
 from evolve.sandbox.inside import wire
 from evolve.sandbox.session import check_tree
+from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 
 INSIDE = "evolve_inside.evolve_agent"  # the module in the sandbox that runs an agent
@@ -49,6 +51,7 @@ class AgentRunner:
         patience_s: float,
     ) -> None:
         self.pool, self._models, self._patience_s = pool, models, patience_s
+        self._fronts = Fronts()
         self._limits, self._reply_tokens = limits, reply_tokens
 
     async def episode(
@@ -74,7 +77,7 @@ class AgentRunner:
             OutOfBudget: the next call does not fit into the budget
             EvolveError: another error that must end the run
         """
-        clock = Clock(self._limits.time_s)
+        clock = TimeLimit(self._limits.time_s)
         proxy = Proxy(
             self._models, proposal, episode, self._limits, self._reply_tokens, clock
         )
@@ -90,6 +93,10 @@ class AgentRunner:
             used=replace(proxy.used, seconds=clock.used_s),
             signs=tuple(f"{kind}: {words}" for kind, words in proxy.signs.items()),
         )
+
+    async def close_fronts(self) -> None:
+        """End the processes of the proxy; no episode may run."""
+        await self._fronts.close()
 
     async def edit(
         self,
@@ -122,15 +129,18 @@ class AgentRunner:
         self,
         session: Session,
         proxy: Proxy,
-        clock: Clock,
+        clock: TimeLimit,
         agent: Mapping[str, bytes],
         work: AgentTask,
     ) -> EpisodeResult:
         assert session.folder is not None
         await _furnish(session, agent, work)
-        async with proxy.serving(session.folder.path / SOCKET):
+        async with (
+            self._fronts.lease() as front,
+            proxy.serving(session.folder.path / SOCKET, front),
+        ):
             try:
-                if not await _call(session, "ready"):
+                if not read_small(await _call(session, "ready")):
                     raise ProviderFault(*_NO_FOLDER)
                 status = await self._run(session, proxy, clock)
                 if proxy.fault is not None:
@@ -151,7 +161,7 @@ class AgentRunner:
                     reason=fault.reason.value, message=fault.message, log=fault.log
                 )
 
-    async def _run(self, session: Session, proxy: Proxy, clock: Clock) -> Any:
+    async def _run(self, session: Session, proxy: Proxy, clock: TimeLimit) -> Any:
         """Return the claimed exit status; None if the run ended the episode."""
         running = asyncio.create_task(
             _call(session, "run", self._limits.entry, WORKSPACE, STATEMENT)
@@ -162,7 +172,7 @@ class AgentRunner:
                 await asyncio.wait(
                     {running, broken}, return_when=asyncio.FIRST_COMPLETED
                 )
-            return running.result() if running.done() else None
+            return read_small(running.result()) if running.done() else None
         finally:
             for task in (running, broken):
                 task.cancel()
@@ -173,7 +183,7 @@ class AgentRunner:
         limits = self.pool.provider.spec.limits
         most = min(limits.disk_bytes, limits.message_bytes // 2)
         claimed = await _call(session, "collect", WORKSPACE, MAX_FILES, most)
-        files = _files(claimed)
+        files = await read_files(claimed, MAX_FILES)
         check_tree(files, replace(limits, files=MAX_FILES, disk_bytes=most))
         return files
 
@@ -194,17 +204,6 @@ class AgentRunner:
             except CandidateFault as fault:
                 return f"{fault.message}\n{fault.log}".strip()
         return None
-
-
-def _files(claimed: Any) -> dict[str, bytes]:
-    """Return files from a claimed list of [path, content]; raise `CandidateFault`."""
-    pairs = claimed if isinstance(claimed, list) else [None]
-    found = {}
-    for pair in pairs:
-        if not isinstance(pair, list) or [type(part) for part in pair] != [str, bytes]:
-            raise CandidateFault(Reason.REFUSED, "its workspace is not a list of files")
-        found[pair[0]] = pair[1]
-    return found
 
 
 async def _furnish(
@@ -231,10 +230,7 @@ async def _furnish(
 
 async def _call(
     session: Session, function: str, *arguments: Any, timeout_s: float = _FOREVER_S
-) -> Any:
+) -> bytes:
     """Call a trusted function in the sandbox; its answer is only a claim."""
-    reply = await session.call(function, wire.encode((list(arguments), {})), timeout_s)
-    try:
-        return wire.decode(reply.payload)
-    except wire.Malformed as error:
-        raise CandidateFault(Reason.REFUSED, f"its answer: {error}") from None
+    encoded = wire.encode((list(arguments), {}))
+    return (await session.call(function, encoded, timeout_s)).payload

@@ -6,7 +6,7 @@ from evolve.checking.attacks import armed
 from evolve.checking.hostile import RECORD
 from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.sandbox import Session
-from evolve.sandbox.inside import wire
+from evolve.sandbox.claims import read_output
 
 _READ = f"import sys; sys.stdout.buffer.write(open({RECORD!r}, 'rb').read())"
 _MAX_BYTES = 4 << 20
@@ -40,7 +40,7 @@ async def record(evaluator: Evaluator) -> Recording:
 
     async def read(session: Session) -> None:
         reply = await session.run(["python3", "-c", _READ])
-        found[-1] = wire.decode(reply.payload)[0]
+        found[-1] = read_output(reply.payload)[0]
 
     evaluator.at_end = read
     try:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +14,10 @@ from typing import Any
 from evolve.archive import Evaluation, Files, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
+from evolve.evaluation.failures import without_inputs
+from evolve.evaluation.fresh_runs import BuildSteps, FreshRuns, UnknownBuild
 from evolve.evaluation.memory import memory_limit
+from evolve.evaluation.scorer import MAX_FEEDBACK_CHARS, MAX_METRICS_BYTES, printable
 from evolve.evaluation.scorer_process import (
     Said,
     ScorerDied,
@@ -24,11 +27,14 @@ from evolve.evaluation.scorer_process import (
 )
 from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.sandbox import CandidateFault, Pool, Reason, Session
+from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
+from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import CaseSpec, Task
 
 # reason if a peer's evaluator can't run outside the sandbox
 INSEPARABLE = "inseparable"
+MAX_RESULT_BYTES = 2 * (MAX_METRICS_BYTES + MAX_FEEDBACK_CHARS)
 REMOTE = "evolve_inside.evolve_remote"  # imports a peer's program in the sandbox
 _PEER_SCORER = Path(__file__).parents[1] / "peers" / "scorer.py"
 PREPARE_S = 600.0  # for evaluate.py's cases() or workspace()
@@ -64,6 +70,25 @@ class Verdict:
 def _whole_log(printed: str, told: str) -> str:
     """Return the candidate's output, then the description of its end."""
     return told if printed.strip() in told else f"{printed.rstrip()}\n{told}".strip()
+
+
+def _words(header: Mapping[str, Any], key: str) -> str:
+    """Return a text of a scorer's message; empty if it is missing."""
+    value = header.get(key)
+    return printable(value) if isinstance(value, str) else ""
+
+
+def _with_result(row: Evaluation, payload: bytes) -> Evaluation:
+    """Return the row with a scorer's result; raise `wire.Malformed` if it is not one.
+
+    A candidate whose output the scorer executes can write it.
+    """
+    if len(payload) > MAX_RESULT_BYTES:
+        raise wire.Malformed(f"{len(payload):,} bytes")
+    match wire.decode(payload, text_keys=True):
+        case {"score": float(score), "metrics": dict(metrics), "feedback": str(said)}:
+            return replace(row, score=score, metrics=metrics, feedback=said)
+    raise wire.Malformed("not a score with metrics and feedback")
 
 
 def draw_secret() -> int:
@@ -109,8 +134,12 @@ class Evaluator:
         self._finding_out = asyncio.Lock()
         # Called with the session of a scored candidate before it ends.
         self.at_end: Callable[[Session], Awaitable[None]] | None = None
+        # Whether the failures of hidden inputs are told by type and place only, since
+        # later prompts show them.
+        self.hides_inputs = True
         # the seed's row from `_find_out`, for the next request
         self._seed_row: Evaluation | None = None
+        self._builds: dict[str, BuildSteps] = {}  # by case
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Use another copy of the task from now on, and close the old scorers.
@@ -194,25 +223,50 @@ class Evaluator:
         """
         try:
             return await self._try_case(files, case, attempt)
+        except UnknownBuild:
+            steps, row = await self._learn_build(case)
+            if row and steps.programs < 2 and files == self.task.seed and not attempt:
+                return row  # the same as in fresh runs
+            return await self._evaluate_case(files, case, attempt)
         except ScorerFull:
             return await self._try_case(files, case, attempt, fresh=True)
 
+    async def _learn_build(
+        self, case: CaseSpec
+    ) -> tuple[BuildSteps, Evaluation | None]:
+        """Find out by the seed which commands of a case build.
+
+        Returns:
+            The steps, and the seed's row if this call has evaluated it.
+        """
+        async with self._finding_out:
+            if case.id in self._builds:
+                return self._builds[case.id], None
+            steps = BuildSteps()
+            row = await self._try_case(self.task.seed, case, 0, learning=steps)
+            self._builds[case.id] = steps
+            return steps, row
+
     async def _try_case(
-        self, files: Files, case: CaseSpec, attempt: int, fresh: bool = False
+        self,
+        files: Files,
+        case: CaseSpec,
+        attempt: int,
+        fresh: bool = False,
+        learning: BuildSteps | None = None,
     ) -> Evaluation:
         row = Evaluation(
             case.id, case.split, attempt, None, evaluator=self.task.evaluator_hash
         )
         started = time.perf_counter()
         async with self.pool.session() as session:
+            live = FreshRuns(self.pool, session, self._known(case), learning)
             try:
                 if self.together:
                     row = await score_together(session, self.task, files, row)
                 else:
-                    await session.load(
-                        files, REMOTE if self.task.peer else self.task.module
-                    )
-                    row = await self._scored(session, files, case, row, fresh)
+                    await session.load(files, self._module(case))
+                    row = await self._scored(live, files, case, row, fresh)
                 if self.at_end is not None and row.reason is None:
                     await self.at_end(session)
             except CandidateFault as fault:
@@ -220,13 +274,32 @@ class Evaluator:
                     row, reason=fault.reason.value, message=fault.message, log=fault.log
                 )
             usage = await session.end()
+        row = replace(row, log=_whole_log(usage.log, row.log))
+        if live.hidden and row.reason is not None and self.hides_inputs:
+            row = without_inputs(row, files)
         return replace(
             row,
             seconds=time.perf_counter() - started,
             cpu_s=usage.cpu_s,
             peak_memory_bytes=usage.peak_memory_bytes,
-            log=_whole_log(usage.log, row.log),
         )
+
+    def _known(self, case: CaseSpec) -> BuildSteps | None:
+        """Return which commands of a case build; None: not known yet.
+
+        The commands of other engines and of agents belong to one process.
+        """
+        if self.task.peer or self.task.spec.agent:
+            return BuildSteps(calls=True)
+        return self._builds.get(case.id)
+
+    def _module(self, case: CaseSpec) -> str | None:
+        """Return the module to import; none if the case only runs commands."""
+        if self.task.peer:
+            return REMOTE
+        steps = self._builds.get(case.id)
+        runs_only = steps is not None and steps.programs and not steps.calls
+        return None if runs_only else self.task.module
 
     async def prepared(self, op: str, case: CaseSpec) -> Any:
         """Return the result of evaluate.py's function `cases` or `workspace`.
@@ -261,7 +334,7 @@ class Evaluator:
 
     async def _scored(
         self,
-        session: Session,
+        live: FreshRuns,
         files: Files,
         case: CaseSpec,
         row: Evaluation,
@@ -270,9 +343,13 @@ class Evaluator:
         scorer = await self._lease(fresh)
         limit = self.task.spec.limits.whole_evaluation_s
         try:
-            async with asyncio.timeout(limit):
+            async with TimeLimit(limit).running():
                 said = await scorer.score(
-                    session, files, case, self._seed_of(case), row.attempt
+                    live,
+                    files,
+                    case,
+                    self._seed_of(case, files, row.attempt),
+                    row.attempt,
                 )
         except TimeoutError:
             await scorer.close()
@@ -302,42 +379,47 @@ class Evaluator:
             await scorer.close()  # replaced after a fault
         else:
             self._idle.append(scorer)
-        if said.op == "result":
-            result = wire.decode(said.payload)
-            metrics = {str(k): v for k, v in result.get("metrics", {}).items()}
-            return replace(
-                row,
-                score=result["score"],
-                metrics=metrics,
-                feedback=str(result.get("feedback", "")),
-            )
-        if said.op == "refused":
-            return replace(
-                row,
-                reason=said.header["reason"],
-                message=said.header["message"],
-                log=said.header["log"],
-            )
-        return replace(
-            row, reason=EVALUATOR, message=self._place(said), log=said.header["log"]
-        )
+        return self._read(said, row)
 
-    def _seed_of(self, case: CaseSpec) -> int:
-        """Return the secret seed of a case, 0 to 2**63 - 1."""
-        digest = hashlib.blake2b(
-            f"{self._secret}:{case.id}".encode(), digest_size=8
-        ).digest()
-        return int.from_bytes(digest, "big") >> 1
+    def _read(self, said: Said, row: Evaluation) -> Evaluation:
+        header = said.header
+        if said.op == "result":
+            try:
+                return _with_result(row, said.payload)
+            except wire.Malformed as error:
+                return replace(row, reason=EVALUATOR, message=f"its result: {error}")
+        log = _words(header, "log")
+        if said.op == "refused":
+            reason = _words(header, "reason")
+            return replace(
+                row, reason=reason, message=_words(header, "message"), log=log
+            )
+        return replace(row, reason=EVALUATOR, message=self._place(said), log=log)
+
+    def _seed_of(
+        self, case: CaseSpec, files: Files | None = None, attempt: int = 0
+    ) -> int:
+        """Return the secret seed of a case, 0 to 2**63 - 1.
+
+        If the task wants fresh inputs, it depends on the variant and the attempt.
+        """
+        digest = hashlib.blake2b(f"{self._secret}:{case.id}".encode(), digest_size=8)
+        if self.task.spec.fresh_inputs and files is not None:
+            for path, content in sorted(files.items()):
+                digest.update(f"\0{path}\0{len(content)}\0".encode() + content)
+            digest.update(f"\0{attempt}".encode())
+        return int.from_bytes(digest.digest(), "big") >> 1
 
     def _place(self, said: Said) -> str:
         line = said.header.get("line")
-        where = f"{self.task.evaluator}:{line}" if line else str(self.task.evaluator)
-        return f"{where}: {said.header['message']}"
+        place = f":{line}" if type(line) is int else ""
+        return f"{self.task.evaluator}{place}: {_words(said.header, 'message')}"
 
     async def _lease(self, fresh: bool = False, tries: int = TRIES) -> ScorerProcess:
         if self._idle and not fresh:
             return self._idle.pop()
-        scorer = await self._start()
+        with machine_faults("a scorer can't be started"):
+            scorer = await self._start()
         try:
             problem = await scorer.wait_until_ready()
         except ScorerDied as error:

@@ -24,6 +24,7 @@ from evolve.text import Data
 
 _GOES_FIRST = "500"
 RESULT_KEYS = ("score", "metrics", "feedback")
+MAX_METRICS_BYTES, MAX_FEEDBACK_CHARS = 256 << 10, 50_000
 
 
 def main(evaluate_path: str, descriptor: int) -> None:
@@ -57,6 +58,23 @@ def main(evaluate_path: str, descriptor: int) -> None:
             send(stream, *score(evaluate, candidate, case, evaluate_path))
         else:
             send(stream, *prepare(header["op"], case, evaluate_path))
+
+
+class HiddenInputs(Case):
+    """A case that tells its candidate when inputs are drawn from the secret seed.
+
+    Args:
+        case: The case.
+        candidate: Its requests say so from then on.
+    """
+
+    def __init__(self, case: Case, candidate: Candidate) -> None:
+        self.__dict__.update(vars(case), _candidate=candidate)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "seed":
+            self.__dict__["_candidate"].drawn = True
+        return super().__getattribute__(name)
 
 
 def load_evaluate(path: Path) -> Any:
@@ -97,7 +115,7 @@ def score(
         Header and payload of the message to the engine.
     """
     try:
-        result = evaluate(candidate, case)
+        result = evaluate(candidate, HiddenInputs(case, candidate))
         if not isinstance(result, dict):
             result = {"score": result}
         unknown = set(result) - set(RESULT_KEYS)
@@ -111,7 +129,7 @@ def score(
             {
                 "score": float(result["score"]),
                 "metrics": checked_metrics(result.get("metrics", {})),
-                "feedback": printable(result.get("feedback", "")),
+                "feedback": printable(result.get("feedback", ""))[:MAX_FEEDBACK_CHARS],
             }
         )
     except CandidateError as error:
@@ -195,6 +213,7 @@ def checked_metrics(metrics: Any) -> Data:
 
     Raises:
         TypeError: not a dict, or not plain data
+        CandidateError: more than `MAX_METRICS_BYTES`: they hold what the candidate wrote
     """
     if not isinstance(metrics, dict):
         raise TypeError(
@@ -207,12 +226,17 @@ def checked_metrics(metrics: Any) -> Data:
         for key, value in metrics.items()
     }
     try:
-        json.dumps(plain, allow_nan=False)
+        size = len(json.dumps(plain, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"evaluate returned metrics that are not plain data: {error}; numbers must be "
             "finite"
         ) from None
+    if size > MAX_METRICS_BYTES:
+        raise CandidateError(
+            "refused",
+            f"its metrics take {size:,} bytes, more than {MAX_METRICS_BYTES:,}",
+        )
     return plain
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from evolve.evaluation.confinement import bwrap_failed, confined
+from evolve.evaluation.fresh_runs import FreshRuns
 from evolve.evaluation.memory import wait_until_above
-from evolve.sandbox import CandidateFault, Session
+from evolve.sandbox import CandidateFault, ProviderFault
+from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec
 from evolve.text import Data
@@ -163,7 +165,7 @@ class ScorerProcess:
 
     async def score(
         self,
-        session: Session,
+        live: FreshRuns,
         files: Mapping[str, bytes],
         case: CaseSpec,
         seed: int,
@@ -174,7 +176,7 @@ class ScorerProcess:
         Faults of the sandbox propagate.
 
         Args:
-            session: sandbox with the candidate
+            live: the candidate in its sandbox
             files: the candidate's tree, path -> content
             case: the case
             seed: secret seed of the case
@@ -199,7 +201,7 @@ class ScorerProcess:
             header, payload = await self._read()
             if header["op"] not in ("call", "run", "put"):
                 return Said(header["op"], header, payload)
-            await self._write(*await _ask_candidate(session, header, payload))
+            await self._write(*await _ask_candidate(live, header, payload))
 
     async def prepare(self, op: str, case: CaseSpec, seed: int) -> Said:
         """Call evaluate.py's function `cases` or `workspace`.
@@ -230,22 +232,27 @@ class ScorerProcess:
         try:
             prefix = await self._reader.readexactly(8)
             header, payload = wire.frame_lengths(prefix)
-            return (
-                wire.parse_header(await self._reader.readexactly(header)),
-                await self._reader.readexactly(payload),
-            )
+            said = wire.parse_header(await self._reader.readexactly(header))
+            if not isinstance(said.get("op"), str):
+                raise wire.Malformed("a message without a kind")
+            return said, await self._reader.readexactly(payload)
         except wire.Malformed as error:
             raise ScorerDied(f"it sent {error}") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             status = await asyncio.to_thread(self._process.wait)
             raise self._death(f"it ended with status {status}") from None
+        except OSError as error:
+            raise ProviderFault(f"the scorer can't be read: {error}") from error
 
     async def _write(self, header: Data, payload: bytes) -> None:
         try:
             self._writer.write(wire.frame(header, payload))
-            await self._writer.drain()
-        except ConnectionError:
-            raise self._death("it closed its socket") from None
+            with machine_faults("the scorer can't be asked"):
+                await self._writer.drain()
+        except ProviderFault as fault:
+            if isinstance(fault.__cause__, ConnectionError):
+                raise self._death("it closed its socket") from None
+            raise
 
     def _death(self, how: str) -> ScorerDied:
         if self._used is None:
@@ -269,16 +276,17 @@ class ScorerProcess:
 
 
 async def _ask_candidate(
-    session: Session, header: Mapping[str, Any], payload: bytes
+    live: FreshRuns, header: Mapping[str, Any], payload: bytes
 ) -> tuple[Data, bytes]:
     """Relay one request; a candidate's fault is also an answer."""
+    live.hidden = live.hidden or header.get("drawn") is True
     try:
         if header["op"] == "call":
-            reply = await session.call(header["function"], payload, header["timeout_s"])
+            reply = await live.call(header["function"], payload, header["timeout_s"])
         elif header["op"] == "put":
-            reply = await session.load(wire.decode(payload), None)
+            reply = await live.put(wire.decode(payload))
         else:
-            reply = await session.run(header["argv"], payload, header["timeout_s"])
+            reply = await live.run(header["argv"], payload, header["timeout_s"])
     except CandidateFault as fault:
         # Cut, so that the frame stays within its limit however the text is escaped.
         return {
@@ -292,5 +300,5 @@ async def _ask_candidate(
         "ok": True,
         "token": header["token"],
         "seconds": reply.seconds,
-        "exit": reply.header.get("exit"),
+        "exit": reply.exit,
     }, reply.payload

@@ -14,7 +14,7 @@ from typing import Any
 
 from evolve.archive import Evaluation
 from evolve.sandbox import Reason, Session
-from evolve.sandbox.inside import wire
+from evolve.sandbox.claims import read_output
 from evolve.tasks import Task, task_files
 
 EVALUATOR_SHARED = "evaluator shared with candidate"
@@ -23,6 +23,7 @@ _PACKAGE = "evolve_peer"  # the name of this package inside the sandbox
 _COPIED = ("__init__.py", "inside.py", "formats.py", "standins/**/*.py")
 _INSIDE, _TASK, _PROGRAM = "evolve-peer", "evolve-task", "evolve-program"
 _MAX_FILE = 8 << 20
+_MAX_SAID, _MAX_METRICS, _MAX_TEXT = 256 << 10, 200, 1000
 
 
 async def score_together(
@@ -58,8 +59,8 @@ async def score_together(
         json.dumps(config).encode(),
         task.spec.limits.whole_evaluation_s,
     )
-    out, err = wire.decode(reply.payload)
-    return _read(row, int(reply.header.get("exit", -1)), out, err)
+    out, err = read_output(reply.payload)
+    return _read(row, reply.exit, out, err)
 
 
 def peer_config(task: Task) -> dict[str, Any]:
@@ -109,10 +110,11 @@ def _folder(task: Task) -> dict[str, bytes]:
     return found
 
 
-def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
-    log = err.decode(errors="replace")[-8000:]
+def _read(row: Evaluation, status: int | None, out: bytes, err: bytes) -> Evaluation:
+    log = err[-8000:].decode(errors="replace")
     try:
-        said = json.loads(out.strip().rpartition(b"\n")[2])
+        # both may be the candidate's words: the size bounds the time that JSON takes
+        said = json.loads(out.strip()[-_MAX_SAID:].rpartition(b"\n")[2])
         if "broken" in said:
             return replace(
                 row, reason="evaluator", message=str(said["broken"])[-2000:], log=log
@@ -122,9 +124,9 @@ def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
                 row, reason="invalid", message=str(said["error"])[:2000], log=log
             )
         metrics = {
-            str(key): value
-            for key, value in said["metrics"].items()
-            if isinstance(value, (bool, int, float, str))
+            key[:_MAX_TEXT]: value[:_MAX_TEXT] if isinstance(value, str) else value
+            for key, value in list(said["metrics"].items())[:_MAX_METRICS]
+            if isinstance(value, str) or _is_finite(value)
         }
         return replace(
             row,
@@ -133,7 +135,7 @@ def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
             feedback=str(said["feedback"])[:4000],
             log=log,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return replace(
             row,
             reason=Reason.CRASH.value,
@@ -142,8 +144,15 @@ def _read(row: Evaluation, status: int, out: bytes, err: bytes) -> Evaluation:
         )
 
 
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < float("inf")
+
+
 def _finite(value: Any) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer
+        number = float("inf")
     if number - number != 0:
         raise ValueError("a score that is not finite")
     return number

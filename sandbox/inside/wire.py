@@ -130,11 +130,13 @@ def _pack_numpy(value: Any, blobs: list[bytes]) -> Any:
     )
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes, *, text_keys: bool = False) -> Any:
     """Decode one value; never runs code that came with the bytes.
 
     Args:
         data: As `encode` returns it.
+        text_keys: Whether to refuse other keys of dicts: a dict of integers with one hash
+            is filled in quadratic time.
 
     Returns:
         The value.
@@ -142,24 +144,44 @@ def decode(data: bytes) -> Any:
     Raises:
         Malformed: The bytes are not a valid value.
     """
-    if len(data) < _LENGTH.size:
-        raise Malformed("shorter than its own length field")
-    (length,) = _LENGTH.unpack_from(data)
-    start = _LENGTH.size + length
-    if start > len(data):
-        raise Malformed("the text is cut off")
-    text = data[_LENGTH.size : start]
+    view, _ = split(data)
+    text, start = bytes(view), _LENGTH.size + len(view)
     if _containers(text) > MAX_CONTAINERS:
         raise Malformed(f"more than {MAX_CONTAINERS:,} lists")
     try:
         tree = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from None
-    reader = _Blobs(data, start)
+    reader = _Blobs(data, start, text_keys)
     value = _unpack(tree, reader, 0)
     if reader.position != len(data):
         raise Malformed("bytes are left over")
     return value
+
+
+def split(data: bytes, most: int = MAX_PAYLOAD_BYTES) -> tuple[memoryview, memoryview]:
+    """Split an encoded value into its JSON text and its raw bytes, without copying.
+
+    Args:
+        data: As `encode` returns it.
+        most: Limit on the text in bytes.
+
+    Returns:
+        Text and raw bytes.
+
+    Raises:
+        Malformed: It is cut off, or the text is too long.
+    """
+    if len(data) < _LENGTH.size:
+        raise Malformed("shorter than its own length field")
+    (length,) = _LENGTH.unpack_from(data)
+    start = _LENGTH.size + length
+    if start > len(data):
+        raise Malformed("the text is cut off")
+    if length > most:
+        raise Malformed(f"a text of {length:,} bytes; the limit is {most:,}")
+    view = memoryview(data)
+    return view[_LENGTH.size : start], view[start:]
 
 
 def _containers(text: bytes) -> int:
@@ -174,8 +196,8 @@ def _refuse_constant(name: str) -> Any:
 class _Blobs:
     """Hands out the raw bytes after the text, in order."""
 
-    def __init__(self, data: bytes, position: int) -> None:
-        self.data, self.position = data, position
+    def __init__(self, data: bytes, position: int, text_keys: bool) -> None:
+        self.data, self.position, self.text_keys = data, position, text_keys
 
     def take(self, length: int) -> bytes:
         end = self.position + length
@@ -224,6 +246,8 @@ def _unpack_dict(pairs: list[Any], blobs: _Blobs, depth: int) -> dict[Any, Any]:
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
             raise Malformed("a dict entry that is no pair")
+        if blobs.text_keys and type(pair[0]) is not str:
+            raise Malformed("a dict key that is not a text")
         key = _unpack(pair[0], blobs, depth + 1)
         if isinstance(key, (list, dict)) or type(key).__name__ == "ndarray":
             raise Malformed("a dict key that can't be one")

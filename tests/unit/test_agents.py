@@ -14,7 +14,6 @@ import aiohttp
 import numpy as np
 import pytest
 
-from evolve.agents.clock import Clock
 from evolve.agents.proxy import Proxy
 from evolve.archive import CallPurpose, Evaluation, Proposal, State
 from evolve.errors import TaskError
@@ -31,11 +30,12 @@ from evolve.operators import (
 )
 from evolve.operators.checks import check_child
 from evolve.operators.showing import choose_form
+from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import AgentTask, EpisodeResult, Task, load_task, with_cases
 from evolve.tasks.task import SHIPPED_AGENT
 from tests.agent_model import AgentModel, serving_agents
 from tests.conftest import ROOT
-from tests.episodes import desk, with_limits
+from tests.episodes import desk, one_front, with_limits
 
 TOY = ROOT / "tests" / "tasks" / "toy_agents"
 CHAT = [{"role": "user", "content": "hello"}]
@@ -149,10 +149,11 @@ async def served(
             Episode("case one", 0),
             with_limits(**limits),
             1000,
-            Clock(20.0),
+            TimeLimit(20.0),
         )
-        async with proxy.serving(folder / "sock"):
+        async with one_front() as front, proxy.serving(folder / "sock", front):
             said = [await chat(folder / "sock", messages) for messages in questions]
+        (folder / "sock").unlink()
         calls = open_desk.recorder.archive.calls(open_desk.proposal.id)
         assert all(call.purpose is CallPurpose.EPISODE for call in calls)
         assert open_desk.recorder.archive.proposals()[0].state is State.PLANNED
@@ -201,9 +202,9 @@ def test_what_is_no_plain_request_is_refused(
                 Episode("case one", 0),
                 with_limits(),
                 1000,
-                Clock(20.0),
+                TimeLimit(20.0),
             )
-            async with proxy.serving(tmp_path / "sock"):
+            async with one_front() as front, proxy.serving(tmp_path / "sock", front):
                 return await chat(tmp_path / "sock", **({"messages": CHAT} | asked))
 
     status, code = asyncio.run(refused())
@@ -216,7 +217,7 @@ def test_what_is_no_plain_request_is_refused(
 
 def test_the_clock_stands_still_while_somebody_waits() -> None:
     async def work() -> float:
-        clock = Clock(0.3)
+        clock = TimeLimit(0.3)
         async with clock.running():
             with clock.stopped(), clock.stopped():
                 await asyncio.sleep(0.5)
@@ -226,7 +227,7 @@ def test_the_clock_stands_still_while_somebody_waits() -> None:
     assert 0.05 <= asyncio.run(work()) < 0.3
 
     async def too_long() -> None:
-        clock = Clock(0.1)
+        clock = TimeLimit(0.1)
         async with clock.running():
             with clock.stopped():
                 await asyncio.sleep(0.2)
@@ -530,7 +531,7 @@ def test_what_was_tried_is_told_and_an_idea_that_was_is_asked_for_anew() -> None
     files = dict(task.seed) | {"prompts/system.md": b"short\n"}
     first, asked = proposed(task, EpisodeResult(files))
     assert (
-        "- more tools: better" in asked.texts[0]
+        "- more tools: <data-" in asked.texts[0]
         and "any of these again" in asked.texts[0]
     )
     assert (asked.purposes, asked.attempts) == ([PROPOSE], [0])
