@@ -1,12 +1,13 @@
 """Crossover without a model: functions, statements or numbers of two variants."""
 
 import ast
+from contextlib import suppress
 
 from numpy.random import Generator
 
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
-from evolve.operators.mutations import is_number, pick, write_number
+from evolve.operators.mutations import NothingToChange, is_number, pick, write_number
 from evolve.operators.python_source import (
     Edit,
     Source,
@@ -22,7 +23,6 @@ TRIES = 20
 class Recombine(Operator):
     """An operator that puts a part of the second parent into the first."""
 
-    name = "recombine"
     shows = ()
     parents = 2
 
@@ -44,26 +44,20 @@ class Recombine(Operator):
         if path not in second or not path.endswith(".py"):
             raise Rejected("unchanged", f"{path} can't be recombined")
         source, mate = Source(first[path].decode()), Source(second[path].decode())
+        crossings = (blend_numbers, blend_numbers, take_function, graft_statement)
         for _ in range(TRIES):
-            crossing = pick(
-                (blend_numbers, blend_numbers, take_function, graft_statement), rng
-            )
-            text = crossing(source, mate, rng)
-            if (
-                text is not None
-                and text not in (source.text, mate.text)
-                and not syntax_error(text)
-            ):
-                first[path] = text.encode()
-                return Child(
-                    first,
-                    f"{crossing.__name__.replace('_', ' ')} of "
-                    f"{context.parents[1].proposal.id[:8]}",
-                )
+            crossing = pick(crossings, rng)
+            with suppress(NothingToChange):
+                text = crossing(source, mate, rng)
+                if text not in (source.text, mate.text) and not syntax_error(text):
+                    first[path] = text.encode()
+                    what = crossing.__name__.replace("_", " ")
+                    name = context.parents[1].proposal.id[:8]
+                    return Child(first, f"{what} of {name}")
         raise Rejected("unchanged", "the parents have nothing to exchange")
 
 
-def blend_numbers(source: Source, mate: Source, rng: Generator) -> str | None:
+def blend_numbers(source: Source, mate: Source, rng: Generator) -> str:
     """Blend the numbers of functions that have the same shape in both files.
 
     Args:
@@ -87,7 +81,7 @@ def blend_numbers(source: Source, mate: Source, rng: Generator) -> str | None:
     data = source
     for edit in sorted(edits, key=lambda e: -e.start):
         data = Source(data.apply(edit))
-    return data.text if edits else None
+    return data.text
 
 
 def _blend(mine: ast.Constant, theirs: ast.Constant, rng: Generator) -> float | None:
@@ -103,7 +97,7 @@ def _blend(mine: ast.Constant, theirs: ast.Constant, rng: Generator) -> float | 
     )
 
 
-def take_function(source: Source, mate: Source, rng: Generator) -> str | None:
+def take_function(source: Source, mate: Source, rng: Generator) -> str:
     """Replace one function with that of the second parent.
 
     Args:
@@ -120,15 +114,13 @@ def take_function(source: Source, mate: Source, rng: Generator) -> str | None:
         if name in mate.functions
         and source.code(node) != mate.code(mate.functions[name])
     ]
-    if not names:
-        return None
     name = pick(names, rng)
     mine, theirs = source.functions[name], mate.functions[name]
     text = reindent(mate.lines(theirs), indent_of(source.lines(mine)))
     return source.apply(Edit(*source.line_span(mine), text, ""))
 
 
-def graft_statement(source: Source, mate: Source, rng: Generator) -> str | None:
+def graft_statement(source: Source, mate: Source, rng: Generator) -> str:
     """Insert a statement of the second parent's function into that of the first.
 
     Args:
@@ -141,13 +133,9 @@ def graft_statement(source: Source, mate: Source, rng: Generator) -> str | None:
         fits.
     """
     names = [name for name in source.functions if name in mate.functions]
-    if not names:
-        return None
     name = pick(names, rng)
     targets = [s for s in source.functions[name].body if source.alone(s)]
     gifts = [s for s in mate.functions[name].body if mate.alone(s)]
-    if not targets or not gifts:
-        return None
     target, gift = pick(targets, rng), pick(gifts, rng)
     start, end = source.line_span(target)
     text = reindent(mate.lines(gift), indent_of(source.lines(target)))

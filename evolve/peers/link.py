@@ -27,7 +27,7 @@ from typing import Any
 from evolve.candidate import CandidateError
 from evolve.peers.answers import Answers
 from evolve.peers.proxies import RemoteFunction, RemoteObject
-from evolve.sandbox.inside import objects
+from evolve.sandbox.inside import objects, wire
 
 ORDINARY = "exception"  # raised by a candidate's function; evaluators may catch it
 
@@ -327,7 +327,7 @@ class Link(objects.Codec):
             self._looked.clear()
         try:
             question = self.pack([what, *arguments])
-        except objects.Unsendable as error:
+        except wire.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None
         with self._turn():
             reply = self._call("ask", question)
@@ -409,7 +409,7 @@ class Link(objects.Codec):
                 else target(*rest[0], **rest[1])
             )
             return ["ok", self.pack(value)]
-        except objects.Unsendable as error:
+        except wire.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None
         except (CandidateGone, Inseparable):
             raise
@@ -457,9 +457,7 @@ class Link(objects.Codec):
         if simple is not value:
             return self.pack(simple, depth)
         if not self._is_evaluators(kind):
-            raise objects.Unsendable(
-                f"an object of {kind.__module__}.{kind.__qualname__}"
-            )
+            raise wire.Unsendable(f"an object of {kind.__module__}.{kind.__qualname__}")
         return [
             "X",
             self._keep(value),
@@ -527,20 +525,20 @@ class Link(objects.Codec):
         for part in str(name).split("."):
             found = getattr(found, part, None)
         if not isinstance(found, type) or found.__module__ != module:
-            raise objects.Malformed(f"not a class: {name!r:.100}")
+            raise wire.Malformed(f"not a class: {name!r:.100}")
         return found
 
     def _member(self, module: str, name: Any, member: Any) -> Any:
         kind = self._class(module, name)
         if not issubclass(kind, enum.Enum) or member not in kind.__members__:
-            raise objects.Malformed("not a member of an enumeration")
+            raise wire.Malformed("not a member of an enumeration")
         return kind.__members__[member]
 
     def _record(self, body: list[Any], depth: int) -> Any:
         """Create an object with these fields; none of its code runs or is replaced."""
         kind = self._class(body[0], body[1])
         if issubclass(kind, enum.Enum):
-            raise objects.Malformed("a new member of an enumeration")
+            raise wire.Malformed("a new member of an enumeration")
         fields = {
             str(name): value
             for name, value in (self._pair(pair, depth) for pair in body[2:])
@@ -548,7 +546,7 @@ class Link(objects.Codec):
         names = getattr(kind, "_fields", None)
         if issubclass(kind, tuple):
             if names is None or set(names) != set(fields):
-                raise objects.Malformed("a tuple with other fields")
+                raise wire.Malformed("a tuple with other fields")
             return tuple.__new__(kind, [fields[name] for name in names])
         value = object.__new__(kind)
         for name, item in fields.items():
@@ -566,7 +564,7 @@ def _is_computed(kind: type, name: str) -> bool:
         there, types.MemberDescriptorType
     )
     if name.startswith("__") or code or callable(there):
-        raise objects.Malformed(f"an object with another {name:.100}")
+        raise wire.Malformed(f"an object with another {name:.100}")
     return False
 
 
