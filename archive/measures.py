@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +69,8 @@ def measure_rows(rows: Sequence[Evaluation]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if isinstance(value, (int, float)) and math.isfinite(value):
+            # also for integers that no float holds
+            if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max:
                 found.setdefault(name, []).append(float(value))
     means = {name: sum(values) / len(values) for name, values in found.items()}
     return means | {"runtime": sum(row.cpu_s for row in rows)}

@@ -13,7 +13,7 @@ from pydantic import Field
 from evolve.archive import CallPurpose
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
-from evolve.operators.edits import apply_reply, first_words
+from evolve.operators.edits import apply_aside, first_words
 from evolve.operators.prompting import messages_for, repair_message
 
 
@@ -55,10 +55,10 @@ class ModelOperator(Operator):
                 {"role": "user", "content": repair_message(prompts, context, anew)},
             ]
             reply = await context.ask(CallPurpose.REPAIR, messages)
-            return Child(
-                self.apply(reply, context, self.whole or anew), first_words(reply.text)
-            )
-        return Child(self.apply(reply, context, self.whole), first_words(reply.text))
+            files = await self.apply(reply, context, self.whole or anew)
+        else:
+            files = await self.apply(reply, context, self.whole)
+        return Child(files, first_words(reply.text))
 
     def anew(self, context: Context) -> bool:
         """Return whether the second answer must be a whole new program.
@@ -82,7 +82,9 @@ class ModelOperator(Operator):
         """
         return {}
 
-    def apply(self, reply: Reply, context: Context, whole: bool) -> Mapping[str, bytes]:
+    async def apply(
+        self, reply: Reply, context: Context, whole: bool
+    ) -> Mapping[str, bytes]:
         """Apply a reply to the first parent.
 
         Args:
@@ -98,7 +100,7 @@ class ModelOperator(Operator):
         """
         if reply.finish_reason == "content_filter" and not reply.text.strip():
             raise Rejected("refused", "the model declined to answer")
-        return apply_reply(
+        return await apply_aside(
             reply.text,
             context.parents[0].files,
             context.task.edits,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
 import numpy as np
 
 from evolve.operators.base import Child, Operator, Rejected
+from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
 from evolve.operators.mutations import is_number, pick, write_number
 from evolve.operators.python_source import (
@@ -40,29 +42,52 @@ class Recombine(Operator):
         Raises:
             Rejected: no difference after `TRIES` attempts, or not a Python file of both
         """
-        first, second = (dict(parent.files) for parent in context.parents)
-        rng = context.rng
-        path = pick_file(context.task.edits.within(first), first, rng)
-        if path not in second or not path.endswith(".py"):
-            raise Rejected("unchanged", f"{path} can't be recombined")
-        source, mate = Source(first[path].decode()), Source(second[path].decode())
-        for _ in range(TRIES):
-            crossing = pick(
-                (blend_numbers, blend_numbers, take_function, graft_statement), rng
-            )
-            text = crossing(source, mate, rng)
-            if (
-                text is not None
-                and text not in (source.text, mate.text)
-                and not syntax_error(text)
-            ):
-                first[path] = text.encode()
-                return Child(
-                    first,
-                    f"{crossing.__name__.replace('_', ' ')} of "
-                    f"{context.parents[1].proposal.id[:8]}",
-                )
-        raise Rejected("unchanged", "the parents have nothing to exchange")
+        first, second = (parent.files for parent in context.parents)
+        shown = {path: first[path] for path in context.task.edits.within(first)}
+        mate = {path: second[path] for path in shown if path in second}
+        both = {"first": b"".join(shown.values()), "mate": b"".join(mate.values())}
+        name = context.parents[1].proposal.id[:8]
+        new = await change(cross, shown, mate, name, context.rng, files=both)
+        return Child({**first, new.path: new.content}, new.note)
+
+
+def cross(
+    files: Mapping[str, bytes],
+    others: Mapping[str, bytes],
+    name: str,
+    rng: np.random.Generator,
+) -> Changed:
+    """Put a part of one program into another.
+
+    Args:
+        files: editable files of the first parent, path -> content
+        others: those of the second parent
+        name: of the second parent, for the note
+        rng: generator
+
+    Returns:
+        The changed file.
+
+    Raises:
+        Rejected: no difference after `TRIES` attempts, or not a Python file of both
+    """
+    path = pick_file(tuple(files), files, rng)
+    if path not in others or not path.endswith(".py"):
+        raise Rejected("unchanged", f"{path} can't be recombined")
+    source, mate = Source(files[path].decode()), Source(others[path].decode())
+    for _ in range(TRIES):
+        crossing = pick(
+            (blend_numbers, blend_numbers, take_function, graft_statement), rng
+        )
+        text = crossing(source, mate, rng)
+        if (
+            text is not None
+            and text not in (source.text, mate.text)
+            and not syntax_error(text)
+        ):
+            words = crossing.__name__.replace("_", " ")
+            return Changed(path, text.encode(), f"{words} of {name}")
+    raise Rejected("unchanged", "the parents have nothing to exchange")
 
 
 def blend_numbers(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
@@ -86,10 +111,10 @@ def blend_numbers(source: Source, mate: Source, rng: np.random.Generator) -> str
             new = _blend(mine, theirs, rng)
             if new is not None:
                 edits.append(Edit(*source.span(mine), write_number(new), ""))
-    data = source
+    data = source.data
     for edit in sorted(edits, key=lambda e: -e.start):
-        data = Source(data.apply(edit))
-    return data.text if edits else None
+        data = data[: edit.start] + edit.text.encode() + data[edit.end :]
+    return data.decode() if edits else None
 
 
 def _blend(
