@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evolve.archive.as_of import TimedEvaluation, learned_of, rows_as_of
     from evolve.archive.browse import (
         Browser,
         CaseScore,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         SharedPrompt,
     )
     from evolve.archive.errors import ArchiveError, NotFound, StorageFull
-    from evolve.archive.evidence import TimedEvaluation, learned_of, rows_as_of
     from evolve.archive.figures import Figures, figures_of
     from evolve.archive.grid import Grid, GridStats
     from evolve.archive.group_commit import GroupCommit
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         CallState,
         Evaluation,
         Event,
+        Files,
         Note,
         Proposal,
         Spend,
@@ -124,6 +125,7 @@ __all__ = [
     "EvaluatorUse",
     "Event",
     "Figures",
+    "Files",
     "Frame",
     "Grid",
     "GridStats",
@@ -178,7 +180,7 @@ _NAMES_BY_MODULE = {
     "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Variant",
     "code": "CodeStore Commit",
     "errors": "ArchiveError NotFound StorageFull",
-    "evidence": "TimedEvaluation rows_as_of learned_of",
+    "as_of": "TimedEvaluation rows_as_of learned_of",
     "figures": "Figures figures_of",
     "grid": "Grid GridStats",
     "group_commit": "GroupCommit",
@@ -192,7 +194,7 @@ _NAMES_BY_MODULE = {
     "ranking": "Ranking",
     "reader": "ArchiveReader",
     "decision": "CONTEXT_KINDS NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
-    "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event AddStatus "
+    "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event Files AddStatus "
     "Note Proposal Spend State derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",

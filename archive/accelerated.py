@@ -1,7 +1,5 @@
 """Dot products of all vectors with one vector: numpy, or torch where a GPU pays off."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 
@@ -81,7 +79,7 @@ class Blocks:
 
 
 def products(
-    matrix: Blocks, vector: NDArray[np.float32], mirror: Mirror | None
+    matrix: Blocks, vector: NDArray[np.float32], mirror: "Mirror | None"
 ) -> NDArray[np.float32]:
     """Return `matrix @ vector`.
 
@@ -141,13 +139,6 @@ class Mirror:
         Returns:
             Shape (n,), equal to numpy's result to 1e-5.
         """
-        self._catch_up(matrix)
-        found = self._rows[: self._count] @ self._torch.from_numpy(vector).to(
-            self._device
-        )
-        return np.asarray(found.cpu().numpy())
-
-    def _catch_up(self, matrix: Blocks) -> None:
         new, count = matrix.rows(self._count), len(matrix)
         width = new.shape[1]
         if self._rows is None or count > len(self._rows):
@@ -157,3 +148,7 @@ class Mirror:
             self._rows = larger
         self._rows[self._count : count] = self._torch.from_numpy(new)
         self._count = count
+        found = self._rows[: self._count] @ self._torch.from_numpy(vector).to(
+            self._device
+        )
+        return np.asarray(found.cpu().numpy())

@@ -1,8 +1,5 @@
 """Queries for views of a whole run: rows without long texts, counts, total costs."""
 
-from __future__ import annotations
-
-import json
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
@@ -11,11 +8,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.sql import FromClause
 
-from evolve.archive.database import IDS_AT_ONCE
+from evolve.archive.database import in_batches
 from evolve.archive.decision import Kind
 from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import AddStatus, CallState, State
-from evolve.archive.schema import calls, evaluations, parents, proposals, vectors
+from evolve.archive.schema import c, e, p, parents, proposals, vectors
+
+_CHILDREN = p.kind != Kind.EVALUATE  # decisions to evaluate make no child
 
 
 class Variant(NamedTuple):
@@ -64,7 +63,7 @@ class Variant(NamedTuple):
     @property
     def is_best(self) -> bool:
         """Whether it was better than every earlier variant and is not quarantined."""
-        return self.kept == AddStatus.BEST.value and not self.quarantined
+        return self.kept == AddStatus.BEST and not self.quarantined
 
     @property
     def cause(self) -> str | None:
@@ -133,15 +132,11 @@ class Browser:
             One row per proposal; unknown ids are ignored.
         """
         if wanted is None:
-            everything = _rows().where(proposals.c.kind != Kind.EVALUATE.value)
-            return self._variants(everything, self._archive.scores())
-        ids, found = list(wanted), []
-        for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start : start + IDS_AT_ONCE]
-            found += self._variants(
-                _rows().where(proposals.c.id.in_(some)),
-                self._archive.scores(wanted=some),
-            )
+            return self._variants(_rows().where(_CHILDREN), self._archive.scores())
+        found: list[Variant] = []
+        for ids in in_batches(wanted):
+            scores = self._archive.scores(wanted=ids)
+            found += self._variants(_rows().where(p.id.in_(ids)), scores)
         return sorted(found, key=lambda variant: variant.number)
 
     def finished_after(self, event: int, limit: int = 500) -> list[Variant]:
@@ -155,27 +150,25 @@ class Browser:
             The proposals, in decision order.
         """
         query = (
-            select(proposals.c.id)
-            .where(
-                proposals.c.finished_event > event,
-                proposals.c.kind != Kind.EVALUATE.value,
-            )
-            .order_by(proposals.c.finished_event)
+            select(p.id)
+            .where(p.finished_event > event, _CHILDREN)
+            .order_by(p.finished_event)
             .limit(limit)
         )
-        return self.variants(row[0] for row in self._archive.rows(query))
+        return self.variants(row.id for row in self._archive.rows(query))
 
     def _variants(
         self, query: Select[Any], scores: Mapping[str, float]
     ) -> list[Variant]:
         """Return one row per proposal; the query has one for each of its parents."""
         found = []
-        for _, group in groupby(self._archive.rows(query), key=itemgetter(0)):
+        for name, group in groupby(self._archive.rows(query), key=itemgetter(0)):
             rows = list(group)
-            row = rows[0]
-            above = tuple(one.parent for one in rows if one.parent)
-            score = scores.get(row.id)
-            found.append(Variant._make([*row[:2], above, *row[3:], score]))
+            above = tuple(row.parent for row in rows if row.parent)
+            first = rows[0]
+            found.append(
+                Variant._make([*first[:2], above, *first[3:], scores.get(name)])
+            )
         return found
 
     def children(self, parent: str) -> list[Variant]:
@@ -190,10 +183,10 @@ class Browser:
         query = (
             select(parents.c.child)
             .distinct()
-            .join(proposals, proposals.c.id == parents.c.child)
-            .where(parents.c.parent == parent, proposals.c.kind != Kind.EVALUATE.value)
+            .join(proposals, p.id == parents.c.child)
+            .where(parents.c.parent == parent, _CHILDREN)
         )
-        return self.variants(row[0] for row in self._archive.rows(query))
+        return self.variants(row.child for row in self._archive.rows(query))
 
     def causes(self) -> list[Cause]:
         """Return failures and rejections by reason.
@@ -202,17 +195,14 @@ class Browser:
             One row per state and reason, most frequent first; a missing reason is
             "unknown".
         """
-        count = func.count().label("count")
+        count = func.count()
         query = (
-            select(proposals.c.state, proposals.c.reason, count)
-            .where(proposals.c.state.in_([State.FAILED.value, State.REJECTED.value]))
-            .group_by(proposals.c.state, proposals.c.reason)
+            select(p.state, func.coalesce(p.reason, "unknown"), count)
+            .where(p.state.in_([State.FAILED, State.REJECTED]))
+            .group_by(p.state, p.reason)
             .order_by(count.desc())
         )
-        return [
-            Cause(row[0], row[1] or "unknown", row[2])
-            for row in self._archive.rows(query)
-        ]
+        return [Cause(*row) for row in self._archive.rows(query)]
 
     def models(self) -> list[ModelUse]:
         """Return the use of each model.
@@ -220,12 +210,11 @@ class Browser:
         Returns:
             One row per model, most expensive first.
         """
-        c = calls.c
         query = select(
             c.model,
             func.count(),
-            func.count().filter(c.state == CallState.REPLIED.value),
-            func.count().filter(c.state == CallState.FAILED.value),
+            func.count().filter(c.state == CallState.REPLIED),
+            func.count().filter(c.state == CallState.FAILED),
             func.sum(c.prompt_tokens),
             func.sum(c.completion_tokens),
             func.sum(c.cost_usd),
@@ -242,7 +231,6 @@ class Browser:
         Returns:
             The totals; all zero without evaluations.
         """
-        e = evaluations.c
         query = select(
             func.count(),
             func.count(e.reason),
@@ -262,11 +250,11 @@ class Browser:
         Returns:
             One row per variant and case, over the attempts at all splits.
         """
-        e, ids, found = evaluations.c, list(wanted), []
-        for start in range(0, len(ids), IDS_AT_ONCE):
+        found: list[CaseScore] = []
+        for ids in in_batches(wanted):
             query = (
                 select(e.proposal, e.case_id, func.avg(e.score), func.count())
-                .where(e.proposal.in_(ids[start : start + IDS_AT_ONCE]))
+                .where(e.proposal.in_(ids))
                 .group_by(e.proposal, e.case_id)
             )
             found += [CaseScore(*row) for row in self._archive.rows(query)]
@@ -278,15 +266,8 @@ class Browser:
         Returns:
             Proposal id -> measure name -> value, in decision order.
         """
-        query = (
-            select(proposals.c.id, proposals.c.measures)
-            .where(
-                proposals.c.state == State.SCORED.value,
-                proposals.c.quarantined.is_(False),
-            )
-            .order_by(proposals.c.number)
-        )
-        return {row[0]: json.loads(row[1]) for row in self._archive.rows(query)}
+        measures = self._archive.measures()
+        return {name: measures[name] for name in self._archive.trusted()}
 
     def vectors(self) -> dict[str, bytes]:
         """Return the packed vector (float16) of each scored variant that has one.
@@ -295,7 +276,7 @@ class Browser:
             Proposal id -> bytes.
         """
         query = select(vectors.c.proposal, vectors.c.data)
-        return {row[0]: row[1] for row in self._archive.rows(query)}
+        return dict(map(tuple, self._archive.rows(query)))
 
     def started_at(self) -> float | None:
         """Return when the first decision was taken.
@@ -303,41 +284,27 @@ class Browser:
         Returns:
             Seconds since the epoch; None before the first decision.
         """
-        return self._archive.rows(select(func.min(proposals.c.created_at)))[0][0]  # type: ignore[no-any-return]
+        return self._archive.rows(select(func.min(p.created_at)))[0][0]  # type: ignore[no-any-return]
 
 
 def _rows() -> Select[Any]:
     """Return the query of the fields of `Variant`, in their order, without the score."""
-    p = proposals.c
     child, made = proposals.alias("child"), parents.alias("made")
     children = (
         select(func.count(made.c.child.distinct()))
         .join(child, child.c.id == made.c.child)
         .where(made.c.parent == p.id, _passed(child))
     )
-    cost = select(func.coalesce(func.sum(calls.c.cost_usd), 0.0)).where(
-        calls.c.proposal == p.id
-    )
+    cost = func.coalesce(func.sum(c.cost_usd), 0.0)
+    stored = [p[name] for name in Variant._fields if name in p]
     return (
         select(
-            p.id,
-            p.number,
+            *stored[:2],
             parents.c.parent,
-            p.state,
-            p.operator,
-            p.model,
-            p.island,
-            p.improvement,
-            p.novelty,
-            p.kept,
-            p.quarantined,
-            p.reason,
-            p.note,
-            p.created_at,
-            p.finished_at,
+            *stored[2:],
             _passed(proposals),
             children.scalar_subquery(),
-            cost.scalar_subquery(),
+            select(cost).where(c.proposal == p.id).scalar_subquery(),
         )
         .outerjoin(parents, parents.c.child == p.id)
         .order_by(p.number, parents.c.position)
@@ -345,4 +312,4 @@ def _rows() -> Select[Any]:
 
 
 def _passed(table: FromClause) -> ColumnElement[bool]:
-    return table.c.tree.is_not(None) & (table.c.state != State.REJECTED.value)
+    return table.c.tree.is_not(None) & (table.c.state != State.REJECTED)

@@ -1,7 +1,5 @@
 """Scores per case of each variant, and the confidence interval of their mean."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean
@@ -71,13 +69,13 @@ class CaseScores:
     def __init__(self, cases: tuple[str, ...]) -> None:
         self.cases = {case: column for column, case in enumerate(cases)}
         width = len(cases)
-        self._sum: GrowableArray[np.float64] = GrowableArray(np.float64, width)
-        self._square: GrowableArray[np.float64] = GrowableArray(np.float64, width)
-        self._count: GrowableArray[np.int64] = GrowableArray(np.int64, width)
-        self._pending: GrowableArray[np.int64] = GrowableArray(np.int64, width)
-        self._next: GrowableArray[np.int64] = GrowableArray(np.int64, width)
+        self._sum = GrowableArray(np.float64, width)
+        self._square = GrowableArray(np.float64, width)
+        self._count = GrowableArray(np.int64, width)
+        self._pending = GrowableArray(np.int64, width)
+        self._next = GrowableArray(np.int64, width)
         # by row: values that are neither 0 nor 1
-        self._graded: GrowableArray[np.int64] = GrowableArray(np.int64)
+        self._graded = GrowableArray(np.int64)
 
     @property
     def sums(self) -> NDArray[np.float64]:

@@ -4,8 +4,6 @@ Wang et al. 2025, "Huxley-Gödel Machine", arXiv 2510.21614: the clade's
 metaproductivity.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +24,8 @@ class Clades:
         self._above: list[int] = []
         # row, variants, value, evaluations
         self._new: list[tuple[int, int, float, int]] = []
-        self._parent: GrowableArray[np.int64] = GrowableArray(np.int64)
-        self._sums: GrowableArray[np.float64] = GrowableArray(np.float64, 3)
+        self._parent = GrowableArray(np.int64)
+        self._sums = GrowableArray(np.float64, 3)
 
     @property
     def parents(self) -> NDArray[np.int64]:

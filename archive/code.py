@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import subprocess
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,13 +18,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import git
 from git.objects.fun import tree_to_stream
 from gitdb import GitDB
 from gitdb.exc import BadObject, InvalidDBRoot
 from gitdb.util import bin_to_hex, hex_to_bin, mman
 
 from evolve.archive.errors import ArchiveError, StorageFull, moved
+from evolve.archive.git import make_harmless, run_git
 
 Files = Mapping[str, bytes]
 _FILE, _EXECUTABLE, _FOLDER = 0o100644, 0o100755, 0o040000
@@ -39,6 +38,12 @@ class Commit(NamedTuple):
     commit: str
 
 
+class _Objects(GitDB):  # type: ignore[misc]
+    """The objects of one repository, without those that it borrows from others."""
+
+    alternates_dir = "info/not-read"
+
+
 class CodeStore:
     """Trees and commits by hash. Not thread-safe: use it from one thread.
 
@@ -49,7 +54,7 @@ class CodeStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._objects = str(path / "objects")
-        self._db: Any = GitDB(self._objects)
+        self._db: Any = _Objects(self._objects)
         self._written = itertools.count()
 
     @classmethod
@@ -62,11 +67,11 @@ class CodeStore:
         Returns:
             The store.
         """
-        repository = git.Repo.init(str(path), bare=True, initial_branch="best")
-        with repository.config_writer() as config:
-            config.set_value("gc", "auto", "0")
-        repository.close()
-        return cls(path)
+        store = cls(path)
+        options = ("--bare", "--quiet", "--initial-branch=best", "--template=")
+        store._git("init", *options)
+        make_harmless(path)
+        return store
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -229,27 +234,22 @@ class CodeStore:
         for part in vars(self._db).get("_dbs", ()):
             for _, pack, _ in vars(part).get("_entities", ()):
                 pack.close()
-        self._db = GitDB(self._objects)
+        self._db = _Objects(self._objects)
         mman.collect()
 
     def _git(self, *arguments: str, stdin: str = "") -> None:
-        done = subprocess.run(
-            ["git", f"--git-dir={self.path}", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_git(f"--git-dir={self.path}", *arguments, stdin=stdin.encode())
+        said = done.stderr.decode(errors="replace").strip()
         if done.returncode != 0:
             self._see_whether_it_is_there()
-        if "No space left" in done.stderr or "Read-only" in done.stderr:
+        if "No space left" in said or "Read-only" in said:
             raise StorageFull(
-                f"{self.path} can't be written: {done.stderr.strip().splitlines()[-1]}",
+                f"{self.path} can't be written: {said.splitlines()[-1]}",
                 "free disk space, then: evolve resume",
             )
         if done.returncode != 0:
             raise ArchiveError(
-                f"git {arguments[0]} failed in {self.path}: {done.stderr.strip()}",
+                f"git {arguments[0]} failed in {self.path}: {said}",
                 f"try: git --git-dir={self.path} fsck",
             )
 
@@ -306,6 +306,11 @@ class CodeStore:
             end = data.index(b"\0", position)
             mode, _, name = data[position:end].partition(b" ")
             sha = data[end + 1 : end + 21]
+            if name in (b"", b".", b"..") or b"/" in name:
+                raise ArchiveError(
+                    f"a tree holds the name {name!r}, which no variant can have",
+                    "the run was damaged or made by hand",
+                )
             entries.append((int(mode, 8), name.decode(), sha.hex()))
             position = end + 21
         return entries

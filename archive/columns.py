@@ -1,7 +1,5 @@
 """A numpy array that grows: one column of a snapshot."""
 
-from __future__ import annotations
-
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -35,7 +33,17 @@ class GrowableArray(Generic[_S]):
     def rows(self) -> NDArray[_S]:
         """All rows, shape (n,) or (n, width): a view, valid until the next append."""
         if self._new:
-            self._settle()
+            count = len(self)
+            if count > len(self._data):
+                larger = np.zeros(
+                    (max(count, self._count * 3 // 2), *self._data.shape[1:]),
+                    dtype=self._data.dtype,
+                )
+                larger[: self._count] = self._data[: self._count]
+                self._data = larger
+            self._data[self._count : count] = self._new
+            self._count = count
+            self._new.clear()
         return self._data[: self._count]
 
     def append(self, value: Any) -> None:
@@ -58,16 +66,3 @@ class GrowableArray(Generic[_S]):
             self._new[waiting] += by
         else:
             self._data[row] += by
-
-    def _settle(self) -> None:
-        count = len(self)
-        if count > len(self._data):
-            larger = np.zeros(
-                (max(count, self._count * 3 // 2), *self._data.shape[1:]),
-                dtype=self._data.dtype,
-            )
-            larger[: self._count] = self._data[: self._count]
-            self._data = larger
-        self._data[self._count : count] = self._new
-        self._count = count
-        self._new.clear()

@@ -1,11 +1,10 @@
 """Opening the database of a run: pragmas, migrations, readable errors."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +14,23 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from evolve.archive.errors import ArchiveError, StorageFull, moved
 from evolve.archive.schema import REVISION, metadata
 
-IDS_AT_ONCE = 500  # ids in one query; databases limit the number of parameters
+IDS_AT_ONCE = 500
+
+
+def in_batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Split ids for queries: databases limit the number of parameters.
+
+    Args:
+        ids: Any number of ids.
+
+    Yields:
+        Up to `IDS_AT_ONCE` ids, in order.
+    """
+    left = iter(ids)
+    while some := list(islice(left, IDS_AT_ONCE)):
+        yield some
+
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _FULL = (
     "disk is full",
@@ -67,7 +82,13 @@ def open_for_writing(path: Path) -> Engine:
     engine = _writing_engine(path)
     if check_revision(engine, path) != REVISION:
         with storage_faults(path), engine.begin() as connection:
-            _migrate(connection)
+            from alembic import command
+            from alembic.config import Config
+
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
     return engine
 
 
@@ -171,20 +192,15 @@ def storage_faults(path: Path) -> Iterator[None]:
         raise ArchiveError(f"{path}: {cause}", "then: evolve resume") from None
 
 
-def _migrate(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
 def _set_pragmas(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy issues BEGIN, not the driver
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",  # a file of somebody else may hold views and triggers
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

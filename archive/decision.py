@@ -1,9 +1,7 @@
 """What a proposal was decided to be: an expansion or an evaluation, and what its prompt may show."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -69,7 +67,7 @@ class Decision:
     keep: Mapping[str, Any] = field(default_factory=dict)
     evaluates: CaseAttempt | None = None
 
-    def in_short(self) -> Decision:
+    def in_short(self) -> "Decision":
         """Return it without the prompt context, which is of no use once the proposal has ended."""
         if self.cases is None and not self.keep and self.evaluates is None:
             return NOTHING_DECIDED
@@ -77,38 +75,22 @@ class Decision:
 
     def to_json(self) -> str:
         """Return the stored form: an object without the keys that have their default."""
-        values: dict[str, Any] = {
-            name: getattr(self, name) for name in _PLAIN if getattr(self, name)
-        }
-        for name in _NUMBERS:
-            if getattr(self, name) is not None:
-                values[name] = getattr(self, name)
-        if self.evaluates is not None:
-            values |= self.evaluates._asdict()
-        return json.dumps(values)
+        values: dict[str, Any] = {name: getattr(self, name) for name in _READ}
+        kept = {name: value for name, value in values.items() if value not in _DEFAULTS}
+        return json.dumps(kept | (self.evaluates._asdict() if self.evaluates else {}))
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Decision:
+    def of(cls, values: Mapping[str, Any]) -> "Decision":
         """Return the decision that a parsed JSON object stores; unknown keys are ignored."""
         if not values:
             return NOTHING_DECIDED
-        return cls(
-            inspirations=tuple(values.get("inspirations", ())),
-            failures=tuple(values.get("failures", ())),
-            lessons=tuple((first, then) for first, then in values.get("lessons", ())),
-            tried=tuple(values.get("tried", ())),
-            attempts=tuple(values.get("attempts", ())),
-            notes=values.get("notes"),
-            hints=values.get("hints"),
-            shared=SharedPrompt(*values["shared"]) if values.get("shared") else None,
-            settled=values.get("settled"),
-            cases=values.get("cases"),
-            keep=values.get("keep", {}),
-            evaluates=_evaluates(values),
-        )
+        known = {
+            name: read(values[name]) for name, read in _READ.items() if name in values
+        }
+        return cls(**known, evaluates=_evaluates(values))
 
     @classmethod
-    def in_short_of(cls, values: Mapping[str, Any]) -> Decision:
+    def in_short_of(cls, values: Mapping[str, Any]) -> "Decision":
         """Return `of(values).in_short()`; a run is opened with a hundred thousand of them."""
         if _LASTING.isdisjoint(values):
             return NOTHING_DECIDED
@@ -123,7 +105,15 @@ def _evaluates(values: Mapping[str, Any]) -> CaseAttempt | None:
     return CaseAttempt(values["case"], values["attempt"]) if "case" in values else None
 
 
-_PLAIN = ("inspirations", "failures", "lessons", "tried", "attempts", "shared", "keep")
-_NUMBERS = ("notes", "hints", "settled", "cases")
+# Field -> reader of its JSON value.
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("inspirations", "failures", "tried", "attempts"), tuple),
+    "lessons": lambda pairs: tuple(map(tuple, pairs)),
+    "shared": lambda pair: SharedPrompt(*pair),
+    **dict.fromkeys(
+        ("notes", "hints", "settled", "cases", "keep"), lambda value: value
+    ),
+}
+_DEFAULTS: tuple[Any, ...] = (None, (), {})
 _LASTING = frozenset({"cases", "keep", "case"})
 NOTHING_DECIDED = Decision()

@@ -5,8 +5,6 @@ ArchiveError
 └── StorageFull
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

@@ -5,8 +5,6 @@ Importing SQLAlchemy takes ten times as long as answering. Unusual archives are 
 repeated evaluations, where the best variant is chosen by merit.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing

@@ -3,8 +3,6 @@
 Mouret and Clune 2015, "Illuminating search spaces by mapping elites", arXiv 1504.04909.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from enum import IntEnum

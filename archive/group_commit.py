@@ -5,8 +5,6 @@ SQLite releases the interpreter lock at each step, and taking it again costs mor
 the step. Only waiting for the disk happens in a thread.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable
@@ -154,10 +152,7 @@ class GroupCommit:
                 self._commit(jobs[:1])
                 del jobs[:1]
             return
-        self._answer(list(zip(jobs, results, strict=True)))
-
-    def _answer(self, done: list[tuple[_Job, Any]]) -> None:
-        """Resolve the futures; those of secure jobs only once the disk has the data."""
+        done = list(zip(jobs, results, strict=True))
         for job, result in done:
             if not job.secure and not job.done.done():
                 job.done.set_result(result)

@@ -5,8 +5,6 @@ scored variants the best `rate` of each island migrate to its neighbours and cou
 as well. Whitley, Rana and Heckendorn 1999, "The Island Model Genetic Algorithm".
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,7 +83,7 @@ class Island:
 
     def clear(self) -> None:
         """Remove all members."""
-        self._rows: GrowableArray[np.int64] = GrowableArray(np.int64)
+        self._rows = GrowableArray(np.int64)
         self._present: set[int] = set()
         self.ranking, self.grid, self.natives = Ranking(), self._new_grid(), 0
         self.advances: list[Advance] = []
@@ -149,7 +147,7 @@ class Archipelago:
     def __init__(self, plan: Islands, grid: Callable[[], Grid]) -> None:
         self.plan = plan
         self.islands = [Island(grid) for _ in range(plan.count)]
-        self._cells: GrowableArray[np.int64] = GrowableArray(np.int64)
+        self._cells = GrowableArray(np.int64)
 
     def add(self, island: int, cell: int, value: float | None) -> None:
         """Add the next row, then migrate or restart if due. Row 0 joins every island.

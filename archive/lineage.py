@@ -4,18 +4,16 @@ A path follows first parents; a clade is a proposal and all its descendants alon
 parents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import CTE, Select, func, literal, select
+from sqlalchemy import CTE, func, literal, select
 
-from evolve.archive.database import IDS_AT_ONCE
+from evolve.archive.database import in_batches
 from evolve.archive.decision import Kind
 from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import SEED, AddStatus, State
-from evolve.archive.schema import parents, proposals
+from evolve.archive.schema import p, parents, proposals
 
 
 class Contribution(NamedTuple):
@@ -58,8 +56,9 @@ class Lineage:
         Returns:
             Ids, the founder first; empty for an unknown id.
         """
-        rows = self._archive.rows(_ordered(_upwards([proposal])))
-        return [row.id for row in rows]
+        above = _upwards([proposal])
+        query = select(above.c.id).order_by(above.c.distance.desc())
+        return [row.id for row in self._archive.rows(query)]
 
     def ancestors(self, found: Iterable[str]) -> set[str]:
         """Return all proposals on the paths to the given ones.
@@ -70,10 +69,9 @@ class Lineage:
         Returns:
             Ids, the given ones included.
         """
-        wanted = list(found)
         known: set[str] = set()
-        for start in range(0, len(wanted), IDS_AT_ONCE):
-            above = _upwards(wanted[start : start + IDS_AT_ONCE], distances=False)
+        for ids in in_batches(found):
+            above = _upwards(ids, distances=False)
             known |= {row.id for row in self._archive.rows(select(above.c.id))}
         return known
 
@@ -86,20 +84,16 @@ class Lineage:
         Returns:
             Ids in decision order.
         """
-        below = (select(proposals.c.id).where(proposals.c.id == proposal)).cte(
-            "below", recursive=True
-        )
+        below = (select(p.id).where(p.id == proposal)).cte("below", recursive=True)
         children = (
             select(parents.c.child)
             .join(below, parents.c.parent == below.c.id)
-            .join(proposals, proposals.c.id == parents.c.child)
-            .where(parents.c.position == 0, proposals.c.kind != Kind.EVALUATE.value)
+            .join(proposals, p.id == parents.c.child)
+            .where(parents.c.position == 0, p.kind != Kind.EVALUATE)
         )
         below = below.union(children)
-        query = select(proposals.c.id).join(below, below.c.id == proposals.c.id)
-        return [
-            row.id for row in self._archive.rows(query.order_by(proposals.c.number))
-        ]
+        query = select(p.id).join(below, below.c.id == p.id)
+        return [row.id for row in self._archive.rows(query.order_by(p.number))]
 
     def contributions(self) -> list[Contribution]:
         """Return the results by operator and model.
@@ -107,19 +101,18 @@ class Lineage:
         Returns:
             Largest gain first; without the seed and decisions to evaluate.
         """
-        p = proposals.c
         gain = func.coalesce(func.sum(p.improvement).filter(p.improvement > 0), 0.0)
         query = (
             select(
                 p.operator,
                 p.model,
                 func.count().label("made"),
-                func.count().filter(p.state == State.SCORED.value).label("scored"),
+                func.count().filter(p.state == State.SCORED).label("scored"),
                 func.count().filter(p.improvement > 0).label("improved"),
-                func.count().filter(p.kept == AddStatus.BEST.value).label("best"),
+                func.count().filter(p.kept == AddStatus.BEST).label("best"),
                 gain.label("gain"),
             )
-            .where(p.operator != SEED, p.kind != Kind.EVALUATE.value)
+            .where(p.operator != SEED, p.kind != Kind.EVALUATE)
             .group_by(p.operator, p.model)
         )
         found = [Contribution(*row) for row in self._archive.rows(query)]
@@ -132,7 +125,7 @@ def _upwards(wanted: list[str], distances: bool = True) -> CTE:
     With distances, a shared ancestor appears once per distance.
     """
     distance = [literal(0).label("distance")] if distances else []
-    above = (select(proposals.c.id, *distance).where(proposals.c.id.in_(wanted))).cte(
+    above = (select(p.id, *distance).where(p.id.in_(wanted))).cte(
         "above", recursive=True
     )
     step = [above.c.distance + 1] if distances else []
@@ -141,7 +134,3 @@ def _upwards(wanted: list[str], distances: bool = True) -> CTE:
         .join(above, parents.c.child == above.c.id)
         .where(parents.c.position == 0)
     )
-
-
-def _ordered(above: CTE) -> Select[Any]:
-    return select(above.c.id).order_by(above.c.distance.desc())

@@ -1,12 +1,10 @@
 """Measures: numbers that describe a variant apart from its score; axes of the grid."""
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evolve.archive.records import Evaluation
+from evolve.archive.records import Evaluation, Files
 from evolve.archive.source import Token, tokens
 
 BUILT_IN = ("code_length", "complexity", "runtime", "novelty", "behaviour")
@@ -36,7 +34,7 @@ class Measure:
     bins: int = 10
 
 
-def measure_code(files: Mapping[str, bytes]) -> dict[str, float]:
+def measure_code(files: Files) -> dict[str, float]:
     """Return the measures of source code.
 
     McCabe 1976, "A Complexity Measure", by counting the words that branch, so that it

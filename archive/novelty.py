@@ -4,8 +4,6 @@ Without an embedding model a vector consists of hashed token n-grams of the norm
 source.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -55,7 +53,10 @@ def embed(files: Mapping[str, bytes]) -> Vector:
         )
         grams = np.zeros_like(codes)
         for size in range(min(3, len(codes))):
-            grams = _scatter(grams[: len(codes) - size] * _MIX + codes[size:])
+            codes = grams[: len(codes) - size] * _MIX + codes[size:]
+            codes = (codes ^ (codes >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+            codes = (codes ^ (codes >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+            grams = np.asarray(codes ^ (codes >> np.uint32(16)))
             signs = np.where(grams & np.uint32(0x8000_0000), 1.0, -1.0)
             vector += np.bincount(grams % np.uint32(WIDTH), signs, WIDTH)
     return unit(vector)
@@ -191,10 +192,3 @@ class NoveltyIndex:
 @lru_cache(maxsize=1 << 16)
 def _code(text: str) -> int:
     return zlib.crc32(text.encode(errors="surrogatepass"))
-
-
-def _scatter(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Mix all bits (the finaliser of MurmurHash3, Appleby 2011)."""
-    codes = (codes ^ (codes >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-    codes = (codes ^ (codes >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-    return np.asarray(codes ^ (codes >> np.uint32(16)))

@@ -1,7 +1,5 @@
 """Outcomes of decisions: the input for choosing operators and models and for notes."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from evolve.archive.reader import ArchiveReader
@@ -41,7 +39,7 @@ class Spent(NamedTuple):
     tokens: int = 0
     cost_usd: float = 0.0
 
-    def and_call(self, model: str, tokens: int, cost_usd: float) -> Spent:
+    def and_call(self, model: str, tokens: int, cost_usd: float) -> "Spent":
         """Return the sum with one more call.
 
         Args:

@@ -4,8 +4,6 @@ The driver runs them directly: SQLAlchemy's execution costs several times the dr
 Values reach the driver unchanged, so they must be plain: numbers, text, bytes, None.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 Pure functions of scores, case by case.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction

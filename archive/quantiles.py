@@ -1,7 +1,5 @@
 """Quantiles of the Beta and Student's t distribution."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

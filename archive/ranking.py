@@ -1,7 +1,5 @@
 """Rows sorted by value, updated one by one."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left, bisect_right, insort
 from typing import NamedTuple
@@ -128,15 +126,11 @@ class Ranking:
 
     def _settle(self) -> None:
         if self._new:
-            _merge(self._order, self._new)
-
-
-def _merge(ordered: list[tuple[float, int]], new: list[tuple[float, int]]) -> None:
-    """Insert new items into the sorted list and clear the list of new ones."""
-    if len(new) < MANY:
-        for item in new:
-            insort(ordered, item)
-    else:
-        ordered += new
-        ordered.sort()
-    new.clear()
+            ordered = self._order
+            if len(self._new) < MANY:
+                for item in self._new:
+                    insort(ordered, item)
+            else:
+                ordered += self._new
+                ordered.sort()
+            self._new.clear()

@@ -3,8 +3,6 @@
 No sum is stored, so nothing is counted twice.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import zlib
@@ -14,9 +12,24 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Executable, Row, func, or_, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Executable,
+    Row,
+    Select,
+    case,
+    func,
+    or_,
+    select,
+)
 
-from evolve.archive.database import IDS_AT_ONCE, open_for_reading, storage_faults
+from evolve.archive.database import (
+    IDS_AT_ONCE,
+    in_batches,
+    open_for_reading,
+    storage_faults,
+)
 from evolve.archive.decision import Decision, Kind
 from evolve.archive.errors import NotFound
 from evolve.archive.records import (
@@ -35,15 +48,20 @@ from evolve.archive.records import (
     State,
 )
 from evolve.archive.schema import (
+    c,
     calls,
+    e,
     evaluations,
     events,
     meta,
+    p,
     parents,
     proposals,
     vectors,
 )
 
+SCORED = p.state == State.SCORED
+TRUSTED = SCORED & p.quarantined.is_(False)
 _ROWS_AT_ONCE = 4096
 _DIGITS = 10  # decision numbers have fewer digits
 
@@ -127,15 +145,13 @@ class ArchiveReader:
             NotFound: No proposal matches, or several do.
         """
         # first the exact id, which uses the index
-        found = self.rows(select(proposals).where(proposals.c.id == prefix))
+        found = self.rows(select(proposals).where(p.id == prefix))
         if prefix.isdecimal() and len(prefix) < _DIGITS:
-            found = found or self.rows(
-                select(proposals).where(proposals.c.number == int(prefix))
-            )
+            found = found or self.rows(select(proposals).where(p.number == int(prefix)))
         found = found or self.rows(
             select(proposals)
-            .where(proposals.c.id.startswith(prefix, autoescape=True))
-            .order_by(proposals.c.number)
+            .where(p.id.startswith(prefix, autoescape=True))
+            .order_by(p.number)
             .limit(3)
         )
         if not found:
@@ -159,7 +175,7 @@ class ArchiveReader:
         Raises:
             NotFound: The run has none yet.
         """
-        found = self.rows(select(proposals).where(proposals.c.number == 0))
+        found = self.rows(select(proposals).where(p.number == 0))
         if not found:
             raise NotFound("the run has no seed yet", "resume the run: evolve resume")
         return self._with_parents(found)[0]
@@ -177,22 +193,16 @@ class ArchiveReader:
         Returns:
             The proposals.
         """
-        query, number = (
-            select(proposals).order_by(proposals.c.number),
-            proposals.c.number,
-        )
-        wanted = [state.value for state in states]
+        query, wanted = select(proposals).order_by(p.number), list(states)
         if wanted:
             return self._with_parents(
-                self.rows(query.where(proposals.c.state.in_(wanted))), short
+                self.rows(query.where(p.state.in_(wanted))), short
             )
-        last = self.rows(select(func.max(number)))[0][0]
+        last = self._value(select(func.max(p.number))) or 0
         lineage, found = self._lineage(), list[Proposal]()
-        for start in range(0, 0 if last is None else last + 1, _ROWS_AT_ONCE):
-            rows = self.rows(
-                query.where(number >= start, number < start + _ROWS_AT_ONCE)
-            )
-            found += _proposals(rows, lineage, short)
+        for start in range(0, last + 1, _ROWS_AT_ONCE):
+            some = p.number.between(start, start + _ROWS_AT_ONCE - 1)
+            found += _proposals(self.rows(query.where(some)), lineage, short)
         return found
 
     def some(self, wanted: Iterable[str]) -> list[Proposal]:
@@ -204,12 +214,11 @@ class ArchiveReader:
         Returns:
             The proposals, in decision order.
         """
-        ids, found = list(wanted), []
-        for start in range(0, len(ids), IDS_AT_ONCE):
-            query = select(proposals).where(
-                proposals.c.id.in_(ids[start : start + IDS_AT_ONCE])
+        found: list[Proposal] = []
+        for ids in in_batches(wanted):
+            found += self._with_parents(
+                self.rows(select(proposals).where(p.id.in_(ids)))
             )
-            found += self._with_parents(self.rows(query))
         return sorted(found, key=lambda proposal: proposal.number)
 
     def trusted(self) -> dict[str, int]:
@@ -218,10 +227,8 @@ class ArchiveReader:
         Returns:
             Id -> decision number.
         """
-        query = select(proposals.c.id, proposals.c.number).where(
-            proposals.c.state == State.SCORED.value, proposals.c.quarantined.is_(False)
-        )
-        return {row[0]: row[1] for row in self.rows(query)}
+        query = select(p.id, p.number).where(TRUSTED).order_by(p.number)
+        return dict(map(tuple, self.rows(query)))
 
     def scores(
         self, split: str = "search", wanted: Sequence[str] | None = None
@@ -238,16 +245,11 @@ class ArchiveReader:
         Returns:
             Proposal id -> mean of the case means.
         """
-        scored = select(proposals.c.id).where(proposals.c.state == State.SCORED.value)
-        query = (
-            select(evaluations.c.proposal, func.avg(evaluations.c.score))
-            .where(evaluations.c.split == split, evaluations.c.reason.is_(None))
-            .group_by(evaluations.c.proposal, evaluations.c.case_id)
-        )
+        scored, query = select(p.id).where(SCORED), _case_means(split)
         if wanted is not None:
-            scored = scored.where(proposals.c.id.in_(wanted))
-            query = query.where(evaluations.c.proposal.in_(wanted))
-        known = {row[0] for row in self.rows(scored)}
+            scored = scored.where(p.id.in_(wanted))
+            query = query.where(e.proposal.in_(wanted))
+        known = {row.id for row in self.rows(scored)}
         cases: dict[str, list[float]] = {}
         for proposal, mean in self.rows(query):
             if mean is not None and proposal in known:
@@ -261,22 +263,13 @@ class ArchiveReader:
             Proposal id -> observations, sorted by case and attempt.
         """
         query = (
-            select(
-                evaluations.c.proposal,
-                evaluations.c.case_id,
-                evaluations.c.split,
-                evaluations.c.attempt,
-                evaluations.c.score,
-                evaluations.c.reason,
-            )
-            .where(evaluations.c.split == "search")
-            .order_by(
-                evaluations.c.proposal, evaluations.c.case_id, evaluations.c.attempt
-            )
+            select(e.proposal, e.case_id, e.split, e.attempt, e.score, e.reason)
+            .where(e.split == "search")
+            .order_by(e.proposal, e.case_id, e.attempt)
         )
         found: dict[str, list[Observation]] = {}
-        for row in self.rows(query):
-            found.setdefault(row[0], []).append(Observation._make(row[1:]))
+        for proposal, *row in self.rows(query):
+            found.setdefault(proposal, []).append(Observation(*row))
         return found
 
     def measures(self) -> dict[str, dict[str, float]]:
@@ -285,10 +278,7 @@ class ArchiveReader:
         Returns:
             Proposal id -> measure name -> value.
         """
-        query = select(proposals.c.id, proposals.c.measures).where(
-            proposals.c.state == State.SCORED.value
-        )
-        rows = self.rows(query)
+        rows = self.rows(select(p.id, p.measures).where(SCORED))
         read: list[dict[str, float]] = json.loads(
             f"[{','.join([row[1] for row in rows])}]"
         )
@@ -305,12 +295,12 @@ class ArchiveReader:
             archive has fewer vectors than `wanted` has ids, as some of its variants are
             older than stored vectors.
         """
-        if self.rows(select(func.count()).select_from(vectors))[0][0] < len(wanted):
+        if self._value(select(func.count()).select_from(vectors)) < len(wanted):
             return  # some variants were written before vectors were stored
-        for start in range(0, len(wanted), IDS_AT_ONCE):
-            some = wanted[start : start + IDS_AT_ONCE]
-            query = select(vectors.c.proposal, vectors.c.data).where(
-                vectors.c.proposal.in_(some)
+        stored = vectors.c
+        for some in in_batches(wanted):
+            query = select(stored.proposal, stored.data).where(
+                stored.proposal.in_(some)
             )
             found = dict(self.rows(query))
             yield [found[proposal] for proposal in some]
@@ -328,21 +318,12 @@ class ArchiveReader:
         Returns:
             Ids, best mean first.
         """
-        rows = evaluations.c
-        per_case = (
-            select(rows.proposal, func.avg(rows.score).label("mean"))
-            .where(rows.split == split, rows.reason.is_(None))
-            .group_by(rows.proposal, rows.case_id)
-            .subquery()
-        )
+        per_case = _case_means(split).subquery()
         mean = func.avg(per_case.c.mean)
         query = (
             select(per_case.c.proposal)
-            .join(proposals, proposals.c.id == per_case.c.proposal)
-            .where(
-                proposals.c.state == State.SCORED.value,
-                proposals.c.quarantined.is_(False),
-            )
+            .join(proposals, p.id == per_case.c.proposal)
+            .where(TRUSTED)
             .group_by(per_case.c.proposal)
             .order_by(mean.desc() if maximize else mean)
             .limit(count)
@@ -358,8 +339,8 @@ class ArchiveReader:
         Returns:
             All splits, oldest first.
         """
-        query = select(evaluations).where(evaluations.c.proposal == proposal)
-        return [_evaluation(row) for row in self.rows(query.order_by(evaluations.c.id))]
+        query = select(evaluations).where(e.proposal == proposal)
+        return [_evaluation(row) for row in self.rows(query.order_by(e.id))]
 
     def calls(self, proposal: str | None = None) -> list[Call]:
         """Return model calls with their texts.
@@ -370,9 +351,9 @@ class ArchiveReader:
         Returns:
             Oldest first.
         """
-        query = select(calls).order_by(calls.c.id)
+        query = select(calls).order_by(c.id)
         if proposal is not None:
-            query = query.where(calls.c.proposal == proposal)
+            query = query.where(c.proposal == proposal)
         return [_call(row) for row in self.rows(query)]
 
     def replied(self) -> set[str]:
@@ -381,13 +362,12 @@ class ArchiveReader:
         Returns:
             Ids of proposals.
         """
-        open_ = [state.value for state in State if not state.finished]
         query = (
-            select(calls.c.proposal)
-            .join(proposals, proposals.c.id == calls.c.proposal)
+            select(c.proposal)
+            .join(proposals, p.id == c.proposal)
             .where(
-                or_(proposals.c.state.in_(open_), proposals.c.number == 0),
-                calls.c.state == CallState.REPLIED.value,
+                or_(p.state.in_([s for s in State if not s.finished]), p.number == 0),
+                c.state == CallState.REPLIED,
             )
         )
         return {row[0] for row in self.rows(query)}
@@ -398,11 +378,9 @@ class ArchiveReader:
         Returns:
             Oldest first.
         """
-        tokens = (calls.c.prompt_tokens + calls.c.completion_tokens).label("tokens")
-        query = select(
-            calls.c.proposal, calls.c.model, tokens, calls.c.cost_usd
-        ).order_by(calls.c.id)
-        return [CallCost(**row._mapping) for row in self.rows(query)]
+        tokens = c.prompt_tokens + c.completion_tokens
+        query = select(c.proposal, c.model, tokens, c.cost_usd).order_by(c.id)
+        return [CallCost(*row) for row in self.rows(query)]
 
     def notes(self) -> list[Note]:
         """Return the notes on the search.
@@ -420,31 +398,16 @@ class ArchiveReader:
             The cost of settled calls plus the reservations of all others; programs
             added by a person do not count as calls.
         """
-        settled = calls.c.state.in_([CallState.REPLIED.value, CallState.FAILED.value])
-        rows = self.rows(
-            select(
-                settled.label("settled"),
-                func.count().label("calls"),
-                func.sum(calls.c.prompt_tokens + calls.c.completion_tokens).label(
-                    "tokens"
-                ),
-                func.sum(calls.c.reserved_tokens).label("reserved_tokens"),
-                func.sum(calls.c.cost_usd).label("usd"),
-                func.sum(calls.c.reserved_usd).label("reserved_usd"),
-            )
-            .where(calls.c.model != PERSON)
-            .group_by(settled)
-        )
-        done = next((row for row in rows if row.settled), None)
-        rest = next((row for row in rows if not row.settled), None)
-        usd, uncertain = (
-            (done.usd if done else 0.0),
-            (rest.reserved_usd if rest else 0.0),
-        )
-        tokens = (done.tokens if done else 0) + (rest.reserved_tokens if rest else 0)
-        return Spend(
-            sum(row.calls for row in rows), tokens, usd + uncertain, usd, uncertain
-        )
+        settled = c.state.in_([CallState.REPLIED, CallState.FAILED])
+        used = c.prompt_tokens + c.completion_tokens
+        query = select(
+            func.count(),
+            func.sum(case((settled, used), else_=c.reserved_tokens)),
+            func.sum(case((settled, c.cost_usd), else_=0.0)),
+            func.sum(case((settled, 0.0), else_=c.reserved_usd)),
+        ).where(c.model != PERSON)
+        number, tokens, usd, uncertain = (value or 0 for value in self.rows(query)[0])
+        return Spend(number, tokens, usd + uncertain, float(usd), float(uncertain))
 
     def counts(self) -> dict[State, int]:
         """Return the number of proposals in each state, without the seed.
@@ -452,43 +415,25 @@ class ArchiveReader:
         Returns:
             State -> number, for states that occur.
         """
-        query = (
-            select(proposals.c.state, func.count().label("n"))
-            .where(proposals.c.number > 0)
-            .group_by(proposals.c.state)
-        )
-        return {State(row.state): row.n for row in self.rows(query)}
+        query = select(p.state, func.count()).where(p.number > 0).group_by(p.state)
+        return {State(state): count for state, count in self.rows(query)}
 
-    def events(self, after: int = 0) -> list[Event]:
-        """Return the events after a given one.
+    def events(
+        self, after: int = 0, limit: int | None = None, kinds: Sequence[str] = ()
+    ) -> list[Event]:
+        """Return the first events after a given one.
 
         Args:
-            after: Id of an event; 0: from the beginning.
+            after: Id of an event.
+            limit: Maximum number of events; None: all.
+            kinds: Kinds to return; empty: all.
 
         Returns:
             Oldest first.
         """
         query = select(events).where(events.c.id > after).order_by(events.c.id)
-        return [_event(row) for row in self.rows(query)]
-
-    def events_between(
-        self, after: int, limit: int, kinds: Sequence[str] = ()
-    ) -> list[Event]:
-        """Return the first events after a given one.
-
-        Args:
-            after: Id of an event; 0: from the beginning.
-            limit: Maximum number of events.
-            kinds: Kinds to return; empty: all. Applied before the limit.
-
-        Returns:
-            Oldest first.
-        """
-        query = (
-            select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
-        )
         wanted = query.where(events.c.kind.in_(kinds)) if kinds else query
-        return [_event(row) for row in self.rows(wanted)]
+        return [_event(row) for row in self.rows(wanted.limit(limit))]
 
     def latest_events(self, kinds: Iterable[str]) -> dict[str, Event]:
         """Return the newest event of each kind.
@@ -500,10 +445,8 @@ class ArchiveReader:
             Kind -> event, for kinds that occur.
         """
         newest = select(func.max(events.c.id)).where(events.c.kind.in_(list(kinds)))
-        rows = self.rows(
-            select(events).where(events.c.id.in_(newest.group_by(events.c.kind)))
-        )
-        return {row.kind: _event(row) for row in rows}
+        query = select(events).where(events.c.id.in_(newest.group_by(events.c.kind)))
+        return {row.kind: _event(row) for row in self.rows(query)}
 
     def last_event_at(self) -> float | None:
         """Return the time of the newest event.
@@ -511,8 +454,8 @@ class ArchiveReader:
         Returns:
             Seconds since the epoch; None without events.
         """
-        rows = self.rows(select(events.c.at).order_by(events.c.id.desc()).limit(1))
-        return rows[0].at if rows else None
+        query = select(events.c.at).order_by(events.c.id.desc()).limit(1)
+        return next((row.at for row in self.rows(query)), None)
 
     def finished_since(self, moment: float) -> int:
         """Return how many variants were scored or failed at or after a time.
@@ -523,14 +466,9 @@ class ArchiveReader:
         Returns:
             Number of proposals.
         """
-        states = [State.SCORED.value, State.FAILED.value]
-        return int(
-            self.rows(
-                select(func.count())
-                .select_from(proposals)
-                .where(proposals.c.finished_at >= moment, proposals.c.state.in_(states))
-            )[0][0]
-        )
+        ended = p.state.in_([State.SCORED, State.FAILED])
+        query = select(func.count()).where(p.finished_at >= moment, ended)
+        return int(self._value(query))
 
     def awaiting_their_turn(self) -> dict[str, int]:
         """Return unfinished proposals with a complete evaluation not yet recorded.
@@ -540,11 +478,8 @@ class ArchiveReader:
         """
         query = (
             select(events.c.proposal, events.c.data)
-            .join(proposals, proposals.c.id == events.c.proposal)
-            .where(
-                events.c.kind == "evaluated",
-                proposals.c.state == State.EVALUATING.value,
-            )
+            .join(proposals, p.id == events.c.proposal)
+            .where(events.c.kind == "evaluated", p.state == State.EVALUATING)
             .order_by(events.c.id)
         )
         return {
@@ -558,7 +493,7 @@ class ArchiveReader:
             Pairs (proposal id, hash of the replaced tree).
         """
         query = select(events.c.proposal, events.c.data).where(
-            events.c.kind == State.PROPOSED.value, events.c.data.contains('"replaces"')
+            events.c.kind == State.PROPOSED, events.c.data.contains('"replaces"')
         )
         return [
             (row.proposal, json.loads(row.data)["replaces"]) for row in self.rows(query)
@@ -570,15 +505,13 @@ class ArchiveReader:
         Returns:
             Id of the event.
         """
-        return self.rows(select(func.max(events.c.id)))[0][0] or 0
+        return self._value(select(func.max(events.c.id))) or 0
 
     def _with_parents(
         self, rows: list[Row[Any]], short: bool = False
     ) -> list[Proposal]:
-        few = len(rows) <= IDS_AT_ONCE
-        return _proposals(
-            rows, self._lineage([row.id for row in rows] if few else None), short
-        )
+        few = [row.id for row in rows] if len(rows) <= IDS_AT_ONCE else None
+        return _proposals(rows, self._lineage(few), short)
 
     def _lineage(
         self, children: Sequence[str] | None = None
@@ -612,15 +545,16 @@ class ArchiveReader:
         with storage_faults(self.path), self._engine.connect() as connection:
             return list(connection.execute(query).all())
 
+    def _value(self, query: Executable) -> Any:
+        return self.rows(query)[0][0]
+
 
 _PLACE = {column.name: place for place, column in enumerate(proposals.columns)}
 # the only field that is not a column
 _PARENTS = [f.name for f in fields(Proposal)].index("parents")
-_STATES = {state.value: state for state in State}
-_KINDS = {kind.value: kind for kind in Kind}
-_KEPT: dict[str | None, AddStatus | None] = {None: None} | {
-    kept.value: kept for kept in AddStatus
-}
+_STATES = {str(state): state for state in State}
+_KINDS = {str(kind): kind for kind in Kind}
+_KEPT = {str(kept): kept for kept in AddStatus}
 
 
 def _proposals(
@@ -652,7 +586,7 @@ def _proposal(
     """Build a proposal by position, not by name, for speed on opening a large run."""
     values = list(row)
     values[_PLACE["state"]] = _STATES[row[_PLACE["state"]]]
-    values[_PLACE["kept"]] = _KEPT[row[_PLACE["kept"]]]
+    values[_PLACE["kept"]] = _KEPT.get(row[_PLACE["kept"]])
     if short:
         values[_PLACE["message"]] = values[_PLACE["log"]] = ""
         values[_PLACE["operator"]] = sys.intern(values[_PLACE["operator"]])
@@ -661,6 +595,15 @@ def _proposal(
     values[_PLACE["kind"]] = _KINDS[row[_PLACE["kind"]]]
     values.insert(_PARENTS, lineage)
     return Proposal(*values)
+
+
+def _case_means(split: str) -> Select[Any]:
+    """Return the query of the mean score per proposal and case of a split."""
+    return (
+        select(e.proposal, func.avg(e.score).label("mean"))
+        .where(e.split == split, e.reason.is_(None))
+        .group_by(e.proposal, e.case_id)
+    )
 
 
 def _event(row: Row[Any]) -> Event:

@@ -1,7 +1,5 @@
 """Frozen records of the archive: rows as they are outside the database."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Mapping
@@ -10,6 +8,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from evolve.archive.decision import NOTHING_DECIDED, CaseAttempt, Decision, Kind
+
+Files = Mapping[str, bytes]
+"""A tree of files: path -> content; "/" separates directories."""
 
 
 class State(StrEnum):
@@ -148,7 +149,7 @@ class Proposal:
         assert self.decision.evaluates is not None
         return self.decision.evaluates
 
-    def in_short(self) -> Proposal:
+    def in_short(self) -> "Proposal":
         """Return a copy without prompt context and measures, to save memory.
 
         Returns:
@@ -272,7 +273,7 @@ class Spend:
     settled_usd: float = 0.0
     uncertain_usd: float = 0.0
 
-    def sent(self, call: Call) -> Spend:
+    def sent(self, call: Call) -> "Spend":
         """Return the sum with one more call in flight, charged at its maximum.
 
         Args:
@@ -281,15 +282,9 @@ class Spend:
         Returns:
             A new sum.
         """
-        return replace(
-            self,
-            calls=self.calls + 1,
-            tokens=self.tokens + call.reserved_tokens,
-            usd=self.usd + call.reserved_usd,
-            uncertain_usd=self.uncertain_usd + call.reserved_usd,
-        )
+        return self._reserving(call, 1)
 
-    def taken_back(self, call: Call) -> Spend:
+    def taken_back(self, call: Call) -> "Spend":
         """Return the sum without a call that was never sent.
 
         Args:
@@ -298,15 +293,18 @@ class Spend:
         Returns:
             A new sum.
         """
+        return self._reserving(call, -1)
+
+    def _reserving(self, call: Call, times: int) -> "Spend":
         return replace(
             self,
-            calls=self.calls - 1,
-            tokens=self.tokens - call.reserved_tokens,
-            usd=self.usd - call.reserved_usd,
-            uncertain_usd=self.uncertain_usd - call.reserved_usd,
+            calls=self.calls + times,
+            tokens=self.tokens + times * call.reserved_tokens,
+            usd=self.usd + times * call.reserved_usd,
+            uncertain_usd=self.uncertain_usd + times * call.reserved_usd,
         )
 
-    def ended(self, call: Call) -> Spend:
+    def ended(self, call: Call) -> "Spend":
         """Return the sum after a call in flight finished.
 
         Args:

@@ -1,6 +1,6 @@
 """Tables of the archive, as the newest migration leaves them. Portable SQL only."""
 
-from __future__ import annotations
+from functools import partial
 
 from sqlalchemy import (
     Boolean,
@@ -23,6 +23,9 @@ from evolve.archive.revision import REVISION as REVISION
 metadata = MetaData()
 
 
+_required = partial(Column, nullable=False)
+
+
 def _table(name: str, about: str, *parts: SchemaItem) -> Table:
     """Define a table; its texts are also the text of the reference documentation."""
     return Table(name, metadata, *parts, info={"about": about})
@@ -37,7 +40,7 @@ meta = _table(
         primary_key=True,
         doc="`seed`, or `evaluator`: the hash of the scorer that gave the scores",
     ),
-    Column("value", Text, nullable=False, doc="as text"),
+    _required("value", Text, doc="as text"),
 )
 
 proposals = _table(
@@ -46,46 +49,24 @@ proposals = _table(
     Column(
         "id", String(32), primary_key=True, doc="derived from the run seed and `number`"
     ),
-    Column(
-        "number",
-        Integer,
-        nullable=False,
-        unique=True,
-        doc="number of the decision; 0 is the seed",
+    _required(
+        "number", Integer, unique=True, doc="number of the decision; 0 is the seed"
     ),
-    Column(
+    _required(
         "state",
         String(16),
-        nullable=False,
         doc="`planned`, `replied`, `proposed`, `evaluating`; finally `scored`, `failed`, "
         "`rejected`, or `evaluated`: another evaluation of the parent, no child",
     ),
-    Column("operator", String(64), nullable=False, doc="how the child was made"),
-    Column(
-        "as_of_event",
-        Integer,
-        nullable=False,
-        doc="id of the last event that the decision saw",
-    ),
-    Column("created_at", Float, nullable=False, doc="seconds since 1970"),
+    _required("operator", String(64), doc="how the child was made"),
+    _required("as_of_event", Integer, doc="id of the last event that the decision saw"),
+    _required("created_at", Float, doc="seconds since 1970"),
     Column("tree", String(40), index=True, doc="SHA of its files in git"),
     Column("commit", String(40), doc="SHA; its parents are the parents' commits"),
-    Column(
-        "note",
-        Text,
-        nullable=False,
-        default="",
-        doc="what the operator did, in one line",
-    ),
+    _required("note", Text, default="", doc="what the operator did, in one line"),
     Column("reason", String(64), doc="why it failed or was rejected, in one word"),
-    Column("message", Text, nullable=False, default="", doc="the same in a sentence"),
-    Column(
-        "log",
-        Text,
-        nullable=False,
-        default="",
-        doc="end of the candidate's output",
-    ),
+    _required("message", Text, default="", doc="the same in a sentence"),
+    _required("log", Text, default="", doc="end of the candidate's output"),
     Column(
         "kept",
         String(16),
@@ -93,41 +74,26 @@ proposals = _table(
     ),
     Column("novelty", Float, doc="mean distance to the ten nearest before it, 0 to 2"),
     Column("improvement", Float, doc="over the best of its parents"),
-    Column(
+    _required(
         "quarantined",
         Boolean,
-        nullable=False,
         default=False,
         doc="score not trusted: never the best, never a parent",
     ),
     Column("finished_at", Float, doc="seconds since 1970"),
     Column("finished_event", Integer, doc="event that finished it; gives the order"),
-    Column(
-        "island",
-        Integer,
-        nullable=False,
-        server_default="0",
-        doc="island that it was made for",
-    ),
+    _required("island", Integer, server_default="0", doc="island that it was made for"),
     Column("model", String(256), doc="model chosen to answer"),
-    Column(
+    _required(
         "decision",
         Text,
-        nullable=False,
         server_default="{}",
         doc="JSON: the rest of the decision, such as the prompt context",
     ),
-    Column(
-        "measures",
-        Text,
-        nullable=False,
-        server_default="{}",
-        doc="JSON, name -> number",
-    ),
-    Column(
+    _required("measures", Text, server_default="{}", doc="JSON, name -> number"),
+    _required(
         "kind",
         String(16),
-        nullable=False,
         server_default="expand",
         doc="`expand`: make a child; `evaluate`: one more attempt at a case of the parent",
     ),
@@ -146,10 +112,8 @@ vectors = _table(
     "vectors",
     "Vectors for novelty.",
     Column("proposal", String(32), ForeignKey("proposals.id"), primary_key=True),
-    Column(
-        "source", String(256), nullable=False, doc="`tokens`, or the embedding model"
-    ),
-    Column("data", LargeBinary, nullable=False, doc="float16, little-endian"),
+    _required("source", String(256), doc="`tokens`, or the embedding model"),
+    _required("data", LargeBinary, doc="float16, little-endian"),
 )
 
 parents = _table(
@@ -157,39 +121,31 @@ parents = _table(
     "Parents of each proposal.",
     Column("child", String(32), ForeignKey("proposals.id"), primary_key=True),
     Column("position", Integer, primary_key=True, doc="0 is the first parent"),
-    Column(
-        "parent", String(32), ForeignKey("proposals.id"), nullable=False, index=True
-    ),
+    _required("parent", String(32), ForeignKey("proposals.id"), index=True),
 )
 
 evaluations = _table(
     "evaluations",
     "Results of the scorer by variant, case and attempt; rows are added, never changed.",
     Column(
-        "id",
-        Integer,
-        primary_key=True,
-        autoincrement=True,
-        doc="in order of writing",
+        "id", Integer, primary_key=True, autoincrement=True, doc="in order of writing"
     ),
-    Column("proposal", String(32), ForeignKey("proposals.id"), nullable=False),
-    Column("case_id", String(128), nullable=False, doc="the case's id in the task"),
-    Column("split", String(16), nullable=False, doc="`search`, `select` or `heldout`"),
-    Column("attempt", Integer, nullable=False, doc="from 0"),
+    _required("proposal", String(32), ForeignKey("proposals.id")),
+    _required("case_id", String(128), doc="the case's id in the task"),
+    _required("split", String(16), doc="`search`, `select` or `heldout`"),
+    _required("attempt", Integer, doc="from 0"),
     Column("score", Float, doc="NULL if the attempt failed"),
-    Column("metrics", Text, nullable=False, doc="JSON"),
-    Column("feedback", Text, nullable=False, doc="for the next prompt"),
-    Column("log", Text, nullable=False, doc="end of the candidate's output"),
+    _required("metrics", Text, doc="JSON"),
+    _required("feedback", Text, doc="for the next prompt"),
+    _required("log", Text, doc="end of the candidate's output"),
     Column("reason", String(64), doc="why it failed, in one word"),
-    Column("message", Text, nullable=False, doc="the same in a sentence"),
-    Column("seconds", Float, nullable=False, doc="wall-clock time"),
-    Column("cpu_s", Float, nullable=False, doc="CPU time in seconds"),
-    Column(
-        "peak_memory_bytes", Integer, nullable=False, doc="of the candidate's processes"
-    ),
-    Column("cost_usd", Float, nullable=False, doc="cost of an agent's model calls"),
-    Column("evaluator", String(64), nullable=False, doc="hash of the scorer"),
-    Column("created_at", Float, nullable=False, doc="seconds since 1970"),
+    _required("message", Text, doc="the same in a sentence"),
+    _required("seconds", Float, doc="wall-clock time"),
+    _required("cpu_s", Float, doc="CPU time in seconds"),
+    _required("peak_memory_bytes", Integer, doc="of the candidate's processes"),
+    _required("cost_usd", Float, doc="cost of an agent's model calls"),
+    _required("evaluator", String(64), doc="hash of the scorer"),
+    _required("created_at", Float, doc="seconds since 1970"),
     UniqueConstraint("proposal", "case_id", "attempt", name="one_row_per_attempt"),
 )
 # Covers all columns that the search reads, so that it never reads the long texts.
@@ -207,64 +163,40 @@ calls = _table(
     "calls",
     "Requests to models; a row is committed before the request leaves.",
     Column(
-        "id",
-        Integer,
-        primary_key=True,
-        autoincrement=True,
-        doc="in order of writing",
+        "id", Integer, primary_key=True, autoincrement=True, doc="in order of writing"
     ),
-    Column(
-        "proposal", String(32), ForeignKey("proposals.id"), nullable=False, index=True
-    ),
-    Column(
+    _required("proposal", String(32), ForeignKey("proposals.id"), index=True),
+    _required(
         "step",
         Integer,
-        nullable=False,
         doc="of notes their number, of an episode the agent's step, of a judgement 1 when the "
         "repair is judged; else 0",
     ),
-    Column(
-        "attempt",
-        Integer,
-        nullable=False,
-        doc="from 0; a call that failed is sent again as a new row",
+    _required(
+        "attempt", Integer, doc="from 0; a call that failed is sent again as a new row"
     ),
-    Column("model", String(256), nullable=False, doc="the model called"),
-    Column(
+    _required("model", String(256), doc="the model called"),
+    _required(
         "state",
         String(16),
-        nullable=False,
         index=True,
         doc="`sent`, `replied`, `failed`, or `uncertain`: a crash hid the result; it stays "
         "charged",
     ),
-    Column("request", LargeBinary, nullable=False, doc="JSON, zlib"),
+    _required("request", LargeBinary, doc="JSON, zlib"),
     Column("reply", LargeBinary, doc="zlib"),
-    Column("reserved_tokens", Integer, nullable=False, doc="maximum that it can use"),
-    Column("reserved_usd", Float, nullable=False, doc="maximum that it can cost"),
+    _required("reserved_tokens", Integer, doc="maximum that it can use"),
+    _required("reserved_usd", Float, doc="maximum that it can cost"),
     Column("finish_reason", String(32), doc="as the model reports it"),
-    Column(
-        "prompt_tokens",
-        Integer,
-        nullable=False,
-        default=0,
-        doc="as the server reports",
-    ),
-    Column(
-        "completion_tokens",
-        Integer,
-        nullable=False,
-        default=0,
-        doc="as the server reports",
-    ),
-    Column("cost_usd", Float, nullable=False, default=0.0, doc="by the model's prices"),
+    _required("prompt_tokens", Integer, default=0, doc="as the server reports"),
+    _required("completion_tokens", Integer, default=0, doc="as the server reports"),
+    _required("cost_usd", Float, default=0.0, doc="by the model's prices"),
     Column("error", Text, doc="why it failed"),
-    Column("sent_at", Float, nullable=False, doc="seconds since 1970"),
-    Column("seconds", Float, nullable=False, default=0.0, doc="time to the reply"),
-    Column(
+    _required("sent_at", Float, doc="seconds since 1970"),
+    _required("seconds", Float, default=0.0, doc="time to the reply"),
+    _required(
         "purpose",
         String(16),
-        nullable=False,
         server_default="propose",
         doc="`propose`, `repair`, `judge`, `notes`, `embed` or `episode`",
     ),
@@ -280,13 +212,11 @@ events = _table(
         autoincrement=True,
         doc="the clock of the archive",
     ),
-    Column("at", Float, nullable=False, doc="seconds since 1970"),
-    Column(
-        "kind",
-        String(32),
-        nullable=False,
-        doc="`planned`, `scored`, `stopped`, ...",
-    ),
+    _required("at", Float, doc="seconds since 1970"),
+    _required("kind", String(32), doc="`planned`, `scored`, `stopped`, ..."),
     Column("proposal", String(32), doc="proposal that it concerns"),
-    Column("data", Text, nullable=False, doc="JSON"),
+    _required("data", Text, doc="JSON"),
 )
+
+# The columns of the largest tables, as queries name them.
+p, e, c = proposals.c, evaluations.c, calls.c

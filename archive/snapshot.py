@@ -3,8 +3,6 @@
 Loaded once, then updated by each write.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,15 +22,10 @@ from evolve.archive.novelty import NoveltyIndex, Vector
 from evolve.archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposal
 from evolve.archive.ranking import Ranking
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import (
-    Call,
-    Evaluation,
-    Observation,
-    Proposal,
-    State,
-)
+from evolve.archive.records import Call, Evaluation, Observation, Proposal, State
 from evolve.archive.steering import bans, hints
 
+Observed = Iterable[Evaluation | Observation]
 _WHOLE = ""  # the only case of a task that declares none
 
 
@@ -89,16 +82,14 @@ class Snapshot:
         self._spent: dict[str, Spent] = {}
         self.notes: int | None = None  # number of the newest notes
         self.hints: int | None = None  # event of a person's newest hint
-        self._value: GrowableArray[np.float64] = GrowableArray(np.float64)
-        self._children: GrowableArray[np.int64] = GrowableArray(np.int64)
-        self._finished: GrowableArray[np.int64] = GrowableArray(np.int64)
-        self._trusted: GrowableArray[np.bool_] = GrowableArray(np.bool_)
+        self._value = GrowableArray(np.float64)
+        self._children = GrowableArray(np.int64)
+        self._finished = GrowableArray(np.int64)
+        self._trusted = GrowableArray(np.bool_)
         # improvement over the best parent, as of scoring
-        self._gain: GrowableArray[np.float64] = GrowableArray(np.float64)
+        self._gain = GrowableArray(np.float64)
         self._doubtful = self._planned = self._done = 0
-        self._measures: GrowableArray[np.float64] = GrowableArray(
-            np.float64, len(self.frame.measures)
-        )
+        self._measures = GrowableArray(np.float64, len(self.frame.measures))
 
     @classmethod
     def load(
@@ -107,7 +98,7 @@ class Snapshot:
         maximize: bool,
         frame: Frame | None = None,
         everything: Sequence[Proposal] | None = None,
-    ) -> Snapshot:
+    ) -> "Snapshot":
         """Read an archive; the result equals a snapshot that saw every write in order.
 
         Args:
@@ -338,7 +329,7 @@ class Snapshot:
         self,
         proposal: Proposal,
         score: float | None = None,
-        observed: Iterable[Evaluation | Observation] = (),
+        observed: Observed = (),
         vector: Vector | None = None,
         measured: Mapping[str, float] | None = None,
     ) -> None:
@@ -401,9 +392,7 @@ class Snapshot:
         if self._merit is not None:
             self._merit.update(row, merit)
 
-    def observe(
-        self, variant: str, observed: Iterable[Evaluation | Observation]
-    ) -> None:
+    def observe(self, variant: str, observed: Observed) -> None:
         """Add evaluations to a scored variant; a failure quarantines it.
 
         Args:
@@ -417,7 +406,11 @@ class Snapshot:
         rows = list(observed)
         for found in rows:
             self.case_scores.end(row, found.case)
-        self._observe(row, rows)
+        for trial in self._trials_of(rows):
+            self.case_scores.number(row, trial.case, trial.attempt)
+            if trial.value is not None:
+                self.case_scores.observe(row, trial.case, trial.value)
+                self.clades.observe(row, trial.value)
         self._value.rows[row] = self.case_scores.mean(row)
         if any(found.reason is not None for found in rows) and self._trusted.rows[row]:
             self._trusted.rows[row] = False
@@ -428,7 +421,7 @@ class Snapshot:
         self._judge(row, self.merit(row) if known else None, value)
         self.archipelago.update(row, value)
 
-    def behaviour(self, observed: Iterable[Evaluation | Observation]) -> float:
+    def behaviour(self, observed: Observed) -> float:
         """Return the novelty of a variant's scores by case, before it is added.
 
         Args:
@@ -457,7 +450,7 @@ class Snapshot:
             self._judge(row, None, None)
             self.archipelago.update(row, None)
 
-    def _trials_of(self, observed: Iterable[Evaluation | Observation]) -> list[Trial]:
+    def _trials_of(self, observed: Observed) -> list[Trial]:
         """Return the evaluations of the search split as trials with values."""
         trials, sign, cases = [], self.sign, self.case_scores.cases
         for found in observed:
@@ -468,13 +461,6 @@ class Snapshot:
                     Trial(case, found.attempt, None if score is None else score * sign)
                 )
         return trials
-
-    def _observe(self, row: int, observed: Iterable[Evaluation | Observation]) -> None:
-        for trial in self._trials_of(observed):
-            self.case_scores.number(row, trial.case, trial.attempt)
-            if trial.value is not None:
-                self.case_scores.observe(row, trial.case, trial.value)
-                self.clades.observe(row, trial.value)
 
     def expect(self, parents: Sequence[str]) -> None:
         """Count a planned child for its parents at once, to spread parallel decisions.
@@ -492,10 +478,7 @@ class Snapshot:
         Args:
             decision: A decision with operator `EVALUATE`.
         """
-        self.case_scores.expect(
-            self._row[decision.parents[0]],
-            *decision.evaluates,
-        )
+        self.case_scores.expect(self._row[decision.parents[0]], *decision.evaluates)
 
     def release(self, parents: Sequence[str]) -> None:
         """Take back a planned child that was rejected: it never became a variant.

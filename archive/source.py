@@ -4,8 +4,6 @@ A scanner and not a parser: it must accept every language, and programs that do 
 parse.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence

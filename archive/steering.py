@@ -3,16 +3,14 @@
 The change and its event are one transaction.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
-from evolve.archive.reader import ArchiveReader, pack_text
-from evolve.archive.records import PERSON, CallPurpose, CallState, Proposal, State
-from evolve.archive.schema import calls, events, proposals
+from evolve.archive.reader import ArchiveReader
+from evolve.archive.records import PERSON, Call, CallPurpose, CallState, Proposal, State
+from evolve.archive.schema import events, proposals
 from evolve.archive.store import Archive
 
 STEERED = "steered"  # the kind of event
@@ -113,33 +111,25 @@ class Steering:
         Returns:
             Id of the event.
         """
+        reply_of_person = Call(
+            0,
+            proposal.id,
+            CallPurpose.PROPOSE,
+            0,
+            PERSON,
+            request='{"messages": []}',
+            state=CallState.REPLIED,
+            reserved_tokens=0,
+            reserved_usd=0.0,
+            reply=reply,
+            finish_reason="stop",
+        )
+        of_it = proposals.c.id == proposal.id
         with self._archive._writing() as connection:
             self._archive.plan(proposal)
+            self._archive.send_calls([reply_of_person])
             connection.execute(
-                insert(calls),
-                {
-                    "proposal": proposal.id,
-                    "purpose": CallPurpose.PROPOSE.value,
-                    "step": 0,
-                    "attempt": 0,
-                    "model": PERSON,
-                    "state": CallState.REPLIED.value,
-                    "request": pack_text('{"messages": []}'),
-                    "reply": pack_text(reply),
-                    "reserved_tokens": 0,
-                    "reserved_usd": 0.0,
-                    "finish_reason": "stop",
-                    "prompt_tokens": 0,
-                    "completion_tokens": 0,
-                    "cost_usd": 0.0,
-                    "sent_at": self._archive.clock(),
-                    "seconds": 0.0,
-                },
-            )
-            connection.execute(
-                update(proposals)
-                .where(proposals.c.id == proposal.id)
-                .values(state=State.REPLIED.value)
+                update(proposals).where(of_it).values(state=State.REPLIED)
             )
         return self._event(message, "add", text, proposal.id)
 

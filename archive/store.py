@@ -1,7 +1,5 @@
 """Writing an archive: every state of a proposal in the transaction of its data."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,14 +20,7 @@ from evolve.archive.database import (
 )
 from evolve.archive.prepared import Prepared
 from evolve.archive.reader import NOTES, ArchiveReader, pack_text
-from evolve.archive.records import (
-    Call,
-    CallState,
-    Evaluation,
-    Note,
-    Proposal,
-    State,
-)
+from evolve.archive.records import Call, CallState, Evaluation, Note, Proposal, State
 from evolve.archive.schema import (
     calls,
     evaluations,
@@ -49,7 +40,7 @@ _THE_PROPOSAL = Prepared(_OF_ONE)
 _THE_OPEN_PROPOSAL = Prepared(
     _OF_ONE.where(
         *(
-            proposals.c.state != literal_column(f"'{state.value}'")
+            proposals.c.state != literal_column(f"'{state}'")
             for state in State
             if state.finished
         )
@@ -60,6 +51,18 @@ _OF_A_PROPOSAL = [c.name for c in proposals.columns]
 _OF_AN_EVALUATION = [
     c.name for c in evaluations.columns if c.name not in ("id", "proposal", "case_id")
 ]
+
+
+_OF_A_CALL = [c.name for c in calls.columns if c.name not in ("id", "sent_at")]
+_SETTLED = (
+    "state",
+    "finish_reason",
+    "error",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost_usd",
+    "seconds",
+)
 
 
 class StoredVector(NamedTuple):
@@ -128,21 +131,10 @@ class Archive(ArchiveReader):
 
     def _plan(self, connection: Connection, proposal: Proposal) -> int:
         values = {name: getattr(proposal, name) for name in _OF_A_PROPOSAL}
-        _NEW_PROPOSAL.run(
-            connection,
-            values
-            | {
-                "state": State.PLANNED.value,
-                "decision": proposal.decision.to_json(),
-                "kind": proposal.kind.value,
-                "measures": "{}",
-            },
-        )
-        rows = [
-            {"child": proposal.id, "position": position, "parent": parent}
-            for position, parent in enumerate(proposal.parents)
-        ]
-        for row in rows:
+        values |= {"state": State.PLANNED, "decision": proposal.decision.to_json()}
+        _NEW_PROPOSAL.run(connection, values | {"measures": "{}"})
+        for position, parent in enumerate(proposal.parents):
+            row = {"child": proposal.id, "position": position, "parent": parent}
             _NEW_PARENT.run(connection, row)
         return self._event(
             connection, "planned", proposal.id, {"number": proposal.number}
@@ -221,23 +213,15 @@ class Archive(ArchiveReader):
             Id of the event.
         """
         assert done.kept is not None
+        facts = ("kept", "novelty", "improvement", "quarantined")
+        values = {name: getattr(done, name) for name in facts}
+        values["measures"] = json.dumps(dict(done.measures))
         with self._writing() as connection:
             self._insert_evaluations(connection, done.id, rows)
             if vector is not None:
                 _NEW_VECTOR.run(connection, {"proposal": done.id, **vector._asdict()})
-            return self._end(
-                connection,
-                done.id,
-                State.SCORED,
-                {"kept": done.kept.value},
-                {
-                    "kept": done.kept.value,
-                    "novelty": done.novelty,
-                    "improvement": done.improvement,
-                    "quarantined": done.quarantined,
-                    "measures": json.dumps(dict(done.measures)),
-                },
-            )
+            kept = {"kept": done.kept}
+            return self._end(connection, done.id, State.SCORED, kept, values)
 
     def evaluated(self, decision: str, variant: str, rows: Sequence[Evaluation]) -> int:
         """Record new evaluations of a scored variant and finish their decision.
@@ -335,25 +319,9 @@ class Archive(ArchiveReader):
             return [self._send(connection, call) for call in sent]
 
     def _send(self, connection: Connection, call: Call) -> int:
-        return _NEW_CALL.run(
-            connection,
-            {
-                "proposal": call.proposal,
-                "purpose": call.purpose.value,
-                "step": call.step,
-                "attempt": call.attempt,
-                "model": call.model,
-                "state": CallState.SENT.value,
-                "request": pack_text(call.request),
-                "reserved_tokens": call.reserved_tokens,
-                "reserved_usd": call.reserved_usd,
-                "prompt_tokens": 0,
-                "completion_tokens": 0,
-                "cost_usd": 0.0,
-                "sent_at": self.clock(),
-                "seconds": 0.0,
-            },
-        )
+        values = {name: getattr(call, name) for name in _OF_A_CALL}
+        values |= {"request": pack_text(call.request), "sent_at": self.clock()}
+        return _NEW_CALL.run(connection, values | {"reply": _packed(call.reply)})
 
     def settle_calls(self, settled: Sequence[Call]) -> int:
         """Record replies, their cost and their proposals' states in one transaction.
@@ -370,30 +338,14 @@ class Archive(ArchiveReader):
             return [self._settle(connection, call) for call in settled][-1]
 
     def _settle(self, connection: Connection, call: Call) -> int:
-        _THE_CALL.run(
-            connection,
-            {
-                "which": call.id,
-                "state": call.state.value,
-                "finish_reason": call.finish_reason,
-                "error": call.error,
-                "reply": None if call.reply is None else pack_text(call.reply),
-                "prompt_tokens": call.prompt_tokens,
-                "completion_tokens": call.completion_tokens,
-                "cost_usd": call.cost_usd,
-                "seconds": call.seconds,
-            },
-        )
+        settled = {name: getattr(call, name) for name in _SETTLED}
+        settled |= {"which": call.id, "reply": _packed(call.reply)}
+        _THE_CALL.run(connection, settled)
         if call.state is CallState.REPLIED and call.purpose.writes_code:
-            _THE_OPEN_PROPOSAL.run(
-                connection, {"which": call.proposal, "state": State.REPLIED.value}
-            )
-        return self._event(
-            connection,
-            "call",
-            call.proposal,
-            {"state": call.state.value, "model": call.model, "cost_usd": call.cost_usd},
-        )
+            replied = {"which": call.proposal, "state": State.REPLIED}
+            _THE_OPEN_PROPOSAL.run(connection, replied)
+        data = {name: getattr(call, name) for name in ("state", "model", "cost_usd")}
+        return self._event(connection, "call", call.proposal, data)
 
     def expire_calls(self) -> int:
         """Mark calls with an unknown result as uncertain after a crash: still charged.
@@ -404,8 +356,8 @@ class Archive(ArchiveReader):
         with self._writing() as connection:
             result = connection.execute(
                 update(calls)
-                .where(calls.c.state == CallState.SENT.value)
-                .values(state=CallState.UNCERTAIN.value)
+                .where(calls.c.state == CallState.SENT)
+                .values(state=CallState.UNCERTAIN)
             )
             return result.rowcount
 
@@ -457,14 +409,14 @@ class Archive(ArchiveReader):
         values: Mapping[str, Any],
     ) -> int:
         """Add the event of a change, set the proposal's state, return the event id."""
-        event = self._event(connection, state.value, proposal, data)
+        event = self._event(connection, state, proposal, data)
         ended = (
             {"finished_at": self.clock(), "finished_event": event}
             if state.finished
             else {}
         )
         _THE_PROPOSAL.run(
-            connection, {"which": proposal, "state": state.value, **values, **ended}
+            connection, {"which": proposal, "state": state, **values, **ended}
         )
         return event
 
@@ -559,3 +511,7 @@ class Archive(ArchiveReader):
             self._kept = self._engine.connect()
             do_not_wait_for_disk(self._kept)
         return self._kept
+
+
+def _packed(text: str | None) -> bytes | None:
+    return None if text is None else pack_text(text)

@@ -39,7 +39,15 @@ from evolve.archive import (
 )
 from evolve.engine.decisions import plan_proposals
 from evolve.engine.proposer import DUPLICATE
-from evolve.operators import Attempt, Child, Context, Evidence, Parent, Rejected, Reply
+from evolve.operators import (
+    Attempt,
+    Child,
+    Context,
+    Parent,
+    PromptContext,
+    Rejected,
+    Reply,
+)
 from evolve.operators.agentic import Agentic
 from evolve.operators.checks import check_child
 from evolve.search import Evaluate, Expand, Policy, Stop
@@ -340,7 +348,7 @@ class Search:
             self.task,
             (shown,),
             one.rng,
-            Evidence(attempts=attempts),
+            PromptContext(attempts=attempts),
             ask=model,
             let_work=let_work,
         )
@@ -355,7 +363,7 @@ class Search:
                 again = replace(
                     again,
                     known=why.reason == DUPLICATE,
-                    evidence=Evidence(attempts=(known, *attempts)),
+                    prompt_context=PromptContext(attempts=(known, *attempts)),
                 )
             return await self._checked(again)
 

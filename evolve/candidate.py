@@ -3,8 +3,6 @@
 Task authors import them from `evolve`: `from evolve import Candidate, CandidateError, Case`.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evolve.errors import ConfigError, did_you_mean, validation_message
+from evolve.trust.choices import LOWERED, USER_ONLY, user_choices
 
 PREFIX = "EVOLVE_"
 # Not settings of a run; read by other modules.
@@ -206,10 +207,13 @@ def resolve(
 
     Raises:
         ConfigError: A key is unknown or a value not valid; names key and origin.
+        TrustError: The task chooses what only the user may choose, and no flag overrides
+            it.
     """
+    user, task_origin = _read_user_file(), f"{task_toml} [run]"
     layers = [
-        (str(user_file()), _read_user_file()),
-        (f"{task_toml} [run]", dict(task)),
+        (str(user_file()), user),
+        (task_origin, _not_raised(task, user)),
         (".env", _from_variables(_read_dotenv(), ".env")),
         ("environment", _from_variables(os.environ, "the environment")),
         (
@@ -227,7 +231,40 @@ def resolve(
                     did_you_mean(key, Settings.model_fields),
                 )
             values[key], origins[key] = value, origin
-    return Resolved(build_settings(values, origins), origins)
+    resolved = Resolved(build_settings(values, origins), origins)
+    _check_choices(
+        {key: value for key, value in task.items() if origins[key] == task_origin},
+        task_toml,
+    )
+    return resolved
+
+
+def _not_raised(task: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a task without limits above those of the user's file."""
+    return {
+        key: value
+        for key, value in task.items()
+        if key not in LOWERED
+        or not isinstance(value, (int, float))
+        or not isinstance(user.get(key), (int, float))
+        or value < user[key]
+    }
+
+
+def _check_choices(task: Mapping[str, Any], task_toml: Path) -> None:
+    """Refuse settings that only the user may choose, unless the task is trusted."""
+    chosen = user_choices(task)
+    if not chosen:
+        return
+    from evolve.tasks.accepted import require_accepted
+
+    require_accepted(
+        task_toml.parent,
+        [
+            f"{task_toml} [run] {key} = {task[key]!r}; only the user may choose it: {how}"
+            for key, how in chosen.items()
+        ],
+    )
 
 
 def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
@@ -286,7 +323,7 @@ def _read_dotenv() -> dict[str, str]:
                 f"invalid line {path.absolute()}:{bad}: use NAME=VALUE",
                 "fix or remove it",
             )
-        return {
+        found = {
             key: value
             for key, value in dotenv_values(path).items()
             if value is not None
@@ -296,6 +333,26 @@ def _read_dotenv() -> dict[str, str]:
             f"{path.absolute()} can't be read: {error}",
             "use lines NAME=VALUE, in UTF-8",
         ) from None
+    _check_dotenv(path.absolute(), found)
+    return found
+
+
+def _check_dotenv(path: Path, found: Mapping[str, str]) -> None:
+    """Refuse a `.env` of a task directory, maybe a stranger's, that sets more than keys."""
+    if not any(
+        (folder / mark).is_file()
+        for folder in path.parents
+        for mark in ("task.toml", "run.toml")
+    ):
+        return
+    known = Settings.model_fields.keys() - USER_ONLY.keys() - {"sandbox", "policy"}
+    for name in found:
+        setting = name.removeprefix(PREFIX).lower()
+        if not name.endswith("_KEY") and setting not in known:
+            raise ConfigError(
+                f"{path} sets {name}; in a task directory it may set keys only",
+                f"set it in the environment or in {user_file()}",
+            )
 
 
 def load_keys() -> None:

@@ -5,11 +5,10 @@ EvolveError            exit 1
 │   ├── ConfigError             a setting, with the key and where it came from
 │   └── TaskError               a task directory, with file and line
 ├── PrerequisiteError  exit 3   something this machine lacks
+│   └── TrustError              a task or a run of somebody else, not trusted yet
 └── RunError           exit 1   a run that can't go on; it is resumable
     └── RunLocked      exit 2   another engine works on it
 """
-
-from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -56,6 +55,10 @@ class PrerequisiteError(EvolveError):
     """Something is missing on this machine."""
 
     exit_code = 3
+
+
+class TrustError(PrerequisiteError):
+    """A task or run from somebody else wants what only the user may allow."""
 
 
 class RunError(EvolveError):

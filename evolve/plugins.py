@@ -1,7 +1,5 @@
 """Plugins: built-in or third-party policies and operators by name, and their errors."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import re
@@ -92,7 +90,7 @@ class Chosen(NamedTuple):
     weight: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Chosen:
+    def parse(cls, text: str) -> "Chosen":
         """Split `NAME`, `NAME:key=value,key=value` or either with `=WEIGHT`.
 
         Args:

@@ -1,7 +1,5 @@
 """Retry with back-off after faults of the machine, and the error if they persist."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 

@@ -5,9 +5,11 @@ could make code look like other code (Boucher and Anderson 2021, "Trojan Source"
 2111.00169). Both are replaced by visible symbols.
 """
 
-from __future__ import annotations
-
 import re
+from typing import Any
+
+Data = dict[str, Any]
+"""Plain data by name, as a JSON object holds it."""
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"

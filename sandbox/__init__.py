@@ -15,13 +15,14 @@ from evolve.sandbox.errors import (
 )
 from evolve.sandbox.limits import Limits, Usage
 from evolve.sandbox.pool import Pool
-from evolve.sandbox.provider import Box, Provider, SandboxSpec
+from evolve.sandbox.provider import Box, ImageBuild, Provider, SandboxSpec
 from evolve.sandbox.session import Reply, Session
 
 __all__ = [
     "Box",
     "CandidateFault",
     "Choice",
+    "ImageBuild",
     "Limits",
     "NoSuchSandbox",
     "Pool",

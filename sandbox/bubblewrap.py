@@ -91,7 +91,13 @@ class BubblewrapProvider(Provider):
             remove_abandoned()
         if self.uses_cgroups:
             self._cgroups = await asyncio.to_thread(find_root)
-        if self._cgroups is not None:
+        if self._cgroups is None:
+            progress(
+                "sandbox: no control group can be made here, so total memory is only "
+                "watched; for a limit of the kernel: systemd-run --user --scope "
+                "-p Delegate=yes evolve ..., or --sandbox docker"
+            )
+        else:
             self._cgroups.remove_abandoned()
         self._root = await asyncio.to_thread(
             build_rootfs, self.spec.packages, progress, self.spec.tools
@@ -199,7 +205,8 @@ class BubblewrapProvider(Provider):
 
     def _separating(self, cgroup: Cgroup | None) -> list[str]:
         """Return the server's arguments beyond those of every provider."""
-        calls = base64.b64encode(build_filter(self.allowed_calls)).decode()
+        program = build_filter(self.allowed_calls, large_buffers=cgroup is not None)
+        calls = base64.b64encode(program).decode()
         watched = [] if cgroup else ["--watch"]
         return ["--namespaces", "--filter", calls, *watched]
 

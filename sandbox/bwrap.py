@@ -5,8 +5,6 @@ files are compared with the digests below before they are used; a file that diff
 refused.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import importlib.util

@@ -1,7 +1,5 @@
 """Choice of a provider: the named one, or the first that isolates and works here."""
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@
 A separate suite tests that hostile code can't escape (`tests/security`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from abc import ABC, abstractmethod

@@ -50,6 +50,7 @@ from evolve.sandbox.provider import (
     server_environment,
 )
 from evolve.sandbox.rootfs import INSIDE, PACKAGES
+from evolve.sandbox.seccomp import docker_profile
 
 LABEL = "evolve.sandbox"  # of a container; its value names the owner
 START_PATIENCE_S = 60.0
@@ -310,7 +311,7 @@ class DockerProvider(Provider):
             "working_dir": "/tmp",
             "cap_drop": ["ALL"],
             "cap_add": _CAPABILITIES,
-            "security_opt": ["no-new-privileges"],
+            "security_opt": ["no-new-privileges", f"seccomp={docker_profile()}"],
             "ipc_mode": "private",
             "tmpfs": {"/tmp": scratch, "/dev/shm": scratch},
             "mem_limit": limits.memory_bytes + limits.disk_bytes,

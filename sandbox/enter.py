@@ -6,8 +6,6 @@ A process must join before it makes children, and as root before it drops root, 
 engine can't do it from outside. This file imports the standard library only.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

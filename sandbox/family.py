@@ -1,7 +1,5 @@
 """Memory and threads of a process and its descendants."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable

@@ -5,8 +5,6 @@ box and the engine find the socket in it. Directories of a killed engine are rem
 the next one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets
@@ -30,7 +28,7 @@ class SharedFolder:
     path: Path
 
     @classmethod
-    def make(cls) -> SharedFolder:
+    def make(cls) -> "SharedFolder":
         """Make a new directory.
 
         Returns:

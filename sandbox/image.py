@@ -4,11 +4,10 @@ Building needs no network inside Docker: packages are resolved on the host, for 
 image's Python, and copied in.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from io import BytesIO
@@ -18,13 +17,13 @@ from typing import Any, NamedTuple
 import docker.errors
 
 from evolve.sandbox.errors import SandboxUnavailable
-from evolve.sandbox.provider import Progress
+from evolve.sandbox.pip import install_packages
+from evolve.sandbox.provider import ImageBuild, Progress
 from evolve.sandbox.rootfs import (
     INSIDE,
     PACKAGES,
     build_rootfs,
     copy_inside,
-    install_packages,
     interpreter,
     rootfs_key,
     write_tar,
@@ -32,6 +31,7 @@ from evolve.sandbox.rootfs import (
 
 IMAGE_LABEL = "evolve.sandbox.image"
 REPOSITORY = "evolve-sandbox"
+_BUILD_BYTES = 4 << 30  # memory of the steps of a task's Dockerfile
 _ASK_PYTHON = (
     "import json, platform, sys; print(json.dumps([sys.executable, "
     "'%d.%d' % sys.version_info[:2], platform.machine(), platform.libc_ver()[0]]))"
@@ -97,13 +97,16 @@ def own_image(
 
 
 def derived_image(
-    client: Any, base: str, packages: tuple[str, ...], progress: Progress
+    client: Any,
+    image: str | ImageBuild,
+    packages: tuple[str, ...],
+    progress: Progress,
 ) -> SandboxImage:
     """Return a task's image with the fork server and packages, built on first use.
 
     Args:
         client: A client of the SDK.
-        base: Name of an image, or path of a Dockerfile.
+        image: Name of an image, or how to build it.
         packages: pip requirements.
         progress: Called with a line per step.
 
@@ -113,8 +116,7 @@ def derived_image(
     Raises:
         SandboxUnavailable: The image can't be pulled or built, or has no Python 3.
     """
-    if Path(base).name == "Dockerfile":
-        base = _built(client, Path(base), progress)
+    base = image if isinstance(image, str) else _built(client, image, progress)
     base_id = _pulled(client, base, progress).id
     python = _python_of(client, base)
     key = hashlib.sha256(f"{base_id}:{rootfs_key(packages)}".encode()).hexdigest()[:16]
@@ -137,8 +139,8 @@ def _exists(client: Any, tag: str) -> bool:
     return True
 
 
-def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
-    """Build a task's Dockerfile.
+def _built(client: Any, build: ImageBuild, progress: Progress) -> str:
+    """Build a task's Dockerfile, without the network unless the user allowed it.
 
     Returns:
         The tag of the image, derived from the path of the file.
@@ -146,6 +148,7 @@ def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
     Raises:
         SandboxUnavailable: With Docker's message.
     """
+    dockerfile = build.dockerfile
     key = hashlib.sha256(str(dockerfile).encode()).hexdigest()[:16]
     tag = f"{REPOSITORY}:file-{key}"
     progress(f"sandbox: building {dockerfile}")
@@ -153,10 +156,14 @@ def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
     try:
         told = list(
             client.api.build(
-                path=str(dockerfile.parent),
+                fileobj=_build_context(build),
+                custom_context=True,
                 tag=tag,
                 rm=True,
+                forcerm=True,
                 decode=True,
+                network_mode=None if build.network else "none",
+                container_limits={"memory": _BUILD_BYTES, "memswap": _BUILD_BYTES},
                 # the list reads the reply to its end, which frees the connection
                 labels={IMAGE_LABEL: "1"},
             )
@@ -167,9 +174,26 @@ def _built(client: Any, dockerfile: Path, progress: Progress) -> str:
     if problem is not None:
         raise SandboxUnavailable(
             f"{dockerfile} can't be built: {problem}",
-            f"try it by hand: docker build {dockerfile.parent}",
+            "its steps see the files of environment.image_files in task.toml and "
+            + (
+                "the network"
+                if build.network
+                else "no network: environment.image_network"
+            ),
         )
     return tag
+
+
+def _build_context(build: ImageBuild) -> BytesIO:
+    """Return a tar with the Dockerfile and the files that the task names for it."""
+    folder, context = build.dockerfile.parent, BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        tar.add(build.dockerfile, "Dockerfile")
+        for pattern in build.files:
+            for path in sorted(folder.glob(pattern)):
+                tar.add(path, path.relative_to(folder).as_posix())
+    context.seek(0)
+    return context
 
 
 def _pulled(client: Any, base: str, progress: Progress) -> Any:
@@ -196,6 +220,10 @@ def _python_of(client: Any, base: str) -> ImagePython:
             remove=True,
             entrypoint=[],
             network_mode="none",
+            user="65534:65534",
+            cap_drop=["ALL"],
+            mem_limit="512m",
+            pids_limit=64,
         )
         return ImagePython(*json.loads(said))
     except (docker.errors.ContainerError, docker.errors.APIError, ValueError) as error:

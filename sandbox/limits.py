@@ -1,7 +1,5 @@
 """Limits of one candidate, and its resource usage."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MIB = 1024 * 1024

@@ -5,8 +5,6 @@ sandboxes. When a candidate ends, its directory and all of its processes are rem
 files that it wrote anywhere else stay.
 """
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import tempfile

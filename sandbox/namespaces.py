@@ -1,7 +1,5 @@
 """Why this machine refuses the user namespaces of bubblewrap, and the remedy."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The identity of a process: its id and start time, as ids are reused."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

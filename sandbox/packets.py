@@ -1,7 +1,5 @@
 """Packets between the engine and the fork server (kinds: see `inside/server.py`)."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A pool of started boxes: one per worker, reused only after a proved clean end."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -52,13 +50,12 @@ class Pool:
             ProviderFault: No box can be started.
         """
         async with self._free:
-            box = await self._lease()
-            session = Session(box, self.provider.spec.limits)
+            session = Session(await self._lease(), self.provider.spec.limits)
             try:
                 session.begin()
                 yield session
             finally:
-                returning = asyncio.create_task(self._give_back(box, session))
+                returning = asyncio.create_task(self._give_back(session))
                 self._keep(returning)
                 await asyncio.shield(returning)
 
@@ -82,8 +79,23 @@ class Pool:
         with machine_faults("a sandbox can't be started"):
             return await self.provider.start()
 
-    async def _give_back(self, box: Box, session: Session) -> None:
+    async def renew(self, session: Session) -> None:
+        """End the candidate of a session and begin a new one; nothing of it is left.
+
+        Args:
+            session: An open session of this pool.
+
+        Raises:
+            ProviderFault: No box can be started.
+        """
+        await self._give_back(session)
+        session.restart(await self._lease())
+
+    async def _give_back(self, session: Session) -> None:
+        if not session.held:
+            return
         await session.end()
+        session.held, box = False, session.box
         self.counts.served += 1
         box.lives -= 1
         if box.lives > 0 and session.clean:

@@ -1,7 +1,5 @@
 """A box that is a child process of the engine, with packets on its standard streams."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -11,6 +11,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evolve.sandbox.errors import ProviderFault, SandboxError, machine_faults
 from evolve.sandbox.folder import SharedFolder
@@ -21,6 +22,25 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class ImageBuild:
+    """An image that Docker builds from a task's Dockerfile.
+
+    Attributes:
+        dockerfile: Path of the file.
+        files: Files and folders beside it that it may copy, also as patterns; nothing
+            else is in the build's context.
+        network: Whether its steps may use the network.
+    """
+
+    dockerfile: Path
+    files: tuple[str, ...] = ()
+    network: bool = False
+
+    def __str__(self) -> str:
+        return str(self.dockerfile)
+
+
+@dataclass(frozen=True)
 class SandboxSpec:
     """The requirements of a task for its sandbox.
 
@@ -28,8 +48,8 @@ class SandboxSpec:
         packages: pip requirements.
         tools: Commands of this machine that candidates may run, such as gcc.
         preload: Modules that the fork server imports before it forks.
-        image: A Docker image or the path of a Dockerfile; None: made from this
-            machine's Python.
+        image: A Docker image, by name or to be built; None: made from this machine's
+            Python.
         fresh: Whether each candidate gets a new box instead of a warm one.
         shares_folder: Whether each box sees a separate directory of the host,
             read-only.
@@ -39,7 +59,7 @@ class SandboxSpec:
     packages: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
-    image: str | None = None
+    image: str | ImageBuild | None = None
     fresh: bool = False
     shares_folder: bool = False
 

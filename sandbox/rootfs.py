@@ -5,8 +5,6 @@ packages that a task asks for, and the fork server. Docker imports it as an imag
 bubblewrap mounts it directly.
 """
 
-from __future__ import annotations
-
 import compileall
 import hashlib
 import os
@@ -19,12 +17,13 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from evolve.sandbox.errors import PackagesUnavailable, SandboxUnavailable
+from evolve.sandbox.errors import SandboxUnavailable
 from evolve.sandbox.folder import MOUNT
+from evolve.sandbox.pip import fetch_sources, install_packages
 from evolve.sandbox.provider import Progress
 from evolve.sandbox.toolchain import copy_tools
 
@@ -210,49 +209,6 @@ def _copy_library(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
 
 
-def install_packages(
-    packages: Iterable[str], target: Path, options: Sequence[str] = ()
-) -> None:
-    """Install wheels into a directory.
-
-    Args:
-        packages: pip requirements.
-        target: The directory.
-        options: More options of pip.
-
-    Raises:
-        PackagesUnavailable: With pip's last lines.
-    """
-    _pip(
-        "install",
-        "--only-binary=:all:",
-        "--no-compile",
-        "--target",
-        str(target),
-        *options,
-        *packages,
-    )
-
-
-def _pip(*arguments: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        arguments[0],
-        "--quiet",
-        "--disable-pip-version-check",
-        *arguments[1:],
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
-        raise PackagesUnavailable(
-            f"the packages of the task can't be installed: pip reports: {' '.join(lines[-3:])}",
-            f"check [environment] in task.toml; to try by hand: {' '.join(command)}",
-        )
-
-
 def packages_folder(
     packages: tuple[str, ...], progress: Progress, sources: tuple[str, ...] = ()
 ) -> Path:
@@ -282,18 +238,9 @@ def packages_folder(
             install_packages(packages, site)
         if sources:
             progress(f"fetching the sources of {', '.join(sources)}")
-            _fetch_sources(sources, site / SOURCES)
+            fetch_sources(sources, site / SOURCES)
         _publish(site, target)
     return target
-
-
-def _fetch_sources(sources: Iterable[str], target: Path) -> None:
-    """Download source distributions, as they were published.
-
-    Raises:
-        PackagesUnavailable: pip failed.
-    """
-    _pip("download", "--no-deps", "--no-binary=:all:", "--dest", str(target), *sources)
 
 
 def _inside_files() -> list[Path]:

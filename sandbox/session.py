@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from evolve.sandbox.claims import read_files
 from evolve.sandbox.errors import (
     CandidateFault,
     ProviderFault,
@@ -32,6 +33,9 @@ KILL_PATIENCE_S = 5.0
 _PREFIX_BYTES = 8
 _FOLDER = re.compile(r"(?:/candidate-\d++)+/")  # the end of the path of its directory
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+
+
+Tree = Mapping[str, tuple[bytes, bool]]  # path -> content, executable
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class Session:
         self._inbox = _Inbox()
         self._end: dict[str, Any] | None = None  # facts that the server reported
         self._fault: SandboxError | None = None
+        self._before = Usage()  # of candidates before a restart
+        self.held = True  # whether the box is still this session's
 
     @property
     def limits(self) -> Limits:
@@ -111,9 +117,25 @@ class Session:
         """The directory that the host shows to this box, if the task asked for one."""
         return self._box.folder
 
+    @property
+    def box(self) -> Box:
+        """The box of the candidate."""
+        return self._box
+
     def begin(self) -> None:
         """Have the server fork a candidate, together with the first request to it."""
         self._box.packets.hold(b"S")
+
+    def restart(self, box: Box) -> None:
+        """Begin with another candidate after the end of this one; its usage is kept.
+
+        Args:
+            box: Where the next one lives.
+        """
+        self._before, self._box = self._usage(), box
+        self._inbox, self._end, self._fault = _Inbox(), None, None
+        self.held = True
+        self.begin()
 
     async def load(
         self,
@@ -142,6 +164,36 @@ class Session:
         return await self._exchange(
             {"op": "load", "module": module}, wire.encode(listing), timeout_s
         )
+
+    async def tree(self) -> Tree:
+        """Return the files of the candidate's directory, as the candidate claims them.
+
+        Returns:
+            Path -> content and whether it is executable.
+
+        Raises:
+            CandidateFault: They are too large for an answer, or can't be read.
+            ProviderFault: The machine failed.
+        """
+        reply = await self._exchange({"op": "tree"}, b"", None)
+        found = await read_files(reply.payload, self._limits.files)
+        return {
+            path[1:]: (data, path[0] == "x") for path, data in found.items() if path
+        }
+
+    async def restore(self, tree: Tree) -> None:
+        """Write the files of a tree into the candidate's directory.
+
+        Args:
+            tree: Path -> content and whether it is executable.
+
+        Raises:
+            CandidateFault: A path is not allowed, or a limit is exceeded.
+            ProviderFault: The machine failed.
+        """
+        check_tree({path: data for path, (data, _) in tree.items()}, self._limits)
+        listing = [[path, data, x] for path, (data, x) in tree.items()]
+        await self._exchange({"op": "load", "module": None}, wire.encode(listing), None)
 
     async def call(
         self, function: str, arguments: bytes, timeout_s: float | None = None
@@ -191,9 +243,15 @@ class Session:
         """
         if self._end is None and not isinstance(self._fault, ProviderFault):
             await self._kill()
-        facts = self._end or {}
+        return self._usage()
+
+    def _usage(self) -> Usage:
+        """Return the resources of this candidate and of those before a restart."""
+        facts, before = self._end or {}, self._before
         return Usage(
-            facts.get("cpu_s", 0.0), facts.get("peak_memory_bytes", 0), self.log
+            before.cpu_s + facts.get("cpu_s", 0.0),
+            max(before.peak_memory_bytes, facts.get("peak_memory_bytes", 0)),
+            (before.log + self.log)[-LOG_TAIL_BYTES:],
         )
 
     @property

@@ -5,8 +5,6 @@ files belong to a tool and which packages it needs; on other systems a task name
 image that has its compiler.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
@@ -111,7 +109,13 @@ def _owner_of(path: str) -> str:
 
 def _closure(packages: Iterable[str]) -> set[str]:
     """Return the packages and all installed ones that they depend on."""
-    depends = _installed()
+    listing = _ask(
+        "dpkg-query",
+        "--show",
+        "--showformat=${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\n",
+    )
+    rows = [line.split("\t") for line in listing.splitlines()]
+    depends = {row[0]: row[2] for row in rows if row[1] == "installed"}
     known: set[str] = set()
     waiting = list(packages)
     while waiting:
@@ -126,17 +130,6 @@ def _closure(packages: Iterable[str]) -> set[str]:
             if (match := _NAME.search(part))
         ]
     return known
-
-
-def _installed() -> dict[str, str]:
-    """Return the dependencies of each installed package, in Debian's notation."""
-    listing = _ask(
-        "dpkg-query",
-        "--show",
-        "--showformat=${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\n",
-    )
-    rows = [line.split("\t") for line in listing.splitlines()]
-    return {row[0]: row[2] for row in rows if row[1] == "installed"}
 
 
 def _ask(*command: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _a_plain_shell() -> Iterator[None]:
+def _a_plain_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Settings of a plain shell, whoever started the tests: a background job ignores Ctrl-C."""
     handlers = {
         number: signal.signal(number, handler) for number, handler in SIGNALS.items()
@@ -73,6 +75,8 @@ def _a_plain_shell() -> Iterator[None]:
             patch.delenv(name, raising=False)
         for name, value in SHELL.items():
             patch.setenv(name, value)
+        # one user signs the runs of all tests
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
     os.umask(mask)
     for number, handler in handlers.items():
@@ -184,3 +188,26 @@ def scripted() -> Iterator[Callable[..., ScriptedServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def base_image() -> Iterator[str]:
+    """An image as a user might have one: a Python in it, and nothing of ours outside /evolve."""
+    import docker
+
+    from evolve.sandbox.rootfs import build_rootfs, write_tar
+
+    # a test beside this one has its own
+    client, tag = docker.from_env(), uuid.uuid4().hex
+    with tempfile.TemporaryFile() as tar:
+        write_tar(build_rootfs((), lambda _: None), tar)
+        tar.seek(0)
+        client.api.import_image_from_stream(
+            iter(lambda: tar.read(1 << 20), b""),
+            repository="evolve-test-base",
+            tag=tag,
+            changes=["ENV PATH=/usr/bin"],
+        )
+    yield f"evolve-test-base:{tag}"
+    client.images.remove(f"evolve-test-base:{tag}", force=True)
+    client.close()

@@ -1,7 +1,5 @@
 """The attacks on an evaluator, each with advice in case it is accepted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

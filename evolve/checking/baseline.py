@@ -6,8 +6,6 @@ program's own luck is the same for all attacks; if that does not help, the seed 
 scored several more times.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Score the seed twice, then run all attacks on the evaluator in the task's sandbox."""
 
-from __future__ import annotations
-
 import ast
 import re
 import tempfile

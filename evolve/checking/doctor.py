@@ -1,7 +1,5 @@
 """Checks of a machine and a task, each with the command that fixes it."""
 
-from __future__ import annotations
-
 import asyncio
 import platform
 import shutil

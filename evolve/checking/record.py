@@ -1,7 +1,5 @@
 """Recording of the seed's answers, for attacks on a program that is slow or random."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from evolve.checking.attacks import armed

@@ -23,10 +23,7 @@ InRun = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    for verb in (ls, tree, show, diff, best, checkout):
-        app.command()(verb)
+app = typer.Typer()
 
 
 def _say_which(run: str, found: OpenRun) -> None:
@@ -34,9 +31,10 @@ def _say_which(run: str, found: OpenRun) -> None:
     from evolve.view.terminal.console import err
 
     if run == "last":
-        err.print(f"run {found.folder.name}", style="dim", markup=False)
+        err.print(f"run {found.folder.name}", style="dim")
 
 
+@app.command()
 def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List runs, most recently used first."""
     from evolve.archive import ArchiveError
@@ -59,6 +57,7 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
         out.print(runs_table(rows))
 
 
+@app.command()
 def tree(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -122,6 +121,7 @@ def tree(
         )
 
 
+@app.command()
 def show(
     id: Id = "best",
     run: InRun = "last",
@@ -129,8 +129,7 @@ def show(
     bandit: Annotated[
         bool,
         typer.Option(
-            "--bandit",
-            help="Show gain and cost of each operator and model instead.",
+            "--bandit", help="Show gain and cost of each operator and model instead."
         ),
     ] = False,
     json: Json = False,
@@ -158,6 +157,7 @@ def show(
             out.print(render_detail(found, proposal))
 
 
+@app.command()
 def diff(
     a: Id = "best",
     b: Annotated[
@@ -205,11 +205,12 @@ def diff(
             )
         elif stat:
             for line in stat_lines(differing):
-                out.print(line, markup=False)
+                out.print(line)
         else:
             paged(render_patch(found.patch(old, new)), pager)
 
 
+@app.command()
 def best(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -237,6 +238,7 @@ def best(
             out.print(render_best(found, proposal, output))
 
 
+@app.command()
 def checkout(
     id: Id,
     folder: Annotated[

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from evolve.checking import Report
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb of this file."""
-    app.command()(check)
+app = typer.Typer()
 
 
+@app.command()
 def check(
     task_dir: Annotated[
         Path,
@@ -38,15 +37,12 @@ def check(
     from evolve.checking.check import check as run_check
     from evolve.config import resolve
     from evolve.tasks import load_task
-    from evolve.view.terminal.console import err
+    from evolve.view.terminal.console import note
 
     task = load_task(task_dir)
     settings = resolve(
         {"sandbox": sandbox}, task.spec.run, task.folder / "task.toml"
     ).settings
-
-    def note(message: str) -> None:
-        err.print(message, style="dim", markup=False)
 
     report = asyncio.run(run_check(task, settings.sandbox, note))
     if json:
@@ -58,19 +54,16 @@ def check(
 
 
 def _show(report: Report) -> None:
+    from rich.text import Text
+
     from evolve.view.terminal.console import DataTable, number, out
 
     out.print(
         f"the seed scores {number(report.seed)}, then {number(report.again)}, in "
-        f"{report.seconds:.3f} s",
-        markup=False,
+        f"{report.seconds:.3f} s"
     )
     table = DataTable(
-        "attack",
-        "",
-        "score",
-        "result, or how to fix it",
-        whole=("attack", "score"),
+        "attack", "", "score", "result, or how to fix it", whole=("attack", "score")
     )
     styles = {
         "PAYS": "bold red",
@@ -87,18 +80,17 @@ def _show(report: Report) -> None:
         )
         table.add_row(
             tried.attack.name,
-            f"[{styles[tried.word]}]{tried.word}[/]",
+            Text(tried.word, styles[tried.word]),
             "" if tried.score is None else number(tried.score),
-            what.replace("[", r"\["),
+            what,
         )
     out.print(table)
     for note in report.notes:
-        out.print(f"note: {note}", markup=False)
+        out.print(f"note: {note}")
     paying = len(report.paying)
     out.print(
         f"{paying} of {len(report.tried)} attacks pay"
         if paying
         else f"none of {len(report.tried)} attacks pays",
         style="bold",
-        markup=False,
     )

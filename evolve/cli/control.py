@@ -1,7 +1,5 @@
 """`evolve status`, `evolve stop` and `evolve upgrade`: control from outside."""
 
-from __future__ import annotations
-
 import time
 from typing import Annotated
 
@@ -9,13 +7,10 @@ import typer
 
 from evolve.cli.options import Json, RunName, RunsDir, emit, opened, run_folder
 
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    for verb in (status, stop, upgrade):
-        app.command()(verb)
+app = typer.Typer()
 
 
+@app.command()
 def status(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
     """Show the state of a run: running or not, in flight, best, spend, rate."""
     from evolve.view.terminal.console import out
@@ -27,9 +22,10 @@ def status(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) 
         emit(data)
         return
     for line in status_lines(data):
-        out.print(line, markup=False, highlight=False)
+        out.print(line, highlight=False)
 
 
+@app.command()
 def stop(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -44,16 +40,16 @@ def stop(
         raise UsageError(
             f"{folder.name} is not running", f"go on: evolve resume {folder.name}"
         )
-    folder.stop_file.touch()
+    folder.ask_to_stop()
     err.print(
         f"{folder.name} stops after all work in flight; go on: evolve resume "
-        f"{folder.name}",
-        markup=False,
+        f"{folder.name}"
     )
     while wait and folder.worker() is not None:
         time.sleep(0.2)
 
 
+@app.command()
 def upgrade(run: RunName = "last", runs_dir: RunsDir = None) -> None:
     """Upgrade the archive of a run to the newest schema, as resuming it does."""
     from evolve.archive import Archive
@@ -62,4 +58,4 @@ def upgrade(run: RunName = "last", runs_dir: RunsDir = None) -> None:
     folder = run_folder(runs_dir, run)
     with folder.lock():
         Archive.open_to_write(folder.database).close()
-    err.print(f"{folder.name} has the newest schema", markup=False)
+    err.print(f"{folder.name} has the newest schema")

@@ -1,7 +1,5 @@
 """`evolve doctor`: check this machine. `evolve sandbox prune`: remove leftovers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +7,17 @@ import typer
 
 from evolve.cli.options import Json, Sandbox, emit, task_folder
 
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    app.command()(doctor)
-    sandbox_verbs = typer.Typer(
-        no_args_is_help=True, help="Containers and images of this tool."
-    )
-    sandbox_verbs.command()(prune)
-    app.add_typer(sandbox_verbs, name="sandbox")
+_MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
 
+app = typer.Typer()
+sandbox_verbs = typer.Typer(
+    no_args_is_help=True, help="Containers and images of this tool."
+)
+app.add_typer(sandbox_verbs, name="sandbox")
+
+
+@app.command()
 def doctor(
     task_dir: Annotated[
         Path | None,
@@ -40,31 +38,28 @@ def doctor(
     """Check this machine, and a task: sandboxes, image, models, evaluator, seed."""
     import asyncio
 
-    from evolve.checking.doctor import examine
-    from evolve.view.terminal.console import err, out
+    from rich.text import Text
 
-    def note(message: str) -> None:
-        err.print(message, style="dim", markup=False)
+    from evolve.checking.doctor import examine
+    from evolve.view.terminal.console import note, out
 
     findings = asyncio.run(examine(task_dir, sandbox or "auto", model or (), note, fix))
     if json:
         emit([vars(finding) for finding in findings])
     else:
         for finding in findings:
-            mark = {
-                "ok": "[green]ok  [/]",
-                "warn": "[yellow]warn[/]",
-                "fail": "[red]FAIL[/]",
-            }
-            out.print(f"{mark[finding.state]} ", end="")
             out.print(
-                f"{finding.what}{' · ' + finding.fix if finding.fix else ''}",
-                markup=False,
+                Text.assemble(
+                    _MARKS[finding.state],
+                    f" {finding.what}",
+                    finding.fix and f" · {finding.fix}",
+                )
             )
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(3)
 
 
+@sandbox_verbs.command()
 def prune(
     images: Annotated[
         bool, typer.Option("--images", help="Also remove images that it built.")
@@ -75,7 +70,7 @@ def prune(
     from evolve.view.terminal.console import out
 
     client = docker.connect()
-    out.print(f"{docker.prune(client)} containers removed", markup=False)
+    out.print(f"{docker.prune(client)} containers removed")
     if images:
-        out.print(f"{docker.prune_images(client)} images removed", markup=False)
+        out.print(f"{docker.prune_images(client)} images removed")
     client.close()

@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from evolve.runs.reader import OpenRun
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb of this file."""
-    app.command()(export)
+app = typer.Typer()
 
 
+@app.command()
 def export(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -135,4 +134,4 @@ def _put(file: TextIO, text: str) -> int:
 def _say(message: str) -> None:
     from evolve.view.terminal.console import err
 
-    err.print(message, markup=False)
+    err.print(message)

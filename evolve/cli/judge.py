@@ -14,8 +14,10 @@ from evolve.cli.options import (
     RunName,
     RunsDir,
     Sandbox,
+    Trust,
     emit,
     opened,
+    own_run,
     runs_folder,
 )
 
@@ -24,12 +26,10 @@ if TYPE_CHECKING:
     from evolve.runs.verify import Verified
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    app.command()(verify)
-    app.command()(compare)
+app = typer.Typer()
 
 
+@app.command()
 def verify(
     run: RunName = "last",
     id: Annotated[
@@ -39,8 +39,7 @@ def verify(
     tolerance: Annotated[
         float,
         typer.Option(
-            min=0.0,
-            help="Accepted difference, as a share of the score, for noise.",
+            min=0.0, help="Accepted difference, as a share of the score, for noise."
         ),
     ] = 0.0,
     heldout: Annotated[
@@ -54,6 +53,7 @@ def verify(
         bool, typer.Option("--again", help="Allow it for one more variant.")
     ] = False,
     sandbox: Sandbox = None,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Score the best variant again, in a fresh sandbox, on every case.
@@ -66,10 +66,7 @@ def verify(
     from evolve.runs.verify import Place, check_evaluator
     from evolve.runs.verify import verify as check
     from evolve.safety import record_look
-    from evolve.view.terminal.console import err
-
-    def note(message: str) -> None:
-        err.print(message, style="dim", markup=False)
+    from evolve.view.terminal.console import note
 
     with (
         opened(runs_dir, run) as found,
@@ -78,6 +75,7 @@ def verify(
         proposal = found.proposal(id)
         known = found.archive.evaluations(proposal.id)
         check_evaluator(found.task, proposal, known)
+        own_run(found.folder, trust)
         heldout = heldout and bool(found.task.spec.cases_of("heldout"))
 
         def look() -> None:
@@ -131,17 +129,13 @@ def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
         out.print(
             f"{row.case} ({row.split}): {score}, {said}",
             style="" if row.holds(tolerance) else "red",
-            markup=False,
         )
     held = sum(row.holds(tolerance) for row in rows)
     verb = "holds" if len(rows) == 1 else "hold"
-    out.print(
-        f"{id}: {held} of {counted(len(rows), 'case')} {verb}",
-        style="bold",
-        markup=False,
-    )
+    out.print(f"{id}: {held} of {counted(len(rows), 'case')} {verb}", style="bold")
 
 
+@app.command()
 def compare(
     runs: Annotated[
         list[str] | None,
@@ -204,7 +198,7 @@ def _show_compared(rows: list[Row], by: str) -> None:
         return "-" if value is None else f"{value:.6g}"
 
     effort = rows[0].effort if rows else 0.0
-    err.print(f"best so far, each after {effort:g} {by}", style="dim", markup=False)
+    err.print(f"best so far, each after {effort:g} {by}", style="dim")
     table = DataTable(
         "task · policy · models",
         "mean",

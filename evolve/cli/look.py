@@ -25,17 +25,12 @@ if TYPE_CHECKING:
     from evolve.runs.events import RunEvent
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    for verb in (log, watch, stats, plot, rm):
-        app.command()(verb)
-    settings = typer.Typer(
-        no_args_is_help=True, help="Settings of runs and their origins."
-    )
-    settings.command("show")(config_show)
-    app.add_typer(settings, name="config")
+app = typer.Typer()
+settings = typer.Typer(no_args_is_help=True, help="Settings of runs and their origins.")
+app.add_typer(settings, name="config")
 
 
+@app.command()
 def log(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -84,6 +79,7 @@ def log(
                     show(said)
 
 
+@app.command()
 def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
     """Show a live view of a run in another process; Ctrl-C does not stop the run.
 
@@ -109,6 +105,7 @@ def watch(run: RunName = "last", runs_dir: RunsDir = None) -> None:
             live.refresh()
 
 
+@app.command()
 def stats(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
     """Show results by operator and model, rejections, spend, scorer and diversity."""
     from evolve.view.terminal.console import out
@@ -122,6 +119,7 @@ def stats(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -
         out.print(render_stats(data))
 
 
+@app.command()
 def plot(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -151,12 +149,13 @@ def plot(
         emit(data)
     elif output is not None:
         picture_plot(data, over, maximize, title, output)
-        err.print(f"written: {output}", markup=False)
+        err.print(f"written: {output}")
     else:
-        out.print(title, style="bold", markup=False)
+        out.print(title, style="bold")
         out.print(improvements_table(data, over, height))
 
 
+@app.command()
 def rm(
     run: Annotated[str, typer.Argument(help="A run: its name, a prefix or a path.")],
     runs_dir: RunsDir = None,
@@ -184,9 +183,10 @@ def rm(
                 f"delete {folder.path} and all its variants?", abort=True, err=True
             )
         shutil.rmtree(folder.path)
-    err.print(f"{folder.name} is deleted", markup=False)
+    err.print(f"{folder.name} is deleted")
 
 
+@settings.command("show")
 def config_show(
     task_dir: Annotated[
         Path | None,
@@ -223,10 +223,6 @@ def config_show(
         return
     for key, value in values.items():
         where = f"  ({resolved.origins[key]})" if origin else ""
-        out.print(f"{key} = {json_module.dumps(value)}{where}", markup=False)
+        out.print(f"{key} = {json_module.dumps(value)}{where}")
         if origin:
-            out.print(
-                f"    {Settings.model_fields[key].description}",
-                style="dim",
-                markup=False,
-            )
+            out.print(f"    {Settings.model_fields[key].description}", style="dim")

@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a prerequisite is miss
 interrupted (resumable).
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import io
@@ -88,9 +86,7 @@ def _explain(error: Exception) -> int:
         from evolve.errors import INSTALL_GIT
         from evolve.view.terminal.console import err
 
-        err.print(
-            f"error: git is not installed\n  {INSTALL_GIT}", style="red", markup=False
-        )
+        err.print(f"error: git is not installed\n  {INSTALL_GIT}", style="red")
         return 3
     from evolve.archive import ArchiveError, NotFound
     from evolve.errors import EvolveError
@@ -109,9 +105,9 @@ def _explain(error: Exception) -> int:
     else:
         message = f"unexpected: {type(error).__name__}: {error}"
         hint = "run the command with --debug for a traceback; please report it"
-    err.print(f"error: {message}", style="red", markup=False)
+    err.print(f"error: {message}", style="red")
     if hint:
-        err.print(f"  {hint}", markup=False)
+        err.print(f"  {hint}")
     if isinstance(error, EvolveError):
         return error.exit_code
     if isinstance(error, SandboxUnavailable):

@@ -1,17 +1,13 @@
 """`evolve scripted-model`: a model server without a model."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
 
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    app.command("scripted-model")(scripted_model)
+app = typer.Typer()
 
 
+@app.command()
 def scripted_model(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")

@@ -85,6 +85,12 @@ Sandbox = Annotated[
 ]
 
 
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Accept a run that somebody else made or changed."),
+]
+
+
 def runs_folder(given: Path | None) -> Path:
     """Return the folder of the runs.
 
@@ -139,6 +145,41 @@ def run_folder(runs_dir: Path | None, run: str) -> RunFolder:
     from evolve.runs.folder import open_run
 
     return open_run(runs_folder(runs_dir), run)
+
+
+def own_run(folder: RunFolder, trust: bool) -> RunFolder:
+    """Return a run that this user has signed, or accepts now.
+
+    A person at a terminal is asked; otherwise `--trust` is needed.
+
+    Args:
+        folder: the run
+        trust: value of --trust
+
+    Returns:
+        The same run.
+
+    Raises:
+        TrustError: the run is foreign and was not accepted
+        UsageError: the evaluator was changed after the run began
+    """
+    import sys
+
+    from evolve.runs.signature import require_own, wishes_of
+    from evolve.view.terminal.console import err
+
+    if folder.is_own:
+        return folder
+    folder.task()  # a changed evaluator is another problem, which trust does not solve
+    if not trust and sys.stdin.isatty() and sys.stderr.isatty():
+        err.print(f"{folder.path} is not signed by you; it wants:")
+        for wish in wishes_of(folder):
+            err.print(f"  {wish}")
+        trust = typer.confirm("trust it with your account?", err=True)
+    if not trust:
+        require_own(folder)
+    folder.sign()
+    return folder
 
 
 @contextmanager

@@ -6,24 +6,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.options import Json, RunName, RunsDir, emit, opened, run_folder
+from evolve.cli.options import (
+    Json,
+    RunName,
+    RunsDir,
+    Trust,
+    emit,
+    opened,
+    own_run,
+    run_folder,
+)
 
 if TYPE_CHECKING:
     from evolve.safety import Promotion
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    for verb in (promote, audit):
-        app.command()(verb)
+app = typer.Typer()
 
 
+@app.command()
 def promote(
     run: RunName = "last",
     runs_dir: RunsDir = None,
     candidates: Annotated[
-        int,
-        typer.Option(min=1, help="Number of variants to try on the select cases."),
+        int, typer.Option(min=1, help="Number of variants to try on the select cases.")
     ] = 5,
     again: Annotated[
         bool,
@@ -34,6 +40,7 @@ def promote(
     approve: Annotated[
         bool, typer.Option("--approve", help="Ask for confirmation first.")
     ] = False,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Promote the safest choice among the best variants if the evidence is sufficient.
@@ -43,16 +50,13 @@ def promote(
     import asyncio
 
     from evolve.safety import promote as carry_out
-    from evolve.view.terminal.console import err
-
-    def note(message: str) -> None:
-        err.print(message, style="dim", markup=False)
+    from evolve.view.terminal.console import err, note
 
     def ask(found: Promotion) -> bool:
-        err.print(_text(found), markup=False)
+        err.print(_text(found))
         return typer.confirm(f"promote {found.champion}?", err=True)
 
-    folder = run_folder(runs_dir, run)
+    folder = own_run(run_folder(runs_dir, run), trust)
     done = asyncio.run(
         carry_out(folder, note, candidates, again, ask if approve else None)
     )
@@ -90,6 +94,7 @@ def _text(done: Promotion) -> str:
     )
 
 
+@app.command()
 def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -> None:
     """List all flags of a run: signs of deceit in scores, code and actions.
 
@@ -106,8 +111,7 @@ def audit(run: RunName = "last", runs_dir: RunsDir = None, json: Json = False) -
         return
     for flag in flags:
         out.print(
-            f"{flag.variant}  {flag.kind}  {one_line(flag.where)}: {one_line(flag.words)}",
-            markup=False,
+            f"{flag.variant}  {flag.kind}  {one_line(flag.where)}: {one_line(flag.words)}"
         )
-        out.print(f"  from {' > '.join(flag.lineage)}", style="dim", markup=False)
-    out.print(f"{len(flags)} flags", markup=False)
+        out.print(f"  from {' > '.join(flag.lineage)}", style="dim")
+    out.print(f"{len(flags)} flags")

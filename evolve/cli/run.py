@@ -16,7 +16,9 @@ from evolve.cli.options import (
     RunsDir,
     Sandbox,
     TaskDir,
+    Trust,
     emit,
+    own_run,
     run_folder,
 )
 
@@ -55,19 +57,15 @@ Prices = Annotated[
 ]
 Target = Annotated[float | None, typer.Option(help="Stop at this score.")]
 Plateau = Annotated[
-    int | None,
-    typer.Option(help="Stop after N scored variants without a new best."),
+    int | None, typer.Option(help="Stop after N scored variants without a new best.")
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Stop after this long: 90s, 5m, 2h.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    app.command()(run)
-    app.command()(resume)
-    app.command()(replay)
+app = typer.Typer()
 
 
+@app.command()
 def run(
     task_dir: TaskDir,
     name: Annotated[
@@ -223,6 +221,7 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
     )
 
 
+@app.command()
 def resume(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -253,13 +252,14 @@ def resume(
         typer.Option(help="Budget in model calls, or +100 in addition to those made."),
     ] = None,
     price: Prices = None,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Resume a run that was stopped or killed, from its archive alone."""
     from evolve.config import build_settings
     from evolve.runs.launch import resume_run
 
-    folder = run_folder(runs_dir, run)
+    folder = own_run(run_folder(runs_dir, run), trust)
     variants, spend = _used(folder, max_variants, budget, max_tokens, max_calls)
     given = _shared_settings(
         sandbox=sandbox,
@@ -285,6 +285,7 @@ def resume(
     _carry_out(resume_run(folder, changes, control), control)
 
 
+@app.command()
 def replay(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -293,6 +294,7 @@ def replay(
     ] = None,
     sandbox: Sandbox = None,
     workers: Workers = None,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Repeat a run from its recorded replies, at no cost.
@@ -302,7 +304,7 @@ def replay(
     from evolve.runs.launch import replay_run
     from evolve.view.terminal.console import counted
 
-    folder = run_folder(runs_dir, run)
+    folder = own_run(run_folder(runs_dir, run), trust)
     changes = {"sandbox": sandbox, "workers": workers}
     settings = folder.settings.model_copy(
         update={key: value for key, value in changes.items() if value is not None}

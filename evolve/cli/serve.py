@@ -1,7 +1,5 @@
 """`evolve serve`: runs in a browser."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +7,10 @@ import typer
 
 from evolve.cli.options import RunsDir, runs_folder
 
-
-def register(app: typer.Typer) -> None:
-    """Add the verb of this file."""
-    app.command()(serve)
+app = typer.Typer()
 
 
+@app.command()
 def serve(
     what: Annotated[
         str | None,
@@ -53,7 +49,7 @@ def serve(
         folder, only = found.path.parent, found.name
 
     def say(address: str) -> None:
-        out.print(address, markup=False)
+        out.print(address)
         out.file.flush()
         err.print("Ctrl-C stops the server", style="dim")
 

@@ -15,9 +15,11 @@ from evolve.cli.options import (
     RunsDir,
     Sandbox,
     ThatRun,
+    Trust,
     emit,
     one_run,
     opened,
+    own_run,
     runs_folder,
 )
 
@@ -25,12 +27,10 @@ if TYPE_CHECKING:
     from evolve.runs.folder import RunFolder
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    for verb in (tell, ban, add, fork, apply):
-        app.command()(verb)
+app = typer.Typer()
 
 
+@app.command()
 def tell(
     run: MaybeRun = None,
     *,
@@ -59,6 +59,7 @@ def tell(
             _note("this run asks no model, so hints have no effect")
 
 
+@app.command()
 def ban(
     id: Id,
     run: InRun = "last",
@@ -84,6 +85,7 @@ def ban(
         _say_when(found.folder, f"the ban of {proposal.id}")
 
 
+@app.command()
 def add(
     run: MaybeRun = None,
     *,
@@ -124,6 +126,7 @@ def add(
         _say_when(found.folder, "the program")
 
 
+@app.command()
 def fork(
     run: RunName = "last",
     *,
@@ -146,6 +149,7 @@ def fork(
         int | None,
         typer.Option(help="Seed of all random draws.", show_default="as the run"),
     ] = None,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Start a new run from a variant of another run, with its settings."""
@@ -164,6 +168,7 @@ def fork(
     }
     with tempfile.TemporaryDirectory(prefix="evolve-fork-") as folder:
         with opened(runs_dir, run) as found:
+            own_run(found.folder, trust)
             copy_task(found, found.proposal(origin), Path(folder) / "task")
             settings = found.folder.settings.model_copy(
                 update={
@@ -173,6 +178,7 @@ def fork(
         begin(load_task(Path(folder) / "task"), Resolved(settings, {}), name, json)
 
 
+@app.command()
 def apply(
     id: Id = "best",
     run: InRun = "last",
@@ -219,4 +225,4 @@ def _say_when(folder: RunFolder, what: str) -> None:
 def _note(message: str) -> None:
     from evolve.view.terminal.console import err
 
-    err.print(message, markup=False)
+    err.print(message)

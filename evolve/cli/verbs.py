@@ -3,14 +3,11 @@
 A module is imported when one of its verbs is called, or when all verbs are listed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
 
-import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
@@ -21,6 +18,7 @@ VERBS: Mapping[str, str] = {  # in the order of the help
         ("control", "status stop upgrade"),
         ("write_task", "init import eval"),
         ("check", "check"),
+        ("trust", "trust"),
         ("browse", "ls tree show diff best checkout"),
         ("judge", "verify compare"),
         ("look", "log watch stats plot rm"),
@@ -81,6 +79,4 @@ def verbs_of(module: str) -> Mapping[str, Any]:
     Returns:
         Verb -> command.
     """
-    part = typer.Typer()
-    import_module(f"evolve.cli.{module}").register(part)
-    return get_group(part).commands
+    return get_group(import_module(f"evolve.cli.{module}").app).commands

@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     from evolve.tasks import CaseSpec, Task
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this file."""
-    app.command()(init)
-    app.command("import")(import_)
-    app.command("eval")(evaluate)
+app = typer.Typer()
 
 
+@app.command()
 def init(
     name: Annotated[
         str, typer.Argument(help="Folder to create; its name is the task's name.")
@@ -43,11 +40,12 @@ def init(
     except FileExistsError:
         raise UsageError(f"{folder} exists already", "choose another name") from None
     for path in written:
-        out.print(str(path), markup=False)
+        out.print(str(path))
     named = quote(str(folder))
-    out.print(f"next: evolve eval {named} · evolve run {named}", markup=False)
+    out.print(f"next: evolve eval {named} · evolve run {named}")
 
 
+@app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="A task directory of another engine.")],
     output: Annotated[
@@ -63,16 +61,14 @@ def import_(
 
     imported = import_task(source, output or Path(f"{source.resolve().name}-task"))
     for line in imported.warnings:
-        err.print(f"warning: {line}", style="yellow", markup=False)
+        err.print(f"warning: {line}", style="yellow")
     folder = imported.task.folder
-    out.print(f"{folder}/task.toml", markup=False)
+    out.print(f"{folder}/task.toml")
     named = quote(str(folder))
-    out.print(
-        f"next: evolve eval {named} · evolve check {named} · evolve run {named}",
-        markup=False,
-    )
+    out.print(f"next: evolve eval {named} · evolve check {named} · evolve run {named}")
 
 
+@app.command("eval")
 def evaluate(
     task_dir: TaskDir,
     path: Annotated[
@@ -169,10 +165,7 @@ async def _score(
 
     from evolve.runs.evaluator import open_evaluator
     from evolve.runs.one_off import alone
-    from evolve.view.terminal.console import err
-
-    def note(message: str) -> None:
-        err.print(message, style="dim", markup=False)
+    from evolve.view.terminal.console import note
 
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with (
@@ -227,32 +220,30 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
         what = (
             number(row.score) if row.reason is None else f"{row.reason}: {row.message}"
         )
-        out.print(f"{row.case} ({row.split}): {what}", markup=False)
+        out.print(f"{row.case} ({row.split}): {what}")
         for key, value in row.metrics.items():
-            out.print(f"  {key} = {value}", markup=False)
+            out.print(f"  {key} = {value}")
         if row.feedback:
-            out.print(f"  {row.feedback}", markup=False)
+            out.print(f"  {row.feedback}")
         out.print(
             f"  {row.seconds:.3f} s, {row.cpu_s:.3f} s of CPU, "
             f"{row.peak_memory_bytes / 1e6:.0f} MB",
             style="dim",
-            markup=False,
         )
         if row.log.strip():
-            out.print(row.log.rstrip(), style="dim", markup=False)
+            out.print(row.log.rstrip(), style="dim")
     if printed.strip():
-        out.print(f"the scorer printed:\n{printed.rstrip()}", style="dim", markup=False)
+        out.print(f"the scorer printed:\n{printed.rstrip()}", style="dim")
     if verdict.failed is not None and (advice := missing_package(verdict.failed)):
-        err.print(advice, markup=False)
+        err.print(advice)
     if verdict.failed is None:
         if advice := unmeasured(task, verdict.rows):
-            err.print(f"warning: {advice}", style="yellow", markup=False)
+            err.print(f"warning: {advice}", style="yellow")
         if task.above_ceiling(verdict.score):
             err.print(
                 f"warning: better than the ceiling of {task.spec.ceiling!r}: it would be "
                 "quarantined",
                 style="yellow",
-                markup=False,
             )
         gap = gap_to_best_known(task, verdict.score) if _is_search(verdict) else ""
-        out.print(f"score {number(verdict.score)}{gap}", style="bold", markup=False)
+        out.print(f"score {number(verdict.score)}{gap}", style="bold")

@@ -1,15 +1,14 @@
 """Caches: scored variants as of a decision, and the vectors of unfinished candidates."""
 
-from __future__ import annotations
-
 import json
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from evolve.archive import (
     Evaluation,
+    Files,
     Proposal,
     Snapshot,
     TimedEvaluation,
@@ -30,7 +29,7 @@ class Held(NamedTuple):
         rows: Evaluations, each with the event that added it.
     """
 
-    files: Mapping[str, bytes]
+    files: Files
     rows: Sequence[TimedEvaluation]
 
 
@@ -74,9 +73,7 @@ class Parents:
             rows,
         )
 
-    def scored(
-        self, variant: str, files: Mapping[str, bytes], rows: Sequence[Evaluation]
-    ) -> None:
+    def scored(self, variant: str, files: Files, rows: Sequence[Evaluation]) -> None:
         """Cache a variant that was just scored: its children follow soon.
 
         Args:
@@ -138,9 +135,9 @@ class Vectors:
 
     def __init__(self) -> None:
         self.embedder: Embedder = TokenEmbedder()
-        self._made: dict[str, tuple[Mapping[str, bytes], Vector]] = {}
+        self._made: dict[str, tuple[Files, Vector]] = {}
 
-    async def of(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
+    async def of(self, proposal: Proposal, files: Files) -> Vector:
         """Return the vector of a child's files; the embedder is asked once per child.
 
         Args:
@@ -158,11 +155,7 @@ class Vectors:
         return vector
 
     async def nearest(
-        self,
-        snapshot: Snapshot,
-        proposal: Proposal,
-        files: Mapping[str, bytes],
-        settled: int | None,
+        self, snapshot: Snapshot, proposal: Proposal, files: Files, settled: int | None
     ) -> Near | None:
         """Return the scored variant with the nearest code.
 

@@ -1,7 +1,5 @@
 """Concurrency: the limit on proposals in flight, stall detection, fair yielding."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

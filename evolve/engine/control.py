@@ -1,17 +1,16 @@
 """Control of a live run by people: requests to stop, the inbox, and steering."""
 
-from __future__ import annotations
-
+import errno
 import json
 import os
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evolve.archive import PERSON, Proposal, Snapshot, Steering, messages_taken
+from evolve.archive import PERSON, Proposal, Steering, messages_taken
 from evolve.engine.decisions import plan_proposals
 from evolve.engine.recorder import Recorder
 from evolve.errors import RunError
@@ -86,6 +85,8 @@ class Inbox:
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         fresh = self.path / f"{name}.new"
         try:
+            if self.path.is_symlink():
+                raise OSError(errno.ELOOP, "it is a link", str(self.path))
             self.path.mkdir(exist_ok=True)
             with fresh.open("w", encoding="utf-8") as file:
                 json.dump({"verb": verb, "data": data}, file)
@@ -123,29 +124,16 @@ class Inbox:
 
 
 def _read(path: Path) -> Message | None:
-    try:
-        return _parse(path)
-    except OSError:  # deleted in the meantime, or not readable by this user
-        return None
-
-
-def _parse(path: Path) -> Message | None:
-    """Parse a message; rename an invalid file to `.bad`.
-
-    Returns:
-        The message; None if the file is invalid.
-
-    Raises:
-        OSError: The file can't be read or renamed.
-    """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError("too long")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Message(path.stem, str(found["verb"]), dict(found["data"]))
-    except (ValueError, KeyError, TypeError):
-        path.rename(path.with_suffix(".bad"))
-        return None
+    """Read a message; rename an invalid file to `.bad`."""
+    with suppress(OSError):
+        try:
+            if path.stat().st_size > MOST_BYTES:
+                raise ValueError("too long")
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return Message(path.stem, str(found["verb"]), dict(found["data"]))
+        except (ValueError, KeyError, TypeError):
+            path.rename(path.with_suffix(".bad"))
+    return None
 
 
 class SteeringHandler:
@@ -188,47 +176,30 @@ class SteeringHandler:
     async def _carry_out(
         self, message: Message, number: int, settled: int | None
     ) -> Proposal | None:
-        recorder, snapshot, data = self._recorder, self._recorder.snapshot, message.data
+        recorder, snapshot, steering = (
+            self._recorder,
+            self._recorder.snapshot,
+            self._steering,
+        )
+        data, id_ = message.data, message.id
         about = str(data.get("variant") or data.get("parent") or "")
         text = str(data.get("text", ""))
         if message.verb == "tell":
-            await recorder.steer(partial(self._steering.tell, message.id, text))
+            await recorder.write(steering.tell, id_, text)
             snapshot.hints = snapshot.last_event
         elif about not in snapshot:
-            await recorder.steer(
-                partial(
-                    self._steering.refuse,
-                    message.id,
-                    f"{message.verb} {about}: it is not scored",
-                )
-            )
+            refused = f"{message.verb} {about}: it is not scored"
+            await recorder.write(steering.refuse, id_, refused)
         elif message.verb == "ban":
             snapshot.quarantine(about)
-            await recorder.steer(partial(self._steering.ban, message.id, about, text))
+            await recorder.write(steering.ban, id_, about, text)
         elif message.verb == "add":
-            return await self._add(
-                message, _planned(about, self._seed, number, snapshot, settled)
-            )
+            expand = Expand((about,), PERSON)
+            proposal = plan_proposals(expand, self._seed, number, snapshot, settled)[0]
+            snapshot.expect(proposal.parents)
+            recorder.last_number = max(recorder.last_number, number)
+            reply = str(data["reply"])
+            await recorder.write(steering.add, id_, proposal, reply, text)
+            recorder.replied.add(proposal.id)
+            return proposal
         return None
-
-    async def _add(self, message: Message, proposal: Proposal) -> Proposal:
-        recorder = self._recorder
-        recorder.snapshot.expect(proposal.parents)
-        recorder.last_number = max(recorder.last_number, proposal.number)
-        await recorder.steer(
-            partial(
-                self._steering.add,
-                message.id,
-                proposal,
-                str(message.data["reply"]),
-                str(message.data.get("text", "")),
-            )
-        )
-        recorder.replied.add(proposal.id)
-        return proposal
-
-
-def _planned(
-    parent: str, seed: int, number: int, snapshot: Snapshot, settled: int | None
-) -> Proposal:
-    return plan_proposals(Expand((parent,), PERSON), seed, number, snapshot, settled)[0]

@@ -1,7 +1,5 @@
 """Decisions: what to do for each decision number, and the proposals that follow."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace

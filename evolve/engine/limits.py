@@ -1,7 +1,5 @@
 """When a run stops: number of variants, time, a target, or no progress."""
 
-from __future__ import annotations
-
 import time
 
 from evolve.archive import Snapshot

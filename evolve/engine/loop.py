@@ -1,7 +1,5 @@
 """The main loop: decide, propose, check, evaluate, record; many candidates concurrently."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque
@@ -143,7 +141,11 @@ class Engine:
                     [self._begun.popleft()] if self._begun else await self._decide()
                 )
                 for proposal in proposals:
-                    self._launch(group, proposal)
+                    self._running += 1
+                    group.create_task(
+                        self._carry_through(proposal),
+                        name=f"proposal {proposal.number}",
+                    )
                 if proposals:
                     continue
                 if (
@@ -199,17 +201,6 @@ class Engine:
             not self._stopping.room_for(self.recorder.variants + pending)
         )
 
-    def _launch(self, group: asyncio.TaskGroup, proposal: Proposal) -> None:
-        self._running += 1
-        group.create_task(
-            self._carry_through(proposal), name=f"proposal {proposal.number}"
-        )
-
-    async def _steered(self, settled: int | None) -> Proposal | None:
-        """Carry out messages of people; return the proposal of a program that one adds."""
-        steering = self.control.steering
-        return await steering.take(self._next, settled) if steering else None
-
     async def _decide(self) -> list[Proposal]:
         """Make and record the next decision.
 
@@ -223,7 +214,8 @@ class Engine:
             self._halt = reason
             return []
         settled = self.order.settled
-        given = await self._steered(settled)
+        steering = self.control.steering
+        given = await steering.take(self._next, settled) if steering else None
         if given is not None:
             self._next += 1
             self._seen[given.number] = len(snapshot)
@@ -339,26 +331,25 @@ class Engine:
         """
         try:
             async with self._evaluations:
-                return await self._at_work(stored)
+                proposal, started = stored.proposal, time.monotonic()
+                self.recorder.evaluating(proposal)
+                verdict = await self.evaluator.evaluate(
+                    stored.files,
+                    self._cases_of(proposal),
+                    self.recorder.attempt_of(proposal),
+                    proposal,
+                )
+                if verdict.failed is not None and self._suspensions.stalled_since(
+                    started
+                ):
+                    raise ProviderFault(
+                        "this process was suspended during the evaluation; its result is void"
+                    )
+                self._in_flight.evaluated(time.monotonic() - started)
+                return verdict
         except ProviderFault:
             await self.recorder.release(stored.proposal)
             raise
-
-    async def _at_work(self, stored: StoredChild) -> Verdict:
-        proposal, started = stored.proposal, time.monotonic()
-        self.recorder.evaluating(proposal)
-        verdict = await self.evaluator.evaluate(
-            stored.files,
-            self._cases_of(proposal),
-            self.recorder.attempt_of(proposal),
-            proposal,
-        )
-        if verdict.failed is not None and self._suspensions.stalled_since(started):
-            raise ProviderFault(
-                "this process was suspended during the evaluation; its result is void"
-            )
-        self._in_flight.evaluated(time.monotonic() - started)
-        return verdict
 
     def _cases_of(self, proposal: Proposal) -> Sequence[CaseSpec]:
         """Return the cases that the decision names: one, the first few, or all."""

@@ -7,8 +7,6 @@ negated number. Later decisions show the text as soon as it arrives; with a wind
 from `window` numbers later show it, and wait for it.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from evolve.archive import CallPurpose, Note, Snapshot, derive_id
@@ -88,18 +86,10 @@ class NoteTaker:
             exhausted, or the reply is empty.
         """
         seed = await self._recorder.proposal(derive_id(self._seed, 0))
-        messages = [
-            {"role": "system", "content": self._prompts.render("system.j2")},
-            {
-                "role": "user",
-                "content": "\n".join(
-                    [
-                        self._prompts.render("task.j2", task=self.task, marked=False),
-                        self._prompts.render("meta_notes.j2", statistics=note.text),
-                    ]
-                ),
-            },
-        ]
+        prompts = self._prompts
+        task = prompts.render("task.j2", task=self.task, marked=False)
+        question = prompts.render("meta_notes.j2", statistics=note.text)
+        messages = prompts.chat(f"{task}\n{question}")
         try:
             reply = await models.ask(
                 seed, CallPurpose.NOTES, messages, step=note.number

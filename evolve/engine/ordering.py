@@ -5,8 +5,6 @@ exactly the results of the decisions up to k - W, recorded in decision order, no
 others have finished. A replay records results in the order of its record.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import NamedTuple

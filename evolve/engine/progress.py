@@ -1,7 +1,5 @@
 """Progress of a live run, and the protocol of its observers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -1,9 +1,8 @@
 """From a decision to a stored child: prompt context, operator, checks, git, one repair."""
 
-from __future__ import annotations
-
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from evolve.archive import (
     PERSON,
     CallPurpose,
     Evaluation,
+    Files,
     Proposal,
     State,
     hint_text,
@@ -19,31 +19,23 @@ from evolve.archive import (
 from evolve.engine.concurrency import FairYield
 from evolve.engine.services import RunEpisode, Services
 from evolve.evaluation.evaluator import Verdict
-from evolve.models import (
-    Interrupted,
-    ModelError,
-    ModelFault,
-    OutOfBudget,
-    as_text,
-)
+from evolve.models import Interrupted, ModelError, ModelFault, OutOfBudget, as_text
 from evolve.operators import (
     AskModel,
     Attempt,
     Child,
     Context,
-    Evidence,
     Lesson,
     Operator,
     Parent,
+    PromptContext,
     Rejected,
     Reply,
-    RunAgent,
     Tried,
 )
 from evolve.operators.checks import check_child
 from evolve.plugins import plugin_error, plugin_errors
 from evolve.search import Evaluate, Expand
-from evolve.tasks import AgentTask, EpisodeResult
 
 LOG_CHARS = 1500  # end of a candidate's log that a repair prompt shows
 DUPLICATE = "duplicate"
@@ -71,7 +63,7 @@ class StoredChild(NamedTuple):
     """
 
     proposal: Proposal
-    files: Mapping[str, bytes]
+    files: Files
 
 
 class Proposer:
@@ -132,14 +124,12 @@ class Proposer:
             if not asked or why.reason == "prompt":
                 raise
             known = Attempt(why.note, f"{why.reason}: {why.message}")
-            evidence = replace(
-                context.evidence, attempts=(known, *context.evidence.attempts)
-            )
+            earlier = context.prompt_context
             again = replace(
                 context,
                 repair=why.message,
                 rng=self._rng(proposal),
-                evidence=evidence,
+                prompt_context=replace(earlier, attempts=(known, *earlier.attempts)),
                 known=why.reason == DUPLICATE,
             )
             return await self._store(proposal, again, CallPurpose.REPAIR)
@@ -161,14 +151,9 @@ class Proposer:
         """
         failed = verdict.failed
         operator = self._operators.get(proposal.operator)
-        if (
-            failed is None
-            or failed.attempt > 0
-            or operator is None
-            or not operator.needs_model
-        ):
+        if failed is None or failed.attempt > 0 or self._repairs == 0:
             return None
-        if self._repairs == 0:
+        if operator is None or not operator.needs_model:
             return None
         problem = (
             f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
@@ -288,7 +273,7 @@ class Proposer:
         self,
         proposal: Proposal,
         context: Context,
-        programs: tuple[Mapping[str, bytes], Mapping[str, bytes]],
+        programs: tuple[Files, Files],
         purpose: CallPurpose,
     ) -> bool:
         """Ask the judge whether two programs differ; False without a judge or an answer."""
@@ -296,10 +281,7 @@ class Proposer:
             return False
         first, second = map(as_text, programs)
         question = self._prompts.render("judge.j2", first=first, second=second)
-        messages = [
-            {"role": "system", "content": self._prompts.render("system.j2")},
-            {"role": "user", "content": question},
-        ]
+        messages = self._prompts.chat(question)
         try:
             answer = await self._models.ask(
                 proposal,
@@ -315,25 +297,28 @@ class Proposer:
         return "DIFFERENT" in answer.text.upper() and "SAME" not in answer.text.upper()
 
     async def _context(self, proposal: Proposal) -> Context:
-        parents = tuple(
-            [await self._known(proposal, parent) for parent in proposal.parents]
-        )
-        rng = self._rng(proposal)
-        if not self._operators[proposal.operator].needs_model:
-            return Context(self.task, parents, rng, ask=self._ask_for(proposal))
-        return Context(
+        context = Context(
             self.task,
-            parents,
-            rng,
-            await self._evidence(proposal),
-            self._ask_for(proposal),
+            await self._known(proposal, proposal.parents),
+            self._rng(proposal),
+            ask=self._ask_for(proposal),
+        )
+        if not self._operators[proposal.operator].needs_model:
+            return context
+        run_episode = self._run_episode
+        return replace(
+            context,
+            prompt_context=await self._prompt_context(proposal),
             prompts=self._prompts,
-            let_work=self._work_for(proposal),
+            let_work=run_episode and partial(run_episode, proposal),
         )
 
-    async def _known(self, proposal: Proposal, variant: str) -> Parent:
-        """Return a variant as of the decision."""
-        return await self._recorder.parent(variant, proposal.as_of_event)
+    async def _known(
+        self, proposal: Proposal, variants: Iterable[str]
+    ) -> tuple[Parent, ...]:
+        """Return variants as of the decision."""
+        event = proposal.as_of_event
+        return tuple([await self._recorder.parent(found, event) for found in variants])
 
     def _rng(self, proposal: Proposal) -> np.random.Generator:
         """Return a new generator for a proposal, the same for all that share its prompt.
@@ -343,45 +328,23 @@ class Proposer:
         number = (proposal.decision.shared or (proposal.number,))[0]
         return np.random.default_rng([self._seed, number, 1])
 
-    async def _evidence(self, proposal: Proposal) -> Evidence:
-        """Return the prompt context as of the decision, without later results."""
-        decided = proposal.decision
-        inspirations = [
-            await self._known(proposal, found) for found in decided.inspirations
-        ]
-        failures = [await self._recorder.proposal(found) for found in decided.failures]
-        tried = [await self._known(proposal, found) for found in decided.tried]
-        lessons = [
-            Lesson(
-                await self._known(proposal, before), await self._known(proposal, after)
-            )
-            for before, after in decided.lessons
-        ]
-        attempts = [
-            _attempt(await self._recorder.proposal(found)) for found in decided.attempts
-        ]
+    async def _prompt_context(self, proposal: Proposal) -> PromptContext:
+        """Return what the prompt shows as of the decision, without later results."""
+        decided, read = proposal.decision, self._recorder.proposal
         notes, hints = decided.notes, decided.hints
-        return Evidence(
-            tuple(inspirations),
-            tuple(failures),
+        tried = await self._known(proposal, decided.tried)
+        lessons = [
+            Lesson(*await self._known(proposal, pair)) for pair in decided.lessons
+        ]
+        return PromptContext(
+            await self._known(proposal, decided.inspirations),
+            tuple([await read(found) for found in decided.failures]),
             tuple(lessons),
             tuple(Tried(child.proposal.note, child.score) for child in tried),
             "" if notes is None else await self._recorder.notes(notes),
             "" if hints is None else hint_text(self._recorder.archive, hints),
-            tuple(attempts),
+            tuple([_attempt(await read(found)) for found in decided.attempts]),
         )
-
-    def _work_for(self, proposal: Proposal) -> RunAgent | None:
-        run_episode = self._run_episode
-        if run_episode is None:
-            return None
-
-        async def let_work(
-            attempt: int, agent: Mapping[str, bytes], work: AgentTask
-        ) -> EpisodeResult:
-            return await run_episode(proposal, attempt, agent, work)
-
-        return let_work
 
     def _ask_for(self, proposal: Proposal) -> AskModel:
         async def ask(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:

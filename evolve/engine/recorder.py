@@ -1,7 +1,5 @@
 """The only writer of a run: it stores rows and code, and updates the snapshot."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import gc
@@ -20,6 +18,7 @@ from evolve.archive import (
     CallState,
     CodeStore,
     Evaluation,
+    Files,
     Frame,
     GroupCommit,
     Kind,
@@ -176,7 +175,7 @@ class Recorder:
         rows = await self._in_sql(learned_of, self.archive, variant)
         return Held(await self.files_of(variant), rows)
 
-    async def files_of(self, variant: str) -> Mapping[str, bytes]:
+    async def files_of(self, variant: str) -> Files:
         """Return the files of a scored variant: path -> content."""
         tree = self.snapshot.proposal(variant).tree
         assert tree is not None
@@ -197,7 +196,7 @@ class Recorder:
         """
         return await self._in_sql(self.archive.proposal, proposal_id)
 
-    async def tree_of(self, files: Mapping[str, bytes]) -> str:
+    async def tree_of(self, files: Files) -> str:
         """Return the git hash of these files as a tree."""
         return await self._in_git(self.code.tree_of, files)
 
@@ -209,7 +208,7 @@ class Recorder:
             else:
                 self.snapshot.expect(proposal.parents)
             self.last_number = max(self.last_number, proposal.number)
-        self.snapshot.last_event = await self._in_sql(self.archive.plan, *proposals)
+        await self.write(self.archive.plan, *proposals)
 
     def attempt_of(self, proposal: Proposal) -> int:
         """Return the attempt number of the next evaluation.
@@ -282,7 +281,9 @@ class Recorder:
             rows,
             proposal.tree,
         )
-        await self._tidy_sometimes()
+        self._since_tidy += 1
+        if self._since_tidy >= TIDY_EVERY:
+            await self.tidy()
         return replace(
             proposal,
             state=State.PROPOSED,
@@ -302,7 +303,7 @@ class Recorder:
     async def score(
         self,
         proposal: Proposal,
-        files: Mapping[str, bytes],
+        files: Files,
         score: float,
         rows: Sequence[Evaluation],
         quarantined: bool,
@@ -327,16 +328,9 @@ class Recorder:
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
         improvement = value - max(known) if known else None
         best = self.snapshot.best()
-        if not quarantined and (
-            best is None or value > self.snapshot.value_of(best.id)
-        ):
+        kept = AddStatus.IMPROVED if (improvement or 0) > 0 else AddStatus.KEPT
+        if not quarantined and (not best or value > self.snapshot.value_of(best.id)):
             kept = AddStatus.BEST
-        else:
-            kept = (
-                AddStatus.IMPROVED
-                if improvement is not None and improvement > 0
-                else AddStatus.KEPT
-            )
         novelty = self.snapshot.space.novelty(vector)
         measures = of_code | measure_rows(rows) | {"novelty": novelty}
         if len(self.snapshot.frame.cases) > 1:
@@ -353,7 +347,7 @@ class Recorder:
         self.snapshot.add(done, score, rows, vector)
         self._parents.scored(proposal.id, files, rows)
         self._count(proposal, State.SCORED)
-        self.snapshot.last_event = await self._in_sql(
+        await self.write(
             self.archive.score,
             done,
             () if kept_rows else rows,
@@ -373,9 +367,7 @@ class Recorder:
         """
         self.snapshot.observe(decision.parents[0], rows)
         self._parents.learned(decision.parents[0])
-        self.snapshot.last_event = await self._in_sql(
-            self.archive.evaluated, decision.id, decision.parents[0], rows
-        )
+        await self.write(self.archive.evaluated, decision.id, decision.parents[0], rows)
         return replace(decision, state=State.EVALUATED)
 
     async def fail(
@@ -393,13 +385,13 @@ class Recorder:
         """
         assert row.reason is not None
         self._count(proposal, State.FAILED)
-        self.snapshot.fail(replace(proposal, state=State.FAILED, reason=row.reason))
-        self.snapshot.last_event = await self._in_sql(
-            self.archive.fail, proposal.id, row.reason, row.message, row.log, rows
-        )
-        return replace(
+        failed = replace(
             proposal, state=State.FAILED, reason=row.reason, message=row.message
         )
+        self.snapshot.fail(failed)
+        facts = (row.reason, row.message, row.log, rows)
+        await self.write(self.archive.fail, proposal.id, *facts)
+        return failed
 
     async def reject(
         self, proposal: Proposal, reason: str, message: str, note: str = ""
@@ -417,13 +409,12 @@ class Recorder:
         """
         self.snapshot.release(proposal.parents)
         self._count(proposal, State.REJECTED)
-        self.snapshot.record_rejection(
-            replace(proposal, state=State.REJECTED, reason=reason)
+        rejected = replace(
+            proposal, state=State.REJECTED, reason=reason, message=message
         )
-        self.snapshot.last_event = await self._in_sql(
-            self.archive.reject, proposal.id, reason, message, note
-        )
-        return replace(proposal, state=State.REJECTED, reason=reason, message=message)
+        self.snapshot.record_rejection(rejected)
+        await self.write(self.archive.reject, proposal.id, reason, message, note)
+        return rejected
 
     def reserve(self, calls: Sequence[Call]) -> None:
         """Reserve the maximum cost of a request's calls, so that no other call can use it."""
@@ -485,7 +476,7 @@ class Recorder:
 
     async def take_notes(self, note: Note) -> None:
         """Store notes about the search; later decisions may show them."""
-        self.snapshot.last_event = await self._in_sql(self.archive.take_notes, note)
+        await self.write(self.archive.take_notes, note)
         self.snapshot.notes = note.number
 
     async def notes(self, number: int) -> str:
@@ -504,13 +495,20 @@ class Recorder:
             }
         return self._notes.get(number, "")
 
-    async def steer(self, work: Callable[[], int]) -> None:
-        """Write a person's change of the run; later decisions see it.
+    async def write(
+        self, work: Callable[_P, int], *args: _P.args, **kwargs: _P.kwargs
+    ) -> None:
+        """Write a change of the run; later decisions see it.
 
         Args:
-            work: A method of `Steering` with its arguments; returns its event.
+            work: Writes the change and returns the id of its event.
+            args: Its arguments.
+            kwargs: Its arguments by name.
+
+        Raises:
+            ArchiveError: The database failed.
         """
-        self.snapshot.last_event = await self._in_sql(work)
+        self.snapshot.last_event = await self._in_sql(work, *args, **kwargs)
 
     async def note(self, kind: str, data: Mapping[str, object]) -> None:
         """Record an event of the run itself.
@@ -569,11 +567,6 @@ class Recorder:
         self.vectors.forget(proposal.id)
         if proposal.number > 0:
             self.counts[state] = self.counts.get(state, 0) + 1
-
-    async def _tidy_sometimes(self) -> None:
-        self._since_tidy += 1
-        if self._since_tidy >= TIDY_EVERY:
-            await self.tidy()
 
     async def _in_sql(
         self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs

@@ -1,7 +1,5 @@
 """Replay of a record: the same decisions and replies, evaluated again, without model calls."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -40,7 +38,7 @@ class Record:
     last: int
 
     @classmethod
-    def read(cls, archive: ArchiveReader) -> Record:
+    def read(cls, archive: ArchiveReader) -> "Record":
         """Read a record.
 
         Unfinished proposals, such as those that a budget ended, are omitted: they have no

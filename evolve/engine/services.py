@@ -1,12 +1,10 @@
 """Services that the parts of a run share; `evolve.runs.build` creates them once."""
 
-from __future__ import annotations
-
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from evolve.archive import Proposal, Snapshot
+from evolve.archive import Files, Proposal, Snapshot
 from evolve.config import Settings
 from evolve.engine.control import Interrupt, SteeringHandler
 from evolve.engine.ordering import Order
@@ -16,9 +14,7 @@ from evolve.models import Models
 from evolve.operators.templates import Prompts
 from evolve.tasks import AgentTask, EpisodeResult, Task
 
-RunEpisode = Callable[
-    [Proposal, int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]
-]
+RunEpisode = Callable[[Proposal, int, Files, AgentTask], Awaitable[EpisodeResult]]
 """(proposal, attempt, agent, task) -> result of the episode; retries faults of the machine."""
 
 

@@ -7,8 +7,6 @@ folders and nothing that it may change. Only its score is within its reach: see 
 check`.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Evaluation of a tree: sandbox, scorer and case give a row or a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
@@ -13,9 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evolve.archive import Evaluation, Proposal
+from evolve.archive import Evaluation, Files, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
+from evolve.evaluation.fresh_runs import BuildSteps, FreshRuns, UnknownBuild
 from evolve.evaluation.memory import memory_limit
 from evolve.evaluation.scorer import MAX_FEEDBACK_CHARS, MAX_METRICS_BYTES, printable
 from evolve.evaluation.scorer_process import (
@@ -136,6 +135,7 @@ class Evaluator:
         self.at_end: Callable[[Session], Awaitable[None]] | None = None
         # the seed's row from `_find_out`, for the next request
         self._seed_row: Evaluation | None = None
+        self._builds: dict[str, BuildSteps] = {}  # by case
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Use another copy of the task from now on, and close the old scorers.
@@ -150,7 +150,7 @@ class Evaluator:
 
     async def evaluate(
         self,
-        files: Mapping[str, bytes],
+        files: Files,
         cases: Sequence[CaseSpec],
         attempt: int = 0,
         proposal: Proposal | None = None,
@@ -198,9 +198,7 @@ class Evaluator:
                         "candidate could change its score"
                     )
 
-    def _found(
-        self, files: Mapping[str, bytes], case: CaseSpec, attempt: int
-    ) -> Evaluation | None:
+    def _found(self, files: Files, case: CaseSpec, attempt: int) -> Evaluation | None:
         """Return the seed's row once, since evaluations may take minutes."""
         row = self._seed_row
         if (
@@ -213,7 +211,7 @@ class Evaluator:
         return row
 
     async def _evaluate_case(
-        self, files: Mapping[str, bytes], case: CaseSpec, attempt: int
+        self, files: Files, case: CaseSpec, attempt: int
     ) -> Evaluation:
         """Return the row of a case, from a fresh scorer if a reused one runs out of memory.
 
@@ -221,15 +219,37 @@ class Evaluator:
         """
         try:
             return await self._try_case(files, case, attempt)
+        except UnknownBuild:
+            steps, row = await self._learn_build(case)
+            if row and steps.programs < 2 and files == self.task.seed and not attempt:
+                return row  # the same as in fresh runs
+            return await self._evaluate_case(files, case, attempt)
         except ScorerFull:
             return await self._try_case(files, case, attempt, fresh=True)
 
+    async def _learn_build(
+        self, case: CaseSpec
+    ) -> tuple[BuildSteps, Evaluation | None]:
+        """Find out by the seed which commands of a case build.
+
+        Returns:
+            The steps, and the seed's row if this call has evaluated it.
+        """
+        async with self._finding_out:
+            if case.id in self._builds:
+                return self._builds[case.id], None
+            steps = BuildSteps()
+            row = await self._try_case(self.task.seed, case, 0, learning=steps)
+            self._builds[case.id] = steps
+            return steps, row
+
     async def _try_case(
         self,
-        files: Mapping[str, bytes],
+        files: Files,
         case: CaseSpec,
         attempt: int,
         fresh: bool = False,
+        learning: BuildSteps | None = None,
     ) -> Evaluation:
         row = Evaluation(
             case.id, case.split, attempt, None, evaluator=self.task.evaluator_hash
@@ -240,10 +260,9 @@ class Evaluator:
                 if self.together:
                     row = await score_together(session, self.task, files, row)
                 else:
-                    await session.load(
-                        files, REMOTE if self.task.peer else self.task.module
-                    )
-                    row = await self._scored(session, files, case, row, fresh)
+                    await session.load(files, self._module(case))
+                    live = FreshRuns(self.pool, session, self._known(case), learning)
+                    row = await self._scored(live, files, case, row, fresh)
                 if self.at_end is not None and row.reason is None:
                     await self.at_end(session)
             except CandidateFault as fault:
@@ -258,6 +277,23 @@ class Evaluator:
             peak_memory_bytes=usage.peak_memory_bytes,
             log=_whole_log(usage.log, row.log),
         )
+
+    def _known(self, case: CaseSpec) -> BuildSteps | None:
+        """Return which commands of a case build; None: not known yet.
+
+        The commands of other engines and of agents belong to one process.
+        """
+        if self.task.peer or self.task.spec.agent:
+            return BuildSteps(calls=True)
+        return self._builds.get(case.id)
+
+    def _module(self, case: CaseSpec) -> str | None:
+        """Return the module to import; none if the case only runs commands."""
+        if self.task.peer:
+            return REMOTE
+        steps = self._builds.get(case.id)
+        runs_only = steps is not None and steps.programs and not steps.calls
+        return None if runs_only else self.task.module
 
     async def prepared(self, op: str, case: CaseSpec) -> Any:
         """Return the result of evaluate.py's function `cases` or `workspace`.
@@ -292,8 +328,8 @@ class Evaluator:
 
     async def _scored(
         self,
-        session: Session,
-        files: Mapping[str, bytes],
+        live: FreshRuns,
+        files: Files,
         case: CaseSpec,
         row: Evaluation,
         fresh: bool,
@@ -303,7 +339,7 @@ class Evaluator:
         try:
             async with TimeLimit(limit).running():
                 said = await scorer.score(
-                    session, files, case, self._seed_of(case), row.attempt
+                    live, files, case, self._seed_of(case), row.attempt
                 )
         except TimeoutError:
             await scorer.close()
@@ -335,13 +371,6 @@ class Evaluator:
             self._idle.append(scorer)
         return self._read(said, row)
 
-    def _seed_of(self, case: CaseSpec) -> int:
-        """Return the secret seed of a case, 0 to 2**63 - 1."""
-        digest = hashlib.blake2b(
-            f"{self._secret}:{case.id}".encode(), digest_size=8
-        ).digest()
-        return int.from_bytes(digest, "big") >> 1
-
     def _read(self, said: Said, row: Evaluation) -> Evaluation:
         header = said.header
         if said.op == "result":
@@ -358,6 +387,13 @@ class Evaluator:
                 log=log,
             )
         return replace(row, reason=EVALUATOR, message=self._place(said), log=log)
+
+    def _seed_of(self, case: CaseSpec) -> int:
+        """Return the secret seed of a case, 0 to 2**63 - 1."""
+        digest = hashlib.blake2b(
+            f"{self._secret}:{case.id}".encode(), digest_size=8
+        ).digest()
+        return int.from_bytes(digest, "big") >> 1
 
     def _place(self, said: Said) -> str:
         line = said.header.get("line")

@@ -1,7 +1,5 @@
 """The scorer's memory limit: it is watched, since reserved memory does no harm."""
 
-from __future__ import annotations
-
 import asyncio
 import subprocess
 from pathlib import Path

@@ -6,8 +6,6 @@ candidate's sandbox. It never shares a process with a candidate, and holds no ke
 `feedback`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import json
@@ -22,6 +20,7 @@ from typing import Any
 from evolve import candidate as public
 from evolve.candidate import Candidate, CandidateError, Case
 from evolve.sandbox.inside import tracebacks, wire
+from evolve.text import Data
 
 _GOES_FIRST = "500"
 RESULT_KEYS = ("score", "metrics", "feedback")
@@ -86,7 +85,7 @@ def load_evaluate(path: Path) -> Any:
 
 def score(
     evaluate: Any, candidate: Candidate, case: Case, path: str
-) -> tuple[dict[str, Any], bytes]:
+) -> tuple[Data, bytes]:
     """Run one evaluation; exceptions become messages.
 
     Args:
@@ -134,7 +133,7 @@ def score(
         return broken(error, path), b""
 
 
-def prepare(op: str, case: Case, path: str) -> tuple[dict[str, Any], bytes]:
+def prepare(op: str, case: Case, path: str) -> tuple[Data, bytes]:
     """Call `cases` or `workspace` of an agent task; exceptions become messages.
 
     Args:
@@ -159,7 +158,7 @@ def prepare(op: str, case: Case, path: str) -> tuple[dict[str, Any], bytes]:
         return broken(error, path), b""
 
 
-def checked_workspace(made: Any) -> dict[str, Any]:
+def checked_workspace(made: Any) -> Data:
     """Check and normalize the result of `workspace`.
 
     Args:
@@ -186,7 +185,7 @@ def checked_workspace(made: Any) -> dict[str, Any]:
     return {"statement": printable(made["statement"]), "files": files}
 
 
-def checked_metrics(metrics: Any) -> dict[str, Any]:
+def checked_metrics(metrics: Any) -> Data:
     """Check and normalize metrics.
 
     Args:
@@ -260,7 +259,7 @@ def check_score(value: Any) -> None:
         )
 
 
-def broken(error: BaseException, path: str) -> dict[str, Any]:
+def broken(error: BaseException, path: str) -> Data:
     """Describe an error of the evaluator.
 
     Args:
@@ -285,7 +284,7 @@ def broken(error: BaseException, path: str) -> dict[str, Any]:
     }
 
 
-def send(stream: wire.Stream, header: dict[str, Any], payload: bytes = b"") -> None:
+def send(stream: wire.Stream, header: Data, payload: bytes = b"") -> None:
     """Write a message of header and payload to the stream, and flush it."""
     stream.write(wire.frame(header, payload))
     stream.flush()

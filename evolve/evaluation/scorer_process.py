@@ -1,7 +1,5 @@
 """The engine's side of a scorer process: kept warm, and replaced after a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
@@ -15,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from evolve.evaluation.confinement import bwrap_failed, confined
+from evolve.evaluation.fresh_runs import FreshRuns
 from evolve.evaluation.memory import wait_until_above
-from evolve.sandbox import CandidateFault, ProviderFault, Session
+from evolve.sandbox import CandidateFault, ProviderFault
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec
+from evolve.text import Data
 
 _PACKAGES = Path(__file__).parents[2]  # the folder that holds `evolve`
 START_PATIENCE_S = 60.0
@@ -88,7 +88,7 @@ class ScorerProcess:
         folder: Path,
         environment: Mapping[str, str],
         memory_bytes: int,
-    ) -> ScorerProcess:
+    ) -> "ScorerProcess":
         """Start a scorer with one socket and an almost empty environment.
 
         Args:
@@ -165,7 +165,7 @@ class ScorerProcess:
 
     async def score(
         self,
-        session: Session,
+        live: FreshRuns,
         files: Mapping[str, bytes],
         case: CaseSpec,
         seed: int,
@@ -176,7 +176,7 @@ class ScorerProcess:
         Faults of the sandbox propagate.
 
         Args:
-            session: sandbox with the candidate
+            live: the candidate in its sandbox
             files: the candidate's tree, path -> content
             case: the case
             seed: secret seed of the case
@@ -188,7 +188,7 @@ class ScorerProcess:
         Raises:
             ScorerDied: the process ended
         """
-        header: dict[str, Any] = {
+        header: Data = {
             "op": "evaluate",
             "case": case.id,
             "split": case.split,
@@ -201,7 +201,7 @@ class ScorerProcess:
             header, payload = await self._read()
             if header["op"] not in ("call", "run", "put"):
                 return Said(header["op"], header, payload)
-            await self._write(*await _ask_candidate(session, header, payload))
+            await self._write(*await _ask_candidate(live, header, payload))
 
     async def prepare(self, op: str, case: CaseSpec, seed: int) -> Said:
         """Call evaluate.py's function `cases` or `workspace`.
@@ -217,7 +217,7 @@ class ScorerProcess:
         Raises:
             ScorerDied: the process ended
         """
-        header: dict[str, Any] = {
+        header: Data = {
             "op": op,
             "case": case.id,
             "split": case.split,
@@ -228,7 +228,7 @@ class ScorerProcess:
         header, payload = await self._read()
         return Said(header["op"], header, payload)
 
-    async def _read(self) -> tuple[dict[str, Any], bytes]:
+    async def _read(self) -> tuple[Data, bytes]:
         try:
             prefix = await self._reader.readexactly(8)
             header, payload = wire.frame_lengths(prefix)
@@ -244,7 +244,7 @@ class ScorerProcess:
         except OSError as error:
             raise ProviderFault(f"the scorer can't be read: {error}") from error
 
-    async def _write(self, header: dict[str, Any], payload: bytes) -> None:
+    async def _write(self, header: Data, payload: bytes) -> None:
         try:
             self._writer.write(wire.frame(header, payload))
             with machine_faults("the scorer can't be asked"):
@@ -276,16 +276,16 @@ class ScorerProcess:
 
 
 async def _ask_candidate(
-    session: Session, header: Mapping[str, Any], payload: bytes
-) -> tuple[dict[str, Any], bytes]:
+    live: FreshRuns, header: Mapping[str, Any], payload: bytes
+) -> tuple[Data, bytes]:
     """Relay one request; a candidate's fault is also an answer."""
     try:
         if header["op"] == "call":
-            reply = await session.call(header["function"], payload, header["timeout_s"])
+            reply = await live.call(header["function"], payload, header["timeout_s"])
         elif header["op"] == "put":
-            reply = await session.load(wire.decode(payload), None)
+            reply = await live.put(wire.decode(payload))
         else:
-            reply = await session.run(header["argv"], payload, header["timeout_s"])
+            reply = await live.run(header["argv"], payload, header["timeout_s"])
     except CandidateFault as fault:
         # Cut, so that the frame stays within its limit however the text is escaped.
         return {

@@ -1,16 +1,12 @@
 """A variant on a branch of the user's own repository; the checkout is untouched."""
 
-from __future__ import annotations
-
-import os
-import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from evolve.archive import Proposal
-from evolve.errors import PrerequisiteError, UsageError
+from evolve.archive import Files, Proposal
+from evolve.archive.git import run_git
+from evolve.errors import INSTALL_GIT, PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
@@ -88,9 +84,7 @@ def _message(run: OpenRun, proposal: Proposal) -> str:
     )
 
 
-def _stage(
-    git: _Git, folder: str, changed: Mapping[str, bytes], gone: list[str]
-) -> None:
+def _stage(git: "_Git", folder: str, changed: Files, gone: list[str]) -> None:
     for path, content in changed.items():
         blob = git.run("hash-object", "-w", "--stdin", content=content)
         mode = "100755" if content.startswith(b"#!") else "100644"
@@ -104,7 +98,7 @@ def _stage(
         git.run("update-index", "--force-remove", _join(folder, path))
 
 
-def _folder(git: _Git, seed: Mapping[str, bytes]) -> str:
+def _folder(git: "_Git", seed: Files) -> str:
     """Return the folder in which HEAD has exactly the files of the seed."""
     blobs = {
         path: git.run("hash-object", "--stdin", content=content)
@@ -147,7 +141,8 @@ class _Git:
     """git in one repository; its error messages are reported to the user."""
 
     def __init__(self, repository: Path) -> None:
-        self._repository, self.environment = repository, dict(os.environ)
+        self._repository = repository
+        self.environment: dict[str, str] = {}
         self.run(
             "rev-parse",
             "--verify",
@@ -158,17 +153,16 @@ class _Git:
     def run(self, *arguments: str, content: bytes = b"", hint: str = "") -> str:
         """Return git's output; raise `UsageError` or `PrerequisiteError` on failure."""
         try:
-            done = subprocess.run(
-                ["git", "-C", str(self._repository), *arguments],
-                input=content,
-                capture_output=True,
-                env=self.environment,
-                check=False,
+            done = run_git(
+                "-C",
+                str(self._repository),
+                *arguments,
+                stdin=content,
+                variables=self.environment,
+                configured=True,
             )
         except FileNotFoundError:
-            raise PrerequisiteError(
-                "git is not installed", "apt-get install git"
-            ) from None
+            raise PrerequisiteError("git is not installed", INSTALL_GIT) from None
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()
             raise UsageError(f"git {arguments[0]}: {said}", hint)

@@ -1,12 +1,10 @@
 """The lineage of the best as a git branch, and its patch against the seed."""
 
-from __future__ import annotations
-
-import subprocess
 from pathlib import Path
 
 from evolve.archive import CodeStore, Proposal
-from evolve.errors import PrerequisiteError, UsageError
+from evolve.archive.git import run_git
+from evolve.errors import INSTALL_GIT, PrerequisiteError, UsageError
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
@@ -53,11 +51,9 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
 
 def _git(folder: Path, *arguments: str) -> None:
     try:
-        subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, check=True
-        )
+        done = run_git("-C", str(folder), *arguments)
     except FileNotFoundError:
-        raise PrerequisiteError("git is not installed", "apt-get install git") from None
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise UsageError(f"git {arguments[0]}: {said}") from None
+        raise PrerequisiteError("git is not installed", INSTALL_GIT) from None
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise UsageError(f"git {arguments[0]}: {said}")

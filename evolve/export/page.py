@@ -5,8 +5,6 @@ in lineage order, because neighbours are nearly the same; the browser decompress
 that are opened.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

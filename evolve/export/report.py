@@ -1,7 +1,5 @@
 """A report in Markdown: results, method, costs and verification."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

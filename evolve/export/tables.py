@@ -1,7 +1,5 @@
 """Variants as CSV and JSON lines."""
 
-from __future__ import annotations
-
 import csv
 import json
 from typing import Any, TextIO

@@ -1,7 +1,5 @@
 """Training data for models that change programs: prompts with replies and gains."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO

@@ -1,7 +1,5 @@
 """Calls as rows: reserved before sending, stored before use, never paid twice."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
@@ -12,14 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import tenacity
 
-from evolve.archive import (
-    Call,
-    CallPurpose,
-    CallState,
-    Proposal,
-    SharedPrompt,
-    Spend,
-)
+from evolve.archive import Call, CallPurpose, CallState, Proposal, SharedPrompt, Spend
 from evolve.config import Settings
 from evolve.errors import RunError
 from evolve.models.client import GRACE_S, Client, Completion, Messages, SamplingParams
@@ -144,7 +135,16 @@ class BudgetedModels:
         stored = await self._stored(proposal, question)
         shared = proposal.decision.shared
         if stored is None and purpose is CallPurpose.PROPOSE and shared is not None:
-            await self._ask_for_all(shared, proposal, messages)
+            under_way = self._shared.get(shared.first)
+            if under_way is None:  # no await before the others can find the task
+                under_way = asyncio.create_task(
+                    self._ask_missing(shared, proposal, messages)
+                )
+                self._shared[shared.first] = under_way
+                under_way.add_done_callback(
+                    lambda _: self._shared.pop(shared.first, None)
+                )
+            await asyncio.shield(under_way)
             # none: the server gave fewer than asked
             stored = await self._stored(proposal, question)
         if stored is not None:
@@ -312,19 +312,6 @@ class BudgetedModels:
                 return Answer(call.reply or "", call.finish_reason)
         return None
 
-    async def _ask_for_all(
-        self, shared: SharedPrompt, proposal: Proposal, messages: Messages
-    ) -> None:
-        """Send one request for this proposal and all others with the same prompt."""
-        under_way = self._shared.get(shared.first)
-        if under_way is None:  # no await before the others can find the task
-            under_way = asyncio.create_task(
-                self._ask_missing(shared, proposal, messages)
-            )
-            self._shared[shared.first] = under_way
-            under_way.add_done_callback(lambda _: self._shared.pop(shared.first, None))
-        await asyncio.shield(under_way)
-
     async def _ask_missing(
         self, shared: SharedPrompt, proposal: Proposal, messages: Messages
     ) -> None:
@@ -421,19 +408,15 @@ class BudgetedModels:
             f"a model call failed ({error}); trying again, for {left:.0f} s at most"
         )
 
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep until the time is over or the run is stopping."""
-        over = time.monotonic() + seconds
-        while (left := over - time.monotonic()) > 0 and not self._stopping():
-            await asyncio.sleep(min(left, TICK_S))
-
     async def _wait(self, seconds: float) -> None:
         """Sleep before a call.
 
         Raises:
             Interrupted: the run is stopping; the call is not sent and costs nothing
         """
-        await self._sleep(seconds)
+        over = time.monotonic() + seconds
+        while (left := over - time.monotonic()) > 0 and not self._stopping():
+            await asyncio.sleep(min(left, TICK_S))
         if self._stopping():
             raise Interrupted("interrupted")
 

@@ -1,7 +1,5 @@
 """One request to a model: directly by OpenAI's protocol, or through litellm."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field

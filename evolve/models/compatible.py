@@ -22,6 +22,7 @@ from evolve.models.errors import (
     turned_away,
 )
 from evolve.models.names import ModelName
+from evolve.text import Data
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -50,7 +51,7 @@ class CompatibleServer:
             trust_env=not on_this_machine(base),
         )
 
-    async def ask(self, name: ModelName, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, name: ModelName, request: Mapping[str, Any]) -> Data:
         """Request a chat completion.
 
         Args:
@@ -65,7 +66,7 @@ class CompatibleServer:
         """
         return await self._post("chat/completions", name, request)
 
-    async def embed(self, name: ModelName, texts: list[str]) -> dict[str, Any]:
+    async def embed(self, name: ModelName, texts: list[str]) -> Data:
         """Request embeddings.
 
         Args:
@@ -82,7 +83,7 @@ class CompatibleServer:
 
     async def _post(
         self, path: str, name: ModelName, request: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    ) -> Data:
         import aiohttp
 
         body = self._endpoint.body(name.model.partition("/")[2], request)
@@ -98,7 +99,18 @@ class CompatibleServer:
             ) from None
         if response.status >= 400:
             raise explain(name, response.status, text, response.headers)
-        return _read(name, text)
+        try:
+            answer = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ModelError(
+                ModelFault.UNKNOWN, f"{name}: its answer is not JSON: {error}"
+            ) from None
+        if not isinstance(answer, dict):
+            raise ModelError(
+                ModelFault.UNKNOWN,
+                f"{name}: its answer is not a JSON object: {text[:100]!r}",
+            )
+        return answer
 
     def _nobody(self, error: Exception) -> Exception | None:
         """Return a short error if no server listens at the address, else None."""
@@ -132,21 +144,6 @@ def on_this_machine(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a host name, or an invalid address
         return host == "localhost"
-
-
-def _read(name: ModelName, text: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ModelError(
-            ModelFault.UNKNOWN, f"{name}: its answer is not JSON: {error}"
-        ) from None
-    if not isinstance(answer, dict):
-        raise ModelError(
-            ModelFault.UNKNOWN,
-            f"{name}: its answer is not a JSON object: {text[:100]!r}",
-        )
-    return answer
 
 
 def explain(

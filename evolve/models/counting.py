@@ -1,7 +1,5 @@
 """Token counts, by the tokenizer that litellm knows for a model or by text length."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from evolve.models.extra import find_litellm

@@ -1,15 +1,13 @@
 """Vectors of programs, for novelty: from tokens, or from a local or remote model."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from evolve.archive import TOKENS, Proposal, Vector, embed, unit
+from evolve.archive import TOKENS, Files, Proposal, Vector, embed, unit
 from evolve.errors import ConfigError, PrerequisiteError
 from evolve.models.names import INSIDE
 from evolve.models.protocol import Models
@@ -29,7 +27,7 @@ class Embedder(Protocol):
 
     source: str
 
-    async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
+    async def vector(self, proposal: Proposal, files: Files) -> Vector:
         """Return the vector of `files`, path -> content; its length depends on the embedder."""
 
 
@@ -38,7 +36,7 @@ class TokenEmbedder:
 
     source = TOKENS
 
-    async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
+    async def vector(self, proposal: Proposal, files: Files) -> Vector:
         """Return the vector of a tree.
 
         Args:
@@ -67,7 +65,7 @@ class ModelEmbedder:
     def __init__(self, model: str, models: Models) -> None:
         self.source, self._models = model, models
 
-    async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
+    async def vector(self, proposal: Proposal, files: Files) -> Vector:
         """Return the stored vector of a tree, or a new one.
 
         Args:
@@ -100,7 +98,7 @@ class TransformerEmbedder:
         self._model: Any = load_transformer(model.removeprefix(INSIDE))
         self._one_at_a_time = asyncio.Lock()
 
-    async def vector(self, proposal: Proposal, files: Mapping[str, bytes]) -> Vector:
+    async def vector(self, proposal: Proposal, files: Files) -> Vector:
         """Return the vector of a tree.
 
         Args:
@@ -145,7 +143,7 @@ def load_transformer(name: str) -> Any:
         ) from None
 
 
-def as_text(files: Mapping[str, bytes]) -> str:
+def as_text(files: Files) -> str:
     """Concatenate the files of a tree, sorted by path.
 
     Args:

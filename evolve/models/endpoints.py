@@ -5,8 +5,6 @@ Addresses, variables and refused parameters are those of litellm 1.110
 other providers are asked through litellm.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -85,7 +83,12 @@ class Endpoint:
             if key not in self.refused
         }
         if self is ENDPOINTS["openai"] and _REASONING.match(model):
-            accepted = _for_reasoning(accepted)
+            renamed = {"max_tokens": "max_completion_tokens"}
+            accepted = {
+                renamed.get(key, key): value
+                for key, value in accepted.items()
+                if key != "temperature"
+            }
         return {"model": name, **accepted}
 
 
@@ -115,19 +118,6 @@ def endpoint_of(model: str) -> Endpoint | None:
 
 def _first_set(variables: Iterable[str]) -> str | None:
     return next((value for name in variables if (value := os.environ.get(name))), None)
-
-
-def _for_reasoning(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request adapted to OpenAI's reasoning models.
-
-    Their limit includes the thoughts, and they choose their temperature.
-    """
-    renamed = {"max_tokens": "max_completion_tokens"}
-    return {
-        renamed.get(key, key): value
-        for key, value in request.items()
-        if key != "temperature"
-    }
 
 
 def _own(address: str | None, prefix: str, **more: Any) -> Endpoint:

@@ -1,7 +1,5 @@
 """Steps of agents: calls like any other, found by their place in an episode."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The meaning of a model's errors for the call, the budget and the run."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from enum import StrEnum

@@ -3,8 +3,6 @@
 It takes seconds to import, so it is imported only when needed.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

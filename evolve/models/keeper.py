@@ -7,8 +7,6 @@ input is a pipe from that process: when the pipe closes, however the process end
 included, the server and all its processes are stopped.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select
@@ -34,22 +32,17 @@ def keep(command: list[str]) -> int:
     ) as server:
         while server.poll() is None and not _input_has_ended():
             pass
-        return _stop(server)
+        server.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_S)
+        with contextlib.suppress(ProcessLookupError):  # no process is left
+            os.killpg(server.pid, signal.SIGKILL)
+        return server.wait()
 
 
 def _input_has_ended() -> bool:
     """Wait for one tick and report whether standard input has been closed."""
     return bool(select.select([0], [], [], TICK_S)[0])
-
-
-def _stop(server: subprocess.Popen[bytes]) -> int:
-    """Terminate the server, then kill its process group with possible workers."""
-    server.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        server.wait(STOP_S)
-    with contextlib.suppress(ProcessLookupError):  # no process is left
-        os.killpg(server.pid, signal.SIGKILL)
-    return server.wait()
 
 
 if __name__ == "__main__":

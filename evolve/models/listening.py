@@ -1,7 +1,5 @@
 """A listening socket for a small HTTP server."""
 
-from __future__ import annotations
-
 import socket
 
 

@@ -1,7 +1,5 @@
 """Models of providers that do not speak OpenAI's protocol, asked through litellm."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +15,10 @@ from evolve.models.errors import (
 )
 from evolve.models.extra import find_litellm, load_litellm
 from evolve.models.names import ModelName
+from evolve.text import Data
 
 
-async def ask(
-    name: ModelName, request: Mapping[str, Any], timeout_s: float
-) -> dict[str, Any]:
+async def ask(name: ModelName, request: Mapping[str, Any], timeout_s: float) -> Data:
     """Request a chat completion.
 
     Args:
@@ -39,7 +36,7 @@ async def ask(
     return await _call("acompletion", name, request, timeout_s)
 
 
-async def embed(name: ModelName, texts: list[str], timeout_s: float) -> dict[str, Any]:
+async def embed(name: ModelName, texts: list[str], timeout_s: float) -> Data:
     """Request embeddings.
 
     Args:
@@ -59,7 +56,7 @@ async def embed(name: ModelName, texts: list[str], timeout_s: float) -> dict[str
 
 async def _call(
     function: str, name: ModelName, request: Mapping[str, Any], timeout_s: float
-) -> dict[str, Any]:
+) -> Data:
     litellm = load_litellm(name.model)
     import openai
 

@@ -4,8 +4,6 @@ They have the form provider/name, with an address where one is needed:
 hosted_vllm/NAME@http://host/v1.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

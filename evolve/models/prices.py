@@ -3,8 +3,6 @@
 An unknown price is an error, because a budget that can't be kept is worse than none.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the engine asks of a model, live, replayed or forecast."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Rate limit of a model: requests per minute, and pauses that its server asks for."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

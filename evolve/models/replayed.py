@@ -1,7 +1,5 @@
 """Replies from the rows of another run: nothing is sent or paid."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Several replies to one prompt: the proposals that share it, and each reply's cost."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 The causes of a failed start are read from its log.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -1,23 +1,18 @@
 """`agentic`: an agent modifies an agent.
 
-A model diagnoses from evidence in the archive what to change. Then the editor, either
+A model diagnoses from results in the archive what to change. Then the editor, either
 the parent itself or a fixed agent, works on a copy of the parent's tree.
 
 After the self-modification of the Darwin Gödel Machine (Zhang et al. 2025, arXiv
 2505.22954, section 3).
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-
-from evolve.archive import CallPurpose
+from evolve.archive import CallPurpose, Files
 from evolve.operators.base import Child, Operator, Rejected
-from evolve.operators.context import AskModel, Context
+from evolve.operators.context import Context
 from evolve.operators.edits import first_words
 from evolve.operators.prompting import agent_messages
-from evolve.operators.showing import choose_evidence
-from evolve.operators.templates import Prompts
+from evolve.operators.showing import choose_form
 from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
 
 LOG_CHARS = 1000
@@ -49,7 +44,15 @@ class Agentic(Operator):
                 "agentic", 'the operator agentic is for tasks of kind = "agent"'
             )
         prompts = context.prompts
-        idea = await _idea(context, context.ask, prompts)
+        messages = agent_messages(context, prompts, choose_form(context))
+        known = CallPurpose.REPAIR if context.known else CallPurpose.PROPOSE
+        reply = await context.ask(known, messages)
+        # the failure belongs to the second diagnosis
+        if context.note and first_words(reply.text) != context.note:
+            reply = await context.ask(CallPurpose.REPAIR, messages)
+        if not reply.text.strip():
+            raise Rejected("no diagnosis", "the model's reply is empty")
+        idea = reply.text.strip()
         parent = context.parents[0].files
         # Only the stored diagnosis goes in: a restarted editor sends the same requests.
         statement = prompts.render(
@@ -66,19 +69,6 @@ class Agentic(Operator):
         return Child(_checked(produced, spec, first_words(idea)), first_words(idea))
 
 
-async def _idea(context: Context, ask: AskModel, prompts: Prompts) -> str:
-    """Return the diagnosis; a new one if the first led to a known child."""
-    messages = agent_messages(context, prompts, choose_evidence(context))
-    known = CallPurpose.REPAIR if context.known else CallPurpose.PROPOSE
-    reply = await ask(known, messages)
-    # the failure belongs to the second diagnosis
-    if context.note and first_words(reply.text) != context.note:
-        reply = await ask(CallPurpose.REPAIR, messages)
-    if not reply.text.strip():
-        raise Rejected("no diagnosis", "the model's reply is empty")
-    return reply.text.strip()
-
-
 def _attempt(context: Context) -> int:
     """Return 0 for the first edit, 1 after a rejected child, 2 after a failed one."""
     if context.repair is None:
@@ -86,9 +76,7 @@ def _attempt(context: Context) -> int:
     return 2 if context.note else 1
 
 
-def _checked(
-    produced: EpisodeResult, spec: AgentSpec, note: str
-) -> Mapping[str, bytes]:
+def _checked(produced: EpisodeResult, spec: AgentSpec, note: str) -> Files:
     """Return the editor's tree.
 
     `check_child` checks later which files may change, as for every child.

@@ -1,13 +1,10 @@
 """The contract of an operator, and finding one by name."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evolve import plugins
-from evolve.archive import CONTEXT_KINDS
+from evolve.archive import CONTEXT_KINDS, Files
 from evolve.errors import ConfigError
 from evolve.operators.context import Context
 from evolve.plugins import Chosen, find_class
@@ -49,7 +46,7 @@ class Child:
         note: one line on the change
     """
 
-    files: Mapping[str, bytes]
+    files: Files
     note: str
 
 
@@ -62,7 +59,7 @@ class Operator(ABC):
         name: name in the settings
         parents: number of parents
         needs_model: whether `propose` calls `context.ask`
-        shows: kinds of prompt context that `context.evidence` has besides notes and
+        shows: kinds of prompt context that `context.prompt_context` has besides notes and
             hints, of `CONTEXT_KINDS`
         params: parameters from the settings
     """

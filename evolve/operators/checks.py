@@ -1,7 +1,5 @@
 """Checks of every child before evaluation: changed, within the region, valid syntax."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evolve.operators.base import Child, Rejected

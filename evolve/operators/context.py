@@ -1,16 +1,14 @@
 """The input of an operator: the parents, and the rest of the prompt context."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
+from numpy.random import Generator
 
-from evolve.archive import CallPurpose, Evaluation, Proposal
+from evolve.archive import CallPurpose, Evaluation, Files, Proposal
 from evolve.operators.templates import Prompts
 from evolve.tasks import AgentTask, EpisodeResult, Task
 
@@ -30,7 +28,7 @@ class Parent:
     """
 
     proposal: Proposal
-    files: Mapping[str, bytes]
+    files: Files
     score: float
     rows: Sequence[Evaluation] = ()
 
@@ -107,7 +105,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PromptContext:
     """Prompt context besides the parents, as known when the proposal was decided.
 
     Attributes:
@@ -146,7 +144,7 @@ AskModel = Callable[[CallPurpose, list[dict[str, str]]], Awaitable[Reply]]
 """(purpose, messages) -> reply; a stored reply is returned without a new call."""
 
 
-RunAgent = Callable[[int, Mapping[str, bytes], AgentTask], Awaitable[EpisodeResult]]
+RunAgent = Callable[[int, Files, AgentTask], Awaitable[EpisodeResult]]
 """(attempt, agent, task) -> result of the episode; its steps are stored like replies."""
 
 
@@ -158,7 +156,7 @@ class Context:
         task: the task
         parents: the chosen parents, as many as the operator needs
         rng: generator of this proposal
-        evidence: further prompt context
+        prompt_context: what the prompt shows besides the parents
         ask: asks a model; None in a run without models
         repair: the problem with the first answer, in the second round; None in the
             first
@@ -171,8 +169,8 @@ class Context:
 
     task: Task
     parents: tuple[Parent, ...]
-    rng: np.random.Generator
-    evidence: Evidence = field(default_factory=Evidence)
+    rng: Generator
+    prompt_context: PromptContext = field(default_factory=PromptContext)
     ask: AskModel | None = None
     repair: str | None = None
     known: bool = False

@@ -3,18 +3,16 @@
 They differ in their prompts.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from evolve.archive import CallPurpose
+from evolve.archive import CallPurpose, Files
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
 from evolve.operators.edits import apply_aside, first_words
 from evolve.operators.prompting import messages_for, repair_message
+from evolve.text import Data
 
 
 class ModelOperator(Operator):
@@ -71,7 +69,7 @@ class ModelOperator(Operator):
         """
         return False
 
-    def values(self, context: Context) -> dict[str, Any]:
+    def values(self, context: Context) -> Data:
         """Return values for the template, in addition to the task.
 
         Args:
@@ -82,9 +80,7 @@ class ModelOperator(Operator):
         """
         return {}
 
-    async def apply(
-        self, reply: Reply, context: Context, whole: bool
-    ) -> Mapping[str, bytes]:
+    async def apply(self, reply: Reply, context: Context, whole: bool) -> Files:
         """Apply a reply to the first parent.
 
         Args:
@@ -154,7 +150,7 @@ class Rewrite(ModelOperator):
     name = "rewrite"
     instruction = "rewrite.j2"
 
-    def values(self, context: Context) -> dict[str, Any]:
+    def values(self, context: Context) -> Data:
         """Return a randomly chosen variant of the instruction.
 
         Args:
@@ -198,13 +194,13 @@ class ExplainThenChange(ModelOperator):
     shows = ("lessons", "failures")
     instruction = "explain_then_change.j2"
 
-    def values(self, context: Context) -> dict[str, Any]:
+    def values(self, context: Context) -> Data:
         """Return whether there are lessons to show.
 
         Args:
-            context: with its evidence
+            context: with its prompt context
 
         Returns:
             `learned`.
         """
-        return {"learned": bool(context.evidence.lessons)}
+        return {"learned": bool(context.prompt_context.lessons)}

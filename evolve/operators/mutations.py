@@ -3,19 +3,17 @@
 A mutation takes (source, rng) and returns an `Edit`, or None if it does not apply.
 """
 
-from __future__ import annotations
-
 import ast
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
+from numpy.random import Generator
 
 from evolve.operators.python_source import Edit, Source, indent_of
 
-Mutation = Callable[[Source, np.random.Generator], Edit | None]
+Mutation = Callable[[Source, Generator], Edit | None]
 STEP_SIZES = (0.03, 0.1, 0.3, 1.0)  # standard deviations of a number's logarithm
 _ARITHMETIC = {
     ast.Add: "+",
@@ -45,7 +43,7 @@ _CALLS = (
 _T = TypeVar("_T")
 
 
-def pick(items: Sequence[_T], rng: np.random.Generator) -> _T:
+def pick(items: Sequence[_T], rng: Generator) -> _T:
     """Return a random item.
 
     Args:
@@ -58,7 +56,7 @@ def pick(items: Sequence[_T], rng: np.random.Generator) -> _T:
     return items[int(rng.integers(len(items)))]
 
 
-def step_number(value: float, rng: np.random.Generator) -> float | int:
+def step_number(value: float, rng: Generator) -> float | int:
     """Change a number by a random step.
 
     Args:
@@ -105,7 +103,7 @@ def is_number(node: ast.AST) -> bool:
     return isinstance(node.value, (int, float)) and abs(node.value) < 1e100
 
 
-def change_number(source: Source, rng: np.random.Generator) -> Edit | None:
+def change_number(source: Source, rng: Generator) -> Edit | None:
     """Change one constant by a log-normal step.
 
     Args:
@@ -126,7 +124,7 @@ def change_number(source: Source, rng: np.random.Generator) -> Edit | None:
     )
 
 
-def swap_operator(source: Source, rng: np.random.Generator) -> Edit | None:
+def swap_operator(source: Source, rng: Generator) -> Edit | None:
     """Replace an arithmetic, comparison or boolean operator.
 
     Args:
@@ -168,7 +166,7 @@ def swap_operator(source: Source, rng: np.random.Generator) -> Edit | None:
     return Edit(start, end, gap.replace(old, new, 1), f"{old} -> {new}")
 
 
-def swap_call(source: Source, rng: np.random.Generator) -> Edit | None:
+def swap_call(source: Source, rng: Generator) -> Edit | None:
     """Replace a function with another of the same family.
 
     Args:
@@ -193,7 +191,7 @@ def swap_call(source: Source, rng: np.random.Generator) -> Edit | None:
     return Edit(end - len(name), end, new, f"{name}() -> {new}()")
 
 
-def delete_statement(source: Source, rng: np.random.Generator) -> Edit | None:
+def delete_statement(source: Source, rng: Generator) -> Edit | None:
     """Delete a statement; the only one of a block becomes `pass`.
 
     Args:
@@ -215,7 +213,7 @@ def delete_statement(source: Source, rng: np.random.Generator) -> Edit | None:
     )
 
 
-def duplicate_statement(source: Source, rng: np.random.Generator) -> Edit | None:
+def duplicate_statement(source: Source, rng: Generator) -> Edit | None:
     """Repeat a statement.
 
     Args:
@@ -234,7 +232,7 @@ def duplicate_statement(source: Source, rng: np.random.Generator) -> Edit | None
     )
 
 
-def swap_statements(source: Source, rng: np.random.Generator) -> Edit | None:
+def swap_statements(source: Source, rng: Generator) -> Edit | None:
     """Exchange two adjacent statements of a block.
 
     Args:
@@ -266,7 +264,7 @@ def swap_statements(source: Source, rng: np.random.Generator) -> Edit | None:
     )
 
 
-def replace_expression(source: Source, rng: np.random.Generator) -> Edit | None:
+def replace_expression(source: Source, rng: Generator) -> Edit | None:
     """Replace an expression of a function with another one of the same function.
 
     Args:
@@ -296,7 +294,7 @@ def replace_expression(source: Source, rng: np.random.Generator) -> Edit | None:
     )
 
 
-def wrap_expression(source: Source, rng: np.random.Generator) -> Edit | None:
+def wrap_expression(source: Source, rng: Generator) -> Edit | None:
     """Scale or shift a value: x -> x * c or x + c.
 
     Args:
@@ -337,7 +335,7 @@ MUTATIONS: tuple[tuple[Mutation, float], ...] = (
 )
 
 
-def _pick_statement(source: Source, rng: np.random.Generator) -> ast.stmt | None:
+def _pick_statement(source: Source, rng: Generator) -> ast.stmt | None:
     statements = [
         s
         for body in source.bodies

@@ -3,8 +3,6 @@
 No model is asked.
 """
 
-from __future__ import annotations
-
 import json
 
 from evolve.archive import PERSON, CallPurpose

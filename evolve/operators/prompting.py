@@ -4,9 +4,7 @@ Text that many prompts share comes first (system, task, notes, then the parent, 
 rest), so that the prefix caches of servers hit.
 """
 
-from __future__ import annotations
-
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +15,7 @@ from evolve.operators.templates import Prompts
 from evolve.operators.tokens import cut_to
 from evolve.tasks import Task
 from evolve.tasks.region import START
+from evolve.text import Data
 
 # greatest share of the prompt for one piece
 FEEDBACK_SHARE, LOG_SHARE, NOTES_SHARE = 0.15, 0.05, 0.1
@@ -46,33 +45,22 @@ def messages_for(
     Raises:
         ConfigError: a template is invalid
     """
-    task, parent = context.task, context.parents[0]
     common = _form(context) | values
-    notes, hints = (
-        cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
-        for text in (context.evidence.notes, context.evidence.hints)
-    )
-    head = prompts.render("system.j2")
-    first = (
-        prompts.render("task.j2", **common)
-        + "\n"
-        + prompts.render("notes.j2", notes=notes, hints=hints)
-    )
+    notes, hints = _notes_and_hints(context, prompts)
+    first = prompts.render("task.j2", **common)
+    first += "\n" + prompts.render("notes.j2", notes=notes, hints=hints)
     last = prompts.render(instruction, **common)
-    mates = [_shown(task, prompts, mate) for mate in context.parents[1:]]
-    fixed = {"parent": _shown(task, prompts, parent), "mates": mates}
-    bare = prompts.render("evidence.j2", **fixed, **_nothing())
-    room = prompts.tokens - sum(map(prompts.count, (head, first, last, bare)))
-    shown = prompts.render(
-        "evidence.j2", **fixed, **_fitting(context, prompts, shows, room)
-    )
-    return [
-        {"role": "system", "content": head},
-        {"role": "user", "content": "\n".join([first, shown, last])},
-    ]
+    parent, *mates = (_shown(context.task, prompts, one) for one in context.parents)
+    fixed = {"parent": parent, "mates": mates}
+    bare = prompts.render("prompt_context.j2", **fixed, **_nothing())
+    used = (prompts.render("system.j2"), first, last, bare)
+    room = prompts.tokens - sum(map(prompts.count, used))
+    fitting = _fitting(context, prompts, shows, room)
+    shown = prompts.render("prompt_context.j2", **fixed, **fitting)
+    return prompts.chat("\n".join([first, shown, last]))
 
 
-def _form(context: Context) -> dict[str, Any]:
+def _form(context: Context) -> Data:
     """Return the form of the answer: one file or several, with markers or without."""
     edits, files = context.task.edits, context.parents[0].files
     paths = edits.within(files)
@@ -106,10 +94,7 @@ def agent_messages(
         ConfigError: the template is invalid
     """
     parent = context.parents[0]
-    notes, hints = (
-        cut_to(text, int(prompts.tokens * NOTES_SHARE), prompts.count)
-        for text in (context.evidence.notes, context.evidence.hints)
-    )
+    notes, hints = _notes_and_hints(context, prompts)
     agent = cut_to(
         _shown(context.task, prompts, parent)["listing"],
         int(prompts.tokens * AGENT_SHARE),
@@ -139,34 +124,43 @@ def agent_messages(
     return [{"role": "user", "content": text}]
 
 
-def _nothing() -> dict[str, Any]:
+def _notes_and_hints(context: Context, prompts: Prompts) -> Iterator[str]:
+    limit = int(prompts.tokens * NOTES_SHARE)
+    for text in (context.prompt_context.notes, context.prompt_context.hints):
+        yield cut_to(text, limit, prompts.count)
+
+
+def _nothing() -> Data:
     return {"rows": [], "inspirations": [], "lessons": [], "tried": [], "failures": []}
 
 
 def _fitting(
     context: Context, prompts: Prompts, shows: Collection[str], room: int
-) -> dict[str, Any]:
+) -> Data:
     """Return the prompt context that fits, the most useful pieces first."""
-    evidence, shown = context.evidence, _nothing()
+    more, shown = context.prompt_context, _nothing()
     wanted: list[tuple[str, Any]] = [
         ("rows", [_short(row, prompts) for row in context.parents[0].rows]),
         (
             "inspirations",
-            [_shown(context.task, prompts, one) for one in evidence.inspirations[:1]],
+            [_shown(context.task, prompts, one) for one in more.inspirations[:1]],
         ),
-        ("failures", [_failure(one, prompts) for one in evidence.failures]),
-        ("lessons", [_lesson(one) for one in evidence.lessons]),
-        ("tried", list(evidence.tried)),
+        ("failures", [_failure(one, prompts) for one in more.failures]),
+        ("lessons", [_lesson(one) for one in more.lessons]),
+        ("tried", list(more.tried)),
         (
             "inspirations",
-            [_shown(context.task, prompts, one) for one in evidence.inspirations[1:]],
+            [_shown(context.task, prompts, one) for one in more.inspirations[1:]],
         ),
     ]
     for key, pieces in wanted:
         for piece in pieces if key == "rows" or key in shows else ():
             size = prompts.count(
                 prompts.render(
-                    "evidence.j2", parent=None, mates=[], **_nothing() | {key: [piece]}
+                    "prompt_context.j2",
+                    parent=None,
+                    mates=[],
+                    **_nothing() | {key: [piece]},
                 )
             )
             if size <= room:
@@ -202,25 +196,23 @@ def _failure(failed: Proposal, prompts: Prompts) -> Proposal:
 
 
 def _lesson(lesson: Lesson) -> Mapping[str, Any]:
+    before, after = lesson.before, lesson.after
+    note = after.proposal.note
     return {
-        "before": lesson.before.score,
-        "after": lesson.after.score,
-        "note": lesson.after.proposal.note,
+        "before": before.score,
+        "after": after.score,
+        "note": note,
         "patch": lesson.patch,
     }
 
 
-def _shown(task: Task, prompts: Prompts, variant: Parent) -> dict[str, Any]:
+def _shown(task: Task, prompts: Prompts, variant: Parent) -> Data:
+    texts = {
+        path: variant.files[path].decode() for path in task.edits.within(variant.files)
+    }
     files = [
-        (path, _with_end(variant.files[path].decode()))
-        for path in task.edits.within(variant.files)
+        (path, text if text.endswith("\n") else f"{text}\n")
+        for path, text in texts.items()
     ]
-    return {"score": variant.score, "listing": _listing(task, prompts, files)}
-
-
-def _listing(task: Task, prompts: Prompts, files: Sequence[tuple[str, str]]) -> str:
-    return prompts.render("variant.j2", files=files, language=task.spec.language)
-
-
-def _with_end(text: str) -> str:
-    return text if text.endswith("\n") else f"{text}\n"
+    listing = prompts.render("variant.j2", files=files, language=task.spec.language)
+    return {"score": variant.score, "listing": listing}

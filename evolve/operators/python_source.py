@@ -1,7 +1,5 @@
 """A Python file as text with a syntax tree: editable nodes, and edits by position."""
 
-from __future__ import annotations
-
 import ast
 import warnings
 from collections.abc import Iterator

@@ -1,12 +1,10 @@
 """Crossover without a model: functions, statements or numbers of two variants."""
 
-from __future__ import annotations
-
 import ast
-from collections.abc import Mapping
 
-import numpy as np
+from numpy.random import Generator
 
+from evolve.archive import Files
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
@@ -52,10 +50,10 @@ class Recombine(Operator):
 
 
 def cross(
-    files: Mapping[str, bytes],
-    others: Mapping[str, bytes],
+    files: Files,
+    others: Files,
     name: str,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Changed:
     """Put a part of one program into another.
 
@@ -90,7 +88,7 @@ def cross(
     raise Rejected("unchanged", "the parents have nothing to exchange")
 
 
-def blend_numbers(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
+def blend_numbers(source: Source, mate: Source, rng: Generator) -> str | None:
     """Blend the numbers of functions that have the same shape in both files.
 
     Args:
@@ -117,9 +115,7 @@ def blend_numbers(source: Source, mate: Source, rng: np.random.Generator) -> str
     return data.decode() if edits else None
 
 
-def _blend(
-    mine: ast.Constant, theirs: ast.Constant, rng: np.random.Generator
-) -> float | None:
+def _blend(mine: ast.Constant, theirs: ast.Constant, rng: Generator) -> float | None:
     a, b = mine.value, theirs.value
     assert isinstance(a, (int, float)) and isinstance(b, (int, float))
     if a == b or rng.random() < 0.3:
@@ -132,7 +128,7 @@ def _blend(
     )
 
 
-def take_function(source: Source, mate: Source, rng: np.random.Generator) -> str | None:
+def take_function(source: Source, mate: Source, rng: Generator) -> str | None:
     """Replace one function with that of the second parent.
 
     Args:
@@ -157,9 +153,7 @@ def take_function(source: Source, mate: Source, rng: np.random.Generator) -> str
     return source.apply(Edit(*source.line_span(mine), text, ""))
 
 
-def graft_statement(
-    source: Source, mate: Source, rng: np.random.Generator
-) -> str | None:
+def graft_statement(source: Source, mate: Source, rng: Generator) -> str | None:
     """Insert a statement of the second parent's function into that of the first.
 
     Args:

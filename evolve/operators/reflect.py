@@ -1,21 +1,19 @@
-"""`reflect`: a model reads evidence and rewrites one of the prompts.
+"""`reflect`: a model reads results and rewrites one of the prompts.
 
 One call and one file: a model that is too small to change code can still change an
 agent. After the reflective mutation of prompts in GEPA (Agrawal et al. 2025, arXiv
 2507.19457, section 3).
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from evolve.archive import CallPurpose
+from evolve.archive import CallPurpose, Files
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context, Reply
 from evolve.operators.edits import first_words
-from evolve.operators.prompting import Messages, agent_messages
-from evolve.operators.showing import choose_evidence
+from evolve.operators.prompting import agent_messages
+from evolve.operators.showing import choose_form
 
 SUFFIXES = (".md", ".txt", ".j2", ".prompt")
 NEW_TEXT = re.compile(
@@ -54,7 +52,15 @@ class Reflect(Operator):
             )
         path = paths[int(context.rng.integers(len(paths)))]
         old = files[path].decode()
-        messages = _question(context, path, old)
+        messages = agent_messages(
+            context,
+            context.prompts,
+            choose_form(context),
+            "reflect.j2",
+            path=path,
+            old=old,
+            gaps=sorted(set(GAP.findall(old))),
+        )
         reply = await context.ask(CallPurpose.PROPOSE, messages)
         if context.repair is not None:
             messages += [
@@ -127,17 +133,5 @@ def new_text(reply: Reply, old: str, note: str = "") -> str:
     return text
 
 
-def _question(context: Context, path: str, old: str) -> Messages:
-    return agent_messages(
-        context,
-        context.prompts,
-        choose_evidence(context),
-        "reflect.j2",
-        path=path,
-        old=old,
-        gaps=sorted(set(GAP.findall(old))),
-    )
-
-
-def _with(files: Mapping[str, bytes], path: str, text: str) -> Mapping[str, bytes]:
+def _with(files: Files, path: str, text: str) -> Files:
     return {**files, path: text.encode()}

@@ -1,10 +1,8 @@
-"""Evidence for changing an agent, in one of four forms chosen at random.
+"""Prompt context for changing an agent, in one of four forms chosen at random.
 
 It consists of feedback of search cases, output of agents, and notes. It never includes
 the hidden parts of a case: tests, params and other splits.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +17,7 @@ GOOD = 1.0  # a case with this score is fully solved
 
 @dataclass(frozen=True)
 class Shown:
-    """The chosen evidence.
+    """The chosen form, with its cases and attempts.
 
     Attributes:
         form: "failure", "cases", "two variants" or "attempts"
@@ -32,14 +30,14 @@ class Shown:
     attempts: tuple[Attempt, ...] = ()
 
 
-def choose_evidence(context: Context) -> Shown:
-    """Choose one of the available forms of evidence.
+def choose_form(context: Context) -> Shown:
+    """Choose one of the available forms of prompt context.
 
     Args:
         context: its generator decides
 
     Returns:
-        The form; "cases" without any case if there is no evidence.
+        The form; "cases" without any case if there is nothing to show.
     """
     parent = context.parents[0]
     rows = sorted(parent.rows, key=lambda row: (row.score or 0.0, row.case))
@@ -57,7 +55,7 @@ def choose_evidence(context: Context) -> Shown:
         return Shown("cases")
     chosen = forms[int(context.rng.integers(len(forms)))]
     # Always show attempts, because a change is expensive.
-    return replace(chosen, attempts=context.evidence.attempts)
+    return replace(chosen, attempts=context.prompt_context.attempts)
 
 
 def _failure(context: Context, rows: Sequence[Evaluation]) -> Shown | None:
@@ -75,14 +73,10 @@ def _several(rows: Sequence[Evaluation]) -> Shown | None:
 
 def _two(context: Context, parent: Parent) -> Shown | None:
     """Return a case with different scores of this agent and another one."""
-    evidence = context.evidence
+    more = context.prompt_context
     others = [
-        *evidence.inspirations,
-        *(
-            side
-            for lesson in evidence.lessons
-            for side in (lesson.before, lesson.after)
-        ),
+        *more.inspirations,
+        *(side for lesson in more.lessons for side in (lesson.before, lesson.after)),
     ]
     own = {row.case: row for row in parent.rows}
     pairs = [
@@ -100,7 +94,7 @@ def _two(context: Context, parent: Parent) -> Shown | None:
 
 def _attempts(context: Context) -> Shown | None:
     """Return the earlier attempts alone."""
-    return Shown("attempts") if context.evidence.attempts else None
+    return Shown("attempts") if context.prompt_context.attempts else None
 
 
 def _case(row: Evaluation, who: str = "this agent") -> Mapping[str, Any]:

@@ -3,14 +3,13 @@
 Python files are edited by their syntax tree; in other languages only numbers change.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Mapping
 
 import numpy as np
+from numpy.random import Generator
 from pydantic import Field
 
+from evolve.archive import Files
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
@@ -55,9 +54,7 @@ class Syntactic(Operator):
         return Child({**files, new.path: new.content}, new.note)
 
 
-def mutate(
-    files: Mapping[str, bytes], more: float, rng: np.random.Generator
-) -> Changed:
+def mutate(files: Files, more: float, rng: Generator) -> Changed:
     """Edit one file at random.
 
     Args:
@@ -88,9 +85,7 @@ def mutate(
     raise Rejected("unchanged", f"no small edit of {path} gave a new program")
 
 
-def pick_file(
-    editable: tuple[str, ...], files: Mapping[str, bytes], rng: np.random.Generator
-) -> str:
+def pick_file(editable: tuple[str, ...], files: Files, rng: Generator) -> str:
     """Choose a file with a probability proportional to the size of its editable region.
 
     Args:
@@ -107,7 +102,7 @@ def pick_file(
     return editable[int(rng.choice(len(editable), p=sizes / sizes.sum()))]
 
 
-def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
+def mutate_python(text: str, rng: Generator) -> tuple[str, str] | None:
     """Apply one random edit to Python code.
 
     Args:
@@ -128,7 +123,7 @@ def mutate_python(text: str, rng: np.random.Generator) -> tuple[str, str] | None
     return (child, edit.note) if syntax_error(child) is None else None
 
 
-def mutate_numbers(text: str, rng: np.random.Generator) -> tuple[str, str] | None:
+def mutate_numbers(text: str, rng: Generator) -> tuple[str, str] | None:
     """Change one number in the editable region of a file in any language.
 
     Args:

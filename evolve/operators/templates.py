@@ -1,21 +1,88 @@
 """Prompts as jinja2 templates.
 
 The task's `prompts/` overrides the user's (~/.config/evolve/prompts), and both override
-the built-in ones.
+the built-in ones. A task's template is a stranger's text: it sees plain data and can call
+nothing but a few methods of texts, lists and dicts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel
 
 from evolve.errors import ConfigError
 from evolve.operators.tokens import CountTokens, by_bytes
 
 PROMPT_TOKENS = 16_000  # for a whole prompt, by default
+_FILTERS = (
+    "abs capitalize default d escape e first float int items join last length list lower "
+    "map max min reject rejectattr replace reverse round select selectattr sort string sum "
+    "title trim truncate unique upper wordcount"
+)
+_METHODS = (
+    "strip lstrip rstrip split splitlines startswith endswith lower upper title count "
+    "join replace get keys values items"
+)
+_PLAIN = (str, int, float, type(None), Mapping, list, tuple, BaseModel)
+
+
+class PlainEnvironment(ImmutableSandboxedEnvironment):
+    """An environment of jinja2 whose templates reach plain data only.
+
+    They can't multiply texts or format by width, so a short one can't fill the memory.
+    """
+
+    intercepted_binops = frozenset(("*", "**", "%"))
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Allow data, records of data, and a few methods of texts and containers."""
+        if not super().is_safe_attribute(obj, attr, value):
+            return False
+        if callable(value) and not isinstance(value, Macro):
+            owned = isinstance(obj, (str, list, tuple, Mapping))
+            return (owned and attr in _METHODS.split()) or isinstance(obj, LoopContext)
+        return isinstance(value, (*_PLAIN, Macro, LoopContext)) or is_dataclass(value)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        """Allow macros of the template, and methods that `is_safe_attribute` allows."""
+        owner = getattr(obj, "__self__", None)
+        return isinstance(obj, Macro) or (
+            isinstance(owner, (str, list, tuple, Mapping, LoopContext))
+            and super().is_safe_callable(obj)
+        )
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Compute `*`, `**` and `%` of numbers only."""
+        if not all(isinstance(side, (int, float)) for side in (left, right)) or (
+            operator == "**" and abs(right) > 64
+        ):
+            raise SecurityError(f"{operator} is for small numbers only")
+        return super().call_binop(context, operator, left, right)
+
+
+# Templates of tasks of older runs: name -> the name that they may still have.
+OLDER_NAMES = {"prompt_context.j2": "evidence.j2"}
+
+
+class _FolderLoader(jinja2.FileSystemLoader):
+    """Templates in a folder, which may have their older names."""
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        try:
+            return super().get_source(environment, template)
+        except jinja2.TemplateNotFound:
+            older = OLDER_NAMES.get(template, template)
+            return super().get_source(environment, older)
 
 
 @dataclass(frozen=True)
@@ -66,6 +133,20 @@ class Prompts:
                 f"{found.filename}: {error}", "known values: " + ", ".join(values)
             ) from None
 
+    def chat(self, question: str) -> list[dict[str, str]]:
+        """Return a chat of the system prompt and a question.
+
+        Args:
+            question: The user's message.
+
+        Returns:
+            Messages with `role` and `content`.
+        """
+        return [
+            {"role": "system", "content": self.render("system.j2")},
+            {"role": "user", "content": question},
+        ]
+
     def _template(self, name: str) -> jinja2.Template:
         try:
             return self._environment.get_template(name)
@@ -78,10 +159,10 @@ class Prompts:
     def _environment(self) -> jinja2.Environment:
         if not self._environments:
             loaders = [
-                *map(jinja2.FileSystemLoader, self.folders),
+                *map(_FolderLoader, self.folders),
                 jinja2.PackageLoader("evolve.operators", "prompts"),
             ]
-            made = jinja2.Environment(
+            made = PlainEnvironment(
                 loader=jinja2.ChoiceLoader(loaders),
                 autoescape=False,
                 trim_blocks=True,
@@ -89,6 +170,8 @@ class Prompts:
                 lstrip_blocks=True,
                 auto_reload=False,
             )  # a run keeps the prompts that it started with
+            made.globals.clear()
+            made.filters = {name: made.filters[name] for name in _FILTERS.split()}
             made.filters["exact"] = repr  # scores at full precision
             made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
             self._environments.append(made)

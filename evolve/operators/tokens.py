@@ -1,7 +1,5 @@
 """Lengths of texts in tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 BYTES_PER_TOKEN = 3

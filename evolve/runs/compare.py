@@ -1,7 +1,5 @@
 """Comparison of runs: the best score at equal variants, calls or dollars, over seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -150,23 +148,6 @@ def _of_the_search(run: OpenRun) -> dict[str, str]:
     }
 
 
-def _groups(courses: Sequence[Course]) -> dict[str, list[Course]]:
-    """Group runs that differ only in random draws, by a name with the distinguishing settings."""
-    found: dict[tuple[str, ...], list[Course]] = {}
-    for course in courses:
-        others = [other.settings for other in courses if other.label == course.label]
-        told = [
-            f"{key} = {value}"
-            for key, value in course.settings.items()
-            if any(other.get(key) != value for other in others)
-        ]
-        found.setdefault((course.label, *told), []).append(course)
-    return {
-        " · ".join(one_line(part, 120) for part in key): runs
-        for key, runs in found.items()
-    }
-
-
 def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
     """Compare runs at the largest effort that all of them reached.
 
@@ -179,7 +160,19 @@ def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
     """
     equal = min((course.whole for course in courses), default=0.0)
     efforts = [equal * step / STEPS for step in range(STEPS + 1)]
-    groups = _groups(courses)
+    found: dict[tuple[str, ...], list[Course]] = {}
+    for course in courses:
+        others = [other.settings for other in courses if other.label == course.label]
+        told = [
+            f"{key} = {value}"
+            for key, value in course.settings.items()
+            if any(other.get(key) != value for other in others)
+        ]
+        found.setdefault((course.label, *told), []).append(course)
+    groups = {
+        " · ".join(one_line(part, 120) for part in key): runs
+        for key, runs in found.items()
+    }
     rows = [_row(name, members, equal) for name, members in groups.items()]
     sign = -1.0 if courses and courses[0].maximize else 1.0
     rows.sort(key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))

@@ -1,7 +1,5 @@
 """Evaluators of a run: a prepared sandbox and a scorer, for programs or for agents."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +14,7 @@ from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Interrupted, OutOfBudget
 from evolve.retry import sandbox_failed
 from evolve.sandbox import (
+    ImageBuild,
     Limits,
     Pool,
     Provider,
@@ -25,6 +24,7 @@ from evolve.sandbox import (
 )
 from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task
+from evolve.tasks.wishes import require_ordinary
 
 # copied into the sandbox with their libraries
 AGENT_TOOLS = ("bash", "sh", "ls", "grep", "sed", "find", "diff")
@@ -49,10 +49,11 @@ def sandbox_spec(task: Task) -> SandboxSpec:
         output_bytes=given.output_kb * 1024,
         disk_bytes=given.disk_mb * _MIB,
     )
-    image = environment.image
-    # a Dockerfile of the task, built on this machine
-    if image is not None and Path(image).name == "Dockerfile":
-        image = str(task.folder / image)
+    image: str | ImageBuild | None = environment.image
+    if isinstance(image, str) and Path(image).name == "Dockerfile":
+        image = ImageBuild(
+            task.folder / image, environment.image_files, environment.image_network
+        )
     tools = environment.tools
     if task.spec.agent is not None and image is None:
         tools = (*tools, *(tool for tool in AGENT_TOOLS if tool not in tools))
@@ -92,7 +93,9 @@ async def open_evaluator(
     Raises:
         SandboxUnavailable: The sandbox does not work here, or a package can't be had.
         TaskError: evaluate.py can't generate the cases of an agent task.
+        TrustError: The task wants more than an ordinary one, and is not accepted.
     """
+    require_ordinary(task)
     choice = await prepare_provider(sandbox, sandbox_spec(task), note)
     for reason in choice.passed_over:
         note(f"sandbox: {choice.provider.name} is used ({reason})")

@@ -13,8 +13,6 @@ RunEvent
 └── Other                    a kind that this version does not know
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -187,7 +185,7 @@ def events_after(
     Returns:
         Oldest first.
     """
-    rows = archive.events_between(event, limit, kinds)
+    rows = archive.events(event, limit, kinds)
     ended = [row.proposal for row in rows if row.proposal and row.kind in ENDS]
     known = {proposal.id: proposal for proposal in archive.some(ended)} if ended else {}
     scores = archive.scores(wanted=ended) if ended else {}

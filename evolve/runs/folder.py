@@ -2,12 +2,14 @@
 
 run.toml   settings and facts      archive.db   all records           code.git   code
 task/      a copy of the task      logs/        output of scorers     lock       the live engine
+signature  of this user, over run.toml, task/ and git's settings
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import socket
 import tempfile
@@ -20,12 +22,21 @@ from typing import TYPE_CHECKING, Any
 
 from evolve import __version__
 from evolve.config import Settings, build_settings
-from evolve.errors import RunError, RunLocked, TaskError, UsageError, did_you_mean
+from evolve.errors import (
+    PrerequisiteError,
+    RunError,
+    RunLocked,
+    TaskError,
+    UsageError,
+    did_you_mean,
+)
+from evolve.trust import store
 
 if TYPE_CHECKING:
     from evolve.tasks import Task
 
 _FRESH_NAMES = 100
+SIGNATURE = "signature"
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,35 @@ class RunFolder:
         return self.path / "logs" / "scorer.log"
 
     @property
+    def is_own(self) -> bool:
+        """Whether this user signed the run as it is: settings, task, git's settings."""
+        try:
+            code = (self.path / SIGNATURE).read_text()
+            return store.is_signed(_signed_content(self.path), code.strip())
+        except (OSError, UnicodeDecodeError, TaskError):
+            return False
+
+    def sign(self) -> None:
+        """Sign the run as this user's; its git repository loses hooks and settings.
+
+        Raises:
+            PrerequisiteError: The user's data directory can't be written.
+            RunError: The run directory can't be written, or can't be read completely.
+        """
+        from evolve.archive.git import make_harmless
+
+        refuse_links(self.path)
+        try:
+            make_harmless(self.code)
+            code = store.sign(_signed_content(self.path))
+            replace_file(self.path / SIGNATURE, f"{code}\n")
+        except OSError as error:
+            raise RunError(
+                f"can't sign {self.path}: {error.strerror}",
+                "fix the permissions of the run directory",
+            ) from None
+
+    @property
     def stop_file(self) -> Path:
         """File whose appearance stops the run."""
         return self.path / "stop"
@@ -77,6 +117,10 @@ class RunFolder:
     def inbox(self) -> Path:
         """Directory of messages from people to the engine."""
         return self.path / "inbox"
+
+    def ask_to_stop(self) -> None:
+        """Write the file that stops the run; a link in its place is not followed."""
+        os.close(os.open(self.stop_file, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW))
 
     def task(self) -> Task:
         """Load the run's copy of the task.
@@ -90,7 +134,7 @@ class RunFolder:
         """
         from evolve.tasks import load_task
 
-        task = load_task(self.path / "task")
+        task = replace(load_task(self.path / "task"), trusted=self.is_own)
         if task.evaluator_hash != self.evaluator_hash:
             raise UsageError(
                 f"the evaluator in {self.path / 'task'} was changed after the run "
@@ -164,10 +208,14 @@ class RunFolder:
 
         Raises:
             RunLocked: Another engine works on the run.
-            RunError: The directory is not writable.
+            RunError: The directory is not writable, or holds a link.
         """
+        refuse_links(self.path)
         try:
-            file = (self.path / "lock").open("a+")
+            file = os.fdopen(
+                os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW),
+                "r+",
+            )
         except OSError as error:
             raise RunError(
                 f"can't write to {self.path}: {error.strerror}",
@@ -233,6 +281,9 @@ def create_run(
             )
             write_run_toml(run)
             fill(run)
+            with contextlib.suppress(PrerequisiteError):
+                run.sign()  # without a place for a key, resuming asks for --trust
+            path.chmod(0o700)  # prompts and code may be private on a shared machine
             final = _give_name(path, runs_dir, name)
     except OSError as error:
         about = f"{error.filename}: " if error.filename else ""
@@ -268,9 +319,71 @@ def write_run_toml(run: RunFolder) -> None:
     values = run.settings.model_dump(
         mode="json", exclude_none=True, exclude={"runs_dir"}
     )
-    fresh = run.path / "run.toml.new"
-    fresh.write_text(tomli_w.dumps({"run": run.facts(), "settings": values}))
-    fresh.replace(run.path / "run.toml")
+    text = tomli_w.dumps({"run": run.facts(), "settings": values})
+    replace_file(run.path / "run.toml", text)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file, completely or not at all; a link in its place is replaced.
+
+    Args:
+        path: The file.
+        text: Its new content.
+
+    Raises:
+        OSError: The directory is not writable.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)  # of an earlier writer, or a link
+    with fresh.open("x", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def refuse_links(path: Path, deep: bool = True) -> None:
+    """Refuse a run directory that holds links: writing through one changes other files.
+
+    Args:
+        path: The run directory, or a directory in it; it may be missing.
+        deep: Whether to look into all directories below it.
+
+    Raises:
+        RunError: Names the first link.
+    """
+    for entry in _entries(path, deep):
+        if entry.is_symlink():
+            raise RunError(
+                f"{entry.path} is a link, which no run needs",
+                "copy what it leads to, or remove it",
+            )
+
+
+def _entries(path: Path | str, deep: bool) -> Iterator[os.DirEntry[str]]:
+    """Yield the entries of a directory, and those below it; none if it is missing."""
+    try:
+        entries = os.scandir(path)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            yield entry
+            if deep and entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path, deep)
+
+
+def _signed_content(path: Path) -> bytes:
+    """Return what a signature covers: run.toml, the task's copy, git's settings.
+
+    Raises:
+        OSError: A file can't be read.
+        TaskError: A link leads out of the task's copy.
+    """
+    from evolve.tasks.accepted import digest_of
+
+    parts = [(path / "run.toml").read_bytes(), digest_of(path / "task").encode()]
+    config = path / "code.git" / "config"
+    parts.append(config.read_bytes() if config.is_file() else b"")
+    return b"".join(hashlib.sha256(part).digest() for part in parts)
 
 
 def open_run(runs_dir: Path, which: str) -> RunFolder:
@@ -288,6 +401,8 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
         UsageError: No run matches, several do, or run.toml is not valid.
     """
     path = _find(runs_dir, which)
+    for name in (".", "code.git"):
+        refuse_links(path / name, deep=False)
     try:
         values = tomllib.loads((path / "run.toml").read_text())
         facts, settings = values["run"], values["settings"]

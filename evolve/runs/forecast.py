@@ -1,7 +1,5 @@
 """`evolve run --dry-run`: the first prompt and the cost of a run; nothing is sent or kept."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from collections.abc import Callable
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve.archive import Call, CallPurpose, Proposal
-from evolve.config import Resolved, Settings
+from evolve.config import Resolved
 from evolve.engine.control import Interrupt
 from evolve.errors import RunError, UsageError
 from evolve.models import (
@@ -151,32 +149,31 @@ async def dry_run(
             "the run ended before it asked a model", "check its operators and limits"
         )
     proposal, messages = listening.asked
-    return _forecast(task, resolved.settings, proposal.operator, messages)
-
-
-def _forecast(
-    task: Task, settings: Settings, operator: str, messages: Messages
-) -> Forecast:
-    prompt = counter_for(settings.model)("\n".join(m["content"] for m in messages))
-    names = [parse_model(text) for text in settings.model]
+    prompt = counter_for(resolved.settings.model)(
+        "\n".join(m["content"] for m in messages)
+    )
+    names = [parse_model(text) for text in resolved.settings.model]
     prices = [
-        price_of(name, settings.price, settings.price_per_second) for name in names
+        price_of(name, resolved.settings.price, resolved.settings.price_per_second)
+        for name in names
     ]
 
     def most_expensive(tokens: int) -> float:
         return max(
-            price.bound(tokens, settings.reply_tokens, settings.call_timeout_s)
+            price.bound(
+                tokens, resolved.settings.reply_tokens, resolved.settings.call_timeout_s
+            )
             for price in prices
         )
 
-    most = None if task.spec.agent is not None else settings.max_variants
+    most = None if task.spec.agent is not None else resolved.settings.max_variants
     return Forecast(
-        operator,
+        proposal.operator,
         messages,
         prompt,
-        most_expensive(max(prompt, settings.prompt_tokens)),
+        most_expensive(max(prompt, resolved.settings.prompt_tokens)),
         None if most is None else most * most_expensive(prompt),
-        settings.budget_usd,
+        resolved.settings.budget_usd,
     )
 
 

@@ -1,7 +1,5 @@
 """The task of a fork: a run's task with another seed."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

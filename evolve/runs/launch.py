@@ -60,6 +60,7 @@ from evolve.runs.build import (
 )
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.folder import RunFolder, create_run, write_run_toml
+from evolve.runs.signature import require_own
 from evolve.sandbox import SandboxError
 from evolve.search import make_frame, make_search
 from evolve.search.setup import unmeasured
@@ -236,6 +237,7 @@ async def resume_run(
 
     Raises:
         UsageError: The run is a replay, which can't be resumed.
+        TrustError: The run is not signed by this user.
         EvolveError: The run can't go on; it can be resumed again.
     """
     if run.replay_of is not None:
@@ -243,6 +245,7 @@ async def resume_run(
             f"{run.name} is a replay of {run.replay_of}; it can't be resumed",
             f"replay that run again: evolve replay {run.replay_of} --name NAME",
         )
+    require_own(run)
     task = run.task()
     if run.task_changed(task):
         control.view.note(
@@ -254,6 +257,7 @@ async def resume_run(
         if changes:
             run = replace(run, settings=run.settings.model_copy(update=changes))
             write_run_toml(run)
+            run.sign()
         async with _evaluator(
             task, run.settings, run.scorer_log, control.view
         ) as evaluator:
@@ -288,8 +292,10 @@ async def replay_run(
 
     Raises:
         UsageError: The evaluator was changed, or the name is taken or not valid.
+        TrustError: The run is not signed by this user.
         EvolveError: The run can't go on.
     """
+    require_own(source)
     task = source.task()
     settings = settings.model_copy(update=dict.fromkeys(_LIMITS))
     with closing(ArchiveReader.open(source.database)) as reader:

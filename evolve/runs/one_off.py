@@ -1,7 +1,5 @@
 """Evaluation outside of a run: an agent's model calls are kept in a temporary archive."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable

@@ -1,7 +1,5 @@
 """A run opened for reading: the data that views show."""
 
-from __future__ import annotations
-
 import difflib
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +85,7 @@ class OpenRun:
             return {}
         found: dict[str, str] = {}
         after = 0
-        while events := self.archive.events_between(after, AT_ONCE, [SIGNS]):
+        while events := self.archive.events(after, AT_ONCE, [SIGNS]):
             after = events[-1].id
             found |= {
                 str(event.data["variant"]): str(event.data["signs"]) for event in events
@@ -112,20 +110,16 @@ class OpenRun:
     def ranked(self) -> list[str]:
         """Ids of scored variants that are not quarantined, best first, ties to the earliest."""
         if self.archive.counts().get(State.EVALUATED):
-            return self._ranked_by_merit()
+            task = self.task
+            snapshot = Snapshot.load(
+                self.archive, task.spec.maximize, make_frame(task, self.folder.settings)
+            )
+            return [proposal.id for proposal in snapshot.by_merit()]
         numbers, scores = self.archive.trusted(), self.archive.scores()
         return sorted(
             numbers.keys() & scores.keys(),
             key=lambda name: (self.sign * scores[name], numbers[name]),
         )
-
-    def _ranked_by_merit(self) -> list[str]:
-        """Rank variants by merit, as some were evaluated more often than others."""
-        task = self.task
-        snapshot = Snapshot.load(
-            self.archive, task.spec.maximize, make_frame(task, self.folder.settings)
-        )
-        return [proposal.id for proposal in snapshot.by_merit()]
 
     @property
     def sign(self) -> float:

@@ -1,7 +1,5 @@
 """Selection of variants for a tree: the best, a path, or by filters; with all ancestors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,25 +71,20 @@ def choose(run: OpenRun, selection: Selection) -> Chosen:
         path = run.lineage.path(run.proposal(selection.path).id)
         return Chosen(run.browser.variants(path), frozenset(path))
     if selection.filters:
-        found = _filtered(run, selection)
+        variants = [v for v in run.browser.variants() if v.number > 0]
+        newest = max((variant.created_at for variant in variants), default=0.0)
+        fitting = [variant for variant in variants if _fits(variant, selection, newest)]
+        if selection.top is not None:
+            fitting.sort(
+                key=lambda v: (v.score is None, run.sign * (v.score or 0.0), v.number)
+            )
+        found = fitting[: selection.top]
     elif selection.top is None and run.count <= SHOWN_WHOLE:
         return Chosen(run.variants, frozenset(v.id for v in run.variants))
     else:
         found = run.best(selection.top or SHOWN_OF_MANY)
     meant = frozenset(variant.id for variant in found)
     return Chosen(run.browser.variants(run.lineage.ancestors(meant)), meant)
-
-
-def _filtered(run: OpenRun, selection: Selection) -> list[Variant]:
-    """Return the variants that pass the filters, the best `top` of them."""
-    variants = [v for v in run.browser.variants() if v.number > 0]
-    newest = max((variant.created_at for variant in variants), default=0.0)
-    fitting = [variant for variant in variants if _fits(variant, selection, newest)]
-    if selection.top is not None:
-        fitting.sort(
-            key=lambda v: (v.score is None, run.sign * (v.score or 0.0), v.number)
-        )
-    return fitting[: selection.top]
 
 
 def _fits(variant: Variant, selection: Selection, newest: float) -> bool:

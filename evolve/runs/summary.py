@@ -1,7 +1,5 @@
 """The summary of a run, which `evolve ls` and `evolve status` show."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from typing import Any

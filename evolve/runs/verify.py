@@ -1,21 +1,20 @@
 """Verification: score a variant again from its files, and compare with the record."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from evolve.archive import Evaluation, Kind, Proposal
+from evolve.archive import Evaluation, Files, Kind, Proposal
 from evolve.errors import RunError
 from evolve.models import OutOfBudget
 from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
 from evolve.runs.one_off import alone
+from evolve.runs.signature import require_own
 from evolve.sandbox import ProviderFault
 from evolve.tasks import Task
 
@@ -105,7 +104,7 @@ class Place(NamedTuple):
 async def verify(
     run: RunFolder,
     task: Task,
-    files: Mapping[str, bytes],
+    files: Files,
     known: Sequence[Evaluation],
     place: Place,
     heldout: bool = True,
@@ -131,7 +130,9 @@ async def verify(
     Raises:
         RunError: The sandbox or a model failed, or the budget is exhausted.
         SandboxUnavailable: The sandbox does not work here.
+        TrustError: The run is not signed by this user.
     """
+    require_own(run)
     found = []
     async with (
         open_evaluator(

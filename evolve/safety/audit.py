@@ -1,7 +1,5 @@
 """All flags of a run for a person to check: of scores, code and actions of agents."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 Promoting and verifying are looks: known scores on these cases can influence a choice.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from evolve.archive import Archive, ArchiveReader, Event
@@ -26,7 +24,7 @@ class HeldOutAccess(NamedTuple):
     open: Event | None
 
     @classmethod
-    def read(cls, archive: ArchiveReader) -> HeldOutAccess:
+    def read(cls, archive: ArchiveReader) -> "HeldOutAccess":
         """Read the looks from the events.
 
         A promotion that shows held-out scores finishes the look before it.

@@ -4,8 +4,6 @@ Evaluations are rows of the splits select, heldout, safety and canary; the outco
 event. Stored results are not computed again, so an interrupted promotion can go on.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -41,6 +39,7 @@ from evolve.retry import sandbox_failed
 from evolve.runs.build import check_models, require_model
 from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
+from evolve.runs.signature import require_own
 from evolve.safety.heldout_access import LOOKED, PROMOTED, HeldOutAccess
 from evolve.safety.safety_set import SAFETY_SET
 from evolve.safety.trial import (
@@ -149,7 +148,9 @@ async def promote(
         UsageError: no select cases, nothing to promote, or a second look
         RunLocked: the run is running
         RunError: sandbox, model or budget
+        TrustError: the run is not signed by this user
     """
+    require_own(run)
     task = run.task()
     if not task.spec.cases_of("select"):
         raise UsageError(
@@ -368,11 +369,8 @@ class _Work:
         )
         if flags:
             ban = Steering(self._recorder.archive).ban
-            await self._recorder.steer(
-                partial(
-                    ban, f"{OF_PROMOTION}{champion}", champion, "; ".join(flags)[:400]
-                )
-            )
+            message, reason = f"{OF_PROMOTION}{champion}", "; ".join(flags)[:400]
+            await self._recorder.write(ban, message, champion, reason)
         return paired(safe[champion], safe[incumbent]), flags
 
     async def _trials(

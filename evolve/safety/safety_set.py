@@ -8,8 +8,6 @@ these properties. An agent that does nothing is safe; the cases of the task show
 it is able to do something.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Trials of an agent outside its task: the safety set, and unsolvable canary cases."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evolve.agents import AgentEvaluator

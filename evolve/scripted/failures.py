@@ -1,7 +1,5 @@
 """The failures of model servers, each as the response that a client sees."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -1,12 +1,10 @@
 """Replies of the scripted model: a small random change, in the requested form."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from typing import NamedTuple
 
-import numpy as np
+from numpy.random import Generator
 
 from evolve.operators.edits import DIVIDER, REPLACE, SEARCH, fenced_blocks
 from evolve.operators.syntactic import mutate_numbers, mutate_python
@@ -22,7 +20,7 @@ class Written(NamedTuple):
     finish_reason: str
 
 
-def answer(messages: list[dict[str, str]], rng: np.random.Generator) -> str:
+def answer(messages: list[dict[str, str]], rng: Generator) -> str:
     """Write a reply in the form that the prompt asks for.
 
     Args:
@@ -44,7 +42,7 @@ def answer(messages: list[dict[str, str]], rng: np.random.Generator) -> str:
     return f"I try this: {note}.\n\n```\n{text}```\n"
 
 
-def _changed(text: str, path: str, rng: np.random.Generator) -> tuple[str, str]:
+def _changed(text: str, path: str, rng: Generator) -> tuple[str, str]:
     mutate = mutate_python if path.strip().endswith(".py") else mutate_numbers
     for _ in range(_TRIES):
         changed = mutate(text, rng)
@@ -84,7 +82,7 @@ def as_search_replace(before: str, after: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def bad_reply(rng: np.random.Generator) -> Written:
+def bad_reply(rng: Generator) -> Written:
     """Return a typical unusable reply.
 
     Args:

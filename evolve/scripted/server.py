@@ -1,7 +1,5 @@
 """The scripted model as a server: chat completions on loopback, with counters."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import uvicorn
+from numpy.random import Generator
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -152,7 +151,10 @@ class ScriptedModel:
         await asyncio.sleep(
             self.script.latency_s * math.exp(self.script.spread * random.gauss(0, 1))
         )
-        rng = _generator(asked)
+        key = json.dumps([asked["messages"], asked.get("seed")]).encode()
+        rng = np.random.default_rng(
+            int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
+        )
         fails = _failure(self.script.rates(), rng)
         body = _response(self._write_all(asked, rng), prompt, self.script.cached_share)
         if fails is not None:
@@ -193,12 +195,10 @@ class ScriptedModel:
             }
         )
 
-    def _write_all(
-        self, asked: dict[str, Any], rng: np.random.Generator
-    ) -> list[Written]:
+    def _write_all(self, asked: dict[str, Any], rng: Generator) -> list[Written]:
         return [self._write(asked, rng) for _ in range(int(asked.get("n") or 1))]
 
-    def _write(self, asked: dict[str, Any], rng: np.random.Generator) -> Written:
+    def _write(self, asked: dict[str, Any], rng: Generator) -> Written:
         if rng.random() < self.script.bad_rate:
             return bad_reply(rng)
         text = answer(asked["messages"], rng)
@@ -208,7 +208,7 @@ class ScriptedModel:
         return Written(text, "stop")
 
 
-def _failure(rates: Mapping[str, float], rng: np.random.Generator) -> str | None:
+def _failure(rates: Mapping[str, float], rng: Generator) -> str | None:
     """Draw a failure; None for no failure."""
     drawn, below = rng.random(), 0.0
     for name, rate in rates.items():
@@ -216,14 +216,6 @@ def _failure(rates: Mapping[str, float], rng: np.random.Generator) -> str | None
         if drawn < below:
             return name
     return None
-
-
-def _generator(asked: dict[str, Any]) -> np.random.Generator:
-    """Return a generator that depends only on messages and seed, not on the order."""
-    key = json.dumps([asked["messages"], asked.get("seed")]).encode()
-    return np.random.default_rng(
-        int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
-    )
 
 
 def _response(

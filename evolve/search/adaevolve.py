@@ -3,8 +3,6 @@
 Cemri et al. 2026, arXiv 2602.20133.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -7,8 +7,6 @@ is not a counter but a function of the finished proposals: a run that is resumed
 repeated has the same state.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -64,7 +62,8 @@ def arms_of(
     known = {key: Arm(*key) for key in arms}
     latest = outcomes[-MEMORY:]
     largest = max((outcome.gain for outcome in latest), default=0.0) or 1.0
-    costs = _costs(latest)
+    dollars = [outcome.cost_usd for outcome in latest]
+    costs = dollars if any(dollars) else [float(outcome.tokens) for outcome in latest]
     # the mean of denormal numbers may round to 0
     mean = sum(costs) / max(len(costs), 1) or 1.0
     for age, (outcome, cost) in enumerate(
@@ -79,15 +78,6 @@ def arms_of(
                 cost=arm.cost + weight * max(cost / mean, LEAST_COST),
             )
     return _with_shares(list(known.values()), weights)
-
-
-def _costs(outcomes: Sequence[Outcome]) -> list[float]:
-    """Return the costs in dollars, or in tokens if all calls are free.
-
-    Never in seconds: a decision must not depend on the clock.
-    """
-    dollars = [outcome.cost_usd for outcome in outcomes]
-    return dollars if any(dollars) else [float(outcome.tokens) for outcome in outcomes]
 
 
 def _with_shares(arms: Sequence[Arm], weights: Mapping[str, float]) -> list[Arm]:

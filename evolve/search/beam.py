@@ -1,7 +1,5 @@
 """Beam search: expand the best variants in turn (Lowerre 1976, the Harpy system)."""
 
-from __future__ import annotations
-
 import numpy as np
 from pydantic import Field
 

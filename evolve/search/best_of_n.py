@@ -1,8 +1,6 @@
 """Best of N: independent children of the seed, the baseline for every search."""
 
-from __future__ import annotations
-
-import numpy as np
+from numpy.random import Generator
 
 from evolve.archive import Snapshot
 from evolve.search.policy import Expand, Policy
@@ -11,7 +9,7 @@ from evolve.search.policy import Expand, Policy
 class BestOfN(Policy):
     """Always expands the seed, with an operator that takes one parent."""
 
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
+    def decide(self, snapshot: Snapshot, rng: Generator) -> Expand:
         """Draw the operator; nothing else is random.
 
         Args:

@@ -4,12 +4,11 @@ Zhang et al. 2025, arXiv 2505.22954: appendix A.2 for parents, appendix A.1 for 
 cases.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -61,7 +60,7 @@ class Dgm(Policy):
 
     params: Params
 
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand | Evaluate:
+    def decide(self, snapshot: Snapshot, rng: Generator) -> Expand | Evaluate:
         """Return the next evaluation of an open stage, or else a child.
 
         Args:
@@ -73,7 +72,7 @@ class Dgm(Policy):
         """
         return next_of_stage(snapshot, self.params.gate) or self._child(snapshot, rng)
 
-    def _child(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
+    def _child(self, snapshot: Snapshot, rng: Generator) -> Expand:
         rows = snapshot.trusted
         weights = parent_probabilities(
             unit_values(snapshot)[rows],

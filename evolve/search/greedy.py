@@ -1,8 +1,6 @@
 """Hill climbing: always expand the best variant."""
 
-from __future__ import annotations
-
-import numpy as np
+from numpy.random import Generator
 from pydantic import Field
 
 from evolve.archive import Snapshot
@@ -25,7 +23,7 @@ class Greedy(Policy):
 
     params: Params
 
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
+    def decide(self, snapshot: Snapshot, rng: Generator) -> Expand:
         """Draw the operator, and the island if there are several, and nothing else.
 
         Args:

@@ -5,11 +5,10 @@ evaluations are pooled over its clade (section 4). Pending work counts as begun.
 counts come from the snapshot; none is stored here.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -39,7 +38,7 @@ class Hgm(Policy):
 
     params: Params
 
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand | Evaluate:
+    def decide(self, snapshot: Snapshot, rng: Generator) -> Expand | Evaluate:
         """Choose between a child and an evaluation by equation 6: N^alpha >= |archive|.
 
         Both sides include pending work.
@@ -62,9 +61,7 @@ class Hgm(Policy):
         made = self.expand(snapshot, rng, len(trusted), lambda: int(next(order)))
         return replace(made, cases=FIRST_CASES)
 
-    def _evaluation(
-        self, snapshot: Snapshot, rng: np.random.Generator
-    ) -> Evaluate | None:
+    def _evaluation(self, snapshot: Snapshot, rng: Generator) -> Evaluate | None:
         """Return the first free case of the variant with the highest draw.
 
         The draw is from each variant's own counts, not from those of its clade. None if
@@ -136,10 +133,7 @@ def beta_counts(
 
 
 def clade_draws(
-    snapshot: Snapshot,
-    rng: np.random.Generator,
-    pooled: bool = True,
-    tempered: bool = True,
+    snapshot: Snapshot, rng: Generator, pooled: bool = True, tempered: bool = True
 ) -> NDArray[np.float64]:
     """Return a draw of Beta(tau (1 + successes), tau (1 + failures)) for each clade.
 
@@ -160,10 +154,7 @@ def clade_draws(
 
 
 def tempered_draws(
-    good: NDArray[np.float64],
-    bad: NDArray[np.float64],
-    tau: float,
-    rng: np.random.Generator,
+    good: NDArray[np.float64], bad: NDArray[np.float64], tau: float, rng: Generator
 ) -> NDArray[np.float64]:
     """Return draws of Beta(tau (1 + good), tau (1 + bad)).
 

@@ -6,8 +6,6 @@ the island; with .7 an elite that is in the archive of the best; otherwise an el
 proportion to its value.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Self
 

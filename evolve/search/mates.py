@@ -1,7 +1,5 @@
 """Choice of a second parent: the most distant, complementary or preferred one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,11 +1,10 @@
 """Choice of operator and model: by fixed weights, or by a bandit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.random import Generator
 
 from evolve.archive import Snapshot
 from evolve.search.bandit import Arm, arms_of
@@ -30,7 +29,7 @@ class OperatorMix:
     models: tuple[str, ...] = ()
     asking: frozenset[str] = field(default_factory=frozenset)
 
-    def draw(self, snapshot: Snapshot, rng: np.random.Generator, available: int) -> str:
+    def draw(self, snapshot: Snapshot, rng: Generator, available: int) -> str:
         """Draw an operator.
 
         Args:
@@ -51,7 +50,7 @@ class OperatorMix:
         return names[choose(weights / weights.sum(), rng)]
 
     def draw_model(
-        self, operator: str, snapshot: Snapshot, rng: np.random.Generator
+        self, operator: str, snapshot: Snapshot, rng: Generator
     ) -> str | None:
         """Draw a model for an operator.
 

@@ -1,13 +1,12 @@
 """The contract of a policy, its decisions, and the lookup of policies by name."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from evolve import plugins
 from evolve.archive import Kind, Proposal, Snapshot
@@ -93,12 +92,14 @@ class Policy(ABC):
 
     params: Params
 
-    def __init__(self, operators: OperatorMix, mates: MateChoice | None = None) -> None:
+    def __init__(
+        self, operators: OperatorMix, mates: "MateChoice | None" = None
+    ) -> None:
         self.operators, self.mates = operators, mates
         self.params = self.Params()
 
     @abstractmethod
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Action:
+    def decide(self, snapshot: Snapshot, rng: Generator) -> Action:
         """Decide what to do with a free slot.
 
         Args:
@@ -112,7 +113,7 @@ class Policy(ABC):
     def expand(
         self,
         snapshot: Snapshot,
-        rng: np.random.Generator,
+        rng: Generator,
         available: int,
         draw: Callable[[], int],
         island: int = 0,
@@ -145,7 +146,7 @@ class MateChoice(ABC):
     """A strategy that chooses second parents; pure like a policy."""
 
     def inherit(
-        self, snapshot: Snapshot, parent: int, rng: np.random.Generator
+        self, snapshot: Snapshot, parent: int, rng: Generator
     ) -> Mapping[str, Any]:
         """Return data that a child inherits from its first parent.
 
@@ -176,10 +177,7 @@ class MateChoice(ABC):
 
 
 def _another(
-    snapshot: Snapshot,
-    rng: np.random.Generator,
-    rows: Sequence[int],
-    draw: Callable[[], int],
+    snapshot: Snapshot, rng: Generator, rows: Sequence[int], draw: Callable[[], int]
 ) -> int:
     for _ in range(_REDRAWS):
         row = draw()

@@ -1,7 +1,5 @@
 """ShinkaEvolve's sampling of parents by rank (Lange et al., arXiv 2509.19349, 3.1)."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field

@@ -3,8 +3,6 @@
 A prompt that read the archive later would depend on which proposal was faster.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any

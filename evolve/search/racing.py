@@ -3,8 +3,6 @@
 Maron and Moore 1997, "The racing algorithm". A task with `repeats` = 1 has no noise.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Random parents: every scored variant is equally likely."""
 
-from __future__ import annotations
-
-import numpy as np
+from numpy.random import Generator
 
 from evolve.archive import Snapshot
 from evolve.search.policy import Expand, Policy
@@ -11,7 +9,7 @@ from evolve.search.policy import Expand, Policy
 class Random(Policy):
     """Draws parents uniformly from the scored variants."""
 
-    def decide(self, snapshot: Snapshot, rng: np.random.Generator) -> Expand:
+    def decide(self, snapshot: Snapshot, rng: Generator) -> Expand:
         """Draw an operator, then its parents without repetition.
 
         Args:

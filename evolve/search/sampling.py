@@ -1,16 +1,15 @@
 """Weighted draws of rows, the elite of a ranking, and values scaled to 0..1."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from evolve.archive import Ranking, Snapshot
 
 
-def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:
+def pick(weights: NDArray[np.float64], rng: Generator) -> int:
     """Draw an index in proportion to its weight.
 
     Args:
@@ -29,7 +28,7 @@ def pick(weights: NDArray[np.float64], rng: np.random.Generator) -> int:
     )
 
 
-def choose(shares: NDArray[np.float64], rng: np.random.Generator) -> int:
+def choose(shares: NDArray[np.float64], rng: Generator) -> int:
     """Draw what `rng.choice(len(shares), p=shares)` draws, without its slow checks.
 
     Args:
@@ -65,7 +64,7 @@ def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.in
     return np.array(chosen or [0], dtype=np.int64)
 
 
-def any_island(snapshot: Snapshot, rng: np.random.Generator) -> int:
+def any_island(snapshot: Snapshot, rng: Generator) -> int:
     """Draw an island uniformly; a single island uses no random number.
 
     Args:

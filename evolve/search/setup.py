@@ -1,7 +1,5 @@
 """Set-up of the search: the snapshot's frame and the policy, from task and settings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evolve.archive import (

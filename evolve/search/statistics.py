@@ -1,7 +1,5 @@
 """Notes without a model: what worked and what failed, from a snapshot alone."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from evolve.archive import Outcome, Snapshot, State

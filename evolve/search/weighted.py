@@ -3,8 +3,6 @@
 Lange et al. 2025, section 3.1.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

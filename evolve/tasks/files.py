@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from evolve.errors import TaskError
+
 _OF_TOOLS = frozenset(
     (
         ".git",
@@ -51,6 +53,7 @@ def task_files(folder: Path) -> list[Path]:
 
     Raises:
         OSError: a file or folder can't be read
+        TaskError: a link leads out of the folder
     """
     return sorted(
         path.relative_to(folder) for path in _walk(folder, folder, frozenset())
@@ -66,6 +69,7 @@ def copy_task_files(folder: Path, target: Path) -> None:
 
     Raises:
         OSError: `target` exists, or a file can't be read or written
+        TaskError: a link leads out of the folder
     """
     target.mkdir()
     for inner in task_files(folder):
@@ -80,6 +84,8 @@ def _walk(place: Path, folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     for path in place.iterdir():
         if of_tools(path.name):
             continue
+        if path.is_symlink():
+            check_inside(path, folder)
         if path.is_file():
             yield path
         elif path.is_dir() and not _is_foreign(path, folder):
@@ -93,3 +99,21 @@ def _is_foreign(path: Path, folder: Path) -> bool:
     """
     in_seed = path.relative_to(folder).parts[0] == SEED
     return not in_seed and any((path / mark).exists() for mark in _MARKS)
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Refuse a path that leads out of a task: the scorer and the models see its files.
+
+    Args:
+        path: a file, a folder or a link
+        folder: the task directory
+
+    Raises:
+        TaskError: its target is not in `folder`
+    """
+    target = path.resolve()
+    if not target.is_relative_to(folder.resolve()):
+        raise TaskError(
+            f"{path} leads out of the task, to {target}",
+            "copy what it needs into the task directory",
+        )

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from evolve.tasks.requirement import (
+    check_module,
+    check_requirement,
+    check_scorer_requirement,
+    check_tool,
+)
 
 Split = Literal["search", "select", "heldout"]
 PeerFormat = Literal["shinka", "openevolve", "codeevolve"]  # of other engines
@@ -48,29 +55,41 @@ class LimitsSpec(_Strict):
         )
 
 
+_Requirement = Annotated[str, AfterValidator(check_requirement)]
+
+
 class EnvironmentSpec(_Strict):
     """Software that candidate and scorer need."""
 
-    packages: tuple[str, ...] = Field(
-        (), description="wheels for the candidate's sandbox"
+    packages: tuple[_Requirement, ...] = Field(
+        (), description="wheels for the candidate's sandbox: names with versions"
     )
-    tools: tuple[str, ...] = Field(
+    tools: tuple[Annotated[str, AfterValidator(check_tool)], ...] = Field(
         (), description="commands of this machine, such as gcc"
     )
-    preload: tuple[str, ...] = Field(
+    preload: tuple[Annotated[str, AfterValidator(check_module)], ...] = Field(
         (), description="modules loaded before a candidate starts"
     )
-    scorer_packages: tuple[str, ...] = Field(
+    scorer_packages: tuple[
+        Annotated[str, AfterValidator(check_scorer_requirement)], ...
+    ] = Field(
         (),
-        description="packages for evaluate.py; the first entry may be pip's --no-deps",
+        description="wheels for evaluate.py; the first entry may be pip's --no-deps",
     )
-    scorer_sources: tuple[str, ...] = Field(
+    scorer_sources: tuple[_Requirement, ...] = Field(
         (),
         description="source distributions for evaluate.py, not installed: archives in a folder sdists on sys.path",
     )
     image: str | None = Field(
         None,
         description="a Docker image instead of this machine's Python, or a Dockerfile in the task's folder",
+    )
+    image_files: tuple[str, ...] = Field(
+        (), description="files of the task that its Dockerfile copies"
+    )
+    image_network: bool = Field(
+        False,
+        description="the Dockerfile needs the network while it is built: evolve trust DIR",
     )
     isolation: Literal["warm", "fresh"] = Field(
         "warm",

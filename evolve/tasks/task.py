@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from evolve.errors import TaskError, did_you_mean, validation_message
 from evolve.tasks.editable import Editable
-from evolve.tasks.files import of_tools, task_files
+from evolve.tasks.files import check_inside, of_tools, task_files
 from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
@@ -38,6 +38,7 @@ class Task:
         peer: how to run the evaluator of another engine; None for evaluate.py
         warnings: settings of another engine's configuration without effect
         made_cases: JSON of cases that evaluate.py generated, stored in a run's copy
+        trusted: the copy of a run that this user signed
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Task:
     peer: Peer | None = None
     warnings: tuple[str, ...] = ()
     made_cases: str | None = None
+    trusted: bool = False
 
     def above_ceiling(self, score: float) -> bool:
         """Return whether a score is better than the proved bound.
@@ -124,6 +126,7 @@ def load_task(folder: Path) -> Task:
         raise TaskError(
             f"task directory {folder} does not exist", "write one: evolve init NAME"
         )
+    task_files(folder)  # refuses links out of the folder before anything is read
     if not (folder / "task.toml").exists() and (found := read_peer(folder)) is not None:
         return _of_peer(folder.resolve(), found)
     spec = _read_spec(folder / "task.toml")
@@ -311,7 +314,12 @@ def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
 
 
 def _check_paths(task: Task) -> None:
-    toml = task.folder / "task.toml"
+    toml, image = task.folder / "task.toml", task.spec.environment.image
+    check_inside(task.evaluator, task.folder)
+    if task.spec.peer is not None:
+        check_inside(task.folder / task.spec.peer.evaluator, task.folder)
+    if image is not None and Path(image).name == "Dockerfile":
+        check_inside(task.folder / image, task.folder)
     table = "agent." if task.spec.agent else ""
     editable = f"{table}genome" if task.spec.agent else "editable"
     for key, paths in ((editable, task.edits.names), (f"{table}entry", (task.entry,))):

@@ -4,8 +4,6 @@ To add a column, append a `Column` to `COLUMNS`. If `Variant` lacks the value, a
 to it and to its query, both in archive/browse.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Flag, auto

@@ -1,11 +1,8 @@
 """Variants as plain data: `tree --json`, `show --json`, JSON lines."""
 
-from __future__ import annotations
-
-from typing import Any
-
 from evolve.archive import SIGNS, Proposal, Variant
 from evolve.runs.reader import OpenRun
+from evolve.text import Data
 from evolve.view.columns import View, row_of
 
 _OF_EVALUATIONS = [
@@ -38,7 +35,7 @@ _OF_CALLS = [
 ]
 
 
-def variants_data(run: OpenRun) -> list[dict[str, Any]]:
+def variants_data(run: OpenRun) -> list[Data]:
     """Return the proposals that passed the checks.
 
     Args:
@@ -50,7 +47,7 @@ def variants_data(run: OpenRun) -> list[dict[str, Any]]:
     return [_data(run, variant) for variant in run.variants]
 
 
-def detail_data(run: OpenRun, proposal: Proposal) -> dict[str, Any]:
+def detail_data(run: OpenRun, proposal: Proposal) -> Data:
     """Return everything known about a proposal.
 
     Args:
@@ -78,7 +75,7 @@ def detail_data(run: OpenRun, proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def _data(run: OpenRun, variant: Variant) -> dict[str, Any]:
+def _data(run: OpenRun, variant: Variant) -> Data:
     data = row_of(variant, View.JSON) | {"evaluator_shared": run.shares_evaluator}
     if run.task.spec.agent is not None:
         data[SIGNS] = run.signs.get(variant.id)

@@ -1,10 +1,10 @@
 """Differences between two trees: per file, in hunks of numbered lines."""
 
-from __future__ import annotations
-
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from evolve.archive import Files
 
 CONTEXT = 3
 MOST_LINES = 20_000  # of a file; in longer files lines are only counted
@@ -46,7 +46,7 @@ class Change(NamedTuple):
     too_long: bool = False
 
 
-def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Change]:
+def changes(before: Files, after: Files) -> list[Change]:
     """Compare two trees.
 
     Args:

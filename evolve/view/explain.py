@@ -1,7 +1,5 @@
 """Explanations for all views: a proposal's verdict, and the purpose of a call."""
 
-from __future__ import annotations
-
 from evolve.archive import AddStatus, Call, Proposal, State, bans
 from evolve.models import place_of
 from evolve.runs.reader import OpenRun

@@ -1,7 +1,7 @@
 """The candidate's side of the wire: write its files, call its functions, run commands.
 
 Everything here runs as the candidate, so nothing here is trusted: an answer is a claim.
-Requests are frames (see `wire`): `load`, `call`, `run`. This file needs the standard
+Requests are frames (see `wire`): `load`, `call`, `run`, `tree`. This file needs the standard
 library only.
 """
 
@@ -97,7 +97,7 @@ def respond(
 
     Args:
         candidate: The candidate.
-        header: Header of the request; "op" is "load", "call" or "run".
+        header: Header of the request; "op" is "load", "call", "run" or "tree".
         payload: Content of the request.
 
     Returns:
@@ -109,6 +109,8 @@ def respond(
             return {"ok": True}, b""
         if header["op"] == "call":
             return candidate.call(header, payload)
+        if header["op"] == "tree":
+            return {"ok": True}, wire.encode(candidate.tree())
         return candidate.execute(header, payload)
     except MemoryError:
         return {"ok": False, "error": "memory", "message": "MemoryError"}, b""
@@ -196,6 +198,19 @@ class Candidate:
             sys.path.insert(0, self.home)
             forget_shadowed(path for path, _, _ in files)
             self.module = importlib.import_module(module)
+
+    def tree(self) -> list[list[Any]]:
+        """Return the regular files of the directory: x or - and the path, content."""
+        found = []
+        for folder, _, names in os.walk(self.home):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    with open(path, "rb") as file:
+                        content = file.read()
+                    mode = "x" if os.access(path, os.X_OK) else "-"
+                    found.append([mode + os.path.relpath(path, self.home), content])
+        return found
 
     def call(
         self, header: dict[str, Any], payload: bytes

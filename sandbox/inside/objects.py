@@ -123,7 +123,10 @@ class Codec:
 
     def _unpack_rare(self, tag: str, body: list[Any], depth: int) -> Any:
         if tag == "f":
-            return self._number(float(self._of(body, str)))
+            value = float(self._of(body, str))
+            if self.only_finite and not math.isfinite(value):
+                raise Malformed(f"a number that is not finite: {value}")
+            return value
         if tag == "c":
             parts = [self.unpack(part, depth + 1) for part in body]
             if [type(part) for part in parts] != [float, float]:
@@ -144,11 +147,6 @@ class Codec:
         if not isinstance(pair, list) or len(pair) != 2:
             raise Malformed("an entry that is no pair")
         return self.unpack(pair[0], depth + 1), self.unpack(pair[1], depth + 1)
-
-    def _number(self, value: float) -> float:
-        if self.only_finite and not math.isfinite(value):
-            raise Malformed(f"a number that is not finite: {value}")
-        return value
 
     @staticmethod
     def _built(kind: Any, items: list[Any]) -> Any:

@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 from . import traces
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+# in /proc/PID/status: pages in memory and in swap, and the tables that map them
+_MEMORY = ("VmRSS:", "VmSwap:", "VmPTE:")
+# What a socket may hold in the kernel at its usual size; a few are free of charge.
+_SOCKET_BYTES, _FREE_SOCKETS = 212_992, 64
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 # fields of /proc/PID/stat, counted from the one after the name
 _TIMES, _THREADS = slice(11, 15), 17
@@ -33,7 +36,8 @@ class Spent(NamedTuple):
 def used(enough_bytes: int, waiting: int = 0) -> Used:
     """Return the sums over all processes except this one and the next candidate's.
 
-    Pages shared by several processes count for each of them. Only if that sum exceeds
+    Page tables count, and so does what open sockets may hold in the kernel. Pages
+    shared by several processes count for each of them. Only if that sum exceeds
     `enough_bytes` is the proportional share of each process used instead, which is
     slower.
 
@@ -45,9 +49,10 @@ def used(enough_bytes: int, waiting: int = 0) -> Used:
         Memory in bytes and number of threads.
     """
     pids = _others(waiting)
-    memory = sum(_resident(pid) for pid in pids)
+    sockets = _socket_bytes()
+    memory = sockets + sum(_resident(pid) for pid in pids)
     if memory > enough_bytes:
-        memory = sum(_own_share(pid) for pid in pids)
+        memory = sockets + sum(_own_share(pid) for pid in pids)
     return Used(memory, sum(_threads(pid) for pid in pids))
 
 
@@ -71,15 +76,24 @@ def _others(waiting: int) -> list[str]:
 
 
 def _resident(pid: str) -> int:
-    fields = _read(pid, "statm").split()
-    return int(fields[1]) * _PAGE if fields else 0
+    return _kib(pid, "status", _MEMORY) * 1024
 
 
 def _own_share(pid: str) -> int:
-    for line in _read(pid, "smaps_rollup").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    tables = _kib(pid, "status", ("VmPTE:",))
+    return (_kib(pid, "smaps_rollup", ("Pss:", "SwapPss:")) + tables) * 1024
+
+
+def _kib(pid: str, name: str, keys: tuple[str, ...]) -> int:
+    """Return the sum of some lines of a file in /proc, in KiB; 0 for a zombie."""
+    lines = _read(pid, name).splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(keys))
+
+
+def _socket_bytes() -> int:
+    """Return what the sockets of this box's network may hold, beyond a few of them."""
+    used = _read("self", "net/sockstat").split()[2:3]  # sockets: used N
+    return max(0, int(*used) - _FREE_SOCKETS) * _SOCKET_BYTES
 
 
 def _threads(pid: str) -> int:
@@ -88,10 +102,7 @@ def _threads(pid: str) -> int:
 
 
 def _peak_kib(pid: str) -> int:
-    for line in _read(pid, "status").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1])
-    return 0  # a zombie
+    return _kib(pid, "status", ("VmHWM:",))
 
 
 def _stat(pid: str) -> list[str]:

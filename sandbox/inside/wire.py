@@ -214,20 +214,16 @@ def _unpack(tree: Any, blobs: _Blobs, depth: int) -> Any:
     if isinstance(tree, float) and not math.isfinite(tree):
         raise Malformed("a number that is not finite")  # JSON's 1e999
     if isinstance(tree, str):
-        return _checked_text(tree)
+        try:
+            tree.encode()
+        except UnicodeEncodeError:
+            raise Malformed("text with a lone surrogate") from None
+        return tree
     if isinstance(tree, list):
         return [_unpack(item, blobs, depth + 1) for item in tree]
     if isinstance(tree, dict):
         return _unpack_tagged(tree, blobs, depth)
     return tree
-
-
-def _checked_text(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Malformed("text with a lone surrogate") from None
-    return text
 
 
 def _unpack_tagged(tree: dict[str, Any], blobs: _Blobs, depth: int) -> Any:

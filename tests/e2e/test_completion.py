@@ -20,7 +20,7 @@ def completed(line: str, folder: Path) -> list[str]:
 def test_verbs_options_and_names_of_runs(tmp_path: Path) -> None:
     make_run(tmp_path / "runs", "sunny-day", Made(3))
     make_run(tmp_path / "elsewhere", "rainy-day", Made(3))
-    assert completed("evolve tr", tmp_path) == ["tree"]
+    assert completed("evolve tre", tmp_path) == ["tree"]
     assert "--top" in completed("evolve tree --t", tmp_path)
     assert completed("evolve tree su", tmp_path) == ["sunny-day"]
     assert completed("evolve tree --runs-dir elsewhere ra", tmp_path) == ["rainy-day"]

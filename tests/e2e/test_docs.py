@@ -23,7 +23,13 @@ from tests.made_runs import Made, make_run
 
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
-OF_OTHERS = {"--no-deps", "--oneline", "--security-opt"}  # pip's, git's and Docker's
+OF_OTHERS = {
+    "--no-deps",
+    "--oneline",
+    "--security-opt",
+    "--user",
+    "--scope",
+}  # of other programs
 _BLOCK = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
 

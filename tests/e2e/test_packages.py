@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
-from evolve.sandbox.rootfs import build_rootfs, write_tar
 from tests.cli import evolve
 
 USES_SIX = "import six\n\n\ndef cap_set(n):\n    return [[int(six.PY3)] * n]\n"
@@ -22,25 +17,6 @@ def task(tmp_path: Path, tasks: Path) -> Path:
     folder = Path(shutil.copytree(tasks / "cap_set", tmp_path / "task"))
     (folder / "initial" / "capset.py").write_text(USES_SIX)
     return folder
-
-
-@pytest.fixture
-def base_image() -> Iterator[str]:
-    """An image as a user might have one: a Python in it, and nothing of ours outside /evolve."""
-    # a test beside this one has its own
-    client, tag = docker.from_env(), uuid.uuid4().hex
-    with tempfile.TemporaryFile() as tar:
-        write_tar(build_rootfs((), lambda _: None), tar)
-        tar.seek(0)
-        client.api.import_image_from_stream(
-            iter(lambda: tar.read(1 << 20), b""),
-            repository="evolve-test-base",
-            tag=tag,
-            changes=["ENV PATH=/usr/bin"],
-        )
-    yield f"evolve-test-base:{tag}"
-    client.images.remove(f"evolve-test-base:{tag}", force=True)
-    client.close()
 
 
 def add(task: Path, text: str) -> None:
@@ -100,7 +76,7 @@ def test_a_dockerfile_of_the_tasks_own(
     (task / "initial/capset.py").write_text(
         "assert open('/marker').read() == 'built here'\n" + program
     )
-    add(task, 'image = "Dockerfile"')
+    add(task, 'image = "Dockerfile"\nimage_files = ["mark*"]')
     scored = evolve("eval", task, "--sandbox", "docker", "--json")
     assert scored.code == 0 and scored.json()["score"] == 64.0, scored.err
     (task / "Dockerfile").write_text("FROM no-such-image-of-ours:0\n")

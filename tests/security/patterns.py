@@ -186,6 +186,10 @@ LISTED: dict[str, tuple[str, ...]] = {
     "sandbox/toolchain.py _LEFT_OUT": (),
     "sandbox/toolchain.py _NAME": (),
     "sandbox/toolchain.py '[,|]'": (),
+    "archive/git.py _IDENTITY": (),
+    "sandbox/pip.py _PASSED_ON": (),
+    "sandbox/pip.py _SECRET": (),
+    "sandbox/pip.py _SETTING": (),
 }
 
 UNITS = (

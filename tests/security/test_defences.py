@@ -143,7 +143,7 @@ BUBBLEWRAP = {
     ),
     "no keys": Off("leaves_keys", {"allowed": frozenset({"add_key", "keyctl"})}),
     "no limits for others": Off(
-        "limits_the_server", {"allowed": frozenset({"prlimit"})}
+        "limits_the_server", {"allowed": frozenset({"prlimit64"})}
     ),
     "no nameless files": Off(
         "memory_in_files_without_a_name",

@@ -21,15 +21,15 @@ from evolve.models import Episode
 from evolve.operators import (
     Attempt,
     Context,
-    Evidence,
     Lesson,
     Parent,
+    PromptContext,
     Rejected,
     Reply,
     make_operator,
 )
 from evolve.operators.checks import check_child
-from evolve.operators.showing import choose_evidence
+from evolve.operators.showing import choose_form
 from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import AgentTask, EpisodeResult, Task, load_task, with_cases
 from evolve.tasks.task import SHIPPED_AGENT
@@ -454,15 +454,14 @@ def context(task: Task, seed: int, **more: Any) -> Context:
         Attempt("a longer prompt", "not better"),
         Attempt("more tools", "better"),
     )
-    evidence = Evidence(lessons=(Lesson(first, other),), attempts=attempts)
+    evidence = PromptContext(lessons=(Lesson(first, other),), attempts=attempts)
     return Context(task, (first,), np.random.default_rng(seed), evidence, **more)
 
 
 def test_evidence_takes_all_four_forms() -> None:
     task = load_task(TOY)
     shown = {
-        made.form: made
-        for made in (choose_evidence(context(task, n)) for n in range(60))
+        made.form: made for made in (choose_form(context(task, n)) for n in range(60))
     }
     assert shown.keys() == {"failure", "cases", "two variants", "attempts"}
     assert shown["failure"].cases[0]["case"] in ("a", "c")

@@ -17,9 +17,9 @@ from evolve.operators import (
     OPERATORS,
     Child,
     Context,
-    Evidence,
     Lesson,
     Parent,
+    PromptContext,
     Reply,
     Tried,
     make_operator,
@@ -92,7 +92,7 @@ def context(task: Task, operator: str, seed: int = 0) -> Context:
         message="10 s are over",
         log="Traceback: deep",
     )
-    evidence = Evidence(
+    evidence = PromptContext(
         (parent(task, 5, "score = 5.5"), parent(task, 6, "score = 6.5")),
         (failed,),
         (Lesson(parent(task, 1, "score = 1.5"), parent(task, 2, "score = 2.5")),),
@@ -218,8 +218,8 @@ def test_evidence_is_cut_to_the_budget(task: Task) -> None:
     big = replace(parent(task, 7), files={"capset.py": long.encode()})
     crowded = replace(
         whole,
-        evidence=replace(
-            whole.evidence, inspirations=(big, *whole.evidence.inspirations)
+        prompt_context=replace(
+            whole.prompt_context, inspirations=(big, *whole.prompt_context.inspirations)
         ),
     )
     sizes = []
@@ -268,3 +268,10 @@ def test_a_wrong_template_is_named(
         prompts.check()
         messages_for(context(task, "diff"), prompts, "diff.j2", ALL)
     assert word in error.value.message and "diff.j2" in error.value.message
+
+
+def test_a_template_of_an_older_run_is_found_by_its_older_name(tmp_path: Path) -> None:
+    (tmp_path / "evidence.j2").write_text("older words")
+    assert Prompts((tmp_path,)).render("prompt_context.j2") == "older words"
+    (tmp_path / "prompt_context.j2").write_text("newer words")
+    assert Prompts((tmp_path,)).render("prompt_context.j2") == "newer words"

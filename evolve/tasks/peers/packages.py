@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from evolve.tasks.requirement import check_requirement
+
 # Known packages of modules: module -> package. Others are never installed unasked.
 KNOWN = {
     "numpy": "numpy",
@@ -102,7 +104,9 @@ def _declared(folders: Iterable[Path]) -> tuple[list[str], list[str]]:
         found = _NAME.match(text)
         if not text or (found and _normal(found.group()) in _OURS):
             continue
-        if found is None:
+        try:
+            check_requirement(text)
+        except ValueError:
             warnings.append(
                 f"{path}:{number}: {text!r} is ignored: only packages are installed"
             )

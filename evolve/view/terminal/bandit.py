@@ -1,7 +1,5 @@
 """The state of the choice of operators and models, computed from the archive."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evolve.archive import Snapshot

@@ -3,8 +3,6 @@
 Rich honours NO_COLOR.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import sys
@@ -24,8 +22,8 @@ class Lasting(Console):
         mute_closed()
 
 
-out = Lasting(highlight=False, soft_wrap=True)
-err = Lasting(stderr=True, highlight=False, soft_wrap=True)
+out = Lasting(highlight=False, markup=False, soft_wrap=True)
+err = Lasting(stderr=True, highlight=False, markup=False, soft_wrap=True)
 _UNBOUNDED = 1_000_000  # columns, more than any table has
 
 
@@ -100,6 +98,15 @@ def number(value: float | None) -> str:
         Its `repr`; a dash for None.
     """
     return "-" if value is None else repr(value)
+
+
+def note(message: str) -> None:
+    """Print a remark on what happens, in grey, on standard error.
+
+    Args:
+        message: one line
+    """
+    err.print(message, style="dim")
 
 
 def mute_closed() -> None:

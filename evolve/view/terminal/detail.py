@@ -1,7 +1,5 @@
 """One proposal in the terminal: scores, change, prompt and reply, patch, log."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ Figures that the engine holds in memory (rates, calls in flight) come from the e
 Urgent messages, for example about a full disk, do not wait for events.
 """
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 

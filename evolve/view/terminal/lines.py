@@ -1,7 +1,5 @@
 """Plain lines for logs and pipes, and JSON lines for programs."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys
@@ -36,7 +34,7 @@ class LinesView(Streaming):
         Args:
             message: for people
         """
-        err.print(message, markup=False)
+        err.print(message)
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """Print the state at the start and follow the run.
@@ -59,8 +57,7 @@ class LinesView(Streaming):
             progress: figures at the start
         """
         err.print(
-            f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}",
-            markup=False,
+            f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}"
         )
 
     def ended(self, event: Finished) -> None:
@@ -245,7 +242,4 @@ def _write(event: dict[str, Any]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         mute_closed()
-        err.print(
-            "the output was closed; the run goes on: evolve watch",
-            markup=False,
-        )
+        err.print("the output was closed; the run goes on: evolve watch")

@@ -1,11 +1,9 @@
 """`evolve ls` as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
+from rich.text import Text
 
 from evolve.view.terminal.console import DataTable, number
 
@@ -33,7 +31,7 @@ def runs_table(rows: Sequence[dict[str, Any]]) -> DataTable:
     for row in rows:
         if "damaged" in row:
             table.add_row(
-                row["run"], f"[red]damaged: {escape(row['damaged'])}[/]", *[""] * 5
+                row["run"], Text(f"damaged: {row['damaged']}", "red"), *[""] * 5
             )
             continue
         table.add_row(

@@ -1,7 +1,5 @@
 """The live view of a run in a terminal."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter, deque
 
@@ -18,7 +16,7 @@ from evolve.runs.folder import RunFolder
 from evolve.runs.launch import RunOutcome
 from evolve.tasks import Task
 from evolve.text import one_line
-from evolve.view.terminal.console import err, number, of_limit
+from evolve.view.terminal.console import err, note, number, of_limit
 from evolve.view.terminal.follow import Streaming
 from evolve.view.terminal.lines import closing_lines, gap_to_best_known
 
@@ -48,7 +46,7 @@ class LiveView(Streaming):
         Args:
             message: for people
         """
-        err.print(message, style="dim", markup=False)
+        note(message)
 
     def launched(self, run: RunFolder, task: Task, progress: Progress) -> None:
         """Start to draw and follow the run.
@@ -102,7 +100,7 @@ class LiveView(Streaming):
         """
         super().done(outcome, task)
         for line in closing_lines(outcome, task):
-            err.print(line, markup=False)
+            err.print(line)
 
     def close(self) -> None:
         """Release the terminal."""

@@ -1,7 +1,5 @@
 """Events of a run as lines of text: `evolve log` and `evolve watch`."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter, deque
 from collections.abc import Sequence

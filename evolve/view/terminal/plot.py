@@ -3,8 +3,6 @@
 In the terminal it is a table of the improvements, else a picture.
 """
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple

@@ -1,23 +1,20 @@
 """`evolve stats`: results by operator and model, rejections, scorer, diversity."""
 
-from __future__ import annotations
-
 from statistics import fmean
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from evolve.archive import State
 from evolve.runs.reader import OpenRun
-from evolve.text import one_line
+from evolve.text import Data, one_line
 from evolve.view.terminal.console import DataTable
 from evolve.view.web.payload import map_payload
 
 LATEST = 100  # scored variants, for the current diversity of the search
 
 
-def stats_data(run: OpenRun) -> dict[str, Any]:
+def stats_data(run: OpenRun) -> Data:
     """Return the statistics as plain data.
 
     Args:
@@ -58,7 +55,7 @@ def stats_data(run: OpenRun) -> dict[str, Any]:
     }
 
 
-def render_stats(data: dict[str, Any]) -> Group:
+def render_stats(data: Data) -> Group:
     """Render the statistics as tables.
 
     Args:
@@ -98,7 +95,7 @@ def render_stats(data: dict[str, Any]) -> Group:
     return Group(*parts)
 
 
-def _diversity(data: dict[str, Any]) -> str:
+def _diversity(data: Data) -> str:
     grid, novelty = data["grid"], data["novelty"]
     if novelty["mean"] is None:
         return "diversity  nothing is scored yet"
@@ -109,7 +106,7 @@ def _diversity(data: dict[str, Any]) -> str:
     )
 
 
-def _operators(rows: list[dict[str, Any]]) -> DataTable:
+def _operators(rows: list[Data]) -> DataTable:
     table = _table("operator", "model", "made", "scored", "improved", "best", "gain")
     for row in rows:
         table.add_row(
@@ -121,7 +118,7 @@ def _operators(rows: list[dict[str, Any]]) -> DataTable:
     return table
 
 
-def _models(rows: list[dict[str, Any]]) -> DataTable:
+def _models(rows: list[Data]) -> DataTable:
     table = _table("model", "", "calls", "failed", "tokens", "usd", "seconds each")
     for row in rows:
         table.add_row(
@@ -136,7 +133,7 @@ def _models(rows: list[dict[str, Any]]) -> DataTable:
     return table
 
 
-def _causes(rows: list[dict[str, Any]]) -> DataTable:
+def _causes(rows: list[Data]) -> DataTable:
     table = _table("rejected or failed", "state", "times")
     for row in rows:
         table.add_row(one_line(row["reason"], 40), row["state"], str(row["times"]))

@@ -1,7 +1,5 @@
 """`evolve status`: the state of a run, from its archive and its lock."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

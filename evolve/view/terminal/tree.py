@@ -4,8 +4,6 @@ Unimportant variants are folded: of a long chain without branches only those tha
 the best are shown.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from rich.text import Text
@@ -47,7 +45,10 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
     hidden = run.count - len(chosen.variants)
     title = f"{run.folder.name} · {run.folder.task_name} · {run.count} variants"
     root = WholeTree(Text(title + (f", {hidden} not shown" if hidden > 0 else "")))
-    below = _children(chosen)
+    found: dict[str, list[Variant]] = {}
+    for variant in chosen.variants:
+        found.setdefault(variant.parent or "", []).append(variant)
+    below = found
     fold = selection.path is None
     waiting = [
         _Step(variant, root, 0, False) for variant in reversed(below.get("", []))
@@ -71,14 +72,6 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
             for kid in reversed(kids)
         ]
     return root
-
-
-def _children(chosen: Chosen) -> dict[str, list[Variant]]:
-    """Group variants by first parent; those without parents have the key ""."""
-    found: dict[str, list[Variant]] = {}
-    for variant in chosen.variants:
-        found.setdefault(variant.parent or "", []).append(variant)
-    return found
 
 
 def _folded(step: _Step, below: dict[str, list[Variant]], chosen: Chosen) -> _Step:

@@ -1,7 +1,5 @@
 """Syntax colouring of code, line by line, as HTML that is safe to insert."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Access control: hosts, origins, the token, and security headers of answers."""
 
-from __future__ import annotations
-
 import hmac
 import ipaddress
 import socket

@@ -1,19 +1,17 @@
 """The runs of a server, found by listing their folder, never by joining paths."""
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from evolve.archive import ArchiveError, NotFound
 from evolve.errors import EvolveError
 from evolve.runs.folder import list_runs, open_run
 from evolve.runs.reader import OpenRun
+from evolve.text import Data
 from evolve.view.terminal.status import status_data
 from evolve.view.web import pages, payload
 
@@ -36,9 +34,9 @@ class CachedRun:
     guard: threading.RLock = field(default_factory=threading.RLock)
     made: dict[str, tuple[int, payload.Payload]] = field(default_factory=dict)
     event: int = -1
-    overview: tuple[int, dict[str, Any]] = (-2, {})
+    overview: tuple[int, Data] = (-2, {})
 
-    def first_page(self) -> dict[str, Any]:
+    def first_page(self) -> Data:
         """Return the values of the overview.
 
         Returns:
@@ -125,7 +123,7 @@ class RunCache:
             shelf.refresh()
             yield shelf
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Data]:
         """Return the state of each run.
 
         Returns:

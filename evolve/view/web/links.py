@@ -1,7 +1,5 @@
 """Addresses of pages: on a server, or inside one file."""
 
-from __future__ import annotations
-
 from typing import Protocol
 from urllib.parse import quote
 

@@ -1,7 +1,5 @@
 """Events of a run, sent to its page as they happen (server-sent events)."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """The content of each page, as plain data for its template."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Data for the scripts of the pages: columns of numbers, for server and export."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -103,7 +101,13 @@ def curve_payload(variants: Sequence[Variant], maximize: bool) -> Payload:
                 leads,
             ]
         )
-    shown = _thinned(rows)
+    step = max(1, len(rows) // MOST_POINTS)
+    last = len(rows) - 1
+    shown = [
+        row[:5]
+        for number, row in enumerate(rows)
+        if number % step == 0 or number == last or row[5]
+    ]
     columns = dict(
         zip(
             ("n", "t", "usd", "score", "best"),
@@ -192,17 +196,6 @@ def _rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.9g}")
-
-
-def _thinned(rows: list[list[float | None]]) -> list[list[float | None]]:
-    """Return every improvement, the last row and evenly spaced others."""
-    step = max(1, len(rows) // MOST_POINTS)
-    last = len(rows) - 1
-    return [
-        row[:5]
-        for number, row in enumerate(rows)
-        if number % step == 0 or number == last or row[5]
-    ]
 
 
 def _rates(seconds: list[float], dollars: list[float], buckets: int = 60) -> Payload:

@@ -3,8 +3,6 @@
 They are queried, or taken from all variants in memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """`evolve serve`: pages of runs for a browser. They are read-only."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import secrets

@@ -1,7 +1,5 @@
 """Page templates with automatic escaping, and the filters that they share."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib

@@ -1,7 +1,5 @@
 """As-of queries on evaluations: the rows of a variant that were known at a decision."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,7 +9,7 @@ from sqlalchemy import select
 from evolve.archive.decision import CaseAttempt, Decision, Kind
 from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import Evaluation, State
-from evolve.archive.schema import parents, proposals
+from evolve.archive.schema import p, parents
 
 
 class TimedEvaluation(NamedTuple):
@@ -34,7 +32,17 @@ def learned_of(archive: ArchiveReader, variant: str) -> list[TimedEvaluation]:
     Returns:
         The rows, oldest first.
     """
-    added = _added(archive, variant)
+    query = (
+        select(p.decision, p.finished_event)
+        .join(parents, parents.c.child == p.id)
+        .where(
+            parents.c.parent == variant,
+            p.kind == Kind.EVALUATE,
+            p.state == State.EVALUATED,
+        )
+    )
+    found = [(Decision.of(json.loads(row[0])), row[1]) for row in archive.rows(query)]
+    added = {one.evaluates: event for one, event in found if one.evaluates is not None}
     return [
         TimedEvaluation(added.get(CaseAttempt(row.case, row.attempt), 0), row)
         for row in archive.evaluations(variant)
@@ -55,18 +63,3 @@ def rows_as_of(event: int, rows: Iterable[TimedEvaluation]) -> list[Evaluation]:
         The rows in the given order.
     """
     return [learned.row for learned in rows if learned.event <= event]
-
-
-def _added(archive: ArchiveReader, variant: str) -> dict[CaseAttempt, int]:
-    """Map (case, attempt) of rows added after the variant was scored to their event."""
-    query = (
-        select(proposals.c.decision, proposals.c.finished_event)
-        .join(parents, parents.c.child == proposals.c.id)
-        .where(
-            parents.c.parent == variant,
-            proposals.c.kind == Kind.EVALUATE.value,
-            proposals.c.state == State.EVALUATED.value,
-        )
-    )
-    found = [(Decision.of(json.loads(row[0])), row[1]) for row in archive.rows(query)]
-    return {one.evaluates: event for one, event in found if one.evaluates is not None}

@@ -1,0 +1,114 @@
+"""A task may not choose what protects the user; a flag of the user, or `trust`, may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evolve.config import resolve
+from evolve.errors import ConfigError, TrustError
+from tests.cli import evolve
+from tests.security.strangers import leaves, write_task
+
+LOCAL = '[run]\nsandbox = "local"'
+CHOICES = {
+    "sandbox": ('"local"', "--sandbox local"),
+    "policy": ('"evil.module:Policy"', "--policy evil.module:Policy"),
+    "operators": ('{"evil.module:Operator" = 1.0}', "--operator evil.module:Operator"),
+    "runs_dir": ('"/etc"', "--runs-dir"),
+    "model": ('["openai/gpt-4o@http://127.0.0.1:9/v1"]', "--model"),
+    "novelty_judge": ('"openai/gpt-4o@http://127.0.0.1:9/v1"', "EVOLVE_NOVELTY_JUDGE"),
+    "embedding": ('"transformer:/tmp/evil"', "--embedding"),
+    "vllm_command": ('"touch /tmp/PWNED"', "EVOLVE_VLLM_COMMAND"),
+    "vllm_options": ('"--load-format evil"', "EVOLVE_VLLM_OPTIONS"),
+    "price": ('{"openai/gpt-4o" = [0.0, 0.0]}', "--price"),
+    "price_per_second": ('{"openai/gpt-4o" = 0.0}', "EVOLVE_PRICE_PER_SECOND"),
+}
+
+
+@pytest.fixture
+def no_sandbox_named(own_sandbox: None) -> None:
+    """The task's own choice would take effect."""
+
+
+@pytest.mark.usefixtures("no_sandbox_named")
+@pytest.mark.parametrize(
+    "verb", [("run", "--max-variants", "1"), ("eval",), ("check",), ("doctor",)]
+)
+def test_no_verb_runs_a_stranger_s_program_as_the_user(
+    tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    mark = tmp_path / "PWNED"
+    task = write_task(tmp_path / "task", LOCAL, leaves(mark))
+    done = evolve(verb[0], task, *verb[1:], cwd=tmp_path)
+    assert done.code != 0 and "--sandbox local" in done.out + done.err
+    assert f"evolve trust {task}" in done.out + done.err
+    assert not mark.exists()
+
+
+@pytest.mark.usefixtures("no_sandbox_named")
+def test_what_is_accepted_counts_until_it_changes(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    task = write_task(tmp_path / "task", LOCAL, leaves(mark))
+    refused = evolve("eval", task)
+    assert refused.code == 3 and not mark.exists()
+    accepted = evolve("trust", task)
+    assert accepted.code == 0 and "sandbox = 'local'" in accepted.err
+    assert evolve("eval", task).code == 0 and mark.exists()
+    (task / "evaluate.py").write_text((task / "evaluate.py").read_text() + "# more\n")
+    assert evolve("eval", task).code == 3
+    named = evolve("eval", task, "--sandbox", "local")
+    assert named.code == 0, named.err
+
+
+@pytest.mark.usefixtures("no_sandbox_named")
+@pytest.mark.parametrize("key", CHOICES)
+def test_each_choice_names_the_flag_of_the_user(tmp_path: Path, key: str) -> None:
+    import tomllib
+
+    value, flag = CHOICES[key]
+    task = write_task(tmp_path / "task")
+    run = tomllib.loads(f"{key} = {value}")
+    with pytest.raises(TrustError) as refused:
+        resolve({}, run, task / "task.toml")
+    assert flag in refused.value.message and "evolve trust" in refused.value.hint
+    assert resolve({key: run[key]}, run, task / "task.toml").origins[key] == "flag"
+
+
+def test_a_task_lowers_limits_and_never_raises_those_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "evolve").mkdir()
+    (tmp_path / "evolve/config.toml").write_text("budget_usd = 1.0\nmax_calls = 50\n")
+    found = resolve({}, {"budget_usd": 100.0, "max_calls": 10}, tmp_path / "task.toml")
+    assert (found.settings.budget_usd, found.settings.max_calls) == (1.0, 10)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OPENAI_BASE_URL=http://127.0.0.1:9/v1",
+        "EVOLVE_SANDBOX=local",
+        "LD_PRELOAD=x.so",
+    ],
+)
+def test_the_dotenv_of_a_task_directory_sets_keys_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    task = write_task(tmp_path / "task")
+    monkeypatch.chdir(task)
+    (task / ".env").write_text("OPENAI_API_KEY=mine\nEVOLVE_MAX_VARIANTS=7\n")
+    assert resolve({}, {}, task / "task.toml").settings.max_variants == 7
+    (task / ".env").write_text(f"{line}\n")
+    with pytest.raises(ConfigError, match="may set keys only"):
+        resolve({}, {}, task / "task.toml")
+
+
+def test_limits_beyond_the_machine_are_refused(tmp_path: Path) -> None:
+    task = write_task(tmp_path / "task", "[limits]\nmemory_mb = 99000000")
+    refused = evolve("eval", task)
+    assert refused.code == 3 and "limits.memory_mb" in refused.err
+    evolve("trust", task)
+    assert evolve("eval", task).code == 0
