@@ -1,7 +1,8 @@
 """Checks of every child before evaluation: changed, within the region, valid syntax."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from evolve.archive.names import folded, invalid_name
 from evolve.operators.base import Child, Rejected
 from evolve.operators.context import Parent
 from evolve.operators.python_source import syntax_error
@@ -44,6 +45,9 @@ async def check_child(task: Task, parents: Sequence[Parent], child: Child) -> No
 
 def _check_names(task: Task, parents: Sequence[Parent], child: Child) -> None:
     base = parents[0].files
+    if wrong := invalid_name(child.files):
+        raise Rejected("region", wrong)
+    _check_cases(child.files.keys() - base.keys(), child)
     if any(dict(child.files) == dict(parent.files) for parent in parents):
         raise Rejected("unchanged", "the files are the same as the parent's")
     for path in child.files.keys() ^ base.keys():
@@ -60,6 +64,15 @@ def _check_names(task: Task, parents: Sequence[Parent], child: Child) -> None:
             continue
         if path not in task.edits.within(child.files):
             raise Rejected("region", f"{path} is not editable")
+
+
+def _check_cases(new: Collection[str], child: Child) -> None:
+    """Raise `Rejected` if a new file and another one differ by case only."""
+    others = {folded(path): path for path in child.files if path not in new}
+    for path in sorted(new):
+        other = others.setdefault(folded(path), path)
+        if other != path:
+            raise Rejected("region", f"{path} and {other} differ by case only")
 
 
 def wrong_with(path: str, content: bytes, before: bytes | None) -> list[str] | None:
