@@ -77,6 +77,7 @@ class Candidate:
         seconds: Wall time of the last call, measured outside the candidate.
         answers: Its latest answers, encoded, up to `KEPT_BYTES`: for the blame when an
             evaluator fails.
+        drawn: Whether the scorer has read `case.seed`, so that its inputs are hidden.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Candidate:
         self.seconds = 0.0
         self.answers: deque[bytes] = deque()
         self._kept_bytes = 0
+        self.drawn = False
 
     def call(
         self, function: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
@@ -160,7 +162,7 @@ class Candidate:
     def _ask(
         self, header: dict[str, Any], payload: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        header["token"] = secrets.token_hex(4)
+        header |= {"token": secrets.token_hex(4), "drawn": self.drawn}
         self._stream.write(wire.frame(header, payload))
         self._stream.flush()
         reply, answer = wire.read_frame(self._stream)

@@ -31,6 +31,8 @@ from evolve.sandbox.time_limit import TimeLimit
 LOG_TAIL_BYTES = 8 * 1024
 KILL_PATIENCE_S = 5.0
 _PREFIX_BYTES = 8
+# Reasons that a candidate may claim of itself; the others are seen from outside.
+_CLAIMS = (Reason.EXCEPTION, Reason.MEMORY, Reason.OUTPUT, Reason.REFUSED)
 _FOLDER = re.compile(r"(?:/candidate-\d++)+/")  # the end of the path of its directory
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
@@ -344,7 +346,7 @@ class Session:
         if header.get("ok") is True:
             return Reply(body, seconds, _exit_status(header.get("exit")))
         error = _text(header, "error")
-        reason = Reason(error) if error in set(Reason) else Reason.REFUSED
+        reason = Reason(error) if error in _CLAIMS else Reason.REFUSED
         # Its output takes another path and may be late: after `end` it is complete.
         log = _text(header, "traceback").strip()[-LOG_TAIL_BYTES:]
         raise CandidateFault(

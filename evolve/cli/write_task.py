@@ -174,6 +174,7 @@ async def _score(
             ) as evaluator,
             alone(evaluator, settings, note) as proposal,
         ):
+            evaluator.hides_inputs = False  # a person reads this, no model
             verdict = await evaluator.evaluate(
                 files, choose(evaluator.task), 0, proposal
             )

@@ -14,6 +14,7 @@ from typing import Any
 from evolve.archive import Evaluation, Files, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
+from evolve.evaluation.failures import without_inputs
 from evolve.evaluation.fresh_runs import BuildSteps, FreshRuns, UnknownBuild
 from evolve.evaluation.memory import memory_limit
 from evolve.evaluation.scorer import MAX_FEEDBACK_CHARS, MAX_METRICS_BYTES, printable
@@ -133,6 +134,9 @@ class Evaluator:
         self._finding_out = asyncio.Lock()
         # Called with the session of a scored candidate before it ends.
         self.at_end: Callable[[Session], Awaitable[None]] | None = None
+        # Whether the failures of hidden inputs are told by type and place only, since
+        # later prompts show them.
+        self.hides_inputs = True
         # the seed's row from `_find_out`, for the next request
         self._seed_row: Evaluation | None = None
         self._builds: dict[str, BuildSteps] = {}  # by case
@@ -256,12 +260,12 @@ class Evaluator:
         )
         started = time.perf_counter()
         async with self.pool.session() as session:
+            live = FreshRuns(self.pool, session, self._known(case), learning)
             try:
                 if self.together:
                     row = await score_together(session, self.task, files, row)
                 else:
                     await session.load(files, self._module(case))
-                    live = FreshRuns(self.pool, session, self._known(case), learning)
                     row = await self._scored(live, files, case, row, fresh)
                 if self.at_end is not None and row.reason is None:
                     await self.at_end(session)
@@ -270,12 +274,14 @@ class Evaluator:
                     row, reason=fault.reason.value, message=fault.message, log=fault.log
                 )
             usage = await session.end()
+        row = replace(row, log=_whole_log(usage.log, row.log))
+        if live.hidden and row.reason is not None and self.hides_inputs:
+            row = without_inputs(row, files)
         return replace(
             row,
             seconds=time.perf_counter() - started,
             cpu_s=usage.cpu_s,
             peak_memory_bytes=usage.peak_memory_bytes,
-            log=_whole_log(usage.log, row.log),
         )
 
     def _known(self, case: CaseSpec) -> BuildSteps | None:
@@ -339,7 +345,11 @@ class Evaluator:
         try:
             async with TimeLimit(limit).running():
                 said = await scorer.score(
-                    live, files, case, self._seed_of(case), row.attempt
+                    live,
+                    files,
+                    case,
+                    self._seed_of(case, files, row.attempt),
+                    row.attempt,
                 )
         except TimeoutError:
             await scorer.close()
@@ -380,20 +390,25 @@ class Evaluator:
                 return replace(row, reason=EVALUATOR, message=f"its result: {error}")
         log = _words(header, "log")
         if said.op == "refused":
+            reason = _words(header, "reason")
             return replace(
-                row,
-                reason=_words(header, "reason"),
-                message=_words(header, "message"),
-                log=log,
+                row, reason=reason, message=_words(header, "message"), log=log
             )
         return replace(row, reason=EVALUATOR, message=self._place(said), log=log)
 
-    def _seed_of(self, case: CaseSpec) -> int:
-        """Return the secret seed of a case, 0 to 2**63 - 1."""
-        digest = hashlib.blake2b(
-            f"{self._secret}:{case.id}".encode(), digest_size=8
-        ).digest()
-        return int.from_bytes(digest, "big") >> 1
+    def _seed_of(
+        self, case: CaseSpec, files: Files | None = None, attempt: int = 0
+    ) -> int:
+        """Return the secret seed of a case, 0 to 2**63 - 1.
+
+        If the task wants fresh inputs, it depends on the variant and the attempt.
+        """
+        digest = hashlib.blake2b(f"{self._secret}:{case.id}".encode(), digest_size=8)
+        if self.task.spec.fresh_inputs and files is not None:
+            for path, content in sorted(files.items()):
+                digest.update(f"\0{path}\0{len(content)}\0".encode() + content)
+            digest.update(f"\0{attempt}".encode())
+        return int.from_bytes(digest.digest(), "big") >> 1
 
     def _place(self, said: Said) -> str:
         line = said.header.get("line")

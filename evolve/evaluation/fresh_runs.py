@@ -55,6 +55,9 @@ class FreshRuns:
         session: A session with the candidate's files loaded.
         known: What the seed showed; None: unknown.
         learning: Filled from this candidate, which is the seed; None: another one.
+
+    Attributes:
+        hidden: Whether it has got inputs that are drawn from the secret seed.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class FreshRuns:
         known: BuildSteps | None,
         learning: BuildSteps | None,
     ) -> None:
-        self.session = session
+        self.session, self.hidden = session, False
         self._pool, self._known, self._learning = pool, known, learning
         self._number = 0
         self._built: Tree | None = None  # the folder before the first program ran

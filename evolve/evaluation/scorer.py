@@ -61,6 +61,23 @@ def main(evaluate_path: str, descriptor: int) -> None:
             send(stream, *prepare(header["op"], case, evaluate_path))
 
 
+class HiddenInputs(Case):
+    """A case that tells its candidate when inputs are drawn from the secret seed.
+
+    Args:
+        case: The case.
+        candidate: Its requests say so from then on.
+    """
+
+    def __init__(self, case: Case, candidate: Candidate) -> None:
+        self.__dict__.update(vars(case), _candidate=candidate)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "seed":
+            self.__dict__["_candidate"].drawn = True
+        return super().__getattribute__(name)
+
+
 def load_evaluate(path: Path) -> Any:
     """Load the function `evaluate` of the task's file.
 
@@ -99,7 +116,7 @@ def score(
         Header and payload of the message to the engine.
     """
     try:
-        result = evaluate(candidate, case)
+        result = evaluate(candidate, HiddenInputs(case, candidate))
         if not isinstance(result, dict):
             result = {"score": result}
         unknown = set(result) - set(RESULT_KEYS)

@@ -279,6 +279,7 @@ async def _ask_candidate(
     live: FreshRuns, header: Mapping[str, Any], payload: bytes
 ) -> tuple[Data, bytes]:
     """Relay one request; a candidate's fault is also an answer."""
+    live.hidden = live.hidden or header.get("drawn") is True
     try:
         if header["op"] == "call":
             reply = await live.call(header["function"], payload, header["timeout_s"])

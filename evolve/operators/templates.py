@@ -7,6 +7,8 @@ nothing but a few methods of texts, lists and dicts.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
@@ -173,6 +175,38 @@ class Prompts:
             made.globals.clear()
             made.filters = {name: made.filters[name] for name in _FILTERS.split()}
             made.filters["exact"] = repr  # scores at full precision
+            made.filters["data"] = as_data
+            made.filters["ticks"] = ticks
             made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
             self._environments.append(made)
         return self._environments[0]
+
+
+def as_data(text: object) -> str:
+    """Enclose a text of a candidate, so that it can't be taken for an instruction.
+
+    Args:
+        text: anything that a candidate, or a program of it, has written
+
+    Returns:
+        The text between delimiters that hold its hash (64 bits of BLAKE2b): no text can
+        hold its own end, and equal texts give equal prompts.
+    """
+    content = str(text)
+    digest = hashlib.blake2b(content.encode(errors="replace"), digest_size=8)
+    name = f"data-{digest.hexdigest()}"
+    line = "\n" if "\n" in content else ""
+    return f"<{name}>{line}{content}{line}</{name}>"
+
+
+def ticks(text: object) -> str:
+    """Return a Markdown fence that is longer than each run of backticks in a text.
+
+    Args:
+        text: what the fence encloses
+
+    Returns:
+        At least three backticks.
+    """
+    runs = [len(run) for run in re.findall("`+", str(text))]
+    return "`" * max(3, *(run + 1 for run in runs)) if runs else "```"

@@ -249,6 +249,10 @@ class TaskSpec(_Strict):
         description="cases that a variant is scored on; the score is their mean",
     )
     peer: PeerSpec | None = Field(None, description="evaluator of another engine")
+    fresh_inputs: bool = Field(
+        False,
+        description="another case.seed for each variant and attempt: no input is seen twice, and scores are noisy",
+    )
     measures: tuple[MeasureSpec, ...] = Field(
         (),
         description="axes of the grid: code_length, complexity, runtime, novelty, or any metric",

@@ -190,6 +190,8 @@ LISTED: dict[str, tuple[str, ...]] = {
     "sandbox/pip.py _PASSED_ON": (),
     "sandbox/pip.py _SECRET": (),
     "sandbox/pip.py _SETTING": (),
+    "evolve/evaluation/failures.py _FRAME": (),
+    "evolve/operators/templates.py '`+'": (),
 }
 
 UNITS = (

@@ -531,7 +531,7 @@ def test_what_was_tried_is_told_and_an_idea_that_was_is_asked_for_anew() -> None
     files = dict(task.seed) | {"prompts/system.md": b"short\n"}
     first, asked = proposed(task, EpisodeResult(files))
     assert (
-        "- more tools: better" in asked.texts[0]
+        "- more tools: <data-" in asked.texts[0]
         and "any of these again" in asked.texts[0]
     )
     assert (asked.purposes, asked.attempts) == ([PROPOSE], [0])

@@ -195,7 +195,8 @@ def test_what_is_common_comes_first(task: Task) -> None:
         "# Other good programs",
         "# Changes of the current program that failed",
         "Traceback: deep",
-        "Feedback on case main: Too few caps.",
+        "Feedback on case main: <data-",
+        ">Too few caps.</data-",
         "# Answer",
     ]
     assert sorted(order, key=text.index) == order
