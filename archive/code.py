@@ -25,6 +25,7 @@ from gitdb.util import bin_to_hex, hex_to_bin, mman
 
 from evolve.archive.errors import ArchiveError, StorageFull, moved
 from evolve.archive.git import make_harmless, run_git
+from evolve.archive.names import invalid_name
 
 Files = Mapping[str, bytes]
 _FILE, _EXECUTABLE, _FOLDER = 0o100644, 0o100755, 0o040000
@@ -123,7 +124,13 @@ class CodeStore:
 
         Raises:
             StorageFull: The disk can't be written.
+            ArchiveError: A name can't be in a tree.
         """
+        if wrong := invalid_name(files):
+            raise ArchiveError(wrong, "no variant can have this name")
+        return self._tree_of(files)
+
+    def _tree_of(self, files: Files) -> str:
         folders: dict[str, dict[str, bytes]] = {}
         entries: list[tuple[bytes, int, str]] = []
         for path, content in files.items():
@@ -134,7 +141,7 @@ class CodeStore:
                 mode = _EXECUTABLE if content.startswith(b"#!") else _FILE
                 entries.append((self._store(b"blob", content), mode, name))
         for name, inner in folders.items():
-            entries.append((hex_to_bin(self.tree_of(inner)), _FOLDER, name))
+            entries.append((hex_to_bin(self._tree_of(inner)), _FOLDER, name))
         entries.sort(key=lambda entry: entry[2] + ("/" if entry[1] == _FOLDER else ""))
         stream = BytesIO()
         tree_to_stream(entries, stream.write)
@@ -306,7 +313,7 @@ class CodeStore:
             end = data.index(b"\0", position)
             mode, _, name = data[position:end].partition(b" ")
             sha = data[end + 1 : end + 21]
-            if name in (b"", b".", b"..") or b"/" in name:
+            if b"/" in name or invalid_name([name.decode(errors="replace")]):
                 raise ArchiveError(
                     f"a tree holds the name {name!r}, which no variant can have",
                     "the run was damaged or made by hand",

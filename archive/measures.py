@@ -1,6 +1,6 @@
 """Measures: numbers that describe a variant apart from its score; axes of the grid."""
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,7 +67,8 @@ def measure_rows(rows: Sequence[Evaluation]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if isinstance(value, (int, float)) and math.isfinite(value):
+            # also for integers that no float holds
+            if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max:
                 found.setdefault(name, []).append(float(value))
     means = {name: sum(values) / len(values) for name, values in found.items()}
     return means | {"runtime": sum(row.cpu_s for row in rows)}

@@ -19,13 +19,13 @@ _STRING = (
 )
 _REST = (
     r"(?P<line>\n[ \t]*)|(?P<name>[^\W\d]\w*)|(?P<number>\d[\w.]*(?:(?<=[eE])[+-]\d+)?|\.\d+)"
-    r"|(?P<sign>\*\*=?|//=?|<<=?|>>=?|[-+*/%&|^<>=!:@]=|->|&&|\|\||\+\+|--|[^\w\s])"
+    r"|(?P<sign>\\['\"\\]|\*\*=?|//=?|<<=?|>>=?|[-+*/%&|^<>=!:@]=|->|&&|\|\||\+\+|--|[^\w\s])"
 )
 _HASH = re.compile(
     rf"(?P<string>{_STRING})|(?P<comment>#[^\n]*|\\\n)|{_REST}", re.DOTALL
 )
 _SLASH = re.compile(
-    rf"(?P<string>{_STRING})|(?P<comment>//[^\n]*|/\*.*?\*/)|{_REST}", re.DOTALL
+    rf"(?P<string>{_STRING})|(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|{_REST}", re.DOTALL
 )
 _ASSIGNS = {"=", "+=", "-=", "*=", "/=", "//=", "%=", "**=", ":="}
 _DEFINES = {"def", "class", "fn", "func", "function", "as", "let", "var"}

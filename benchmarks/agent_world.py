@@ -370,7 +370,7 @@ class Search:
     async def _checked(self, context: Context) -> Child:
         child = await Agentic().propose(context)
         try:
-            check_child(self.task, context.parents, child)
+            await check_child(self.task, context.parents, child)
             if child.files in self.trees.values():
                 raise Rejected(DUPLICATE, "it is there already")
             if (

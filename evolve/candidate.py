@@ -4,11 +4,14 @@ Task authors import them from `evolve`: `from evolve import Candidate, Candidate
 """
 
 import secrets
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from evolve.sandbox.inside import wire
+
+KEPT_BYTES = 32 << 20
 
 
 class CandidateError(Exception):
@@ -72,6 +75,8 @@ class Candidate:
     Attributes:
         files: Source of the candidate, path -> content.
         seconds: Wall time of the last call, measured outside the candidate.
+        answers: Its latest answers, encoded, up to `KEPT_BYTES`: for the blame when an
+            evaluator fails.
         drawn: Whether the scorer has read `case.seed`, so that its inputs are hidden.
     """
 
@@ -81,6 +86,8 @@ class Candidate:
         self._stream, self.descriptor = stream, descriptor
         self.files = files
         self.seconds = 0.0
+        self.answers: deque[bytes] = deque()
+        self._kept_bytes = 0
         self.drawn = False
 
     def call(
@@ -168,6 +175,10 @@ class Candidate:
         return reply, answer
 
     def _decoded(self, payload: bytes) -> Any:
+        self.answers.append(payload)
+        self._kept_bytes += len(payload)
+        while self._kept_bytes > KEPT_BYTES:
+            self._kept_bytes -= len(self.answers.popleft())
         try:
             return wire.decode(payload)
         except wire.Malformed as error:

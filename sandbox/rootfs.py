@@ -51,7 +51,7 @@ _STUBS = (
     "libgcc_s.so.1",
     "libstdc++.so.6",
 )
-_LDD_PATH = re.compile(r"(/\S+) \(0x")
+_LDD_PATH = re.compile(r"(?<!\S)(/\S+) \(0x")
 
 
 def cache_folder() -> Path:

@@ -408,8 +408,16 @@ def check_tree(files: Mapping[str, bytes], limits: Limits) -> None:
             f"limit is {limits.files:,} files and {limits.disk_bytes:,} bytes",
         )
     for path in files:
-        if not _is_inside(path):
+        if not _is_inside(path) or _is_in_a_file(path, files):
             raise CandidateFault(Reason.REFUSED, f"invalid file name: {path!a:.200}")
+
+
+def _is_in_a_file(path: str, files: Mapping[str, bytes]) -> bool:
+    """Return whether a directory of the path is a file of the same tree."""
+    end = path.find("/")
+    while end >= 0 and path[:end] not in files:
+        end = path.find("/", end + 1)
+    return end >= 0
 
 
 def _is_inside(path: str) -> bool:

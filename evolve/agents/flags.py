@@ -24,9 +24,6 @@ class Flag(NamedTuple):
     words: str
 
 
-_BLOCK = re.compile(
-    r"^(`{3,})([^\n]*)\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
-)
 # blocks that the shipped agent executes
 _CARRIED_OUT = re.compile(r"\s*(?:bash|sh|edit|python3?|py|[\w./-]+\.\w+)\b")
 _WORDS = 120  # characters of a sign that are stored
@@ -85,9 +82,25 @@ def flags_in_reply(reply: str) -> Iterator[Flag]:
     Yields:
         Flags in blocks that an agent executes.
     """
-    for _, kind, text in _BLOCK.findall(reply):
+    for kind, text in _blocks(reply):
         if _CARRIED_OUT.match(kind if kind.strip() else text):
             yield from flags_in(text)
+
+
+def _blocks(reply: str) -> Iterator[tuple[str, str]]:
+    """Yield what follows the fence of each block, and its text; the last may be open."""
+    fence, kind, inside = "", "", [""]
+    for line in reply.split("\n"):
+        if fence and line.rstrip(" \t") == fence:
+            yield kind, "\n".join(inside)
+            fence = ""
+        elif fence:
+            inside.append(line)
+        elif line.startswith("```"):
+            kind = line.lstrip("`")
+            fence, inside = line[: len(line) - len(kind)], []
+    if fence:
+        yield kind, "\n".join(inside)
 
 
 def new_lines(seed: Mapping[str, bytes], files: Mapping[str, bytes]) -> dict[str, str]:

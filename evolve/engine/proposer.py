@@ -233,7 +233,7 @@ class Proposer:
         Raises:
             Rejected: It is not.
         """
-        check_child(self.task, context.parents, child)
+        await check_child(self.task, context.parents, child)
         tree = await self._recorder.tree_of(child.files)
         if tree == proposal.tree:
             raise Rejected("unchanged", "the repair gives the same files again")

@@ -38,8 +38,11 @@ from evolve.archive import (
 )
 from evolve.engine.caches import Held, Parents, Vectors
 from evolve.engine.ordering import Trees
+from evolve.models.embeddings import EMBED_S
 from evolve.operators import Parent
 from evolve.retry import Backoff, retry
+from evolve.sandbox import CandidateFault
+from evolve.sandbox.aside import run_aside
 
 TIDY_EVERY = 2000  # children between two packings of the repository
 _FULL_DISK = Backoff(0.25, 10.0)
@@ -320,6 +323,7 @@ class Recorder:
             The proposal with its status, novelty, improvement and measures.
         """
         vector = await self.vectors.of(proposal, files)
+        of_code = await _measures_of(files)
         value = score * self.snapshot.sign
         known = [self.snapshot.value_of(parent) for parent in proposal.parents]
         improvement = value - max(known) if known else None
@@ -328,7 +332,7 @@ class Recorder:
         if not quarantined and (not best or value > self.snapshot.value_of(best.id)):
             kept = AddStatus.BEST
         novelty = self.snapshot.space.novelty(vector)
-        measures = measure_code(files) | measure_rows(rows) | {"novelty": novelty}
+        measures = of_code | measure_rows(rows) | {"novelty": novelty}
         if len(self.snapshot.frame.cases) > 1:
             measures["behaviour"] = self.snapshot.behaviour(rows)
         done = replace(
@@ -605,3 +609,12 @@ def _without_collector() -> Iterator[None]:
         gc.freeze()
     finally:
         gc.enable()
+
+
+async def _measures_of(files: Mapping[str, bytes]) -> dict[str, float]:
+    """Return the measures of code; 0 for a tree that is too much to read."""
+    try:
+        size = sum(map(len, files.values()))
+        return await run_aside(measure_code, dict(files), size=size, time_s=EMBED_S)
+    except CandidateFault:
+        return measure_code({})

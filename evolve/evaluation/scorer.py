@@ -19,6 +19,7 @@ from typing import Any
 
 from evolve import candidate as public
 from evolve.candidate import Candidate, CandidateError, Case
+from evolve.evaluation.extremes import NotFiniteError, breaks_by_its_numbers
 from evolve.sandbox.inside import tracebacks, wire
 from evolve.text import Data
 
@@ -147,7 +148,11 @@ def score(
             "log": broken(error, path)["log"],
         }, b""
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
-        return broken(error, path), b""
+        found = broken(error, path)
+        if breaks_by_its_numbers(error, candidate):
+            message = f"its numbers are too large or too small: {found['message']}"
+            found |= {"op": "refused", "reason": "invalid", "message": message}
+        return found, b""
 
 
 def prepare(op: str, case: Case, path: str) -> tuple[Data, bytes]:
@@ -213,6 +218,7 @@ def checked_metrics(metrics: Any) -> Data:
 
     Raises:
         TypeError: not a dict, or not plain data
+        NotFiniteError: a number in it is infinite, NaN, or has too many digits
         CandidateError: more than `MAX_METRICS_BYTES`: they hold what the candidate wrote
     """
     if not isinstance(metrics, dict):
@@ -228,7 +234,8 @@ def checked_metrics(metrics: Any) -> Data:
     try:
         size = len(json.dumps(plain, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise TypeError(
+        kind = NotFiniteError if isinstance(error, ValueError) else TypeError
+        raise kind(
             f"evaluate returned metrics that are not plain data: {error}; numbers must be "
             "finite"
         ) from None
@@ -260,7 +267,7 @@ def check_score(value: Any) -> None:
 
     Raises:
         TypeError: not a number
-        ValueError: infinite or NaN
+        NotFiniteError: infinite or NaN
     """
     if (
         isinstance(value, bool)
@@ -271,7 +278,7 @@ def check_score(value: Any) -> None:
             f"evaluate returned a score of type {type(value).__name__}, not a number"
         )
     if not math.isfinite(float(value)):
-        raise ValueError(
+        raise NotFiniteError(
             f"evaluate returned the score {float(value)}, which is not finite"
         )
 

@@ -11,9 +11,11 @@ from evolve.archive import TOKENS, Files, Proposal, Vector, embed, unit
 from evolve.errors import ConfigError, PrerequisiteError
 from evolve.models.names import INSIDE
 from evolve.models.protocol import Models
+from evolve.sandbox import CandidateFault
+from evolve.sandbox.aside import run_aside
 
 MOST_CHARS = 24_000  # of a program; embedding models read no more
-SMALL_BYTES = 64 * 1024  # larger trees are embedded in a thread
+EMBED_S = 60.0  # for a large tree
 
 
 class Embedder(Protocol):
@@ -42,12 +44,14 @@ class TokenEmbedder:
             files: path -> content
 
         Returns:
-            Shape (256,). A large tree is embedded in a thread, so that the event loop
-            goes on.
+            Shape (256,). A large tree is embedded in a process with limits; one that
+            exceeds them has the vector of a tree without tokens.
         """
-        if sum(map(len, files.values())) > SMALL_BYTES:
-            return await asyncio.to_thread(embed, files)
-        return embed(files)
+        size = sum(map(len, files.values()))
+        try:
+            return await run_aside(embed, dict(files), size=size, time_s=EMBED_S)
+        except CandidateFault:
+            return embed({})
 
 
 class ModelEmbedder:

@@ -1,10 +1,13 @@
 """Checks of every child before evaluation: changed, within the region, valid syntax."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from evolve.archive.names import folded, invalid_name
 from evolve.operators.base import Child, Rejected
 from evolve.operators.context import Parent
 from evolve.operators.python_source import syntax_error
+from evolve.sandbox import CandidateFault
+from evolve.sandbox.aside import run_aside
 from evolve.tasks import Task, editable_region
 from evolve.tasks.region import MarkerError
 
@@ -12,8 +15,8 @@ MAX_FILE_BYTES = 1024 * 1024
 MAX_NEW_FILES = 50
 
 
-def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
-    """Check a child before it costs anything.
+async def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
+    """Check a child before it costs anything; large files in a process with limits.
 
     Args:
         task: the task
@@ -23,7 +26,28 @@ def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
     Raises:
         Rejected: with the reason "unchanged", "region" or "syntax"
     """
+    _check_names(task, parents, child)
     base = parents[0].files
+    for path, content in child.files.items():
+        before = base.get(path)
+        if content == before:
+            continue
+        if len(content) > MAX_FILE_BYTES:
+            raise Rejected("region", f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
+        try:
+            size = len(content) + len(before or b"")
+            wrong = await run_aside(wrong_with, path, content, before, size=size)
+        except CandidateFault as fault:
+            raise Rejected("syntax", f"{path}: {fault.message}") from None
+        if wrong is not None:
+            raise Rejected(*wrong)
+
+
+def _check_names(task: Task, parents: Sequence[Parent], child: Child) -> None:
+    base = parents[0].files
+    if wrong := invalid_name(child.files):
+        raise Rejected("region", wrong)
+    _check_cases(child.files.keys() - base.keys(), child)
     if any(dict(child.files) == dict(parent.files) for parent in parents):
         raise Rejected("unchanged", "the files are the same as the parent's")
     for path in child.files.keys() ^ base.keys():
@@ -40,12 +64,36 @@ def check_child(task: Task, parents: Sequence[Parent], child: Child) -> None:
             continue
         if path not in task.edits.within(child.files):
             raise Rejected("region", f"{path} is not editable")
-        _check_file(path, content, base.get(path))
+
+
+def _check_cases(new: Collection[str], child: Child) -> None:
+    """Raise `Rejected` if a new file and another one differ by case only."""
+    others = {folded(path): path for path in child.files if path not in new}
+    for path in sorted(new):
+        other = others.setdefault(folded(path), path)
+        if other != path:
+            raise Rejected("region", f"{path} and {other} differ by case only")
+
+
+def wrong_with(path: str, content: bytes, before: bytes | None) -> list[str] | None:
+    """Find what is wrong with a changed file.
+
+    Args:
+        path: the file
+        content: its new content
+        before: its old content; None if it is new
+
+    Returns:
+        Reason and message of a rejection; None if nothing is wrong.
+    """
+    try:
+        _check_file(path, content, before)
+    except Rejected as why:
+        return [why.reason, why.message]
+    return None
 
 
 def _check_file(path: str, content: bytes, before: bytes | None) -> None:
-    if len(content) > MAX_FILE_BYTES:
-        raise Rejected("region", f"{path} is larger than {MAX_FILE_BYTES:,} bytes")
     try:
         text = content.decode()
         region = editable_region(text)

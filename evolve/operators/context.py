@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,9 @@ from numpy.random import Generator
 from evolve.archive import CallPurpose, Evaluation, Files, Proposal, Reply
 from evolve.operators.templates import Prompts
 from evolve.tasks import AgentTask, EpisodeResult, Task
+
+# pairs of equal lines times lines: difflib takes under half a second for it
+MAX_DIFF_WORK = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,32 @@ def _changed_lines(path: str, before: bytes, after: bytes) -> tuple[str, ...]:
     old, new = (
         content.decode(errors="replace").splitlines() for content in (before, after)
     )
+    if _pairs(old, new) * min(len(old), len(new)) > MAX_DIFF_WORK:
+        return _one_hunk(path, old, new)
     return tuple(difflib.unified_diff(old, new, path, path, n=1, lineterm=""))
+
+
+def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
+    """Return how many pairs of equal lines difflib looks at; it leaves out frequent ones."""
+    popular = len(new) // 100 + 1 if len(new) >= 200 else len(new)
+    counts = Counter(new)
+    return sum(counts[line] for line in old if counts[line] <= popular)
+
+
+def _one_hunk(path: str, old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    """Return a diff with all lines from the first to the last difference as one hunk."""
+    least = min(len(old), len(new))
+    first = next((k for k in range(least) if old[k] != new[k]), least)
+    same = (k for k in range(least - first) if old[-1 - k] != new[-1 - k])
+    last = next(same, least - first)
+    gone, come = old[first : len(old) - last], new[first : len(new) - last]
+    return (
+        f"--- {path}",
+        f"+++ {path}",
+        f"@@ -{first + 1},{len(gone)} +{first + 1},{len(come)} @@",
+        *(f"-{line}" for line in gone),
+        *(f"+{line}" for line in come),
+    )
 
 
 @dataclass(frozen=True)

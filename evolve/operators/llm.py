@@ -10,7 +10,7 @@ from pydantic import Field
 from evolve.archive import CallPurpose, Files, Reply
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
-from evolve.operators.edits import apply_reply, first_words
+from evolve.operators.edits import apply_aside, first_words
 from evolve.operators.prompting import messages_for, repair_message
 from evolve.text import Data
 
@@ -53,10 +53,10 @@ class ModelOperator(Operator):
                 {"role": "user", "content": repair_message(prompts, context, anew)},
             ]
             reply = await context.ask(CallPurpose.REPAIR, messages)
-            return Child(
-                self.apply(reply, context, self.whole or anew), first_words(reply.text)
-            )
-        return Child(self.apply(reply, context, self.whole), first_words(reply.text))
+            files = await self.apply(reply, context, self.whole or anew)
+        else:
+            files = await self.apply(reply, context, self.whole)
+        return Child(files, first_words(reply.text))
 
     def anew(self, context: Context) -> bool:
         """Return whether the second answer must be a whole new program.
@@ -80,7 +80,7 @@ class ModelOperator(Operator):
         """
         return {}
 
-    def apply(self, reply: Reply, context: Context, whole: bool) -> Files:
+    async def apply(self, reply: Reply, context: Context, whole: bool) -> Files:
         """Apply a reply to the first parent.
 
         Args:
@@ -96,7 +96,7 @@ class ModelOperator(Operator):
         """
         if reply.finish_reason == "content_filter" and not reply.text.strip():
             raise Rejected("refused", "the model declined to answer")
-        return apply_reply(
+        return await apply_aside(
             reply.text,
             context.parents[0].files,
             context.task.edits,

@@ -5,7 +5,9 @@ from contextlib import suppress
 
 from numpy.random import Generator
 
+from evolve.archive import Files
 from evolve.operators.base import Child, Operator, Rejected
+from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
 from evolve.operators.mutations import NothingToChange, is_number, pick, write_number
 from evolve.operators.python_source import (
@@ -38,23 +40,48 @@ class Recombine(Operator):
         Raises:
             Rejected: no difference after `TRIES` attempts, or not a Python file of both
         """
-        first, second = (dict(parent.files) for parent in context.parents)
-        rng = context.rng
-        path = pick_file(context.task.edits.within(first), first, rng)
-        if path not in second or not path.endswith(".py"):
-            raise Rejected("unchanged", f"{path} can't be recombined")
-        source, mate = Source(first[path].decode()), Source(second[path].decode())
-        crossings = (blend_numbers, blend_numbers, take_function, graft_statement)
-        for _ in range(TRIES):
-            crossing = pick(crossings, rng)
-            with suppress(NothingToChange):
-                text = crossing(source, mate, rng)
-                if text not in (source.text, mate.text) and not syntax_error(text):
-                    first[path] = text.encode()
-                    what = crossing.__name__.replace("_", " ")
-                    name = context.parents[1].proposal.id[:8]
-                    return Child(first, f"{what} of {name}")
-        raise Rejected("unchanged", "the parents have nothing to exchange")
+        first, second = (parent.files for parent in context.parents)
+        shown = {path: first[path] for path in context.task.edits.within(first)}
+        mate = {path: second[path] for path in shown if path in second}
+        both = {"first": b"".join(shown.values()), "mate": b"".join(mate.values())}
+        name = context.parents[1].proposal.id[:8]
+        new = await change(cross, shown, mate, name, context.rng, files=both)
+        return Child({**first, new.path: new.content}, new.note)
+
+
+def cross(
+    files: Files,
+    others: Files,
+    name: str,
+    rng: Generator,
+) -> Changed:
+    """Put a part of one program into another.
+
+    Args:
+        files: editable files of the first parent, path -> content
+        others: those of the second parent
+        name: of the second parent, for the note
+        rng: generator
+
+    Returns:
+        The changed file.
+
+    Raises:
+        Rejected: no difference after `TRIES` attempts, or not a Python file of both
+    """
+    path = pick_file(tuple(files), files, rng)
+    if path not in others or not path.endswith(".py"):
+        raise Rejected("unchanged", f"{path} can't be recombined")
+    source, mate = Source(files[path].decode()), Source(others[path].decode())
+    crossings = (blend_numbers, blend_numbers, take_function, graft_statement)
+    for _ in range(TRIES):
+        crossing = pick(crossings, rng)
+        with suppress(NothingToChange):
+            text = crossing(source, mate, rng)
+            if text not in (source.text, mate.text) and not syntax_error(text):
+                words = crossing.__name__.replace("_", " ")
+                return Changed(path, text.encode(), f"{words} of {name}")
+    raise Rejected("unchanged", "the parents have nothing to exchange")
 
 
 def blend_numbers(source: Source, mate: Source, rng: Generator) -> str:
@@ -66,8 +93,8 @@ def blend_numbers(source: Source, mate: Source, rng: Generator) -> str:
         rng: generator
 
     Returns:
-        The new text; None without functions of the same shape. Each number is kept, or
-        drawn uniformly from a + (b - a) * [-1, 1.5].
+        The new text, the same without functions of the same shape. Each number is kept,
+        or drawn uniformly from a + (b - a) * [-1, 1.5].
     """
     edits: list[Edit] = []
     for name, function in source.functions.items():
@@ -78,10 +105,10 @@ def blend_numbers(source: Source, mate: Source, rng: Generator) -> str:
             new = _blend(mine, theirs, rng)
             if new is not None:
                 edits.append(Edit(*source.span(mine), write_number(new), ""))
-    data = source
+    data = source.data
     for edit in sorted(edits, key=lambda e: -e.start):
-        data = Source(data.apply(edit))
-    return data.text
+        data = data[: edit.start] + edit.text.encode() + data[edit.end :]
+    return data.decode()
 
 
 def _blend(mine: ast.Constant, theirs: ast.Constant, rng: Generator) -> float | None:
@@ -106,7 +133,10 @@ def take_function(source: Source, mate: Source, rng: Generator) -> str:
         rng: generator
 
     Returns:
-        The new text; None without a differing function of the same name.
+        The new text.
+
+    Raises:
+        NothingToChange: no function of the same name differs
     """
     names = [
         name
@@ -129,8 +159,10 @@ def graft_statement(source: Source, mate: Source, rng: Generator) -> str:
         rng: generator
 
     Returns:
-        The new text, with the statement after or in place of another; None if nothing
-        fits.
+        The new text, with the statement after or in place of another.
+
+    Raises:
+        NothingToChange: nothing fits
     """
     names = [name for name in source.functions if name in mate.functions]
     name = pick(names, rng)

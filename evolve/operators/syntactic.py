@@ -4,13 +4,14 @@ Python files are edited by their syntax tree; in other languages only numbers ch
 """
 
 import re
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.random import Generator
 from pydantic import Field
 
+from evolve.archive import Files
 from evolve.operators.base import Child, Operator, Rejected
+from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
 from evolve.operators.mutations import MUTATIONS, NothingToChange, pick, step_number
 from evolve.operators.python_source import Source, syntax_error
@@ -46,28 +47,44 @@ class Syntactic(Operator):
         Raises:
             Rejected: no new program after `TRIES` attempts
         """
-        files, rng = dict(context.parents[0].files), context.rng
-        path = pick_file(context.task.edits.within(files), files, rng)
-        text, notes = files[path].decode(), []
-        for _ in range(TRIES):
-            edited = (
-                mutate_python(text, rng)
-                if path.endswith(".py")
-                else mutate_numbers(text, rng)
-            )
-            if edited is None or edited[0] == text:
-                continue
-            text = edited[0]
-            notes.append(edited[1])
-            if rng.random() >= self.params.more:
-                files[path] = text.encode()
-                return Child(files, "; ".join(notes))
-        raise Rejected("unchanged", f"no small edit of {path} gave a new program")
+        files = context.parents[0].files
+        shown = {path: files[path] for path in context.task.edits.within(files)}
+        new = await change(mutate, shown, self.params.more, context.rng, files=shown)
+        return Child({**files, new.path: new.content}, new.note)
 
 
-def pick_file(
-    editable: tuple[str, ...], files: Mapping[str, bytes], rng: Generator
-) -> str:
+def mutate(files: Files, more: float, rng: Generator) -> Changed:
+    """Edit one file at random.
+
+    Args:
+        files: editable files, path -> content
+        more: probability of one more edit after each
+        rng: generator
+
+    Returns:
+        The changed file, with all edits in its note.
+
+    Raises:
+        Rejected: no new program after `TRIES` attempts
+    """
+    path = pick_file(tuple(files), files, rng)
+    text, notes = files[path].decode(), []
+    for _ in range(TRIES):
+        edited = (
+            mutate_python(text, rng)
+            if path.endswith(".py")
+            else mutate_numbers(text, rng)
+        )
+        if edited is None or edited[0] == text:
+            continue
+        text = edited[0]
+        notes.append(edited[1])
+        if rng.random() >= more:
+            return Changed(path, text.encode(), "; ".join(notes))
+    raise Rejected("unchanged", f"no small edit of {path} gave a new program")
+
+
+def pick_file(editable: tuple[str, ...], files: Files, rng: Generator) -> str:
     """Choose a file with a probability proportional to the size of its editable region.
 
     Args:

@@ -7,6 +7,7 @@ Such scores have `EVALUATOR_SHARED` among their metrics.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -145,7 +146,7 @@ def _read(row: Evaluation, status: int | None, out: bytes, err: bytes) -> Evalua
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and abs(value) < float("inf")
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 def _finite(value: Any) -> float:

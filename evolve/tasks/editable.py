@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 MAX_PATH = 200
-# no "..", nothing hidden
-_SAFE = re.compile(r"[\w+-][\w.+-]*(/[\w+-][\w.+-]*)*", re.ASCII)
+# no "..", nothing hidden, no option of a command, no dot at the end
+_SAFE = re.compile(r"[\w+][\w.+-]*(?<!\.)(/[\w+][\w.+-]*(?<!\.))*", re.ASCII)
 
 
 @dataclass(frozen=True)

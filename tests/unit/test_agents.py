@@ -509,7 +509,7 @@ def proposed(task: Task, produced: EpisodeResult, **more: Any) -> tuple[Any, Ask
     asked = Asked(produced)
     given = context(task, 1, ask=asked.ask, let_work=asked.let_work, **more)
     child = asyncio.run(make_operator("agentic").propose(given))
-    check_child(task, given.parents, child)
+    asyncio.run(check_child(task, given.parents, child))
     return child, asked
 
 

@@ -54,7 +54,7 @@ def test_syntactic_children_pass_the_checks_and_repeat(task: Task) -> None:
     different = set()
     for seed in range(60):
         child = propose("syntactic", task, seed, parent(task))
-        check_child(task, [parent(task)], child)
+        asyncio.run(check_child(task, [parent(task)], child))
         assert child == propose("syntactic", task, seed, parent(task))
         assert child.note
         different.add(child.files[task.entry])
@@ -72,7 +72,7 @@ def test_recombine_takes_from_both(task: Task) -> None:
         except Rejected as why:
             assert why.reason == "unchanged"
             continue
-        check_child(task, parents, child)
+        asyncio.run(check_child(task, parents, child))
         made += 1
     assert made > 10
 
@@ -123,7 +123,7 @@ def test_checks_refuse(
     task = load_task(tasks / "cap_set")
     whole = {k: task.seed[k] if v is None else v for k, v in files.items()}
     with pytest.raises(Rejected) as error:
-        check_child(task, [parent(task)], Child(whole, ""))
+        asyncio.run(check_child(task, [parent(task)], Child(whole, "")))
     assert error.value.reason == reason
 
 
@@ -131,5 +131,7 @@ def test_checks_name_the_line_of_a_syntax_error(tasks: Path) -> None:
     task = load_task(tasks / "cap_set")
     text = task.seed["capset.py"].decode().replace("score = 0.0", "score = = 0.0")
     with pytest.raises(Rejected) as error:
-        check_child(task, [parent(task)], Child({"capset.py": text.encode()}, ""))
+        asyncio.run(
+            check_child(task, [parent(task)], Child({"capset.py": text.encode()}, ""))
+        )
     assert error.value.reason == "syntax" and "capset.py:11" in error.value.message

@@ -126,7 +126,7 @@ def test_every_operator_asks_and_applies(task: Task, operator: str) -> None:
     for seed in range(6):
         given_ = replace(context(task, operator, seed), ask=ask)
         child: Child = asyncio.run(make_operator(operator).propose(given_))
-        check_child(task, given_.parents, child)
+        asyncio.run(check_child(task, given_.parents, child))
         made += 1
     assert made == 6
     assert repr(SCORE) in asked[0], "scores are shown at full precision"

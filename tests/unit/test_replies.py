@@ -4,6 +4,7 @@ refusal. `human: no` marks those that a person could not apply either.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def outcome(case: Case) -> dict[str, bytes]:
         whole=case.whole,
         cut_off=case.get("finish") == "length",
     )
-    check_child(task, [parent], Child(new, ""))
+    asyncio.run(check_child(task, [parent], Child(new, "")))
     return new
 
 

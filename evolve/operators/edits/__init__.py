@@ -4,7 +4,7 @@ Unambiguous edits are applied. Ambiguous ones are rejected with a message that h
 model to answer better; nothing is guessed silently.
 """
 
-from evolve.operators.edits.apply import apply_reply, first_words
+from evolve.operators.edits.apply import apply_aside, apply_reply, first_words
 from evolve.operators.edits.fences import Block, fenced_blocks, without_thinking
 from evolve.operators.edits.search_replace import DIVIDER, REPLACE, SEARCH
 
@@ -13,6 +13,7 @@ __all__ = [
     "REPLACE",
     "SEARCH",
     "Block",
+    "apply_aside",
     "apply_reply",
     "fenced_blocks",
     "first_words",

@@ -22,9 +22,13 @@ from evolve.operators.edits.search_replace import (
 )
 from evolve.operators.edits.unified import has_hunks, removed_files, unified_changes
 from evolve.operators.edits.whole import new_files, whole_files
+from evolve.sandbox import CandidateFault
+from evolve.sandbox.aside import run_aside
 from evolve.tasks import Editable
 from evolve.tasks.region import START, MarkerError
 
+MAX_REPLY = 1 << 20  # characters
+MARKS_PER_PASS = 32  # so many edits cost as much as reading the files once
 _DELETE = re.compile(r"^[\s*`-]*DELETE(?: FILE)?:?\s+[`*]*([\w./+-]*\w)[`*]*\s*$")
 
 
@@ -78,6 +82,65 @@ def apply_reply(
             )
         del new[path]
     return new
+
+
+async def apply_aside(
+    reply: str,
+    files: Mapping[str, bytes],
+    editable: Editable,
+    *,
+    whole: bool,
+    cut_off: bool = False,
+) -> dict[str, bytes]:
+    """Apply a reply as `apply_reply` does, in a process with limits if that is much work.
+
+    Args:
+        reply: the model's text
+        files: the parent's tree, path -> content
+        editable: files that may change, be created or be deleted
+        whole: fenced code blocks are whole new files, not examples
+        cut_off: the reply ended at the token limit
+
+    Returns:
+        The child's tree.
+
+    Raises:
+        Rejected: as `apply_reply`; also with the reason "unparsable" if it is too long, or
+            takes too much time or memory
+    """
+    if len(reply) > MAX_REPLY:
+        raise Rejected(
+            "unparsable", f"the reply has more than {MAX_REPLY:,} characters"
+        )
+    shown = {path: files[path] for path in editable.within(files)}
+    hidden = {path: data for path, data in files.items() if path not in shown}
+    marks = sum(map(reply.count, ("SEARCH", "ORIGINAL", "BEFORE", "REPLACE", "@@")))
+    size = len(reply) + sum(map(len, shown.values())) * (1 + marks // MARKS_PER_PASS)
+    try:
+        found = await run_aside(
+            _child_or_why,
+            *(reply, shown | dict.fromkeys(hidden, b""), editable, whole, cut_off),
+            size=size,
+        )
+    except CandidateFault as fault:
+        raise Rejected("unparsable", f"the reply: {fault.message}") from None
+    if isinstance(found, list):
+        raise Rejected(*found)
+    return {path: hidden.get(path, data) for path, data in found.items()}
+
+
+def _child_or_why(
+    reply: str,
+    files: Mapping[str, bytes],
+    editable: Editable,
+    whole: bool,
+    cut_off: bool,
+) -> dict[str, bytes] | list[str]:
+    """Return the child's tree, or reason and message of the rejection."""
+    try:
+        return apply_reply(reply, files, editable, whole=whole, cut_off=cut_off)
+    except Rejected as why:
+        return [why.reason, why.message]
 
 
 def _edited(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 
 from evolve.operators.base import Rejected
 from evolve.tasks import Region, editable_region, split_lines
 
 CLOSE_LINES = 3
-_SHOWN_REGIONS = 4
+MAX_PLACES = 100  # candidates for a match that are looked at
+_SHOWN_REGIONS, _SHOWN_CHARS = 4, 500
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,10 @@ class Place:
     replace: tuple[str, ...]
 
 
+Same = Callable[[str], str]
+"""Lines are the same if this gives the same for both."""
 Fit = Callable[[Sequence[str], Reading], Sequence[str] | None]
-"""(lines of the text, reading) -> the new lines; None if the lines do not match."""
+"""(lines that match but for white space, reading) -> the new lines; None: no match."""
 
 
 def apply_change(change: Change, text: str, path: str, number: int) -> str:
@@ -110,14 +115,14 @@ def places(change: Change, text: str) -> list[Place]:
     Returns:
         Matches sorted by line; empty if there are none.
     """
-    lines = [line.rstrip("\r\n") for line in split_lines(text)]
-    for fit in (_exact, _without_trailing, _indented):
+    lines = _Lines([line.rstrip("\r\n") for line in split_lines(text)])
+    for same, fit in _COMPARISONS:
         for trimmed in (False, True):
             found = [
                 place
                 for reading in change.readings
                 for place in _all_places(
-                    fit, lines, _trim(reading) if trimmed else reading
+                    lines, same, fit, _trim(reading) if trimmed else reading
                 )
             ]
             if found:
@@ -125,31 +130,44 @@ def places(change: Change, text: str) -> list[Place]:
     return []
 
 
-def _all_places(fit: Fit, lines: Sequence[str], reading: Reading) -> list[Place]:
-    size = len(reading.search)
-    found = []
-    for first in range(len(lines) - size + 1) if size else ():
-        replace = fit(lines[first : first + size], reading)
+class _Lines:
+    """The lines of a text, searched for several lines in linear time."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = lines
+        self._joined: dict[Same, tuple[str, list[int]]] = {}
+
+    def starts(self, search: Sequence[str], same: Same) -> Iterator[int]:
+        """Yield where lines begin that are the same as `search`, after `same`."""
+        if same not in self._joined:
+            kept = [same(line) for line in self.lines]
+            starts = list(accumulate((len(line) + 1 for line in kept), initial=0))
+            self._joined[same] = "\n".join(["", *kept, ""]), starts
+        text, starts = self._joined[same]
+        wanted = "\n".join(["", *map(same, search), ""])
+        at = text.find(wanted)
+        while at >= 0:
+            yield bisect_left(starts, at)
+            at = text.find(wanted, at + 1)
+
+
+def _all_places(lines: _Lines, same: Same, fit: Fit, reading: Reading) -> list[Place]:
+    """Return matches of a reading, of at most `MAX_PLACES` candidates."""
+    size, found = len(reading.search), []
+    starts = lines.starts(reading.search, same) if size else ()
+    for first in islice(starts, MAX_PLACES):
+        replace = fit(lines.lines[first : first + size], reading)
         if replace is not None:
             found.append(Place(first, first + size, tuple(replace)))
     return found
 
 
-def _exact(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
-    return reading.replace if tuple(lines) == reading.search else None
-
-
-def _without_trailing(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
-    same = all(
-        a.rstrip() == b.rstrip() for a, b in zip(lines, reading.search, strict=True)
-    )
-    return reading.replace if same else None
+def _unchanged(lines: Sequence[str], reading: Reading) -> Sequence[str]:
+    return reading.replace
 
 
 def _indented(lines: Sequence[str], reading: Reading) -> Sequence[str] | None:
     """Match the same code, indented more or less by the same white space throughout."""
-    if any(a.strip() != b.strip() for a, b in zip(lines, reading.search, strict=True)):
-        return None
     pairs = [
         (_indent(a), _indent(b))
         for a, b in zip(lines, reading.search, strict=True)
@@ -192,6 +210,13 @@ def _other_blanks(
 
 def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
+
+
+_COMPARISONS: tuple[tuple[Same, Fit], ...] = (
+    (str, _unchanged),
+    (str.rstrip, _unchanged),
+    (str.strip, _indented),
+)
 
 
 def _trim(reading: Reading) -> Reading:
@@ -264,9 +289,9 @@ def closest(change: Change, text: str) -> str:
     """
     from rapidfuzz import fuzz, process
 
-    lines = [line.rstrip("\r\n") for line in split_lines(text)]
+    lines = [line.rstrip("\r\n")[:_SHOWN_CHARS] for line in split_lines(text)]
     stand = {line.strip() for line in lines}
-    wanted = [line for line in change.search if line.strip()]
+    wanted = [line[:_SHOWN_CHARS] for line in change.search if line.strip()]
     missing = next((line for line in wanted if line.strip() not in stand), wanted[0])
     found = process.extract(missing, lines, scorer=fuzz.ratio, limit=CLOSE_LINES)
     listed = "".join(f"\n  line {index + 1}: {line}" for line, _, index in found)

@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([^\n`]*)$")
-_THOUGHT = r"(?:think|thinking|thought|thoughts|reasoning)"
-_THINKING = re.compile(rf"(?ims)^[ \t]*<({_THOUGHT})>.*?</\1>[ \t]*")
+_TAGS = ("think", "thinking", "thought", "thoughts", "reasoning")
+_THOUGHT = rf"(?:{'|'.join(_TAGS)})"
+_CLOSED = {tag: re.compile(rf"(?i)</{tag}>[ \t]*") for tag in _TAGS}
 _THOUGHT_END = re.compile(rf"(?im)^.*</{_THOUGHT}>[ \t]*$")
-_THOUGHT_START = re.compile(rf"(?im)^[ \t]*<{_THOUGHT}>")
+_THOUGHT_START = re.compile(rf"(?im)^[ \t]*<({_THOUGHT})>")
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,27 @@ def without_thinking(reply: str) -> str:
     Returns:
         The text after the thoughts; thoughts without an end tag are removed to the end.
     """
-    text = _THINKING.sub("", reply)
+    text = _without_closed_thoughts(reply)
     ends = list(_THOUGHT_END.finditer(text))
     if ends:  # the chat template already contained the opening tag
         text = text[ends[-1].end() :]
     begun = _THOUGHT_START.search(text)
     return text if begun is None else text[: begun.start()]
+
+
+def _without_closed_thoughts(reply: str) -> str:
+    kept, last, never_closed = [], 0, set()
+    for begun in _THOUGHT_START.finditer(reply):
+        tag = begun[1].lower()
+        if begun.start() < last or tag in never_closed:
+            continue
+        closed = _CLOSED[tag].search(reply, begun.end())
+        if closed is None:
+            never_closed.add(tag)
+            continue
+        kept.append(reply[last : begun.start()])
+        last = closed.end()
+    return "".join([*kept, reply[last:]])
 
 
 @functools.lru_cache(maxsize=4)  # several functions parse the same reply

@@ -7,12 +7,14 @@ the divider may look like a line of the text.
 from __future__ import annotations
 
 import re
+import string
 
 from evolve.operators.base import Rejected
 from evolve.operators.edits.change import Change, Reading
 from evolve.operators.edits.fences import lines_of
 
 SEARCH, DIVIDER, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
+MAX_DIVIDERS = 16
 _SEARCH = re.compile(
     r"^\s*(?:<{3,9}|-{5,9}) ?(?:SEARCH|ORIGINAL|BEFORE)\b:?[ \t>]*(.*)$"
 )
@@ -39,12 +41,12 @@ def search_replace_blocks(reply: str) -> list[Change]:
         Rejected: an incomplete block
     """
     lines = lines_of(reply)
-    blocks = _Blocks()
+    blocks, replaces = _Blocks(), _replaces_next(lines)
     for number, line in enumerate(lines, start=1):
         if blocks.body is None:
             blocks.outside(line)
         else:
-            blocks.inside(line, lines[number:])
+            blocks.inside(line, replaces[number])
     return blocks.complete()
 
 
@@ -57,12 +59,12 @@ class _Blocks:
         self._fenced: list[str] = []  # the lines since the fence, if no block is open
         self._path, self._opened_in_fence, self._in_fence = "", False, False
 
-    def inside(self, line: str, following: list[str]) -> None:
-        """Take a line of an open block."""
+    def inside(self, line: str, replace_next: bool) -> None:
+        """Take a line of an open block, and whether the next mark is REPLACE."""
         assert self.body is not None
         if _SEARCH.match(line):
             raise Rejected("unparsable", f"a second {SEARCH} before {REPLACE}")
-        by_fence = self._opened_in_fence and _closes(line, self.body, following)
+        by_fence = self._opened_in_fence and _closes(line, self.body, replace_next)
         if not by_fence and not _REPLACE.match(line):
             self.body.append(line)
             return
@@ -104,17 +106,22 @@ class _Blocks:
         )
 
 
-def _closes(line: str, body: list[str], following: list[str]) -> bool:
+def _replaces_next(lines: list[str]) -> list[bool]:
+    """Return for each line whether the first mark from it on is REPLACE; False at the end."""
+    found, replaces = [False], False
+    for line in reversed(lines):
+        replaces = not _SEARCH.match(line) and (
+            replaces or _REPLACE.match(line) is not None
+        )
+        found.append(replaces)
+    return found[::-1]
+
+
+def _closes(line: str, body: list[str], replace_next: bool) -> bool:
     """Return whether a bare fence ends a block that has no REPLACE mark."""
-    if not re.fullmatch(r"\s*(?:`{3,}|~{3,})\s*", line) or not any(
-        map(_DIVIDER.match, body)
-    ):
-        return False
-    mark = next(
-        (found for found in following if _SEARCH.match(found) or _REPLACE.match(found)),
-        "",
-    )
-    return not _REPLACE.match(mark)
+    bare = line.strip()
+    fence = len(bare) >= 3 and bare in ("`" * len(bare), "~" * len(bare))
+    return fence and not replace_next and any(map(_DIVIDER.match, body))
 
 
 def _change(body: list[str], path: str) -> Change:
@@ -124,7 +131,7 @@ def _change(body: list[str], path: str) -> Change:
     match.
 
     Raises:
-        Rejected: no line looks like a divider
+        Rejected: no line looks like a divider, or more than `MAX_DIVIDERS` do
     """
     dividers = [k for k, line in enumerate(body) if line.rstrip() == DIVIDER] or [
         k for k, line in enumerate(body) if _DIVIDER.match(line)
@@ -133,6 +140,10 @@ def _change(body: list[str], path: str) -> Change:
         raise Rejected(
             "unparsable",
             f"a block has no line {DIVIDER} between {SEARCH} and {REPLACE}",
+        )
+    if len(dividers) > MAX_DIVIDERS:
+        raise Rejected(
+            "unparsable", f"a block has more than {MAX_DIVIDERS} lines {DIVIDER}"
         )
     return Change(
         tuple(Reading(tuple(body[:k]), tuple(body[k + 1 :])) for k in dividers), path
@@ -149,5 +160,5 @@ def path_in(line: str) -> str:
         The path; empty if the line has other content.
     """
     bare = re.sub(r"(?i)^[\s`*#/>-]*(?:(?:file|path|in)\b[\s:=`*\"']*)?", "", line)
-    bare = re.sub(r"[\s`*:\"')]+$", "", bare)
+    bare = bare.rstrip(f"`*:\"'){string.whitespace}")
     return bare if re.fullmatch(r"[\w./+-]+", bare) else ""

@@ -15,11 +15,15 @@ from evolve.operators.edits.fences import Block, fenced_blocks, lines_of
 from evolve.tasks import Editable, Region, editable_region
 from evolve.tasks.region import END, START, MarkerError
 
-_LEFT_OUT = re.compile(
-    r"(?im)^\s*(?:#|//|--|/\*|%|;)?\s*(?:\.\.\.|…)\s*(?:\(?.*(?:rest|existing|unchanged|same|remain"
-    r"|previous|other|omitted).*)?$|^\s*(?:#|//|--)\s*(?:\(?the )?(?:rest of|existing|remaining|other)"
-    r"\b.*\b(?:code|unchanged|same|here|functions?|as before)\b.*$"
+# of a line without white space at its ends
+_DOTS = re.compile(r"(?:#|//|--|/\*|%|;)?\s*(?:\.\.\.|…)(.*)")
+_KEPT = re.compile(r"(?i)rest|existing|unchanged|same|remain|previous|other|omitted")
+_REST_OF = re.compile(
+    r"(?i)(?:#|//|--)\s*(?:\(?the )?(?:rest of|existing|remaining|other)"
+    r"\b.*?\b(?:code|unchanged|same|here|functions?|as before)\b"
 )
+MAX_BLOCKS = 1000
+_NAMING_CHARS = 1000  # of a line that may name a file
 _NO_CODE = (
     "sh",
     "bash",
@@ -35,7 +39,7 @@ _NO_CODE = (
     "plaintext",
     "log",
 )
-_TOKEN = re.compile(r"[\w./+-]*\w")
+_TOKEN = re.compile(r"[\w./+-]+")
 
 
 def whole_files(
@@ -92,7 +96,7 @@ def new_files(
     """
     return {
         path: block.text.encode()
-        for block in fenced_blocks(reply)
+        for block in fenced_blocks(reply)[:MAX_BLOCKS]
         if block.closed
         and (path := block_path(block, files, editable))
         and path not in files
@@ -105,9 +109,14 @@ def _program_blocks(reply: str) -> Sequence[Block]:
     A reply without fences that contains both markers is itself a program.
 
     Raises:
-        Rejected: the last block begins with a marker and is cut off
+        Rejected: the last block begins with a marker and is cut off, or there are more
+            than `MAX_BLOCKS`
     """
     blocks = fenced_blocks(reply)
+    if len(blocks) > MAX_BLOCKS:
+        raise Rejected(
+            "unparsable", f"the reply has more than {MAX_BLOCKS} code blocks"
+        )
     if not blocks and START in reply and END in reply:
         lines = lines_of(reply)
         first = next(k for k, line in enumerate(lines) if START in line)
@@ -176,7 +185,8 @@ def block_path(
     first = block.text.split("\n", 1)[0]
     comment = first if first.lstrip().startswith(("#", "//", "/*", "--")) else ""
     for line in (block.info, block.before, comment):
-        named: list[str] = [token.removeprefix("./") for token in _TOKEN.findall(line)]
+        words = _TOKEN.findall(line[:_NAMING_CHARS])
+        named: list[str] = [word.rstrip("./+-").removeprefix("./") for word in words]
         fitting = [
             t for t in named if t in known or (editable.admits(t) and t not in files)
         ]
@@ -203,16 +213,28 @@ def rewritten(path: str, before: bytes | None, block: Block) -> bytes:
     if before is None:
         return block.text.encode()
     old = before.decode()
-    if len(left_out := _LEFT_OUT.findall(block.text)) > len(_LEFT_OUT.findall(old)):
+    if len(left_out := _left_out(block.text)) > len(_left_out(old)):
         raise Rejected(
             "unparsable",
-            f"the block for {path} leaves out code ({left_out[0].strip()!r}); "
+            f"the block for {path} leaves out code ({left_out[0][:200]!r}); "
             "give the whole text",
         )
     region = editable_region(old)
     marked = any(START in part for part in region.fixed)
     new = _joined(path, region, block.text) if marked else _all(path, old, block.text)
     return _with_line_ends(new, old).encode()
+
+
+def _left_out(text: str) -> list[str]:
+    """Return the lines that stand for code which is left out."""
+    return [line for line in map(str.strip, text.split("\n")) if _stands_for(line)]
+
+
+def _stands_for(line: str) -> bool:
+    dots = _DOTS.match(line)
+    if dots is None:
+        return _REST_OF.match(line) is not None
+    return not dots[1].strip() or _KEPT.search(dots[1]) is not None
 
 
 def _all(path: str, old: str, text: str) -> str:

@@ -170,5 +170,7 @@ def preloaded(text: str, packages: Iterable[str]) -> tuple[str, ...]:
         name
         for name in _PRELOADED
         if name.partition(".")[0] in installed
-        and re.search(rf"^\s*(import|from)\s+{re.escape(name)}\b", text, re.MULTILINE)
+        and re.search(
+            rf"^[ \t]*(import|from)[ \t]+{re.escape(name)}\b", text, re.MULTILINE
+        )
     )

@@ -166,7 +166,7 @@ def build(
 
 def _memory_mb(text: str) -> int:
     imported = "|".join(_LARGE)
-    large = re.search(rf"^\s*(import|from)\s+({imported})\b", text, re.MULTILINE)
+    large = re.search(rf"^[ \t]*(import|from)[ \t]+({imported})\b", text, re.MULTILINE)
     return _LARGE_MEMORY_MB if large else _MEMORY_MB
 
 

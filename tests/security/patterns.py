@@ -1,0 +1,271 @@
+"""All regular expressions of the code base, found in its syntax trees, and texts that are bad for them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.conftest import ROOT
+
+CALLS = (
+    "compile",
+    "match",
+    "fullmatch",
+    "search",
+    "findall",
+    "finditer",
+    "sub",
+    "subn",
+    "split",
+)
+# agents and programs of others: data, which runs inside sandboxes
+LEFT_OUT = (
+    "evolve/agents/seed/",
+    "evolve/peers/standins/",
+    "evolve/archive",
+    "evolve/sandbox",
+)
+# values of names that are local where a pattern is made
+LOCALS = {"imported": "torch|jax", "name": "torch", "tag": "think"}
+
+
+class Found(NamedTuple):
+    """A pattern of the code base.
+
+    Attributes:
+        key: file, and its name or its text
+        pattern: compiled
+        uses: the methods that are called on it
+    """
+
+    key: str
+    pattern: re.Pattern[Any]
+    uses: frozenset[str]
+
+
+def all_patterns() -> Iterator[Found]:
+    """Find every call of `re`; also nested ones, and in functions."""
+    for package in ("evolve", "archive", "sandbox"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            inside = path.relative_to(ROOT).as_posix()
+            if not inside.startswith(LEFT_OUT):
+                yield from _patterns_of(path, inside)
+
+
+def _patterns_of(path: Path, inside: str) -> Iterator[Found]:
+    text = path.read_text()
+    if not re.search(r"\bre\b", text):
+        return
+    tree = ast.parse(text)
+    assert "re" not in {
+        node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }, f"{inside}: import re as a whole, so that its patterns are found"
+    names = {
+        id(node.value): node.targets[0].id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _is_of_re(node.func):
+            shown = names.get(id(node)) or ast.unparse(node.args[0])[:32]
+            assert isinstance(node.func, ast.Attribute)
+            uses = {node.func.attr}
+            if uses == {"compile"}:
+                uses = {
+                    use.attr
+                    for use in ast.walk(tree)
+                    if isinstance(use, ast.Attribute)
+                    and isinstance(use.value, ast.Name)
+                    and use.value.id == shown
+                }
+            yield Found(
+                f"{inside} {shown}",
+                _compiled(node, inside),
+                frozenset(uses or {"match", "fullmatch", "search", "finditer"}),
+            )
+
+
+def _is_of_re(called: ast.expr) -> bool:
+    return (
+        isinstance(called, ast.Attribute)
+        and isinstance(called.value, ast.Name)
+        and called.value.id == "re"
+        and called.attr in CALLS
+    )
+
+
+def _compiled(call: ast.Call, inside: str) -> re.Pattern[Any]:
+    module = inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    module = module if module.startswith("evolve.") else f"evolve.{module}"
+    spaces = vars(importlib.import_module(module)) | LOCALS
+
+    def value(node: ast.expr) -> Any:
+        return eval(compile(ast.Expression(node), inside, "eval"), spaces)
+
+    flags = 0
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "compile":
+        flags = value(call.args[1]) if len(call.args) > 1 else 0
+    for keyword in call.keywords:
+        flags |= value(keyword.value) if keyword.arg == "flags" else 0
+    last = call.args[-1]
+    if len(call.args) > 2 and isinstance(last, ast.Attribute):
+        flags |= value(last)
+    return re.compile(value(call.args[0]), flags)
+
+
+# key -> texts that are bad for the pattern, beside those that all are tried with
+LISTED: dict[str, tuple[str, ...]] = {
+    "evolve/agents/flags.py _CARRIED_OUT": (),
+    "evolve/agents/flags.py '\\\\b(?:curl|wget|ncat|nc|telnet|": (),
+    "evolve/agents/flags.py '/proc\\\\b(?!/cpuinfo|/meminfo)|/": (),
+    "evolve/agents/flags.py '\\\\bevaluate\\\\.py\\\\b|\\\\btask\\\\.t": (),
+    "evolve/agents/flags.py '\\\\bgit\\\\s+(?:show|stash)\\\\b|\\\\b": (),
+    "evolve/agents/flags.py '\\\\b(?:OPENAI|ANTHROPIC|AWS|AZUR": (),
+    "evolve/agents/flags.py '\\\\bnohup\\\\b|\\\\bsetsid\\\\b|\\\\bcro": (),
+    "evolve/agents/flags.py '(?i)(?:delet|remov)e[sd]? (?:th": (),
+    "evolve/checking/attacks.py _MAIN": (),
+    "evolve/checking/attacks.py _FUTURE": (),
+    "evolve/checking/check.py _TIMED": (),
+    "evolve/checking/check.py _CONSTANT_SEED": (),
+    "evolve/export/report.py _MARKS": (),
+    "evolve/export/report.py '`+'": (),
+    "evolve/models/endpoints.py _REASONING": (),
+    "evolve/models/names.py _ADDRESS": (),
+    "evolve/models/vllm.py \"No module named '?vllm|No such ": (),
+    "evolve/models/vllm.py '(?i)out of memory|No available ": (),
+    'evolve/models/vllm.py "(?i)not a local folder and is n': (),
+    "evolve/models/vllm.py '(?i)Failed to infer device type": (),
+    "evolve/models/vllm.py '[^\\\\w.-]+'": (),
+    "evolve/operators/edits/apply.py _DELETE": ("DELETE a", "DELETE ` "),
+    "evolve/operators/edits/fences.py _FENCE": (),
+    "evolve/operators/edits/fences.py _THOUGHT_END": (),
+    "evolve/operators/edits/fences.py _THOUGHT_START": ("<think>\n",),
+    "evolve/operators/edits/fences.py f'(?i)</{tag}>[ \\\\t]*'": (),
+    "evolve/operators/edits/fences.py '[\\\\s:{,]'": (),
+    "evolve/operators/edits/search_replace.py _SEARCH": (),
+    "evolve/operators/edits/search_replace.py _DIVIDER": (),
+    "evolve/operators/edits/search_replace.py _REPLACE": (),
+    "evolve/operators/edits/search_replace.py _FENCE": (),
+    "evolve/operators/edits/search_replace.py bare": (),
+    "evolve/operators/edits/search_replace.py '[\\\\w./+-]+'": (),
+    "evolve/operators/edits/unified.py _HUNK": (),
+    "evolve/operators/edits/unified.py _META": (),
+    "evolve/operators/edits/unified.py '^--- (\\\\S+)'": (),
+    "evolve/operators/edits/unified.py '^\\\\+\\\\+\\\\+ (\\\\S+)'": (),
+    "evolve/operators/edits/unified.py '^[ab]/'": (),
+    "evolve/operators/edits/whole.py _DOTS": (),
+    "evolve/operators/edits/whole.py _KEPT": (),
+    "evolve/operators/edits/whole.py _REST_OF": ("# rest of code ", "# the rest "),
+    "evolve/operators/edits/whole.py _TOKEN": (),
+    "evolve/operators/reflect.py NEW_TEXT": ("<new_text>\n", "<new_text> "),
+    "evolve/operators/reflect.py GAP": (),
+    "evolve/operators/reflect.py '\\\\AWHAT CHANGES:\\\\s*(one senten": (),
+    "evolve/operators/syntactic.py _NUMBER": (),
+    "evolve/peers/answers.py _WORD": (),
+    "evolve/plugins.py _CHOICE": (),
+    "evolve/scripted/replies.py _CURRENT": (),
+    "evolve/tasks/editable.py _SAFE": (),
+    "evolve/tasks/peers/packages.py _NAME": (),
+    "evolve/tasks/peers/packages.py '[-_.]+'": (),
+    "evolve/tasks/peers/packages.py f'^[ \\\\t]*(import|from)[ \\\\t]+{r": (),
+    "evolve/tasks/peers/peer.py large": (),
+    "evolve/text.py _UNSEEN": (),
+    "evolve/view/terminal/lines.py '\\\\d+'": (),
+    "evolve/view/web/templates.py _PICTURE": (),
+    "archive/source.py _HASH": ('\\"""', "\\'", '"""\\"'),
+    "archive/source.py _SLASH": ("/*a", '\\"""', "\\'"),
+    "sandbox/bwrap.py _VERSION": (),
+    "sandbox/inside/objects.py _DTYPE": (),
+    "sandbox/rootfs.py _LDD_PATH": (),
+    "sandbox/session.py _FOLDER": ("/candidate-1", "/candidate-"),
+    "sandbox/session.py _ADDRESS": (),
+    "sandbox/toolchain.py _LEFT_OUT": (),
+    "sandbox/toolchain.py _NAME": (),
+    "sandbox/toolchain.py '[,|]'": (),
+    "archive/git.py _IDENTITY": (),
+    "sandbox/pip.py _PASSED_ON": (),
+    "sandbox/pip.py _SECRET": (),
+    "sandbox/pip.py _SETTING": (),
+    "evolve/evaluation/failures.py _FRAME": (),
+    "evolve/operators/templates.py '`+'": (),
+}
+
+UNITS = (
+    *"a0_ \n\t-/.`'\"\\#:=<>()[]{}*+,~@|;%é…\r\0",
+    *(
+        "... ",
+        "git ",
+        "```\n",
+        "~~~x\n",
+        "a.",
+        "a/",
+        "a-",
+        "--",
+        "\\a",
+        "''",
+        '""',
+        "a b ",
+    ),
+    *(
+        "\n\n",
+        " \n",
+        "\n ",
+        "#.",
+        "# ",
+        "<a>",
+        "</",
+        "@@",
+        "0.",
+        "e+",
+        "1e",
+        "a:",
+        ":a",
+        "a=",
+    ),
+    *(
+        "//",
+        "/*",
+        "*/",
+        "${",
+        "{{",
+        "{a",
+        "`a",
+        "**",
+        "a`",
+        "/*a",
+        '\\"""',
+        "\\'",
+        "<think>\n",
+        "<new_text>\n",
+    ),
+)
+
+
+def bad_texts(
+    pattern: re.Pattern[Any], length: int, more: Sequence[str]
+) -> Iterator[str]:
+    """Yield texts of a length that make bad patterns slow: much that nearly matches."""
+    words = sorted({*re.findall(r"[A-Za-z<@#=][\w@#=-]{2,}", str(pattern.pattern))})
+    for unit in (
+        *UNITS,
+        *more,
+        *words,
+        *(f"{word} " for word in words),
+        *(f"{w}\n" for w in words),
+    ):
+        run = (unit * (length // len(unit) + 1))[:length]
+        yield from (run, f"{run}!", f"a{run}a", f"\n{run}\n")
+    for word in words:
+        for fill in "a \n.-":
+            yield (word + fill * length)[:length]
+            yield ("\n" + word + fill * 40) * (length // (len(word) + 41))
+    opened = [
+        unit for unit in ("'", '"', "'''", '"""', "/*", "```", "<", "{", "[") if unit
+    ]
+    for unit in opened:
+        yield (unit + "a\n" * length)[:length]
+        yield (unit + "\\" * length)[:length]
