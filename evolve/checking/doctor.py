@@ -113,14 +113,18 @@ async def keeps_the_contract(name: str) -> Finding:
 
 
 def _scorers() -> Finding:
-    if confinement.is_available():
-        return Finding(
-            "ok", "scorers have no network and can't change files of this machine"
-        )
+    match confinement.how():
+        case confinement.Confinement.BUBBLEWRAP:
+            text = "scorers have no network and can't change files of this machine"
+            return Finding("ok", text)
+        case confinement.Confinement.LANDLOCK:
+            return Finding(
+                "ok", "scorers are confined by Landlock: no TCP, none of your files"
+            )
     return Finding(
         "warn",
-        "scorers run as you, with your files and network, because bubblewrap does not "
-        "work",
+        "scorers run as you, with your files and network, because neither bubblewrap nor "
+        "Landlock works",
         "for the cause: evolve doctor --sandbox bubblewrap",
     )
 
