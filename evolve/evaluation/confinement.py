@@ -7,6 +7,7 @@ folders and nothing that it may change. Only its score is within its reach: see 
 check`.
 """
 
+import base64
 import functools
 import os
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from evolve.evaluation import landlock
 from evolve.sandbox import SandboxUnavailable
 from evolve.sandbox.bwrap import find_bwrap
+from evolve.sandbox.seccomp import refuse_only
 
 _OURS = Path(__file__).parents[2]  # the folder of this package
 _HIDDEN = ("/tmp", "/var/tmp", "/run", "/home", "/root")
@@ -106,7 +108,10 @@ def _by_landlock(
     shown = [*_shown((folder, *needed)), *map(Path, _PROGRAMS)]
     readable = ":".join(dict.fromkeys(map(str, shown)))
     launcher = [sys.executable, "-I", "-S", landlock.__file__]
-    return [*launcher, str(scratch), readable, *command]
+    calls = base64.b64encode(
+        refuse_only("socket")
+    ).decode()  # it has its socket already
+    return [*launcher, str(scratch), readable, calls, *command]
 
 
 def is_available() -> bool:

@@ -1,13 +1,15 @@
 """Confine a command by Landlock, where bubblewrap can't make namespaces.
 
-    python -I -S landlock.py SCRATCH READABLE:READABLE COMMAND...
+    python -I -S landlock.py SCRATCH READABLE:READABLE FILTER COMMAND...
 
 The command, and all that it starts, can read what it needs to run and write its scratch
-folder only; from Linux 6.7 on it has no TCP, from 6.12 on no signals to other processes. The
-kernel's documentation is `Documentation/userspace-api/landlock.rst`. This file imports the
-standard library only.
+folder only; from Linux 6.12 on it can't send signals to other processes. Landlock knows no
+sockets but TCP's, so a filter of system calls refuses new sockets: no network, and no daemon
+behind a socket's path. The kernel's documentation is
+`Documentation/userspace-api/landlock.rst`. This file imports the standard library only.
 """
 
+import base64
 import ctypes
 import os
 import struct
@@ -26,6 +28,7 @@ _ABI_ACCESS = {
 _TCP, _TCP_ABI = 0b11, 4  # bind and connect
 _SCOPES, _SCOPES_ABI = 0b11, 6  # abstract sockets, signals
 _FILE_ACCESS = _EXECUTE | _WRITE_FILE | _READ_FILE | 1 << 14 | 1 << 15
+_SET_SECCOMP, _FILTER_MODE = 22, 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -62,6 +65,21 @@ def restrict(readable: list[str], writable: list[str]) -> None:
     os.close(ruleset)
 
 
+def filter_calls(program: bytes) -> None:
+    """Install a filter of system calls, after `restrict`.
+
+    Args:
+        program: A program of `struct sock_filter`.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    steps = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(steps))
+    packed = ctypes.create_string_buffer(header)
+    _checked(_libc.prctl(_SET_SECCOMP, _FILTER_MODE, packed, 0, 0), "filter calls")
+
+
 def _allow(ruleset: int, path: str, access: int) -> None:
     """Allow access below a path; of a file, what applies to files."""
     try:
@@ -83,8 +101,9 @@ def _checked(result: int, what: str) -> int:
 
 def main() -> None:
     """Restrict this process and execute the command."""
-    scratch, readable, *command = sys.argv[1:]
+    scratch, readable, calls, *command = sys.argv[1:]
     restrict(readable.split(":"), [scratch])
+    filter_calls(base64.b64decode(calls))
     os.environ["TMPDIR"] = os.environ["HOME"] = scratch
     os.execv(command[0], command)
 
