@@ -209,6 +209,8 @@ def protect_myself() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with contextlib.suppress(OSError):  # read-only, unless crun made it
+        os.chmod("/sys/fs/cgroup", 0o755)
 
 
 def parse_arguments() -> tuple[Settings, list[str]]:
@@ -558,6 +560,8 @@ def look_at(running: Running, settings: Settings) -> None:
     # one more for the first process of its namespace
     elif found.threads > settings.processes + 1:
         running.exceeded = "processes"
+    elif any(watch.files_in(place) > settings.files for place in ("/tmp", "/dev/shm")):
+        running.exceeded = "files"
     if running.exceeded:
         running.kill()
 
