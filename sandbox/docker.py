@@ -324,7 +324,7 @@ class DockerProvider(Provider):
             self._image.python,
             f"{INSIDE}/start.py",
             *server_arguments(self.spec, first_uid=first_uid),
-            *(["--watch"] if self._podman else []),
+            *(["--watch-files"] if self._podman else []),
         ]
         shared = (
             {"volumes": {str(folder.path): {"bind": MOUNT, "mode": "ro"}}}
