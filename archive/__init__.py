@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
+    from evolve.archive.columns import Floats, Ints
     from evolve.archive.decision import (
         CONTEXT_KINDS,
         NOTHING_DECIDED,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         Files,
         Note,
         Proposal,
+        Reply,
         Spend,
         State,
         derive_id,
@@ -126,12 +128,14 @@ __all__ = [
     "Event",
     "Figures",
     "Files",
+    "Floats",
     "Frame",
     "Grid",
     "GridStats",
     "GroupCommit",
     "Hint",
     "Interval",
+    "Ints",
     "Island",
     "Islands",
     "Kind",
@@ -145,6 +149,7 @@ __all__ = [
     "Paired",
     "Proposal",
     "Ranking",
+    "Reply",
     "SharedPrompt",
     "Snapshot",
     "Spend",
@@ -179,6 +184,7 @@ __all__ = [
 _NAMES_BY_MODULE = {
     "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Variant",
     "code": "CodeStore Commit",
+    "columns": "Floats Ints",
     "errors": "ArchiveError NotFound StorageFull",
     "as_of": "TimedEvaluation rows_as_of learned_of",
     "figures": "Figures figures_of",
@@ -195,7 +201,7 @@ _NAMES_BY_MODULE = {
     "reader": "ArchiveReader",
     "decision": "CONTEXT_KINDS NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
     "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event Files AddStatus "
-    "Note Proposal Spend State derive_id",
+    "Note Proposal Reply Spend State derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
     "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",

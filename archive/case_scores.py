@@ -6,9 +6,8 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evolve.archive.columns import GrowableArray
+from evolve.archive.columns import Floats, GrowableArray, Ints
 from evolve.archive.quantiles import student_quantile
 
 Z = 1.959964  # two-sided 95 %
@@ -78,22 +77,27 @@ class CaseScores:
         self._graded = GrowableArray(np.int64)
 
     @property
-    def sums(self) -> NDArray[np.float64]:
+    def sums(self) -> Floats:
         """Sum of the values over attempts, shape (n, cases)."""
         return self._sum.rows
 
     @property
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Ints:
         """Number of scored attempts, shape (n, cases)."""
         return self._count.rows
 
     @property
-    def pending(self) -> NDArray[np.int64]:
+    def pending(self) -> Ints:
         """Number of attempts decided and not yet finished, shape (n, cases)."""
         return self._pending.rows
 
     @property
-    def means(self) -> NDArray[np.float64]:
+    def begun(self) -> Ints:
+        """Number of attempts scored or pending, shape (n, cases)."""
+        return self.counts + self.pending
+
+    @property
+    def means(self) -> Floats:
         """Mean over attempts, shape (n, cases); NaN without a scored attempt."""
         return np.where(self.counts > 0, self.sums / np.maximum(self.counts, 1), np.nan)
 

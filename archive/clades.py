@@ -5,9 +5,8 @@ metaproductivity.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evolve.archive.columns import GrowableArray
+from evolve.archive.columns import Floats, GrowableArray, Ints
 
 MANY = 256  # new observations from which one pass over all rows is cheaper
 ORPHAN = -1  # the parent of a founder
@@ -28,22 +27,22 @@ class Clades:
         self._sums = GrowableArray(np.float64, 3)
 
     @property
-    def parents(self) -> NDArray[np.int64]:
+    def parents(self) -> Ints:
         """Row of the first parent, shape (n,); -1 for a founder."""
         return self._parent.rows
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> Ints:
         """Number of variants in the clade, itself included, shape (n,)."""
         return self._settled()[:, 0].astype(np.int64)
 
     @property
-    def sums(self) -> NDArray[np.float64]:
+    def sums(self) -> Floats:
         """Sum of all values in the clade, shape (n,); for 0/1 cases the successes."""
         return self._settled()[:, 1]
 
     @property
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Ints:
         """Number of evaluations in the clade, shape (n,)."""
         return self._settled()[:, 2].astype(np.int64)
 
@@ -81,7 +80,7 @@ class Clades:
             path.append(row)
         return path
 
-    def _settled(self) -> NDArray[np.float64]:
+    def _settled(self) -> Floats:
         """Apply all pending updates and return the sums, shape (n, 3)."""
         sums = self._sums.rows
         if len(self._new) >= MANY:

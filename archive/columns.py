@@ -1,10 +1,13 @@
 """A numpy array that grows: one column of a snapshot."""
 
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 _FIRST = 64
 _S = TypeVar("_S", bound=np.generic)
 
@@ -53,6 +56,14 @@ class GrowableArray(Generic[_S]):
             value: A number, or a sequence of `width` numbers.
         """
         self._new.append(value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Append several rows.
+
+        Args:
+            values: One number per row, or `width` numbers each.
+        """
+        self._new.extend(values)
 
     def increment(self, row: int, by: int = 1) -> None:
         """Add to a number in place; for arrays without a width.

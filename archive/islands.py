@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evolve.archive.columns import GrowableArray
+from evolve.archive.columns import GrowableArray, Ints
 from evolve.archive.grid import Grid
 from evolve.archive.ranking import Ranking
 
@@ -96,7 +95,7 @@ class Island:
         return row in self._present
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Ints:
         """Rows of the members in the order of their arrival."""
         return self._rows.rows
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.archive.accelerated import PAYS_FROM, Blocks, Mirror, has_gpu, products
+from evolve.archive.accelerated import PAYS_FROM, Mirror, has_gpu, products
+from evolve.archive.columns import GrowableArray, Ints
 from evolve.archive.source import tokens
 
 WIDTH = 256
@@ -26,7 +27,7 @@ Vector = NDArray[np.float32]
 class Neighbours(NamedTuple):
     """The nearest rows, nearest first, and their cosine distances (0 to 2)."""
 
-    rows: NDArray[np.int64]
+    rows: Ints
     distances: NDArray[np.float32]
 
 
@@ -110,7 +111,7 @@ class NoveltyIndex:
     """
 
     def __init__(self, mirror: Mirror | None = None) -> None:
-        self._matrix: Blocks | None = None
+        self._matrix: GrowableArray[np.float32] | None = None
         self._mirror = mirror
 
     def __len__(self) -> int:
@@ -118,12 +119,10 @@ class NoveltyIndex:
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """All vectors, shape (n, width), a copy; (0, 0) before the first."""
-        return (
-            np.zeros((0, 0), np.float32)
-            if self._matrix is None
-            else self._matrix.rows()
-        )
+        """All vectors, shape (n, width), (0, 0) before the first."""
+        if self._matrix is None:
+            return np.zeros((0, 0), np.float32)
+        return self._matrix.rows
 
     def append(self, vector: Vector) -> None:
         """Append a vector.
@@ -145,7 +144,7 @@ class NoveltyIndex:
 
     def _extend(self, rows: NDArray[np.floating]) -> None:
         if self._matrix is None:
-            self._matrix = Blocks(rows.shape[1])
+            self._matrix = GrowableArray(np.float32, rows.shape[1])
         self._matrix.extend(rows)
 
     def nearest(

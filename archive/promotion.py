@@ -91,12 +91,11 @@ def drop_chance(wins: int, losses: int) -> float:
     return sum(math.comb(n, k) for k in range(losses, n + 1)) / 2.0**n
 
 
-def lower_quantile(scores: Sequence[float], quantile: float = QUANTILE) -> float:
+def lower_quantile(scores: Sequence[float]) -> float:
     """Return a cautious estimate of the mean, lower for few cases.
 
     Args:
         scores: One score per case.
-        quantile: Probability of the quantile, 0 to 1.
 
     Returns:
         For scores in [0, 1] the quantile of Beta(1 + sum, 1 + n - sum); otherwise the
@@ -104,7 +103,7 @@ def lower_quantile(scores: Sequence[float], quantile: float = QUANTILE) -> float
     """
     if all(0.0 <= score <= 1.0 for score in scores):
         good = sum(scores)
-        return beta_quantile(quantile, 1.0 + good, 1.0 + len(scores) - good)
+        return beta_quantile(QUANTILE, 1.0 + good, 1.0 + len(scores) - good)
     return interval(scores).low
 
 

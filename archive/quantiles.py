@@ -4,7 +4,6 @@ import math
 from functools import lru_cache
 
 _CLOSE = 1e-15  # relative tolerance of the continued fraction and of the bracket
-_LAST_STEP = 1e-9  # relative: the error after a Newton step is about its square
 _STIRLING_FROM = 10.0  # below, the series of six terms is worse than `math.lgamma`
 _TINY = 1e-300  # replaces a zero denominator
 _STEPS = 10_000
@@ -45,19 +44,13 @@ def beta_quantile(chance: float, a: float, b: float) -> float:
     Returns:
         From 0 to 1.
     """
-    low, high, x = 0.0, 1.0, a / (a + b)
-    while high - low > _CLOSE * x:
-        off = incomplete_beta(x, a, b) - chance
-        low, high = (x, high) if off < 0 else (low, x)
-        slope = _weight(x, a, b) / (x * (1.0 - x))
-        fresh = x - off / slope if slope > 0 else low
-        if not low < fresh < high:
-            x = (low + high) / 2
-        elif abs(fresh - x) <= _LAST_STEP * min(x, 1.0 - x):
-            return fresh
-        else:
-            x = fresh
-    return x
+    low, high = 0.0, 1.0
+    while high - low > _CLOSE * high:
+        x = (low + high) / 2
+        if x in (low, high):
+            break
+        low, high = (x, high) if incomplete_beta(x, a, b) < chance else (low, x)
+    return high
 
 
 @lru_cache(maxsize=1024)

@@ -305,9 +305,7 @@ class ArchiveReader:
             found = dict(self.rows(query))
             yield [found[proposal] for proposal in some]
 
-    def best_scored(
-        self, count: int, maximize: bool, split: str = "search"
-    ) -> list[str]:
+    def best_scored(self, count: int, maximize: bool) -> list[str]:
         """Return the best scored variants that are not quarantined.
 
         Args:
@@ -318,7 +316,7 @@ class ArchiveReader:
         Returns:
             Ids, best mean first.
         """
-        per_case = _case_means(split).subquery()
+        per_case = _case_means("search").subquery()
         mean = func.avg(per_case.c.mean)
         query = (
             select(per_case.c.proposal)

@@ -205,6 +205,19 @@ class Observation(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Reply:
+    """A model's reply, stored before it is parsed.
+
+    Attributes:
+        text: The reply.
+        finish_reason: As the server reports it, such as "length"; None if unknown.
+    """
+
+    text: str
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Call:
     """One request to a model, with its reservation and its reply."""
 
@@ -227,6 +240,11 @@ class Call:
     # which one of its purpose: of notes their number, of an episode the step, of a
     # judgement 1 when the repair is judged; else 0
     step: int = 0
+
+    @property
+    def answer(self) -> Reply:
+        """The reply; an empty one while there is none."""
+        return Reply(self.reply or "", self.finish_reason)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evolve.archive.case_scores import CaseScores, Trial
 from evolve.archive.clades import ORPHAN, Clades
-from evolve.archive.columns import GrowableArray
+from evolve.archive.columns import Floats, GrowableArray, Ints
 from evolve.archive.decision import Kind
 from evolve.archive.grid import Grid
 from evolve.archive.islands import Archipelago, Island, Islands
@@ -186,12 +185,12 @@ class Snapshot:
         return proposal in self._row
 
     @property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Floats:
         """Scores with higher is better, shape (n,)."""
         return self._value.rows
 
     @property
-    def children(self) -> NDArray[np.int64]:
+    def children(self) -> Ints:
         """Number of proposals made from each row, shape (n,).
 
         Pending and failed ones count, rejected ones do not.
@@ -199,7 +198,7 @@ class Snapshot:
         return self._children.rows
 
     @property
-    def pending(self) -> NDArray[np.int64]:
+    def pending(self) -> Ints:
         """Number of children decided and not yet scored or failed, shape (n,)."""
         return np.asarray(np.maximum(self._children.rows - self._finished.rows, 0))
 
@@ -214,7 +213,7 @@ class Snapshot:
         return self._done + self.waiting - 1
 
     @property
-    def trusted(self) -> NDArray[np.int64]:
+    def trusted(self) -> Ints:
         """Indices of non-quarantined rows; every row if all are quarantined."""
         if not self._doubtful:
             return np.arange(len(self))
@@ -222,7 +221,7 @@ class Snapshot:
         return rows if len(rows) else np.arange(len(self))
 
     @property
-    def measures(self) -> NDArray[np.float64]:
+    def measures(self) -> Floats:
         """Measures, shape (n, measures); NaN where a variant lacks one."""
         return self._measures.rows
 
@@ -417,8 +416,11 @@ class Snapshot:
             self._doubtful += 1
         known = bool(self._trusted.rows[row])
         value = float(self.values[row]) if known else None
+        self._revalue(row, self.merit(row) if known else None, value)
+
+    def _revalue(self, row: int, merit: float | None, value: float | None) -> None:
         self.ranking.update(row, value)
-        self._judge(row, self.merit(row) if known else None, value)
+        self._judge(row, merit, value)
         self.archipelago.update(row, value)
 
     def behaviour(self, observed: Observed) -> float:
@@ -446,9 +448,7 @@ class Snapshot:
         if self._trusted.rows[row]:
             self._trusted.rows[row] = False
             self._doubtful += 1
-            self.ranking.update(row, None)
-            self._judge(row, None, None)
-            self.archipelago.update(row, None)
+            self._revalue(row, None, None)
 
     def _trials_of(self, observed: Observed) -> list[Trial]:
         """Return the evaluations of the search split as trials with values."""

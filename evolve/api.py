@@ -10,17 +10,17 @@ run                                       # in a notebook: a small table
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evolve.archive import Evaluation, NotFound
 from evolve.archive import Variant as Row
 from evolve.errors import PrerequisiteError
-from evolve.text import one_line, visible
+from evolve.text import Note, one_line, visible
 
 if TYPE_CHECKING:
     import pandas
@@ -75,7 +75,7 @@ class Variant:
         return f"<variant {self.row.id[:8]} #{self.row.number} {self.row.state} {self.row.score!r}>"
 
 
-class Variants(Sequence[Variant]):
+class Variants(list[Variant]):
     """All proposals of a run, in decision order.
 
     Args:
@@ -84,24 +84,8 @@ class Variants(Sequence[Variant]):
     """
 
     def __init__(self, run: OpenRun, rows: Sequence[Row]) -> None:
-        self._run, self._rows = run, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[Variant]:
-        return (Variant(self._run, row) for row in self._rows)
-
-    @overload
-    def __getitem__(self, which: int) -> Variant: ...
-
-    @overload
-    def __getitem__(self, which: slice) -> Variants: ...
-
-    def __getitem__(self, which: int | slice) -> Variant | Variants:
-        if isinstance(which, slice):
-            return Variants(self._run, self._rows[which])
-        return Variant(self._run, self._rows[which])
+        super().__init__(Variant(run, row) for row in rows)
+        self._run = run
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return the proposals as a data frame.
@@ -128,7 +112,7 @@ class Variants(Sequence[Variant]):
                 f"measure.{name}": value
                 for name, value in measures.get(row.id, {}).items()
             }
-            for row in self._rows
+            for row in (variant.row for variant in self)
         ]
         names = None if rows else [column.name for column in columns_of(View.CSV)]
         frame = pandas.DataFrame(rows, columns=names)
@@ -140,7 +124,7 @@ class Variants(Sequence[Variant]):
         return f"<{len(self)} variants>"
 
     def _repr_html_(self) -> str:
-        return _table(self._rows[:SHOWN]) + (
+        return _table([variant.row for variant in self[:SHOWN]]) + (
             f"<p>… {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
         )
 
@@ -244,7 +228,7 @@ def run(
     task: str | Path,
     *,
     name: str | None = None,
-    note: Callable[[str], None] = logging.getLogger("evolve").info,
+    note: Note = logging.getLogger("evolve").info,
     **settings: Any,
 ) -> Run:
     """Evolve a task and return the finished run.

@@ -40,9 +40,7 @@ class Settings(BaseModel):
         None, allow_inf_nan=False, description="stop at this score"
     )
     plateau: int | None = Field(
-        None,
-        ge=1,
-        description="stop after N scored variants without a better one",
+        None, ge=1, description="stop after N scored variants without a better one"
     )
     window: int | None = Field(
         None,
@@ -94,10 +92,7 @@ class Settings(BaseModel):
         description="choice of second parents: drawn, distant, complementary or preference",
     )
     repeats: int = Field(
-        1,
-        ge=1,
-        le=1000,
-        description="maximum evaluations per case, for a noisy task",
+        1, ge=1, le=1000, description="maximum evaluations per case, for a noisy task"
     )
     scorer_seed: int | None = Field(
         None,

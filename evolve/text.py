@@ -6,8 +6,11 @@ could make code look like other code (Boucher and Anderson 2021, "Trojan Source"
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
+Note = Callable[[str], None]
+"""Reports one line to a person."""
 Data = dict[str, Any]
 """Plain data by name, as a JSON object holds it."""
 

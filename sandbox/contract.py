@@ -203,6 +203,27 @@ class SandboxContract(ABC):
 
         return self.with_pool(run)
 
+    def expect_fault(
+        self,
+        source: str,
+        reason: Reason,
+        message: str = "",
+        log: str = "",
+        timeout_s: float | None = None,
+    ) -> None:
+        """Check the fault of one candidate.
+
+        Args:
+            source: Its text.
+            reason: The reason of its fault.
+            message: A part of the message.
+            log: A part of the log.
+            timeout_s: Time limit of loading and of the call; None: that of `LIMITS`.
+        """
+        fault = self.outcome(source, timeout_s=timeout_s).fault
+        assert fault is not None and fault.reason is reason
+        assert message in fault.message and log in fault.log
+
     def test_a_function_is_called_with_its_arguments(self) -> None:
         """Positional arguments reach the function, and its result is returned."""
         assert self.outcome("def answer(a, b): return a + b", 40, 2).value == 42
@@ -303,17 +324,11 @@ class SandboxContract(ABC):
 
     def test_a_file_that_does_not_compile_is_an_exception(self) -> None:
         """A syntax error is a fault of the candidate with reason EXCEPTION."""
-        fault = self.outcome("def answer(:").fault
-        assert (
-            fault
-            and fault.reason is Reason.EXCEPTION
-            and "SyntaxError" in fault.message
-        )
+        self.expect_fault("def answer(:", Reason.EXCEPTION, "SyntaxError")
 
     def test_a_missing_function_is_an_exception(self) -> None:
         """The fault names the function that the candidate does not define."""
-        fault = self.outcome("x = 1").fault
-        assert fault and fault.reason is Reason.EXCEPTION and "answer" in fault.message
+        self.expect_fault("x = 1", Reason.EXCEPTION, "answer")
 
     def test_a_time_out_belongs_to_one_call_and_ends_the_candidate(self) -> None:
         """After a call over its own limit, further calls fail with TIMEOUT, too."""
@@ -328,26 +343,25 @@ class SandboxContract(ABC):
 
     def test_a_time_out_while_loading_is_told(self) -> None:
         """The time limit also applies while the module is loaded."""
-        assert self.outcome("while True: pass", timeout_s=0.5).reason is Reason.TIMEOUT
+        self.expect_fault("while True: pass", Reason.TIMEOUT, timeout_s=0.5)
 
     def test_too_much_memory_is_told(self) -> None:
         """An allocation over the memory limit has the reason MEMORY."""
         source = "def answer(): return len(bytearray(1 << 30))"
-        assert self.outcome(source).reason is Reason.MEMORY
+        self.expect_fault(source, Reason.MEMORY)
 
     def test_too_much_printing_is_told_with_its_tail(self) -> None:
         """Output over the limit has the reason OUTPUT; the log has its end."""
-        fault = self.outcome("def answer():\n    while True: print('spam' * 100)").fault
-        assert fault and fault.reason is Reason.OUTPUT and "spam" in fault.log
+        source = "def answer():\n    while True: print('spam' * 100)"
+        self.expect_fault(source, Reason.OUTPUT, log="spam")
 
     def test_a_crash_is_told_with_the_tail_of_the_log(self) -> None:
         """A crash by a signal names the signal, and the log has the last output."""
-        fault = self.outcome(
+        source = (
             "import os\nprint('last words', flush=True)\n"
             "def answer(): os.kill(os.getpid(), 11)"
-        ).fault
-        assert fault and fault.reason is Reason.CRASH
-        assert "SIGSEGV" in fault.message and "last words" in fault.log
+        )
+        self.expect_fault(source, Reason.CRASH, "SIGSEGV", "last words")
 
     def test_two_lives_of_one_candidate_leave_the_same_log(self) -> None:
         """Messages and logs do not depend on addresses of objects or on paths."""
@@ -366,8 +380,9 @@ class SandboxContract(ABC):
 
     def test_an_early_exit_is_a_crash(self) -> None:
         """An exit with status 0 in a call has the reason CRASH."""
-        fault = self.outcome("import os\ndef answer(): os._exit(0)").fault
-        assert fault and fault.reason is Reason.CRASH and "status 0" in fault.message
+        self.expect_fault(
+            "import os\ndef answer(): os._exit(0)", Reason.CRASH, "status 0"
+        )
 
     def test_an_answer_that_may_not_cross_is_refused(self) -> None:
         """Values that can't be encoded, such as objects, sets or NaN, have the reason REFUSED."""

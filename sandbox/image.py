@@ -97,10 +97,7 @@ def own_image(
 
 
 def derived_image(
-    client: Any,
-    image: str | ImageBuild,
-    packages: tuple[str, ...],
-    progress: Progress,
+    client: Any, image: str | ImageBuild, packages: tuple[str, ...], progress: Progress
 ) -> SandboxImage:
     """Return a task's image with the fork server and packages, built on first use.
 

@@ -18,6 +18,14 @@ _CONTAINER = (
 )
 
 
+# Settings of the kernel that forbid user namespaces: name, that value, a better one.
+_SYSCTLS = (
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("user.max_user_namespaces", "0", "15000"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+)
+
+
 def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
     """Find the setting that forbids user namespaces here.
 
@@ -34,12 +42,13 @@ def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
             f"can't mount its own /proc ({detail})",
             f"{_CONTAINER}, {_OTHERWISE}",
         )
-    if _read(root, "proc/sys/kernel/unprivileged_userns_clone") == "0":
-        return _by_sysctl("kernel.unprivileged_userns_clone", "0", "1")
-    if _read(root, "proc/sys/user/max_user_namespaces") == "0":
-        return _by_sysctl("user.max_user_namespaces", "0", "15000")
-    if _read(root, "proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return _by_sysctl("kernel.apparmor_restrict_unprivileged_userns", "1", "0")
+    for name, value, better in _SYSCTLS:
+        if _read(root, f"proc/sys/{name.replace('.', '/')}") == value:
+            return Refusal(
+                "this machine forbids user namespaces for unprivileged users "
+                f"({name} = {value})",
+                f"sudo sysctl -w {name}={better}, {_OTHERWISE}",
+            )
     if _in_chroot(root):
         return Refusal(
             "this process runs in a chroot, where the kernel refuses user namespaces",
@@ -54,13 +63,6 @@ def explain_refusal(detail: str, root: Path = Path("/")) -> Refusal:
     return Refusal(
         f"bwrap can't make namespaces here: {detail}",
         "start Docker and use --sandbox docker",
-    )
-
-
-def _by_sysctl(name: str, value: str, better: str) -> Refusal:
-    return Refusal(
-        f"this machine forbids user namespaces for unprivileged users ({name} = {value})",
-        f"sudo sysctl -w {name}={better}, {_OTHERWISE}",
     )
 
 

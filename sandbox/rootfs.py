@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -127,27 +127,29 @@ def build_rootfs(
         SandboxUnavailable: A package can't be installed, or the machine is not
             supported.
     """
-    target = cache_folder() / "rootfs" / rootfs_key(packages, tools)
+    key = rootfs_key(packages, tools)
+    return _built_once(
+        "rootfs", key, lambda root: _fill(root, packages, tools, progress)
+    )
+
+
+def _built_once(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+    """Return a directory of the cache, which is filled on first use."""
+    target = cache_folder() / kind / key
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix="building-", dir=target.parent))
-    try:
-        _fill(staging, packages, tools, progress)
-        staging.chmod(0o755)
-        _publish(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=target.parent) as staging:
+        made = Path(staging) / "made"
+        made.mkdir()
+        fill(made)
+        made.chmod(0o755)
+        try:
+            made.rename(target)
+        except OSError:  # another process may have been faster
+            if not target.exists():
+                raise
     return target
-
-
-def _publish(staging: Path, target: Path) -> None:
-    """Rename into place; another process may have been faster."""
-    try:
-        staging.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
 
 
 def _fill(
@@ -226,21 +228,16 @@ def packages_folder(
         SandboxUnavailable: A package or distribution can't be had.
     """
     key = _hash_of([*_this_python(), *sorted(packages), "sources", *sorted(sources)])
-    target = cache_folder() / "packages" / key
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as staging:
-        site = Path(staging) / "site"
-        site.mkdir()
+
+    def fill(site: Path) -> None:
         if packages:
             progress(f"installing {', '.join(packages)}")
             install_packages(packages, site)
         if sources:
             progress(f"fetching the sources of {', '.join(sources)}")
             fetch_sources(sources, site / SOURCES)
-        _publish(site, target)
-    return target
+
+    return _built_once("packages", key, fill)
 
 
 def _inside_files() -> list[Path]:

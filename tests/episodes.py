@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evolve.agents import AgentRunner
 from evolve.agents.front_process import Front
-from evolve.archive import SEED, Archive, CodeStore, Proposal, State, derive_id
+from evolve.archive import SEED, Proposal, State, derive_id
 from evolve.config import Settings
 from evolve.engine.recorder import Recorder
 from evolve.models import BudgetedModels, Episode
@@ -18,6 +18,7 @@ from evolve.runs.evaluator import AGENT_TOOLS
 from evolve.sandbox import Limits, Pool, SandboxSpec, provider_class
 from evolve.sandbox.limits import MIB
 from evolve.tasks import AgentSpec, AgentTask, EpisodeResult
+from tests.made_runs import opened_recorder
 
 WORK = AgentTask("Do something.\n", {"main.py": b"print('nothing')\n"})
 LIMITS = Limits(memory_bytes=256 * MIB, disk_bytes=16 * MIB, output_bytes=MIB)
@@ -35,26 +36,16 @@ class Desk:
 @asynccontextmanager
 async def desk(folder: Path, model: str, **settings: object) -> AsyncIterator[Desk]:
     """An archive with a planned proposal, and a caller; an archive that is there goes on."""
-    folder.mkdir(exist_ok=True)
-    database, code = folder / "archive.db", folder / "code.git"
-    if not database.exists():
-        Recorder.create(database, code, {"evaluator": "none", "seed": "0"})
-    recorder = Recorder(
-        Archive.open_to_write(database), CodeStore.open_to_write(code), True
-    )
     chosen = Settings.model_validate({"model": (model,), "patience_s": 2.0} | settings)
-    try:
-        async with aclosing(
-            BudgetedModels(chosen, recorder, lambda line: None)
-        ) as caller:
-            proposal = Proposal(
-                derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time()
-            )
-            if not recorder.unfinished():
-                await recorder.plan(proposal)
-            yield Desk(recorder, caller, proposal)
-    finally:
-        await recorder.close()
+    facts = {"evaluator": "none", "seed": "0"}
+    async with (
+        opened_recorder(folder, facts) as recorder,
+        aclosing(BudgetedModels(chosen, recorder, lambda line: None)) as caller,
+    ):
+        proposal = Proposal(derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time())
+        if not recorder.unfinished():
+            await recorder.plan(proposal)
+        yield Desk(recorder, caller, proposal)
 
 
 @asynccontextmanager

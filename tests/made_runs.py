@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from evolve.archive import (
     Archive,
     CallPurpose,
     CodeStore,
+    Frame,
     derive_id,
     embed,
     measure_code,
@@ -107,6 +109,23 @@ def make_run(runs_dir: Path, name: str, made: Made) -> RunFolder:
     )
     archive.close()
     return run
+
+
+@asynccontextmanager
+async def opened_recorder(
+    folder: Path, facts: Mapping[str, str] | None = None, frame: Frame | None = None
+) -> AsyncIterator[Recorder]:
+    """The writer of an archive and a repository in a folder; what is there goes on."""
+    folder.mkdir(exist_ok=True)
+    database, code = folder / "archive.db", folder / "code.git"
+    if not database.exists():
+        Recorder.create(database, code, facts or {})
+    archive, store = Archive.open_to_write(database), CodeStore.open_to_write(code)
+    recorder = Recorder(archive, store, True, frame)
+    try:
+        yield recorder
+    finally:
+        await recorder.close()
 
 
 class _Filling:

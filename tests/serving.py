@@ -14,10 +14,11 @@ from tests.cli import EVOLVE
 
 
 @contextmanager
-def serving(runs: Path, *options: str) -> Iterator[str]:
+def serving(runs: Path, *options: str, token: bool = False) -> Iterator[str]:
     """The address that it prints, once it answers."""
+    free = () if token or "--host" in options else ("--no-token",)
     process = subprocess.Popen(
-        [EVOLVE, "serve", str(runs), "--port", "0", *options],
+        [EVOLVE, "serve", str(runs), "--port", "0", *free, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -302,10 +302,7 @@ class Connection:
     """
 
     def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        engine: Engine,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, engine: Engine
     ) -> None:
         self._reader, self._writer, self._engine = reader, writer, engine
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADERS)

@@ -147,12 +147,7 @@ class Proxy:
         try:
             with self._clock.stopped():
                 return await self._models.step(
-                    self._proposal,
-                    self._episode,
-                    number,
-                    messages,
-                    tokens,
-                    temperature,
+                    self._proposal, self._episode, number, messages, tokens, temperature
                 )
         except ModelError as error:
             if error.fault is not ModelFault.PROMPT:

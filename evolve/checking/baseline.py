@@ -6,7 +6,6 @@ program's own luck is the same for all attacks; if that does not help, the seed 
 scored several more times.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from evolve.checking.attacks import armed
@@ -15,8 +14,8 @@ from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import score_seed
 from evolve.sandbox import ProviderFault
+from evolve.text import Note
 
-Note = Callable[[str], None]
 _SLOW_S = 3.0  # a slower seed is not computed again for each attack
 # greatest number and total time of scorings of a seed that varies
 _TIMES, _WHOLE_S = 8, 40.0

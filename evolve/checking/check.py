@@ -15,13 +15,14 @@ from evolve.checking.attacks import (
     armed,
     programs,
 )
-from evolve.checking.baseline import Baseline, Note, measure, scored
+from evolve.checking.baseline import Baseline, measure, scored
 from evolve.checking.hostile import CODE, EXECUTED, FOUND
 from evolve.errors import UsageError
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.evaluator import open_evaluator
 from evolve.tasks import Task
+from evolve.text import Note
 
 # time limits of an attack, relative to the seed's time
 _SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0

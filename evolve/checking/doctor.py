@@ -4,9 +4,9 @@ import asyncio
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +23,8 @@ from evolve.sandbox.inside import wire
 from evolve.search.setup import unmeasured
 from evolve.tasks import SPLITS, Task, load_task
 from evolve.tasks.peers.packages import packages_of
+from evolve.text import Note
 
-Note = Callable[[str], None]
 _ANSWER = b"def answer(n):\n    return n + 1\n"
 
 
@@ -62,11 +62,19 @@ async def examine(
     Returns:
         Findings in the order of the checks.
     """
-    findings = [_python(), _git()]
+    git = Finding("ok", "git")
+    if shutil.which("git") is None:
+        git = Finding("fail", "git is not installed", INSTALL_GIT)
+    python = f"Python {platform.python_version()} on {platform.machine()}"
+    findings = [Finding("ok", python), git]
     names = ("docker", "bubblewrap") if sandbox == "auto" else (sandbox,)
     providers = [await _provider(name, note) for name in names]
     if sandbox == "auto" and any(finding.state == "ok" for finding in providers):
-        providers = [_soften(finding) for finding in providers]
+        # one working sandbox is enough
+        providers = [
+            replace(finding, state="warn") if finding.state == "fail" else finding
+            for finding in providers
+        ]
     findings += [*providers, _scorers()]
     if sandbox != "auto" and providers[0].state != "fail":
         findings.append(await keeps_the_contract(sandbox))
@@ -116,16 +124,6 @@ def _scorers() -> Finding:
     )
 
 
-def _python() -> Finding:
-    return Finding("ok", f"Python {platform.python_version()} on {platform.machine()}")
-
-
-def _git() -> Finding:
-    if shutil.which("git") is None:
-        return Finding("fail", "git is not installed", INSTALL_GIT)
-    return Finding("ok", "git")
-
-
 async def _provider(name: str, note: Note) -> Finding:
     """Prepare a sandbox, start it, and call a candidate."""
     try:
@@ -166,15 +164,6 @@ async def _model(text: str, note: Note) -> Finding:
         return Finding("fail", f"model {error.message}", error.hint)
     return Finding(
         "ok", f"model {text} answers: {reply.samples[0].text.strip()[:40]!r}"
-    )
-
-
-def _soften(finding: Finding) -> Finding:
-    """Turn a failure into a warning: one working sandbox is enough."""
-    return (
-        Finding("warn", finding.what, finding.fix)
-        if finding.state == "fail"
-        else finding
     )
 
 

@@ -42,8 +42,7 @@ def task_folder(path: Path | None) -> Path | None:
 
     if path is not None and path.is_file():
         raise UsageError(
-            f"{path} is a file, not a task directory",
-            f"use its folder: {path.parent}",
+            f"{path} is a file, not a task directory", f"use its folder: {path.parent}"
         )
     return path
 
@@ -123,8 +122,7 @@ def one_run(named: list[str] | None, option: str | None) -> str:
     given = [*(named or ()), *([option] if option else ())]
     if len(given) > 1:
         raise UsageError(
-            f"one run at a time, not {', '.join(given)}",
-            "quote arguments with spaces",
+            f"one run at a time, not {', '.join(given)}", "quote arguments with spaces"
         )
     return given[0] if given else "last"
 

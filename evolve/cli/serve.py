@@ -20,8 +20,7 @@ def serve(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on. Except on loopback, clients need "
-            "the token that is printed."
+            help="Address to listen on. A browser needs the token in the printed address."
         ),
     ] = "127.0.0.1",
     port: Annotated[
@@ -31,6 +30,12 @@ def serve(
         list[str] | None,
         typer.Option("--name", help="A further host name of this server; repeatable."),
     ] = None,
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token", help="Let all users of this machine read it, on loopback."
+        ),
+    ] = False,
 ) -> None:
     """Show runs in a browser: live curves, tree, map, variants. It is read-only."""
     from evolve.runs.folder import open_run
@@ -53,4 +58,4 @@ def serve(
         out.file.flush()
         err.print("Ctrl-C stops the server", style="dim")
 
-    serve_folder(folder, only, host, port, tuple(name or ()), say)
+    serve_folder(folder, only, host, port, tuple(name or ()), say, no_token)

@@ -181,34 +181,29 @@ async def _score(
         return verdict, Path(log.name).read_text(errors="replace")[-4000:]
 
 
+_SHOWN = (
+    "case",
+    "split",
+    "score",
+    "metrics",
+    "feedback",
+    "reason",
+    "message",
+    "log",
+    "seconds",
+    "cpu_s",
+    "peak_memory_bytes",
+)
+
+
 def _as_data(task: Task, verdict: Verdict, printed: str) -> dict[str, Any]:
-    rows = [
-        {
-            "case": row.case,
-            "split": row.split,
-            "score": row.score,
-            "metrics": row.metrics,
-            "feedback": row.feedback,
-            "reason": row.reason,
-            "message": row.message,
-            "log": row.log,
-            "seconds": row.seconds,
-            "cpu_s": row.cpu_s,
-            "peak_memory_bytes": row.peak_memory_bytes,
-        }
-        for row in verdict.rows
-    ]
+    rows = [{name: getattr(row, name) for name in _SHOWN} for row in verdict.rows]
     return {
         "task": task.spec.name,
         "score": None if verdict.failed else verdict.score,
         "cases": rows,
         "scorer_log": printed,
     }
-
-
-def _is_search(verdict: Verdict) -> bool:
-    """Return whether the score is the one that a run would use."""
-    return {row.split for row in verdict.rows} == {"search"}
 
 
 def _show(task: Task, verdict: Verdict, printed: str) -> None:
@@ -246,5 +241,9 @@ def _show(task: Task, verdict: Verdict, printed: str) -> None:
                 "quarantined",
                 style="yellow",
             )
-        gap = gap_to_best_known(task, verdict.score) if _is_search(verdict) else ""
+        gap = (
+            gap_to_best_known(task, verdict.score)
+            if {row.split for row in verdict.rows} == {"search"}
+            else ""
+        )
         out.print(f"score {number(verdict.score)}{gap}", style="bold")

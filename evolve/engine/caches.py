@@ -84,7 +84,18 @@ class Parents:
         self._keep(
             variant,
             _for_prompts(
-                Held(files, [TimedEvaluation(0, _as_stored(row)) for row in rows])
+                Held(
+                    files,
+                    [
+                        TimedEvaluation(
+                            0,
+                            replace(
+                                row, metrics=json.loads(json.dumps(dict(row.metrics)))
+                            ),
+                        )
+                        for row in rows
+                    ],
+                )
             ),
         )
 
@@ -108,14 +119,6 @@ def _for_prompts(held: Held) -> Held:
             if learned.row.reason is None and learned.row.split == "search"
         ]
     )
-
-
-def _as_stored(row: Evaluation) -> Evaluation:
-    """Return the row with its metrics in the form in which the archive returns them.
-
-    JSON turns tuples into lists; a resumed run must send identical prompts.
-    """
-    return replace(row, metrics=json.loads(json.dumps(dict(row.metrics))))
 
 
 class Near(NamedTuple):

@@ -1,5 +1,6 @@
 """When a run stops: number of variants, time, a target, or no progress."""
 
+import math
 import time
 
 from evolve.archive import Snapshot
@@ -67,18 +68,11 @@ class Stopping:
             return f"the last {self.rejections} proposals were rejected"
         if settings.max_time_s is not None and self.seconds > settings.max_time_s:
             return f"max_time_s = {settings.max_time_s:g} is reached"
-        return self._target(snapshot) or self._plateau(snapshot)
-
-    def _target(self, snapshot: Snapshot) -> str | None:
-        best, target = snapshot.best(), self._settings.target
-        if target is None or best is None:
-            return None
-        if snapshot.value_of(best.id) >= target * snapshot.sign:
+        best, target = snapshot.best(), settings.target
+        value = snapshot.value_of(best.id) if best else -math.inf
+        if target is not None and value >= target * snapshot.sign:
             return f"target = {target:g} is reached"
-        return None
-
-    def _plateau(self, snapshot: Snapshot) -> str | None:
-        patience, since = self._settings.plateau, snapshot.since_best()
-        if patience is not None and since >= patience:
+        since = snapshot.since_best()
+        if settings.plateau is not None and since >= settings.plateau:
             return f"plateau: the last {since} scored variants were no better than the best"
         return None

@@ -13,6 +13,7 @@ from evolve.archive import (
     Evaluation,
     Files,
     Proposal,
+    Reply,
     State,
     hint_text,
 )
@@ -30,7 +31,6 @@ from evolve.operators import (
     Parent,
     PromptContext,
     Rejected,
-    Reply,
     Tried,
 )
 from evolve.operators.checks import check_child
@@ -355,7 +355,7 @@ class Proposer:
                     raise Rejected("prompt", error.message) from None
                 raise
             await self._turns.turn()
-            return Reply(answer.text, answer.finish_reason)
+            return answer
 
         return ask
 

@@ -4,15 +4,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from evolve.archive import (
-    ArchiveReader,
-    Call,
-    CallPurpose,
-    Evaluation,
-    Proposal,
-    Snapshot,
-    State,
-)
+from evolve.archive import ArchiveReader, Call, CallPurpose, Proposal, Snapshot, State
 from evolve.engine.ordering import Order
 from evolve.search import Action, Skip, Stop, recorded_decision
 
@@ -56,7 +48,9 @@ class Record:
             call.proposal for call in calls if call.purpose is CallPurpose.REPAIR
         }
         repaired = {
-            found for found in with_repair if _has_second(archive.evaluations(found))
+            found
+            for found in with_repair
+            if any(row.attempt > 0 for row in archive.evaluations(found))
         }
         return cls(
             proposals,
@@ -149,7 +143,3 @@ class AsRecorded(Order):
         """Return `OTHER` if the recorded run rejected the proposal; else None."""
         recorded = self._record.proposals[proposal.number]
         return OTHER if recorded.state is State.REJECTED else None
-
-
-def _has_second(rows: list[Evaluation]) -> bool:
-    return any(row.attempt > 0 for row in rows)

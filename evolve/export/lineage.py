@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from evolve.archive import CodeStore, Proposal
-from evolve.archive.git import run_git
-from evolve.errors import INSTALL_GIT, PrerequisiteError, UsageError
+from evolve.errors import UsageError
+from evolve.export.git import ask_git
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
@@ -31,7 +31,7 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
     path = [run.proposal(name) for name in run.lineage.path(which.id)]
     scores = run.archive.scores(wanted=[p.id for p in path])
     folder.mkdir(parents=True, exist_ok=True)
-    _git(folder, "init", "--quiet", f"--initial-branch={BRANCH}")
+    ask_git(folder, "init", "--quiet", f"--initial-branch={BRANCH}")
     store, parent = CodeStore.open(folder / ".git"), ""
     for step in path:
         message = (
@@ -42,18 +42,8 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
             run.files(step), [parent] if parent else [], message
         ).commit
     store.close()
-    _git(folder, "update-ref", f"refs/heads/{BRANCH}", parent)
-    _git(folder, "reset", "--quiet", "--hard", BRANCH)
+    ask_git(folder, "update-ref", f"refs/heads/{BRANCH}", parent)
+    ask_git(folder, "reset", "--quiet", "--hard", BRANCH)
     (folder / ".git" / "info" / "exclude").write_text("/best.patch\n")
     (folder / "best.patch").write_text(run.patch(path[0], path[-1]))
     return len(path)
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    try:
-        done = run_git("-C", str(folder), *arguments)
-    except FileNotFoundError:
-        raise PrerequisiteError("git is not installed", INSTALL_GIT) from None
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        raise UsageError(f"git {arguments[0]}: {said}")

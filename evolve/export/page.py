@@ -9,12 +9,13 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
 from evolve.archive import State, Variant
 from evolve.runs.reader import OpenRun
+from evolve.text import Note
 from evolve.view.web import pages, payload
 from evolve.view.web.links import FileLinks
 from evolve.view.web.relatives import PreloadedLineage
@@ -36,7 +37,7 @@ SCRIPTS = (
 STYLES = ("vendor/uplot.min.css", "app.css")
 
 
-def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) -> str:
+def render_page(run: OpenRun, tell: Note = lambda words: None) -> str:
     """Render the whole page.
 
     Variants that do not fit are left out, the least important ones first; the page
@@ -90,7 +91,7 @@ def render_page(run: OpenRun, tell: Callable[[str], None] = lambda words: None) 
 
 
 def _variants(
-    run: OpenRun, variants: Sequence[Variant], room: int, tell: Callable[[str], None]
+    run: OpenRun, variants: Sequence[Variant], room: int, tell: Note
 ) -> tuple[list[str], dict[str, list[int]]]:
     """Return compressed groups, and each variant's group and place in it."""
     packs: list[str] = []

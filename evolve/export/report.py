@@ -13,7 +13,7 @@ from evolve.view.terminal.plot import check_pictures, curves, picture_plot
 from evolve.view.terminal.stats import stats_data
 from evolve.view.terminal.status import status_data
 from evolve.view.web.pages import case_rows, lineage_of
-from evolve.view.web.relatives import QueriedLineage
+from evolve.view.web.relatives import Relatives
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
@@ -93,7 +93,7 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
         "| generation | variant | score | gain | operator | change |",
         "| ---: | --- | ---: | ---: | --- | --- |",
     ]
-    for step in lineage_of(QueriedLineage(run), winner.id):
+    for step in lineage_of(Relatives(run), winner.id):
         if step.skipped:
             yield f"| … | {step.skipped} more | | | | |"
         yield _row(step.generation, step.variant)

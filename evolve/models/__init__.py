@@ -17,13 +17,12 @@ from evolve.models.episodes import Episode, asked_the_same, place_of
 from evolve.models.errors import ModelError, ModelFault
 from evolve.models.names import INSIDE, ModelName, asked_models, parse_model
 from evolve.models.prices import Price, price_of
-from evolve.models.protocol import Answer, Models
+from evolve.models.protocol import Models
 from evolve.models.replayed import ReplayedModels
 from evolve.models.vllm import local_models
 
 __all__ = [
     "INSIDE",
-    "Answer",
     "BudgetedModels",
     "Client",
     "Completion",

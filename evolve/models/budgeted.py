@@ -6,20 +6,27 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import tenacity
 
-from evolve.archive import Call, CallPurpose, CallState, Proposal, SharedPrompt, Spend
+from evolve.archive import (
+    Call,
+    CallPurpose,
+    CallState,
+    Proposal,
+    Reply,
+    SharedPrompt,
+    Spend,
+)
 from evolve.config import Settings
 from evolve.errors import RunError
-from evolve.models.client import GRACE_S, Client, Completion, Messages, SamplingParams
+from evolve.models.client import GRACE_S, Client, Messages, SamplingParams
 from evolve.models.embeddings import pack_numbers, unpack_numbers
 from evolve.models.episodes import Episode
 from evolve.models.errors import ModelError, ModelFault
 from evolve.models.names import ModelName, asked_models, parse_model
-from evolve.models.prices import Price, price_of
-from evolve.models.protocol import Answer
+from evolve.models.prices import price_of
 from evolve.models.rate_limit import Rate
 from evolve.models.samples import proposals_of, shares
 
@@ -79,6 +86,14 @@ class Question(NamedTuple):
         return 1 if self.purpose is CallPurpose.REPAIR else 0
 
 
+class _Done(NamedTuple, Generic[_T]):
+    """The result of a request, with its calls as they were sent."""
+
+    calls: list[Call]
+    result: _T
+    seconds: float
+
+
 class BudgetedModels:
     """Client that asks models within the budget and never repeats a stored call."""
 
@@ -125,7 +140,7 @@ class BudgetedModels:
         *,
         model: str | None = None,
         step: int = 0,
-    ) -> Answer:
+    ) -> Reply:
         """Return the stored reply to this question, else a new one.
 
         Proposals that share a prompt are answered by one request: the first that asks, asks for all
@@ -183,37 +198,29 @@ class BudgetedModels:
         self, name: ModelName, proposal: Proposal, attempt: int, text: str
     ) -> list[float]:
         tokens, usd = self._bound(name, [{"content": text}], 0)
-        sent = await self._reserve(
-            [
-                Call(
-                    0,
-                    proposal.id,
-                    CallPurpose.EMBED,
-                    attempt,
-                    str(name),
-                    json.dumps({"input": text}),
-                    CallState.SENT,
-                    tokens,
-                    usd,
-                )
-            ]
+        request = json.dumps({"input": text})
+        call = Call(
+            0,
+            proposal.id,
+            CallPurpose.EMBED,
+            attempt,
+            str(name),
+            request,
+            CallState.SENT,
+            tokens,
+            usd,
         )
-        started = time.perf_counter()
-        found = await self._or_settle(name, sent, self._client.embed(name, [text]))
-        seconds, numbers = time.perf_counter() - started, pack_numbers(found.vectors[0])
-        cost = self._prices[name].cost(found.tokens, 0, 0, seconds)
-        await self._settle(
-            [
-                replace(
-                    sent[0],
-                    state=CallState.REPLIED,
-                    reply=numbers,
-                    seconds=seconds,
-                    prompt_tokens=found.tokens,
-                    cost_usd=cost,
-                )
-            ]
+        done = await self._send(name, [call], lambda: self._client.embed(name, [text]))
+        numbers, used = pack_numbers(done.result.vectors[0]), done.result.tokens
+        settled = replace(
+            done.calls[0],
+            state=CallState.REPLIED,
+            reply=numbers,
+            seconds=done.seconds,
+            prompt_tokens=used,
+            cost_usd=self._prices[name].cost(used, 0, 0, done.seconds),
         )
+        await self._settle([settled])
         return unpack_numbers(numbers)
 
     async def stored_steps(
@@ -279,37 +286,25 @@ class BudgetedModels:
         async def once(attempt: int) -> Call:
             seed = derive_seed(proposal.id, f"{episode}:{number}:{attempt}")
             ask = SamplingParams(reply_tokens, seed, temperature)
-            sent = await self._reserve(
-                [
-                    Call(
-                        0,
-                        proposal.id,
-                        CallPurpose.EPISODE,
-                        attempt,
-                        str(name),
-                        json.dumps(episode.mark(ask.request(messages), number)),
-                        CallState.SENT,
-                        *self._bound(name, messages, reply_tokens),
-                        step=number,
-                    )
-                ]
+            call = Call(
+                0,
+                proposal.id,
+                CallPurpose.EPISODE,
+                attempt,
+                str(name),
+                json.dumps(episode.mark(ask.request(messages), number)),
+                CallState.SENT,
+                *self._bound(name, messages, reply_tokens),
+                step=number,
             )
-            started = time.perf_counter()
-            reply = await self._or_settle(
-                name, sent, self._client.complete(name, messages, ask)
-            )
-            return (
-                await self._keep(
-                    sent, reply, self._prices[name], time.perf_counter() - started
-                )
-            )[0]
+            return (await self._complete(name, [call], messages, ask))[0]
 
         return await self._patiently(name, once, midway=True)
 
-    async def _stored(self, proposal: Proposal, question: Question) -> Answer | None:
+    async def _stored(self, proposal: Proposal, question: Question) -> Reply | None:
         for call in await self._rows.replies(proposal.id):
             if (call.purpose, call.step) == question:
-                return Answer(call.reply or "", call.finish_reason)
+                return call.answer
         return None
 
     async def _ask_missing(
@@ -331,7 +326,7 @@ class BudgetedModels:
         asking: Sequence[Proposal],
         question: Question,
         messages: Messages,
-    ) -> list[Answer]:
+    ) -> list[Reply]:
         """Return new replies for one proposal, or for several with the same prompt."""
         return await self._patiently(
             name, lambda attempt: self._once(name, asking, question, attempt, messages)
@@ -427,7 +422,7 @@ class BudgetedModels:
         question: Question,
         attempt: int,
         messages: Messages,
-    ) -> list[Answer]:
+    ) -> list[Reply]:
         first = asking[0]
         ask = SamplingParams(
             self.settings.reply_tokens,
@@ -436,52 +431,70 @@ class BudgetedModels:
             len(asking),
         )
         request = json.dumps(ask.request(messages))
-        calls = await self._reserve(
-            [
-                Call(
-                    0,
-                    each.id,
-                    question.purpose,
-                    attempt,
-                    str(name),
-                    request,
-                    CallState.SENT,
-                    *self._bound(
-                        name, () if place else messages, self.settings.reply_tokens
-                    ),
-                    step=question.step,
-                )
-                for place, each in enumerate(asking)
-            ]
-        )
-        started = time.perf_counter()
-        reply = await self._or_settle(
-            name, calls, self._client.complete(name, messages, ask)
-        )
-        kept = await self._keep(
-            calls, reply, self._prices[name], time.perf_counter() - started
-        )
-        return [Answer(call.reply or "", call.finish_reason) for call in kept]
+        calls = [
+            Call(
+                0,
+                each.id,
+                question.purpose,
+                attempt,
+                str(name),
+                request,
+                CallState.SENT,
+                *self._bound(name, () if place else messages, ask.max_tokens),
+                step=question.step,
+            )
+            for place, each in enumerate(asking)
+        ]
+        kept = await self._complete(name, calls, messages, ask)
+        return [call.answer for call in kept]
 
-    async def _or_settle(
-        self, name: ModelName, calls: Sequence[Call], request: Awaitable[_T]
-    ) -> _T:
-        """Return the result of a request; if it fails, settle its calls."""
+    async def _complete(
+        self,
+        name: ModelName,
+        calls: Sequence[Call],
+        messages: Messages,
+        ask: SamplingParams,
+    ) -> list[Call]:
+        """Send a chat; settle each reply with its share of the usage that is reported."""
+        done = await self._send(
+            name, calls, lambda: self._client.complete(name, messages, ask)
+        )
+        kept = shares(done.calls, done.result, self._prices[name], done.seconds)
+        await self._settle(kept)
+        for call, reserved in zip(kept, calls, strict=True):
+            used = call.prompt_tokens + call.completion_tokens
+            if (
+                used > reserved.reserved_tokens
+                or call.cost_usd > reserved.reserved_usd + 1e-12
+            ):
+                raise Overrun(
+                    f"{call.model} reports {used} tokens for a call that can't exceed "
+                    f"{reserved.reserved_tokens}",
+                    "its usage can't be trusted, so budgets can't be kept",
+                )
+        return kept
+
+    async def _send(
+        self,
+        name: ModelName,
+        calls: Sequence[Call],
+        request: Callable[[], Awaitable[_T]],
+    ) -> _Done[_T]:
+        """Reserve calls and send their request; if it fails, settle them."""
+        sent = await self._reserve(calls)
         started = time.perf_counter()
         try:
-            return await request
+            return _Done(sent, await request(), time.perf_counter() - started)
         except ModelError as error:
-            lost = error.fault is ModelFault.UNKNOWN
+            lost = error.fault is ModelFault.UNKNOWN  # it may have been carried out
             if error.retry_after_s is not None:
                 self._rates[name].pause(error.retry_after_s)
-            state, seconds = (
-                CallState.UNCERTAIN if lost else CallState.FAILED,
-                time.perf_counter() - started,
-            )
+            state = CallState.UNCERTAIN if lost else CallState.FAILED
+            seconds, message = time.perf_counter() - started, error.message
             await self._settle(
                 [
-                    replace(call, error=error.message, seconds=seconds, state=state)
-                    for call in calls
+                    replace(call, error=message, seconds=seconds, state=state)
+                    for call in sent
                 ]
             )
             raise
@@ -543,25 +556,6 @@ class BudgetedModels:
         if settings.budget_usd is not None and usd > settings.budget_usd:
             return f"budget_usd = {settings.budget_usd:g}"
         return None
-
-    async def _keep(
-        self, calls: Sequence[Call], reply: Completion, price: Price, seconds: float
-    ) -> list[Call]:
-        """Settle each reply with its share of the usage that the server reports."""
-        kept = shares(calls, reply, price, seconds)
-        await self._settle(kept)
-        for call, reserved in zip(kept, calls, strict=True):
-            used = call.prompt_tokens + call.completion_tokens
-            if (
-                used > reserved.reserved_tokens
-                or call.cost_usd > reserved.reserved_usd + 1e-12
-            ):
-                raise Overrun(
-                    f"{call.model} reports {used} tokens for a call that can't exceed "
-                    f"{reserved.reserved_tokens}",
-                    "its usage can't be trusted, so budgets can't be kept",
-                )
-        return kept
 
     async def _settle(self, calls: Sequence[Call]) -> None:
         try:

@@ -1,10 +1,11 @@
 """One request to a model: directly by OpenAI's protocol, or through litellm."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+from evolve.archive import Reply
 from evolve.errors import ConfigError
 from evolve.models import litellm_client
 from evolve.models.compatible import CompatibleServer
@@ -18,13 +19,6 @@ Answer = dict[str, Any]
 _T = TypeVar("_T")
 
 
-class Sample(NamedTuple):
-    """One of the answers to a request."""
-
-    text: str
-    finish_reason: str | None
-
-
 @dataclass(frozen=True)
 class Completion:
     """Replies to one request, with their total usage as the server reports it.
@@ -36,7 +30,7 @@ class Completion:
         cached_tokens: tokens of the prompt that the server had cached
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[Reply, ...]
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
@@ -130,13 +124,7 @@ class Client:
                 charged
             ConfigError: litellm is needed and not installed
         """
-        request, server = ask.request(messages), self._server(name)
-        answer = await self._in_time(
-            name,
-            litellm_client.ask(name, request, self.timeout_s)
-            if server is None
-            else server.ask(name, request),
-        )
+        answer = await self._post(name, "chat/completions", ask.request(messages))
         return _in_form(name, lambda: _read(name, answer))
 
     async def embed(self, name: ModelName, texts: list[str]) -> Embedded:
@@ -154,13 +142,7 @@ class Client:
                 charged
             ConfigError: litellm is needed and not installed
         """
-        server = self._server(name)
-        answer = await self._in_time(
-            name,
-            litellm_client.embed(name, texts, self.timeout_s)
-            if server is None
-            else server.embed(name, texts),
-        )
+        answer = await self._post(name, "embeddings", {"input": texts})
         return _in_form(name, lambda: _read_vectors(name, answer, len(texts)))
 
     def _server(self, name: ModelName) -> CompatibleServer | None:
@@ -178,22 +160,14 @@ class Client:
             self._servers[key] = CompatibleServer(base, endpoint)
         return self._servers[key]
 
-    async def _in_time(self, name: ModelName, work: Awaitable[Answer]) -> Answer:
-        """Await an answer within the time limit for the whole request.
-
-        The time-outs of libraries apply to single reads; a server that trickles bytes
-        never reaches them.
-
-        Returns:
-            The result of `work`.
-
-        Raises:
-            ModelError: the time is over; the fault is `UNKNOWN`, as the server may have
-                answered
-        """
+    async def _post(self, name: ModelName, path: str, request: Answer) -> Answer:
+        """Return an answer within the time limit for the whole request."""
+        server = self._server(name)
         try:
             async with asyncio.timeout(self.timeout_s + GRACE_S):
-                return await work
+                if server is None:
+                    return await litellm_client.ask(path, name, request, self.timeout_s)
+                return await server.post(path, name, request)
         except TimeoutError:
             raise ModelError(
                 ModelFault.UNKNOWN,
@@ -253,7 +227,7 @@ def _read(name: ModelName, answer: Answer) -> Completion:
             plain_text(name, ValueError(f"it answered without choices or usage{said}")),
         )
     samples = tuple(
-        Sample(_text(choice["message"].get("content")), choice.get("finish_reason"))
+        Reply(_text(choice["message"].get("content")), choice.get("finish_reason"))
         for choice in choices
     )
     details = usage.get("prompt_tokens_details") or {}

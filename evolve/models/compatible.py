@@ -52,39 +52,22 @@ class CompatibleServer:
             trust_env=not on_this_machine(base),
         )
 
-    async def ask(self, name: ModelName, request: Mapping[str, Any]) -> Data:
-        """Request a chat completion.
-
-        Args:
-            name: the model
-            request: body without the model's name
-
-        Returns:
-            The server's answer.
-
-        Raises:
-            ModelError: the server refused, failed, or did not answer with JSON
-        """
-        return await self._post("chat/completions", name, request)
-
-    async def embed(self, name: ModelName, texts: list[str]) -> Data:
-        """Request embeddings.
-
-        Args:
-            name: the model
-            texts: at least one
-
-        Returns:
-            The server's answer.
-
-        Raises:
-            ModelError: the server refused, failed, or did not answer with JSON
-        """
-        return await self._post("embeddings", name, {"input": texts})
-
-    async def _post(
+    async def post(
         self, path: str, name: ModelName, request: Mapping[str, Any]
     ) -> Data:
+        """Send a request, without retries.
+
+        Args:
+            path: such as "chat/completions"
+            name: the model
+            request: the body, without the model's name
+
+        Returns:
+            The answer as JSON data.
+
+        Raises:
+            ModelError: no answer
+        """
         import aiohttp
 
         body = self._endpoint.body(name.model.partition("/")[2], request)

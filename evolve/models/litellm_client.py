@@ -17,51 +17,32 @@ from evolve.models.extra import find_litellm, load_litellm
 from evolve.models.names import ModelName
 from evolve.text import Data
 
-
-async def ask(name: ModelName, request: Mapping[str, Any], timeout_s: float) -> Data:
-    """Request a chat completion.
-
-    Args:
-        name: the model
-        request: body without the model's name
-        timeout_s: limit, in seconds
-
-    Returns:
-        The answer in OpenAI's format.
-
-    Raises:
-        ModelError: no reply
-        ConfigError: litellm is not installed
-    """
-    return await _call("acompletion", name, request, timeout_s)
+_FUNCTIONS = {"chat/completions": "acompletion", "embeddings": "aembedding"}
 
 
-async def embed(name: ModelName, texts: list[str], timeout_s: float) -> Data:
-    """Request embeddings.
-
-    Args:
-        name: the model
-        texts: at least one
-        timeout_s: limit, in seconds
-
-    Returns:
-        The answer in OpenAI's format.
-
-    Raises:
-        ModelError: no reply
-        ConfigError: litellm is not installed
-    """
-    return await _call("aembedding", name, {"input": texts}, timeout_s)
-
-
-async def _call(
-    function: str, name: ModelName, request: Mapping[str, Any], timeout_s: float
+async def ask(
+    path: str, name: ModelName, request: Mapping[str, Any], timeout_s: float
 ) -> Data:
+    """Send a request, without retries.
+
+    Args:
+        path: "chat/completions" or "embeddings"
+        name: the model
+        request: the body, without the model's name
+        timeout_s: limit for the whole request
+
+    Returns:
+        The answer as JSON data.
+
+    Raises:
+        ModelError: no answer
+        ConfigError: litellm is not installed
+    """
     litellm = load_litellm(name.model)
     import openai
 
     try:
-        response = await getattr(litellm, function)(
+        response = await getattr(litellm, _FUNCTIONS[path])(
             model=name.model,
             api_base=name.api_base,
             timeout=timeout_s,

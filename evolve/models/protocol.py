@@ -1,19 +1,10 @@
 """What the engine asks of a model, live, replayed or forecast."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from evolve.archive import Call, CallPurpose, Proposal
+from evolve.archive import Call, CallPurpose, Proposal, Reply
 from evolve.models.client import Messages
 from evolve.models.episodes import Episode
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A reply that is stored."""
-
-    text: str
-    finish_reason: str | None
 
 
 class Models(Protocol):
@@ -31,7 +22,7 @@ class Models(Protocol):
         *,
         model: str | None = None,
         step: int = 0,
-    ) -> Answer:
+    ) -> Reply:
         """Return the stored reply to this question, else a new one.
 
         Args:

@@ -1,15 +1,15 @@
 """Replies from the rows of another run: nothing is sent or paid."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 
-from evolve.archive import Call, CallPurpose, CallState, Proposal
+from evolve.archive import Call, CallPurpose, CallState, Proposal, Reply
 from evolve.errors import RunError
 from evolve.models.client import Messages
 from evolve.models.embeddings import unpack_numbers
 from evolve.models.episodes import Episode
 from evolve.models.errors import ModelError, ModelFault
-from evolve.models.protocol import Answer
 
 
 class ReplayedModels:
@@ -24,14 +24,9 @@ class ReplayedModels:
         self._replies = {
             (call.proposal, call.purpose, call.step): call for call in replied
         }
-        self._vectors: dict[str, list[Call]] = {}
+        self._replied = defaultdict[tuple[str, CallPurpose], list[Call]](list)
         for call in replied:
-            if call.purpose is CallPurpose.EMBED:
-                self._vectors.setdefault(call.proposal, []).append(call)
-        self._steps: dict[str, list[Call]] = {}
-        for call in replied:
-            if call.purpose is CallPurpose.EPISODE:
-                self._steps.setdefault(call.proposal, []).append(call)
+            self._replied[call.proposal, call.purpose].append(call)
         self._refused = {
             (call.proposal, call.purpose, call.step): call.error or ""
             for call in calls
@@ -51,7 +46,7 @@ class ReplayedModels:
         Raises:
             RunError: no such call is recorded
         """
-        for call in self._vectors.get(proposal.id, ()):
+        for call in self._replied[proposal.id, CallPurpose.EMBED]:
             if json.loads(call.request)["input"] == text:
                 return unpack_numbers(call.reply or "")
         raise RunError(
@@ -66,7 +61,7 @@ class ReplayedModels:
         *,
         model: str | None = None,
         step: int = 0,
-    ) -> Answer:
+    ) -> Reply:
         """Return the recorded reply to this question.
 
         Args:
@@ -94,7 +89,7 @@ class ReplayedModels:
                 f"no reply is recorded for {proposal.id} ({purpose})",
                 "the recorded run is not finished; resume it first",
             )
-        return Answer(call.reply or "", call.finish_reason)
+        return call.answer
 
     async def stored_steps(
         self, proposal: Proposal, episode: Episode
@@ -108,7 +103,7 @@ class ReplayedModels:
         Returns:
             Step number -> call.
         """
-        return episode.steps(self._steps.get(proposal.id, ()))
+        return episode.steps(self._replied[proposal.id, CallPurpose.EPISODE])
 
     def step_bound(
         self, proposal: Proposal, messages: Messages, reply_tokens: int

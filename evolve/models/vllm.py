@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from evolve.errors import PrerequisiteError
 from evolve.models import keeper
 from evolve.models.names import LOCAL, ModelName, asked_models, parse_model
 from evolve.sandbox.rootfs import cache_folder
+from evolve.text import Note
 
 _TAIL_BYTES, _TAIL_LINES = 30_000, 4
 
@@ -97,7 +98,6 @@ def explain_end(model: str, log: Path) -> PrerequisiteError:
 
 
 _TICK_S, _TELL_S, _HEALTH_S = 0.5, 10.0, 2.0
-Note = Callable[[str], None]
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Operators: (parents, prompt context) -> a child tree. One per file, found by name."""
 
+from evolve.archive import Reply
 from evolve.operators.base import OPERATORS, Child, Operator, Rejected, make_operator
 from evolve.operators.context import (
     AskModel,
@@ -8,7 +9,6 @@ from evolve.operators.context import (
     Lesson,
     Parent,
     PromptContext,
-    Reply,
     RunAgent,
     Tried,
 )

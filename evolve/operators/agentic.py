@@ -21,7 +21,6 @@ LOG_CHARS = 1000
 class Agentic(Operator):
     """An operator that asks for a diagnosis, then has an agent edit its own tree."""
 
-    name = "agentic"
     shows = ("inspirations", "lessons", "attempts")
     needs_model = True
 

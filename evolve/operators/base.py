@@ -56,7 +56,6 @@ class Operator(ABC):
     The same context gives the same child, or the same request to a model.
 
     Attributes:
-        name: name in the settings
         parents: number of parents
         needs_model: whether `propose` calls `context.ask`
         shows: kinds of prompt context that `context.prompt_context` has besides notes and
@@ -64,7 +63,6 @@ class Operator(ABC):
         params: parameters from the settings
     """
 
-    name: str
     parents: int = 1
     needs_model: bool = False
     shows: tuple[str, ...] = CONTEXT_KINDS

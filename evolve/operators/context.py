@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from numpy.random import Generator
 
-from evolve.archive import CallPurpose, Evaluation, Files, Proposal
+from evolve.archive import CallPurpose, Evaluation, Files, Proposal, Reply
 from evolve.operators.templates import Prompts
 from evolve.tasks import AgentTask, EpisodeResult, Task
 
@@ -125,19 +125,6 @@ class PromptContext:
     notes: str = ""
     hints: str = ""
     attempts: tuple[Attempt, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A model's reply, stored before it is parsed.
-
-    Attributes:
-        text: the reply
-        finish_reason: as the server reports it, for example "stop" or "length"
-    """
-
-    text: str
-    finish_reason: str | None = None
 
 
 AskModel = Callable[[CallPurpose, list[dict[str, str]]], Awaitable[Reply]]

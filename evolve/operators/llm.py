@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from evolve.archive import CallPurpose, Files
+from evolve.archive import CallPurpose, Files, Reply
 from evolve.operators.base import Child, Operator, Rejected
-from evolve.operators.context import Context, Reply
+from evolve.operators.context import Context
 from evolve.operators.edits import apply_aside, first_words
 from evolve.operators.prompting import messages_for, repair_message
 from evolve.text import Data
@@ -108,7 +108,6 @@ class ModelOperator(Operator):
 class Diff(ModelOperator):
     """Small changes to a large program."""
 
-    name = "diff"
     instruction = "diff.j2"
     whole = False
 
@@ -147,7 +146,6 @@ VARIANTS = 5  # variants of the instruction in rewrite.j2
 class Rewrite(ModelOperator):
     """A new program in place of the old one, requested in one of several ways."""
 
-    name = "rewrite"
     instruction = "rewrite.j2"
 
     def values(self, context: Context) -> Data:
@@ -165,7 +163,6 @@ class Rewrite(ModelOperator):
 class Crossover(ModelOperator):
     """The first parent, combined with the strengths of the second."""
 
-    name = "crossover"
     parents = 2
     shows = ()
     instruction = "crossover.j2"
@@ -174,7 +171,6 @@ class Crossover(ModelOperator):
 class Refine(ModelOperator):
     """A change that differs from all earlier attempts."""
 
-    name = "refine"
     shows = ("tried", "failures")
     instruction = "refine.j2"
 
@@ -182,7 +178,6 @@ class Refine(ModelOperator):
 class Simplify(ModelOperator):
     """The same program with less code."""
 
-    name = "simplify"
     shows = ("failures",)
     instruction = "simplify.j2"
 
@@ -190,7 +185,6 @@ class Simplify(ModelOperator):
 class ExplainThenChange(ModelOperator):
     """A change after an explanation of the program's score."""
 
-    name = "explain_then_change"
     shows = ("lessons", "failures")
     instruction = "explain_then_change.j2"
 

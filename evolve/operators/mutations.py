@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 from evolve.operators.python_source import Edit, Source, indent_of
 
-Mutation = Callable[[Source, Generator], Edit | None]
+Mutation = Callable[[Source, Generator], Edit]
 STEP_SIZES = (0.03, 0.1, 0.3, 1.0)  # standard deviations of a number's logarithm
 _ARITHMETIC = {
     ast.Add: "+",
@@ -43,6 +43,10 @@ _CALLS = (
 _T = TypeVar("_T")
 
 
+class NothingToChange(Exception):
+    """The program has no place for this change."""
+
+
 def pick(items: Sequence[_T], rng: Generator) -> _T:
     """Return a random item.
 
@@ -52,7 +56,12 @@ def pick(items: Sequence[_T], rng: Generator) -> _T:
 
     Returns:
         Each item with the same probability.
+
+    Raises:
+        NothingToChange: There is none.
     """
+    if not items:
+        raise NothingToChange
     return items[int(rng.integers(len(items)))]
 
 
@@ -103,7 +112,7 @@ def is_number(node: ast.AST) -> bool:
     return isinstance(node.value, (int, float)) and abs(node.value) < 1e100
 
 
-def change_number(source: Source, rng: Generator) -> Edit | None:
+def change_number(source: Source, rng: Generator) -> Edit:
     """Change one constant by a log-normal step.
 
     Args:
@@ -111,11 +120,9 @@ def change_number(source: Source, rng: Generator) -> Edit | None:
         rng: generator
 
     Returns:
-        The edit; None without numbers.
+        The edit.
     """
     numbers = [node for node in source.nodes if is_number(node)]
-    if not numbers:
-        return None
     node = pick(numbers, rng)
     assert isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
     new = step_number(node.value, rng)
@@ -124,7 +131,7 @@ def change_number(source: Source, rng: Generator) -> Edit | None:
     )
 
 
-def swap_operator(source: Source, rng: Generator) -> Edit | None:
+def swap_operator(source: Source, rng: Generator) -> Edit:
     """Replace an arithmetic, comparison or boolean operator.
 
     Args:
@@ -132,7 +139,7 @@ def swap_operator(source: Source, rng: Generator) -> Edit | None:
         rng: generator
 
     Returns:
-        The edit; None without operators.
+        The edit.
     """
     places: list[tuple[ast.AST, ast.AST, str, Sequence[str]]] = []
     for node in source.nodes:
@@ -157,8 +164,6 @@ def swap_operator(source: Source, rng: Generator) -> Edit | None:
         elif isinstance(node, ast.BoolOp):
             old = "and" if isinstance(node.op, ast.And) else "or"
             places.append((node.values[0], node.values[1], old, ("and", "or")))
-    if not places:
-        return None
     left, right, old, choices = pick(places, rng)
     new = pick([choice for choice in choices if choice != old], rng)
     start, end = source.span(left)[1], source.span(right)[0]
@@ -166,7 +171,7 @@ def swap_operator(source: Source, rng: Generator) -> Edit | None:
     return Edit(start, end, gap.replace(old, new, 1), f"{old} -> {new}")
 
 
-def swap_call(source: Source, rng: Generator) -> Edit | None:
+def swap_call(source: Source, rng: Generator) -> Edit:
     """Replace a function with another of the same family.
 
     Args:
@@ -174,7 +179,7 @@ def swap_call(source: Source, rng: Generator) -> Edit | None:
         rng: generator
 
     Returns:
-        The edit; None without such calls.
+        The edit.
     """
     places: list[tuple[ast.expr, str, tuple[str, ...]]] = []
     for node in source.nodes:
@@ -183,15 +188,13 @@ def swap_call(source: Source, rng: Generator) -> Edit | None:
         ):
             name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
             places += [(node.func, name, family) for family in _CALLS if name in family]
-    if not places:
-        return None
     function, name, family = pick(places, rng)
     new = pick([other for other in family if other != name], rng)
     end = source.span(function)[1]
     return Edit(end - len(name), end, new, f"{name}() -> {new}()")
 
 
-def delete_statement(source: Source, rng: Generator) -> Edit | None:
+def delete_statement(source: Source, rng: Generator) -> Edit:
     """Delete a statement; the only one of a block becomes `pass`.
 
     Args:
@@ -199,11 +202,9 @@ def delete_statement(source: Source, rng: Generator) -> Edit | None:
         rng: generator
 
     Returns:
-        The edit; None without suitable statements.
+        The edit.
     """
     statement = _pick_statement(source, rng)
-    if statement is None:
-        return None
     only = any(len(body) == 1 and body[0] is statement for body in source.bodies)
     indent = indent_of(source.lines(statement))
     return Edit(
@@ -213,7 +214,7 @@ def delete_statement(source: Source, rng: Generator) -> Edit | None:
     )
 
 
-def duplicate_statement(source: Source, rng: Generator) -> Edit | None:
+def duplicate_statement(source: Source, rng: Generator) -> Edit:
     """Repeat a statement.
 
     Args:
@@ -221,18 +222,16 @@ def duplicate_statement(source: Source, rng: Generator) -> Edit | None:
         rng: generator
 
     Returns:
-        The edit; None without suitable statements.
+        The edit.
     """
     statement = _pick_statement(source, rng)
-    if statement is None:
-        return None
     end = source.line_span(statement)[1]
     return Edit(
         end, end, source.lines(statement), f"twice: {_short(source.code(statement))}"
     )
 
 
-def swap_statements(source: Source, rng: Generator) -> Edit | None:
+def swap_statements(source: Source, rng: Generator) -> Edit:
     """Exchange two adjacent statements of a block.
 
     Args:
@@ -240,7 +239,7 @@ def swap_statements(source: Source, rng: Generator) -> Edit | None:
         rng: generator
 
     Returns:
-        The edit; None without suitable pairs.
+        The edit.
     """
     pairs = [
         (a, b)
@@ -251,8 +250,6 @@ def swap_statements(source: Source, rng: Generator) -> Edit | None:
         and not _is_definition(a)
         and not _is_definition(b)
     ]
-    if not pairs:
-        return None
     first, second = pick(pairs, rng)
     (start, middle), (after, end) = source.line_span(first), source.line_span(second)
     between = source.data[middle:after].decode()
@@ -264,7 +261,7 @@ def swap_statements(source: Source, rng: Generator) -> Edit | None:
     )
 
 
-def replace_expression(source: Source, rng: Generator) -> Edit | None:
+def replace_expression(source: Source, rng: Generator) -> Edit:
     """Replace an expression of a function with another one of the same function.
 
     Args:
@@ -272,11 +269,9 @@ def replace_expression(source: Source, rng: Generator) -> Edit | None:
         rng: generator
 
     Returns:
-        The edit; None with fewer than two expressions.
+        The edit.
     """
     functions = list(source.functions.values())
-    if not functions:
-        return None
     function = pick(functions, rng)
     inside = [
         node
@@ -284,7 +279,7 @@ def replace_expression(source: Source, rng: Generator) -> Edit | None:
         if source.region.contains(node.lineno - 1, node.end_lineno or node.lineno)
     ]
     if len(inside) < 2:
-        return None
+        raise NothingToChange
     target, other = pick(inside, rng), pick(inside, rng)
     text = source.code(other)
     return Edit(
@@ -294,7 +289,7 @@ def replace_expression(source: Source, rng: Generator) -> Edit | None:
     )
 
 
-def wrap_expression(source: Source, rng: Generator) -> Edit | None:
+def wrap_expression(source: Source, rng: Generator) -> Edit:
     """Scale or shift a value: x -> x * c or x + c.
 
     Args:
@@ -311,8 +306,6 @@ def wrap_expression(source: Source, rng: Generator) -> Edit | None:
         if isinstance(node, (ast.BinOp, ast.Call, ast.Name))
         and not isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))
     ]
-    if not values:
-        return None
     node = pick(values, rng)
     size = pick(STEP_SIZES, rng)
     if rng.random() < 0.5:
@@ -335,14 +328,14 @@ MUTATIONS: tuple[tuple[Mutation, float], ...] = (
 )
 
 
-def _pick_statement(source: Source, rng: Generator) -> ast.stmt | None:
+def _pick_statement(source: Source, rng: Generator) -> ast.stmt:
     statements = [
         s
         for body in source.bodies
         for s in body
         if source.alone(s) and not _is_definition(s)
     ]
-    return pick(statements, rng) if statements else None
+    return pick(statements, rng)
 
 
 def _is_definition(node: ast.stmt) -> bool:

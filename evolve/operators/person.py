@@ -5,7 +5,7 @@ No model is asked.
 
 import json
 
-from evolve.archive import PERSON, CallPurpose
+from evolve.archive import CallPurpose
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 
@@ -29,7 +29,6 @@ class Person(Operator):
     It can't be selected by name: a policy has no replies.
     """
 
-    name = PERSON
     shows = ()
 
     async def propose(self, context: Context) -> Child:

@@ -1,6 +1,7 @@
 """Crossover without a model: functions, statements or numbers of two variants."""
 
 import ast
+from contextlib import suppress
 
 from numpy.random import Generator
 
@@ -8,7 +9,7 @@ from evolve.archive import Files
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
-from evolve.operators.mutations import is_number, pick, write_number
+from evolve.operators.mutations import NothingToChange, is_number, pick, write_number
 from evolve.operators.python_source import (
     Edit,
     Source,
@@ -24,7 +25,6 @@ TRIES = 20
 class Recombine(Operator):
     """An operator that puts a part of the second parent into the first."""
 
-    name = "recombine"
     shows = ()
     parents = 2
 
@@ -73,22 +73,18 @@ def cross(
     if path not in others or not path.endswith(".py"):
         raise Rejected("unchanged", f"{path} can't be recombined")
     source, mate = Source(files[path].decode()), Source(others[path].decode())
+    crossings = (blend_numbers, blend_numbers, take_function, graft_statement)
     for _ in range(TRIES):
-        crossing = pick(
-            (blend_numbers, blend_numbers, take_function, graft_statement), rng
-        )
-        text = crossing(source, mate, rng)
-        if (
-            text is not None
-            and text not in (source.text, mate.text)
-            and not syntax_error(text)
-        ):
-            words = crossing.__name__.replace("_", " ")
-            return Changed(path, text.encode(), f"{words} of {name}")
+        crossing = pick(crossings, rng)
+        with suppress(NothingToChange):
+            text = crossing(source, mate, rng)
+            if text not in (source.text, mate.text) and not syntax_error(text):
+                words = crossing.__name__.replace("_", " ")
+                return Changed(path, text.encode(), f"{words} of {name}")
     raise Rejected("unchanged", "the parents have nothing to exchange")
 
 
-def blend_numbers(source: Source, mate: Source, rng: Generator) -> str | None:
+def blend_numbers(source: Source, mate: Source, rng: Generator) -> str:
     """Blend the numbers of functions that have the same shape in both files.
 
     Args:
@@ -97,8 +93,8 @@ def blend_numbers(source: Source, mate: Source, rng: Generator) -> str | None:
         rng: generator
 
     Returns:
-        The new text; None without functions of the same shape. Each number is kept, or
-        drawn uniformly from a + (b - a) * [-1, 1.5].
+        The new text, the same without functions of the same shape. Each number is kept,
+        or drawn uniformly from a + (b - a) * [-1, 1.5].
     """
     edits: list[Edit] = []
     for name, function in source.functions.items():
@@ -112,7 +108,7 @@ def blend_numbers(source: Source, mate: Source, rng: Generator) -> str | None:
     data = source.data
     for edit in sorted(edits, key=lambda e: -e.start):
         data = data[: edit.start] + edit.text.encode() + data[edit.end :]
-    return data.decode() if edits else None
+    return data.decode()
 
 
 def _blend(mine: ast.Constant, theirs: ast.Constant, rng: Generator) -> float | None:
@@ -128,7 +124,7 @@ def _blend(mine: ast.Constant, theirs: ast.Constant, rng: Generator) -> float | 
     )
 
 
-def take_function(source: Source, mate: Source, rng: Generator) -> str | None:
+def take_function(source: Source, mate: Source, rng: Generator) -> str:
     """Replace one function with that of the second parent.
 
     Args:
@@ -137,7 +133,10 @@ def take_function(source: Source, mate: Source, rng: Generator) -> str | None:
         rng: generator
 
     Returns:
-        The new text; None without a differing function of the same name.
+        The new text.
+
+    Raises:
+        NothingToChange: no function of the same name differs
     """
     names = [
         name
@@ -145,15 +144,13 @@ def take_function(source: Source, mate: Source, rng: Generator) -> str | None:
         if name in mate.functions
         and source.code(node) != mate.code(mate.functions[name])
     ]
-    if not names:
-        return None
     name = pick(names, rng)
     mine, theirs = source.functions[name], mate.functions[name]
     text = reindent(mate.lines(theirs), indent_of(source.lines(mine)))
     return source.apply(Edit(*source.line_span(mine), text, ""))
 
 
-def graft_statement(source: Source, mate: Source, rng: Generator) -> str | None:
+def graft_statement(source: Source, mate: Source, rng: Generator) -> str:
     """Insert a statement of the second parent's function into that of the first.
 
     Args:
@@ -162,17 +159,15 @@ def graft_statement(source: Source, mate: Source, rng: Generator) -> str | None:
         rng: generator
 
     Returns:
-        The new text, with the statement after or in place of another; None if nothing
-        fits.
+        The new text, with the statement after or in place of another.
+
+    Raises:
+        NothingToChange: nothing fits
     """
     names = [name for name in source.functions if name in mate.functions]
-    if not names:
-        return None
     name = pick(names, rng)
     targets = [s for s in source.functions[name].body if source.alone(s)]
     gifts = [s for s in mate.functions[name].body if mate.alone(s)]
-    if not targets or not gifts:
-        return None
     target, gift = pick(targets, rng), pick(gifts, rng)
     start, end = source.line_span(target)
     text = reindent(mate.lines(gift), indent_of(source.lines(target)))

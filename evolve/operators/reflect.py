@@ -8,9 +8,9 @@ agent. After the reflective mutation of prompts in GEPA (Agrawal et al. 2025, ar
 import re
 from collections.abc import Sequence
 
-from evolve.archive import CallPurpose, Files
+from evolve.archive import CallPurpose, Files, Reply
 from evolve.operators.base import Child, Operator, Rejected
-from evolve.operators.context import Context, Reply
+from evolve.operators.context import Context
 from evolve.operators.edits import first_words
 from evolve.operators.prompting import agent_messages
 from evolve.operators.showing import choose_form
@@ -26,7 +26,6 @@ GAP = re.compile(r"\{[a-z_]+\}|\{\{[^{}]*\}\}")
 class Reflect(Operator):
     """An operator that rewrites one randomly chosen prompt."""
 
-    name = "reflect"
     shows = ("inspirations", "lessons", "attempts")
     needs_model = True
 

@@ -45,9 +45,11 @@ def choose_form(context: Context) -> Shown:
         shown
         for shown in (
             _failure(context, rows),
-            _several(rows),
+            Shown("cases", tuple(map(_case, rows[:SEVERAL])))
+            if len(rows) > 1
+            else None,
             _two(context, parent),
-            _attempts(context),
+            Shown("attempts") if context.prompt_context.attempts else None,
         )
         if shown is not None
     ]
@@ -64,11 +66,6 @@ def _failure(context: Context, rows: Sequence[Evaluation]) -> Shown | None:
     if not failed:
         return None
     return Shown("failure", (_case(failed[int(context.rng.integers(len(failed)))]),))
-
-
-def _several(rows: Sequence[Evaluation]) -> Shown | None:
-    """Return the cases with the lowest scores."""
-    return Shown("cases", tuple(map(_case, rows[:SEVERAL]))) if len(rows) > 1 else None
 
 
 def _two(context: Context, parent: Parent) -> Shown | None:
@@ -90,11 +87,6 @@ def _two(context: Context, parent: Parent) -> Shown | None:
         return None
     mine, theirs = pairs[int(context.rng.integers(len(pairs)))]
     return Shown("two variants", (_case(mine), _case(theirs, "another agent")))
-
-
-def _attempts(context: Context) -> Shown | None:
-    """Return the earlier attempts alone."""
-    return Shown("attempts") if context.prompt_context.attempts else None
 
 
 def _case(row: Evaluation, who: str = "this agent") -> Mapping[str, Any]:

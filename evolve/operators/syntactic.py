@@ -13,7 +13,7 @@ from evolve.archive import Files
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
-from evolve.operators.mutations import MUTATIONS, pick, step_number
+from evolve.operators.mutations import MUTATIONS, NothingToChange, pick, step_number
 from evolve.operators.python_source import Source, syntax_error
 from evolve.tasks import editable_region
 
@@ -24,7 +24,6 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 class Syntactic(Operator):
     """An operator that edits the first parent at random."""
 
-    name = "syntactic"
     shows = ()
 
     class Params(Operator.Params):
@@ -116,8 +115,9 @@ def mutate_python(text: str, rng: Generator) -> tuple[str, str] | None:
     source = Source(text)
     weights = np.array([weight for _, weight in MUTATIONS])
     mutation = MUTATIONS[int(rng.choice(len(MUTATIONS), p=weights / weights.sum()))][0]
-    edit = mutation(source, rng)
-    if edit is None:
+    try:
+        edit = mutation(source, rng)
+    except NothingToChange:
         return None
     child = source.apply(edit)
     return (child, edit.note) if syntax_error(child) is None else None

@@ -27,7 +27,7 @@ from typing import Any
 from evolve.candidate import CandidateError
 from evolve.peers.answers import Answers
 from evolve.peers.proxies import RemoteFunction, RemoteObject
-from evolve.sandbox.inside import objects
+from evolve.sandbox.inside import objects, wire
 
 ORDINARY = "exception"  # raised by a candidate's function; evaluators may catch it
 
@@ -50,6 +50,46 @@ class Inseparable(RuntimeError):
 
 class CandidateGone(RuntimeError):
     """The candidate's process broke a rule; its evaluation has failed."""
+
+
+def number_of(handle: RemoteObject) -> int:
+    """Return the number by which the candidate's process knows an object.
+
+    Args:
+        handle: handle on the object
+
+    Returns:
+        Its number.
+    """
+    number: int = object.__getattribute__(handle, "_number")
+    return number
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two answers about an object are equal.
+
+    Args:
+        one: plain data, arrays and handles
+        other: the same
+
+    Returns:
+        True for equal values, and for handles on the same object.
+    """
+    if isinstance(one, RemoteObject) and isinstance(other, RemoteObject):
+        return number_of(one) == number_of(other)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if hasattr(one, "tobytes"):  # an array: also NaN equals itself
+        return (one.shape, one.dtype, one.tobytes()) == (
+            other.shape,
+            other.dtype,
+            other.tobytes(),
+        )
+    return bool(one == other) or one is other
 
 
 class Notes:
@@ -142,8 +182,10 @@ class Link(objects.Codec):
         self.imported: set[str] = set()  # module names of the candidate's file
         # the evaluator's objects that the candidate may name
         self._kept: dict[int, Any] = {}
-        # answers about objects since the last call
+        # answers about objects: since the last call, and before
         self._looked: dict[tuple[Hashable, ...], Any] = {}
+        self._earlier: dict[tuple[Hashable, ...], Any] = {}
+        self._owners: dict[int, int] = {}  # function -> the object that has it
         self.answers = Answers(folder)
 
     def begin(self) -> None:
@@ -203,7 +245,7 @@ class Link(objects.Codec):
         self.answers.note(text)
 
     def look(self, what: str, number: int, *arguments: Hashable) -> Any:
-        """Ask about an object; the answer is cached until the next call.
+        """Ask about an object; the answer may change only by a call that uses the object.
 
         Otherwise a candidate could show one value to a check and another one to the
         score.
@@ -218,12 +260,31 @@ class Link(objects.Codec):
 
         Raises:
             CandidateGone: the candidate's process has failed
+            Inseparable: the answer differs from the one before a call of something else
         """
         key = (what, number, *((type(argument), argument) for argument in arguments))
         if key not in self._looked:
             found = self.ask(what, number, *arguments)
+            if key in self._earlier and not same(found, self._earlier[key]):
+                raise self.notes.inseparable(
+                    "an object of the program changed between two looks of the evaluator, "
+                    "and no call in between used it"
+                )
             self._looked[key] = found
+            if isinstance(found, RemoteFunction):
+                self._owners[number_of(found)] = number
         return self._looked[key]
+
+    def _used_by(self, arguments: object) -> set[int]:
+        """Return the numbers of the objects that a call may change."""
+        if isinstance(arguments, RemoteObject):
+            number = number_of(arguments)
+            return {number, self._owners.get(number, number)}
+        if isinstance(arguments, dict):
+            return self._used_by([*arguments, *arguments.values()])
+        if isinstance(arguments, (list, tuple, set)):
+            return set[int]().union(*map(self._used_by, arguments))
+        return set()
 
     def use(self, number: int, this: str, other: str) -> bool:
         """Record how an object is used.
@@ -254,21 +315,42 @@ class Link(objects.Codec):
             CandidateGone: the candidate's process has failed, or its answer is refused
         """
         if what in _CHANGES:
+            used = self._used_by(arguments)
+            if what == "call":
+                used |= {arguments[0], self._owners.get(arguments[0], arguments[0])}
+            self._earlier |= self._looked
+            self._earlier = {
+                key: answer
+                for key, answer in self._earlier.items()
+                if key[1] not in used
+            }
             self._looked.clear()
         try:
             question = self.pack([what, *arguments])
-        except objects.Unsendable as error:
+        except wire.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None
         with self._turn():
             reply = self._call("ask", question)
             while self._kind(reply) == "back" and len(reply) == 2:
                 reply = self._call("resume", self._answer(reply[1]))
         if reply[0] == "ok" and len(reply) == 2:
-            return self._read(reply[1])
+            found = self._read(reply[1])
+            if what == "call" and type(found) is RemoteObject:
+                self._materialize(number_of(found))
+            return found
         if reply[0] == "raised" and len(reply) == 4:
             self.notes.raised(f"{reply[1]}: {reply[2]}", str(reply[3]))
             raise _exception(str(reply[1]), str(reply[2]))
         raise self._refused(str(reply[1]) if len(reply) > 1 else "an invalid answer")
+
+    def _materialize(self, number: int) -> None:
+        """Fetch the items of a returned object, so that its work belongs to the call."""
+        key = ("shape", number)
+        if key not in self._looked:
+            with self._turn():
+                reply = self._call("ask", self.pack(["shape", number]))
+            if self._kind(reply) == "ok" and len(reply) == 2:
+                self._looked[key] = self._read(reply[1])
 
     def _kind(self, reply: Any) -> str:
         if not isinstance(reply, list) or not reply or not isinstance(reply[0], str):
@@ -327,7 +409,7 @@ class Link(objects.Codec):
                 else target(*rest[0], **rest[1])
             )
             return ["ok", self.pack(value)]
-        except objects.Unsendable as error:
+        except wire.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None
         except (CandidateGone, Inseparable):
             raise
@@ -375,9 +457,7 @@ class Link(objects.Codec):
         if simple is not value:
             return self.pack(simple, depth)
         if not self._is_evaluators(kind):
-            raise objects.Unsendable(
-                f"an object of {kind.__module__}.{kind.__qualname__}"
-            )
+            raise wire.Unsendable(f"an object of {kind.__module__}.{kind.__qualname__}")
         return [
             "X",
             self._keep(value),
@@ -445,20 +525,20 @@ class Link(objects.Codec):
         for part in str(name).split("."):
             found = getattr(found, part, None)
         if not isinstance(found, type) or found.__module__ != module:
-            raise objects.Malformed(f"not a class: {name!r:.100}")
+            raise wire.Malformed(f"not a class: {name!r:.100}")
         return found
 
     def _member(self, module: str, name: Any, member: Any) -> Any:
         kind = self._class(module, name)
         if not issubclass(kind, enum.Enum) or member not in kind.__members__:
-            raise objects.Malformed("not a member of an enumeration")
+            raise wire.Malformed("not a member of an enumeration")
         return kind.__members__[member]
 
     def _record(self, body: list[Any], depth: int) -> Any:
         """Create an object with these fields; none of its code runs or is replaced."""
         kind = self._class(body[0], body[1])
         if issubclass(kind, enum.Enum):
-            raise objects.Malformed("a new member of an enumeration")
+            raise wire.Malformed("a new member of an enumeration")
         fields = {
             str(name): value
             for name, value in (self._pair(pair, depth) for pair in body[2:])
@@ -466,7 +546,7 @@ class Link(objects.Codec):
         names = getattr(kind, "_fields", None)
         if issubclass(kind, tuple):
             if names is None or set(names) != set(fields):
-                raise objects.Malformed("a tuple with other fields")
+                raise wire.Malformed("a tuple with other fields")
             return tuple.__new__(kind, [fields[name] for name in names])
         value = object.__new__(kind)
         for name, item in fields.items():
@@ -484,7 +564,7 @@ def _is_computed(kind: type, name: str) -> bool:
         there, types.MemberDescriptorType
     )
     if name.startswith("__") or code or callable(there):
-        raise objects.Malformed(f"an object with another {name:.100}")
+        raise wire.Malformed(f"an object with another {name:.100}")
     return False
 
 

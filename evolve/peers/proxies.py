@@ -38,6 +38,12 @@ _OF_ARRAYS = frozenset(
 )
 
 
+def _handle(remote: RemoteObject) -> tuple[Link, int]:
+    """Return the link and the number of a remote object, without asking it."""
+    own = object.__getattribute__
+    return own(remote, "_link"), own(remote, "_number")
+
+
 class RemoteObject:
     """Handle on an object in the candidate's process, which answers all requests.
 
@@ -53,8 +59,8 @@ class RemoteObject:
         object.__setattr__(self, "__name__", name)
 
     def _look(self, what: str, *arguments: Any) -> Any:
-        link: Link = object.__getattribute__(self, "_link")
-        return link.look(what, object.__getattribute__(self, "_number"), *arguments)
+        link, number = _handle(self)
+        return link.look(what, number, *arguments)
 
     def _listed(self, kind: str) -> list[Any] | None:
         """Return the items of a claimed list or the keys of a claimed mapping."""
@@ -65,8 +71,8 @@ class RemoteObject:
 
     def _use(self, this: str, other: str) -> None:
         """Refuse to mix indexing and iteration: the answers could disagree."""
-        link: Link = object.__getattribute__(self, "_link")
-        if not link.use(object.__getattribute__(self, "_number"), this, other):
+        link, number = _handle(self)
+        if not link.use(number, this, other):
             raise TypeError(f"an object that can't be {this} and {other}")
 
     def __getattr__(self, name: str) -> Any:
@@ -101,8 +107,8 @@ class RemoteObject:
             self._use("indexed", "iterated")
         if isinstance(key, (int, str, float, bytes)):
             return self._look("item", key)
-        link: Link = object.__getattribute__(self, "_link")
-        return link.ask("item", object.__getattribute__(self, "_number"), key)
+        link, number = _handle(self)
+        return link.ask("item", number, key)
 
     def __len__(self) -> int:
         items = self._listed("list")
@@ -144,10 +150,8 @@ class RemoteFunction(RemoteObject):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function in the candidate's process and return its result."""
-        link: Link = object.__getattribute__(self, "_link")
-        return link.ask(
-            "call", object.__getattribute__(self, "_number"), list(args), kwargs
-        )
+        link, number = _handle(self)
+        return link.ask("call", number, list(args), kwargs)
 
 
 class Stub:

@@ -10,7 +10,6 @@ import ast
 import importlib
 import json
 import os
-import random
 import secrets
 import shutil
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 from evolve.candidate import CandidateError
 from evolve.peers import formats, setup
 from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
+from evolve.sandbox.inside import child
 
 _STANDINS = Path(__file__).with_name("standins")
 # They start threads, or take long to import.
@@ -78,7 +78,7 @@ def _in_a_fork(candidate: Any, scratch: Path) -> dict[str, Any]:
 
 def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
     """Place the program, connect the stub, run the evaluator and collect the notes."""
-    _reseed()
+    child.reseed()
     tempfile.tempdir = str(scratch / "tmp")
     results = scratch / "results"
     for folder in (Path(tempfile.tempdir), results):
@@ -99,7 +99,7 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
             "evaluator_text": Path(source).read_text(errors="replace"),
             "folder": str(Path(source).parent),
             "name_inside": name,
-            "path": [str(_STANDINS), *_packages()],
+            "path": [str(_STANDINS), *filter(None, sys.argv[3:])],
         },
     )
     link.begin()
@@ -124,18 +124,6 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
         "fault": link.notes.read("fault")
         or (link.notes.read(ORDINARY) if said.get("broken") else None),
     }
-
-
-def _packages() -> list[str]:
-    return [path for path in sys.argv[3:] if path]
-
-
-def _reseed() -> None:
-    """Seed the random generators anew, because forks share their state."""
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
 
 
 def _load_ahead() -> None:

@@ -135,17 +135,13 @@ class Commands:
         if (
             os.path.isfile(path)
             and not Path(path).is_symlink()
-            and not self._is_ours(path)
+            and path not in self._brought
         ):
             data = Path(path).read_bytes()
             self.link.put(inside, data, os.access(path, os.X_OK))
         else:
             self.link.put(os.path.join(os.path.dirname(inside), ".keep"), b"", False)
         return inside
-
-    def _is_ours(self, path: str) -> bool:
-        """Return whether a file is a placeholder for one that was made inside."""
-        return path in self._brought
 
     _brought: frozenset[str] = frozenset()
 

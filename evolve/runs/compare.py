@@ -78,6 +78,24 @@ class Course(NamedTuple):
         return found
 
 
+class Statistics(NamedTuple):
+    """Mean and standard deviation; None if there are too few values."""
+
+    mean: float | None
+    spread: float | None
+
+    def edge(self, side: float) -> float | None:
+        """Return an edge of the band around the mean.
+
+        Args:
+            side: 1 for the upper edge, -1 for the lower one.
+
+        Returns:
+            The mean plus or minus the spread; None without a mean.
+        """
+        return None if self.mean is None else self.mean + side * (self.spread or 0.0)
+
+
 class Row(NamedTuple):
     """Statistics of runs that differ only in their seeds, at equal effort.
 
@@ -173,18 +191,25 @@ def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
         " · ".join(one_line(part, 120) for part in key): runs
         for key, runs in found.items()
     }
-    rows = [_row(name, members, equal) for name, members in groups.items()]
+    rows = [
+        Row(
+            name, tuple(course.run for course in runs), *_statistics(runs, equal), equal
+        )
+        for name, runs in groups.items()
+    ]
     sign = -1.0 if courses and courses[0].maximize else 1.0
     rows.sort(key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))
-    curves = [
-        {
-            "group": row.group,
-            "mean": [_mean(groups[row.group], e) for e in efforts],
-            "low": [_edge(groups[row.group], e, -1.0) for e in efforts],
-            "high": [_edge(groups[row.group], e, 1.0) for e in efforts],
-        }
-        for row in rows
-    ]
+    curves = []
+    for row in rows:
+        known = [_statistics(groups[row.group], effort) for effort in efforts]
+        curves.append(
+            {
+                "group": row.group,
+                "mean": [found.mean for found in known],
+                "low": [found.edge(-1.0) for found in known],
+                "high": [found.edge(1.0) for found in known],
+            }
+        )
     return rows, {"effort": efforts, "curves": curves}
 
 
@@ -198,29 +223,9 @@ def _effort(variant: Variant, by: str, asked: dict[str, int]) -> float:
     )
 
 
-def _values(members: Sequence[Course], effort: float) -> list[float]:
-    found = [course.at(effort) for course in members]
-    return [value for value in found if value is not None]
-
-
-def _mean(members: Sequence[Course], effort: float) -> float | None:
-    values = _values(members, effort)
-    return fmean(values) if values else None
-
-
-def _edge(members: Sequence[Course], effort: float, side: float) -> float | None:
-    values = _values(members, effort)
-    if not values:
-        return None
-    return fmean(values) + side * (stdev(values) if len(values) > 1 else 0.0)
-
-
-def _row(name: str, members: Sequence[Course], effort: float) -> Row:
-    values = _values(members, effort)
-    return Row(
-        name,
-        tuple(course.run for course in members),
-        fmean(values) if values else None,
-        stdev(values) if len(values) > 1 else None,
-        effort,
+def _statistics(members: Sequence[Course], effort: float) -> Statistics:
+    """Return the statistics over the runs that have a score at an effort."""
+    found = [best for course in members if (best := course.at(effort)) is not None]
+    return Statistics(
+        fmean(found) if found else None, stdev(found) if len(found) > 1 else None
     )

@@ -1,7 +1,7 @@
 """Evaluators of a run: a prepared sandbox and a scorer, for programs or for agents."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from evolve.sandbox import (
 from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task
 from evolve.tasks.wishes import require_ordinary
+from evolve.text import Note
 
 # copied into the sandbox with their libraries
 AGENT_TOOLS = ("bash", "sh", "ls", "grep", "sed", "find", "diff")
@@ -73,7 +74,7 @@ async def open_evaluator(
     sandbox: str,
     workers: int,
     log: Path,
-    note: Callable[[str], None],
+    note: Note,
     secret: int | None = None,
 ) -> AsyncIterator[Evaluator]:
     """Prepare a sandbox and a scorer; report each fallback through `note`.
@@ -122,7 +123,7 @@ async def open_evaluator(
         await evaluator.close()
 
 
-def _scorer_packages(task: Task, note: Callable[[str], None]) -> Path | None:
+def _scorer_packages(task: Task, note: Note) -> Path | None:
     """Install the packages and sources that evaluate.py needs.
 
     Returns:
@@ -145,7 +146,7 @@ async def _evaluator(
     log: Path,
     packages: Path | None,
     secret: int | None,
-    note: Callable[[str], None],
+    note: Note,
 ) -> Evaluator:
     """Create the evaluator; the episodes of agents run in separate, fresh sandboxes."""
     if task.spec.agent is None:

@@ -18,7 +18,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evolve.archive import SIGNS, STEERED, ArchiveReader, Event, Proposal, State
+from evolve.archive import (
+    SIGNS,
+    STEERED,
+    AddStatus,
+    ArchiveReader,
+    Event,
+    Proposal,
+    State,
+)
 
 AT_ONCE = 1000  # events per query
 
@@ -225,66 +233,44 @@ def follow(
 
 
 ENDS = (State.SCORED.value, State.FAILED.value, State.REJECTED.value)
-_MOVES = (State.PROPOSED.value, State.EVALUATING.value)
+# Kind of an event of the run itself -> its record, and the data that it holds.
+_OF_THE_RUN: Mapping[str, tuple[Any, ...]] = {
+    "started": (Began, "sandbox"),
+    "stopped": (Halted, "reason"),
+    "waiting": (Waited, "message"),
+    "notes": (Noted, "number", "text"),
+    SIGNS: (Signs, "variant", "signs"),
+}
 
 
 def _typed(
     row: Event, known: Mapping[str, Proposal], scores: Mapping[str, float]
 ) -> RunEvent:
-    data, proposal = row.data, row.proposal
+    data, proposal, kind = row.data, row.proposal, row.kind
+    place = (row.id, row.at)
+    if kind == STEERED:
+        return Steered(*place, data["verb"], proposal, data["text"])
     if proposal is None:
-        return _of_the_run(row)
-    if row.kind in ENDS and proposal in known:
-        return _finished(row, known[proposal], scores.get(proposal))
-    if row.kind == "planned":
-        return Planned(row.id, row.at, proposal, int(data.get("number", 0)))
-    if row.kind == "call":
-        return Asked(
-            row.id,
-            row.at,
-            proposal,
-            str(data.get("state")),
-            str(data.get("model")),
-            float(data.get("cost_usd", 0.0)),
+        made, *keys = _OF_THE_RUN.get(kind, (Other,))
+        return (
+            made(*place, *(data.get(key, "") for key in keys))
+            if keys
+            else Other(*place, kind)
         )
-    if row.kind == State.EVALUATED.value and "cases" not in data:
-        return Learned(row.id, row.at, proposal)
-    if row.kind == STEERED:
-        return _steered(row)
-    if row.kind in (*_MOVES, State.EVALUATED.value):
-        return Moved(row.id, row.at, proposal, row.kind)
-    return Other(row.id, row.at, row.kind)
-
-
-def _of_the_run(row: Event) -> RunEvent:
-    data = row.data
-    if row.kind == "started":
-        return Began(row.id, row.at, str(data.get("sandbox", "")))
-    if row.kind == "stopped":
-        return Halted(row.id, row.at, str(data.get("reason", "")))
-    if row.kind == "waiting":
-        return Waited(row.id, row.at, str(data.get("message", "")))
-    if row.kind == "notes":
-        return Noted(row.id, row.at, int(data["number"]), str(data["text"]))
-    if row.kind == STEERED:
-        return _steered(row)
-    if row.kind == SIGNS:
-        return Signs(row.id, row.at, str(data["variant"]), str(data["signs"]))
-    return Other(row.id, row.at, row.kind)
-
-
-def _steered(row: Event) -> Steered:
-    return Steered(
-        row.id,
-        row.at,
-        str(row.data.get("verb", "")),
-        row.proposal,
-        str(row.data.get("text", "")),
-    )
+    if proposal in known and kind in ENDS:
+        return _finished(row, known[proposal], scores.get(proposal))
+    if kind == "planned":
+        return Planned(*place, proposal, data["number"])
+    if kind == "call":
+        return Asked(*place, proposal, data["state"], data["model"], data["cost_usd"])
+    if kind == State.EVALUATED and "cases" not in data:
+        return Learned(*place, proposal)
+    if kind in (State.PROPOSED, State.EVALUATING, State.EVALUATED):
+        return Moved(*place, proposal, kind)
+    return Other(*place, kind)
 
 
 def _finished(row: Event, proposal: Proposal, score: float | None) -> Finished:
-    best = proposal.kept is not None and proposal.kept.value == "best"
     return Finished(
         row.id,
         row.at,
@@ -296,7 +282,7 @@ def _finished(row: Event, proposal: Proposal, score: float | None) -> Finished:
         row.kind,
         score,
         proposal.improvement,
-        best,
+        proposal.kept is AddStatus.BEST,
         proposal.quarantined,
         proposal.reason,
         proposal.message,

@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evolve.archive import Call, CallPurpose, Proposal
+from evolve.archive import Call, CallPurpose, Proposal, Reply
 from evolve.config import Resolved
 from evolve.engine.control import Interrupt
 from evolve.errors import RunError, UsageError
-from evolve.models import (
-    Answer,
-    Episode,
-    OutOfBudget,
-    counter_for,
-    parse_model,
-    price_of,
-)
+from evolve.models import Episode, OutOfBudget, counter_for, parse_model, price_of
 from evolve.runs.launch import QuietView, RunControl, start_run
 from evolve.tasks import Task
 
@@ -74,7 +67,7 @@ class FirstQuestion:
         *,
         model: str | None = None,
         step: int = 0,
-    ) -> Answer:
+    ) -> Reply:
         """Keep the first question and raise `OutOfBudget`."""
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")

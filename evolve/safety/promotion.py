@@ -6,8 +6,8 @@ event. Stored results are not computed again, so an interrupted promotion can go
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from statistics import fmean
@@ -54,8 +54,7 @@ from evolve.sandbox import ProviderFault
 from evolve.search import make_frame
 from evolve.tasks import CaseSpec
 from evolve.tasks.spec import Split
-
-Note = Callable[[str], None]
+from evolve.text import Note
 
 
 @dataclass(frozen=True)
@@ -176,9 +175,9 @@ async def promote(
                 HeldOutAccess.read(recorder.archive).refuse(
                     again
                 )  # before anything is spent
-                return await _connected(
-                    run, evaluator, recorder, note, candidates, again, approve
-                )
+                async with _connected(run, evaluator, recorder, note):
+                    work = _Work(evaluator, recorder, run.settings.workers, note)
+                    return await work.promote(candidates, again, approve)
             except ProviderFault as fault:
                 raise sandbox_failed(fault) from None
             except OutOfBudget as error:
@@ -209,18 +208,14 @@ def incumbent_of(archive: ArchiveReader) -> str:
     return trusted[-1] if trusted else archive.first().id
 
 
+@asynccontextmanager
 async def _connected(
-    run: RunFolder,
-    evaluator: Evaluator,
-    recorder: Recorder,
-    note: Note,
-    candidates: int,
-    again: bool,
-    approve: Callable[[Promotion], bool] | None,
-) -> Promotion:
-    work = _Work(evaluator, recorder, run.settings.workers, note)
+    run: RunFolder, evaluator: Evaluator, recorder: Recorder, note: Note
+) -> AsyncIterator[None]:
+    """Context manager: connect an evaluator of agents to the run's models."""
     if not isinstance(evaluator, AgentEvaluator):
-        return await work.promote(candidates, again, approve)
+        yield
+        return
     require_model(evaluator.task, run.settings)
     await check_models(run.settings)
     recorder.archive.expire_calls()
@@ -229,7 +224,7 @@ async def _connected(
         aclosing(BudgetedModels(run.settings, recorder, note, addresses)) as caller,
     ):
         evaluator.connect(caller, run.settings.reply_tokens, run.settings.patience_s)
-        return await work.promote(candidates, again, approve)
+        yield
 
 
 class _Work:

@@ -156,7 +156,11 @@ class ScriptedModel:
             int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
         )
         fails = _failure(self.script.rates(), rng)
-        body = _response(self._write_all(asked, rng), prompt, self.script.cached_share)
+        body = _response(
+            [self._write(asked, rng) for _ in range(int(asked.get("n") or 1))],
+            prompt,
+            self.script.cached_share,
+        )
         if fails is not None:
             self.failed[fails] = self.failed.get(fails, 0) + 1
             return await FAILURES[fails](
@@ -194,9 +198,6 @@ class ScriptedModel:
                 ],
             }
         )
-
-    def _write_all(self, asked: dict[str, Any], rng: Generator) -> list[Written]:
-        return [self._write(asked, rng) for _ in range(int(asked.get("n") or 1))]
 
     def _write(self, asked: dict[str, Any], rng: Generator) -> Written:
         if rng.random() < self.script.bad_rate:

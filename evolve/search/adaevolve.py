@@ -7,10 +7,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from evolve.archive import Advance, Island, Snapshot
+from evolve.archive import Advance, Floats, Island, Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import elite_rows, pick
 
@@ -57,7 +56,7 @@ def exploration(gain: float, least: float = LEAST, most: float = MOST) -> float:
 
 def island_scores(
     islands: Sequence[Island], best: float, decay: float = DECAY
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return the UCB score of each island, with gains in units of the overall best.
 
     R / V + sqrt(2 ln N / n), with R <- .9 R + gain and V <- .9 V + 1 for each of its n

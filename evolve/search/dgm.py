@@ -9,11 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field
 
-from evolve.archive import Snapshot
-from evolve.search.policy import Evaluate, Expand, Policy
+from evolve.archive import Floats, Ints, Snapshot
+from evolve.search.policy import Evaluate, Expand, Policy, next_attempt
 from evolve.search.sampling import pick, unit_values
 
 STEEPNESS, MIDPOINT = 10.0, 0.5
@@ -22,11 +21,11 @@ GATE = 0.4  # accuracy that opens the next stage
 
 
 def parent_probabilities(
-    accuracy: NDArray[np.float64],
-    children: NDArray[np.int64],
+    accuracy: Floats,
+    children: Ints,
     steepness: float = STEEPNESS,
     midpoint: float = MIDPOINT,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return p_i ~ 1 / (1 + exp(-lambda (a_i - alpha_0))) / (1 + children_i).
 
     Args:
@@ -97,31 +96,21 @@ def next_of_stage(snapshot: Snapshot, gate: float = GATE) -> Evaluate | None:
         The evaluation; None if no stage is open, or if all cases fit into the first
         stage.
     """
-    cases = list(snapshot.case_scores.cases)
-    if len(cases) <= STAGES[0]:
+    scores = snapshot.case_scores
+    if len(scores.cases) <= STAGES[0]:
         return None
-    known = snapshot.case_scores.counts > 0
-    begun = (known | (snapshot.case_scores.pending > 0)).sum(axis=1)
-    goal = np.minimum(
-        stage_goals(known.sum(axis=1), unit_values(snapshot), gate), len(cases)
-    )
+    known = (scores.counts > 0).sum(axis=1)
+    goal = stage_goals(known, unit_values(snapshot), gate)
+    goal = np.minimum(goal, len(scores.cases))
+    begun = (scores.begun > 0).sum(axis=1)
     open_rows = np.intersect1d(np.flatnonzero(begun < goal), snapshot.trusted)
     if not len(open_rows):
         return None
     row = int(open_rows[0])
-    free = np.flatnonzero(
-        (snapshot.case_scores.counts[row] == 0)
-        & (snapshot.case_scores.pending[row] == 0)
-    )
-    case = cases[int(free[0])]
-    return Evaluate(
-        snapshot.proposals[row].id, case, snapshot.case_scores.next_attempt(row, case)
-    )
+    return next_attempt(snapshot, row, int(np.argmin(scores.begun[row] > 0)))
 
 
-def stage_goals(
-    known: NDArray[np.int64], accuracy: NDArray[np.float64], gate: float = GATE
-) -> NDArray[np.int64]:
+def stage_goals(known: Ints, accuracy: Floats, gate: float = GATE) -> Ints:
     """Return how many cases each variant is due: a full, passed stage opens the next.
 
     Args:

@@ -9,11 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field
 
-from evolve.archive import Snapshot
-from evolve.search.policy import Evaluate, Expand, Policy
+from evolve.archive import Floats, Ints, Snapshot
+from evolve.search.policy import Evaluate, Expand, Policy, next_attempt
 from evolve.search.sampling import value_range
 
 ALPHA = 0.7  # the paper has 0.6; see the simulation in benchmarks/RESULTS.md
@@ -67,22 +66,15 @@ class Hgm(Policy):
         The draw is from each variant's own counts, not from those of its clade. None if
         no case is free.
         """
-        free = (snapshot.case_scores.counts == 0) & (snapshot.case_scores.pending == 0)
-        rows = snapshot.trusted[free.any(axis=1)[snapshot.trusted]]
+        scores, trusted = snapshot.case_scores, snapshot.trusted
+        free = scores.begun == 0
+        rows = trusted[free.any(axis=1)[trusted]]
         if not len(rows):
             return None
-        good, bad = beta_counts(
-            snapshot,
-            snapshot.case_scores.sums.sum(axis=1),
-            snapshot.case_scores.counts.sum(axis=1),
-        )
+        sums, counts = scores.sums.sum(axis=1), scores.counts.sum(axis=1)
+        good, bad = beta_counts(snapshot, sums, counts)
         row = int(rows[np.argmax(rng.beta(1.0 + good[rows], 1.0 + bad[rows]))])
-        case = list(snapshot.case_scores.cases)[int(np.argmax(free[row]))]
-        return Evaluate(
-            snapshot.proposals[row].id,
-            case,
-            snapshot.case_scores.next_attempt(row, case),
-        )
+        return next_attempt(snapshot, row, int(np.argmax(free[row])))
 
 
 def wants_child(snapshot: Snapshot, alpha: float) -> bool:
@@ -92,9 +84,7 @@ def wants_child(snapshot: Snapshot, alpha: float) -> bool:
         snapshot: Holds at least the seed.
         alpha: Exponent of the expansion rule.
     """
-    evaluations = int(
-        snapshot.case_scores.counts.sum() + snapshot.case_scores.pending.sum()
-    )
+    evaluations = int(snapshot.case_scores.begun.sum())
     begun = evaluations + snapshot.waiting * FIRST_CASES
     return bool(begun**alpha >= len(snapshot) + snapshot.waiting)
 
@@ -115,8 +105,8 @@ def temperature(snapshot: Snapshot) -> float:
 
 
 def beta_counts(
-    snapshot: Snapshot, sums: NDArray[np.float64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    snapshot: Snapshot, sums: Floats, counts: Ints
+) -> tuple[Floats, Floats]:
     """Return successes and failures, with values scaled to the range of the archive.
 
     Args:
@@ -134,7 +124,7 @@ def beta_counts(
 
 def clade_draws(
     snapshot: Snapshot, rng: Generator, pooled: bool = True, tempered: bool = True
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return a draw of Beta(tau (1 + successes), tau (1 + failures)) for each clade.
 
     Args:
@@ -153,9 +143,7 @@ def clade_draws(
     return tempered_draws(good, bad, temperature(snapshot) if tempered else 1.0, rng)
 
 
-def tempered_draws(
-    good: NDArray[np.float64], bad: NDArray[np.float64], tau: float, rng: Generator
-) -> NDArray[np.float64]:
+def tempered_draws(good: Floats, bad: Floats, tau: float, rng: Generator) -> Floats:
     """Return draws of Beta(tau (1 + good), tau (1 + bad)).
 
     A lineage without evaluations is drawn from Beta(1, 1) for any tau: otherwise its

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from evolve.archive import Snapshot
+from evolve.archive import Floats, Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, pick
 
@@ -22,11 +22,11 @@ LEAST = 1e-4  # weight of a value that is not positive
 
 
 def parent_probabilities(
-    values: NDArray[np.float64],
+    values: Floats,
     archived: NDArray[np.bool_],
     explore: float = EXPLORE,
     exploit: float = EXPLOIT,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return the probabilities of the elites of an island.
 
     p_i = .2 / n + .7 [i in archive] / |archive| + .1 max(s_i, 1e-4) / sum, with
@@ -100,10 +100,7 @@ class MapElites(Policy):
             (row in best for row in elites.tolist()), np.bool_, len(elites)
         )
         weights = parent_probabilities(
-            snapshot.values[elites],
-            archived,
-            self.params.explore,
-            self.params.exploit,
+            snapshot.values[elites], archived, self.params.explore, self.params.exploit
         )
         made = self.expand(
             snapshot, rng, len(elites), lambda: int(elites[pick(weights, rng)]), number

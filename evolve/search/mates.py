@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evolve.archive import Snapshot
+from evolve.archive import Floats, Ints, Snapshot
 from evolve.errors import ConfigError, did_you_mean
 from evolve.search.policy import MateChoice
 from evolve.search.sampling import elite_rows
@@ -117,7 +116,7 @@ class Preference(MateChoice):
         return int(rows[np.argmin(distance)])
 
 
-def features(snapshot: Snapshot, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def features(snapshot: Snapshot, rows: Ints) -> Floats:
     """Return the position of each row on the measures and in the ranks, scaled to 0..1.
 
     Args:
@@ -135,7 +134,7 @@ def features(snapshot: Snapshot, rows: NDArray[np.int64]) -> NDArray[np.float64]
     return np.asarray(np.nan_to_num(np.column_stack([places, ranks]), nan=0.5))
 
 
-def _candidates(snapshot: Snapshot, parents: Sequence[int]) -> NDArray[np.int64]:
+def _candidates(snapshot: Snapshot, parents: Sequence[int]) -> Ints:
     return np.setdiff1d(elite_rows(snapshot, snapshot.ranking, ELITE), parents)
 
 
@@ -162,7 +161,6 @@ def make_mates(name: str) -> MateChoice | None:
         return None
     if name not in MATES:
         raise ConfigError(
-            f"invalid choice of mates {name!r}",
-            did_you_mean(name, ["drawn", *MATES]),
+            f"invalid choice of mates {name!r}", did_you_mean(name, ["drawn", *MATES])
         )
     return MATES[name]()

@@ -63,6 +63,22 @@ class Evaluate:
     attempt: int
 
 
+def next_attempt(snapshot: Snapshot, row: int, column: int) -> Evaluate:
+    """Return the next attempt of a variant at a case.
+
+    Args:
+        snapshot: The archive.
+        row: Row of the variant.
+        column: Column of the case.
+
+    Returns:
+        The decision to evaluate.
+    """
+    case = list(snapshot.case_scores.cases)[column]
+    attempt = snapshot.case_scores.next_attempt(row, case)
+    return Evaluate(snapshot.proposals[row].id, case, attempt)
+
+
 @dataclass(frozen=True)
 class Stop:
     """End the run: there is nothing sensible left to do."""

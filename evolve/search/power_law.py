@@ -1,17 +1,16 @@
 """ShinkaEvolve's sampling of parents by rank (Lange et al., arXiv 2509.19349, 3.1)."""
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from evolve.archive import Snapshot
+from evolve.archive import Floats, Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, pick
 
 ALPHA = 1.0
 
 
-def rank_weights(count: int, alpha: float = ALPHA) -> NDArray[np.float64]:
+def rank_weights(count: int, alpha: float = ALPHA) -> Floats:
     """Return weights p_i ~ rank_i ** -alpha, where rank 1 is the best.
 
     Args:

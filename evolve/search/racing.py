@@ -9,7 +9,7 @@ import numpy as np
 
 from evolve.archive import Snapshot
 from evolve.plugins import plugin_errors
-from evolve.search.policy import Action, Evaluate, Policy
+from evolve.search.policy import Action, Evaluate, Policy, next_attempt
 
 CONTENDERS = 4  # number of variants with the highest means
 
@@ -74,11 +74,8 @@ def _next_attempt(snapshot: Snapshot, row: int) -> Evaluate | None:
 
     None if all cases have enough.
     """
-    attempts = snapshot.case_scores.counts[row] + snapshot.case_scores.pending[row]
+    attempts = snapshot.case_scores.begun[row]
     column = int(np.argmin(attempts))
     if attempts[column] >= snapshot.frame.repeats:
         return None
-    case = list(snapshot.case_scores.cases)[column]
-    return Evaluate(
-        snapshot.proposals[row].id, case, snapshot.case_scores.next_attempt(row, case)
-    )
+    return next_attempt(snapshot, row, column)

@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from evolve.archive import Ranking, Snapshot
+from evolve.archive import Floats, Ints, Ranking, Snapshot
 
 
-def pick(weights: NDArray[np.float64], rng: Generator) -> int:
+def pick(weights: Floats, rng: Generator) -> int:
     """Draw an index in proportion to its weight.
 
     Args:
@@ -28,7 +27,7 @@ def pick(weights: NDArray[np.float64], rng: Generator) -> int:
     )
 
 
-def choose(shares: NDArray[np.float64], rng: Generator) -> int:
+def choose(shares: Floats, rng: Generator) -> int:
     """Draw what `rng.choice(len(shares), p=shares)` draws, without its slow checks.
 
     Args:
@@ -42,7 +41,7 @@ def choose(shares: NDArray[np.float64], rng: Generator) -> int:
     return int((sums / sums[-1]).searchsorted(rng.random(), side="right"))
 
 
-def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> NDArray[np.int64]:
+def elite_rows(snapshot: Snapshot, ranking: Ranking, size: int) -> Ints:
     """Return one row per distinct score, best first.
 
     Of equal scores the row with the fewest children is taken, the newest on ties;
@@ -107,7 +106,7 @@ def value_range(snapshot: Snapshot) -> Range:
     return Range(low, high) if high > low else Range(high - 1.0, high + 1.0)
 
 
-def unit_values(snapshot: Snapshot) -> NDArray[np.float64]:
+def unit_values(snapshot: Snapshot) -> Floats:
     """Return the values scaled to 0..1 and clipped.
 
     Args:

@@ -6,10 +6,9 @@ Lange et al. 2025, section 3.1.
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from evolve.archive import Snapshot
+from evolve.archive import Floats, Ints, Snapshot
 from evolve.search.policy import Expand, Policy
 from evolve.search.sampling import any_island, elite_rows, pick
 
@@ -17,10 +16,8 @@ SELECTION_PRESSURE = 10.0
 
 
 def parent_probabilities(
-    values: NDArray[np.float64],
-    children: NDArray[np.int64],
-    pressure: float = SELECTION_PRESSURE,
-) -> NDArray[np.float64]:
+    values: Floats, children: Ints, pressure: float = SELECTION_PRESSURE
+) -> Floats:
     """Return p_i ~ sigmoid(lambda (s_i - median) / MAD) / (1 + children_i), section 3.1.
 
     If more than half of the scores are equal, the median absolute deviation is zero;

@@ -73,8 +73,7 @@ class EnvironmentSpec(_Strict):
     scorer_packages: tuple[
         Annotated[str, AfterValidator(check_scorer_requirement)], ...
     ] = Field(
-        (),
-        description="wheels for evaluate.py; the first entry may be pip's --no-deps",
+        (), description="wheels for evaluate.py; the first entry may be pip's --no-deps"
     )
     scorer_sources: tuple[_Requirement, ...] = Field(
         (),

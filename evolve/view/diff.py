@@ -10,6 +10,9 @@ CONTEXT = 3
 MOST_LINES = 20_000  # of a file; in longer files lines are only counted
 
 
+STAT_WIDTH = 40  # of the signs in `git diff --stat`
+
+
 class Line(NamedTuple):
     """A line of a hunk.
 
@@ -63,12 +66,11 @@ def changes(before: Files, after: Files) -> list[Change]:
     ]
 
 
-def stat_lines(found: list[Change], width: int = 40) -> list[str]:
+def stat_lines(found: list[Change]) -> list[str]:
     """Summarize changes in the format of `git diff --stat`.
 
     Args:
         found: changes of files
-        width: length of the longest bar, in characters
 
     Returns:
         One line per file, and a line with the totals.
@@ -77,7 +79,7 @@ def stat_lines(found: list[Change], width: int = 40) -> list[str]:
         return ["no difference"]
     longest = max(len(change.path) for change in found)
     most = max(max(change.added + change.removed for change in found), 1)
-    share = min(1.0, width / most)
+    share = min(1.0, STAT_WIDTH / most)
     lines = [
         f" {c.path:<{longest}} | {c.added + c.removed:>4} "
         f"{'+' * round(c.added * share)}{'-' * round(c.removed * share)}"

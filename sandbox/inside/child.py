@@ -154,6 +154,21 @@ def write_all(stream: BinaryIO, data: bytes) -> None:
         view = view[stream.write(view) :]
 
 
+def put(path: str, data: bytes, executable: bool) -> None:
+    """Write a file of the candidate.
+
+    Args:
+        path: Its path; missing directories are made.
+        data: Its content.
+        executable: Whether it can be run.
+    """
+    target = os.path.abspath(path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with open(target, "wb") as file:
+        file.write(data)
+    os.chmod(target, 0o700 if executable else 0o600)
+
+
 def forget_shadowed(paths: Iterable[str]) -> None:
     """Drop loaded modules that have the same name as a file of the candidate.
 
@@ -189,11 +204,7 @@ class Candidate:
         """
         files = wire.decode(payload)
         for path, data, executable in files:
-            target = os.path.join(self.home, path)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "wb") as file:
-                file.write(data)
-            os.chmod(target, 0o700 if executable else 0o600)
+            put(os.path.join(self.home, path), data, executable)
         if module:
             sys.path.insert(0, self.home)
             forget_shadowed(path for path, _, _ in files)

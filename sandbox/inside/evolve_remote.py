@@ -23,6 +23,8 @@ from . import child, objects, wire
 
 _LINE: Any = child  # `child.line` is the connection to the engine
 _TRACEBACK_CHARS = 2000
+
+put = child.put  # called by the evaluator
 _ARRAYS = ("jax", "jaxlib", "torch", "tensorflow")  # sent as numpy arrays
 
 
@@ -183,7 +185,7 @@ def ask(question: Any) -> Any:
     try:
         what, *arguments = _codec.unpack(question)
         return ["ok", _codec.pack(_ANSWERS[what](*arguments))]
-    except objects.Unsendable as error:
+    except wire.Unsendable as error:
         return ["refused", f"its answer holds {error}"]
     except MemoryError:
         raise  # not an answer of the function
@@ -220,21 +222,6 @@ def ask_back(what: str, *arguments: Any) -> Any:
                 return _codec.unpack(value)
             raise RuntimeError(f"{value}: {rest[0]}")
         _LINE.line.answer({"ok": True}, wire.encode(ask(args[0])))
-
-
-def put(path: str, data: bytes, executable: bool) -> None:
-    """Write a file into the candidate's directory.
-
-    Args:
-        path: Relative path.
-        data: Content.
-        executable: Whether it can be run.
-    """
-    target = os.path.abspath(path)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    with open(target, "wb") as file:
-        file.write(data)
-    os.chmod(target, 0o700 if executable else 0o600)
 
 
 def get(path: str, limit: int) -> Any:

@@ -17,6 +17,8 @@ import sys
 from fractions import Fraction
 from typing import Any
 
+from .wire import Malformed, Unsendable
+
 MAX_DEPTH = 20  # of values; a level takes up to three levels of the wire
 MAX_RANGE = 1_000_000  # a few bytes on the wire could become a list of any length
 _SEQUENCES = {"l": list, "t": tuple, "s": set, "z": frozenset}
@@ -24,14 +26,6 @@ _SCALARS: tuple[Any, ...] = (int, float, str, bytes)
 _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
 _KINDS = frozenset("biufcUS")  # of numpy: booleans, numbers and text, never objects
 _DTYPE = re.compile(r"[<>|][biufcUS]\d{1,7}")
-
-
-class Unsendable(TypeError):
-    """The value contains something that the protocol can't send."""
-
-
-class Malformed(ValueError):
-    """The tree is not valid in this protocol, or has a number that is not finite."""
 
 
 class Codec:

@@ -25,6 +25,7 @@ from evolve.archive import (
     CodeStore,
     Decision,
     Proposal,
+    Reply,
     SharedPrompt,
     Spend,
     State,
@@ -40,7 +41,7 @@ from evolve.models import (
     OutOfBudget,
 )
 from evolve.models.budgeted import ATTEMPTS, SLACK_S, Overrun, _limit_of
-from evolve.models.client import GRACE_S, Sample
+from evolve.models.client import GRACE_S
 from evolve.models.extra import load_litellm
 from evolve.models.names import parse_model
 from evolve.models.prices import Price, price_of
@@ -527,7 +528,7 @@ def test_shares_are_the_whole(
         for n in range(asked)
     ]
     reply = Completion(
-        tuple(Sample(f"reply {n}", "stop") for n in range(given_)),
+        tuple(Reply(f"reply {n}", "stop") for n in range(given_)),
         prompt,
         completion,
         prompt // 2 if cached else 0,
@@ -563,7 +564,7 @@ def test_without_a_believable_usage_each_share_is_its_reservation() -> None:
     ]
     kept = shares(
         calls,
-        Completion((Sample("a", None), Sample("b", None)), 0, 7),
+        Completion((Reply("a", None), Reply("b", None)), 0, 7),
         Price(1, 1),
         2.0,
     )

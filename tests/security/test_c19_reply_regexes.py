@@ -272,10 +272,14 @@ def test_an_answer_of_a_model_server_is_bounded(
         server = CompatibleServer(f"http://127.0.0.1:{port}/v1", own)
         try:
             if message is None:
-                assert await server.ask(parse_model("hosted_vllm/x"), {"messages": []})
+                assert await server.post(
+                    "chat/completions", parse_model("hosted_vllm/x"), {}
+                )
             else:
                 with pytest.raises(ModelError, match=message):
-                    await server.ask(parse_model("hosted_vllm/x"), {"messages": []})
+                    await server.post(
+                        "chat/completions", parse_model("hosted_vllm/x"), {}
+                    )
         finally:
             await server.close()
             listening.close()

@@ -209,8 +209,10 @@ def test_ids_and_addresses_of_any_size(address: str) -> None:
     assert ask(address, "/run/one").status == 200
 
 
-def test_others_than_this_machine_need_the_token(runs: Path) -> None:
-    with serving(runs, "--host", "0.0.0.0") as address:
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_everybody_needs_the_token(runs: Path, host: str) -> None:
+    """Also on loopback: other users of the machine could connect."""
+    with serving(runs, "--host", host) as address:
         token = address.partition("token=")[2]
         assert len(token) >= 32
         local = f"http://127.0.0.1:{urlsplit(address).port}"
@@ -233,7 +235,12 @@ def test_others_than_this_machine_need_the_token(runs: Path) -> None:
         cookie = first.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie
         assert ask(local, "/run/one", Cookie=cookie.partition(";")[0]).status == 200
-        assert ask(local, "/run/one", Cookie="evolve-token=wrong").status == 401
+        assert (
+            ask(
+                local, "/run/one", Cookie=f"evolve-token-{urlsplit(address).port}=wrong"
+            ).status
+            == 401
+        )
         away = ask(local, f"//evil.example/?token={token}")
         assert away.status == 303 and away.headers["location"] == "/evil.example/"
 

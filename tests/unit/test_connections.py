@@ -34,7 +34,9 @@ def test_an_answer_that_is_no_utf_8_is_a_fault_of_the_server() -> None:
         port = listening.sockets[0].getsockname()[1]
         server = CompatibleServer(f"http://127.0.0.1:{port}/v1", OWN)
         try:
-            await server.ask(parse_model("hosted_vllm/x"), {"messages": []})
+            await server.post(
+                "chat/completions", parse_model("hosted_vllm/x"), {"messages": []}
+            )
         finally:
             await server.close()
             listening.close()
@@ -70,7 +72,9 @@ def test_an_idle_connection_is_given_up_before_the_server_closes_it() -> None:
         server, seen = CompatibleServer(f"http://127.0.0.1:{port}/v1", OWN), []
         for pause_s in (0.0, 0.0, KEPT_S + 0.5):
             await asyncio.sleep(pause_s)
-            await server.ask(parse_model("hosted_vllm/x"), {"messages": []})
+            await server.post(
+                "chat/completions", parse_model("hosted_vllm/x"), {"messages": []}
+            )
             seen.append(connections)
         await server.close()
         listening.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from evolve.archive import Reply
 from evolve.errors import ConfigError
 from evolve.models import (
     Client,
@@ -17,7 +18,6 @@ from evolve.models import (
     check_key,
     parse_model,
 )
-from evolve.models.client import Sample
 from evolve.models.compatible import explain, on_this_machine
 from evolve.models.endpoints import ENDPOINTS, endpoint_of
 from evolve.models.extra import load_litellm
@@ -210,7 +210,7 @@ def test_a_key_is_sent_and_no_proxy_is_asked_on_this_machine(
         and f"Bearer {KEY}".encode() in head
     )
     assert json.loads(sent)["model"] == "gpt-4o-mini"
-    assert reply.samples == (Sample("Hi.", "stop"),) and reply.prompt_tokens == 3
+    assert reply.samples == (Reply("Hi.", "stop"),) and reply.prompt_tokens == 3
 
 
 def test_embeddings_are_asked_directly() -> None:
@@ -229,7 +229,7 @@ def test_thoughts_in_parts_are_no_reply() -> None:
     ]
     choice = {"message": {"content": parts}, "finish_reason": "stop"}
     _, reply = answered("mistral/magistral", REPLY | {"choices": [choice]})
-    assert reply.samples == (Sample("Hi.", "stop"),)
+    assert reply.samples == (Reply("Hi.", "stop"),)
 
 
 def test_an_error_in_an_answer_that_is_no_error_is_reported_and_may_have_been_charged() -> (

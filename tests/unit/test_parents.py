@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from evolve.archive import (
-    Archive,
     CaseAttempt,
-    CodeStore,
     Decision,
     Evaluation,
     Frame,
@@ -21,6 +19,7 @@ from evolve.archive import (
 )
 from evolve.engine.recorder import Recorder
 from evolve.operators import Parent
+from tests.made_runs import opened_recorder
 
 FILES = {"a.py": b"x = 1\n"}
 SEED = derive_id(0, 0)
@@ -28,17 +27,8 @@ SEED = derive_id(0, 0)
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Recorder]:
-    database, code = folder / "archive.db", folder / "code.git"
-    if not database.exists():
-        Recorder.create(database, code, {})
-    recorder = Recorder(
-        Archive.open_to_write(database),
-        CodeStore.open_to_write(code),
-        True,
-        Frame(("a", "b")),
-    )
-    yield recorder
-    await recorder.close()
+    async with opened_recorder(folder, frame=Frame(("a", "b"))) as recorder:
+        yield recorder
 
 
 def row(

@@ -148,16 +148,20 @@ class Watched:
             Status, causes of failures and latest candidates.
         """
         title, *rest = status_lines(status_data(self._run))
+        leader = self._run.leader
+        if leader is not None and leader.finished_at is not None:
+            rest.append(f"improved   {time.time() - leader.finished_at:.0f} s ago")
+        if self._causes:
+            causes = (
+                f"{one_line(name, 30)} {n}" for name, n in self._causes.most_common(5)
+            )
+            rest.append(f"causes     {', '.join(causes)}")
         table = Table.grid(padding=(0, 1))
         for line in rest:
             table.add_row(Text(line, no_wrap=True, overflow="ellipsis"))
-        causes = ", ".join(
-            f"{one_line(name, 30)} {n}" for name, n in self._causes.most_common(5)
-        )
-        lines = Text("\n", no_wrap=True, overflow="ellipsis").join(self._recent)
-        return Group(
-            Text(title, style="bold"),
-            table,
-            Text(f"causes     {causes}" if causes else ""),
-            lines,
-        )
+        recent = Text("\n", no_wrap=True, overflow="ellipsis").join(list(self._recent))
+        return Group(Text(title, style="bold"), table, recent)
+
+    def close(self) -> None:
+        """Close the run."""
+        self._run.close()

@@ -19,15 +19,6 @@ _UNITS = {"variants": "variants", "cost": "dollars", "time": "seconds"}
 FORMATS = (".png", ".svg", ".pdf")
 
 
-class Axes(NamedTuple):
-    """The visible range of both axes."""
-
-    left: float
-    right: float
-    low: float
-    high: float
-
-
 def curves(run: OpenRun) -> Payload:
     """Return the columns of the plot.
 
@@ -123,7 +114,8 @@ def picture_plot(
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    xs, frame = data[AXES[over]], _frame(data[AXES[over]], data, maximize)
+    xs = data[AXES[over]]
+    low, high = _frame(data, maximize)
     known = [(x, y) for x, y in zip(xs, data["score"], strict=True) if y is not None]
     axes.scatter(
         [x for x, _ in known],
@@ -142,8 +134,8 @@ def picture_plot(
         color="#c77d00",
         label="best so far",
     )
-    room = (frame.high - frame.low) * 0.05 or 1.0
-    axes.set_ylim(frame.low - room, frame.high + room)
+    room = (high - low) * 0.05 or 1.0
+    axes.set_ylim(low - room, high + room)
     axes.set(xlabel=_UNITS[over], ylabel="score", title=title.replace("$", r"\$"))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
@@ -155,7 +147,7 @@ def picture_plot(
         ) from None
 
 
-def _frame(xs: list[float], data: Payload, maximize: bool) -> Axes:
+def _frame(data: Payload, maximize: bool) -> tuple[float, float]:
     """Return the range of all best values and of scores without the worst tenth.
 
     A single extreme score would otherwise flatten the curve.
@@ -163,4 +155,4 @@ def _frame(xs: list[float], data: Payload, maximize: bool) -> Axes:
     scores = sorted(score for score in data["score"] if score is not None)
     bests = [best for best in data["best"] if best is not None]
     cut = scores[len(scores) // 10] if maximize else scores[-1 - len(scores) // 10]
-    return Axes(min(xs), max(xs), min(cut, *bests), max(cut, *bests))
+    return min(cut, *bests), max(cut, *bests)

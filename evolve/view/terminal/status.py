@@ -113,7 +113,7 @@ def status_lines(data: dict[str, Any]) -> list[str]:
         f"best       {number(data['best'])} {data['best_id'] or ''}",
         f"variants   {data['variants']}{of_limit(limits['max_variants'])} "
         f"({data['failed']} failed), {data['rejected']} rejected, "
-        f"{data['per_minute']:.0f} in the last minute",
+        f"{data['per_minute']:.0f} a minute",
         f"in flight  {in_flight}",
     ]
     if data["calls"]:

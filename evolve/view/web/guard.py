@@ -53,7 +53,7 @@ class Rules:
     Attributes:
         host: name or IP address
         port: TCP port
-        token: required if other machines can connect; None for none
+        token: required of every client; None for none
         names: further host names of the server
     """
 
@@ -150,9 +150,10 @@ class Guard:
             rest = urlencode([pair for pair in pairs if pair[0] != "token"])
             path = "/" + scope["path"].lstrip("/\\")
             answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
-            answer.set_cookie(COOKIE, shown, httponly=True, samesite="strict", path="/")
+            name = f"{COOKIE}-{self._rules.port}"  # cookies of all ports are shared
+            answer.set_cookie(name, shown, httponly=True, samesite="strict", path="/")
             return answer
-        if self._rules.knows_token(_cookie(headers)):
+        if self._rules.knows_token(_cookie(headers, self._rules.port)):
             return None
         return PlainTextResponse(
             "open the printed address: it contains the token\n", 401
@@ -196,9 +197,9 @@ def _from_elsewhere(headers: Headers) -> bool:
     return site in ("cross-site", "same-site") and mode != "navigate"
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie(headers: Headers, port: int) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(f"{COOKIE}-{port}")
     except CookieError:
         return ""
     return found.value if found else ""

@@ -64,6 +64,8 @@ class CachedRun:
         Returns:
             The columns.
         """
+        if name not in _MAKERS:
+            raise NotFound("unknown data")
         known = self.made.get(name)
         if known is None or known[0] != self.event:
             known = self.made[name] = (self.event, _MAKERS[name](self.run))

@@ -1,32 +1,6 @@
 """Addresses of pages: on a server, or inside one file."""
 
-from typing import Protocol
 from urllib.parse import quote
-
-
-class Links(Protocol):
-    """Addresses that templates need."""
-
-    def home(self) -> str:
-        """Return the address of the list of runs."""
-
-    def run(self) -> str:
-        """Return the base address of this run's pages."""
-
-    def run_named(self, name: str) -> str:
-        """Return the address of the run with this name."""
-
-    def compare(self) -> str:
-        """Return the address of the comparison of runs."""
-
-    def tab(self, name: str) -> str:
-        """Return the address of a page of this run, such as overview."""
-
-    def variant(self, name: str) -> str:
-        """Return the address of a variant's page; `name` is the id of the variant."""
-
-    def diff_form(self) -> str:
-        """Return the address that receives the form to compare two variants."""
 
 
 class ServedLinks:
@@ -72,20 +46,10 @@ class FileLinks:
     """Addresses inside one file."""
 
     def home(self) -> str:
-        """Return the overview: the file has no list of runs."""
+        """Return the overview: the file has no list of runs, no comparison and no form."""
         return "#overview"
 
-    def run(self) -> str:
-        """Return an empty text: all pages are in the same file."""
-        return ""
-
-    def run_named(self, name: str) -> str:
-        """Return the overview: the file has only one run."""
-        return "#overview"
-
-    def compare(self) -> str:
-        """Return the overview: the file has no comparison of runs."""
-        return "#overview"
+    compare = diff_form = home
 
     def tab(self, name: str) -> str:
         """Return the fragment `#TAB`."""
@@ -94,7 +58,3 @@ class FileLinks:
     def variant(self, name: str) -> str:
         """Return the fragment `#variant/ID`, quoted."""
         return f"#variant/{quote(name, safe='')}"
-
-    def diff_form(self) -> str:
-        """Return the overview: the file can't compare any two variants."""
-        return "#overview"

@@ -7,15 +7,23 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from evolve.archive import Call, Evaluation, NotFound, Proposal, State, Variant
-from evolve.archive.case_scores import Interval, student, wilson
+from evolve.archive import (
+    Call,
+    Evaluation,
+    Interval,
+    NotFound,
+    Proposal,
+    State,
+    Variant,
+    interval,
+)
 from evolve.runs.reader import OpenRun
 from evolve.safety.audit import Audited, audit_run
 from evolve.view.diff import Change, Line, changes
 from evolve.view.explain import what_for, why
 from evolve.view.terminal.status import status_data
 from evolve.view.web.colours import coloured_lines, plain_lines
-from evolve.view.web.relatives import QueriedLineage, Relatives
+from evolve.view.web.relatives import Relatives
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
 MOST_FLAGS = 200
@@ -41,22 +49,6 @@ class CaseRow(NamedTuple):
     attempts: int
     interval: Interval | None
     rows: tuple[Evaluation, ...]
-
-
-class Shown(NamedTuple):
-    """A line of a diff as HTML."""
-
-    kind: str
-    old: int | None
-    new: int | None
-    html: Markup
-
-
-class FileChange(NamedTuple):
-    """A file of a diff with coloured lines."""
-
-    change: Change
-    hunks: tuple[tuple[Shown, ...], ...]
 
 
 def overview(run: OpenRun) -> Page:
@@ -86,7 +78,7 @@ def overview(run: OpenRun) -> Page:
         "last_event": run.archive.last_event(),
         "settings": run.folder.settings,
         "elapsed_s": _elapsed(run),
-        "path": lineage_of(QueriedLineage(run), best.id) if best else [],
+        "path": lineage_of(Relatives(run), best.id) if best else [],
     }
 
 
@@ -144,7 +136,7 @@ def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> P
     Returns:
         Values for the template.
     """
-    kin = kin or QueriedLineage(run)
+    kin = kin or Relatives(run)
     parent = run.parent_of(proposal)
     children = kin.children(proposal.id)
     before = run.files(parent) if parent and parent.tree else {}
@@ -188,7 +180,7 @@ def difference(run: OpenRun, old: Proposal, new: Proposal) -> Page:
     }
 
 
-def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[FileChange]:
+def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[Change]:
     """Return the diff of two trees in the colours of their languages.
 
     Args:
@@ -202,23 +194,18 @@ def file_changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[File
     for change in changes(before, after):
         left = _lines_of(change.path, before.get(change.path, b""))
         right = _lines_of(change.path, after.get(change.path, b""))
-        found.append(
-            FileChange(
-                change,
-                tuple(
-                    tuple(_shown(line, left, right) for line in hunk)
-                    for hunk in change.hunks
-                ),
-            )
+        hunks = tuple(
+            tuple(_shown(line, left, right) for line in hunk) for hunk in change.hunks
         )
+        found.append(change._replace(hunks=hunks))
     return found
 
 
-def _shown(line: Line, left: Sequence[Markup], right: Sequence[Markup]) -> Shown:
+def _shown(line: Line, left: Sequence[Markup], right: Sequence[Markup]) -> Line:
     side, number = (left, line.old) if line.new is None else (right, line.new)
     assert number is not None
     html = side[number - 1] if number <= len(side) else plain_lines(line.text or " ")[0]
-    return Shown(line.kind, line.old, line.new, html)
+    return line._replace(text=html)
 
 
 def case_rows(rows: Iterable[Evaluation]) -> list[CaseRow]:
@@ -243,26 +230,14 @@ def _case_row(case: str, split: str, tries: tuple[Evaluation, ...]) -> CaseRow:
         row.score for row in tries if row.score is not None and row.reason is None
     ]
     mean = sum(scores) / len(scores) if scores else None
-    return CaseRow(case, split, mean, len(tries), interval_of(scores), tries)
-
-
-def interval_of(scores: Sequence[float]) -> Interval | None:
-    """Return the 95 % confidence interval of a mean.
-
-    Args:
-        scores: of the attempts at one case
-
-    Returns:
-        Wilson's interval for scores of 0 and 1, else Student's; None for less than two.
-    """
-    count = len(scores)
-    if count < 2:
-        return None
-    if all(score in (0.0, 1.0) for score in scores):
-        return wilson(sum(scores), count)
-    mean = sum(scores) / count
-    error = (sum((score - mean) ** 2 for score in scores) / (count - 1) / count) ** 0.5
-    return student(mean, error, count)
+    return CaseRow(
+        case,
+        split,
+        mean,
+        len(tries),
+        interval(scores) if len(scores) > 1 else None,
+        tries,
+    )
 
 
 def case_matrix(run: OpenRun) -> Page:
@@ -383,10 +358,7 @@ def _lines_of(path: str, content: bytes) -> tuple[Markup, ...]:
 
 
 def _call(call: Call) -> dict[str, Any]:
-    try:
-        messages = json.loads(call.request).get("messages", [])
-    except (ValueError, AttributeError):
-        messages = []
+    messages = json.loads(call.request).get("messages", [])
     return {"call": call, "messages": messages, "what": what_for(call)}
 
 

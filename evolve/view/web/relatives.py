@@ -4,26 +4,12 @@ They are queried, or taken from all variants in memory.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from evolve.archive import State, Variant
 from evolve.runs.reader import OpenRun
 
 
-class Relatives(Protocol):
-    """Variants by their relation to others."""
-
-    def variants(self, wanted: Iterable[str]) -> list[Variant]:
-        """Return the variants with the ids `wanted` in decision order; unknown ids are omitted."""
-
-    def children(self, parent: str) -> list[Variant]:
-        """Return the children of a variant in decision order."""
-
-    def path(self, variant: str) -> Sequence[str]:
-        """Return the ids on the path of first parents, from the seed to `variant`."""
-
-
-class QueriedLineage:
+class Relatives:
     """Relatives by queries, for one page.
 
     Args:
@@ -46,7 +32,7 @@ class QueriedLineage:
         return self._run.lineage.path(variant)
 
 
-class PreloadedLineage:
+class PreloadedLineage(Relatives):
     """Relatives from all variants, read once, for the pages of a whole run.
 
     Children are those of first parents.

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,15 @@ SCRIPTS = {
     "compare": ("vendor/uplot.min.js", "page.js", "compare.js"),
 }
 MOST_COMPARED = 24
-DATA = ("tree", "curves", "map", "plane")
+
+
+# Pages of a run without further parameters -> the values of their templates.
+PAGES: Mapping[str, Callable[[CachedRun], dict[str, Any]]] = {
+    "overview": CachedRun.first_page,
+    "tree": lambda shelf: {},
+    "map": lambda shelf: {},
+    "cases": lambda shelf: pages.case_matrix(shelf.run),
+}
 
 
 class Site:
@@ -55,33 +63,26 @@ class Site:
             # Errors are shown when the page is requested.
             with suppress(ArchiveError, EvolveError), self.library.run(name) as shelf:
                 self._drawn(shelf, "overview", shelf.first_page())
-        _page(
-            "runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir)
-        )
+        self._runs()
 
     def runs(self, request: Request) -> Response:
         """Return the list of runs."""
-        return _page(
-            "runs", "runs", rows=self.library.rows(), where=str(self.library.runs_dir)
-        )
+        return self._runs()
 
-    def overview(self, request: Request) -> Response:
-        """Return the state of a run."""
-        return self._of_run(request, "overview", lambda shelf: shelf.first_page())
+    def _runs(self) -> Response:
+        where = str(self.library.runs_dir)
+        return _page("runs", "runs", rows=self.library.rows(), where=where)
 
-    def tree(self, request: Request) -> Response:
-        """Return the archive as a tree."""
-        return self._of_run(request, "tree", lambda shelf: {})
+    def page(self, request: Request) -> Response:
+        """Return one of the `PAGES` of a run.
 
-    def map(self, request: Request) -> Response:
-        """Return the diversity of a run."""
-        return self._of_run(request, "map", lambda shelf: {})
-
-    def cases(self, request: Request) -> Response:
-        """Return variants by case."""
-        return self._of_run(
-            request, "cases", lambda shelf: pages.case_matrix(shelf.run)
-        )
+        Args:
+            request: its path has the run, and the page unless it is the overview
+        """
+        name = request.path_params.get("page", "overview")
+        if name not in PAGES:
+            raise NotFound("unknown page")
+        return self._of_run(request, name, PAGES[name])
 
     def variant(self, request: Request) -> Response:
         """Return the page of a proposal."""
@@ -117,13 +118,9 @@ class Site:
         Raises:
             NotFound: unknown run or data
         """
-        name = request.path_params["name"]
-        if name not in DATA:
-            raise NotFound("unknown data")
         with self.library.run(request.path_params["run"]) as shelf:
-            body = json.dumps(
-                shelf.payload(name), separators=(",", ":"), allow_nan=False
-            )
+            found = shelf.payload(request.path_params["name"])
+        body = json.dumps(found, separators=(",", ":"), allow_nan=False)
         return Response(body, media_type="application/json")
 
     async def live(self, request: Request) -> Response:
@@ -229,14 +226,12 @@ def make_app(library: RunCache, rules: Rules) -> Starlette:
     routes = [
         Route("/", site.runs),
         Route("/compare", site.compare),
-        Route(run, site.overview),
-        Route(f"{run}/tree", site.tree),
-        Route(f"{run}/map", site.map),
-        Route(f"{run}/cases", site.cases),
+        Route(run, site.page),
         Route(f"{run}/diff", site.diff),
         Route(f"{run}/variant/{{id}}", site.variant),
         Route(f"{run}/live", site.live),
         Route(f"{run}/{{name}}.json", site.data),
+        Route(f"{run}/{{page}}", site.page),
         Mount("/static", _Unchanging(directory=STATIC)),
     ]
     return Starlette(
@@ -295,20 +290,22 @@ def serve(library: RunCache, listening: socket.socket, rules: Rules) -> None:
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def rules_for(host: str, port: int, names: tuple[str, ...] = ()) -> Rules:
+def rules_for(
+    host: str, port: int, names: tuple[str, ...] = (), open_to_users: bool = False
+) -> Rules:
     """Return the access rules of an address.
 
     Args:
         host: address of the server
         port: its port
         names: further host names
+        open_to_users: on loopback, let all users of this machine in
 
     Returns:
-        Rules with a new token, unless only this machine can connect.
+        Rules with a new token, unless all users of this machine may connect.
     """
-    return Rules(
-        host, port, None if is_loopback(host) else secrets.token_urlsafe(24), names
-    )
+    free = open_to_users and is_loopback(host)
+    return Rules(host, port, None if free else secrets.token_urlsafe(24), names)
 
 
 class _Unchanging(StaticFiles):
@@ -365,6 +362,7 @@ def serve_folder(
     port: int,
     names: tuple[str, ...],
     say: Callable[[str], None],
+    open_to_users: bool = False,
 ) -> None:
     """Open a port, report the address and serve until interrupted.
 
@@ -375,12 +373,13 @@ def serve_folder(
         port: 0 for a free port
         names: further host names of this server
         say: called with the address
+        open_to_users: on loopback, let all users of this machine in
 
     Raises:
         PrerequisiteError: the port is in use or not allowed
     """
     with open_port(host, port) as listening:
-        rules = rules_for(host, listening.getsockname()[1], names)
+        rules = rules_for(host, listening.getsockname()[1], names, open_to_users)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{rules.port}/" + (f"run/{only}" if only else "")
         say(address + (f"?token={rules.token}" if rules.token else ""))

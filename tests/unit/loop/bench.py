@@ -11,11 +11,9 @@ from pathlib import Path
 
 from evolve.archive import (
     SEED,
-    Archive,
     Call,
     CallPurpose,
     CallState,
-    CodeStore,
     Decision,
     Evaluation,
     Proposal,
@@ -43,6 +41,7 @@ from evolve.sandbox.process_box import ProcessBox
 from evolve.sandbox.provider import Box
 from evolve.search import Action, Expand, Stop, make_frame
 from evolve.tasks import Task, load_task
+from tests.made_runs import opened_recorder
 
 RUN_SEED = 0
 SEED_ID = derive_id(RUN_SEED, 0)
@@ -242,34 +241,24 @@ class Bench:
 @asynccontextmanager
 async def opened(folder: Path, **settings: object) -> AsyncIterator[Bench]:
     """A bench in a folder; what is there goes on."""
-    task_folder, database, code = (
-        folder / "task",
-        folder / "archive.db",
-        folder / "code.git",
-    )
-    if not database.exists():
-        make_task(task_folder)
-        Recorder.create(database, code, {"evaluator": "e", "seed": str(RUN_SEED)})
-    task = load_task(task_folder)
+    if not (folder / "task").exists():
+        make_task(folder / "task")
+    task = load_task(folder / "task")
     chosen = Settings.model_validate(
         {"workers": 2, "patience_s": 10.0, "seed": RUN_SEED} | settings
     )
-    recorder = Recorder(
-        Archive.open_to_write(database),
-        CodeStore.open_to_write(code),
-        True,
-        make_frame(task, chosen),
-    )
-    provider = FailingMachine(SandboxSpec(Limits(time_s=10.0)))
-    evaluator = Evaluator(task, Pool(provider, chosen.workers), folder / "scorer.log")
-    bench = Bench(folder, task, chosen, recorder, provider, evaluator)
-    try:
-        if not len(recorder.snapshot):
-            await bench.scored(task.seed["program.py"].decode(), SEED_SCORE)
-        yield bench
-    finally:
-        await evaluator.close()
-        await recorder.close()
+    facts = {"evaluator": "e", "seed": str(RUN_SEED)}
+    async with opened_recorder(folder, facts, make_frame(task, chosen)) as recorder:
+        provider = FailingMachine(SandboxSpec(Limits(time_s=10.0)))
+        pool = Pool(provider, chosen.workers)
+        evaluator = Evaluator(task, pool, folder / "scorer.log")
+        bench = Bench(folder, task, chosen, recorder, provider, evaluator)
+        try:
+            if not len(recorder.snapshot):
+                await bench.scored(task.seed["program.py"].decode(), SEED_SCORE)
+            yield bench
+        finally:
+            await evaluator.close()
 
 
 def numbers(states: Sequence[tuple[int, State, float | None]]) -> list[int]:
