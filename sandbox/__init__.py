@@ -4,7 +4,12 @@ The engine asks a candidate for data through a `Session`; every answer is a clai
 bytes. This package imports neither the engine nor the archive.
 """
 
-from evolve.sandbox.choose import Choice, prepare_provider, provider_class
+from evolve.sandbox.choose import (
+    Choice,
+    make_provider,
+    prepare_provider,
+    provider_class,
+)
 from evolve.sandbox.errors import (
     CandidateFault,
     NoSuchSandbox,
@@ -35,6 +40,7 @@ __all__ = [
     "SandboxUnavailable",
     "Session",
     "Usage",
+    "make_provider",
     "prepare_provider",
     "provider_class",
 ]

@@ -1,7 +1,7 @@
 """Choice of a provider: the named one, or the first that isolates and works here."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evolve.sandbox.errors import NoSuchSandbox, PackagesUnavailable, SandboxUnavailable
 from evolve.sandbox.provider import Progress, Provider, SandboxSpec
@@ -68,6 +68,26 @@ def provider_class(name: str) -> type[Provider]:
     return found
 
 
+def make_provider(name: str, spec: SandboxSpec) -> Provider:
+    """Make a provider by name.
+
+    Args:
+        name: As for `provider_class`, or `docker:RUNTIME` for an OCI runtime that the
+            Docker engine knows, such as runsc, kata or crun.
+        spec: The requirements of the task.
+
+    Returns:
+        The provider, not prepared yet.
+
+    Raises:
+        NoSuchSandbox: The name is unknown, can't be imported, or is not a provider.
+    """
+    kind, _, runtime = name.partition(":")
+    if kind == "docker" and runtime:
+        return provider_class(kind)(replace(spec, runtime=runtime))
+    return provider_class(name)(spec)
+
+
 async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> Choice:
     """Prepare a provider.
 
@@ -87,7 +107,7 @@ async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> 
             here.
     """
     if name != "auto":
-        provider = provider_class(name)(spec)
+        provider = make_provider(name, spec)
         await provider.prepare(progress)
         return Choice(provider)
     passed_over: list[str] = []

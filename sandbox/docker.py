@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
 import os
+import resource
 import socket
 import struct
 import time
@@ -22,6 +24,7 @@ from typing import Any, TypeVar
 
 import docker
 import docker.errors
+import docker.types
 import requests.exceptions
 
 from evolve.sandbox.errors import (
@@ -49,7 +52,7 @@ from evolve.sandbox.provider import (
     server_arguments,
     server_environment,
 )
-from evolve.sandbox.rootfs import INSIDE, PACKAGES
+from evolve.sandbox.rootfs import INSIDE, PACKAGES, cache_folder
 from evolve.sandbox.seccomp import docker_profile
 
 LABEL = "evolve.sandbox"  # of a container; its value names the owner
@@ -57,6 +60,9 @@ START_PATIENCE_S = 60.0
 _CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN", "DAC_OVERRIDE"]
 _STREAM = struct.Struct(">BxxxI")
 _READ_BYTES, _ERROR_TAIL_BYTES = 1 << 16, 4096
+_FILES = 4096  # descriptors of the server; a candidate gets fewer
+_PODMAN_PROCESSES = 32_768  # podman lowers its own limit to the kernel's usual pid_max
+_ERROR_CHARS = 600  # a message may repeat the whole request
 _FIRST_UID = 2_000_000
 _T = TypeVar("_T")
 _START_HINT = (
@@ -197,6 +203,39 @@ def _abandoned(container: Any) -> bool:
     return not pid.isdigit() or start_time(int(pid)) != started
 
 
+def _check_runtime(client: Any, runtime: str) -> None:
+    """Raise `SandboxUnavailable` if the engine does not know an OCI runtime."""
+    known = client.info().get("Runtimes") or {}
+    if runtime and known and runtime not in known:
+        raise SandboxUnavailable(
+            f"the Docker engine knows no runtime {runtime!r}: {', '.join(sorted(known))}",
+            "install it and name it in /etc/docker/daemon.json, under runtimes",
+        )
+
+
+def _ulimit(name: str, most: int) -> Any:
+    return docker.types.Ulimit(name=name, soft=most, hard=most)
+
+
+def _is_podman(client: Any) -> bool:
+    """Return whether podman answers, through its Docker-compatible interface."""
+    components = client.version().get("Components") or ()
+    return any("podman" in str(part.get("Name", "")).lower() for part in components)
+
+
+def _profile_file() -> str:
+    """Return the path of a file with the profile of system calls, as podman reads it."""
+    profile = docker_profile()
+    digest = hashlib.sha256(profile.encode()).hexdigest()[:16]
+    path = cache_folder() / f"seccomp-{digest}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(profile)
+        fresh.replace(path)
+    return str(path)
+
+
 class DockerProvider(Provider):
     """Starts hardened containers: no network, read-only root, few capabilities, limits.
 
@@ -212,6 +251,8 @@ class DockerProvider(Provider):
         super().__init__(spec)
         self._client: Any = None
         self._image = SandboxImage("", "")
+        self._podman = False
+        self._profile = ""  # of system calls: its JSON, or the path of a file
 
     async def prepare(self, progress: Progress) -> None:
         """Connect, remove leftovers of dead owners, and build the image on first use.
@@ -230,6 +271,9 @@ class DockerProvider(Provider):
 
     def _prepare(self, progress: Progress) -> None:
         self._client = connect()
+        _check_runtime(self._client, self.spec.runtime)
+        self._podman = _is_podman(self._client)
+        self._profile = _profile_file() if self._podman else docker_profile()
         prune(self._client)
         if self.spec.shares_folder:
             remove_abandoned()
@@ -301,7 +345,9 @@ class DockerProvider(Provider):
 
     def _hardening(self) -> dict[str, Any]:
         limits = self.spec.limits
-        scratch = f"size={limits.disk_bytes},nr_inodes={limits.files},mode=1777,nosuid,nodev,exec"
+        # podman knows no limit on files; there the limit on memory counts them
+        files = "" if self._podman else f"nr_inodes={limits.files},"
+        scratch = f"size={limits.disk_bytes},{files}mode=1777,nosuid,nodev,exec"
         return {
             "labels": {LABEL: _owner()},
             "environment": server_environment(PACKAGES),
@@ -311,18 +357,29 @@ class DockerProvider(Provider):
             "working_dir": "/tmp",
             "cap_drop": ["ALL"],
             "cap_add": _CAPABILITIES,
-            "security_opt": ["no-new-privileges", f"seccomp={docker_profile()}"],
+            "security_opt": ["no-new-privileges", f"seccomp={self._profile}"],
             "ipc_mode": "private",
             "tmpfs": {"/tmp": scratch, "/dev/shm": scratch},
             "mem_limit": limits.memory_bytes + limits.disk_bytes,
             "memswap_limit": limits.memory_bytes + limits.disk_bytes,
             "pids_limit": limits.processes,
             "nano_cpus": int(limits.cpus * 1e9),
+            "ulimits": [_ulimit("nofile", _FILES), *self._process_limit()],
             "log_config": {"type": "none"},
             "stdin_open": True,
             "auto_remove": True,
             "entrypoint": [],
+            **({"runtime": self.spec.runtime} if self.spec.runtime else {}),
         }
+
+    def _process_limit(self) -> list[Any]:
+        """Return podman's limit on processes of a user, which must not exceed our own.
+
+        The limit of the container counts; this one would refuse the start.
+        """
+        most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        most = _PODMAN_PROCESSES if most < 0 else min(most, _PODMAN_PROCESSES)
+        return [_ulimit("nproc", most)] if self._podman else []
 
     async def remove(self, container: Any) -> None:
         """Kill and remove a container; harmless when it is gone.
@@ -349,7 +406,8 @@ class DockerProvider(Provider):
             requests.exceptions.RequestException,
             OSError,
         ) as error:
-            raise ProviderFault(f"Docker failed: {error}", _START_HINT) from None
+            said = str(error)[:_ERROR_CHARS]
+            raise ProviderFault(f"Docker failed: {said}", _START_HINT) from None
 
     async def was_out_of_memory(self, container: Any) -> bool:
         """Return whether the kernel killed in this container for lack of memory.

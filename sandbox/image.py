@@ -30,7 +30,7 @@ from evolve.sandbox.rootfs import (
 )
 
 IMAGE_LABEL = "evolve.sandbox.image"
-REPOSITORY = "evolve-sandbox"
+REPOSITORY = "localhost/evolve-sandbox"  # a full name, as podman needs
 _BUILD_BYTES = 4 << 30  # memory of the steps of a task's Dockerfile
 _ASK_PYTHON = (
     "import json, platform, sys; print(json.dumps([sys.executable, "
@@ -89,8 +89,7 @@ def own_image(
             tar.seek(0)
             client.api.import_image_from_stream(
                 iter(lambda: tar.read(1 << 20), b""),
-                repository=REPOSITORY,
-                tag=key,
+                repository=tag,
                 changes=[f"LABEL {IMAGE_LABEL}=1"],
             )
     return SandboxImage(tag, interpreter())

@@ -53,6 +53,7 @@ class SandboxSpec:
         fresh: Whether each candidate gets a new box instead of a warm one.
         shares_folder: Whether each box sees a separate directory of the host,
             read-only.
+        runtime: OCI runtime of Docker's containers, such as runsc; empty: its default.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -62,6 +63,7 @@ class SandboxSpec:
     image: str | ImageBuild | None = None
     fresh: bool = False
     shares_folder: bool = False
+    runtime: str = ""
 
 
 class Box(ABC):

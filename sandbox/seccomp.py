@@ -123,6 +123,33 @@ def build_filter(
     return b"".join([*program, _step(_RETURN, _REFUSE)])
 
 
+def refuse_only(*names: str) -> bytes:
+    """Return a filter that refuses some calls and allows all others.
+
+    Args:
+        names: Names of calls.
+
+    Returns:
+        A program of `struct sock_filter`; it allows everything on a machine whose call
+        numbers are not known.
+    """
+    machine = platform.machine()
+    if machine not in _AUDIT:
+        return _step(_RETURN, _ALLOW)
+    program = [
+        _step(_LOAD, _ARCHITECTURE),
+        _step(_EQUAL, _AUDIT[machine], 1, 0),
+        _step(_RETURN, _KILL),
+        _step(_LOAD, _NUMBER),
+        _step(_AT_LEAST, _X32, 0, 1),
+        _step(_RETURN, _REFUSE),
+    ]
+    for call in _calls(machine):
+        if call.name in names and call.number is not None:
+            program += [_step(_EQUAL, call.number, 0, 1), _step(_RETURN, _REFUSE)]
+    return b"".join([*program, _step(_RETURN, _ALLOW)])
+
+
 def _rules(
     numbers: dict[str, int], allowed: frozenset[str], large_buffers: bool
 ) -> Iterable[_Rule]:

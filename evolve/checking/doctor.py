@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Client, SamplingParams, check_key, local_models, parse_model
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.one_off import alone
-from evolve.sandbox import Pool, SandboxError, SandboxSpec, provider_class
+from evolve.sandbox import Pool, SandboxError, SandboxSpec, make_provider
 from evolve.sandbox.contract import QUICK, broken_promises
 from evolve.sandbox.inside import wire
 from evolve.search.setup import unmeasured
@@ -98,7 +99,7 @@ async def keeps_the_contract(name: str) -> Finding:
         One finding.
     """
     try:
-        broken = await asyncio.to_thread(broken_promises, provider_class(name))
+        broken = await asyncio.to_thread(broken_promises, partial(make_provider, name))
     except SandboxError as error:
         return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
     if broken:
@@ -112,14 +113,18 @@ async def keeps_the_contract(name: str) -> Finding:
 
 
 def _scorers() -> Finding:
-    if confinement.is_available():
-        return Finding(
-            "ok", "scorers have no network and can't change files of this machine"
-        )
+    match confinement.how():
+        case confinement.Confinement.BUBBLEWRAP:
+            text = "scorers have no network and can't change files of this machine"
+            return Finding("ok", text)
+        case confinement.Confinement.LANDLOCK:
+            return Finding(
+                "ok", "scorers are confined by Landlock: no TCP, none of your files"
+            )
     return Finding(
         "warn",
-        "scorers run as you, with your files and network, because bubblewrap does not "
-        "work",
+        "scorers run as you, with your files and network, because neither bubblewrap nor "
+        "Landlock works",
         "for the cause: evolve doctor --sandbox bubblewrap",
     )
 
@@ -127,7 +132,7 @@ def _scorers() -> Finding:
 async def _provider(name: str, note: Note) -> Finding:
     """Prepare a sandbox, start it, and call a candidate."""
     try:
-        provider = provider_class(name)(SandboxSpec())
+        provider = make_provider(name, SandboxSpec())
         await provider.prepare(note)
         pool = Pool(provider, 1)
         try:

@@ -78,7 +78,8 @@ Sandbox = Annotated[
     str | None,
     typer.Option(
         "--sandbox",
-        help="auto, docker, bubblewrap, or local (no isolation).",
+        help="auto, docker, docker:RUNTIME (such as runsc, kata, crun), bubblewrap, or "
+        "local (no isolation).",
         show_default="auto",
     ),
 ]

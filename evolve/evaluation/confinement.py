@@ -1,4 +1,4 @@
-"""Confinement of the scorer's process by bubblewrap, where it works.
+"""Confinement of the scorer's process: by bubblewrap where it works, else by Landlock.
 
 The scorer sees only the files that it needs, and can change nothing. A task's author
 may execute a candidate's answer (`eval`, unpickling); then the candidate runs in the
@@ -7,18 +7,24 @@ folders and nothing that it may change. Only its score is within its reach: see 
 check`.
 """
 
+import base64
 import functools
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 
+from evolve.evaluation import landlock
 from evolve.sandbox import SandboxUnavailable
 from evolve.sandbox.bwrap import find_bwrap
+from evolve.sandbox.seccomp import refuse_only
 
 _OURS = Path(__file__).parents[2]  # the folder of this package
 _HIDDEN = ("/tmp", "/var/tmp", "/run", "/home", "/root")
+# what Landlock shows besides Python, the task and its packages
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt", "/proc", "/sys")
 _TASK = "/run/task"
 _COPY = f'cp -R {_TASK}/. "$0" && exec "$@"'
 _COPIED_BYTES = 64 << 20  # a larger folder is mounted read-only
@@ -27,7 +33,11 @@ TRIES = 3
 
 
 def confined(
-    command: Sequence[str], folder: Path, needed: Iterable[Path], memory_bytes: int
+    command: Sequence[str],
+    folder: Path,
+    needed: Iterable[Path],
+    memory_bytes: int,
+    scratch: Path,
 ) -> list[str]:
     """Return a command that runs another one in a private copy of the task's folder.
 
@@ -37,12 +47,16 @@ def confined(
         needed: further files and folders to show
         memory_bytes: limit of the scorer; each writable folder may hold an eighth of
             it, because it is memory, too
+        scratch: a folder that it may change if Landlock confines it
 
     Returns:
-        The confined command; the original one without bubblewrap.
+        The confined command; the original one without bubblewrap and Landlock.
     """
-    if not is_available():
-        return list(command)
+    match how():
+        case Confinement.NONE:
+            return list(command)
+        case Confinement.LANDLOCK:
+            return _by_landlock(command, folder, needed, scratch)
     own, place_bytes = folder.resolve(), max(memory_bytes // 8, 2 * _COPIED_BYTES)
     if _size(own) > _COPIED_BYTES:
         return [
@@ -70,6 +84,34 @@ def confined(
         str(own),
         *command,
     ]
+
+
+class Confinement(StrEnum):
+    """How the scorer's process is confined on this machine."""
+
+    BUBBLEWRAP = "bubblewrap"
+    LANDLOCK = "Landlock"
+    NONE = "none"
+
+
+def how() -> Confinement:
+    """Return the confinement that works here, the strongest first."""
+    if is_available():
+        return Confinement.BUBBLEWRAP
+    return Confinement.LANDLOCK if landlock.version() else Confinement.NONE
+
+
+def _by_landlock(
+    command: Sequence[str], folder: Path, needed: Iterable[Path], scratch: Path
+) -> list[str]:
+    """Return the command below `landlock.py`, which reads the programs and the task."""
+    shown = [*_shown((folder, *needed)), *map(Path, _PROGRAMS)]
+    readable = ":".join(dict.fromkeys(map(str, shown)))
+    launcher = [sys.executable, "-I", "-S", landlock.__file__]
+    calls = base64.b64encode(
+        refuse_only("socket")
+    ).decode()  # it has its socket already
+    return [*launcher, str(scratch), readable, calls, *command]
 
 
 def is_available() -> bool:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +64,7 @@ class ScorerProcess:
         memory_bytes: limit, with all its child processes
         log: file for its output
         printed: size of the log before it started
+        scratch: folder of its own, removed with it
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class ScorerProcess:
         memory_bytes: int,
         log: Path,
         printed: int,
+        scratch: Path,
     ) -> None:
+        self._scratch = scratch
         self._process, self._reader, self._writer = process, reader, writer
         self._log, self._printed = log, printed  # the log, and its size at the start
         self.scored = 0  # number of requested evaluations
@@ -114,10 +119,11 @@ class ScorerProcess:
             str(theirs.fileno()),
             *map(str, packs),
         ]
+        scratch = Path(tempfile.mkdtemp(prefix="evolve-scorer-"))
         with log.open("ab") as file, theirs:
             printed = file.tell()
             process = subprocess.Popen(
-                confined(command, folder, packs, memory_bytes),
+                confined(command, folder, packs, memory_bytes, scratch),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -133,7 +139,7 @@ class ScorerProcess:
                 start_new_session=True,
             )
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        return cls(process, reader, writer, memory_bytes, log, printed)
+        return cls(process, reader, writer, memory_bytes, log, printed, scratch)
 
     async def _watch(self, memory_bytes: int) -> None:
         self._used = await wait_until_above(self._process, memory_bytes)
@@ -273,6 +279,7 @@ class ScorerProcess:
         self._writer.close()
         self._kill()
         await asyncio.to_thread(self._process.wait)
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
 
 
 async def _ask_candidate(

@@ -105,10 +105,14 @@ async def open_evaluator(
             f"sandbox: {choice.provider.name} isolates NOTHING: candidates run as you, with "
             "your files and network"
         )
-    if not confinement.is_available():
-        note(
-            "scorer: it runs as you, with your files and network: bubblewrap does not work here"
-        )
+    match confinement.how():
+        case confinement.Confinement.NONE:
+            note(
+                "scorer: it runs as you, with your files and network: neither bubblewrap "
+                "nor Landlock works here"
+            )
+        case confinement.Confinement.LANDLOCK:
+            note("scorer: confined by Landlock, as bubblewrap does not work here")
     packages = await asyncio.to_thread(_scorer_packages, task, note)
     for warning in task.warnings:
         note(f"task: {warning}")

@@ -176,6 +176,7 @@ def write_all(data: memoryview) -> None:
 def main() -> None:
     """Serve candidates until the engine closes the stream."""
     settings, preload = parse_arguments()
+    require_kernel()
     for name in preload:
         importlib.import_module(name)
     protect_myself()
@@ -190,6 +191,16 @@ def main() -> None:
         uid += 1 if uid else 0
         if ahead is None and not settings.once:
             ahead = start(settings, uid)
+
+
+def require_kernel() -> None:
+    """Exit with a clear message on a kernel that can't run this server."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError) as error:
+        raise SystemExit(
+            f"this kernel has no pidfd_open ({error}): Linux 5.3, or gVisor (runsc) of 2023"
+        ) from None
 
 
 def protect_myself() -> None:

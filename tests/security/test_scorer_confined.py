@@ -94,10 +94,17 @@ def test_what_a_candidate_says_reaches_nothing_from_the_scorers_process(
 def test_without_its_walls_all_of_it_would_be_reached(
     host: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(confinement, "is_available", lambda: False)
+    monkeypatch.setattr(confinement, "how", lambda: confinement.Confinement.NONE)
     reached = set(scored(host[0], tmp_path / "log").metrics["reached"])
     assert reached - {"daemon"} == {"key", "task", "host", "network", "engine"}
     assert (host[0] / "planted.py").exists() and (tmp_path / "written").exists()
+
+
+def test_landlock_keeps_it_where_bubblewrap_does_not_work(
+    host: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confinement, "is_available", lambda: False)
+    assert scored(host[0], tmp_path / "log").metrics["reached"] == []
 
 
 def test_a_large_folder_can_only_be_read(
