@@ -19,6 +19,20 @@ _UNSEEN = re.compile(
 )
 
 
+def _written_out(code: int) -> str:
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else f"‹U+{code:04X}›"
+
+
+_LATER = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_SHOWN = {
+    code: _written_out(code)
+    for code in (*range(0xA0), *_LATER)
+    if _UNSEEN.match(chr(code))
+}
+
+
 def visible(text: str) -> str:
     """Replace invisible characters by visible symbols.
 
@@ -28,7 +42,7 @@ def visible(text: str) -> str:
     Returns:
         The text; tabs and line ends are unchanged.
     """
-    return _UNSEEN.sub(_written_out, text)
+    return text.translate(_SHOWN) if _UNSEEN.search(text) else text
 
 
 def one_line(text: object, most: int = 100) -> str:
@@ -43,14 +57,3 @@ def one_line(text: object, most: int = 100) -> str:
     """
     line = visible(" ".join(str(text).split()))
     return line if len(line) <= most else line[: most - 1] + "…"
-
-
-def _written_out(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    return (
-        chr(0x2400 + code)
-        if code < 0x20
-        else "␡"
-        if code == 0x7F
-        else f"‹U+{code:04X}›"
-    )

@@ -25,8 +25,9 @@ from evolve.models.names import ModelName
 from evolve.text import Data
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
+    from aiohttp import ClientResponse, ClientSession
 
+MAX_ANSWER_BYTES = 8 << 20
 # Such servers close an idle connection after 5 s; a request sent just then is lost.
 KEPT_S = 2.0
 
@@ -74,7 +75,7 @@ class CompatibleServer:
             async with self._session.post(
                 f"{self._base}/{path}", json=body
             ) as response:
-                text = await response.text(errors="replace")
+                text = await _text_of(name, response)
         except aiohttp.ClientError as error:
             fault = ModelFault.TRY_AGAIN if turned_away(error) else ModelFault.UNKNOWN
             raise endpoint_down(
@@ -84,7 +85,7 @@ class CompatibleServer:
             raise explain(name, response.status, text, response.headers)
         try:
             answer = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(
                 ModelFault.UNKNOWN, f"{name}: its answer is not JSON: {error}"
             ) from None
@@ -110,6 +111,21 @@ class CompatibleServer:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+
+async def _text_of(name: ModelName, response: ClientResponse) -> str:
+    data = bytearray()
+    async for piece in response.content.iter_chunked(1 << 16):
+        data += piece
+        if len(data) > MAX_ANSWER_BYTES:
+            raise ModelError(
+                ModelFault.UNKNOWN,
+                f"{name}: its answer has more than {MAX_ANSWER_BYTES:,} bytes",
+            )
+    try:
+        return data.decode(response.charset or "utf-8", errors="replace")
+    except LookupError:  # a charset that does not exist
+        return data.decode(errors="replace")
 
 
 def on_this_machine(address: str) -> bool:

@@ -11,7 +11,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -210,7 +210,8 @@ def test_what_is_no_request_ends_its_connection_alone(
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "sock"))
             writer.write(data)
             writer.write_eof()
-            assert await reader.read() == b""
+            with suppress(ConnectionResetError):  # what it sent was not read to the end
+                assert await reader.read() == b""
             writer.close()
             return await exchange(tmp_path, posted(CHAT))
 

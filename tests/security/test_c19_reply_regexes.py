@@ -18,7 +18,10 @@ import pytest
 
 from evolve.archive import Evaluation, measure_rows
 from evolve.engine.recorder import _measures_of
-from evolve.models import TokenEmbedder
+from evolve.models import ModelError, TokenEmbedder
+from evolve.models.compatible import CompatibleServer
+from evolve.models.endpoints import ENDPOINTS
+from evolve.models.names import parse_model
 from evolve.operators import Rejected
 from evolve.operators.changing import change
 from evolve.operators.checks import wrong_with
@@ -237,3 +240,50 @@ def test_a_metric_that_no_float_holds_is_left_out_of_the_measures() -> None:
         "main", "search", 0, 1.0, metrics={"x": 10**400, "y": 2, "z": float("nan")}
     )
     assert measure_rows([row]) == {"y": 2.0, "runtime": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"[" * 500_000, "is not JSON"),
+        (b'{"choices": ' + b"9" * 5000 + b"}", "is not JSON"),
+        (b'{"choices": [' + b'{"a": []},' * 100_000 + b"0]}", None),
+        (b'"' + b"x" * (12 << 20) + b'"', "more than 8,388,608 bytes"),
+    ],
+    ids=range(4),
+)
+def test_an_answer_of_a_model_server_is_bounded(
+    body: bytes, message: str | None
+) -> None:
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=none\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        with suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    async def live() -> None:
+        listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        own = ENDPOINTS["hosted_vllm"]
+        server = CompatibleServer(f"http://127.0.0.1:{port}/v1", own)
+        try:
+            if message is None:
+                assert await server.post(
+                    "chat/completions", parse_model("hosted_vllm/x"), {}
+                )
+            else:
+                with pytest.raises(ModelError, match=message):
+                    await server.post(
+                        "chat/completions", parse_model("hosted_vllm/x"), {}
+                    )
+        finally:
+            await server.close()
+            listening.close()
+
+    with growth() as grown, watched_loop() as watch:
+        asyncio.run(live())
+    assert watch.longest_s < 0.5 and grown.megabytes < 120
