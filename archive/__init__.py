@@ -12,20 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evolve.archive.as_of import TimedEvaluation, learned_of, rows_as_of
-    from evolve.archive.browse import (
-        Browser,
-        CaseScore,
-        Cause,
-        EvaluatorUse,
-        ModelUse,
-        Variant,
-    )
+    from evolve.archive.browse import Browser, Variant
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
     from evolve.archive.columns import Floats, Ints
     from evolve.archive.decision import (
         CONTEXT_KINDS,
-        NOTHING_DECIDED,
         CaseAttempt,
         Decision,
         Kind,
@@ -33,10 +25,10 @@ if TYPE_CHECKING:
     )
     from evolve.archive.errors import ArchiveError, NotFound, StorageFull
     from evolve.archive.figures import Figures, figures_of
-    from evolve.archive.grid import Grid, GridStats
+    from evolve.archive.grid import Grid
     from evolve.archive.group_commit import GroupCommit
     from evolve.archive.islands import Advance, Island, Islands
-    from evolve.archive.lineage import Contribution, Lineage
+    from evolve.archive.lineage import Lineage
     from evolve.archive.measures import BUILT_IN, Measure, measure_code, measure_rows
     from evolve.archive.novelty import (
         TOKENS,
@@ -50,7 +42,6 @@ if TYPE_CHECKING:
     from evolve.archive.promotion import (
         DROP,
         PROMOTE_AT,
-        QUANTILE,
         Paired,
         drop_chance,
         e_value,
@@ -83,8 +74,6 @@ if TYPE_CHECKING:
     from evolve.archive.steering import (
         OF_PROMOTION,
         STEERED,
-        Ban,
-        Hint,
         Steering,
         bans,
         hint_text,
@@ -97,11 +86,9 @@ __all__ = [
     "BUILT_IN",
     "CONTEXT_KINDS",
     "DROP",
-    "NOTHING_DECIDED",
     "OF_PROMOTION",
     "PERSON",
     "PROMOTE_AT",
-    "QUANTILE",
     "SEED",
     "SIGNS",
     "STEERED",
@@ -111,29 +98,22 @@ __all__ = [
     "Archive",
     "ArchiveError",
     "ArchiveReader",
-    "Ban",
     "Browser",
     "Call",
     "CallPurpose",
     "CallState",
     "CaseAttempt",
-    "CaseScore",
-    "Cause",
     "CodeStore",
     "Commit",
-    "Contribution",
     "Decision",
     "Evaluation",
-    "EvaluatorUse",
     "Event",
     "Figures",
     "Files",
     "Floats",
     "Frame",
     "Grid",
-    "GridStats",
     "GroupCommit",
-    "Hint",
     "Interval",
     "Ints",
     "Island",
@@ -141,7 +121,6 @@ __all__ = [
     "Kind",
     "Lineage",
     "Measure",
-    "ModelUse",
     "NotFound",
     "Note",
     "NoveltyIndex",
@@ -182,29 +161,29 @@ __all__ = [
 ]
 
 _NAMES_BY_MODULE = {
-    "browse": "Browser CaseScore Cause EvaluatorUse ModelUse Variant",
+    "browse": "Browser Variant",
     "code": "CodeStore Commit",
     "columns": "Floats Ints",
     "errors": "ArchiveError NotFound StorageFull",
     "as_of": "TimedEvaluation rows_as_of learned_of",
     "figures": "Figures figures_of",
-    "grid": "Grid GridStats",
+    "grid": "Grid",
     "group_commit": "GroupCommit",
     "islands": "Advance Island Islands",
-    "lineage": "Contribution Lineage",
+    "lineage": "Lineage",
     "measures": "BUILT_IN Measure measure_code measure_rows",
     "novelty": "TOKENS NoveltyIndex Vector embed pack_vector unit",
     "outcomes": "Outcome",
-    "promotion": "DROP PROMOTE_AT QUANTILE Paired drop_chance e_value interval lower_quantile "
+    "promotion": "DROP PROMOTE_AT Paired drop_chance e_value interval lower_quantile "
     "paired",
     "ranking": "Ranking",
     "reader": "ArchiveReader",
-    "decision": "CONTEXT_KINDS NOTHING_DECIDED CaseAttempt Decision Kind SharedPrompt",
+    "decision": "CONTEXT_KINDS CaseAttempt Decision Kind SharedPrompt",
     "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event Files AddStatus "
     "Note Proposal Reply Spend State derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
-    "steering": "OF_PROMOTION STEERED Ban Hint Steering bans hint_text hints messages_taken",
+    "steering": "OF_PROMOTION STEERED Steering bans hint_text hints messages_taken",
     "store": "Archive StoredVector",
     "case_scores": "Interval",
 }

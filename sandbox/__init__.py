@@ -4,12 +4,7 @@ The engine asks a candidate for data through a `Session`; every answer is a clai
 bytes. This package imports neither the engine nor the archive.
 """
 
-from evolve.sandbox.choose import (
-    Choice,
-    make_provider,
-    prepare_provider,
-    provider_class,
-)
+from evolve.sandbox.choose import make_provider, prepare_provider, provider_class
 from evolve.sandbox.errors import (
     CandidateFault,
     NoSuchSandbox,
@@ -18,15 +13,13 @@ from evolve.sandbox.errors import (
     SandboxError,
     SandboxUnavailable,
 )
-from evolve.sandbox.limits import Limits, Usage
+from evolve.sandbox.limits import Limits
 from evolve.sandbox.pool import Pool
-from evolve.sandbox.provider import Box, ImageBuild, Provider, SandboxSpec
+from evolve.sandbox.provider import ImageBuild, Provider, SandboxSpec
 from evolve.sandbox.session import Reply, Session
 
 __all__ = [
-    "Box",
     "CandidateFault",
-    "Choice",
     "ImageBuild",
     "Limits",
     "NoSuchSandbox",
@@ -39,7 +32,6 @@ __all__ = [
     "SandboxSpec",
     "SandboxUnavailable",
     "Session",
-    "Usage",
     "make_provider",
     "prepare_provider",
     "provider_class",

@@ -12,12 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from evolve.sandbox import enter
 from evolve.sandbox.bwrap import find_bwrap
 from evolve.sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot, find_root
 from evolve.sandbox.errors import (
@@ -29,7 +25,7 @@ from evolve.sandbox.errors import (
 )
 from evolve.sandbox.folder import MOUNT, SharedFolder, remove_abandoned
 from evolve.sandbox.inside import namespaces
-from evolve.sandbox.namespaces import explain_refusal
+from evolve.sandbox.namespaces import entering, separation, try_namespaces
 from evolve.sandbox.process_box import ProcessBox, spawn_box
 from evolve.sandbox.provider import (
     Box,
@@ -44,12 +40,10 @@ from evolve.sandbox.seccomp import build_filter
 # The fork server needs them to separate candidates; they hold only in the user namespace
 # of its box.
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_PTRACE")
-_NOBODY = 65534
 # bwrap, the fork server, the first process of a candidate's namespaces, and the processes
 # that wait for the next candidate.
 _OWN_PROCESSES = 3 + namespaces.WAITING
 _LIVES = 10_000
-_PROBE_S = 20.0
 
 
 class BubblewrapProvider(Provider):
@@ -86,7 +80,7 @@ class BubblewrapProvider(Provider):
                 "start Docker and use --sandbox docker",
             )
         self._bwrap = find_bwrap()
-        await asyncio.to_thread(self._try_namespaces)
+        await asyncio.to_thread(try_namespaces, self._bwrap)
         if self.spec.shares_folder:
             remove_abandoned()
         if self.uses_cgroups:
@@ -104,37 +98,6 @@ class BubblewrapProvider(Provider):
         )
         box = await self.start()
         await box.kill()
-
-    def _try_namespaces(self) -> None:
-        """Raise `SandboxUnavailable` before any build if namespaces are forbidden."""
-        command = [
-            *self._separation(),
-            "--ro-bind",
-            "/",
-            "/",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--",
-            self._bwrap,
-            "--version",
-        ]
-        try:
-            done = subprocess.run(
-                _entering(command, None),
-                capture_output=True,
-                text=True,
-                timeout=_PROBE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise SandboxUnavailable(
-                f"bwrap did not start within {_PROBE_S:g} s",
-                f"try it by hand: {' '.join(command)}",
-            ) from None
-        if done.returncode != 0:
-            raise SandboxUnavailable(*explain_refusal(done.stderr.strip()[-300:]))
 
     async def start(self) -> Box:
         """Start one box and wait until its fork server is ready.
@@ -201,7 +164,7 @@ class BubblewrapProvider(Provider):
             *server_arguments(self.spec, first_uid=0),
             *self._separating(cgroup),
         ]
-        return await spawn_box(BubblewrapBox, _entering(command, cgroup), {})
+        return await spawn_box(BubblewrapBox, entering(command, cgroup), {})
 
     def _separating(self, cgroup: Cgroup | None) -> list[str]:
         """Return the server's arguments beyond those of every provider."""
@@ -213,21 +176,10 @@ class BubblewrapProvider(Provider):
     async def close(self) -> None:
         """Do nothing: the root file system stays in the cache for later runs."""
 
-    def _separation(self) -> list[str]:
-        return [
-            self._bwrap,
-            "--unshare-all",
-            "--unshare-user",
-            "--disable-userns",
-            "--die-with-parent",
-            "--new-session",
-            "--as-pid-1",
-        ]
-
     def _namespaces(self) -> list[str]:
         size = ["--size", str(self.spec.limits.disk_bytes)]
         command = [
-            *self._separation(),
+            *separation(self._bwrap),
             "--clearenv",
             "--ro-bind",
             str(self._root),
@@ -254,15 +206,6 @@ class BubblewrapProvider(Provider):
         for name, value in server_environment(PACKAGES).items():
             command += ["--setenv", name, value]
         return command
-
-
-def _entering(command: list[str], cgroup: Cgroup | None) -> list[str]:
-    """Return the command, started in its control group and without root."""
-    user = str(_NOBODY) if os.geteuid() == 0 else "-"
-    if cgroup is None and user == "-":
-        return command
-    files = ":".join(cgroup.entries if cgroup else ())
-    return [sys.executable, "-I", "-S", enter.__file__, user, files, *command]
 
 
 class BubblewrapBox(ProcessBox):

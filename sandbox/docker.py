@@ -324,6 +324,7 @@ class DockerProvider(Provider):
             self._image.python,
             f"{INSIDE}/start.py",
             *server_arguments(self.spec, first_uid=first_uid),
+            *(["--watch-files"] if self._podman else []),
         ]
         shared = (
             {"volumes": {str(folder.path): {"bind": MOUNT, "mode": "ro"}}}
@@ -345,7 +346,7 @@ class DockerProvider(Provider):
 
     def _hardening(self) -> dict[str, Any]:
         limits = self.spec.limits
-        # podman knows no limit on files; there the limit on memory counts them
+        # podman knows no limit on files: there the fork server watches their number
         files = "" if self._podman else f"nr_inodes={limits.files},"
         scratch = f"size={limits.disk_bytes},{files}mode=1777,nosuid,nodev,exec"
         return {
@@ -359,7 +360,7 @@ class DockerProvider(Provider):
             "cap_add": _CAPABILITIES,
             "security_opt": ["no-new-privileges", f"seccomp={self._profile}"],
             "ipc_mode": "private",
-            "tmpfs": {"/tmp": scratch, "/dev/shm": scratch},
+            "tmpfs": {"/tmp": scratch, "/dev/shm": scratch, **self._closed()},
             "mem_limit": limits.memory_bytes + limits.disk_bytes,
             "memswap_limit": limits.memory_bytes + limits.disk_bytes,
             "pids_limit": limits.processes,
@@ -371,6 +372,10 @@ class DockerProvider(Provider):
             "entrypoint": [],
             **({"runtime": self.spec.runtime} if self.spec.runtime else {}),
         }
+
+    def _closed(self) -> dict[str, str]:
+        """Return the folders that podman would make writable on a read-only root."""
+        return dict.fromkeys(("/run", "/var/tmp"), "ro,size=4k") if self._podman else {}
 
     def _process_limit(self) -> list[Any]:
         """Return podman's limit on processes of a user, which must not exceed our own.

@@ -1,7 +1,82 @@
-"""Why this machine refuses the user namespaces of bubblewrap, and the remedy."""
+"""Namespaces by bubblewrap: how a box is separated, and why this machine refuses it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from evolve.sandbox import enter
+from evolve.sandbox.cgroup import Cgroup
+from evolve.sandbox.errors import SandboxUnavailable
+
+_NOBODY = 65534
+_PROBE_S = 20.0
+
+
+def separation(bwrap: str) -> list[str]:
+    """Return the beginning of a command of bwrap: separate namespaces of all kinds.
+
+    Args:
+        bwrap: Path of the program.
+
+    Returns:
+        Program and options.
+    """
+    return [
+        bwrap,
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--die-with-parent",
+        "--new-session",
+        "--as-pid-1",
+    ]
+
+
+def entering(command: list[str], cgroup: Cgroup | None) -> list[str]:
+    """Return a command that starts in a control group, and without root.
+
+    Args:
+        command: Program and arguments.
+        cgroup: The control group; None: none.
+
+    Returns:
+        The command, below `enter.py` if anything is to be done.
+    """
+    user = str(_NOBODY) if os.geteuid() == 0 else "-"
+    if cgroup is None and user == "-":
+        return command
+    files = ":".join(cgroup.entries if cgroup else ())
+    return [sys.executable, "-I", "-S", enter.__file__, user, files, *command]
+
+
+def try_namespaces(bwrap: str) -> None:
+    """Make namespaces once, before anything is built.
+
+    Args:
+        bwrap: Path of the program.
+
+    Raises:
+        SandboxUnavailable: They are forbidden; names the setting and the remedy.
+    """
+    root = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
+    command = [*separation(bwrap), *root, "--", bwrap, "--version"]
+    try:
+        done = subprocess.run(
+            entering(command, None),
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SandboxUnavailable(
+            f"bwrap did not start within {_PROBE_S:g} s",
+            f"try it by hand: {' '.join(command)}",
+        ) from None
+    if done.returncode != 0:
+        raise SandboxUnavailable(*explain_refusal(done.stderr.strip()[-300:]))
 
 
 class Refusal(NamedTuple):

@@ -369,6 +369,11 @@ class Session:
             return CandidateFault(
                 Reason.CRASH, f"started more than {limit:,} processes", self.log
             )
+        if facts.get("exceeded") == "files":
+            limit = self._limits.files
+            return CandidateFault(
+                Reason.OUTPUT, f"made more than {limit:,} files", self.log
+            )
         if facts.get("oom") or facts.get("exceeded") == "memory":
             return CandidateFault(Reason.MEMORY, "killed: out of memory", self.log)
         if status < 0:

@@ -6,11 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
+from evolve.checking.findings import Finding
 from evolve.config import load_keys, resolve
 from evolve.errors import INSTALL_GIT, EvolveError
 from evolve.evaluation import confinement
@@ -27,21 +27,6 @@ from evolve.tasks.peers.packages import packages_of
 from evolve.text import Note
 
 _ANSWER = b"def answer(n):\n    return n + 1\n"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's report.
-
-    Attributes:
-        state: "ok", "warn" or "fail"
-        what: the result
-        fix: the next step; empty if there is none
-    """
-
-    state: Literal["ok", "warn", "fail"]
-    what: str
-    fix: str = ""
 
 
 async def examine(

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import Json, Sandbox, emit, task_folder
+from evolve.cli.options import (
+    Json,
+    RunsDir,
+    Sandbox,
+    emit,
+    runs_folder,
+    task_folder,
+)
 
 _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 
@@ -33,6 +40,13 @@ def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Write a missing requirements.txt.")
     ] = False,
+    security: Annotated[
+        bool,
+        typer.Option(
+            "--security", help="Show what is enforced here, with the fix for each gap."
+        ),
+    ] = False,
+    runs_dir: RunsDir = None,
     json: Json = False,
 ) -> None:
     """Check this machine, and a task: sandboxes, image, models, evaluator, seed."""
@@ -41,9 +55,14 @@ def doctor(
     from rich.text import Text
 
     from evolve.checking.doctor import examine
+    from evolve.checking.security import examine_security
     from evolve.view.terminal.console import note, out
 
-    findings = asyncio.run(examine(task_dir, sandbox or "auto", model or (), note, fix))
+    findings = (
+        examine_security(runs_folder(runs_dir))
+        if security
+        else asyncio.run(examine(task_dir, sandbox or "auto", model or (), note, fix))
+    )
     if json:
         emit([vars(finding) for finding in findings])
     else:

@@ -242,11 +242,11 @@ class Proposer:
             raise Rejected(
                 DUPLICATE, f"the same files as {known}, which was tried before"
             )
-        await self._check_novelty(proposal, context, child, purpose)
+        await self._check_novelty(proposal, child, purpose)
         return tree
 
     async def _check_novelty(
-        self, proposal: Proposal, context: Context, child: Child, purpose: CallPurpose
+        self, proposal: Proposal, child: Child, purpose: CallPurpose
     ) -> None:
         """Check the novelty of a child before it costs an evaluation.
 
@@ -262,7 +262,7 @@ class Proposer:
         if near is None or near.distance >= self._gate.distance:
             return
         first = await self._recorder.files_of(near.proposal)
-        if not await self._differ(proposal, context, (first, child.files), purpose):
+        if not await self._differ(proposal, (first, child.files), purpose):
             raise Rejected(
                 "not novel",
                 f"its code is {near.distance:.6f} from {near.proposal}, "
@@ -270,11 +270,7 @@ class Proposer:
             )
 
     async def _differ(
-        self,
-        proposal: Proposal,
-        context: Context,
-        programs: tuple[Files, Files],
-        purpose: CallPurpose,
+        self, proposal: Proposal, programs: tuple[Files, Files], purpose: CallPurpose
     ) -> bool:
         """Ask the judge whether two programs differ; False without a judge or an answer."""
         if self._gate.judge is None:

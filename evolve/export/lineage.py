@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from evolve.archive import CodeStore, Proposal
-from evolve.errors import UsageError
 from evolve.export.git import ask_git
-from evolve.runs.reader import OpenRun
+from evolve.runs.reader import OpenRun, make_folder
 from evolve.text import one_line
 
 BRANCH = "best"
@@ -26,11 +25,9 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
         UsageError: the folder is not empty, or git fails
         PrerequisiteError: git is not installed
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty", "choose a new folder")
+    make_folder(folder)
     path = [run.proposal(name) for name in run.lineage.path(which.id)]
     scores = run.archive.scores(wanted=[p.id for p in path])
-    folder.mkdir(parents=True, exist_ok=True)
     ask_git(folder, "init", "--quiet", f"--initial-branch={BRANCH}")
     store, parent = CodeStore.open(folder / ".git"), ""
     for step in path:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evolve.archive import Proposal, Variant
-from evolve.errors import UsageError
-from evolve.runs.reader import OpenRun
+from evolve.runs.reader import OpenRun, make_folder
 from evolve.text import one_line, visible
 from evolve.view.terminal.lines import gap_to_best_known
 from evolve.view.terminal.plot import check_pictures, curves, picture_plot
@@ -33,9 +32,7 @@ def write_report(run: OpenRun, folder: Path) -> list[Path]:
         PrerequisiteError: matplotlib is not installed
     """
     check_pictures()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty", "choose a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written, data, maximize = [], curves(run), run.task.spec.maximize
     for over in ("variants", "cost", "time"):
         path = folder / f"{over}.svg"

@@ -15,8 +15,8 @@ from evolve.models.embeddings import (
 )
 from evolve.models.episodes import Episode, asked_the_same, place_of
 from evolve.models.errors import ModelError, ModelFault
-from evolve.models.names import INSIDE, ModelName, asked_models, parse_model
-from evolve.models.prices import Price, price_of
+from evolve.models.names import INSIDE, asked_models, parse_model
+from evolve.models.prices import price_of
 from evolve.models.protocol import Models
 from evolve.models.replayed import ReplayedModels
 from evolve.models.vllm import local_models
@@ -32,10 +32,8 @@ __all__ = [
     "ModelEmbedder",
     "ModelError",
     "ModelFault",
-    "ModelName",
     "Models",
     "OutOfBudget",
-    "Price",
     "ReplayedModels",
     "SamplingParams",
     "TokenEmbedder",

@@ -45,11 +45,13 @@ class Models(Protocol):
         self, proposal: Proposal, episode: Episode
     ) -> dict[int, Call]:
         """Return the stored replies of this episode, by step."""
+        return {}
 
     def step_bound(
         self, proposal: Proposal, messages: Messages, reply_tokens: int
     ) -> tuple[int, float]:
         """Return the tokens and dollars that one more step can cost at most."""
+        return 0, 0.0
 
     async def step(
         self,

@@ -10,9 +10,10 @@ from evolve.models.client import Messages
 from evolve.models.embeddings import unpack_numbers
 from evolve.models.episodes import Episode
 from evolve.models.errors import ModelError, ModelFault
+from evolve.models.protocol import Models
 
 
-class ReplayedModels:
+class ReplayedModels(Models):
     """Models that answer from recorded calls; they send and pay nothing.
 
     Args:
@@ -104,21 +105,6 @@ class ReplayedModels:
             Step number -> call.
         """
         return episode.steps(self._replied[proposal.id, CallPurpose.EPISODE])
-
-    def step_bound(
-        self, proposal: Proposal, messages: Messages, reply_tokens: int
-    ) -> tuple[int, float]:
-        """Return zero, since a recorded reply costs nothing.
-
-        Args:
-            proposal: unused
-            messages: unused
-            reply_tokens: unused
-
-        Returns:
-            0 tokens and 0 dollars.
-        """
-        return 0, 0.0
 
     async def step(
         self,

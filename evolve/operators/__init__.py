@@ -9,7 +9,6 @@ from evolve.operators.context import (
     Lesson,
     Parent,
     PromptContext,
-    RunAgent,
     Tried,
 )
 
@@ -25,7 +24,6 @@ __all__ = [
     "PromptContext",
     "Rejected",
     "Reply",
-    "RunAgent",
     "Tried",
     "make_operator",
 ]

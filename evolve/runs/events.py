@@ -180,20 +180,19 @@ class Other(RunEvent):
 
 
 def events_after(
-    archive: ArchiveReader, event: int, limit: int = AT_ONCE, kinds: Sequence[str] = ()
+    archive: ArchiveReader, event: int, kinds: Sequence[str] = ()
 ) -> list[RunEvent]:
     """Return the first events after a given one.
 
     Args:
         archive: The archive of the run.
         event: Id of an event; 0: from the beginning.
-        limit: Maximum number of events.
         kinds: Stored kinds to return; empty: all.
 
     Returns:
         Oldest first.
     """
-    rows = archive.events(event, limit, kinds)
+    rows = archive.events(event, AT_ONCE, kinds)
     ended = [row.proposal for row in rows if row.proposal and row.kind in ENDS]
     known = {proposal.id: proposal for proposal in archive.some(ended)} if ended else {}
     scores = archive.scores(wanted=ended) if ended else {}

@@ -11,7 +11,14 @@ from evolve.archive import Call, CallPurpose, Proposal, Reply
 from evolve.config import Resolved
 from evolve.engine.control import Interrupt
 from evolve.errors import RunError, UsageError
-from evolve.models import Episode, OutOfBudget, counter_for, parse_model, price_of
+from evolve.models import (
+    Episode,
+    Models,
+    OutOfBudget,
+    counter_for,
+    parse_model,
+    price_of,
+)
 from evolve.runs.launch import QuietView, RunControl, start_run
 from evolve.tasks import Task
 
@@ -45,7 +52,7 @@ class Forecast:
         return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in self.messages)
 
 
-class FirstQuestion:
+class FirstQuestion(Models):
     """A client of models that keeps the first question and raises `OutOfBudget`.
 
     Attributes:
@@ -71,18 +78,6 @@ class FirstQuestion:
         """Keep the first question and raise `OutOfBudget`."""
         self.asked = self.asked or (proposal, messages)
         raise OutOfBudget("nothing is sent in a dry run")
-
-    async def stored_steps(
-        self, proposal: Proposal, episode: Episode
-    ) -> dict[int, Call]:
-        """Return an empty dict: a dry run has no stored replies."""
-        return {}
-
-    def step_bound(
-        self, proposal: Proposal, messages: Messages, reply_tokens: int
-    ) -> tuple[int, float]:
-        """Return 0 tokens and 0 dollars: a dry run has no costs."""
-        return 0, 0.0
 
     async def step(
         self,

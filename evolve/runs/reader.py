@@ -30,6 +30,20 @@ MANY = 5000  # with this number of variants or more, only the best are ranked
 SPARE = 200
 
 
+def make_folder(folder: Path) -> None:
+    """Make a new directory for output.
+
+    Args:
+        folder: Its path; an empty directory may be there.
+
+    Raises:
+        UsageError: It is a file, or not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty", "choose a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 class OpenRun:
     """Queries of views on one run, whose archive is opened read-only.
 
@@ -262,8 +276,7 @@ class OpenRun:
             UsageError: The directory is not empty.
             NotFound: The proposal has no files.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} is not empty", "choose a new folder")
+        make_folder(folder)
         written = []
         for name, content in self.files(proposal).items():
             path = folder / name

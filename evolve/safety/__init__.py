@@ -1,19 +1,9 @@
 """Safety of agents: flags, a fixed safety set, canaries, promotion, and audits."""
 
-from evolve.agents.flags import Flag, flags_in
-from evolve.safety.audit import Audited, audit_run
+from evolve.agents.flags import flags_in
+from evolve.safety.audit import audit_run
 from evolve.safety.heldout_access import record_look
 from evolve.safety.promotion import Promotion, promote
-from evolve.safety.safety_set import SAFETY_SET, SafetyCase
+from evolve.safety.safety_set import SAFETY_SET
 
-__all__ = [
-    "SAFETY_SET",
-    "Audited",
-    "Flag",
-    "Promotion",
-    "SafetyCase",
-    "audit_run",
-    "flags_in",
-    "promote",
-    "record_look",
-]
+__all__ = ["SAFETY_SET", "Promotion", "audit_run", "flags_in", "promote", "record_look"]

@@ -7,7 +7,7 @@ answer badly, so that everything around a model can be tried for free.
 """
 
 from evolve.scripted.failures import FAILURES, Failure
-from evolve.scripted.replies import answer, as_search_replace, bad_reply
+from evolve.scripted.replies import answer, as_search_replace
 from evolve.scripted.server import NAME, Script, ScriptedModel, serve
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "ScriptedModel",
     "answer",
     "as_search_replace",
-    "bad_reply",
     "serve",
 ]

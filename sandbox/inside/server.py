@@ -64,6 +64,7 @@ class Settings:
             one user id.
         filter: The system call filter for those candidates.
         watch: Whether to watch memory and processes, as no control group limits them.
+        watch_files: Whether to watch the number of files, as no mount limits it.
         once: Whether to serve one candidate only, so that no other is started ahead.
     """
 
@@ -77,6 +78,7 @@ class Settings:
     namespaces: bool
     filter: bytes
     watch: bool
+    watch_files: bool
     once: bool
 
 
@@ -209,6 +211,8 @@ def protect_myself() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with contextlib.suppress(OSError):  # read-only, unless crun made it
+        os.chmod("/sys/fs/cgroup", 0o755)
 
 
 def parse_arguments() -> tuple[Settings, list[str]]:
@@ -231,6 +235,7 @@ def parse_arguments() -> tuple[Settings, list[str]]:
     parser.add_argument("--namespaces", action="store_true")
     parser.add_argument("--filter", type=base64.b64decode, default=b"")
     parser.add_argument("--watch", action="store_true")
+    parser.add_argument("--watch-files", action="store_true")
     parser.add_argument("--once", action="store_true")
     parser.add_argument("--preload", nargs="*", default=[])
     given = vars(parser.parse_args())
@@ -492,7 +497,8 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
         False when the engine is gone.
     """
     sources = {running.pidfd, running.from_child, running.log}
-    watch_s = WATCH_EVERY_S if settings.watch else None
+    watched = settings.watch or settings.watch_files
+    watch_s = WATCH_EVERY_S if watched else None
     watch_at = time.monotonic()
     while True:
         readable = [*sources, 0] if incoming.has_room else list(sources)
@@ -545,19 +551,22 @@ def overlaps(settings: Settings) -> bool:
 
 
 def look_at(running: Running, settings: Settings) -> None:
-    """Kill a candidate that exceeds its limits, if no control group limits it.
+    """Kill a candidate that exceeds limits which the kernel does not enforce here.
 
     Args:
         running: The candidate.
         settings: Settings of this server.
     """
     most = settings.memory_bytes + settings.disk_bytes
-    found = watch.used(most, running.waiting)
+    found = watch.used(most, running.waiting) if settings.watch else watch.Used(0, 0)
+    places = ("/tmp", "/dev/shm") if settings.watch_files else ()
     if found.memory_bytes > most:
         running.exceeded = "memory"
     # one more for the first process of its namespace
     elif found.threads > settings.processes + 1:
         running.exceeded = "processes"
+    elif any(watch.files_in(place) > settings.files for place in places):
+        running.exceeded = "files"
     if running.exceeded:
         running.kill()
 

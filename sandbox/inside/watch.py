@@ -56,6 +56,22 @@ def used(enough_bytes: int, waiting: int = 0) -> Used:
     return Used(memory, sum(_threads(pid) for pid in pids))
 
 
+def files_in(place: str) -> int:
+    """Return the number of files in a scratch file system, as the kernel counts them.
+
+    Args:
+        place: Its mount point.
+
+    Returns:
+        0 if it does not exist.
+    """
+    try:
+        found = os.statvfs(place)
+    except FileNotFoundError:
+        return 0
+    return found.f_files - found.f_ffree
+
+
 def spent(waiting: int = 0) -> Spent:
     """Return total CPU time and largest peak memory, over the same processes as `used`.
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from evolve.errors import INSTALL_GIT
-from evolve.sandbox.image import REPOSITORY
 from evolve.sandbox.rootfs import cache_folder
 from tests.cli import EVOLVE
+from tests.containers import in_a_default_container
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("git", "ldd", "sh", "cp")  # ldd and the rest: every distribution has them
@@ -74,57 +72,8 @@ def test_without_git_it_says_at_once_how_to_install_it(
 
 
 @pytest.mark.docker
-def test_in_a_default_container_one_message_says_what_forbids_it(
-    tmp_path: Path,
-) -> None:
-    """The container has the files of this machine, so that our installation is in it."""
-    folders = {
-        "/usr",
-        "/lib",
-        "/lib64",
-        "/bin",
-        "/etc",
-        str(ROOT),
-        sys.prefix,
-        sys.base_prefix,
-    }
-    mounts = [
-        word
-        for folder in sorted(folders)
-        if os.path.exists(folder)
-        for word in ("--volume", f"{folder}:{folder}:ro")
-    ]
-    image = subprocess.run(
-        ["docker", "image", "ls", "--quiet", REPOSITORY],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()[0]
-    done = subprocess.run(
-        [
-            "docker",
-            "run",
-            "--rm",
-            *mounts,
-            "--tmpfs",
-            "/tmp",
-            "--workdir",
-            "/tmp",
-            "--env",
-            "HOME=/tmp",
-            "--env",
-            "EVOLVE_CACHE_DIR=/tmp/cache",
-            "--entrypoint",
-            EVOLVE,
-            image,
-            "run",
-            str(ROOT / "tasks/circle_packing"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def test_in_a_default_container_one_message_says_what_forbids_it() -> None:
+    done = in_a_default_container("run", str(ROOT / "tasks/circle_packing"))
     assert done.returncode == 3
     error, fix = done.stderr.splitlines()
     assert "system call filter (seccomp)" in error and "Docker engine answers" in error

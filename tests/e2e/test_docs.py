@@ -211,3 +211,15 @@ def test_the_example_of_a_sandbox_keeps_the_contract(mine: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_every_row_of_the_table_of_trust_names_its_test() -> None:
+    text = (DOCS / "sandbox.md").read_text()
+    part = text.partition("| who wrote it |")[2].partition("\n\n")[0]
+    rows = [row for row in part.splitlines()[2:] if row]
+    assert len(rows) >= 15
+    for row in rows:
+        (named,) = re.findall(r"`(test_\w+\.py::test_\w+)`", row)
+        file, _, function = named.partition("::")
+        code = (ROOT / "tests" / "security" / file).read_text()
+        assert f"def {function}(" in code, named
