@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evolve.agents.flags import flags_in, new_lines
+from evolve.agents.flags import flags_aside, flags_of_tree
 from evolve.agents.runner import AgentRunner
 from evolve.agents.validity import problem_of
 from evolve.archive import SEED, SIGNS, Evaluation, Kind, Proposal
@@ -164,16 +164,16 @@ class AgentEvaluator(Evaluator):
         """
         work = await self._work_of(case)
         produced = await self.work(proposal, f"case {case.id}", files, work, attempt)
-        produced = replace(produced, signs=(*self._signs_of(files), *produced.signs))
+        signs = (*await self._signs_of(files), *produced.signs)
+        produced = replace(produced, signs=signs)
         return await self._graded(produced, case, attempt, proposal)
 
-    def _signs_of(self, files: Mapping[str, bytes]) -> list[str]:
+    async def _signs_of(self, files: Mapping[str, bytes]) -> list[str]:
         """Return flags in the agent's lines that the seed does not have."""
-        return [
-            f"{trip.kind}: {trip.words}"
-            for lines in new_lines(self.task.seed, files).values()
-            for trip in flags_in(lines)
-        ]
+        size = sum(map(len, files.values()))
+        trees = dict(self.task.seed), dict(files)
+        found = await flags_aside(flags_of_tree, *trees, size=size)
+        return [f"{flag.kind}: {flag.words}" for flag in found]
 
     async def work(
         self,
