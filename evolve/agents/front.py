@@ -5,8 +5,6 @@ ones wait in the kernel), four bodies at a time, and time to send each. The engi
 request after another, as roles and texts without JSON. See `proxy.py` for the split.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

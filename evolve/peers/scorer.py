@@ -4,8 +4,6 @@ Evaluators were written for a process that ends, or keep state that the next can
 must not see. The modules that they import are loaded once, before the first fork.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib
 import json

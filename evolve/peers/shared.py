@@ -4,8 +4,6 @@ The machine is protected, but the score is not: the candidate could have changed
 Such scores have `EVALUATOR_SHARED` among their metrics.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping
