@@ -34,6 +34,7 @@ from evolve.sandbox.errors import (
 )
 from evolve.sandbox.folder import MOUNT, SharedFolder, remove_abandoned
 from evolve.sandbox.image import (
+    EARLIER_REPOSITORY,
     IMAGE_LABEL,
     REPOSITORY,
     SandboxImage,
@@ -159,7 +160,7 @@ def prune_images(client: Any, keep: Iterable[str] = ()) -> int:
     for image in client.images.list(filters={"label": IMAGE_LABEL}):
         for tag in image.tags:
             repository, _, key = tag.rpartition(":")
-            if repository == REPOSITORY and key not in kept:
+            if repository in (REPOSITORY, EARLIER_REPOSITORY) and key not in kept:
                 removed += _removed(partial(client.images.remove, tag), tag)
     return removed
 

@@ -31,6 +31,7 @@ from evolve.sandbox.rootfs import (
 
 IMAGE_LABEL = "evolve.sandbox.image"
 REPOSITORY = "localhost/evolve-sandbox"  # a full name, as podman needs
+EARLIER_REPOSITORY = "evolve-sandbox"  # of images of earlier versions, for `prune`
 _BUILD_BYTES = 4 << 30  # memory of the steps of a task's Dockerfile
 _ASK_PYTHON = (
     "import json, platform, sys; print(json.dumps([sys.executable, "

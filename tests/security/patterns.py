@@ -119,6 +119,9 @@ def _compiled(call: ast.Call, inside: str) -> re.Pattern[Any]:
 
 # key -> texts that are bad for the pattern, beside those that all are tried with
 LISTED: dict[str, tuple[str, ...]] = {
+    "evolve/trust/dotenv.py _ADDRESS": ("A_", "_API_BASE"),
+    "evolve/trust/dotenv.py _LOOPBACK": ("http://127.1",),
+    "evolve/trust/dotenv.py _NEVER": ("PYTHONA", "GIT_"),
     "evolve/agents/flags.py _CARRIED_OUT": (),
     "evolve/agents/flags.py '\\\\b(?:curl|wget|ncat|nc|telnet|": (),
     "evolve/agents/flags.py '/proc\\\\b(?!/cpuinfo|/meminfo)|/": (),

@@ -48,7 +48,7 @@ LIMITS_PROCESSES = (
     "        (lambda *a: None)(0",
 )
 WATCHES = (
-    "    watch_s = WATCH_EVERY_S if settings.watch else None\n",
+    "    watch_s = WATCH_EVERY_S if watched else None\n",
     "    watch_s = None\n",
 )
 LARGE_SCRATCH = (

@@ -100,6 +100,7 @@ def our_verdict(source: str, sandbox: str) -> Verdict:
                 task, sandbox, 1, Path(log.name), lambda line: None
             ) as evaluator:
                 files = {"program.py": source.encode()}
+                evaluator.hides_inputs = False  # the test reads what a prompt may not
                 return await evaluator.evaluate(files, task.spec.cases_of("search"))
 
     return asyncio.run(work())
