@@ -26,7 +26,6 @@ from evolve.operators.reflect import new_text
 from evolve.operators.syntactic import mutate
 from evolve.peers.shared import _read
 from evolve.sandbox import (
-    Box,
     CandidateFault,
     Limits,
     ProviderFault,
@@ -38,6 +37,7 @@ from evolve.sandbox.aside import run_aside
 from evolve.sandbox.claims import read_files, read_output, read_small
 from evolve.sandbox.inside import wire
 from evolve.sandbox.packets import PACKET, PacketStream
+from evolve.sandbox.provider import Box
 from evolve.sandbox.session import check_tree, repeatable
 from evolve.tasks import Editable
 from evolve.text import one_line, visible
