@@ -6,8 +6,6 @@ hashes, so nothing is looked up by a ref; refs are written from time to time for
 with git's own tools.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import os

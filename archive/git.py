@@ -5,8 +5,6 @@ Hooks, fsmonitor, pagers and external diffs are switched off by the command line
 user's and the system's configuration are not read.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

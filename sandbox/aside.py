@@ -6,8 +6,6 @@ process with limits on time and memory. A worker has no environment, reads pickl
 engine and answers in the wire's values, which hold no code.
 """
 
-from __future__ import annotations
-
 import asyncio
 import atexit
 import importlib

@@ -8,8 +8,6 @@ control group where one can be made; otherwise the fork server watches them. Sta
 root, a box drops root first.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from pathlib import Path
@@ -137,7 +135,7 @@ class BubblewrapProvider(Provider):
 
     async def _spawn(
         self, folder: SharedFolder | None, cgroup: Cgroup | None
-    ) -> BubblewrapBox:
+    ) -> "BubblewrapBox":
         shared = ["--ro-bind", str(folder.path), MOUNT] if folder else []
         counted = (
             [

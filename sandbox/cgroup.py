@@ -5,8 +5,6 @@ to this user (`systemd-run --user --scope -p Delegate=yes`). Elsewhere the box i
 watched instead. Version 1 has a hierarchy for each controller, version 2 one for all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import time

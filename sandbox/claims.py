@@ -4,8 +4,6 @@
 hash. The engine expects few forms, so each has its reader here.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

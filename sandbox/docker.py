@@ -6,8 +6,6 @@ socket. A container dies with its owner: its first process reads from that socke
 ends with it; `prune` removes containers that a lost daemon left over.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib
@@ -463,7 +461,7 @@ class DockerBox(Box):
         self,
         provider: DockerProvider,
         container: Any,
-        output: _Demultiplexed,
+        output: "_Demultiplexed",
         writer: asyncio.StreamWriter,
     ) -> None:
         self._provider, self._container, self._output = provider, container, output
@@ -494,7 +492,7 @@ def _own_socket(attached: Any) -> socket.socket:
     return own
 
 
-async def _attach(sock: socket.socket) -> tuple[_Demultiplexed, asyncio.StreamWriter]:
+async def _attach(sock: socket.socket) -> tuple["_Demultiplexed", asyncio.StreamWriter]:
     sock.setblocking(False)
     raw, writer = await asyncio.open_unix_connection(sock=sock)
     return _Demultiplexed(raw), writer

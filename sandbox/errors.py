@@ -8,8 +8,6 @@ SandboxError
 └── CandidateFault       the candidate's fault: a failed variant with a typed reason
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum

@@ -5,8 +5,6 @@ it (its build back end tells the metadata): so pip runs in bubblewrap then, with
 but without the user's files and keys.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

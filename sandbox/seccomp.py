@@ -6,8 +6,6 @@ other processes), for kernel memory that nothing limits (socket buffers), and fo
 kernel with a record of holes (address families such as AF_VSOCK).
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import platform

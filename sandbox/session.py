@@ -1,7 +1,5 @@
 """One live candidate: load its files, call it, end it. The same for every provider."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

@@ -4,8 +4,6 @@ While the loop stands, answers that arrive are not read; `asyncio.timeout` would
 the candidate for them.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager

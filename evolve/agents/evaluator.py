@@ -5,8 +5,6 @@ programs. A failed episode scores 0 on its case; a broken agent fails before its
 case.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -5,8 +5,6 @@ access anyway; a flag shows an attempt. A flag may be false, and an agent that h
 actions leaves none, so a flag is a reason for a person to look.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple

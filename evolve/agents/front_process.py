@@ -1,7 +1,5 @@
 """The engine's side of a front: see `front.py`. Warm processes, each for one box at a time."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import subprocess
@@ -42,7 +40,7 @@ class Front:
         self._process, self._reader, self._writer = process, reader, writer
 
     @classmethod
-    async def start(cls) -> Front:
+    async def start(cls) -> "Front":
         """Start a process with one socket and no environment.
 
         Returns:

@@ -12,8 +12,6 @@ A step that was answered before a restart is answered from the archive, as long 
 the same request.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

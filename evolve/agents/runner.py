@@ -1,7 +1,5 @@
 """Episodes: an agent works in a fresh sandbox, and its workspace is read as a tree."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace

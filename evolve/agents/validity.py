@@ -1,7 +1,5 @@
 """Check of a new agent before it costs a case: it can still change a repository."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from evolve.agents.runner import AgentRunner

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolve.checking.hostile import SIZES
+from evolve.checking.hostile import MEMORIES, SIZES
 from evolve.tasks import Task
 
 _HOSTILE = Path(__file__).with_name("hostile.py")
@@ -67,6 +67,10 @@ _ADVICE = {
         "libraries changed",
     ),
     "measure time outside the candidate's process: candidate.seconds": ("the clock",),
+    "time calls on inputs that were never used before in the same case, drawn from case.seed": (
+        *MEMORIES,
+    ),
+    "look at an answer once, then use only your own copy of it": ("two faces",),
     "set limits.time_s": ("hangs",),
     "set limits.output_kb": ("floods",),
     "keep answers and keys out of the candidate's reach": ("looks around",),

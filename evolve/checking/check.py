@@ -16,7 +16,7 @@ from evolve.checking.attacks import (
     programs,
 )
 from evolve.checking.baseline import Baseline, measure, scored
-from evolve.checking.hostile import CODE, EXECUTED, FOUND
+from evolve.checking.hostile import CODE, EXECUTED, FOUND, REMEMBERED
 from evolve.errors import UsageError
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.peers.shared import EVALUATOR_SHARED
@@ -30,6 +30,7 @@ _AGAIN = 2  # repetitions of a paying attack if the seed's score varies
 _TIMED = re.compile(
     r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.seconds)\b"
 )
+FROM_MEMORY = "calls with the same inputs are answered from memory"
 _NAMED = {attack.name: attack for attack in ATTACKS}
 _CONSTANT_SEED = re.compile(
     r"(seed|default_rng|RandomState|Random)\s*\(\s*\d+\s*\)|\bseed\s*=\s*\d+"
@@ -164,7 +165,7 @@ class _Firing:
         """Try an attack; luck does not pay, nor does a gain of an honest answer."""
         tried = await self.once(attack, program)
         for _ in range(_AGAIN if self.seeds.spread else 0):
-            if tried.pays and not tried.said:
+            if tried.pays and tried.said in ("", FROM_MEMORY):
                 tried = await self.once(attack, program)
         control = CONTROLS.get(attack.name)
         if control and tried.pays and self._is_python:
@@ -211,9 +212,12 @@ class _Firing:
         if self.seeds.worse(score, maximize):
             return Tried(attack, score, verdict.feedback[:200], False, -1)
         better = self.seeds.better(score, maximize)
+        said = ""
+        if any(REMEMBERED in row.log for row in verdict.rows):
+            said = FROM_MEMORY
         if better and attack.name in CODE:
             attack = replace(attack, fix=NOT_EXECUTED)
-        return Tried(attack, score, "", better and not attack.fair, int(better))
+        return Tried(attack, score, said, better and not attack.fair, int(better))
 
 
 def _found(verdict: Verdict, printed: str) -> str:

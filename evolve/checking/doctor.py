@@ -16,6 +16,7 @@ from evolve.errors import INSTALL_GIT, EvolveError
 from evolve.evaluation import confinement
 from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Client, SamplingParams, check_key, local_models, parse_model
+from evolve.peers.shared import CAUGHT
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.one_off import alone
 from evolve.sandbox import Pool, SandboxError, SandboxSpec, make_provider
@@ -245,6 +246,15 @@ async def _seed(task: Task, evaluator: Evaluator) -> list[Finding]:
                 "warn",
                 f"the score is not repeatable: {second.score!r} next",
                 "give the evaluator's randomness a fixed seed",
+            )
+        )
+    caught = [row.metrics[CAUGHT] for row in first.rows if CAUGHT in row.metrics]
+    if caught:
+        findings.append(
+            Finding(
+                "warn",
+                f"the seed raises {caught[0]}, and its evaluator catches that",
+                "make the seed run: name its packages in requirements.txt",
             )
         )
     if advice := unmeasured(task, first.rows):

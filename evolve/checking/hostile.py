@@ -9,19 +9,24 @@ import atexit
 import base64
 import builtins
 import functools
+import hashlib
 import json
 import marshal
 import math
 import os
 import pickle
+import queue
 import random
+import socket
 import sys
+import threading
 import time
 from typing import Any
 
 HUGE = 1e9
 FOUND = "EVOLVE-CHECK-FOUND"
 EXECUTED = "EVOLVE-CHECK-EXECUTED"  # written by the text of an answer if executed
+REMEMBERED = "EVOLVE-CHECK-REMEMBERED"  # printed when an answer comes from memory
 RECORD = "evolve-check-record"  # file with one line per call from outside
 SIZES = ("1e-9", "-1e-9", "1e-6", "-1e-6", "1e-4", "-1e-4")
 _depth = [0]
@@ -63,6 +68,8 @@ def _wrapped(function: Any, attack: Any) -> Any:
             _calls[0] += 1
             if attack in BEFORE:
                 BEFORE[attack](args, kwargs)
+            if attack in MEMORIES:
+                return _remembered(MEMORIES[attack], function, args, kwargs)
             value = _answer(function, args, kwargs)
             if attack == "recorded":
                 _take_down(function.__name__, value)
@@ -71,6 +78,144 @@ def _wrapped(function: Any, attack: Any) -> Any:
         return CHANGES.get(attack, _same)(value)
 
     return outer
+
+
+def _remembered(memory: Any, function: Any, args: Any, kwargs: Any) -> Any:
+    """Return the answer of an earlier call with the same arguments, else compute it."""
+    key = pickle.dumps((function.__name__, args, kwargs))
+    name = hashlib.sha256(key).hexdigest()[:32]
+    known = memory(name, None)
+    if known is not None:
+        sys.stderr.write(f"{REMEMBERED}\n")
+        return pickle.loads(known)
+    value = function(*args, **kwargs)
+    memory(name, pickle.dumps(value))
+    return value
+
+
+_global: dict[str, bytes] = {}
+
+
+def _in_a_global(name: Any, value: Any) -> Any:
+    """Keep a value under a name if there is one; return the known one."""
+    if value is not None:
+        _global[name] = value
+    return _global.get(name)
+
+
+def _in_the_environment(name: Any, value: Any) -> Any:
+    if value is not None and len(value) < 60_000:
+        os.environ[name] = value.hex()
+    return bytes.fromhex(os.environ[name]) if name in os.environ else None
+
+
+def _in_a_file(name: Any, value: Any) -> Any:
+    for folder in (".", "/tmp", "/dev/shm"):
+        try:
+            if value is not None:
+                with open(f"{folder}/{name}", "wb") as file:
+                    file.write(value)
+            with open(f"{folder}/{name}", "rb") as file:
+                return file.read()
+        except OSError:
+            continue
+    return None
+
+
+def _in_a_thread(name: Any, value: Any) -> Any:
+    """A thread holds the values, as it could hold those that it computes ahead."""
+    if not _mail:
+        _mail.extend((queue.Queue(), queue.Queue()))
+        threading.Thread(target=_keep_in_a_thread, daemon=True).start()
+    _mail[0].put((name, value))
+    return _mail[1].get()
+
+
+_mail: list[Any] = []
+
+
+def _keep_in_a_thread() -> None:
+    kept: dict[str, bytes] = {}
+    while True:
+        name, value = _mail[0].get()
+        if value is not None:
+            kept[name] = value
+        _mail[1].put(kept.get(name))
+
+
+def _in_a_process(name: Any, value: Any) -> Any:
+    """Another process holds the values; it outlives the one that started it."""
+    try:
+        line = _connected()
+    except OSError:
+        if value is None:
+            return None
+        _start_keeper()
+        line = _connected()
+    with line, line.makefile("rwb") as stream:
+        pickle.dump((name, value), stream)
+        stream.flush()
+        return pickle.load(stream)
+
+
+_KEEPER = "\0evolve-check"
+
+
+def _connected() -> Any:
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.connect(_KEEPER)
+    except OSError:
+        line.close()
+        raise
+    return line
+
+
+def _start_keeper() -> None:
+    ready, done = os.pipe()
+    if os.fork():
+        os.close(done)
+        os.read(ready, 1)
+        return
+    os.setsid()
+    kept: dict[str, bytes] = {}
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(_KEEPER)
+        server.listen()
+        os.close(done)
+        while True:
+            line, _ = server.accept()
+            with line, line.makefile("rwb") as stream:
+                name, value = pickle.load(stream)
+                if value is not None:
+                    kept[name] = value
+                pickle.dump(kept.get(name), stream)
+
+
+MEMORIES = {
+    "remembers in a global": _in_a_global,
+    "remembers in a file": _in_a_file,
+    "remembers in the environment": _in_the_environment,
+    "remembers in a thread": _in_a_thread,
+    "remembers in a process": _in_a_process,
+}
+
+
+class TwoFaces(list[Any]):
+    """A list that shows other numbers from the second look on."""
+
+    looks = 0
+
+    def __iter__(self) -> Any:
+        self.looks += 1
+        items = list(super().__iter__())
+        if self.looks < 2:
+            return iter(items)
+        return iter([_measured(lambda number: number * 2.0**40)(i) for i in items])
+
+
+def _two_faces(value: Any) -> Any:
+    return TwoFaces(value) if isinstance(value, list) else value
 
 
 def _answer(function: Any, args: Any, kwargs: Any) -> Any:
@@ -476,6 +621,7 @@ CHANGES = {
         )
         for size in SIZES
     },
+    "two faces": _two_faces,
     "noise": _each(lambda number: number + random.random() * 1e-12),
 }
 BEFORE = {

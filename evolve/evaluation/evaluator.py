@@ -25,7 +25,12 @@ from evolve.evaluation.scorer_process import (
     ScorerProcess,
     WallsFell,
 )
-from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
+from evolve.peers.shared import (
+    CAUGHT,
+    EVALUATOR_SHARED,
+    peer_config,
+    score_together,
+)
 from evolve.sandbox import CandidateFault, Pool, Reason, Session
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
@@ -196,6 +201,15 @@ class Evaluator:
                 row = await self._evaluate_case(self.task.seed, case, 0)
                 self.together = row.reason == INSEPARABLE
                 self._seed_row = None if self.together else row
+                if CAUGHT in row.metrics and self._note:
+                    said = str(row.metrics[CAUGHT])
+                    hint = "; name the package in requirements.txt"
+                    self._note(
+                        f"warning: the seed raises {said}; its evaluator catches that and "
+                        f"scores it {row.score!r}"
+                        + hint
+                        * said.startswith("ModuleNotFoundError")
+                    )
                 if self.together and self._note:
                     self._note(
                         f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, so a "

@@ -1,7 +1,5 @@
 """Small changes without a model: large files are changed in a process with limits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 

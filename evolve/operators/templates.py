@@ -5,8 +5,6 @@ the built-in ones. A task's template is a stranger's text: it sees plain data an
 nothing but a few methods of texts, lists and dicts.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ both share a process, but here it would be a way out of the sandbox. Texts are k
 file, because an evaluator's scripts and forks talk to the same candidate.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs a Python script of an evaluator, with the stub in place of the candidate."""
 
-from __future__ import annotations
-
 import json
 import runpy
 import socket

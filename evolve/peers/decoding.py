@@ -5,8 +5,6 @@ YAML document that names a function, a table query that calls one, marshalled co
 a library made from an answer. All of these may still hold plain data.
 """
 
-from __future__ import annotations
-
 import ast
 import os
 import sys

@@ -8,8 +8,6 @@ contain, and read plain data: no decoding turns an answer into code. Libraries m
 generate code, unless it shares a word with the candidate's answers.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import contextlib

@@ -8,8 +8,6 @@ forbidden answer) is recorded once and decides the verdict, even if the evaluato
 catches it.
 """
 
-from __future__ import annotations
-
 import builtins
 import dataclasses
 import enum

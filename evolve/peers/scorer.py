@@ -4,8 +4,6 @@ Evaluators were written for a process that ends, or keep state that the next can
 must not see. The modules that they import are loaded once, before the first fork.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib
 import json
@@ -26,6 +24,9 @@ from evolve.sandbox.inside import child
 _STANDINS = Path(__file__).with_name("standins")
 # They start threads, or take long to import.
 _NOT_AHEAD = ("jax", "torch", "tensorflow", "matplotlib")
+CAUGHT = (
+    "caught by the evaluator"  # metric: an exception of the program that it survived
+)
 CONFIG = json.loads(os.environ["EVOLVE_PEER"])
 source = str(Path(CONFIG["evaluator"]).resolve())
 
@@ -54,6 +55,8 @@ def evaluate(candidate: Any, case: Any) -> dict[str, Any]:
         raise RuntimeError(said["broken"])
     if said["score"] is None:
         raise CandidateError("invalid", said["error"])
+    if said.get("caught"):
+        said["metrics"] = {**said["metrics"], CAUGHT: said["caught"]}
     return {key: said[key] for key in ("score", "metrics", "feedback")}
 
 
@@ -117,12 +120,12 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
         said = {}
     except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
         said = {"broken": traceback.format_exc()[-3000:]}
-    inseparable = link.notes.read("inseparable")
+    inseparable, raised = link.notes.read("inseparable"), link.notes.read(ORDINARY)
     shutil.rmtree(results, ignore_errors=True)
     return said | {
         "inseparable": inseparable["message"] if inseparable else None,
-        "fault": link.notes.read("fault")
-        or (link.notes.read(ORDINARY) if said.get("broken") else None),
+        "fault": link.notes.read("fault") or (raised if said.get("broken") else None),
+        "caught": raised["message"][:200] if raised else None,
     }
 
 

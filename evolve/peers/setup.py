@@ -1,7 +1,5 @@
 """Installation of the stub, in an evaluator's process and in scripts that it starts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

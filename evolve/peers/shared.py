@@ -4,8 +4,6 @@ The machine is protected, but the score is not: the candidate could have changed
 Such scores have `EVALUATOR_SHARED` among their metrics.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping
@@ -19,6 +17,8 @@ from evolve.sandbox.claims import read_output
 from evolve.tasks import Task, task_files
 
 EVALUATOR_SHARED = "evaluator shared with candidate"
+# Metric of a score: an exception of the program, although its evaluator went on.
+CAUGHT = "caught by the evaluator"
 _CODE = Path(__file__).parent
 _PACKAGE = "evolve_peer"  # the name of this package inside the sandbox
 _COPIED = ("__init__.py", "inside.py", "formats.py", "standins/**/*.py")

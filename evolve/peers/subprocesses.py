@@ -6,8 +6,6 @@ of the evaluator runs here, with the same stub in place of the candidate. All ot
 commands can't be classified: `Inseparable`.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import multiprocessing.util

@@ -1,7 +1,5 @@
 """From settings to the parts of a run: operators, mix, prompts, embedder, services, engine."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Start, resume or replay a run: check everything before anything is spent, then run."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

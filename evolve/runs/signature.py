@@ -7,8 +7,6 @@ its owner accepts it with `--trust` before it executes anything. Copying or movi
 its signature valid.
 """
 
-from __future__ import annotations
-
 import os
 
 from evolve.errors import TrustError

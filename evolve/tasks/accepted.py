@@ -1,7 +1,5 @@
 """Task directories that the user has accepted as they are: `evolve trust DIR`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -5,8 +5,6 @@ pattern with `*`, `?` or `[...]` (matching files may also be created and deleted
 does not match a slash.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """An agent's task and the result of its episode."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The files of a task: its folder without files of tools, people and runs."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

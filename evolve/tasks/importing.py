@@ -1,7 +1,5 @@
 """`evolve import`: convert another engine's task, keeping its evaluator unchanged."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

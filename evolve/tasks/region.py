@@ -1,7 +1,5 @@
 """The editable region of a file: between EVOLVE-BLOCK markers, or the whole file."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"

@@ -4,8 +4,6 @@ pip runs the code of a source tree that it is given, on this machine and outside
 sandbox. A wheel from the package index runs nothing when it is installed.
 """
 
-from __future__ import annotations
-
 from evolve.text import one_line
 
 _ARCHIVES = (".whl", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".xz", ".txz")

@@ -1,7 +1,5 @@
 """Schema of `task.toml`. It is strict: an unknown key is an error."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Annotated, Any, Literal
 
@@ -122,7 +120,7 @@ class MeasureSpec(_Strict):
     bins: int = Field(10, ge=1, le=1000, description="number of bins")
 
     @model_validator(mode="after")
-    def _check_range(self) -> MeasureSpec:
+    def _check_range(self) -> "MeasureSpec":
         if not self.low < self.high:
             raise ValueError("low must be below high")
         return self
@@ -272,7 +270,7 @@ class TaskSpec(_Strict):
         )
 
     @model_validator(mode="after")
-    def _check_kind(self) -> TaskSpec:
+    def _check_kind(self) -> "TaskSpec":
         if self.kind == "program":
             if self.agent is not None:
                 raise ValueError('the table [agent] is for kind = "agent"')
@@ -291,7 +289,7 @@ class TaskSpec(_Strict):
         return self
 
     @model_validator(mode="after")
-    def _check_cases(self) -> TaskSpec:
+    def _check_cases(self) -> "TaskSpec":
         ids = Counter(case.id for case in self.cases)
         if twice := [name for name, count in ids.items() if count > 1]:
             raise ValueError(f"two cases have the id {twice[0]!r}")

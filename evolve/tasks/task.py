@@ -1,7 +1,5 @@
 """Reading a task directory: task.toml, initial/, evaluate.py, or a foreign format."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import tomllib

@@ -1,7 +1,5 @@
 """The task that `evolve init` writes: ready to run, with a comment on every part."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 _TASK = '''name = "{name}"

@@ -1,7 +1,5 @@
 """What a task wants beyond an ordinary one, so that the user must have accepted it."""
 
-from __future__ import annotations
-
 import psutil
 
 from evolve.tasks.accepted import require_accepted

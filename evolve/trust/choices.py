@@ -4,8 +4,6 @@ A task may shape the search: its policy, operators, limits. It may not choose wh
 between its code and the user: sandbox, plugins, models, addresses, prices, commands, places.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 Both are files of mode 0600 in `$XDG_DATA_HOME/evolve`, by default `~/.local/share/evolve`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

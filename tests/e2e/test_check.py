@@ -10,6 +10,7 @@ import pytest
 from evolve.checking.hostile import CODE
 from tests.cli import Result, evolve
 from tests.peers import FOLDER
+from tests.security.strangers import write_task
 
 PROGRAM = """
 def solve(n):
@@ -272,3 +273,33 @@ def test_the_table(tmp_path: Path) -> None:
     done = check(tmp_path, READS_A_CLAIM, TOML, "--sandbox", "bubblewrap")
     assert done.code == 1 and "recompute the score" in " ".join(done.out.split())
     assert "attacks pay" in done.out
+
+
+TIMED = """
+def evaluate(candidate, case):
+    best = 9.0
+    for number in range(3):
+        given = %s
+        answer = candidate.call("answer", given)
+        best = min(best, candidate.seconds)
+        if answer != [2.0 * given]:
+            candidate.fail("wrong")
+    return {"score": 1 / best}
+"""
+
+
+@pytest.mark.parametrize(("inputs", "paying"), [("5", 5), ("number", 0)])
+def test_a_program_that_remembers_gains_on_equal_inputs_only(
+    tmp_path: Path, inputs: str, paying: int
+) -> None:
+    task = write_task(
+        tmp_path / "task",
+        program="import time\ndef answer(n):\n    time.sleep(0.05)\n    return [2.0 * n]\n",
+    )
+    (task / "evaluate.py").write_text(TIMED % inputs)
+    done = evolve("check", task, "--sandbox", "bubblewrap", "--json")
+    attacks = {found["attack"]: found for found in done.json()["attacks"]}
+    remembers = [found for name, found in attacks.items() if "remembers" in name]
+    assert len(remembers) == 5
+    assert sum(found["result"] == "PAYS" for found in remembers) == paying
+    assert attacks["two faces"]["result"] == "refused"

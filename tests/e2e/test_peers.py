@@ -287,3 +287,32 @@ def test_what_is_not_read_is_said(
         (tmp_path / name).touch()
     done = evolve("eval", tmp_path)
     assert done.code == 2 and told in " ".join(done.err.split())
+
+
+def test_a_seed_that_can_not_run_is_told_though_its_evaluator_goes_on(
+    tmp_path: Path,
+) -> None:
+    """A module that is missing gave a lower score and no word."""
+    (tmp_path / "initial_program.py").write_text(
+        "import no_such_module_of_ours\ndef f():\n    return 1\n"
+    )
+    (tmp_path / "evaluator.py").write_text(
+        "import importlib\n"
+        "def evaluate(path):\n"
+        "    import importlib.util as u\n"
+        "    spec = u.spec_from_file_location('p', path)\n"
+        "    m = u.module_from_spec(spec)\n"
+        "    try:\n"
+        "        spec.loader.exec_module(m)\n"
+        "        return {'combined_score': float(m.f())}\n"
+        "    except Exception:\n"
+        "        return {'combined_score': 0.25}\n"
+    )
+    said = (
+        "the seed raises ModuleNotFoundError: No module named 'no_such_module_of_ours'"
+    )
+    for verb in ("eval", "run", "doctor"):
+        more = ("--max-variants", "1") if verb == "run" else ()
+        done = evolve(verb, tmp_path, *more, cwd=tmp_path.parent)
+        assert said in done.err + done.out, (verb, done)
+        assert "requirements.txt" in done.err + done.out

@@ -20,6 +20,7 @@ from evolve.sandbox.contract import attempt, opened
 from tests.security.attacks import ATTACKS
 from tests.security.probe import Traces
 from tests.security.test_attacks import PROVIDERS, SPEC, probe
+from tests.security.test_boxes import Lowest
 
 HOSTILE = [
     name
@@ -37,6 +38,7 @@ class Mixed:
     seconds: float
     started: int  # boxes
     discarded: int
+    taken_bytes: int  # of the machine's memory, at most
 
 
 async def mixed(provider: Provider, count: int, seed: int) -> Mixed:
@@ -59,7 +61,9 @@ async def mixed(provider: Provider, count: int, seed: int) -> Mixed:
         source = f"def answer(x): return sum(i * {number} % 7 for i in range(x))"
         answers[number] = (await attempt(pool, source, 1000)).value
 
+    lowest = Lowest()
     async with opened(provider, 2) as pool:
+        watching = asyncio.create_task(lowest.watch())
         started = time.perf_counter()
         await asyncio.gather(
             *(
@@ -68,9 +72,11 @@ async def mixed(provider: Provider, count: int, seed: int) -> Mixed:
             )
         )
         seconds = time.perf_counter() - started
+        watching.cancel()
         for _ in range(2):
             assert await probe(pool) == Traces()
-    return Mixed(answers, seconds, pool.counts.started, pool.counts.discarded)
+    counts = pool.counts
+    return Mixed(answers, seconds, counts.started, counts.discarded, lowest.taken)
 
 
 def main() -> int:
@@ -96,6 +102,7 @@ def main() -> int:
                 "times Docker's",
                 "boxes",
                 "discarded",
+                "memory taken, MB",
                 "honest answers right",
             ],
             (
@@ -105,6 +112,7 @@ def main() -> int:
                     f"{one.seconds / done['docker'].seconds:.2f}",
                     f"{one.started}",
                     f"{one.discarded}",
+                    f"{one.taken_bytes >> 20}",
                     f"{sum(one.answers[n] == right[n] for n in right)} of {len(right)}",
                 ]
                 for name, one in done.items()

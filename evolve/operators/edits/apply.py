@@ -1,7 +1,5 @@
 """The entry point: recognize the format of a reply and return the child's files."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """A replacement of whole lines, applied where they match exactly once."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

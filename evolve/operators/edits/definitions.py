@@ -1,7 +1,5 @@
 """Partial Python programs: their definitions replace those of the same name."""
 
-from __future__ import annotations
-
 import ast
 import warnings
 from collections.abc import Sequence

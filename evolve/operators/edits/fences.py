@@ -1,7 +1,5 @@
 """The outer form of a reply: thoughts, prose and fenced blocks."""
 
-from __future__ import annotations
-
 import functools
 import re
 from dataclasses import dataclass

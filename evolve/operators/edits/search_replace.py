@@ -4,8 +4,6 @@ A mark may have fewer than seven signs, the path may be before or after the mark
 the divider may look like a line of the text.
 """
 
-from __future__ import annotations
-
 import re
 import string
 

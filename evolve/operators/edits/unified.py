@@ -3,8 +3,6 @@
 Line counts are ignored, and context lines may lack their first blank.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

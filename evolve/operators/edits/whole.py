@@ -1,7 +1,5 @@
 """Whole files in fenced blocks: new contents of existing files, and new files."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Readers of other engines' task directories, one module per format."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from evolve.tasks.peers import codeevolve, openevolve, shinka

@@ -4,8 +4,6 @@ Layout: input/src/PROGRAM, input/evaluate.py (arguments CODE RESULTS_JSON),
 configs/config*.yaml.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

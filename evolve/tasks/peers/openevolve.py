@@ -3,8 +3,6 @@
 Layout: initial_program.EXT, evaluator.py with evaluate(program_path), config.yaml.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Packages of a foreign task: its requirements.txt, plus the imports of its files."""
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

@@ -1,7 +1,5 @@
 """The common representation of another engine's task, whatever its format."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterable, Mapping

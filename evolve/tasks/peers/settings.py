@@ -1,7 +1,5 @@
 """Strict reading of a peer's configuration; settings without effect give warnings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Layout: initial.EXT, evaluate.py --program_path P --results_dir R, and the task 
 a YAML or Python file next to them.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path
