@@ -7,6 +7,7 @@ import secrets
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NoReturn
 
 from evolve.sandbox.inside import wire
@@ -75,10 +76,10 @@ class Candidate:
     Attributes:
         files: Source of the candidate, path -> content.
         seconds: Wall time of the last call, measured outside the candidate.
-        answers: Its latest answers, encoded, up to `KEPT_BYTES`: for the blame when an
-            evaluator fails.
         drawn: Whether the scorer has read `case.seed`, so that its inputs are hidden.
     """
+
+    _kept_bytes = 0
 
     def __init__(
         self, stream: wire.Stream, files: Mapping[str, bytes], descriptor: int = -1
@@ -86,8 +87,6 @@ class Candidate:
         self._stream, self.descriptor = stream, descriptor
         self.files = files
         self.seconds = 0.0
-        self.answers: deque[bytes] = deque()
-        self._kept_bytes = 0
         self.drawn = False
 
     def call(
@@ -173,6 +172,11 @@ class Candidate:
         if not reply["ok"]:
             raise CandidateError(reply["reason"], reply["message"], reply["log"])
         return reply, answer
+
+    @cached_property
+    def answers(self) -> deque[bytes]:
+        """Its latest answers, encoded, up to `KEPT_BYTES`: for the blame of an error."""
+        return deque()
 
     def _decoded(self, payload: bytes) -> Any:
         self.answers.append(payload)
