@@ -7,7 +7,7 @@ case.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from evolve.agents.flags import flags_in, new_lines
 from evolve.agents.runner import AgentRunner
 from evolve.agents.validity import problem_of
-from evolve.archive import SEED, SIGNS, Evaluation, Kind, Proposal
+from evolve.archive import SEED, SIGNS, Evaluation, Files, Kind, Proposal
 from evolve.evaluation.evaluator import EVALUATOR, Evaluator, EvaluatorBroken, Verdict
 from evolve.models import Episode, Models
 from evolve.sandbox import Pool
@@ -96,7 +96,7 @@ class AgentEvaluator(Evaluator):
 
     async def evaluate(
         self,
-        files: Mapping[str, bytes],
+        files: Files,
         cases: Sequence[CaseSpec],
         attempt: int = 0,
         proposal: Proposal | None = None,
@@ -148,11 +148,7 @@ class AgentEvaluator(Evaluator):
         )
 
     async def _scored_episode(
-        self,
-        files: Mapping[str, bytes],
-        case: CaseSpec,
-        attempt: int,
-        proposal: Proposal,
+        self, files: Files, case: CaseSpec, attempt: int, proposal: Proposal
     ) -> Evaluation:
         """Run an episode on a case, then grade it.
 
@@ -165,7 +161,7 @@ class AgentEvaluator(Evaluator):
         produced = replace(produced, signs=(*self._signs_of(files), *produced.signs))
         return await self._graded(produced, case, attempt, proposal)
 
-    def _signs_of(self, files: Mapping[str, bytes]) -> list[str]:
+    def _signs_of(self, files: Files) -> list[str]:
         """Return flags in the agent's lines that the seed does not have."""
         return [
             f"{trip.kind}: {trip.words}"
@@ -177,7 +173,7 @@ class AgentEvaluator(Evaluator):
         self,
         proposal: Proposal,
         purpose: str,
-        files: Mapping[str, bytes],
+        files: Files,
         work: AgentTask,
         attempt: int = 0,
     ) -> EpisodeResult:
@@ -201,7 +197,7 @@ class AgentEvaluator(Evaluator):
         self,
         proposal: Proposal,
         purpose: str,
-        files: Mapping[str, bytes],
+        files: Files,
         worked: CaseSpec,
         graded: CaseSpec,
     ) -> Evaluation:

@@ -6,8 +6,10 @@ actions leaves none, so a flag is a reason for a person to look.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from evolve.archive import Files
 
 
 class Flag(NamedTuple):
@@ -101,7 +103,7 @@ def _blocks(reply: str) -> Iterator[tuple[str, str]]:
         yield kind, "\n".join(inside)
 
 
-def new_lines(seed: Mapping[str, bytes], files: Mapping[str, bytes]) -> dict[str, str]:
+def new_lines(seed: Files, files: Files) -> dict[str, str]:
     """Return the lines of a tree that the seed does not have.
 
     Args:
