@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evolve.errors import ConfigError, did_you_mean, validation_message
-from evolve.trust.choices import LOWERED, USER_ONLY, user_choices
+from evolve.trust import dotenv
+from evolve.trust.choices import LOWERED, user_choices
 
-PREFIX = "EVOLVE_"
+PREFIX = dotenv.PREFIX
 # Not settings of a run; read by other modules.
 _OTHER_VARIABLES = ("EVOLVE_CACHE_DIR",)
 
@@ -328,26 +329,12 @@ def _read_dotenv() -> dict[str, str]:
             f"{path.absolute()} can't be read: {error}",
             "use lines NAME=VALUE, in UTF-8",
         ) from None
-    _check_dotenv(path.absolute(), found)
+    if problem := dotenv.refused(path.absolute(), found, os.environ):
+        raise ConfigError(
+            f"{path.absolute()} may not set {problem}",
+            f"set it in the environment or in {user_file()}",
+        )
     return found
-
-
-def _check_dotenv(path: Path, found: Mapping[str, str]) -> None:
-    """Refuse a `.env` of a task directory, maybe a stranger's, that sets more than keys."""
-    if not any(
-        (folder / mark).is_file()
-        for folder in path.parents
-        for mark in ("task.toml", "run.toml")
-    ):
-        return
-    known = Settings.model_fields.keys() - USER_ONLY.keys() - {"sandbox", "policy"}
-    for name in found:
-        setting = name.removeprefix(PREFIX).lower()
-        if not name.endswith("_KEY") and setting not in known:
-            raise ConfigError(
-                f"{path} sets {name}; in a task directory it may set keys only",
-                f"set it in the environment or in {user_file()}",
-            )
 
 
 def load_keys() -> None:
@@ -378,9 +365,7 @@ def _from_variables(variables: Mapping[str, str], origin: str) -> dict[str, Any]
         if key not in Settings.model_fields:
             raise ConfigError(
                 f"{origin}: unknown setting {name}",
-                did_you_mean(
-                    name, [PREFIX + known.upper() for known in Settings.model_fields]
-                ),
+                did_you_mean(name, dotenv.names_of(Settings.model_fields)),
             )
         found[key] = _value_of(key, text, origin)
     return found

@@ -185,9 +185,8 @@ def _build_context(build: ImageBuild) -> BytesIO:
     folder, context = build.dockerfile.parent, BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         tar.add(build.dockerfile, "Dockerfile")
-        for pattern in build.files:
-            for path in sorted(folder.glob(pattern)):
-                tar.add(path, path.relative_to(folder).as_posix())
+        for name in build.files:
+            tar.add(folder / name, name)
     context.seek(0)
     return context
 

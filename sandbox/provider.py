@@ -27,8 +27,8 @@ class ImageBuild:
 
     Attributes:
         dockerfile: Path of the file.
-        files: Files and folders beside it that it may copy, also as patterns; nothing
-            else is in the build's context.
+        files: Files that it may copy, relative to its folder; nothing else is in the
+            build's context.
         network: Whether its steps may use the network.
     """
 

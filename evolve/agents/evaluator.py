@@ -7,15 +7,15 @@ case.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evolve.agents.flags import flags_in, new_lines
+from evolve.agents.flags import flags_aside, flags_of_tree
 from evolve.agents.runner import AgentRunner
 from evolve.agents.validity import problem_of
-from evolve.archive import SEED, SIGNS, Evaluation, Files, Kind, Proposal
+from evolve.archive import SEED, SIGNS, Evaluation, Kind, Proposal
 from evolve.evaluation.evaluator import EVALUATOR, Evaluator, EvaluatorBroken, Verdict
 from evolve.models import Episode, Models
 from evolve.sandbox import Pool
@@ -96,7 +96,7 @@ class AgentEvaluator(Evaluator):
 
     async def evaluate(
         self,
-        files: Files,
+        files: Mapping[str, bytes],
         cases: Sequence[CaseSpec],
         attempt: int = 0,
         proposal: Proposal | None = None,
@@ -148,7 +148,11 @@ class AgentEvaluator(Evaluator):
         )
 
     async def _scored_episode(
-        self, files: Files, case: CaseSpec, attempt: int, proposal: Proposal
+        self,
+        files: Mapping[str, bytes],
+        case: CaseSpec,
+        attempt: int,
+        proposal: Proposal,
     ) -> Evaluation:
         """Run an episode on a case, then grade it.
 
@@ -158,22 +162,22 @@ class AgentEvaluator(Evaluator):
         """
         work = await self._work_of(case)
         produced = await self.work(proposal, f"case {case.id}", files, work, attempt)
-        produced = replace(produced, signs=(*self._signs_of(files), *produced.signs))
+        signs = (*await self._signs_of(files), *produced.signs)
+        produced = replace(produced, signs=signs)
         return await self._graded(produced, case, attempt, proposal)
 
-    def _signs_of(self, files: Files) -> list[str]:
+    async def _signs_of(self, files: Mapping[str, bytes]) -> list[str]:
         """Return flags in the agent's lines that the seed does not have."""
-        return [
-            f"{trip.kind}: {trip.words}"
-            for lines in new_lines(self.task.seed, files).values()
-            for trip in flags_in(lines)
-        ]
+        size = sum(map(len, files.values()))
+        trees = dict(self.task.seed), dict(files)
+        found = await flags_aside(flags_of_tree, *trees, size=size)
+        return [f"{flag.kind}: {flag.words}" for flag in found]
 
     async def work(
         self,
         proposal: Proposal,
         purpose: str,
-        files: Files,
+        files: Mapping[str, bytes],
         work: AgentTask,
         attempt: int = 0,
     ) -> EpisodeResult:
@@ -197,7 +201,7 @@ class AgentEvaluator(Evaluator):
         self,
         proposal: Proposal,
         purpose: str,
-        files: Files,
+        files: Mapping[str, bytes],
         worked: CaseSpec,
         graded: CaseSpec,
     ) -> Evaluation:

@@ -6,10 +6,12 @@ actions leaves none, so a flag is a reason for a person to look.
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from evolve.archive import Files
+from evolve.sandbox import CandidateFault
+from evolve.sandbox.aside import run_aside
 
 
 class Flag(NamedTuple):
@@ -87,6 +89,36 @@ def flags_in_reply(reply: str) -> Iterator[Flag]:
             yield from flags_in(text)
 
 
+async def flags_aside(
+    find: Callable[..., list[list[str]]], *texts: Any, size: int
+) -> list[Flag]:
+    """Find flags in a process with limits if the texts are large.
+
+    Args:
+        find: `flags_of_reply` or `flags_of_tree`
+        *texts: its arguments
+        size: of the texts
+
+    Returns:
+        The flags; a text that takes too long is one itself.
+    """
+    try:
+        return [Flag(*found) for found in await run_aside(find, *texts, size=size)]
+    except CandidateFault as fault:
+        return [Flag("unread", fault.message)]
+
+
+def flags_of_reply(reply: str) -> list[list[str]]:
+    """Return the flags in a model's reply; see `flags_in_reply`."""
+    return [list(flag) for flag in flags_in_reply(reply)]
+
+
+def flags_of_tree(seed: Files, files: Files) -> list[list[str]]:
+    """Return the flags in the lines of a tree that the seed does not have."""
+    new = new_lines(seed, files).values()
+    return [list(flag) for lines in new for flag in flags_in(lines)]
+
+
 def _blocks(reply: str) -> Iterator[tuple[str, str]]:
     """Yield what follows the fence of each block, and its text; the last may be open."""
     fence, kind, inside = "", "", [""]
@@ -103,7 +135,7 @@ def _blocks(reply: str) -> Iterator[tuple[str, str]]:
         yield kind, "\n".join(inside)
 
 
-def new_lines(seed: Files, files: Files) -> dict[str, str]:
+def new_lines(seed: Mapping[str, bytes], files: Mapping[str, bytes]) -> dict[str, str]:
     """Return the lines of a tree that the seed does not have.
 
     Args:

@@ -149,7 +149,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-class Engine:
+class EngineLink:
     """The questions of one box to the engine, one at a time.
 
     Args:
@@ -232,7 +232,7 @@ class Box:
         engine: answers the requests
     """
 
-    def __init__(self, path: str, engine: Engine) -> None:
+    def __init__(self, path: str, engine: EngineLink) -> None:
         self._engine = engine
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.setblocking(False)
@@ -300,7 +300,10 @@ class Connection:
     """
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, engine: Engine
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        engine: EngineLink,
     ) -> None:
         self._reader, self._writer, self._engine = reader, writer, engine
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADERS)
@@ -404,7 +407,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         reader: from the engine
         writer: to the engine
     """
-    engine, box = Engine(writer), None
+    engine, box = EngineLink(writer), None
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             sizes = wire.frame_lengths(await reader.readexactly(8))
@@ -413,7 +416,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             if header["op"] == "answer":
                 engine.answered(header, body)
             elif header["op"] == "open":
-                engine = Engine(writer)
+                engine = EngineLink(writer)
                 box = Box(header["path"], engine)
                 writer.write(wire.frame({"op": "opened"}))
             elif box is not None:

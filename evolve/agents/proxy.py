@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from evolve.agents.flags import flags_in_reply
+from evolve.agents.flags import flags_aside, flags_of_reply
 from evolve.agents.front import Asked, Refusal
 from evolve.agents.front_process import Front
 from evolve.archive import ArchiveError, Call, Proposal
@@ -135,7 +135,7 @@ class Proxy:
         if call is None or not asked_the_same(call, messages):
             tokens = self._room(messages, asked.reply_tokens)
             call = await self._ask(number, messages, tokens, asked.temperature)
-        self._count(call)
+        await self._count(call)
         return call
 
     async def _ask(
@@ -150,7 +150,7 @@ class Proxy:
         except ModelError as error:
             if error.fault is not ModelFault.PROMPT:
                 raise
-            self._count(None)
+            await self._count(None)
             raise Refusal(400, "context_length_exceeded", error.message) from None
 
     def _room(self, messages: Messages, wanted: int | None) -> int:
@@ -176,11 +176,11 @@ class Proxy:
             )
         return tokens
 
-    def _count(self, call: Call | None) -> None:
+    async def _count(self, call: Call | None) -> None:
         """Count a step and its usage."""
-        used = self.used
-        for trip in flags_in_reply((call.reply if call else None) or ""):
-            self.signs.setdefault(trip.kind, trip.words)
+        used, reply = self.used, (call.reply if call else None) or ""
+        for flag in await flags_aside(flags_of_reply, reply, size=len(reply)):
+            self.signs.setdefault(flag.kind, flag.words)
         tokens = call.prompt_tokens + call.completion_tokens if call else 0
         usd = call.cost_usd if call else 0.0
         self.used = EpisodeUsage(used.steps + 1, used.tokens + tokens, used.usd + usd)

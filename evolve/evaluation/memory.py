@@ -61,7 +61,11 @@ async def wait_until_above(
         Bytes in use; None if the process ended.
     """
     while process.poll() is None:
-        memory = used(process.pid, limit_bytes).memory_bytes
+        try:
+            memory = used(process.pid, limit_bytes).memory_bytes
+        except OSError:  # no descriptor is free now
+            await asyncio.sleep(_SHORTEST_S)
+            continue
         if memory > limit_bytes:
             return memory
         room_s = (limit_bytes - memory) / _FASTEST

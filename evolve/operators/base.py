@@ -23,6 +23,9 @@ OPERATORS = {
 }
 
 
+MAX_MESSAGE = 4000  # characters; it may quote a reply
+
+
 class Rejected(Exception):
     """A proposal that gives no variant.
 
@@ -33,8 +36,8 @@ class Rejected(Exception):
     """
 
     def __init__(self, reason: str, message: str, note: str = "") -> None:
-        super().__init__(message)
-        self.reason, self.message, self.note = reason, message, note
+        super().__init__(message[:MAX_MESSAGE])
+        self.reason, self.message, self.note = reason, message[:MAX_MESSAGE], note
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Evaluators of a run: a prepared sandbox and a scorer, for programs or for agents."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from evolve.sandbox import (
     prepare_provider,
 )
 from evolve.sandbox.rootfs import packages_folder
-from evolve.tasks import Task
+from evolve.tasks import Task, task_files
 from evolve.tasks.wishes import require_ordinary
 from evolve.text import Note
 
@@ -53,7 +53,9 @@ def sandbox_spec(task: Task) -> SandboxSpec:
     image: str | ImageBuild | None = environment.image
     if isinstance(image, str) and Path(image).name == "Dockerfile":
         image = ImageBuild(
-            task.folder / image, environment.image_files, environment.image_network
+            task.folder / image,
+            tuple(_named(task_files(task.folder), environment.image_files)),
+            environment.image_network,
         )
     tools = environment.tools
     if task.spec.agent is not None and image is None:
@@ -66,6 +68,14 @@ def sandbox_spec(task: Task) -> SandboxSpec:
         image,
         environment.isolation == "fresh",
     )
+
+
+def _named(files: Iterable[Path], patterns: Sequence[str]) -> Iterator[str]:
+    """Yield the files of a task that patterns name, or whose folder they name."""
+    for path in files:
+        parts = (path, *path.parents)
+        if any(part.match(pattern) for part in parts for pattern in patterns):
+            yield path.as_posix()
 
 
 @asynccontextmanager

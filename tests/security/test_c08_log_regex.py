@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from evolve.evaluation.memory import wait_until_above
 from evolve.sandbox import CandidateFault, Limits, ProviderFault, Reason, SandboxSpec
 from evolve.sandbox.inside import wire
 from evolve.sandbox.packets import PACKET, PacketStream
@@ -233,3 +236,23 @@ def test_too_many_open_files_are_the_machines_fault(place: str) -> None:
             await pool.close()
 
     assert asyncio.run(live()) == 1
+
+
+def test_a_scorers_memory_is_watched_again_after_too_many_open_files() -> None:
+    code = "import sys, time; x = bytearray(80 << 20); print(1, flush=True); time.sleep(60)"
+
+    async def live() -> int | None:
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            with no_descriptors():
+                watching = asyncio.create_task(wait_until_above(process, 40 << 20))
+                await asyncio.sleep(0.3)
+                assert not watching.done()
+            try:
+                return await asyncio.wait_for(watching, 10)
+            finally:
+                process.kill()
+
+    assert (asyncio.run(live()) or 0) > 80 << 20

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evolve.agents.flags import flags_aside, flags_of_reply, flags_of_tree
 from evolve.archive import Evaluation, measure_rows
 from evolve.engine.recorder import _measures_of
 from evolve.models import ModelError, TokenEmbedder
@@ -287,3 +288,26 @@ def test_an_answer_of_a_model_server_is_bounded(
     with growth() as grown, watched_loop() as watch:
         asyncio.run(live())
     assert watch.longest_s < 0.5 and grown.megabytes < 120
+
+
+def test_flags_of_a_large_agent_are_searched_beside_the_loop() -> None:
+    files = {f"{k}.py": b"x = a.b(c)\n" * 60_000 + b"curl -x\n" for k in range(3)}
+    reply = "```bash\n" + "git x " * 150_000 + "\nnohup a\n```\n"
+
+    async def live() -> list[set[str]]:
+        found = await flags_aside(flags_of_tree, {"0.py": b""}, files, size=1 << 20)
+        said = await flags_aside(flags_of_reply, reply, size=len(reply))
+        small = await flags_aside(flags_of_reply, reply[-30:], size=30)
+        return [{flag.kind for flag in flags} for flags in (found, said, small)]
+
+    with watched_loop() as watch:
+        assert asyncio.run(live()) == [{"network"}, {"left running"}, set()]
+    assert watch.longest_s < 0.1
+    aside.close()
+
+
+def test_a_rejection_quotes_little_of_a_reply() -> None:
+    reply = f"DELETE {'a' * 900_000}.py\n"
+    with pytest.raises(Rejected) as why:
+        asyncio.run(apply_aside(reply, SEED, EDITABLE, whole=True))
+    assert len(why.value.message) <= 4000

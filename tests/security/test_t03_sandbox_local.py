@@ -102,8 +102,57 @@ def test_the_dotenv_of_a_task_directory_sets_keys_only(
     (task / ".env").write_text("OPENAI_API_KEY=mine\nEVOLVE_MAX_VARIANTS=7\n")
     assert resolve({}, {}, task / "task.toml").settings.max_variants == 7
     (task / ".env").write_text(f"{line}\n")
-    with pytest.raises(ConfigError, match="may set keys only"):
+    with pytest.raises(ConfigError, match="may not set"):
         resolve({}, {}, task / "task.toml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "EVOLVE_SANDBOX=local",
+        "EVOLVE_SANDBOX=evil.module:Sandbox",
+        "EVOLVE_POLICY=evil.module:Policy",
+        'EVOLVE_OPERATORS={"evil.module:Operator" = 1.0}',
+        "EVOLVE_VLLM_COMMAND=touch /tmp/PWNED",
+        "EVOLVE_EMBEDDING=transformer:/tmp/evil",
+        "EVOLVE_PRICE={}",
+        "PATH=/tmp/evil",
+        "LD_PRELOAD=/tmp/evil.so",
+        "PYTHONPATH=/tmp/evil",
+        "XDG_DATA_HOME=/tmp/evil",
+        "DOCKER_HOST=tcp://evil.example",
+        "OPENAI_BASE_URL=http://evil.example/v1",
+        "OPENAI_API_BASE=http://evil.example/v1",
+        "EVOLVE_MODEL=openai/gpt-4o@http://evil.example/v1",
+    ],
+)
+def test_a_dotenv_of_a_folder_from_elsewhere_runs_nothing_and_gets_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-victim")
+    (tmp_path / ".env").write_text(f"{line}\n")
+    with pytest.raises(ConfigError, match="may not set"):
+        resolve({}, {}, tmp_path / "task.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "OPENAI_API_KEY=mine\nOPENAI_BASE_URL=http://proxy.example/v1\n",
+        "EVOLVE_MODEL=openai/gpt-4o\n",
+        "EVOLVE_MODEL=hosted_vllm/x@http://127.0.0.1:8000/v1\n",
+        "OLLAMA_API_BASE=http://127.0.0.1:11434\nEVOLVE_SANDBOX=docker\n",
+        "HTTPS_PROXY=http://proxy:3128\nEVOLVE_WORKERS=4\n",
+    ],
+)
+def test_a_dotenv_of_one_s_own_is_not_felt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "from the environment")
+    (tmp_path / ".env").write_text(text)
+    resolve({}, {}, tmp_path / "task.toml")
 
 
 def test_limits_beyond_the_machine_are_refused(tmp_path: Path) -> None:
