@@ -1,13 +1,12 @@
 """Episodes: an agent works in a fresh sandbox, and its workspace is read as a tree."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from evolve.agents.front_process import Fronts
 from evolve.agents.proxy import Proxy
-from evolve.archive import Proposal
+from evolve.archive import Files, Proposal
 from evolve.errors import TaskError
 from evolve.models import Episode, Models
 from evolve.retry import retry_sandbox
@@ -53,11 +52,7 @@ class AgentRunner:
         self._limits, self._reply_tokens = limits, reply_tokens
 
     async def episode(
-        self,
-        proposal: Proposal,
-        episode: Episode,
-        agent: Mapping[str, bytes],
-        work: AgentTask,
+        self, proposal: Proposal, episode: Episode, agent: Files, work: AgentTask
     ) -> EpisodeResult:
         """Run one episode.
 
@@ -97,11 +92,7 @@ class AgentRunner:
         await self._fronts.close()
 
     async def edit(
-        self,
-        proposal: Proposal,
-        attempt: int,
-        agent: Mapping[str, bytes],
-        work: AgentTask,
+        self, proposal: Proposal, attempt: int, agent: Files, work: AgentTask
     ) -> EpisodeResult:
         """Run an episode on an agent's own tree; retry after faults of the machine.
 
@@ -128,7 +119,7 @@ class AgentRunner:
         session: Session,
         proxy: Proxy,
         clock: TimeLimit,
-        agent: Mapping[str, bytes],
+        agent: Files,
         work: AgentTask,
     ) -> EpisodeResult:
         assert session.folder is not None
@@ -185,7 +176,7 @@ class AgentRunner:
         check_tree(files, replace(limits, files=MAX_FILES, disk_bytes=most))
         return files
 
-    async def imports(self, agent: Mapping[str, bytes]) -> str | None:
+    async def imports(self, agent: Files) -> str | None:
         """Import the agent's entry in a sandbox without a proxy.
 
         Args:
@@ -204,9 +195,7 @@ class AgentRunner:
         return None
 
 
-async def _furnish(
-    session: Session, agent: Mapping[str, bytes], work: AgentTask
-) -> None:
+async def _furnish(session: Session, agent: Files, work: AgentTask) -> None:
     """Place the agent's files read-only next to the socket; load the task."""
     folder = session.folder
     assert folder is not None

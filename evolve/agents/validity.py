@@ -1,9 +1,7 @@
 """Check of a new agent before it costs a case: it can still change a repository."""
 
-from collections.abc import Mapping
-
 from evolve.agents.runner import AgentRunner
-from evolve.archive import Proposal
+from evolve.archive import Files, Proposal
 from evolve.models import Episode
 from evolve.tasks import AgentTask, EpisodeResult
 
@@ -17,11 +15,7 @@ TOY = AgentTask(
 
 
 async def problem_of(
-    runner: AgentRunner,
-    proposal: Proposal,
-    agent: Mapping[str, bytes],
-    attempt: int,
-    toy: bool,
+    runner: AgentRunner, proposal: Proposal, agent: Files, attempt: int, toy: bool
 ) -> str | None:
     """Check an agent. Exceptions of an episode propagate.
 

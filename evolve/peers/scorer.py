@@ -20,6 +20,7 @@ from evolve.candidate import CandidateError
 from evolve.peers import formats, setup
 from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
 from evolve.sandbox.inside import child
+from evolve.text import Data
 
 _STANDINS = Path(__file__).with_name("standins")
 # They start threads, or take long to import.
@@ -31,7 +32,7 @@ CONFIG = json.loads(os.environ["EVOLVE_PEER"])
 source = str(Path(CONFIG["evaluator"]).resolve())
 
 
-def evaluate(candidate: Any, case: Any) -> dict[str, Any]:
+def evaluate(candidate: Any, case: Any) -> Data:
     """Score a candidate as the peer's engine does.
 
     Args:
@@ -60,7 +61,7 @@ def evaluate(candidate: Any, case: Any) -> dict[str, Any]:
     return {key: said[key] for key in ("score", "metrics", "feedback")}
 
 
-def _in_a_fork(candidate: Any, scratch: Path) -> dict[str, Any]:
+def _in_a_fork(candidate: Any, scratch: Path) -> Data:
     answer = scratch / "answer.json"
     pid = os.fork()
     if pid == 0:
@@ -79,7 +80,7 @@ def _in_a_fork(candidate: Any, scratch: Path) -> dict[str, Any]:
     return said
 
 
-def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
+def _score(candidate: Any, scratch: Path) -> Data:
     """Place the program, connect the stub, run the evaluator and collect the notes."""
     child.reseed()
     tempfile.tempdir = str(scratch / "tmp")
@@ -106,7 +107,7 @@ def _score(candidate: Any, scratch: Path) -> dict[str, Any]:
         },
     )
     link.begin()
-    said: dict[str, Any]
+    said: Data
     try:
         said = formats.evaluate(CONFIG, str(program), str(results))
     except (CandidateGone, Inseparable):

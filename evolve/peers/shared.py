@@ -6,12 +6,11 @@ Such scores have `EVALUATOR_SHARED` among their metrics.
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evolve.archive import Evaluation
+from evolve.archive import Evaluation, Files
 from evolve.sandbox import Reason, Session
 from evolve.sandbox.claims import read_output
 from evolve.tasks import Task, task_files
@@ -28,7 +27,7 @@ _MAX_SAID, _MAX_METRICS, _MAX_TEXT = 256 << 10, 200, 1000
 
 
 async def score_together(
-    session: Session, task: Task, files: Mapping[str, bytes], row: Evaluation
+    session: Session, task: Task, files: Files, row: Evaluation
 ) -> Evaluation:
     """Score a candidate in the session's sandbox; exceptions of it propagate.
 

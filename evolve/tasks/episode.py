@@ -1,7 +1,8 @@
 """An agent's task and the result of its episode."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from evolve.archive import Files
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class AgentTask:
     """
 
     statement: str
-    files: Mapping[str, bytes]
+    files: Files
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class EpisodeResult:
         signs: flags, each an attempt to reach something forbidden
     """
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Files = field(default_factory=dict)
     reason: str | None = None
     message: str = ""
     log: str = ""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from evolve.archive import Files
 from evolve.operators.base import Rejected
 from evolve.operators.edits.change import Change, apply_change, target
 from evolve.operators.edits.fences import (
@@ -31,12 +32,7 @@ _DELETE = re.compile(r"^[\s*`-]*DELETE(?: FILE)?:?\s+[`*]*([\w./+-]*\w)[`*]*\s*$
 
 
 def apply_reply(
-    reply: str,
-    files: Mapping[str, bytes],
-    editable: Editable,
-    *,
-    whole: bool,
-    cut_off: bool = False,
+    reply: str, files: Files, editable: Editable, *, whole: bool, cut_off: bool = False
 ) -> dict[str, bytes]:
     """Apply a reply to the parent's files.
 
@@ -83,12 +79,7 @@ def apply_reply(
 
 
 async def apply_aside(
-    reply: str,
-    files: Mapping[str, bytes],
-    editable: Editable,
-    *,
-    whole: bool,
-    cut_off: bool = False,
+    reply: str, files: Files, editable: Editable, *, whole: bool, cut_off: bool = False
 ) -> dict[str, bytes]:
     """Apply a reply as `apply_reply` does, in a process with limits if that is much work.
 
@@ -128,11 +119,7 @@ async def apply_aside(
 
 
 def _child_or_why(
-    reply: str,
-    files: Mapping[str, bytes],
-    editable: Editable,
-    whole: bool,
-    cut_off: bool,
+    reply: str, files: Files, editable: Editable, whole: bool, cut_off: bool
 ) -> dict[str, bytes] | list[str]:
     """Return the child's tree, or reason and message of the rejection."""
     try:
@@ -142,7 +129,7 @@ def _child_or_why(
 
 
 def _edited(
-    text: str, files: Mapping[str, bytes], editable: Editable, whole: bool
+    text: str, files: Files, editable: Editable, whole: bool
 ) -> dict[str, bytes]:
     if has_blocks(text):
         changes = search_replace_blocks(text)
@@ -166,7 +153,7 @@ def _edited(
 
 
 def _applied(
-    changes: Iterable[Change], files: Mapping[str, bytes], editable: Editable
+    changes: Iterable[Change], files: Files, editable: Editable
 ) -> dict[str, bytes]:
     """Apply all changes in order, each in exactly one place."""
     texts = {path: files[path].decode() for path in editable.within(files)}
@@ -188,7 +175,7 @@ def _applied(
 
 def _created(
     change: Change,
-    files: Mapping[str, bytes],
+    files: Files,
     texts: Mapping[str, str],
     editable: Editable,
     number: int,

@@ -1,8 +1,9 @@
 """Whole files in fenced blocks: new contents of existing files, and new files."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from evolve.archive import Files
 from evolve.operators.base import Rejected
 from evolve.operators.edits.definitions import (
     defined_names,
@@ -41,7 +42,7 @@ _TOKEN = re.compile(r"[\w./+-]+")
 
 
 def whole_files(
-    reply: str, files: Mapping[str, bytes], editable: Editable, language: str = "python"
+    reply: str, files: Files, editable: Editable, language: str = "python"
 ) -> dict[str, bytes]:
     """Return the files that a reply rewrites.
 
@@ -79,9 +80,7 @@ def whole_files(
     }
 
 
-def new_files(
-    reply: str, files: Mapping[str, bytes], editable: Editable
-) -> dict[str, bytes]:
+def new_files(reply: str, files: Files, editable: Editable) -> dict[str, bytes]:
     """Return the new files of a reply.
 
     Args:
@@ -165,9 +164,7 @@ def _the_program(blocks: Sequence[Block], before: str) -> Block:
     return marked[-1] if marked else max(code, key=lambda block: len(block.text))
 
 
-def block_path(
-    block: Block, files: Mapping[str, bytes], editable: Editable
-) -> str | None:
+def block_path(block: Block, files: Files, editable: Editable) -> str | None:
     """Return the file that a block names.
 
     Args:
