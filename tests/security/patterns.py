@@ -195,9 +195,6 @@ LISTED: dict[str, tuple[str, ...]] = {
     "sandbox/pip.py _SETTING": (),
     "evolve/evaluation/failures.py _FRAME": (),
     "evolve/operators/templates.py '`+'": (),
-    "evolve/trust/dotenv.py _NEVER": (),
-    "evolve/trust/dotenv.py _ADDRESS": (),
-    "evolve/trust/dotenv.py _LOOPBACK": (),
 }
 
 UNITS = (
