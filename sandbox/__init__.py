@@ -15,10 +15,11 @@ from evolve.sandbox.errors import (
 )
 from evolve.sandbox.limits import Limits
 from evolve.sandbox.pool import Pool
-from evolve.sandbox.provider import ImageBuild, Provider, SandboxSpec
+from evolve.sandbox.provider import Box, ImageBuild, Provider, SandboxSpec
 from evolve.sandbox.session import Reply, Session
 
 __all__ = [
+    "Box",
     "CandidateFault",
     "ImageBuild",
     "Limits",
