@@ -71,7 +71,7 @@ class _Worker:
     """A started process, which serves one call after another."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-I", "-S", "-c", _START, *map(_absolute, sys.path)]
+        command = [sys.executable, "-I", "-S", "-c", _START, *import_path()]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}
         )
@@ -100,8 +100,15 @@ class _Worker:
         self._process.communicate()
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).absolute())
+def import_path() -> list[str]:
+    """Return the folders that this process imports from, for a process without `site`.
+
+    Returns:
+        Absolute paths; the folder of this package is the last one, because an editable
+        installation is found by a hook of `site`.
+    """
+    home = Path(__file__).absolute().parents[2]
+    return [*(str(Path(path).absolute()) for path in sys.path), str(home)]
 
 
 class _Workers:

@@ -12,6 +12,7 @@ from typing import Any
 from evolve.agents import front
 from evolve.agents.front import MAX_BODY, ROLES, Asked
 from evolve.sandbox import ProviderFault
+from evolve.sandbox.aside import import_path
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
 
@@ -49,7 +50,7 @@ class Front:
         Raises:
             ProviderFault: it can't be started
         """
-        paths = [str(Path(path).absolute()) for path in sys.path]
+        paths = import_path()
         with machine_faults("the agents' proxy can't be started"):
             ours, theirs = socket.socketpair()
             with theirs:
