@@ -88,7 +88,7 @@ def _remembered(memory: Any, function: Any, args: Any, kwargs: Any) -> Any:
     if known is not None:
         sys.stderr.write(f"{REMEMBERED}\n")
         return pickle.loads(known)
-    value = function(*args, **kwargs)
+    value = _answer(function, args, kwargs)
     memory(name, pickle.dumps(value))
     return value
 
