@@ -17,7 +17,7 @@ from tests.agents.world_run import HELPS, carried_out, more_cases, worked
 from tests.e2e.test_repeatable import asked, tree
 
 AGENTS = {"dgm": 12, "hgm": 28}  # the seed included
-RUN_SEED = {"dgm": 4, "hgm": 0}  # each finds all that helps
+RUN_SEED = {"dgm": 0, "hgm": 0}  # each finds all that helps
 EVALUATIONS = 110  # at least
 KILLED_AT = (8, 20)  # rows in the archive
 SEED, FEW = 3, 6  # agents of dgm, the seed included
