@@ -164,7 +164,10 @@ def test_wrong_names_and_values(task: Path) -> None:
     assert_refused(run(task, "--name", "../x"), 2, "../x")
     assert_refused(run(task, "--sandbox", "chroot"), 2, "chroot", "docker")
     assert_refused(
-        run(task, "--operator", "mine.ops:Halve"), 2, "no module 'mine'", "PYTHONPATH"
+        run(task, "--operator", "no_such.ops:Halve"),
+        2,
+        "no module 'no_such'",
+        "PYTHONPATH",
     )
     assert_refused(
         run(task, "--policy", "mine.ways:Best"), 2, "no module 'mine'", "PYTHONPATH"
