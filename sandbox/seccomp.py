@@ -89,22 +89,9 @@ def build_filter(
     Raises:
         SandboxUnavailable: The call numbers of this machine are not known.
     """
-    machine = platform.machine()
-    if machine not in _AUDIT:
-        raise SandboxUnavailable(
-            f"there is no system call filter for {machine}",
-            "start Docker and use --sandbox docker",
-        )
-    calls = _calls(machine)
+    program = _beginning()
+    calls = _calls(platform.machine())
     numbers = {call.name: call.number for call in calls if call.number is not None}
-    program = [
-        _step(_LOAD, _ARCHITECTURE),
-        _step(_EQUAL, _AUDIT[machine], 1, 0),
-        _step(_RETURN, _KILL),
-        _step(_LOAD, _NUMBER),
-        _step(_AT_LEAST, _X32, 0, 1),
-        _step(_RETURN, _REFUSE),
-    ]
     for rule in _rules(numbers, allowed, large_buffers):
         program += [_step(_EQUAL, rule.number, 0, len(rule.steps)), *rule.steps]
     free = {
@@ -128,13 +115,27 @@ def refuse_only(*names: str) -> bytes:
         names: Names of calls.
 
     Returns:
-        A program of `struct sock_filter`; it allows everything on a machine whose call
-        numbers are not known.
+        A program of `struct sock_filter`.
+
+    Raises:
+        SandboxUnavailable: The call numbers of this machine are not known.
     """
+    program = _beginning()
+    for call in _calls(platform.machine()):
+        if call.name in names and call.number is not None:
+            program += [_step(_EQUAL, call.number, 0, 1), _step(_RETURN, _REFUSE)]
+    return b"".join([*program, _step(_RETURN, _ALLOW)])
+
+
+def _beginning() -> list[bytes]:
+    """Return the first steps: kill calls of other machines, load the call's number."""
     machine = platform.machine()
     if machine not in _AUDIT:
-        return _step(_RETURN, _ALLOW)
-    program = [
+        raise SandboxUnavailable(
+            f"there is no system call filter for {machine}",
+            "start Docker and use --sandbox docker",
+        )
+    return [
         _step(_LOAD, _ARCHITECTURE),
         _step(_EQUAL, _AUDIT[machine], 1, 0),
         _step(_RETURN, _KILL),
@@ -142,10 +143,6 @@ def refuse_only(*names: str) -> bytes:
         _step(_AT_LEAST, _X32, 0, 1),
         _step(_RETURN, _REFUSE),
     ]
-    for call in _calls(machine):
-        if call.name in names and call.number is not None:
-            program += [_step(_EQUAL, call.number, 0, 1), _step(_RETURN, _REFUSE)]
-    return b"".join([*program, _step(_RETURN, _ALLOW)])
 
 
 def _rules(

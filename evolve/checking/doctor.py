@@ -16,7 +16,7 @@ from evolve.errors import INSTALL_GIT, EvolveError
 from evolve.evaluation import confinement
 from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Client, SamplingParams, check_key, local_models, parse_model
-from evolve.peers.shared import CAUGHT
+from evolve.peers.formats import CAUGHT
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.one_off import alone
 from evolve.sandbox import Pool, SandboxError, SandboxSpec, make_provider

@@ -98,6 +98,10 @@ def how() -> Confinement:
     """Return the confinement that works here, the strongest first."""
     if is_available():
         return Confinement.BUBBLEWRAP
+    try:
+        refuse_only("socket")  # without it, a daemon's socket would be within reach
+    except SandboxUnavailable:
+        return Confinement.NONE
     return Confinement.LANDLOCK if landlock.version() else Confinement.NONE
 
 

@@ -25,12 +25,8 @@ from evolve.evaluation.scorer_process import (
     ScorerProcess,
     WallsFell,
 )
-from evolve.peers.shared import (
-    CAUGHT,
-    EVALUATOR_SHARED,
-    peer_config,
-    score_together,
-)
+from evolve.peers.formats import CAUGHT
+from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.sandbox import CandidateFault, Pool, Reason, Session
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire

@@ -17,6 +17,8 @@ import sys
 from typing import Any
 
 MAX_TEXT = 4000
+# Metric of a score: an exception of the program, although its evaluator went on.
+CAUGHT = "caught by the evaluator"
 _HIDDEN = ("private",)
 
 

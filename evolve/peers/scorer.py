@@ -57,7 +57,7 @@ def evaluate(candidate: Any, case: Any) -> Data:
     if said["score"] is None:
         raise CandidateError("invalid", said["error"])
     if said.get("caught"):
-        said["metrics"] = {**said["metrics"], CAUGHT: said["caught"]}
+        said["metrics"] = {**said["metrics"], formats.CAUGHT: said["caught"]}
     return {key: said[key] for key in ("score", "metrics", "feedback")}
 
 

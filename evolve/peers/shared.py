@@ -16,8 +16,6 @@ from evolve.sandbox.claims import read_output
 from evolve.tasks import Task, task_files
 
 EVALUATOR_SHARED = "evaluator shared with candidate"
-# Metric of a score: an exception of the program, although its evaluator went on.
-CAUGHT = "caught by the evaluator"
 _CODE = Path(__file__).parent
 _PACKAGE = "evolve_peer"  # the name of this package inside the sandbox
 _COPIED = ("__init__.py", "inside.py", "formats.py", "standins/**/*.py")
