@@ -4,7 +4,8 @@ bubblewrap maps a single user id, so the fork server can't change users. Instead
 CAP_SYS_ADMIN in the user namespace of its box, and gives each candidate separate
 process, mount and IPC namespaces without any capability (`inside/namespaces.py`): they
 end with the candidate. Total memory and the number of processes are limited by a
-control group where one can be made; otherwise the fork server watches them. Started as
+control group where this process or the user's systemd can make one; otherwise the fork
+server watches them. Started as
 root, a box drops root first.
 """
 
@@ -13,7 +14,7 @@ import base64
 from pathlib import Path
 
 from evolve.sandbox.bwrap import find_bwrap
-from evolve.sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot, find_root
+from evolve.sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot
 from evolve.sandbox.errors import (
     CandidateFault,
     ProviderFault,
@@ -33,6 +34,7 @@ from evolve.sandbox.provider import (
     server_environment,
 )
 from evolve.sandbox.rootfs import INSIDE, PACKAGES, build_rootfs, interpreter
+from evolve.sandbox.scope import ScopeRoot, find_groups
 from evolve.sandbox.seccomp import build_filter
 
 # The fork server needs them to separate candidates; they hold only in the user namespace
@@ -59,7 +61,7 @@ class BubblewrapProvider(Provider):
     uses_cgroups = True
     _bwrap: str
     _root: Path
-    _cgroups: CgroupRoot | None = None
+    _cgroups: CgroupRoot | ScopeRoot | None = None
 
     async def prepare(self, progress: Progress) -> None:
         """Check that namespaces work here and build the root file system on first use.
@@ -82,17 +84,21 @@ class BubblewrapProvider(Provider):
         if self.spec.shares_folder:
             remove_abandoned()
         if self.uses_cgroups:
-            self._cgroups = await asyncio.to_thread(find_root)
+            self._cgroups = await asyncio.to_thread(find_groups)
         if self._cgroups is None:
             progress(
-                "sandbox: no control group can be made here, so total memory is only "
-                "watched; for a limit of the kernel: systemd-run --user --scope "
-                "-p Delegate=yes evolve ..., or --sandbox docker"
+                "sandbox: no control group can be made here, neither by this process "
+                "nor by systemd-run --user, so total memory is only watched; for a "
+                "limit of the kernel: --sandbox docker"
             )
         else:
             self._cgroups.remove_abandoned()
         self._root = await asyncio.to_thread(
-            build_rootfs, self.spec.packages, progress, self.spec.tools
+            build_rootfs,
+            self.spec.packages,
+            progress,
+            self.spec.tools,
+            self.spec.builds,
         )
         box = await self.start()
         await box.kill()

@@ -1,8 +1,8 @@
 """A control group for one bubblewrap box: kernel limits on total memory and processes.
 
 It is made where this process may make one: as root, or in a subtree that was delegated
-to this user (`systemd-run --user --scope -p Delegate=yes`). Elsewhere the box is
-watched instead. Version 1 has a hierarchy for each controller, version 2 one for all.
+to this user. Elsewhere the user's systemd may make one (`scope.py`), else the box is
+watched. Version 1 has a hierarchy for each controller, version 2 one for all.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from evolve.sandbox.owner import is_gone, this_process
 
 COUNTERS = "/sys/fs/cgroup"  # mount point inside a box
-_PREFIX = "evolve-"
+PREFIX = "evolve-"
 _REMOVE_PATIENCE_S = 2.0
 _numbers = itertools.count()
 
@@ -25,14 +25,17 @@ class Cgroup:
     """The directories of one control group.
 
     Attributes:
-        folders: One, or one per controller in version 1.
+        folders: One, or one per controller in version 1; none if systemd makes it.
         memory: The directory that counts kills for memory.
         version: 1 or 2.
+        starts: Beginning of a command that starts in the group; empty if the process
+            joins by itself.
     """
 
     folders: tuple[Path, ...]
     memory: Path
     version: int
+    starts: tuple[str, ...] = ()
 
     @property
     def entries(self) -> list[str]:
@@ -90,7 +93,7 @@ class CgroupRoot:
         Raises:
             OSError: The kernel refuses it.
         """
-        name = f"{_PREFIX}{this_process()}-{next(_numbers)}"
+        name = f"{PREFIX}{this_process()}-{next(_numbers)}"
         folders = tuple(dict.fromkeys((self.memory / name, self.pids / name)))
         for folder in folders:
             folder.mkdir()
@@ -113,8 +116,8 @@ class CgroupRoot:
     def remove_abandoned(self) -> None:
         """Remove control groups that belong to an engine that has exited."""
         for parent in {self.memory, self.pids}:
-            for folder in parent.glob(f"{_PREFIX}*"):
-                if is_gone(folder.name.removeprefix(_PREFIX).rpartition("-")[0]):
+            for folder in parent.glob(f"{PREFIX}*"):
+                if is_gone(folder.name.removeprefix(PREFIX).rpartition("-")[0]):
                     _removed(folder)
 
 
@@ -137,7 +140,7 @@ def find_root(root: Path = Path("/")) -> CgroupRoot | None:
 
 
 def _candidates(root: Path) -> Iterator[CgroupRoot]:
-    mounts, own = _mounts(root), _own_paths(root)
+    mounts, own = mount_points(root), _own_paths(root)
     if "memory" in mounts and "pids" in mounts:
         for memory, pids in ((own.get("memory", ""), own.get("pids", "")), ("", "")):
             yield CgroupRoot(1, mounts["memory"] / memory, mounts["pids"] / pids)
@@ -147,8 +150,15 @@ def _candidates(root: Path) -> Iterator[CgroupRoot]:
             yield CgroupRoot(2, folder, folder)
 
 
-def _mounts(root: Path) -> dict[str, Path]:
-    """Return mount points by controller; "" is version 2."""
+def mount_points(root: Path) -> dict[str, Path]:
+    """Return where control groups are mounted.
+
+    Args:
+        root: Directory that holds `proc`; other than "/" only in tests.
+
+    Returns:
+        Mount points by controller; "" is version 2.
+    """
     found: dict[str, Path] = {}
     for line in _lines(root / "proc/self/mountinfo"):
         fields, _, more = line.partition(" - ")

@@ -278,11 +278,19 @@ class DockerProvider(Provider):
             remove_abandoned()
         if self.spec.image is None:
             self._image = own_image(
-                self._client, self.spec.packages, self.spec.tools, progress
+                self._client,
+                self.spec.packages,
+                self.spec.tools,
+                progress,
+                self.spec.builds,
             )
         else:
             self._image = derived_image(
-                self._client, self.spec.image, self.spec.packages, progress
+                self._client,
+                self.spec.image,
+                self.spec.packages,
+                progress,
+                self.spec.builds,
             )
 
     async def start(self) -> Box:

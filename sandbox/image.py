@@ -63,7 +63,11 @@ class ImagePython(NamedTuple):
 
 
 def own_image(
-    client: Any, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress
+    client: Any,
+    packages: tuple[str, ...],
+    tools: tuple[str, ...],
+    progress: Progress,
+    builds: tuple[str, ...] = (),
 ) -> SandboxImage:
     """Return the image made from this machine's Python, imported on first use.
 
@@ -72,6 +76,7 @@ def own_image(
         packages: pip requirements.
         tools: Commands of this machine, such as gcc.
         progress: Called with a line per step.
+        builds: Packages that are built from source.
 
     Returns:
         The image.
@@ -80,10 +85,10 @@ def own_image(
         SandboxUnavailable: A package or tool can't be had, or this Python can't be
             copied.
     """
-    key = rootfs_key(packages, tools)
+    key = rootfs_key(packages, tools, builds)
     tag = f"{REPOSITORY}:{key}"
     if not _exists(client, tag):
-        root = build_rootfs(packages, progress, tools)
+        root = build_rootfs(packages, progress, tools, builds)
         progress("sandbox: importing the image")
         with tempfile.TemporaryFile() as tar:
             write_tar(root, tar)
@@ -97,7 +102,11 @@ def own_image(
 
 
 def derived_image(
-    client: Any, image: str | ImageBuild, packages: tuple[str, ...], progress: Progress
+    client: Any,
+    image: str | ImageBuild,
+    packages: tuple[str, ...],
+    progress: Progress,
+    builds: tuple[str, ...] = (),
 ) -> SandboxImage:
     """Return a task's image with the fork server and packages, built on first use.
 
@@ -106,6 +115,7 @@ def derived_image(
         image: Name of an image, or how to build it.
         packages: pip requirements.
         progress: Called with a line per step.
+        builds: Packages that are built from source.
 
     Returns:
         The image.
@@ -116,14 +126,15 @@ def derived_image(
     base = image if isinstance(image, str) else _built(client, image, progress)
     base_id = _pulled(client, base, progress).id
     python = _python_of(client, base)
-    key = hashlib.sha256(f"{base_id}:{rootfs_key(packages)}".encode()).hexdigest()[:16]
+    contents = rootfs_key(packages, builds=builds)
+    key = hashlib.sha256(f"{base_id}:{contents}".encode()).hexdigest()[:16]
     tag = f"{REPOSITORY}:on-{key}"
     if not _exists(client, tag):
         progress(
             f"sandbox: adding the fork server and {len(packages)} packages to {base}"
         )
         with tempfile.TemporaryDirectory() as folder:
-            context = _write_context(Path(folder), base, packages, python)
+            context = _write_context(Path(folder), base, packages, builds, python)
             client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
     return SandboxImage(tag, python.path)
 
@@ -230,7 +241,11 @@ def _python_of(client: Any, base: str) -> ImagePython:
 
 
 def _write_context(
-    folder: Path, base: str, packages: Sequence[str], python: ImagePython
+    folder: Path,
+    base: str,
+    packages: Sequence[str],
+    builds: Sequence[str],
+    python: ImagePython,
 ) -> BytesIO:
     """Return a build context of COPY lines only: its build runs and fetches nothing."""
     (folder / "Dockerfile").write_text(
@@ -241,7 +256,7 @@ def _write_context(
     target = root / PACKAGES.lstrip("/")
     target.mkdir(parents=True)
     if packages:
-        install_packages(packages, target, _pip_target(python))
+        install_packages(packages, target, _pip_target(python), builds)
     context = BytesIO()
     write_tar(folder, context)
     context.seek(0)

@@ -58,7 +58,12 @@ class LocalProvider(Provider):
             find_tool(tool)
         if self.spec.packages:
             self._packages = str(
-                await asyncio.to_thread(packages_folder, self.spec.packages, progress)
+                await asyncio.to_thread(
+                    packages_folder,
+                    self.spec.packages,
+                    progress,
+                    builds=self.spec.builds,
+                )
             )
 
     async def start(self) -> Box:

@@ -45,10 +45,12 @@ def entering(command: list[str], cgroup: Cgroup | None) -> list[str]:
         The command, below `enter.py` if anything is to be done.
     """
     user = str(_NOBODY) if os.geteuid() == 0 else "-"
-    if cgroup is None and user == "-":
-        return command
+    starts = cgroup.starts if cgroup else ()
     files = ":".join(cgroup.entries if cgroup else ())
-    return [sys.executable, "-I", "-S", enter.__file__, user, files, *command]
+    if user == "-" and not files:
+        return [*starts, *command]
+    enters = [sys.executable, "-I", "-S", enter.__file__, user, files]
+    return [*starts, *enters, *command]
 
 
 def try_namespaces(bwrap: str) -> None:

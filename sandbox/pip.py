@@ -1,14 +1,15 @@
-"""pip on the host: wheels are installed; source distributions are fetched in a box.
+"""pip on the host: wheels are installed; source distributions are for a box.
 
-A wheel runs nothing when it is installed. To fetch a source distribution, pip runs code of
-it (its build back end tells the metadata): so pip runs in bubblewrap then, with the network
-but without the user's files and keys.
+A wheel runs nothing when it is installed. To fetch or build a source distribution, pip runs
+code of it (its build back end): so pip runs in bubblewrap then, with the network but
+without the user's files and keys.
 """
 
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -36,26 +37,55 @@ _SETTING = re.compile(r"global\.([\w-]+)='(.*)'")
 
 
 def install_packages(
-    packages: Iterable[str], target: Path, options: Sequence[str] = ()
+    packages: Iterable[str],
+    target: Path,
+    options: Sequence[str] = (),
+    builds: Sequence[str] = (),
 ) -> None:
     """Install wheels into a directory.
 
     Args:
         packages: Names with versions (PEP 508), without addresses.
         target: The directory.
-        options: More options of pip.
+        options: More options of pip, which choose the wheels of another Python.
+        builds: Names of those that are built from source, in a box; the packages that
+            they need are wheels.
 
     Raises:
-        PackagesUnavailable: With pip's last lines.
+        PackagesUnavailable: pip failed, with its last lines; or a package has to be built
+            for another Python, or without bubblewrap.
     """
+    if not builds:
+        _install(*options, *packages, target=target)
+        return
+    if options:
+        raise PackagesUnavailable(
+            f"{', '.join(builds)}: a package can't be built for the Python of an image",
+            "install it in the Dockerfile of the task, with image_network = true",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        wheels = str(Path(folder).resolve())
+        _run(
+            "wheel",
+            "--only-binary=:all:",
+            f"--no-binary={','.join(builds)}",
+            "--no-cache-dir",
+            "--wheel-dir",
+            wheels,
+            *packages,
+            walls=_walls(Path(wheels)),
+        )
+        _install("--no-index", "--find-links", wheels, *packages, target=target)
+
+
+def _install(*arguments: str, target: Path) -> None:
     _run(
         "install",
         "--only-binary=:all:",
         "--no-compile",
         "--target",
         str(target),
-        *options,
-        *packages,
+        *arguments,
     )
 
 

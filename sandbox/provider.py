@@ -46,6 +46,7 @@ class SandboxSpec:
 
     Attributes:
         packages: pip requirements.
+        builds: Names of those that are built from source.
         tools: Commands of this machine that candidates may run, such as gcc.
         preload: Modules that the fork server imports before it forks.
         image: A Docker image, by name or to be built; None: made from this machine's
@@ -58,6 +59,7 @@ class SandboxSpec:
 
     limits: Limits = field(default_factory=Limits)
     packages: tuple[str, ...] = ()
+    builds: tuple[str, ...] = field(default=(), kw_only=True)
     tools: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     image: str | ImageBuild | None = None

@@ -77,12 +77,15 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
-def rootfs_key(packages: Iterable[str], tools: Iterable[str] = ()) -> str:
+def rootfs_key(
+    packages: Iterable[str], tools: Iterable[str] = (), builds: Iterable[str] = ()
+) -> str:
     """Return a hash of everything that a root file system consists of.
 
     Args:
         packages: pip requirements.
         tools: Commands of this machine.
+        builds: Packages that are built from source.
 
     Returns:
         16 hexadecimal digits.
@@ -91,6 +94,8 @@ def rootfs_key(packages: Iterable[str], tools: Iterable[str] = ()) -> str:
         [
             *_this_python(),
             *sorted(packages),
+            "builds",
+            *sorted(builds),
             "tools",
             *sorted(tools),
             *(path.read_text() for path in (*_inside_files(), Path(__file__))),
@@ -111,7 +116,10 @@ def _hash_of(parts: Iterable[str]) -> str:
 
 
 def build_rootfs(
-    packages: tuple[str, ...], progress: Progress, tools: tuple[str, ...] = ()
+    packages: tuple[str, ...],
+    progress: Progress,
+    tools: tuple[str, ...] = (),
+    builds: tuple[str, ...] = (),
 ) -> Path:
     """Return the directory of a root file system, built on first use.
 
@@ -119,6 +127,7 @@ def build_rootfs(
         packages: pip requirements.
         progress: Called with a line per step.
         tools: Commands of this machine.
+        builds: Packages that are built from source.
 
     Returns:
         The directory in the cache.
@@ -127,9 +136,9 @@ def build_rootfs(
         SandboxUnavailable: A package can't be installed, or the machine is not
             supported.
     """
-    key = rootfs_key(packages, tools)
+    key = rootfs_key(packages, tools, builds)
     return _built_once(
-        "rootfs", key, lambda root: _fill(root, packages, tools, progress)
+        "rootfs", key, lambda root: _fill(root, packages, builds, tools, progress)
     )
 
 
@@ -153,7 +162,11 @@ def _built_once(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
 
 
 def _fill(
-    root: Path, packages: tuple[str, ...], tools: tuple[str, ...], progress: Progress
+    root: Path,
+    packages: tuple[str, ...],
+    builds: tuple[str, ...],
+    tools: tuple[str, ...],
+    progress: Progress,
 ) -> None:
     progress("sandbox: copying this machine's Python")
     stdlib = Path(sysconfig.get_path("stdlib"))
@@ -178,7 +191,8 @@ def _fill(
         (root / "usr/bin/python3").symlink_to(interpreter())
     if packages:
         progress(f"sandbox: installing {', '.join(packages)}")
-        install_packages(packages, _inside_of(root, Path(PACKAGES)))
+        place = _inside_of(root, Path(PACKAGES))
+        install_packages(packages, place, builds=builds)
     copy_inside(_inside_of(root, Path(INSIDE)))
     copy_tools(root, tools, progress)
     progress("sandbox: collecting shared libraries")
@@ -212,7 +226,10 @@ def _copy_library(source: Path, target: Path) -> None:
 
 
 def packages_folder(
-    packages: tuple[str, ...], progress: Progress, sources: tuple[str, ...] = ()
+    packages: tuple[str, ...],
+    progress: Progress,
+    sources: tuple[str, ...] = (),
+    builds: tuple[str, ...] = (),
 ) -> Path:
     """Return a cached directory with packages, separate from this Python.
 
@@ -220,6 +237,7 @@ def packages_folder(
         packages: pip requirements to install.
         progress: Called with a line per step.
         sources: Distributions that are only downloaded, into the subfolder `sdists`.
+        builds: Packages that are built from source.
 
     Returns:
         The directory.
@@ -227,12 +245,13 @@ def packages_folder(
     Raises:
         SandboxUnavailable: A package or distribution can't be had.
     """
-    key = _hash_of([*_this_python(), *sorted(packages), "sources", *sorted(sources)])
+    parts = [*sorted(packages), "builds", *sorted(builds), "sources", *sorted(sources)]
+    key = _hash_of([*_this_python(), *parts])
 
     def fill(site: Path) -> None:
         if packages:
             progress(f"installing {', '.join(packages)}")
-            install_packages(packages, site)
+            install_packages(packages, site, builds=builds)
         if sources:
             progress(f"fetching the sources of {', '.join(sources)}")
             fetch_sources(sources, site / SOURCES)

@@ -30,9 +30,14 @@ def prepare(task: Task) -> None:
     """Make what the scorer and the sandbox of one task need."""
     environment, spec = task.spec.environment, sandbox_spec(task)
     if environment.scorer_packages or environment.scorer_sources:
-        packages_folder(environment.scorer_packages, _say, environment.scorer_sources)
+        packages_folder(
+            environment.scorer_packages,
+            _say,
+            environment.scorer_sources,
+            environment.builds,
+        )
     if spec.image is None:
-        build_rootfs(spec.packages, _say, spec.tools)
+        build_rootfs(spec.packages, _say, spec.tools, spec.builds)
 
 
 def _say(line: str) -> None:

@@ -12,9 +12,9 @@ from evolve.evaluation.confinement import Confinement, how
 from evolve.runs.folder import list_runs, open_run
 from evolve.sandbox import SandboxError
 from evolve.sandbox.bwrap import find_bwrap
-from evolve.sandbox.cgroup import find_root
 from evolve.sandbox.docker import connect
 from evolve.sandbox.namespaces import try_namespaces
+from evolve.sandbox.scope import find_groups
 from evolve.sandbox.seccomp import build_filter
 
 _KEYS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
@@ -94,12 +94,12 @@ def _system_calls() -> Finding:
 
 def _memory() -> Finding:
     """Check that total memory has a limit of the kernel in bubblewrap."""
-    root = find_root()
+    root = find_groups()
     if root is None:
         return Finding(
             "warn",
             "memory: no control group can be made, so bubblewrap only watches it",
-            "systemd-run --user --scope -p Delegate=yes evolve ..., or --sandbox docker",
+            "a login with systemd for this user (loginctl enable-linger), or --sandbox docker",
         )
     text = f"memory: limited by control groups of version {root.version}"
     return Finding("ok", text)

@@ -67,6 +67,7 @@ def sandbox_spec(task: Task) -> SandboxSpec:
         environment.preload,
         image,
         environment.isolation == "fresh",
+        builds=environment.builds,
     )
 
 
@@ -146,11 +147,11 @@ def _scorer_packages(task: Task, note: Note) -> Path | None:
     Raises:
         SandboxUnavailable: One of them can't be installed.
     """
-    wanted, sources = (
-        task.spec.environment.scorer_packages,
-        task.spec.environment.scorer_sources,
-    )
-    return packages_folder(wanted, note, sources) if wanted or sources else None
+    environment = task.spec.environment
+    wanted, sources = environment.scorer_packages, environment.scorer_sources
+    if not wanted and not sources:
+        return None
+    return packages_folder(wanted, note, sources, environment.builds)
 
 
 async def _evaluator(

@@ -43,6 +43,27 @@ def check_requirement(text: str) -> str:
     return text
 
 
+def check_name(text: str) -> str:
+    """Check that a text is the name of a package of the index, without versions.
+
+    Args:
+        text: such as "numpy"
+
+    Returns:
+        The same text.
+
+    Raises:
+        ValueError: as for `check_requirement`, or with more than a name
+    """
+    from packaging.requirements import Requirement
+
+    if Requirement(check_requirement(text)).name != text:
+        raise ValueError(
+            f"invalid package {one_line(text)!r}: use its name, without versions"
+        )
+    return text
+
+
 def check_scorer_requirement(text: str) -> str:
     """Check a requirement of the scorer, which may be pip's option `--no-deps`.
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from evolve.tasks.requirement import (
     check_module,
+    check_name,
     check_requirement,
     check_scorer_requirement,
     check_tool,
@@ -61,6 +62,10 @@ class EnvironmentSpec(_Strict):
 
     packages: tuple[_Requirement, ...] = Field(
         (), description="wheels for the candidate's sandbox: names with versions"
+    )
+    builds: tuple[Annotated[str, AfterValidator(check_name)], ...] = Field(
+        (),
+        description="names of packages that are built from source, in a box: evolve trust DIR",
     )
     tools: tuple[Annotated[str, AfterValidator(check_tool)], ...] = Field(
         (), description="commands of this machine, such as gcc"

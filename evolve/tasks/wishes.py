@@ -36,6 +36,11 @@ def wishes_of(task: Task) -> list[str]:
     wishes = []
     if environment.image_network:
         wishes.append(f"{toml} environment.image_network: build with the network")
+    if environment.builds:
+        wishes.append(
+            f"{toml} environment.builds: build {', '.join(environment.builds)} from "
+            "source, in a box with the network"
+        )
     if limits.memory_mb << 20 > total * MEMORY_SHARE:
         wishes.append(
             f"{toml} limits.memory_mb = {limits.memory_mb}: this machine has "

@@ -40,7 +40,7 @@ def test_three_gaps_are_named_with_their_fix() -> None:
     assert "--security-opt seccomp=unconfined" in namespaces["fix"]
     memory = found["memory"]
     assert memory["state"] == "warn" and "no control group" in memory["what"]
-    assert "Delegate=yes" in memory["fix"]
+    assert "enable-linger" in memory["fix"]
     keys = found["keys in the environment of every program that you start"]
     assert keys["state"] == "warn" and "OPENAI_API_KEY" in keys["what"]
     assert "sk-secret" not in done.stdout + done.stderr

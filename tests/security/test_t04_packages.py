@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from evolve.errors import TaskError
-from evolve.sandbox.pip import fetch_sources
+from evolve.sandbox.errors import PackagesUnavailable
+from evolve.sandbox.pip import fetch_sources, install_packages
 from evolve.sandbox.provider import ImageBuild
 from evolve.tasks import load_task
 from tests.cli import evolve
@@ -93,6 +96,49 @@ def test_code_of_a_source_distribution_sees_no_file_of_the_user(
     assert (target / "evil-1.tar.gz").is_file()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can read, as the sandbox drops root."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_package_built_from_source_is_built_in_a_box(
+    tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "id_rsa"
+    secret.write_text("secret")
+    monkeypatch.setenv("PIP_INDEX_URL", _index_of_one_source(tmp_path, secret).as_uri())
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-victim")
+    monkeypatch.setenv("EVOLVE_CACHE_DIR", str(open_folder))
+    program = "import evil\n\ndef answer():\n    print(evil.seen)\n    return 1.0\n"
+    toml = '[environment]\npackages = ["evil==1"]\n'
+    wheels_only = write_task(tmp_path / "wheels", toml, program)
+    refused = evolve("eval", wheels_only, "--sandbox", "bubblewrap")
+    assert refused.code == 3 and "packages of the task can't be" in refused.err
+    task = write_task(tmp_path / "task", toml + 'builds = ["evil"]', program)
+    asks = evolve("eval", task, "--sandbox", "bubblewrap")
+    assert asks.code == 3 and "build evil from source" in asks.err
+    assert evolve("trust", task).code == 0
+    done = evolve("eval", task, "--sandbox", "bubblewrap")
+    assert done.code == 0, done.err
+    assert "secret: False, key: None" in done.out
+
+
+def test_a_package_is_not_built_for_the_python_of_an_image(tmp_path: Path) -> None:
+    with pytest.raises(PackagesUnavailable, match="can't be built") as refused:
+        install_packages(["evil"], tmp_path, ("--python-version", "3.9"), ("evil",))
+    assert "Dockerfile" in refused.value.hint
+
+
+@pytest.mark.parametrize("text", ["evil==1", "evil[all]", "./evil", "--pre"])
+def test_only_names_are_built(tmp_path: Path, text: str) -> None:
+    task = write_task(tmp_path / "task", f'[environment]\nbuilds = ["{text}"]')
+    with pytest.raises(TaskError, match="invalid package"):
+        load_task(task)
+
+
 def _index_of_one_source(place: Path, secret: Path) -> Path:
     """Write a package index with one source distribution that reports what it sees."""
     import tarfile
@@ -108,13 +154,27 @@ def _index_of_one_source(place: Path, secret: Path) -> Path:
         "def prepare_metadata_for_build_wheel(folder, config_settings=None):\n"
         f"    seen = 'secret: %s, key: %s' % (os.path.exists({str(secret)!r}), "
         "os.environ.get('OPENAI_API_KEY'))\n"
-        f"    pathlib.Path({str(place / 'got')!r}, 'seen').write_text(seen)\n"
+        f"    got = pathlib.Path({str(place / 'got')!r})\n"
+        "    got.is_dir() and (got / 'seen').write_text(seen)\n"
         "    info = pathlib.Path(folder, 'evil-1.dist-info')\n"
         "    info.mkdir()\n"
         "    (info / 'METADATA').write_text("
         "'Metadata-Version: 2.1\\nName: evil\\nVersion: 1\\n')\n"
         "    return info.name\n"
-        "def build_wheel(*_):\n    raise SystemExit(1)\n"
+        "def build_wheel(folder, *_):\n"
+        f"    seen = 'secret: %s, key: %s' % (os.path.exists({str(secret)!r}), "
+        "os.environ.get('OPENAI_API_KEY'))\n"
+        "    import zipfile\n"
+        "    name = 'evil-1-py3-none-any.whl'\n"
+        "    info = 'evil-1.dist-info/'\n"
+        "    with zipfile.ZipFile(os.path.join(folder, name), 'w') as wheel:\n"
+        "        wheel.writestr('evil.py', 'seen = %r' % seen)\n"
+        "        wheel.writestr(info + 'METADATA', "
+        "'Metadata-Version: 2.1\\nName: evil\\nVersion: 1\\n')\n"
+        "        wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\n"
+        "Root-Is-Purelib: true\\nTag: py3-none-any\\n')\n"
+        "        wheel.writestr(info + 'RECORD', '')\n"
+        "    return name\n"
     )
     page = place / "index" / "evil"
     page.mkdir(parents=True)
