@@ -350,6 +350,11 @@ class SandboxContract(ABC):
         source = "def answer(): return len(bytearray(1 << 30))"
         self.expect_fault(source, Reason.MEMORY)
 
+    def test_the_kernel_kills_it_before_the_server(self) -> None:
+        """When memory runs out, the candidate is the first that the kernel chooses."""
+        source = "def answer(): return int(open('/proc/self/oom_score_adj').read())"
+        assert self.outcome(source).value == 1000
+
     def test_too_much_printing_is_told_with_its_tail(self) -> None:
         """Output over the limit has the reason OUTPUT; the log has its end."""
         source = "def answer():\n    while True: print('spam' * 100)"

@@ -406,9 +406,7 @@ def prepare_child(settings: Settings, uid: int, ends: Ends) -> str:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     place_descriptors(ends)
-    # Under the local provider this may be forbidden.
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
+    die_first()
     limit(settings)
     home = make_home(settings, uid)
     if uid:
@@ -419,6 +417,18 @@ def prepare_child(settings: Settings, uid: int, ends: Ends) -> str:
     _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(home)
     return home
+
+
+def die_first() -> None:
+    """Have the kernel kill this process before the server when memory runs out.
+
+    The file belongs to this user only while the process is dumpable.
+    """
+    _libc.prctl(PR_SET_DUMPABLE, True, 0, 0, 0)
+    # a kernel without this file chooses by itself
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    _libc.prctl(PR_SET_DUMPABLE, False, 0, 0, 0)
 
 
 def place_descriptors(ends: Ends) -> None:
