@@ -8,9 +8,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from evolve.sandbox.inside import wire
+
+if TYPE_CHECKING:
+    from evolve.timing import Against, Check, Clock, Draw, Plan, Speed, Timing
 
 KEPT_BYTES = 32 << 20
 
@@ -109,7 +112,7 @@ class Candidate:
         """
         payload = wire.encode((list(args), kwargs))
         header = {"op": "call", "function": function, "timeout_s": timeout_s}
-        return self._decoded(self._ask(header, payload)[1])
+        return self.decoded(self._ask(header, payload)[1])
 
     def run(
         self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
@@ -129,8 +132,87 @@ class Candidate:
         """
         header = {"op": "run", "argv": list(argv), "timeout_s": timeout_s}
         reply, payload = self._ask(header, stdin)
-        stdout, stderr = self._decoded(payload)
+        stdout, stderr = self.decoded(payload)
         return Completed(int(reply["exit"]), stdout, stderr)
+
+    def time(
+        self, function: str, inputs: Sequence[Sequence[Any]], rounds: int = 5
+    ) -> "Timing":
+        """Time a function, each round in a fresh process on the same inputs.
+
+        The time is measured outside the candidate and without the wire. Inputs must
+        differ from each other, so that remembering answers gains nothing. The first input
+        only warms the process up, if there is more than one.
+
+        Args:
+            function: Name of the function.
+            inputs: Arguments of each call.
+            rounds: Number of processes.
+
+        Returns:
+            Seconds, CPU seconds, and all answers: check them.
+
+        Raises:
+            CandidateError: The candidate raised, exceeded a limit, or returned other data.
+        """
+        from evolve.timing import time_calls
+
+        return time_calls(self, function, inputs, rounds)
+
+    def measure(
+        self,
+        function: str,
+        draw: "Draw",
+        check: "Check | None" = None,
+        against: "Against" = "best",
+        plan: "Plan | None" = None,
+        clock: "Clock" = "cpu",
+    ) -> "Speed":
+        """Measure a function against a reference, in pairs of fresh processes.
+
+        Args:
+            function: Name of the function.
+            draw: Draws the arguments of one call from a `numpy.random.Generator`; no input
+                is used in two blocks.
+            check: Gets an answer, the reference's and the arguments; raises, as
+                `candidate.fail` does, if the answer is wrong. None: they must be equal.
+            against: "best": the best variant so far, else "seed".
+            plan: How sure the decision must be, and how long it may take.
+            clock: "cpu", or "wall" for programs that wait.
+
+        Returns:
+            The speed as a multiple of the seed's, and the measurement.
+
+        Raises:
+            CandidateError: The candidate raised, exceeded a limit, or answered otherwise.
+        """
+        from evolve.timing import Plan, measure_calls, same
+
+        def equal(answer: Any, expected: Any, _: Sequence[Any]) -> None:
+            if not same(answer, expected):
+                self.fail(f"an answer of {function} differs from the reference's")
+
+        self.drawn = True  # its inputs are hidden
+        return measure_calls(
+            self, function, draw, check or equal, against, plan or Plan(), clock
+        )
+
+    def ask_block(self, header: dict[str, Any], payload: bytes) -> dict[str, Any]:
+        """Run a block of timed calls; see `evolve.timing.calls`.
+
+        Args:
+            header: The request.
+            payload: Its calls.
+
+        Returns:
+            The engine's answer; what a process answered in it is still encoded.
+
+        Raises:
+            CandidateError: The candidate raised, exceeded a limit, or returned other data.
+        """
+        header |= {"op": "block", "timeout_s": None}
+        found: dict[str, Any] = wire.decode(self._ask(header, payload)[1])
+        return found
 
     def put(self, files: Mapping[str, str | bytes]) -> None:
         """Add files, such as hidden tests, to the candidate's folder; overwrite existing ones.
@@ -178,7 +260,18 @@ class Candidate:
         """Its latest answers, encoded, up to `KEPT_BYTES`: for the blame of an error."""
         return deque()
 
-    def _decoded(self, payload: bytes) -> Any:
+    def decoded(self, payload: bytes) -> Any:
+        """Decode an answer of the candidate.
+
+        Args:
+            payload: The answer.
+
+        Returns:
+            Plain data.
+
+        Raises:
+            CandidateError: It is malformed.
+        """
         self.answers.append(payload)
         self._kept_bytes += len(payload)
         while self._kept_bytes > KEPT_BYTES:

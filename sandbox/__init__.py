@@ -16,13 +16,14 @@ from evolve.sandbox.errors import (
 from evolve.sandbox.limits import Limits
 from evolve.sandbox.pool import Pool
 from evolve.sandbox.provider import Box, ImageBuild, Provider, SandboxSpec
-from evolve.sandbox.session import Reply, Session
+from evolve.sandbox.session import Measured, Reply, Session
 
 __all__ = [
     "Box",
     "CandidateFault",
     "ImageBuild",
     "Limits",
+    "Measured",
     "NoSuchSandbox",
     "Pool",
     "Provider",

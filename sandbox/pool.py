@@ -29,10 +29,14 @@ class Pool:
     Args:
         provider: A prepared provider.
         size: Maximum number of live candidates.
+        closes_provider: Whether `close` closes the provider; False: another pool does.
     """
 
-    def __init__(self, provider: Provider, size: int) -> None:
+    def __init__(
+        self, provider: Provider, size: int, closes_provider: bool = True
+    ) -> None:
         self.provider, self.size = provider, size
+        self._closes_provider = closes_provider
         self.counts = PoolCounts()
         self._free = asyncio.Semaphore(size)
         self._idle: list[Box] = []
@@ -128,8 +132,9 @@ class Pool:
         self._starting.clear()
         await asyncio.gather(*(box.end() for box in self._idle))
         self._idle.clear()
-        await self.provider.close()
-        aside.close()
+        if self._closes_provider:
+            await self.provider.close()
+            aside.close()
 
 
 def _look_at(task: asyncio.Task[Box]) -> None:

@@ -53,6 +53,23 @@ class Reply:
     exit: int | None = None
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Calls that were measured outside of the candidate.
+
+    Attributes:
+        payload: The encoded list of answers: an unverified claim.
+        wall_ns: Time until the server held all answers.
+        before_ns: CPU time of all its processes so far, before the calls.
+        after_ns: The same after them.
+    """
+
+    payload: bytes
+    wall_ns: int
+    before_ns: int
+    after_ns: int
+
+
 @dataclass
 class _Inbox:
     """Data that arrived from the candidate and is not read yet."""
@@ -103,6 +120,7 @@ class Session:
         self._box, self._limits = box, limits
         self._inbox = _Inbox()
         self._end: dict[str, Any] | None = None  # facts that the server reported
+        self._measured: list[dict[str, int]] = []  # what the server reported
         self._fault: SandboxError | None = None
         self._before = Usage()  # of candidates before a restart
         self.held = True  # whether the box is still this session's
@@ -216,6 +234,59 @@ class Session:
             {"op": "call", "function": function}, arguments, timeout_s
         )
 
+    async def hold(
+        self,
+        function: str | None,
+        calls: bytes,
+        core: int | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Send the arguments of calls, which are decoded now and made by `go`.
+
+        Args:
+            function: Name of a function of the loaded module; None: `calls` is a list of
+                answers, which `go` only encodes.
+            calls: Encoded list of (args, kwargs).
+            core: Processor that the candidate stays on; None: any.
+            timeout_s: Time limit; None: that of the limits.
+
+        Raises:
+            CandidateFault: The candidate failed or took too long.
+            ProviderFault: The machine failed.
+        """
+        header = {"op": "hold", "function": function, "core": core}
+        await self._exchange(header, calls, timeout_s)
+
+    async def go(self, timeout_s: float | None = None) -> Measured:
+        """Make the calls that are held, and measure them outside of the candidate.
+
+        Args:
+            timeout_s: Time limit; None: that of the limits.
+
+        Returns:
+            The answers and the measurement.
+
+        Raises:
+            CandidateFault: The candidate failed or took too long.
+            ProviderFault: The machine failed.
+        """
+        reply = await self._exchange({"op": "go"}, b"", timeout_s, kind=b"G")
+        self._measured.clear()
+        try:
+            async with asyncio.timeout(KILL_PATIENCE_S):
+                await self._box.packets.send(b"M")
+                while not self._measured and self._end is None:
+                    await self._take(await self._box.packets.receive())
+        except TimeoutError:
+            await self._kill()
+            raise self._broken(ProviderFault("the sandbox does not measure")) from None
+        except SandboxError as fault:
+            raise self._broken(fault) from None
+        if not self._measured:
+            raise self._broken(self._fault_of_end(self._end or {}))
+        found = self._measured.pop()
+        return Measured(reply.payload, found["wall"], found["before"], found["after"])
+
     async def run(
         self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
     ) -> Reply:
@@ -265,7 +336,11 @@ class Session:
         return repeatable(self._inbox.log.decode(errors="replace"))
 
     async def _exchange(
-        self, header: dict[str, Any], payload: bytes, timeout_s: float | None
+        self,
+        header: dict[str, Any],
+        payload: bytes,
+        timeout_s: float | None,
+        kind: bytes = b"D",
     ) -> Reply:
         if self._fault is not None:
             raise self._fault
@@ -274,7 +349,7 @@ class Session:
         started = time.perf_counter()
         try:
             async with TimeLimit(limit).running():
-                await self._box.packets.send(b"D", wire.frame(header, payload))
+                await self._box.packets.send(kind, wire.frame(header, payload))
                 answer, body = await self._answer()
         except TimeoutError:
             await self._kill()
@@ -325,6 +400,8 @@ class Session:
         elif packet.kind == b"L":
             self._inbox.log += packet.body
             del self._inbox.log[:-LOG_TAIL_BYTES]
+        elif packet.kind == b"T":
+            self._measured.append(json.loads(packet.body))
         elif packet.kind == b"E":
             self._end = json.loads(packet.body)
 

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,6 +18,7 @@ from evolve.evaluation.confinement import TRIES
 from evolve.evaluation.failures import without_inputs
 from evolve.evaluation.fresh_runs import BuildSteps, FreshRuns, UnknownBuild
 from evolve.evaluation.memory import memory_limit
+from evolve.evaluation.pairs import PairTimer
 from evolve.evaluation.scorer import MAX_FEEDBACK_CHARS, MAX_METRICS_BYTES, printable
 from evolve.evaluation.scorer_process import (
     Said,
@@ -141,6 +143,7 @@ class Evaluator:
         # the seed's row from `_find_out`, for the next request
         self._seed_row: Evaluation | None = None
         self._builds: dict[str, BuildSteps] = {}  # by case
+        self.timer = PairTimer(pool.provider, task.module, task.seed)
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Use another copy of the task from now on, and close the old scorers.
@@ -270,7 +273,13 @@ class Evaluator:
         )
         started = time.perf_counter()
         async with self.pool.session() as session:
-            live = FreshRuns(self.pool, session, self._known(case), learning)
+            live = FreshRuns(
+                self.pool,
+                session,
+                self._known(case),
+                learning,
+                partial(self.timer.run, files),
+            )
             try:
                 if self.together:
                     row = await score_together(session, self.task, files, row)
@@ -468,4 +477,5 @@ class Evaluator:
     async def close(self) -> None:
         """Close scorers and sandboxes."""
         await asyncio.gather(*(scorer.close() for scorer in self._idle))
+        await self.timer.close()
         await self.pool.close()

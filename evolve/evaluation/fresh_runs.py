@@ -6,8 +6,9 @@ program ran. What must stay is known from the seed: a command that changes files
 when the seed runs it is a step of the build, and its changes stay.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from evolve.archive import Files
 from evolve.sandbox import Pool, Reply, Session
@@ -55,6 +56,7 @@ class FreshRuns:
         session: A session with the candidate's files loaded.
         known: What the seed showed; None: unknown.
         learning: Filled from this candidate, which is the seed; None: another one.
+        block: Runs a block for timing; see `PairTimer.run`.
 
     Attributes:
         hidden: Whether it has got inputs that are drawn from the secret seed.
@@ -66,8 +68,10 @@ class FreshRuns:
         session: Session,
         known: BuildSteps | None,
         learning: BuildSteps | None,
+        block: Callable[[Mapping[str, Any], bytes], Awaitable[Reply]],
     ) -> None:
         self.session, self.hidden = session, False
+        self.block = block
         self._pool, self._known, self._learning = pool, known, learning
         self._number = 0
         self._built: Tree | None = None  # the folder before the first program ran

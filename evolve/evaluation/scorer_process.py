@@ -25,6 +25,7 @@ from evolve.text import Data
 
 _PACKAGES = Path(__file__).parents[2]  # the folder that holds `evolve`
 START_PATIENCE_S = 60.0
+REQUESTS = ("call", "run", "put", "block")  # of a scorer to the candidate
 
 
 class ScorerDied(Exception):
@@ -205,7 +206,7 @@ class ScorerProcess:
         await self._write(header, wire.encode((dict(files), dict(case.params))))
         while True:
             header, payload = await self._read()
-            if header["op"] not in ("call", "run", "put"):
+            if header["op"] not in REQUESTS:
                 return Said(header["op"], header, payload)
             await self._write(*await _ask_candidate(live, header, payload))
 
@@ -290,6 +291,8 @@ async def _ask_candidate(
     try:
         if header["op"] == "call":
             reply = await live.call(header["function"], payload, header["timeout_s"])
+        elif header["op"] == "block":
+            reply = await live.block(header, payload)
         elif header["op"] == "put":
             reply = await live.put(wire.decode(payload))
         else:

@@ -1,13 +1,14 @@
 """The candidate's side of the wire: write its files, call its functions, run commands.
 
 Everything here runs as the candidate, so nothing here is trusted: an answer is a claim.
-Requests are frames (see `wire`): `load`, `call`, `run`, `tree`. This file needs the standard
-library only.
+Requests are frames (see `wire`): `load`, `call`, `run`, `tree`, and for measured calls `hold`
+and `go`. This file needs the standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import subprocess
@@ -97,7 +98,7 @@ def respond(
 
     Args:
         candidate: The candidate.
-        header: Header of the request; "op" is "load", "call", "run" or "tree".
+        header: Header of the request; "op" is its kind.
         payload: Content of the request.
 
     Returns:
@@ -111,6 +112,11 @@ def respond(
             return candidate.call(header, payload)
         if header["op"] == "tree":
             return {"ok": True}, wire.encode(candidate.tree())
+        if header["op"] == "hold":
+            candidate.hold(header["function"], header["core"], payload)
+            return {"ok": True}, b""
+        if header["op"] == "go":
+            return candidate.go()
         return candidate.execute(header, payload)
     except MemoryError:
         return {"ok": False, "error": "memory", "message": "MemoryError"}, b""
@@ -194,6 +200,7 @@ class Candidate:
     def __init__(self, home: str, output_bytes: int) -> None:
         self.home, self.output_bytes = home, output_bytes
         self.module: Any = None
+        self._held: tuple[str | None, list[Any]] = (None, [])
 
     def load(self, module: str | None, payload: bytes) -> None:
         """Write the files and import the entry module, if there is one.
@@ -245,6 +252,39 @@ class Candidate:
                 "error": "refused",
                 "message": f"{header['function']} returned {error}",
             }, b""
+
+    def hold(self, function: str | None, core: int | None, payload: bytes) -> None:
+        """Decode the arguments of calls that `go` makes; nothing of it is measured.
+
+        Args:
+            function: Name of the function; None: the arguments are the answers.
+            core: Processor that this process stays on; None: any.
+            payload: Encoded list of (args, kwargs), or of answers.
+        """
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+        self._held = function, wire.decode(payload)
+        if function is not None:
+            self._function(function)
+        gc.collect()
+
+    def go(self) -> tuple[dict[str, Any], bytes]:
+        """Make the calls that are held.
+
+        Returns:
+            Header and payload of the answer: the encoded list of answers.
+        """
+        name, calls = self._held
+        self._held = (None, [])
+        try:
+            if name is None:
+                return {"ok": True}, wire.encode(calls)
+            function = self._function(name)
+            answers = [function(*args, **kwargs) for args, kwargs in calls]
+            return {"ok": True}, wire.encode(answers)
+        except wire.Unsendable as error:
+            message = f"{name} returned {error}"
+            return {"ok": False, "error": "refused", "message": message}, b""
 
     def _function(self, name: str) -> Any:
         try:

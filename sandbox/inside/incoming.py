@@ -59,6 +59,11 @@ class Incoming:
         return self._end > self._start
 
     @property
+    def fits(self) -> bool:
+        """Whether a whole packet is queued, and one write can pass it on."""
+        return not self._body_left and self._end - self._start <= CHUNK
+
+    @property
     def has_room(self) -> bool:
         """Whether the queue can take more bytes."""
         return self._end < QUEUE_BYTES

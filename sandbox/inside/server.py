@@ -6,7 +6,9 @@ exchanges small packets with the engine on its standard streams: one byte kind, 
 bytes length, body.
 
     engine -> server   S start a candidate    D bytes for it    K kill it
+                       G bytes for it, to be measured    M the measurement?
     server -> engine   R ready    D bytes from it    L its log    E it ended (JSON: facts)
+                       T the measurement (JSON: see `clock`)
 
 When a candidate has ended, every other process in the sandbox is killed and its files
 are removed; only a sandbox that is provably empty reports `clean`. This file needs the
@@ -26,10 +28,10 @@ import resource
 import select
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
-from . import child, namespaces, traces, watch
+from . import child, clock, namespaces, traces, watch
 from .incoming import CHUNK, PACKET, Incoming, private_memory
 from .removal import empty
 
@@ -91,6 +93,7 @@ class Running:
         report: Pipe for facts about its end that this process can't see.
         namespaces: Whether it has separate namespaces, below their first process.
         ahead: The process that waits for the next candidate.
+        watch: Measures requests.
         log_bytes: Size of its log so far.
         flooded: Whether it was killed for too much output.
         exceeded: The limit for which the watch killed it.
@@ -107,6 +110,7 @@ class Running:
     report: int
     namespaces: bool
     ahead: Running | None = None
+    watch: clock.Stopwatch = field(default_factory=clock.Stopwatch)
     log_bytes: int = 0
     flooded: bool = False
     exceeded: str = ""
@@ -525,13 +529,44 @@ def relay(running: Running, incoming: Incoming, settings: Settings) -> bool:
             kind = incoming.read()
             if kind == b"":
                 return False
-            if kind == b"K":
-                running.kill()
+            if kind is not None:
+                obey(kind, running, settings)
         if running.pidfd in ready:
             return True
         if watch_s and time.monotonic() > watch_at:
             watch_at = time.monotonic() + watch_s
             look_at(running, settings)
+
+
+def obey(kind: bytes, running: Running, settings: Settings) -> None:
+    """Do what a packet of the engine asks for; data needs nothing but to be relayed.
+
+    Args:
+        kind: Kind of the packet.
+        running: The candidate.
+        settings: Settings of this server.
+    """
+    if kind == b"K":
+        running.kill()
+    elif kind == b"G":
+        running.watch.arm(processes(running, settings))
+    elif kind == b"M":
+        found = running.watch.read(processes(running, settings))
+        send(b"T", json.dumps(found).encode())
+
+
+def processes(running: Running, settings: Settings) -> list[int]:
+    """Return the processes of the candidate.
+
+    Args:
+        running: The candidate.
+        settings: Settings of this server.
+
+    Returns:
+        Process ids.
+    """
+    alone = not settings.scratch  # else this server sees the whole machine
+    return clock.processes(running.pid, running.waiting, alone)
 
 
 def feed(running: Running, incoming: Incoming, settings: Settings) -> None:
@@ -542,6 +577,8 @@ def feed(running: Running, incoming: Incoming, settings: Settings) -> None:
         incoming: Packets from the engine.
         settings: Settings of this server.
     """
+    if running.watch.armed and incoming.fits:
+        running.watch.start()
     incoming.feed(running.to_child)
     if overlaps(settings) and running.ahead is None and not incoming.waiting:
         # the candidate may use all processes: then the next one starts later
@@ -600,7 +637,9 @@ def forward(running: Running, descriptor: int, output_bytes: int) -> bool:
         if not count:
             return False
         kind = b"D"
-        if descriptor == running.log:
+        if descriptor == running.from_child:
+            running.watch.lap()
+        else:
             kind = b"L"
             running.log_bytes += count
             if running.log_bytes > output_bytes:

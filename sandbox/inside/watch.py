@@ -48,7 +48,7 @@ def used(enough_bytes: int, waiting: int = 0) -> Used:
     Returns:
         Memory in bytes and number of threads.
     """
-    pids = _others(waiting)
+    pids = others(waiting)
     sockets = _socket_bytes()
     memory = sockets + sum(_resident(pid) for pid in pids)
     if memory > enough_bytes:
@@ -81,12 +81,20 @@ def spent(waiting: int = 0) -> Spent:
     Returns:
         Seconds and KiB.
     """
-    pids = _others(waiting)
-    ticks = sum(int(field) for pid in pids for field in _stat(pid)[_TIMES])
+    pids = others(waiting)
+    ticks = sum(int(field) for pid in pids for field in stat(pid)[_TIMES])
     return Spent(ticks * _TICK_S, max((_peak_kib(pid) for pid in pids), default=0))
 
 
-def _others(waiting: int) -> list[str]:
+def others(waiting: int) -> list[str]:
+    """Return the ids of all processes except this one and the next candidate's.
+
+    Args:
+        waiting: The first process of the next candidate's namespaces; 0 for none.
+
+    Returns:
+        Names of folders in /proc, sorted.
+    """
     found = {name for name in os.listdir("/proc") if name.isdigit()}
     return sorted(found - {str(os.getpid()), *map(str, traces.family(waiting))})
 
@@ -113,7 +121,7 @@ def _socket_bytes() -> int:
 
 
 def _threads(pid: str) -> int:
-    fields = _stat(pid)
+    fields = stat(pid)
     return int(fields[_THREADS]) if fields else 0
 
 
@@ -121,7 +129,15 @@ def _peak_kib(pid: str) -> int:
     return _kib(pid, "status", ("VmHWM:",))
 
 
-def _stat(pid: str) -> list[str]:
+def stat(pid: str) -> list[str]:
+    """Return the fields of /proc/PID/stat after the name.
+
+    Args:
+        pid: Id of the process.
+
+    Returns:
+        The fields; none if it has ended.
+    """
     return _read(pid, "stat").rpartition(")")[2].split()
 
 

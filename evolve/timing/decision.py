@@ -1,0 +1,107 @@
+"""The decision whether a variant is faster: valid although it is looked at again and again.
+
+Looks are made at fixed numbers of blocks, and the error of a variant is divided among them
+(alpha spending: Lan and DeMets 1983, "Discrete sequential boundaries for clinical
+trials"). So a variant that changes nothing is kept with at most the probability of
+`Plan.error`, however often the data was looked at.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evolve.timing.signed_rank import estimate, interval, p_greater
+
+LOOKS = (12, 18, 26, 38, 54, 76, 108)  # numbers of blocks
+_SLOWER_AFTER, _SLOWER = 4, math.log(0.9)
+PROMISING = 0.02  # p-value with which a decision may take longer than usual
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How sure a decision must be, and what it may cost.
+
+    Attributes:
+        error: Probability that a variant without any gain is kept.
+        margin: Gain, as a share, that counts as none: other layouts of the same code
+            differ by as much.
+        worthwhile: Gain that is worth more measuring; one that is probably smaller is
+            given up.
+        patience_s: Seconds after which only a promising variant is measured on.
+        longest_s: Seconds after which every variant is given up.
+    """
+
+    error: float = 0.005
+    margin: float = 0.003
+    worthwhile: float = 0.01
+    patience_s: float = 5.0
+    longest_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the blocks say so far; ratios are reference time / variant time.
+
+    Attributes:
+        ratio: Estimate; above 1 the variant is faster.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        blocks: Number of pairs of processes.
+        p: One-sided p-value of a gain above the margin.
+        sure: Whether the gain is sure by the plan.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    blocks: int
+    p: float
+    sure: bool
+
+    def in_words(self) -> str:
+        """Return the finding for people, such as "1.34 x faster (1.29 to 1.39)"."""
+        ends = f"({self.low:.3f} to {self.high:.3f}, {self.blocks} pairs of processes)"
+        if self.sure:
+            return f"{self.ratio:.3f} x faster {ends}"
+        return f"no gain that is sure: {self.ratio:.3f} x {ends}"
+
+
+def judge(differences: Sequence[float], plan: Plan, looks: int) -> Finding:
+    """Judge the blocks at a look.
+
+    Args:
+        differences: log(reference time / variant time) of each block, at least one.
+        plan: How sure the decision must be.
+        looks: Number of looks that share the error.
+
+    Returns:
+        The finding.
+    """
+    low, high = interval(differences)
+    p = p_greater([value - math.log1p(plan.margin) for value in differences])
+    return Finding(
+        math.exp(estimate(differences)),
+        math.exp(low),
+        math.exp(high),
+        len(differences),
+        p,
+        p <= plan.error / looks,
+    )
+
+
+def is_hopeless(differences: Sequence[float], plan: Plan) -> bool:
+    """Return whether more blocks would hardly show a worthwhile gain.
+
+    Args:
+        differences: log(reference time / variant time) of each block.
+        plan: Names the worthwhile gain.
+
+    Returns:
+        True if the variant is clearly slower, or its gain is probably smaller.
+    """
+    if len(differences) >= _SLOWER_AFTER and max(differences) < _SLOWER:
+        return True
+    if len(differences) < LOOKS[0]:
+        return False
+    _, high = interval(differences, alpha=0.2)
+    return high < math.log1p(plan.worthwhile)

@@ -1,0 +1,113 @@
+"""Measure a variant against a reference until the decision is sure, or hopeless."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any
+
+from evolve.timing.blocks import Block, Clock, log_ratios
+from evolve.timing.decision import LOOKS, PROMISING, Finding, Plan, is_hopeless, judge
+
+PART_NS = 20_000_000  # a part of a block has calls for about this long
+MAX_CALLS = 2_000  # in a part
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The outcome of a measurement.
+
+    Attributes:
+        finding: What is sure.
+        differences: log(reference time / variant time) of each block.
+        variant_s: Median time of a call of the variant, in seconds.
+        reference_s: The same of the reference.
+        calls: Number of calls in each block, per side.
+        seconds: How long measuring took.
+    """
+
+    finding: Finding
+    differences: tuple[float, ...]
+    variant_s: float
+    reference_s: float
+    calls: int
+    seconds: float
+
+    def as_metrics(self) -> dict[str, Any]:
+        """Return it as plain data for the archive: finding, blocks and times."""
+        return asdict(self.finding) | {
+            "differences": list(self.differences),
+            "variant_s": self.variant_s,
+            "reference_s": self.reference_s,
+            "calls": self.calls,
+        }
+
+
+RunBlock = Callable[[int], Block]
+"""Runs one block, with that many calls in each of its two parts."""
+
+
+def measure(
+    run_block: RunBlock,
+    plan: Plan,
+    clock: Clock,
+    looks: Sequence[int] = LOOKS,
+    gives_up: bool = True,
+) -> Measurement:
+    """Run blocks until the decision is sure or hopeless.
+
+    Args:
+        run_block: Runs one block.
+        plan: How sure the decision must be.
+        clock: The clock that counts.
+        looks: Numbers of blocks at which to decide.
+        gives_up: Whether to stop when a gain is unlikely, and as soon as one is sure;
+            False: run as many blocks as the last look has.
+
+    Returns:
+        The measurement.
+    """
+    started = time.monotonic()
+    calls = _calls_of_a_part(run_block, clock)
+    blocks: list[Block] = []
+    while True:
+        blocks.append(run_block(calls))
+        differences = log_ratios(blocks, clock)
+        finding = judge(differences, plan, len(looks))
+        seconds = time.monotonic() - started
+        last = len(blocks) >= looks[-1] or seconds > plan.longest_s
+        if last or (gives_up and finding.sure and len(blocks) in looks):
+            break
+        if gives_up and _gives_up(differences, finding, plan, seconds):
+            finding = replace(finding, sure=False)  # this was not a look
+            break
+    return Measurement(
+        finding,
+        tuple(differences),
+        median(block.variant.taken_ns(clock) for block in blocks) / (2e9 * calls),
+        median(block.reference.taken_ns(clock) for block in blocks) / (2e9 * calls),
+        2 * calls,
+        seconds,
+    )
+
+
+def _gives_up(
+    differences: Sequence[float], finding: Finding, plan: Plan, seconds: float
+) -> bool:
+    """Return whether more blocks are not worth their time."""
+    if is_hopeless(differences, plan):
+        return True
+    enough = len(differences) >= LOOKS[0] and seconds > plan.patience_s
+    return enough and finding.p > PROMISING
+
+
+def _calls_of_a_part(run_block: RunBlock, clock: Clock) -> int:
+    """Find the number of calls with which a part takes about `PART_NS`."""
+    calls = 1
+    while True:
+        taken = run_block(calls).reference.taken_ns(clock) / 2
+        if taken >= PART_NS / 2 or calls >= MAX_CALLS:
+            return calls
+        wanted = math.ceil(calls * PART_NS / max(taken, 1.0))
+        calls = min(MAX_CALLS, max(wanted, 2 * calls), 32 * calls)
