@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from evolve.archive import SIGNS, ArchiveError, Kind, Proposal, State
+from evolve.archive import SIGNS, AddStatus, ArchiveError, Kind, Proposal, State
 from evolve.engine.concurrency import SMOOTHING, InFlightLimit, StallDetector
 from evolve.engine.decisions import Decider, plan_proposals
 from evolve.engine.limits import Stopping
@@ -443,6 +443,8 @@ class Engine:
             self.task.above_ceiling(verdict.score),
             ended.kept,
         )
+        if done.kept is AddStatus.BEST:
+            self.evaluator.measure_against(ended.stored.files, verdict.rows)
         return done, verdict.score
 
     def progress(self) -> Progress:

@@ -18,8 +18,13 @@ from evolve.evaluation.confinement import TRIES
 from evolve.evaluation.failures import without_inputs
 from evolve.evaluation.fresh_runs import BuildSteps, FreshRuns, UnknownBuild
 from evolve.evaluation.memory import memory_limit
-from evolve.evaluation.pairs import PairTimer
-from evolve.evaluation.scorer import MAX_FEEDBACK_CHARS, MAX_METRICS_BYTES, printable
+from evolve.evaluation.pairs import PairTimer, Reference
+from evolve.evaluation.scorer import (
+    MAX_FEEDBACK_CHARS,
+    MAX_METRICS_BYTES,
+    TIMING,
+    printable,
+)
 from evolve.evaluation.scorer_process import (
     Said,
     ScorerDied,
@@ -278,7 +283,7 @@ class Evaluator:
                 session,
                 self._known(case),
                 learning,
-                partial(self.timer.run, files),
+                partial(self.timer.run, files, case.id),
             )
             try:
                 if self.together:
@@ -360,7 +365,7 @@ class Evaluator:
         fresh: bool,
     ) -> Evaluation:
         scorer = await self._lease(fresh)
-        limit = self.task.spec.limits.whole_evaluation_s
+        limit = self.task.spec.evaluation_limit_s
         try:
             async with TimeLimit(limit).running():
                 said = await scorer.score(
@@ -454,25 +459,29 @@ class Evaluator:
         return scorer
 
     async def _start(self) -> ScorerProcess:
-        task = self.task
-        if task.peer is None:
-            return await ScorerProcess.start(
-                task.evaluator,
-                self._packages,
-                self._log,
-                task.folder,
-                {},
-                memory_limit(task),
-            )
-        environment = {"EVOLVE_PEER": json.dumps(peer_config(task))}
+        task, environment = self.task, {}
+        if task.spec.timing is not None:
+            environment[TIMING] = task.spec.timing.model_dump_json()
+        if task.peer is not None:
+            environment["EVOLVE_PEER"] = json.dumps(peer_config(task))
         return await ScorerProcess.start(
-            _PEER_SCORER,
+            _PEER_SCORER if task.peer else task.evaluator,
             self._packages,
             self._log,
             task.folder,
             environment,
             memory_limit(task),
         )
+
+    def measure_against(self, files: Files, rows: Sequence[Evaluation]) -> None:
+        """Measure later variants of a timed task against another one.
+
+        Args:
+            files: its tree
+            rows: its evaluations, whose scores are multiples of the seed's speed
+        """
+        ratios = {row.case: row.score for row in rows if row.score is not None}
+        self.timer.best = Reference(files, ratios)
 
     async def close(self) -> None:
         """Close scorers and sandboxes."""

@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evolve.archive import Files
@@ -33,11 +33,11 @@ class Reference:
 
     Attributes:
         files: Its tree.
-        ratio: Its own speed, as a multiple of the seed's.
+        ratios: Its own speed on each case, as a multiple of the seed's.
     """
 
     files: Files
-    ratio: float = 1.0
+    ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,13 @@ class PairTimer:
         self._core = max(os.sched_getaffinity(0))
 
     async def run(
-        self, files: Files, header: Mapping[str, Any], payload: bytes
+        self, files: Files, case: str, header: Mapping[str, Any], payload: bytes
     ) -> Reply:
         """Run one block.
 
         Args:
             files: The variant's tree.
+            case: Id of the case.
             header: The scorer's request.
             payload: Its calls.
 
@@ -139,7 +140,12 @@ class PairTimer:
             found = {name: side.outcome() for name, side in sides.items()}
             if REFERENCE in sides:
                 found["echo"] = await sides[REFERENCE].echo(self._core)
-        return Reply(wire.encode({"sides": found, "ratio": reference.ratio}), 0.0)
+        facts = {
+            "sides": found,
+            "ratio": reference.ratios.get(case, 1.0),
+            "identical": reference.files == files,
+        }
+        return Reply(wire.encode(facts), 0.0)
 
     async def close(self) -> None:
         """Close the sandboxes."""
@@ -193,12 +199,10 @@ class _Side:
 
     def outcome(self) -> dict[str, Any]:
         """Return answers and times, in nanoseconds."""
-        wall, cpu = _sums(self._turns)
-        return {
+        times = _times(self._turns)
+        return times | {
             "answers": [turn.payload for turn in self._turns],
-            "wall_ns": wall,
-            "cpu_ns": cpu,
-            "outside_ns": self._turns[-1].after_ns - cpu,
+            "outside_ns": self._turns[-1].after_ns - sum(times["cpu_ns"]),
         }
 
     async def echo(self, core: int) -> dict[str, Any]:
@@ -207,11 +211,12 @@ class _Side:
         for turn in self._turns:
             await self._session.hold(None, turn.payload, core)
             echoes.append(await self._session.go())
-        wall, cpu = _sums(echoes)
-        return {"wall_ns": wall, "cpu_ns": cpu, "outside_ns": 0}
+        return _times(echoes) | {"outside_ns": 0}
 
 
-def _sums(turns: list[Measured]) -> tuple[int, int]:
-    """Return the wall and CPU time of measured calls, in nanoseconds."""
-    wall = sum(turn.wall_ns for turn in turns)
-    return wall, sum(turn.after_ns - turn.before_ns for turn in turns)
+def _times(turns: list[Measured]) -> dict[str, Any]:
+    """Return the wall and CPU time of each turn, in nanoseconds."""
+    return {
+        "wall_ns": [turn.wall_ns for turn in turns],
+        "cpu_ns": [turn.after_ns - turn.before_ns for turn in turns],
+    }

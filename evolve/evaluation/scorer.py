@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from evolve.sandbox.inside import tracebacks, wire
 from evolve.text import Data
 
 _GOES_FIRST = "500"
+TIMING = "EVOLVE_TIMING"  # JSON of the task's table [timing]
 RESULT_KEYS = ("score", "metrics", "feedback")
 MAX_METRICS_BYTES, MAX_FEEDBACK_CHARS = 256 << 10, 50_000
 
@@ -40,7 +42,7 @@ def main(evaluate_path: str, descriptor: int) -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_GOES_FIRST)
     try:
-        evaluate = load_evaluate(Path(evaluate_path))
+        evaluate = load_evaluate(Path(evaluate_path), os.environ.get(TIMING))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
         send(stream, broken(error, evaluate_path))
         return
@@ -78,11 +80,13 @@ class HiddenInputs(Case):
         return super().__getattribute__(name)
 
 
-def load_evaluate(path: Path) -> Any:
+def load_evaluate(path: Path, timing: str | None = None) -> Any:
     """Load the function `evaluate` of the task's file.
 
     Args:
         path: the file
+        timing: JSON of the table [timing]: then the file defines `draw`, and may define
+            `check`
 
     Returns:
         The function.
@@ -96,9 +100,49 @@ def load_evaluate(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules["evaluate"] = module
     spec.loader.exec_module(module)
+    if timing is not None:
+        return speed_of(module, json.loads(timing))
     if not callable(getattr(module, "evaluate", None)):
         raise TypeError("it does not define evaluate(candidate, case)")
     return module.evaluate
+
+
+def speed_of(module: Any, timing: Mapping[str, Any]) -> Any:
+    """Return the function `evaluate` of a timed task.
+
+    Args:
+        module: evaluate.py
+        timing: its table [timing]
+
+    Returns:
+        The function.
+
+    Raises:
+        TypeError: the file does not define `draw`
+    """
+    if not callable(getattr(module, "draw", None)):
+        raise TypeError("it does not define draw(rng, case), the inputs of [timing]")
+
+    def evaluate(candidate: Candidate, case: Case) -> dict[str, Any]:
+        from evolve.timing import Plan, same
+
+        def check(answer: Any, expected: Any, arguments: Any) -> None:
+            if hasattr(module, "check"):
+                module.check(candidate, answer, expected, arguments)
+            elif not same(answer, expected, timing["tolerance"]):
+                candidate.fail("an answer differs from that of the reference")
+
+        plan = Plan(worthwhile=timing["worthwhile"], longest_s=timing["seconds"])
+        speed = candidate.measure(
+            timing["function"],
+            lambda rng: module.draw(rng, case),
+            check,
+            plan=plan,
+            clock=timing["clock"],
+        )
+        return speed.as_result()
+
+    return evaluate
 
 
 def score(

@@ -370,6 +370,7 @@ async def _work(
             models = ReplayedModels(record.calls)
         async with _answering(run, recorder, control, models) as answering:
             await _connect(answering, recorder, opened)
+            await _measure_against_best(recorder, evaluator)
             # after the seed, whose result is the first that counts in the order
             services = make_services(
                 evaluator.task, run.settings, recorder, answering, record
@@ -439,6 +440,14 @@ async def _connect(models: Models, recorder: Recorder, opened: _Opened) -> None:
     except Interrupted as error:
         await recorder.note("stopped", {"reason": str(error)})
         raise
+
+
+async def _measure_against_best(recorder: Recorder, evaluator: Evaluator) -> None:
+    """Have a resumed run measure its variants against the best one."""
+    best = recorder.snapshot.best()
+    if evaluator.task.spec.timing is not None and best is not None:
+        files = await recorder.files_of(best.id)
+        evaluator.measure_against(files, recorder.archive.evaluations(best.id))
 
 
 def _engine(

@@ -138,6 +138,29 @@ class BestKnown(_Strict):
     source: str = Field(min_length=1, description="author and publication")
 
 
+class TimingSpec(_Strict):
+    """The score is the speed of a function, as a multiple of the seed's."""
+
+    function: str = Field(min_length=1, description="function of the entry file")
+    clock: Literal["cpu", "wall"] = Field(
+        "cpu",
+        description="cpu: CPU time of all processes; wall: wall time, for programs that wait",
+    )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        description="relative error that floats of an answer may have against the seed's answer",
+    )
+    worthwhile: float = Field(
+        0.01,
+        gt=0,
+        description="gain that is worth more measuring; one that is probably smaller is given up",
+    )
+    seconds: float = Field(
+        60.0, gt=0, description="longest time for measuring one variant on one case"
+    )
+
+
 SHIPPED = "shipped"
 # Files that an agent may have in addition to those of its seed.
 AGENT_GENOME = tuple(
@@ -206,6 +229,7 @@ class PeerSpec(_Strict):
     fitness_key: str | None = Field(None, description="the metric that is the score")
 
 
+TIMED_RUN: dict[str, Any] = {"workers": 1}  # variants would disturb each other
 AGENT_RUN: dict[str, Any] = {"policy": "hgm", "operators": {"agentic": 1.0}}
 
 
@@ -251,6 +275,10 @@ class TaskSpec(_Strict):
         description="cases that a variant is scored on; the score is their mean",
     )
     peer: PeerSpec | None = Field(None, description="evaluator of another engine")
+    timing: TimingSpec | None = Field(
+        None,
+        description="score by the speed of a function; evaluate.py draws its inputs: draw(rng, case)",
+    )
     fresh_inputs: bool = Field(
         False,
         description="another case.seed for each variant and attempt: no input is seen twice, and scores are noisy",
@@ -260,6 +288,15 @@ class TaskSpec(_Strict):
         description="axes of the grid: code_length, complexity, runtime, novelty, or any metric",
     )
     run: dict[str, Any] = Field({}, description="defaults for the settings of a run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_timed_task(cls, values: Any) -> Any:
+        """Add defaults for [run], unless the task sets them."""
+        if not isinstance(values, dict) or values.get("timing") is None:
+            return values
+        run = values.get("run", {})
+        return values | ({"run": TIMED_RUN | run} if isinstance(run, dict) else {})
 
     @model_validator(mode="before")
     @classmethod
@@ -273,6 +310,18 @@ class TaskSpec(_Strict):
             | values
             | ({"run": AGENT_RUN | run} if isinstance(run, dict) else {})
         )
+
+    @model_validator(mode="after")
+    def _check_timing(self) -> "TaskSpec":
+        if self.timing is None:
+            return self
+        if self.kind == "agent" or self.peer is not None:
+            raise ValueError("the table [timing] is for tasks with their own programs")
+        if not self.maximize:
+            raise ValueError(
+                'the table [timing] needs direction = "maximize": a higher speed is better'
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_kind(self) -> "TaskSpec":
@@ -301,6 +350,12 @@ class TaskSpec(_Strict):
         if not any(case.split == "search" for case in self.cases):
             raise ValueError('no case has split = "search"')
         return self
+
+    @property
+    def evaluation_limit_s(self) -> float:
+        """Limit of a whole case in seconds, measuring included."""
+        measuring = 2 * self.timing.seconds if self.timing else 0.0
+        return self.limits.whole_evaluation_s + measuring
 
     @property
     def maximize(self) -> bool:

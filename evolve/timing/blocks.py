@@ -19,23 +19,25 @@ class Side:
     """One process of a block, in nanoseconds.
 
     Attributes:
-        wall_ns: Wall time of the measured calls.
-        cpu_ns: CPU time of all its processes in these calls.
-        outside_ns: Their CPU time before, between and after them.
+        wall_ns: Wall time of the measured calls, for each turn.
+        cpu_ns: CPU time of all its processes in these calls, for each turn.
+        outside_ns: Their CPU time before, between and after the turns.
     """
 
-    wall_ns: int
-    cpu_ns: int
+    wall_ns: tuple[int, ...]
+    cpu_ns: tuple[int, ...]
     outside_ns: int
 
-    def taken_ns(self, clock: Clock) -> int:
-        """Return the time of the measured calls by one clock.
+    def taken_ns(self, clock: Clock) -> tuple[int, ...]:
+        """Return the time of the measured calls by one clock, for each turn.
 
         Args:
             clock: "cpu", or "wall": the greater of both, so that work in parallel does
                 not count as faster than it is on one processor.
         """
-        return self.cpu_ns if clock == "cpu" else max(self.wall_ns, self.cpu_ns)
+        if clock == "cpu":
+            return self.cpu_ns
+        return tuple(map(max, self.wall_ns, self.cpu_ns))
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Block:
 def log_ratios(blocks: Sequence[Block], clock: Clock) -> list[float]:
     """Return log(reference time / variant time) of each block.
 
-    The cost of encoding the answers is subtracted from both sides.
+    It is the median over the turns of a block, which a burst of other load on the machine
+    hardly moves. The cost of encoding the answers is subtracted from both sides.
 
     Args:
         blocks: At least one.
@@ -65,17 +68,40 @@ def log_ratios(blocks: Sequence[Block], clock: Clock) -> list[float]:
     Returns:
         One number per block; 0 means as fast as the reference.
     """
-    hidden = median(
-        block.variant.outside_ns - block.reference.outside_ns for block in blocks
+    hidden = hidden_ns(blocks)
+    return [_log_ratio(block, clock, hidden) for block in blocks]
+
+
+def _log_ratio(block: Block, clock: Clock, hidden: float) -> float:
+    turns = zip(
+        block.variant.taken_ns(clock),
+        block.reference.taken_ns(clock),
+        block.echo.taken_ns(clock),
+        strict=True,
     )
-    charged = max(hidden, 0.0)
-    ratios = []
-    for block in blocks:
-        echo = block.echo.taken_ns(clock)
-        ours = _without(block.variant.taken_ns(clock), echo) + charged
-        theirs = _without(block.reference.taken_ns(clock), echo)
-        ratios.append(math.log(theirs / ours))
-    return ratios
+    charged = hidden / len(block.variant.cpu_ns)
+    return median(
+        math.log(_without(theirs, echo) / (_without(ours, echo) + charged))
+        for ours, theirs, echo in turns
+    )
+
+
+def hidden_ns(blocks: Sequence[Block]) -> float:
+    """Return the CPU time that variants spend outside of the measured calls.
+
+    Args:
+        blocks: At least one.
+
+    Returns:
+        Nanoseconds in each block beyond what the reference spends there: the median, less
+        two of its standard errors (from the median absolute deviation, as for a normal
+        distribution), as most of it is the decoding of arguments.
+    """
+    excess = [block.variant.outside_ns - block.reference.outside_ns for block in blocks]
+    middle = median(excess)
+    deviation = 1.4826 * median(abs(value - middle) for value in excess)
+    error = 1.2533 * deviation / math.sqrt(len(excess))
+    return max(middle - 2 * error, 0.0)
 
 
 def _without(taken_ns: int, echo_ns: int) -> float:

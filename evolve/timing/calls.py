@@ -14,7 +14,7 @@ import numpy as np
 from evolve.sandbox.inside import wire
 from evolve.timing.blocks import Block, Clock, Side
 from evolve.timing.decision import Plan
-from evolve.timing.measurement import measure
+from evolve.timing.measurement import TURNS, measure
 from evolve.timing.speed import Speed
 
 Arguments = Sequence[Any]
@@ -47,12 +47,14 @@ class Ran:
         reference: The reference's; None if the block had none.
         echo: What encoding the reference's answers took; None without reference.
         ratio: The reference's own speed, as a multiple of the seed's.
+        identical: Whether both have the same files.
     """
 
     variant: Process
     reference: Process | None
     echo: Side | None
     ratio: float
+    identical: bool
 
 
 class Timed(Protocol):
@@ -108,11 +110,14 @@ def run_block(
         process("B") if two else None,
         _side(sides["echo"]) if two else None,
         found["ratio"],
+        found["identical"],
     )
 
 
-def _side(found: dict[str, int]) -> Side:
-    return Side(found["wall_ns"], found["cpu_ns"], found["outside_ns"])
+def _side(found: dict[str, Any]) -> Side:
+    return Side(
+        tuple(found["wall_ns"]), tuple(found["cpu_ns"]), int(found["outside_ns"])
+    )
 
 
 @dataclass(frozen=True)
@@ -163,11 +168,11 @@ def time_calls(
         ran = run_block(candidate, function, warm_up, [timed], "A").variant
         sides.append(ran.side)
         answers += zip(timed, ran.answers[0], strict=True)
-    seconds = [side.wall_ns / 1e9 for side in sides]
+    seconds = [side.wall_ns[0] / 1e9 for side in sides]
     return Timing(
         tuple(answers),
         median(seconds),
-        median(side.cpu_ns / 1e9 for side in sides),
+        median(side.cpu_ns[0] / 1e9 for side in sides),
         tuple(seconds),
     )
 
@@ -196,20 +201,21 @@ def measure_calls(
         The variant's speed.
     """
     rng = np.random.default_rng()  # secret: seeded by the system
-    ratio = 1.0
+    last: list[Ran] = []
 
     def block(calls: int) -> Block:
-        nonlocal ratio
-        inputs = [draw(rng) for _ in range(2 * calls + 1)]
-        parts = [inputs[1 : calls + 1], inputs[calls + 1 :]]
-        order = "ABBA" if rng.random() < 0.5 else "BAAB"
-        ran = run_block(candidate, function, inputs[:1], parts, order, against)
+        warm_up, *parts = [
+            [draw(rng) for _ in range(count)] for count in (1, *[calls] * TURNS)
+        ]
+        order = ("ABBA" if rng.random() < 0.5 else "BAAB") * (TURNS // 2)
+        ran = run_block(candidate, function, warm_up, parts, order, against)
         assert ran.reference is not None and ran.echo is not None
         sides = (parts, ran.variant.answers, ran.reference.answers)
         for part in zip(*sides, strict=True):
             for arguments, answer, expected in zip(*part, strict=True):
                 check(answer, expected, arguments)
-        ratio = ran.ratio
+        last[:] = [ran]
         return Block(ran.variant.side, ran.reference.side, ran.echo)
 
-    return Speed(measure(block, plan, clock), ratio)
+    measured = measure(block, plan, clock)
+    return Speed(measured, last[0].ratio, last[0].identical)

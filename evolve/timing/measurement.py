@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-from evolve.timing.blocks import Block, Clock, log_ratios
+from evolve.timing.blocks import Block, Clock, Side, log_ratios
 from evolve.timing.decision import LOOKS, PROMISING, Finding, Plan, is_hopeless, judge
 
-PART_NS = 20_000_000  # a part of a block has calls for about this long
-MAX_CALLS = 2_000  # in a part
+TURNS = 4  # of each side in a block
+TURN_NS = 8_000_000  # a turn has calls for about this long
+MAX_CALLS = 1_000  # in a turn
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Measurement:
 
 
 RunBlock = Callable[[int], Block]
-"""Runs one block, with that many calls in each of its two parts."""
+"""Runs one block, with that many calls in each turn."""
 
 
 def measure(
@@ -69,7 +70,7 @@ def measure(
         The measurement.
     """
     started = time.monotonic()
-    calls = _calls_of_a_part(run_block, clock)
+    calls = _calls_of_a_turn(run_block, clock)
     blocks: list[Block] = []
     while True:
         blocks.append(run_block(calls))
@@ -85,9 +86,9 @@ def measure(
     return Measurement(
         finding,
         tuple(differences),
-        median(block.variant.taken_ns(clock) for block in blocks) / (2e9 * calls),
-        median(block.reference.taken_ns(clock) for block in blocks) / (2e9 * calls),
-        2 * calls,
+        _call_s([block.variant for block in blocks], clock, calls),
+        _call_s([block.reference for block in blocks], clock, calls),
+        TURNS * calls,
         seconds,
     )
 
@@ -102,12 +103,18 @@ def _gives_up(
     return enough and finding.p > PROMISING
 
 
-def _calls_of_a_part(run_block: RunBlock, clock: Clock) -> int:
-    """Find the number of calls with which a part takes about `PART_NS`."""
+def _call_s(sides: Sequence[Side], clock: Clock, calls: int) -> float:
+    """Return the median time of a call, in seconds."""
+    turns = [taken for side in sides for taken in side.taken_ns(clock)]
+    return median(turns) / (1e9 * calls)
+
+
+def _calls_of_a_turn(run_block: RunBlock, clock: Clock) -> int:
+    """Find the number of calls with which a turn takes about `TURN_NS`."""
     calls = 1
     while True:
-        taken = run_block(calls).reference.taken_ns(clock) / 2
-        if taken >= PART_NS / 2 or calls >= MAX_CALLS:
+        taken = median(run_block(calls).reference.taken_ns(clock))
+        if taken >= TURN_NS / 2 or calls >= MAX_CALLS:
             return calls
-        wanted = math.ceil(calls * PART_NS / max(taken, 1.0))
+        wanted = math.ceil(calls * TURN_NS / max(taken, 1.0))
         calls = min(MAX_CALLS, max(wanted, 2 * calls), 32 * calls)

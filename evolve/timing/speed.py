@@ -14,10 +14,12 @@ class Speed:
     Attributes:
         measured: The measurement against the reference.
         reference: Speed of the reference.
+        identical: Whether it is the reference itself, so that every difference is noise.
     """
 
     measured: Measurement
     reference: float
+    identical: bool = False
 
     @property
     def score(self) -> float:
@@ -25,6 +27,8 @@ class Speed:
 
         So luck never makes a variant the best.
         """
+        if self.identical:
+            return self.reference
         found = self.measured.finding
         ratio = found.ratio if found.sure else min(found.ratio, 1.0)
         return self.reference * ratio
