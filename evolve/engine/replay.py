@@ -4,7 +4,15 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from evolve.archive import ArchiveReader, Call, CallPurpose, Proposal, Snapshot, State
+from evolve.archive import (
+    ArchiveReader,
+    Call,
+    CallPurpose,
+    Evaluation,
+    Proposal,
+    Snapshot,
+    State,
+)
 from evolve.engine.ordering import Order
 from evolve.search import Action, Skip, Stop, recorded_decision
 
@@ -59,6 +67,21 @@ class Record:
             archive.scores(),
             max(proposals, default=0),
         )
+
+    def rows(self, archive: ArchiveReader) -> dict[tuple[str, str, int], Evaluation]:
+        """Return the recorded evaluations.
+
+        Args:
+            archive: The archive of the recorded run.
+
+        Returns:
+            By variant, case and attempt.
+        """
+        return {
+            (variant.id, row.case, row.attempt): row
+            for variant in self.proposals.values()
+            for row in archive.evaluations(variant.id)
+        }
 
     def decide(self, number: int, snapshot: Snapshot) -> Action | Skip | None:
         """Return the recorded decision.

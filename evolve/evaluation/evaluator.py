@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evolve.archive import Evaluation, Files, Proposal
+from evolve.archive import Evaluation, Files, Kind, Proposal
 from evolve.errors import TaskError
 from evolve.evaluation.confinement import TRIES
 from evolve.evaluation.failures import without_inputs
@@ -145,6 +145,8 @@ class Evaluator:
         # Whether the failures of hidden inputs are told by type and place only, since
         # later prompts show them.
         self.hides_inputs = True
+        # In a replay of a timed task: its measurements, by variant, case and attempt.
+        self.recorded: Mapping[tuple[str, str, int], Evaluation] = {}
         # the seed's row from `_find_out`, for the next request
         self._seed_row: Evaluation | None = None
         self._builds: dict[str, BuildSteps] = {}  # by case
@@ -188,7 +190,8 @@ class Evaluator:
         rows: list[Evaluation] = []
         for case in cases:
             rows.append(
-                self._found(files, case, attempt)
+                self._measured(case, attempt, proposal)
+                or self._found(files, case, attempt)
                 or await self._evaluate_case(files, case, attempt)
             )
             if rows[-1].reason is not None:
@@ -219,6 +222,16 @@ class Evaluator:
                         f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, so a "
                         "candidate could change its score"
                     )
+
+    def _measured(
+        self, case: CaseSpec, attempt: int, proposal: Proposal | None
+    ) -> Evaluation | None:
+        """Return a recorded measurement, if a replay has it."""
+        if proposal is None:
+            return None
+        again = proposal.kind is Kind.EVALUATE
+        owner = proposal.parents[0] if again else proposal.id
+        return self.recorded.get((owner, case.id, attempt))
 
     def _found(self, files: Files, case: CaseSpec, attempt: int) -> Evaluation | None:
         """Return the seed's row once, since evaluations may take minutes."""

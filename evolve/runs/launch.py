@@ -298,11 +298,16 @@ async def replay_run(
     settings = settings.model_copy(update=dict.fromkeys(_LIMITS))
     with closing(ArchiveReader.open(source.database)) as reader:
         record = Record.read(reader)
+        # times do not repeat
+        rows = record.rows(reader) if task.spec.timing is not None else {}
     async with _evaluator(task, settings, Path(os.devnull), control.view) as evaluator:
         run = _new_run(name, task, settings, source.name)
         with run.lock(), _gone_unless_begun(run):
             await evaluator.move_to(run.task(), run.scorer_log)
-            outcome = await _work(_Opened(run, evaluator), control, record)
+            evaluator.recorded = rows
+            seed = tuple(r for k, r in rows.items() if k[0] == record.proposals[0].id)
+            verdict = Verdict(seed) if seed else None
+            outcome = await _work(_Opened(run, evaluator, verdict), control, record)
     with closing(ArchiveReader.open(run.database)) as reader:
         return Replayed(outcome, record.differences(reader))
 
