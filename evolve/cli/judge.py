@@ -118,14 +118,14 @@ def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
         score = (
             number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
         )
+        if row.timed and now.reason is None:
+            low, high = now.metrics["low"], now.metrics["high"]
+            score += f" ({low:.3f} to {high:.3f}, {now.metrics['blocks']} pairs)"
         if row.recorded is None:
             said = "no score is recorded"
         else:
-            said = (
-                "as recorded"
-                if row.holds(tolerance)
-                else f"recorded: {number(row.recorded)}"
-            )
+            kept = row.holds(tolerance) and not row.timed
+            said = "as recorded" if kept else f"recorded: {number(row.recorded)}"
         out.print(
             f"{row.case} ({row.split}): {score}, {said}",
             style="" if row.holds(tolerance) else "red",

@@ -56,6 +56,7 @@ from evolve.runs.build import (
     require_model,
     window_of,
 )
+from evolve.runs.confirm import Confirmation, confirm
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.folder import RunFolder, create_run, write_run_toml
 from evolve.runs.signature import require_own
@@ -74,12 +75,14 @@ class RunOutcome:
         stopped: Why it stopped, in words.
         progress: Its final state.
         seed_score: Score of the seed.
+        confirmed: How the best variant did on held-out inputs, if the task is timed.
     """
 
     run: RunFolder
     stopped: str
     progress: Progress
     seed_score: float
+    confirmed: Confirmation | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -386,9 +389,12 @@ async def _work(
             view.note(f"sandbox: {provider}")
             view.launched(run, evaluator.task, engine.progress())
             stopped = await engine.run()
+        confirmed = None
+        if stopped != "interrupted" and record is None:
+            confirmed = await _confirmed(recorder, evaluator, run, view)
         await recorder.note("stopped", {"reason": stopped})
         seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
-        outcome = RunOutcome(run, stopped, engine.progress(), seed_score)
+        outcome = RunOutcome(run, stopped, engine.progress(), seed_score, confirmed)
         await recorder.tidy()
     except (EvolveError, SandboxError, ArchiveError) as error:
         failed = error.message
@@ -445,6 +451,15 @@ async def _connect(models: Models, recorder: Recorder, opened: _Opened) -> None:
     except Interrupted as error:
         await recorder.note("stopped", {"reason": str(error)})
         raise
+
+
+async def _confirmed(
+    recorder: Recorder, evaluator: Evaluator, run: RunFolder, view: View
+) -> Confirmation | None:
+    async def waiting(message: str) -> None:
+        view.waiting(message)
+
+    return await confirm(recorder, evaluator, run.settings.patience_s, waiting)
 
 
 async def _measure_against_best(recorder: Recorder, evaluator: Evaluator) -> None:

@@ -15,7 +15,7 @@ from evolve.timing.calls import (
     measure_calls,
     time_calls,
 )
-from evolve.timing.decision import Finding, Plan
+from evolve.timing.decision import Finding, Plan, judge
 from evolve.timing.measurement import Measurement
 from evolve.timing.speed import Speed
 
@@ -29,6 +29,7 @@ __all__ = [
     "Plan",
     "Speed",
     "Timing",
+    "judge",
     "measure_calls",
     "same",
     "time_calls",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from evolve.timing.signed_rank import estimate, interval, p_greater
 
 LOOKS = (12, 18, 26, 38, 54, 76, 108)  # numbers of blocks
+CONFIRMING = 30  # blocks of a look at held-out inputs
 _SLOWER_AFTER, _SLOWER = 4, math.log(0.9)
 PROMISING = 0.02  # p-value with which a decision may take longer than usual
 
@@ -29,6 +30,9 @@ class Plan:
             given up.
         patience_s: Seconds after which only a promising variant is measured on.
         longest_s: Seconds after which every variant is given up.
+        looks: Numbers of blocks at which to decide.
+        gives_up: Whether to stop when a gain is unlikely, and as soon as one is sure;
+            False: run as many blocks as the last look has.
     """
 
     error: float = 0.005
@@ -36,6 +40,27 @@ class Plan:
     worthwhile: float = 0.01
     patience_s: float = 5.0
     longest_s: float = 60.0
+    looks: tuple[int, ...] = LOOKS
+    gives_up: bool = True
+
+    @classmethod
+    def confirmation(cls, look: int, longest_s: float = 60.0) -> "Plan":
+        """Return the plan of a look at held-out inputs.
+
+        All looks of a run together err with at most 5 %: those of look j are
+        0.05 * 6 / (pi * j)**2, which sum to 0.05.
+
+        Args:
+            look: Number of the look, from 1.
+            longest_s: Seconds after which to end.
+
+        Returns:
+            The plan.
+        """
+        error = 0.05 * 6 / (math.pi * look) ** 2
+        return cls(
+            error=error, longest_s=longest_s, looks=(CONFIRMING,), gives_up=False
+        )
 
 
 @dataclass(frozen=True)
@@ -66,13 +91,12 @@ class Finding:
         return f"no gain that is sure: {self.ratio:.3f} x {ends}"
 
 
-def judge(differences: Sequence[float], plan: Plan, looks: int) -> Finding:
+def judge(differences: Sequence[float], plan: Plan) -> Finding:
     """Judge the blocks at a look.
 
     Args:
         differences: log(reference time / variant time) of each block, at least one.
         plan: How sure the decision must be.
-        looks: Number of looks that share the error.
 
     Returns:
         The finding.
@@ -85,7 +109,7 @@ def judge(differences: Sequence[float], plan: Plan, looks: int) -> Finding:
         math.exp(high),
         len(differences),
         p,
-        p <= plan.error / looks,
+        p <= plan.error / len(plan.looks),
     )
 
 

@@ -49,22 +49,13 @@ RunBlock = Callable[[int], Block]
 """Runs one block, with that many calls in each turn."""
 
 
-def measure(
-    run_block: RunBlock,
-    plan: Plan,
-    clock: Clock,
-    looks: Sequence[int] = LOOKS,
-    gives_up: bool = True,
-) -> Measurement:
+def measure(run_block: RunBlock, plan: Plan, clock: Clock) -> Measurement:
     """Run blocks until the decision is sure or hopeless.
 
     Args:
         run_block: Runs one block.
         plan: How sure the decision must be.
         clock: The clock that counts.
-        looks: Numbers of blocks at which to decide.
-        gives_up: Whether to stop when a gain is unlikely, and as soon as one is sure;
-            False: run as many blocks as the last look has.
 
     Returns:
         The measurement.
@@ -75,12 +66,12 @@ def measure(
     while True:
         blocks.append(run_block(calls))
         differences = log_ratios(blocks, clock)
-        finding = judge(differences, plan, len(looks))
+        finding = judge(differences, plan)
         seconds = time.monotonic() - started
-        last = len(blocks) >= looks[-1] or seconds > plan.longest_s
-        if last or (gives_up and finding.sure and len(blocks) in looks):
+        last = len(blocks) >= plan.looks[-1] or seconds > plan.longest_s
+        if last or (plan.gives_up and finding.sure and len(blocks) in plan.looks):
             break
-        if gives_up and _gives_up(differences, finding, plan, seconds):
+        if plan.gives_up and _gives_up(differences, finding, plan, seconds):
             finding = replace(finding, sure=False)  # this was not a look
             break
     return Measurement(

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 from evolve.archive import State
@@ -171,6 +172,7 @@ class JsonView(LinesView):
                 "stalls": progress.stalls,
                 "staleness": round(progress.staleness, 3),
                 "spend_usd": progress.spend.usd,
+                "confirmed": asdict(outcome.confirmed) if outcome.confirmed else None,
             }
         )
 
@@ -210,6 +212,9 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
         f"look: evolve tree {run.name} · evolve best {run.name} · "
         f"{go_on(run.name, outcome.stopped)}"
     )
+    if task.spec.timing is not None and run.replay_of is None:
+        found = outcome.confirmed
+        lines.append(found.in_words() if found else "no improvement that is sure")
     return lines
 
 
