@@ -18,6 +18,7 @@ VERBS: Mapping[str, str] = {  # in the order of the help
         ("control", "status stop upgrade"),
         ("write_task", "init import eval"),
         ("check", "check"),
+        ("noise", "noise"),
         ("trust", "trust"),
         ("browse", "ls tree show diff best checkout"),
         ("judge", "verify compare"),

@@ -18,6 +18,7 @@ from evolve.timing.measurement import TURNS, measure
 from evolve.timing.speed import Speed
 
 Arguments = Sequence[Any]
+_TRIES = 20  # draws for each input
 Against = Literal["seed", "best"]
 Draw = Callable[[np.random.Generator], Arguments]
 """Draws the arguments of one call."""
@@ -204,9 +205,9 @@ def measure_calls(
     last: list[Ran] = []
 
     def block(calls: int) -> Block:
-        warm_up, *parts = [
-            [draw(rng) for _ in range(count)] for count in (1, *[calls] * TURNS)
-        ]
+        inputs = _distinct(draw, rng, 1 + TURNS * calls)
+        warm_up = inputs[:1]
+        parts = [inputs[1 + turn :: TURNS] for turn in range(TURNS)]
         order = ("ABBA" if rng.random() < 0.5 else "BAAB") * (TURNS // 2)
         ran = run_block(candidate, function, warm_up, parts, order, against)
         assert ran.reference is not None and ran.echo is not None
@@ -219,3 +220,24 @@ def measure_calls(
 
     measured = measure(block, plan, clock)
     return Speed(measured, last[0].ratio, last[0].identical)
+
+
+def _distinct(draw: Draw, rng: np.random.Generator, count: int) -> list[Arguments]:
+    """Draw inputs that all differ, so that remembering answers gains nothing.
+
+    Returns:
+        As many as asked for.
+
+    Raises:
+        ValueError: There are too few of them.
+    """
+    found: dict[bytes, Arguments] = {}
+    for _ in range(_TRIES * count):
+        arguments = draw(rng)
+        found.setdefault(wire.encode(list(arguments)), arguments)
+        if len(found) == count:
+            return list(found.values())
+    raise ValueError(
+        f"draw(rng, case) gave {len(found)} different inputs where a process needs {count}: "
+        "draw from more, as a program that remembers its answers would gain"
+    )
