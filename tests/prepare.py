@@ -1,13 +1,16 @@
-"""Fetch and build what the tests would make on first use: packages, sources, root file systems, images.
+"""Fetch and build what the tests would make on first use: packages, root file systems, images, byte code.
 
     python -m tests.prepare
 
-`tests/setup` runs it. Everything lands in the cache that runs use, or in Docker where an engine
-answers, so a second call does nothing.
+`tests/setup` runs it. Everything lands in the cache that runs use, beside the sources, or in Docker
+where an engine answers, so a second call does next to nothing.
 """
 
 from __future__ import annotations
 
+import compileall
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +52,7 @@ def main() -> None:
     roots = {*WRITTEN, *(root for task in tasks for root in _root_of(task))}
     make = _root_and_image if _docker_answers() else _root
     works: list[Callable[[], object]] = [partial(make, root) for root in sorted(roots)]
+    works += [_compile]
     works += [
         partial(packages_folder, packages, _say, sources)
         for packages, sources in sorted({_scorer_needs(task) for task in tasks})
@@ -57,6 +61,22 @@ def main() -> None:
     with ThreadPoolExecutor(2) as pool:
         for _ in pool.map(lambda work: work(), works):
             pass
+
+
+def _compile() -> None:
+    """Byte code of our modules, and of the tests as pytest rewrites them.
+
+    Else each process of each test compiles them where PYTHONDONTWRITEBYTECODE is set.
+    """
+    for package in ("evolve", "archive", "sandbox"):
+        compileall.compile_dir(ROOT / package, quiet=2)
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0"],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+        stdout=subprocess.DEVNULL,
+        check=False,  # pytest itself will say what is wrong
+    )
 
 
 def _root_of(task: Task) -> Iterable[Root]:
