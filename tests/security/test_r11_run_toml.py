@@ -70,7 +70,9 @@ def test_no_key_goes_to_an_address_of_a_stranger(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-victim")
     with listening() as server:
         model = f"openai/gpt-4o-mini@{server.address}"
-        change(run, model=[model], operators={"rewrite": 1.0}, patience_s=0.0)
+        price = {"openai/gpt-4o-mini": [1.0, 2.0]}  # else litellm is asked for it
+        operators = {"rewrite": 1.0}
+        change(run, model=[model], operators=operators, price=price, patience_s=0.0)
         done = on(run, "resume", "--max-variants", "4")
         assert done.code == 3 and server.heard == []
         assert f"{model}, which is sent OPENAI_API_KEY" in done.err
