@@ -269,7 +269,7 @@ def test_a_metric_that_no_float_holds_is_left_out_of_the_measures() -> None:
     [
         (b"[" * 500_000, "is not JSON"),
         (b'{"choices": ' + b"9" * 5000 + b"}", "is not JSON"),
-        (b'{"choices": [' + b'{"a": []},' * 100_000 + b"0]}", None),
+        (b'{"choices": [' + b'{"a": []},' * 50_000 + b"0]}", None),
         (b'"' + b"x" * (12 << 20) + b'"', "more than 8,388,608 bytes"),
     ],
     ids=range(4),
