@@ -288,12 +288,17 @@ def evaluate(candidate, case):
 """
 
 
-@pytest.mark.parametrize(("inputs", "paying"), [("5", 5), ("number", 0)])
+@pytest.mark.parametrize(
+    ("inputs", "paying"),
+    [("5", 5), pytest.param("number", 0, marks=pytest.mark.slow)],
+)
 def test_a_program_that_remembers_gains_on_equal_inputs_only(
     tmp_path: Path, inputs: str, paying: int
 ) -> None:
+    """Slow: what gains nothing, of which the quick tests have a good evaluator."""
     task = write_task(
         tmp_path / "task",
+        "[limits]\ntime_s = 2",
         program="import time\ndef answer(n):\n    time.sleep(0.05)\n    return [2.0 * n]\n",
     )
     (task / "evaluate.py").write_text(TIMED % inputs)

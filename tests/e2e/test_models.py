@@ -368,7 +368,7 @@ def test_an_endpoint_that_is_down_stops_the_run_resumable(
         server.model,
         "--max-variants",
         3,
-        env={"EVOLVE_PATIENCE_S": "2"},
+        env={"EVOLVE_PATIENCE_S": "1"},
     )
     assert done.code == 0, done.err
     server.stop()

@@ -29,14 +29,16 @@ def fates(folder: Path, run: str) -> list[tuple[Any, ...]]:
     return found
 
 
-def options(policy: str, variants: int, *more: str | int) -> list[str]:
+def options(
+    policy: str, variants: int, *more: str | int, sandbox: str = "docker"
+) -> list[str]:
     return [
         "--policy",
         policy,
         "--max-variants",
         str(variants),
         "--sandbox",
-        "docker",
+        sandbox,
         "--seed",
         "4",
         "--window",
@@ -161,7 +163,7 @@ def test_on_a_noisy_task_the_best_is_evaluated_again(
         "r",
         "--runs-dir",
         tmp_path,
-        *options("weighted", 30),
+        *options("weighted", 30, sandbox="local"),
         env={"EVOLVE_REPEATS": "5"},
     )
     assert done.code == 0, done.err
@@ -184,7 +186,7 @@ def test_choices_of_mates(tmp_path: Path, tasks: Path, mates: str) -> None:
         "r",
         "--runs-dir",
         tmp_path,
-        *options("weighted", 25),
+        *options("weighted", 25, sandbox="local"),
         env={"EVOLVE_MATES": mates},
     )
     assert done.code == 0, done.err
@@ -221,7 +223,7 @@ def test_checkout_writes_any_variant(tmp_path: Path, tasks: Path) -> None:
         "r",
         "--runs-dir",
         tmp_path,
-        *options("greedy", 5),
+        *options("greedy", 5, sandbox="local"),
     )
     assert done.code == 0, done.err
     last = evolve("tree", "r", "--json", "--runs-dir", tmp_path).json()[-1]["id"]

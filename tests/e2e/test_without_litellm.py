@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import Result, ScriptedServer, evolve_process
+from tests.cli import Result, ScriptedServer, evolve, evolve_process
 
 Start = Callable[..., ScriptedServer]
 KEY = "sk-planted-0123456789abcdef"
@@ -28,8 +28,15 @@ def without(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def run(cwd: Path, task: Path, model: str, env: dict[str, str], *more: str) -> Result:
-    return evolve_process(
+def run(
+    cwd: Path,
+    task: Path,
+    model: str,
+    env: dict[str, str],
+    *more: str,
+    call: Callable[..., Result] = evolve_process,
+) -> Result:
+    return call(
         "run",
         task,
         "--model",
@@ -66,11 +73,17 @@ def test_openais_models_need_no_litellm(
 
 
 @pytest.mark.parametrize(
-    "model", ["ollama/scripted", "lm_studio/scripted", "llamafile/scripted"]
+    "model",
+    [
+        "ollama/scripted",
+        pytest.param("lm_studio/scripted", marks=pytest.mark.slow),
+        pytest.param("llamafile/scripted", marks=pytest.mark.slow),
+    ],
 )
 def test_ones_own_servers_need_no_litellm(
     tmp_path: Path, tasks: Path, scripted: Start, model: str, without: dict[str, str]
 ) -> None:
+    """Slow: the other servers, whose addresses the quick tests compare with litellm's."""
     address = scripted().model.partition("@")[2]
     variable = {"ollama": "OLLAMA", "lm_studio": "LM_STUDIO", "llamafile": "LLAMAFILE"}[
         model[:-9]
@@ -127,12 +140,11 @@ def test_a_model_through_litellm(tmp_path: Path, tasks: Path, scripted: Start) -
     server = scripted("--key", KEY)
     model = server.model.replace("hosted_vllm/", "litellm_proxy/")
     env = {"LITELLM_PROXY_API_KEY": KEY, "EVOLVE_SANDBOX": "local"}
-    done = run(
-        tmp_path, tasks / "cap_set", model, env, "--price", "litellm_proxy/scripted=1/2"
-    )
+    price = ("--price", "litellm_proxy/scripted=1/2")
+    done = run(tmp_path, tasks / "cap_set", model, env, *price, call=evolve)
     assert done.code == 0, done.err
     assert done.events()[-1]["variants"] == 4 and done.events()[-1]["spend_usd"] > 0
-    wrong = evolve_process(
+    wrong = evolve(
         "resume",
         "r",
         "--max-variants",

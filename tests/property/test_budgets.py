@@ -160,7 +160,7 @@ def assert_adds_up(asked: Asked) -> None:
     assert all(c.cost_usd <= c.reserved_usd + 1e-12 for c in settled)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["max_calls", "max_tokens", "budget_usd"]),
     st.integers(1, 40),

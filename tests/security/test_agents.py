@@ -144,7 +144,7 @@ def test_limits_of_a_case_are_out_of_its_reach(
 os.environ["EVOLVE_STEPS"] = "1000"
 answers = []
 def many():
-    for _ in range(10):
+    for _ in range(4):
         answers.append(ask(steps=1000, max_tokens=10**9, n=50, model="other"))
 threads = [threading.Thread(target=many) for _ in range(4)]
 [thread.start() for thread in threads]; [thread.join() for thread in threads]
@@ -162,7 +162,7 @@ tell({"yes": answers.count("yes"), "refused": answers.count("steps_exhausted"),
     produced = asyncio.run(
         one_episode(place, tmp_path, model.model, agent, with_limits(steps=7))
     )
-    assert told(produced) == {"yes": 7, "refused": 33, "direct": True}
+    assert told(produced) == {"yes": 7, "refused": 9, "direct": True}
     assert model.calls == 7 == produced.used.steps
     assert all(
         asked["max_tokens"] == 1024 and "n" not in asked for asked in model.requests
@@ -171,14 +171,14 @@ tell({"yes": answers.count("yes"), "refused": answers.count("steps_exhausted"),
 
 def test_it_can_not_overspend(tmp_path: Path, model: AgentModel) -> None:
     """Dollars of the case, then those of the run."""
-    agent = HEAD + 'tell([ask("x" * 2000, max_tokens=100) for _ in range(50)])'
+    agent = HEAD + 'tell([ask("x" * 2000, max_tokens=100) for _ in range(12)])'
     price = {"price": {model.model: (10.0, 10.0)}}
     case = with_limits(usd=0.05, steps=50)
     produced = asyncio.run(
         one_episode("bubblewrap", tmp_path / "a", model.model, agent, case, **price)
     )
     answers = told(produced)
-    assert answers[-1] == "dollars_exhausted" and 1 < answers.count("yes") < 50
+    assert answers[-1] == "dollars_exhausted" and 1 < answers.count("yes") < 12
     assert 0.0 < produced.used.usd <= 0.05
     with pytest.raises(OutOfBudget, match="budget_usd"):
         asyncio.run(
@@ -306,7 +306,7 @@ sys.exit(3)
 
 def test_time_is_its_own_time(tmp_path: Path) -> None:
     """Waiting for a slow model is free, sleeping is not."""
-    slow = AgentModel(reply=lambda messages, seed: "yes", latency_s=2.5)
+    slow = AgentModel(reply=lambda messages, seed: "yes", latency_s=1.6)
     with serving_agents(slow) as model:
         waits = HEAD + "tell([ask(), ask()])"
         produced = asyncio.run(

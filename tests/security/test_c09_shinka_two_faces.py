@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli import Result, evolve
+from evolve.archive import Evaluation
+from tests.cli import evolve
+from tests.judging import Judge
 
 SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
 EVALUATOR = """
@@ -87,29 +90,40 @@ def run_experiment(seed=0):
 }
 
 
-def scored(tmp_path: Path, program: str, sandbox: str) -> Result:
-    """What `evolve eval` says of a program in a peer's task."""
-    task = tmp_path / "peer"
+BLOCK = "# EVOLVE-BLOCK-START\n%s\n# EVOLVE-BLOCK-END\n"
+
+
+class Scored:
+    """Scores programs in a peer's task."""
+
+    def __init__(self, judge: Judge, task: Path) -> None:
+        self._judge, self._task = judge, task
+
+    def __call__(self, program: str) -> Evaluation:
+        return self._judge(self._task, BLOCK % program)
+
+
+@pytest.fixture(scope="module", params=SANDBOXES)
+def scored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scored]:
+    folder = tmp_path_factory.mktemp("faces")
+    task = folder / "peer"
     task.mkdir()
-    block = "# EVOLVE-BLOCK-START\n%s\n# EVOLVE-BLOCK-END\n"
-    (task / "initial.py").write_text(block % HONEST)
+    (task / "initial.py").write_text(BLOCK % HONEST)
     (task / "evaluate.py").write_text(EVALUATOR)
-    (tmp_path / "variant.py").write_text(block % program)
-    return evolve("eval", task, tmp_path / "variant.py", "--sandbox", sandbox, "--json")
+    with Judge(request.param, folder / "log") as judge:
+        yield Scored(judge, task)
 
 
-@pytest.mark.parametrize("sandbox", SANDBOXES)
-def test_an_honest_program_keeps_its_score(tmp_path: Path, sandbox: str) -> None:
-    assert scored(tmp_path, HONEST, sandbox).json()["score"] == 2.0
+def test_an_honest_program_keeps_its_score(scored: Scored) -> None:
+    assert scored(HONEST).score == 2.0
 
 
-@pytest.mark.parametrize("sandbox", SANDBOXES)
 @pytest.mark.parametrize("name", FACES)
-def test_no_face_is_scored_that_was_not_checked(
-    tmp_path: Path, name: str, sandbox: str
-) -> None:
-    found = scored(tmp_path, FACES[name], sandbox).json()
-    assert found["score"] is None or found["score"] <= 2.0, found
+def test_no_face_is_scored_that_was_not_checked(scored: Scored, name: str) -> None:
+    found = scored(FACES[name])
+    assert found.score is None or found.score <= 2.0, found
 
 
 STATEFUL = """

@@ -54,15 +54,15 @@ def hold(n):
     return held
 for _ in range(PROCESSES):
     if os.fork() == 0:
-        held = hold(240); time.sleep(6); os._exit(0)
-time.sleep(6)
+        held = hold(240); time.sleep(4); os._exit(0)
+time.sleep(4)
 """
 BODY = 'b"POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 4194303\\r\\n\\r\\n" + b"x" * 4194000'
 HEADERS = 'b"POST /v1/chat/completions HTTP/1.1\\r\\n" + b"a: b\\r\\n" * 700_000'
 HANGS_UP = """
 import json, socket, time
 body = json.dumps({"messages": [{"role": "user", "content": "x" * 4_000_000}]}).encode()
-end = time.monotonic() + 5
+end = time.monotonic() + 3.5
 while time.monotonic() < end:
     s = socket.socket(socket.AF_UNIX); s.settimeout(1)
     try:
@@ -79,10 +79,23 @@ SENT = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("what", SENT)
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        *(("bubblewrap", what) for what in SENT),
+        pytest.param("docker", "bodies", marks=pytest.mark.docker),
+        *(
+            pytest.param("docker", what, marks=(pytest.mark.docker, pytest.mark.slow))
+            for what in SENT
+            if what != "bodies"
+        ),
+    ],
+)
 def test_the_engine_does_not_grow(place: str, what: str, tmp_path: Path) -> None:
-    """An honest agent beside is served; the limits of tokens keep long prompts from the model."""
+    """An honest agent beside is served; the limits of tokens keep long prompts from the model.
+
+    Slow: what reaches the same reader outside of the sandbox from a container.
+    """
     source, bodies = SENT[what]
 
     async def live() -> tuple[EpisodeResult, float]:
@@ -100,7 +113,7 @@ def test_the_engine_does_not_grow(place: str, what: str, tmp_path: Path) -> None
                 await work("warm", HONEST, 0.0)
                 with growth() as grown, watched_loop() as watch:
                     hostile = asyncio.create_task(work("one", source, 0.0))
-                    honest = await work("two", HONEST, 2.0)
+                    honest = await work("two", HONEST, 1.5)
                     fronts = _fronts()
                     most = max(front.memory_info().rss for front in fronts) / 1e6
                     assert max(front.num_fds() for front in fronts) <= CONNECTIONS + 12

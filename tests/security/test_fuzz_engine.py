@@ -290,7 +290,7 @@ KINDS: tuple[Callable[[random.Random], Awaitable[None]], ...] = (
 
 @pytest.mark.parametrize(
     "count",
-    [1500, pytest.param(10_000, marks=pytest.mark.slow)],
+    [800, pytest.param(10_000, marks=pytest.mark.slow)],
     ids=["short", "whole"],
 )
 def test_no_callback_takes_long_and_the_engine_does_not_grow(count: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from evolve.tasks import load_task
 NAIVE = Path(__file__).parent / "naive"
 KEY = "sk-planted"
 GIVEN = "def answer(points):\n    "
+HONEST = GIVEN + "return [x * x for x in points]"
 CHEATS = {
     "values that are no numbers": GIVEN + "return [float('nan')] * len(points)",
     "floats that subtract to nothing": "class F(float):\n    def __sub__(self, other): return 0.0\n"
@@ -63,71 +65,74 @@ CHEATS = {
 }
 
 
-def naive_score(source: str) -> float:
-    """What the naive evaluator believes."""
-    files = {
-        "evaluator.py": (NAIVE / "evaluator.py").read_bytes(),
-        "program.py": source.encode(),
-    }
+def naive_scores(sources: Iterable[str]) -> list[float]:
+    """What the naive evaluator believes of each."""
+    evaluator = (NAIVE / "evaluator.py").read_bytes()
     start = (
         "import os, sys; os.environ['MODEL_API_KEY'] = sys.argv[1]; "
         "os.execv(sys.executable, [sys.executable, 'evaluator.py'])"
     )
 
-    async def work() -> float:
-        async with (
-            opened(BubblewrapProvider(SandboxSpec(LIMITS))) as pool,
-            pool.session() as session,
-        ):
-            await session.load(files, None)
-            await session.run([interpreter(), "-c", start, KEY])
-            reply = await session.run(
-                [interpreter(), "-c", "print(open('results.json').read())"]
-            )
-            stdout, _ = wire.decode(reply.payload)
-            return float(json.loads(stdout)["score"])
+    async def work() -> list[float]:
+        scores = []
+        async with opened(BubblewrapProvider(SandboxSpec(LIMITS))) as pool:
+            for source in sources:
+                files = {"evaluator.py": evaluator, "program.py": source.encode()}
+                async with pool.session() as session:
+                    await session.load(files, None)
+                    await session.run([interpreter(), "-c", start, KEY])
+                    reply = await session.run(
+                        [interpreter(), "-c", "print(open('results.json').read())"]
+                    )
+                stdout, _ = wire.decode(reply.payload)
+                scores.append(float(json.loads(stdout)["score"]))
+        return scores
 
     return asyncio.run(work())
 
 
-def our_verdict(source: str, sandbox: str) -> Verdict:
-    """What the same cheat gets in a sandbox, with its scorer outside."""
+def our_verdicts(sources: Iterable[str], sandbox: str) -> list[Verdict]:
+    """What the same cheats get in a sandbox, with their scorer outside."""
     task = load_task(NAIVE / "task")
 
-    async def work() -> Verdict:
+    async def work() -> list[Verdict]:
         with tempfile.NamedTemporaryFile() as log:
             async with open_evaluator(
                 task, sandbox, 1, Path(log.name), lambda line: None
             ) as evaluator:
-                files = {"program.py": source.encode()}
                 evaluator.hides_inputs = False  # the test reads what a prompt may not
-                return await evaluator.evaluate(files, task.spec.cases_of("search"))
+                return [
+                    await evaluator.evaluate(
+                        {"program.py": source.encode()}, task.spec.cases_of("search")
+                    )
+                    for source in sources
+                ]
 
     return asyncio.run(work())
 
 
-@pytest.mark.parametrize("name", CHEATS)
-def test_it_fools_the_naive_evaluator(name: str) -> None:
-    assert naive_score(CHEATS[name]) >= 1.0
+def test_they_fool_the_naive_evaluator() -> None:
+    scores = dict(zip(CHEATS, naive_scores(CHEATS.values()), strict=True))
+    assert all(score >= 1.0 for score in scores.values()), scores
 
 
-@pytest.mark.parametrize("name", CHEATS)
 @pytest.mark.parametrize(
     "sandbox", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
 )
-def test_it_gets_nothing_here(sandbox: str, name: str) -> None:
-    verdict = our_verdict(CHEATS[name], sandbox)
-    assert verdict.failed is not None or verdict.score == 0.0
+def test_they_get_nothing_here(sandbox: str) -> None:
+    honest, *cheats = our_verdicts([HONEST, *CHEATS.values()], sandbox)
+    assert honest.score == 1.0
+    for name, verdict in zip(CHEATS, cheats, strict=True):
+        assert verdict.failed is not None or verdict.score == 0.0, (name, verdict)
 
 
-def test_an_honest_program_scores_in_both() -> None:
-    honest = GIVEN + "return [x * x for x in points]"
-    assert naive_score(honest) == our_verdict(honest, "bubblewrap").score == 1.0
+def test_an_honest_program_scores_in_the_naive_evaluator_too() -> None:
+    assert naive_scores([HONEST]) == [1.0]
 
 
 def test_the_hidden_inputs_are_others_in_every_run() -> None:
-    told = GIVEN + "raise ValueError(repr(points[0]))"
-    first, second = our_verdict(told, "bubblewrap"), our_verdict(told, "bubblewrap")
+    told = [GIVEN + "raise ValueError(repr(points[0]))"]
+    (first,), (second,) = (our_verdicts(told, "bubblewrap") for _ in range(2))
     assert (
         first.failed and second.failed and first.failed.message != second.failed.message
     )

@@ -12,7 +12,7 @@ import pytest
 from evolve.archive import ArchiveError, CodeStore
 from evolve.archive.git import CONFIG
 from tests.cli import Result, evolve
-from tests.security.strangers import make_foreign, new_run, on, write_task
+from tests.security.strangers import make_foreign, on
 
 HOOKS = (
     "reference-transaction",
@@ -55,11 +55,6 @@ def plant(run: Path, mark: Path) -> None:
             value = str(repository / "hooks")
         command = ["git", f"--git-dir={repository}", "config", name, value]
         subprocess.run(command, check=True)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return new_run(tmp_path, write_task(tmp_path / "task"))
 
 
 def test_the_traps_work_for_git_itself(run: Path, tmp_path: Path) -> None:

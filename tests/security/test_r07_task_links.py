@@ -81,10 +81,7 @@ def test_a_link_inside_of_a_task_stays_allowed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["lock", "run.toml.new", "signature.new", "logs/scorer.log", "logs"]
 )
-def test_resuming_writes_through_no_link(
-    tmp_path: Path, secret: Path, name: str
-) -> None:
-    run = new_run(tmp_path, write_task(tmp_path / "task"))
+def test_resuming_writes_through_no_link(run: Path, secret: Path, name: str) -> None:
     target = secret if name == "logs" else secret / "id_rsa"
     place = run / name
     if place.is_dir():
@@ -100,9 +97,8 @@ def test_resuming_writes_through_no_link(
 
 @pytest.mark.parametrize("name", ["archive.db", "archive.db-wal", "archive.db-shm"])
 def test_reading_opens_no_link_as_a_database(
-    tmp_path: Path, secret: Path, name: str
+    run: Path, secret: Path, name: str
 ) -> None:
-    run = new_run(tmp_path, write_task(tmp_path / "task"))
     (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(secret / "id_rsa")
     done = on(run, "tree")
@@ -110,8 +106,7 @@ def test_reading_opens_no_link_as_a_database(
     assert (secret / "id_rsa").read_text() == "secret of the user"
 
 
-def test_a_message_is_not_written_through_a_link(tmp_path: Path, secret: Path) -> None:
-    run = new_run(tmp_path, write_task(tmp_path / "task"))
+def test_a_message_is_not_written_through_a_link(run: Path, secret: Path) -> None:
     (run / "inbox").symlink_to(secret)
     done = evolve("tell", "given", "a hint", "--runs-dir", run.parent)
     assert done.code != 0 and os.listdir(secret) == ["id_rsa"]

@@ -38,22 +38,17 @@ def change(run: Path, **settings: Any) -> None:
     (run / "run.toml").write_text(tomli_w.dumps(values))
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return new_run(tmp_path, write_task(tmp_path / "task"))
-
-
-@pytest.mark.parametrize("verb", EXECUTING)
 def test_a_changed_sandbox_does_not_run_the_program_as_the_user(
-    tmp_path: Path, verb: str
+    tmp_path: Path,
 ) -> None:
     mark = tmp_path / "mark"
     run = new_run(tmp_path, write_task(tmp_path / "task", program=leaves(mark)))
     change(run, sandbox="local")
-    done = on(run, verb, *EXECUTING[verb])
-    assert done.code == 3 and "its programs run as you" in done.err
-    assert "--trust" in done.err and f"evolve trust {run}" in done.err
-    assert not mark.exists()
+    for verb, options in EXECUTING.items():
+        done = on(run, verb, *options)
+        assert done.code == 3 and "its programs run as you" in done.err, verb
+        assert "--trust" in done.err and f"evolve trust {run}" in done.err, verb
+        assert not mark.exists(), verb
 
 
 @pytest.mark.parametrize("verb", EXECUTING)
@@ -75,11 +70,13 @@ def test_no_key_goes_to_an_address_of_a_stranger(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-victim")
     with listening() as server:
         model = f"openai/gpt-4o-mini@{server.address}"
-        change(run, model=[model], operators={"rewrite": 1.0}, patience_s=0.0)
-        done = on(run, "resume", "--max-variants", "7")
+        price = {"openai/gpt-4o-mini": [1.0, 2.0]}  # else litellm is asked for it
+        operators = {"rewrite": 1.0}
+        change(run, model=[model], operators=operators, price=price, patience_s=0.0)
+        done = on(run, "resume", "--max-variants", "4")
         assert done.code == 3 and server.heard == []
         assert f"{model}, which is sent OPENAI_API_KEY" in done.err
-        on(run, "resume", "--max-variants", "7", "--trust")
+        on(run, "resume", "--max-variants", "4", "--trust")
         assert set(server.heard) == {"Bearer sk-victim"}
 
 

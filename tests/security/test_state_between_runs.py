@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from evolve.tasks import load_task
 from tests.cli import evolve
 from tests.conftest import ROOT
+from tests.judging import verdicts
 
 EVALUATE = """
 import sys
@@ -101,45 +103,33 @@ def write_task(folder: Path, program: str) -> Path:
     return folder
 
 
-def scored(task: Path, program: str, sandbox: str) -> dict[str, object]:
-    """The score of one program in a task whose seed is honest."""
-    other = task.parent / "program.py"
-    other.write_text(as_script(program))
-    folder = task.parent / "variant"
-    shutil.copytree(task / "initial", folder)
-    shutil.copy(other, folder / "program.py")
-    done = evolve("eval", task, folder, "--sandbox", sandbox, "--json")
-    assert done.code == 0, done.err + done.out
-    found: dict[str, object] = json.loads(done.out)
-    return found
+def scored(task: Path, programs: dict[str, str], sandbox: str) -> dict[str, float]:
+    """The scores of programs in a task, one after the other, by name."""
+    sources = [as_script(program).encode() for program in programs.values()]
+    found = verdicts(load_task(task), sources, sandbox, task.parent / "log")
+    assert all(verdict.failed is None for verdict in found), found
+    return {
+        name: verdict.score or 0.0
+        for name, verdict in zip(programs, found, strict=True)
+    }
 
 
 SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
-@pytest.mark.parametrize("name", KEEPS)
-def test_nothing_is_kept_from_run_to_run(
-    tmp_path: Path, name: str, sandbox: str
-) -> None:
+def test_nothing_is_kept_from_run_to_run(tmp_path: Path, sandbox: str) -> None:
+    """What the build made and what was put in stays: the honest program asks for both."""
     task = write_task(tmp_path / "task", HONEST)
-    found = scored(task, KEEPS[name], sandbox)
-    assert found["score"] == 3.0, found
-
-
-@pytest.mark.parametrize("sandbox", SANDBOXES)
-def test_what_the_build_made_and_what_was_put_in_stays(
-    tmp_path: Path, sandbox: str
-) -> None:
-    task = write_task(tmp_path / "task", HONEST)
-    assert scored(task, HONEST, sandbox)["score"] == 3.0
+    programs = KEEPS | {"nothing": HONEST}
+    assert scored(task, programs, sandbox) == dict.fromkeys(programs, 3.0)
 
 
 def test_a_seed_that_writes_files_keeps_them(tmp_path: Path) -> None:
     """Its own commands change the folder: so may those of its children."""
     task = write_task(tmp_path / "task", KEEPS["a file beside it"])
-    found = scored(task, KEEPS["a file beside it"], "bubblewrap")
-    assert found["score"] == 1.0, found
+    programs = {"the seed": KEEPS["a file beside it"]}
+    assert scored(task, programs, "bubblewrap") == {"the seed": 1.0}
 
 
 def test_steps_that_build_on_each_other_work(tmp_path: Path) -> None:
@@ -151,7 +141,7 @@ def test_steps_that_build_on_each_other_work(tmp_path: Path) -> None:
             '    built = candidate.run(["cp", "half.txt", "built.txt"])',
         )
     )
-    assert scored(task, HONEST, "bubblewrap")["score"] == 3.0
+    assert scored(task, {"the seed": HONEST}, "bubblewrap") == {"the seed": 3.0}
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)

@@ -74,6 +74,7 @@ def seconds(n):
     return timed.seconds(n)
 """
 REFERENCE = HONEST.replace("def work", "def reference")
+LONG = HONEST.replace(str(ROUNDS), str(10 * ROUNDS))
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Cheat:
     program: str
     naive: str
     clock: str = "cpu"
+    honest: str = HONEST
 
 
 CHEATS = {
@@ -162,7 +164,7 @@ CHEATS = {
         BOTH_IN_ONE,
     ),
     "core stealing": Cheat(
-        f"import os, signal, threading{HONEST}{REFERENCE}\n"
+        f"import os, signal, threading{LONG}{LONG.replace('work', 'reference')}\n"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "_thieves = []\n"
         "for _ in range(3):\n"
@@ -178,23 +180,18 @@ CHEATS = {
         "        threading.Timer(0.005, tell, [signal.SIGCONT]).start()\n",
         BOTH_IN_ONE,
         clock="wall",
+        honest=LONG,
     ),
-}
-HONEST_NAIVE = {
-    SAME_INPUT: HONEST,
-    KNOWN_INPUTS: HONEST,
-    OWN_CLOCK: HONEST + FORWARDS,
-    BOTH_IN_ONE: HONEST + REFERENCE,
 }
 
 
 def score_of(
-    place: Path, program: str, scorer: str, toml: str, sandbox: str
+    place: Path, program: str, scorer: str, toml: str, sandbox: str, seed: str = HONEST
 ) -> float | None:
     """Score a program by a task whose seed is honest; None if it fails."""
     place.mkdir()
     (place / "initial").mkdir()
-    (place / "initial" / "main.py").write_text(HONEST)
+    (place / "initial" / "main.py").write_text(seed)
     (place / "task.toml").write_text(f'name = "t"\ndescription = "t"\n{toml}')
     (place / "evaluate.py").write_text(scorer)
     (place / "variant.py").write_text(program)
@@ -207,12 +204,13 @@ def score_of(
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_each_pays_when_timed_naively(tmp_path: Path, cheat: str) -> None:
     found = CHEATS[cheat]
-    honest = score_of(
-        tmp_path / "honest", HONEST_NAIVE[found.naive], found.naive, "", "bubblewrap"
+    program = (
+        found.honest + FORWARDS + found.honest.replace("def work", "def reference")
     )
+    honest = score_of(tmp_path / "honest", program, found.naive, "", "bubblewrap")
     gained = score_of(tmp_path / "cheat", found.program, found.naive, "", "bubblewrap")
     assert honest is not None and gained is not None
-    assert gained > 1.3 * honest, (gained, honest)
+    assert gained > 1.15 * honest, (gained, honest)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +220,9 @@ def test_each_pays_when_timed_naively(tmp_path: Path, cheat: str) -> None:
 def test_none_pays_when_measured(tmp_path: Path, cheat: str, sandbox: str) -> None:
     found = CHEATS[cheat]
     toml = f'[timing]\nfunction = "work"\nclock = "{found.clock}"\nseconds = 8\n'
-    score = score_of(tmp_path / "task", found.program, TIMED, toml, sandbox)
+    score = score_of(
+        tmp_path / "task", found.program, TIMED, toml, sandbox, found.honest
+    )
     assert score is None or score <= 1.0, score
 
 
