@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from evolve.sandbox.errors import CandidateFault, ProviderFault, Reason, SandboxError
@@ -21,7 +22,7 @@ from evolve.sandbox.limits import MIB, Limits
 from evolve.sandbox.pool import Pool
 from evolve.sandbox.provider import Provider, SandboxSpec
 from evolve.sandbox.rootfs import interpreter
-from evolve.sandbox.session import Session
+from evolve.sandbox.session import Measured, Session
 
 LIMITS = Limits(
     time_s=10.0, memory_bytes=256 * MIB, output_bytes=MIB, disk_bytes=16 * MIB
@@ -367,6 +368,82 @@ class SandboxContract(ABC):
             "def answer(): os.kill(os.getpid(), 11)"
         )
         self.expect_fault(source, Reason.CRASH, "SIGSEGV", "last words")
+
+    def test_calls_are_measured_outside_of_the_candidate(self) -> None:
+        """The time of held calls is wall and CPU time, without decoding of arguments."""
+        source = (
+            "import time\ntime.perf_counter = time.process_time = lambda: 0.0\n"
+            "def answer(seconds, loops):\n"
+            "    time.sleep(seconds)\n    return sum(i * i for i in range(loops))"
+        )
+
+        async def work(session: Session) -> list[Measured]:
+            found = []
+            for arguments in ((0.0, 10), (0.2, 10), (0.0, 300_000)):
+                calls = wire.encode([[list(arguments), {}]] * 2)
+                await session.hold("answer", calls)
+                found.append(await session.go())
+            return found
+
+        nothing, asleep, busy = self.with_session(source, work)
+        assert wire.decode(nothing.payload) == [sum(i * i for i in range(10))] * 2
+        assert asleep.wall_ns > 0.4e9 and asleep.after_ns - asleep.before_ns < 0.1e9
+        spent = busy.after_ns - busy.before_ns
+        assert spent > 5 * (nothing.after_ns - nothing.before_ns)
+        assert 0.5 * spent < busy.wall_ns
+
+    def test_work_between_measured_calls_is_seen(self) -> None:
+        """CPU time of threads and processes that go on in between is counted."""
+        source = (
+            "import os, threading, time\n"
+            "def spin(seconds):\n"
+            "    end = time.monotonic() + seconds\n"
+            "    while time.monotonic() < end: pass\n"
+            "def answer(how):\n"
+            "    if how == 'thread':\n"
+            "        threading.Thread(target=spin, args=(0.3,), daemon=True).start()\n"
+            "    elif how == 'process' and os.fork() == 0:\n"
+            "        spin(0.3)\n        os._exit(0)\n"
+            "    return how"
+        )
+
+        async def work(session: Session) -> list[int]:
+            between = []
+            for how in ("nothing", "thread", "process"):
+                await session.hold("answer", wire.encode([[[how], {}]]))
+                first = await session.go()
+                await asyncio.sleep(1.0)
+                await session.hold("answer", wire.encode([[["nothing"], {}]]))
+                second = await session.go()
+                between.append(second.before_ns - first.after_ns)
+            return between
+
+        nothing, thread, process = self.with_session(source, work)
+        assert nothing < 0.05e9
+        assert thread > 0.1e9 and process > 0.1e9
+
+    def test_a_measured_call_that_fails_has_its_reason(self) -> None:
+        """An exception, a crash and a time-out are told as for other calls."""
+        source = (
+            "import os, time\n"
+            "def answer(how):\n"
+            "    if how == 'raise': raise ValueError('no')\n"
+            "    if how == 'sleep': time.sleep(30)\n"
+            "    os._exit(3)"
+        )
+        expected = {
+            "raise": Reason.EXCEPTION,
+            "sleep": Reason.TIMEOUT,
+            "exit": Reason.CRASH,
+        }
+
+        async def fails(session: Session, how: str) -> Reason:
+            await session.hold("answer", wire.encode([[[how], {}]]))
+            return await _reason(session.go(timeout_s=1.0))
+
+        for how, reason in expected.items():
+            found = self.with_session(source, partial(fails, how=how))
+            assert found is reason, how
 
     def test_two_lives_of_one_candidate_leave_the_same_log(self) -> None:
         """Messages and logs do not depend on addresses of objects or on paths."""
