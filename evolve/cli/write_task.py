@@ -26,17 +26,26 @@ def init(
     name: Annotated[
         str, typer.Argument(help="Folder to create; its name is the task's name.")
     ],
+    kind: Annotated[
+        str,
+        typer.Option(help="score: by a function evaluate; speed: a function's time."),
+    ] = "score",
 ) -> None:
-    """Write a task that is ready to run: fit a curve, to be replaced with your own."""
-    from evolve.errors import UsageError
-    from evolve.tasks.template import write_template
+    """Write a task that is ready to run, to be replaced with your own."""
+    from typing import get_args
+
+    from evolve.errors import UsageError, did_you_mean
+    from evolve.tasks.template import TaskKind, write_template
     from evolve.view.terminal.console import out
 
     if not name.strip():
         raise UsageError("a task needs a name", "for example: evolve init my_task")
+    kinds: dict[str, TaskKind] = {known: known for known in get_args(TaskKind)}
+    if kind not in kinds:
+        raise UsageError(f"invalid kind {kind!r}", did_you_mean(kind, list(kinds)))
     folder = Path(name)
     try:
-        written = write_template(folder)
+        written = write_template(folder, kinds[kind])
     except FileExistsError:
         raise UsageError(f"{folder} exists already", "choose another name") from None
     for path in written:

@@ -91,24 +91,27 @@ def _options(command: object) -> set[str]:
     return own.union(*map(_options, inner))
 
 
-def test_the_scorer_of_a_speed_task_runs(tmp_path: Path) -> None:
-    text = (
-        (DOCS / "tasks.md")
-        .read_text()
-        .split("## Speed")[1]
-        .split("```")[1]
-        .removeprefix("python\n")
-    )
+def test_the_speed_task_of_the_page_runs(tmp_path: Path) -> None:
+    blocks = (DOCS / "tasks.md").read_text().split("## Speed")[1].split("```")
+    toml, scorer = (text.partition("\n")[2] for text in (blocks[1], blocks[3]))
     (tmp_path / "initial").mkdir()
     (tmp_path / "initial" / "program.py").write_text(
-        "def work(n):\n    return sum(range(n))\n"
+        "def work(values):\n    return sum(value % 7 for value in values)\n"
     )
-    (tmp_path / "evaluate.py").write_text(text)
+    (tmp_path / "evaluate.py").write_text(scorer)
     (tmp_path / "task.toml").write_text(
-        'name = "speed"\ndescription = "Fast."\n[[cases]]\nid = "n"\nparams = { n = 1000 }\n'
+        f'name = "speed"\ndescription = "Fast."\n{toml}'
     )
     done = evolve("eval", tmp_path, "--sandbox", "local", "--json")
-    assert done.code == 0 and -1.0 < done.json()["score"] < 0.0, done.err
+    assert done.code == 0 and done.json()["score"] == 1.0, done.err
+
+
+def test_a_new_speed_task_runs(tmp_path: Path) -> None:
+    assert evolve("init", "fast", "--kind", "speed", cwd=tmp_path).code == 0
+    done = evolve("eval", "fast", "--sandbox", "local", "--json", cwd=tmp_path)
+    assert done.code == 0 and done.json()["score"] == 1.0, done.err
+    other = evolve("init", "slow", "--kind", "sped", cwd=tmp_path)
+    assert other.code == 2 and "did you mean" in other.err
 
 
 def test_who_has_no_key_is_told_first() -> None:
