@@ -36,11 +36,13 @@ class Attack:
         name: shown in the report
         fix: advice if the attack pays
         fair: not a cheat, but a test of tolerances
+        empty: it does nothing, so that it must not score as much as the seed either
     """
 
     name: str
     fix: str
     fair: bool = False
+    empty: bool = False
 
 
 # Advice -> the attacks that it helps against, in the order of the report.
@@ -69,6 +71,7 @@ _ADVICE = {
     "measure time outside the candidate's process: candidate.seconds": ("the clock",),
     "time calls on inputs that were never used before in the same case, drawn from case.seed": (
         *MEMORIES,
+        "second call",
     ),
     "look at an answer once, then use only your own copy of it": ("two faces",),
     "set limits.time_s": ("hangs",),
@@ -86,12 +89,23 @@ _ADVICE = {
         "marshalled code in base64",
     ),
 }
+EXITS = Attack(
+    "exits at import",
+    "an exit status says nothing: check that each test has run and passed",
+    empty=True,
+)
+OTHER_RUN = Attack(
+    "answers of another run",
+    "draw inputs from case.seed: a program can contain the answers to inputs that never change",
+)
 ATTACKS = (
     *(Attack(name, fix) for fix, names in _ADVICE.items() for name in names),
     *(Attack(f"claims off by {size}", _RECOMPUTE) for size in SIZES),
     *(Attack(f"nudge {size}", "", fair=True) for size in SIZES),
+    EXITS,  # after the first that have shown which commands of a case build
 )
-CONTROLS = {"booleans": "ones"}  # the same values without the cheat
+# the same values without the cheat
+CONTROLS = {"booleans": "ones", EXITS.name: "programs that raise at import"}
 _C_PROGRAMS = {
     "nothing": "int main(void) { return 0; }",
     "early exit": "int main(void) { return 3; }",

@@ -11,12 +11,14 @@ from evolve.checking.attacks import (
     ATTACKS,
     CONTROLS,
     NOT_EXECUTED,
+    OTHER_RUN,
     Attack,
     armed,
     programs,
 )
 from evolve.checking.baseline import Baseline, measure, scored
 from evolve.checking.hostile import CODE, EXECUTED, FOUND, REMEMBERED
+from evolve.checking.record import record
 from evolve.errors import UsageError
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.peers.shared import EVALUATOR_SHARED
@@ -28,7 +30,7 @@ from evolve.text import Note
 _SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0
 _AGAIN = 2  # repetitions of a paying attack if the seed's score varies
 _TIMED = re.compile(
-    r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.seconds)\b"
+    r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.(seconds|time))\b"
 )
 FROM_MEMORY = "calls with the same inputs are answered from memory"
 _NAMED = {attack.name: attack for attack in ATTACKS}
@@ -122,6 +124,7 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
             seeds, together = await measure(evaluator, note), evaluator.together
         # all messages were shown by the first evaluator
         quick, silent = _hurried(task, seeds.attack_s), lambda _: None
+        answers = await _answers_of_another_run(task, sandbox, log)
         async with open_evaluator(quick, sandbox, 1, log, silent, secret) as evaluator:
             evaluator.together = together
             firing, tried = _Firing(evaluator, seeds, log), []
@@ -129,6 +132,9 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
                 tried.append(await firing.surely(_NAMED[name], program))
                 if seeds.slow:  # shows results even if the check is interrupted
                     note(f"{name}: {tried[-1].word}")
+            if answers:
+                program = armed(quick, "repeated", answers)
+                tried.append(await firing.surely(OTHER_RUN, program))
             hidden = await firing.hidden(tried)
     shared = any(EVALUATOR_SHARED in row.metrics for row in seeds.first.rows)
     return Report(
@@ -141,6 +147,28 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
         (*_notes(task, seeds, tried, shared), *hidden),
         bool(seeds.answers),
     )
+
+
+async def _answers_of_another_run(
+    task: Task, sandbox: str, log: Path
+) -> tuple[str, ...]:
+    """Return the seed's answers to other hidden inputs, if the task measures time.
+
+    An answer that is right again belongs to an input that never changes.
+    """
+    if not _reads_a_clock(task) or not task.entry.endswith(".py"):
+        return ()
+    async with open_evaluator(
+        task, sandbox, 1, log, lambda _: None, draw_secret()
+    ) as evaluator:
+        recording = await record(evaluator)
+    return () if recording.verdict.failed is not None else recording.answers
+
+
+def _reads_a_clock(task: Task) -> bool:
+    """Return whether the evaluator measures time."""
+    text = task.evaluator.read_text(errors="replace")
+    return task.spec.timing is not None or _TIMED.search(text) is not None
 
 
 def _hurried(task: Task, seconds: float) -> Task:
@@ -170,10 +198,10 @@ class _Firing:
         control = CONTROLS.get(attack.name)
         if control and tried.pays and self._is_python:
             honest = armed(self.evaluator.task, control, self.seeds.answers)
-            if (await self.once(Attack(control, attack.fix), honest)).pays:
-                return replace(
-                    tried, pays=False, said=f"{control} get more than the seed, too"
-                )
+            if (await self.once(replace(attack, name=control), honest)).pays:
+                gets = "get as much as" if attack.empty else "get more than"
+                said = f"{control} {gets} the seed, too"
+                return replace(tried, pays=False, said=said)
         return tried
 
     async def hidden(self, tried: list[Tried]) -> list[str]:
@@ -217,7 +245,8 @@ class _Firing:
             said = FROM_MEMORY
         if better and attack.name in CODE:
             attack = replace(attack, fix=NOT_EXECUTED)
-        return Tried(attack, score, said, better and not attack.fair, int(better))
+        pays = (better or attack.empty) and not attack.fair
+        return Tried(attack, score, said, pays, int(better))
 
 
 def _found(verdict: Verdict, printed: str) -> str:
@@ -241,7 +270,7 @@ def _notes(task: Task, seeds: Baseline, tried: list[Tried], shared: bool) -> lis
             "import the program instead of executing its text"
         )
     text = task.evaluator.read_text(errors="replace")
-    timed = _TIMED.search(text) is not None
+    timed = _TIMED.search(text) is not None and task.spec.timing is None
     if seeds.varies:
         notes.append(
             f"not repeatable: {seeds.first.score!r}, then {seeds.second.score!r}; "

@@ -70,7 +70,11 @@ def _wrapped(function: Any, attack: Any) -> Any:
                 BEFORE[attack](args, kwargs)
             if attack in MEMORIES:
                 return _remembered(MEMORIES[attack], function, args, kwargs)
-            value = _answer(function, args, kwargs)
+            value = (
+                _first_answer(function, args, kwargs)
+                if attack == "second call"
+                else _answer(function, args, kwargs)
+            )
             if attack == "recorded":
                 _take_down(function.__name__, value)
         finally:
@@ -225,6 +229,17 @@ def _answer(function: Any, args: Any, kwargs: Any) -> Any:
         if name == function.__name__:
             return value
     return function(*args, **kwargs)
+
+
+_first: dict[str, Any] = {}
+
+
+def _first_answer(function: Any, args: Any, kwargs: Any) -> Any:
+    """Compute once; later calls get the same answer, whatever their arguments."""
+    name = function.__name__
+    if name not in _first:
+        _first[name] = _answer(function, args, kwargs)
+    return _first[name]
 
 
 def _take_down(name: Any, value: Any) -> Any:
@@ -637,4 +652,9 @@ BEFORE = {
     "hangs": _hang,
     "floods": _flood,
 }
-AT_ONCE = {"forged results": _forge, "looks around": _look_around}
+AT_ONCE: dict[Any, Any] = {
+    "forged results": _forge,
+    "looks around": _look_around,
+    "exits at import": lambda: _exit((), {}),
+    "programs that raise at import": lambda: _raise((), {}),
+}

@@ -308,3 +308,49 @@ def test_a_program_that_remembers_gains_on_equal_inputs_only(
     assert len(remembers) == 5
     assert sum(found["result"] == "PAYS" for found in remembers) == paying
     assert attacks["two faces"]["result"] == "refused"
+
+
+NAIVE_TIMES = """
+def evaluate(candidate, case):
+    times = []
+    for n in (3, 4, 3, 4):
+        values = candidate.call("solve", n)
+        if len(values) != n:
+            candidate.fail("wrong length")
+        times.append(candidate.seconds)
+    return 1 / min(times)
+"""
+BUSY = """
+def solve(n):
+    for _ in range(2_000_000):
+        pass
+    return [0.1 * k for k in range(n)]
+"""
+TRUSTS_THE_STATUS = """
+def evaluate(candidate, case):
+    tests = "import program; assert program.solve(3) == [0.0, 0.1, 0.2]"
+    done = candidate.run(["python3", "-c", tests])
+    if done.exit != 0:
+        candidate.fail("tests failed: " + done.stderr.decode())
+    return 1.0
+"""
+
+
+def test_memory_and_constant_inputs_pay_when_timed_naively(tmp_path: Path) -> None:
+    done = check(tmp_path, NAIVE_TIMES, program=BUSY)
+    assert {"remembers in a global", "answers of another run"} <= paying(done), done.out
+
+
+def test_a_status_of_tests_that_never_ran_pays(tmp_path: Path) -> None:
+    program = "def solve(n):\n    return [0.0, 0.1, 0.2][:n]\n"
+    done = check(tmp_path, TRUSTS_THE_STATUS, program=program)
+    assert paying(done) == {"exits at import"}, done.out
+
+
+@pytest.mark.slow
+def test_no_attack_pays_in_a_timed_task(tmp_path: Path) -> None:
+    toml = TOML + '[timing]\nfunction = "solve"\nseconds = 10\n'
+    scorer = "def draw(rng, case):\n    return [int(rng.integers(1000))]\n"
+    program = BUSY.replace("2_000_000", "300_000")
+    done = check(tmp_path, scorer, toml, program=program)
+    assert done.code == 0 and not paying(done), done.out
