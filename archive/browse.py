@@ -32,6 +32,10 @@ class Variant(NamedTuple):
         passed: Whether its tree passed the checks, so that it is in the tree.
         children: Number of proposals that passed and have it among their parents.
         cost_usd: Cost of all its model calls.
+        ratio_low: Lower end of the interval of its speed against its reference; None if
+            it is not timed.
+        ratio_high: Upper end.
+        pairs: Number of pairs of processes that were measured.
         score: Mean over the cases of the search split; None unless scored.
     """
 
@@ -53,6 +57,9 @@ class Variant(NamedTuple):
     passed: bool
     children: int
     cost_usd: float
+    ratio_low: float | None
+    ratio_high: float | None
+    pairs: float | None
     score: float | None
 
     @property
@@ -64,6 +71,14 @@ class Variant(NamedTuple):
     def is_best(self) -> bool:
         """Whether it was better than every earlier variant and is not quarantined."""
         return self.kept == AddStatus.BEST and not self.quarantined
+
+    @property
+    def interval(self) -> str | None:
+        """The interval of its speed and its pairs of processes; None if not timed."""
+        if self.ratio_low is None or self.ratio_high is None or self.pairs is None:
+            return None
+        ends = f"{self.ratio_low:.3f} to {self.ratio_high:.3f}"
+        return f"{ends}, {self.pairs:.0f} pairs"
 
     @property
     def cause(self) -> str | None:
@@ -287,6 +302,9 @@ class Browser:
         return self._archive.rows(select(func.min(p.created_at)))[0][0]  # type: ignore[no-any-return]
 
 
+_TIMES = ("ratio_low", "ratio_high", "pairs")  # measures of a timed variant
+
+
 def _rows() -> Select[Any]:
     """Return the query of the fields of `Variant`, in their order, without the score."""
     child, made = proposals.alias("child"), parents.alias("made")
@@ -305,6 +323,7 @@ def _rows() -> Select[Any]:
             _passed(proposals),
             children.scalar_subquery(),
             select(cost).where(c.proposal == p.id).scalar_subquery(),
+            *(func.json_extract(p.measures, f"$.{name}") for name in _TIMES),
         )
         .outerjoin(parents, parents.c.child == p.id)
         .order_by(p.number, parents.c.position)

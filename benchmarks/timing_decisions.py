@@ -129,9 +129,9 @@ async def run_trial(
         gain,
         number,
         found["ratio"],
-        found["low"],
-        found["high"],
-        found["blocks"],
+        found["ratio_low"],
+        found["ratio_high"],
+        found["pairs"],
         row.seconds,
         found["sure"],
     )

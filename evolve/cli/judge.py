@@ -119,8 +119,8 @@ def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
             number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
         )
         if row.timed and now.reason is None:
-            low, high = now.metrics["low"], now.metrics["high"]
-            score += f" ({low:.3f} to {high:.3f}, {now.metrics['blocks']} pairs)"
+            low, high = now.metrics["ratio_low"], now.metrics["ratio_high"]
+            score += f" ({low:.3f} to {high:.3f}, {now.metrics['pairs']} pairs)"
         if row.recorded is None:
             said = "no score is recorded"
         else:

@@ -52,7 +52,7 @@ class Verified(NamedTuple):
             return False
         if self.timed and self.recorded is not None:
             lowest = self.recorded * (1 - tolerance)
-            return bool(self.now.metrics["high"] >= lowest)
+            return bool(self.now.metrics["ratio_high"] >= lowest)
         return self.recorded is None or math.isclose(
             self.recorded, self.now.score, rel_tol=tolerance, abs_tol=0.0
         )

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -37,7 +37,14 @@ class Measurement:
 
     def as_metrics(self) -> dict[str, Any]:
         """Return it as plain data for the archive: finding, blocks and times."""
-        return asdict(self.finding) | {
+        found = self.finding
+        return {
+            "ratio": found.ratio,
+            "ratio_low": found.low,
+            "ratio_high": found.high,
+            "pairs": found.blocks,
+            "p": found.p,
+            "sure": found.sure,
             "differences": list(self.differences),
             "variant_s": self.variant_s,
             "reference_s": self.reference_s,
