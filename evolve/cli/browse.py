@@ -119,6 +119,8 @@ def tree(
                 ),
             )
         )
+        if found.confirmed is not None:
+            out.print(found.confirmed)
 
 
 @app.command()

@@ -70,6 +70,7 @@ def _found(run: OpenRun, winner: Proposal, best: Variant) -> Iterator[str]:
         f"The best of {run.count} variants scores **{best.score!r}**; the seed {before!r}"
         f"{gap_to_best_known(run.task, best.score)}. It is `{winner.id}`: "
         f"{_plain(winner.note, 300)}",
+        *(["", f"On new inputs: {run.confirmed}."] if run.confirmed else []),
         "",
         "![best so far](variants.svg)",
         "",

@@ -6,61 +6,15 @@ look j may err with the probability 0.05 * 6 / (pi * j)**2, so all of them toget
 most 5 %, however long the search goes on.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import fmean
-from typing import Any
 
-from evolve.archive import Evaluation, Event
+from evolve.archive import Evaluation
 from evolve.engine.recorder import Recorder
 from evolve.evaluation.evaluator import Evaluator
 from evolve.retry import retry_sandbox
 from evolve.timing import Finding, Plan, judge
-
-CONFIRMED = "confirmed"  # kind of the event
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What a look at the held-out inputs has shown.
-
-    Attributes:
-        variant: Id of the best variant.
-        look: Number of the look, from 1.
-        finding: Its speed against the seed's.
-    """
-
-    variant: str
-    look: int
-    finding: Finding
-
-    def in_words(self) -> str:
-        """Return it as the last line of a run."""
-        found = self.finding
-        ends = (
-            f"({found.low:.3f} to {found.high:.3f}; {found.blocks} pairs of processes, "
-            f"new inputs, look {self.look})"
-        )
-        if found.sure:
-            return f"{found.ratio:.3f} x faster than the seed {ends}"
-        return f"no improvement that is sure: {found.ratio:.3f} x {ends}"
-
-
-def read_confirmation(events: Sequence[Event]) -> Confirmation | None:
-    """Return the last confirmation of a run.
-
-    Args:
-        events: Events of the run.
-
-    Returns:
-        None if there is none.
-    """
-    found = [event.data for event in events if event.kind == CONFIRMED]
-    return _from_data(found[-1]) if found else None
-
-
-def _from_data(data: Mapping[str, Any]) -> Confirmation:
-    return Confirmation(data["variant"], data["look"], Finding(**data["finding"]))
+from evolve.timing.confirmation import CONFIRMED, Confirmation, confirmation_of
 
 
 async def confirm(
@@ -88,7 +42,8 @@ async def confirm(
     if spec.timing is None or best is None or best.number == 0:
         return None
     earlier = [
-        _from_data(event.data) for event in recorder.archive.events(kinds=(CONFIRMED,))
+        confirmation_of(event.data)
+        for event in recorder.archive.events(kinds=(CONFIRMED,))
     ]
     for seen in earlier:
         if seen.variant == best.id:
@@ -101,8 +56,7 @@ async def confirm(
         lambda: evaluator.evaluate(files, unseen, look - 1), patience_s, waiting
     )
     found = Confirmation(best.id, look, _together(verdict.rows, look))
-    data = {"variant": best.id, "look": look, "finding": asdict(found.finding)}
-    await recorder.note(CONFIRMED, data)
+    await recorder.note(CONFIRMED, found.as_data())
     return found
 
 

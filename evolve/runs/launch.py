@@ -56,7 +56,7 @@ from evolve.runs.build import (
     require_model,
     window_of,
 )
-from evolve.runs.confirm import Confirmation, confirm
+from evolve.runs.confirm import confirm
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.folder import RunFolder, create_run, write_run_toml
 from evolve.runs.signature import require_own
@@ -64,6 +64,7 @@ from evolve.sandbox import SandboxError
 from evolve.search import make_frame, make_search
 from evolve.search.setup import unmeasured
 from evolve.tasks import Task
+from evolve.timing.confirmation import Confirmation
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,21 @@ class OpenRun:
             key=lambda name: (self.sign * scores[name], numbers[name]),
         )
 
+    @cached_property
+    def confirmed(self) -> str | None:
+        """The speed of the best on new inputs, in words; None if it is not timed."""
+        if self.task.spec.timing is None:
+            return None
+        from evolve.timing.confirmation import CONFIRMED, read_confirmation
+
+        found = read_confirmation(self.archive.events(kinds=(CONFIRMED,)))
+        best = self.leader
+        if best is None or best.number == 0:
+            return "no improvement that is sure"
+        if found is None or found.variant != best.id:
+            return "not confirmed on new inputs yet"
+        return found.in_words()
+
     @property
     def sign(self) -> float:
         """Factor that sorts the best score first."""

@@ -77,6 +77,14 @@ def test_a_gain_is_confirmed_verified_and_replayed(tmp_path: Path) -> None:
     assert best["metrics"]["reference"] == pytest.approx(2.0, rel=0.3)
     assert best["score"] == best["metrics"]["ratio"] * best["metrics"]["reference"]
 
+    for view in (
+        on("tree"),
+        on("best"),
+        on("export", "--html", tmp_path / "page.html"),
+    ):
+        if view.out.strip():
+            assert "x faster than the seed" in view.out
+    assert "x faster than the seed" in (tmp_path / "page.html").read_text()
     verified = on("verify")
     assert "to" in verified.out and "2 of 2 cases hold" in verified.out
     replayed = evolve("replay", "a", "--name", "b", "--runs-dir", runs, *BOX)

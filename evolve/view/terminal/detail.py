@@ -32,6 +32,8 @@ def render_detail(run: OpenRun, proposal: Proposal) -> Group:
     parts: list[RenderableType] = [
         Text(visible(line)) for line in _facts(run, proposal)
     ]
+    if run.confirmed is not None and run.leader and run.leader.id == proposal.id:
+        parts.append(Text(run.confirmed))
     for row in run.archive.evaluations(proposal.id):
         what = (
             number(row.score)
@@ -126,6 +128,8 @@ def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
     parts: list[RenderableType] = [
         Text(visible(line)) for line in _facts(run, proposal)
     ]
+    if run.confirmed is not None and run.leader and run.leader.id == proposal.id:
+        parts.append(Text(run.confirmed))
     if output is None:
         parts.append(Text(f"write its files: evolve best {run.folder.name} -o DIR"))
     else:

@@ -70,6 +70,7 @@ def overview(run: OpenRun) -> Page:
         "task": run.task.spec,
         "best": best,
         "seed": _seed_score(run),
+        "confirmed": run.confirmed,
         "causes": browser.causes()[:8],
         "operators": run.lineage.contributions(),
         "models": browser.models(),
