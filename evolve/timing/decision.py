@@ -14,6 +14,7 @@ from evolve.timing.signed_rank import estimate, interval, p_greater
 
 LOOKS = (12, 18, 26, 38, 54, 76, 108)  # numbers of blocks
 CONFIRMING = 30  # blocks of a look at held-out inputs
+FUTILE_AFTER = 8  # blocks after which a variant may be given up
 _SLOWER_AFTER, _SLOWER = 4, math.log(0.9)
 PROMISING = 0.02  # p-value with which a decision may take longer than usual
 
@@ -125,7 +126,7 @@ def is_hopeless(differences: Sequence[float], plan: Plan) -> bool:
     """
     if len(differences) >= _SLOWER_AFTER and max(differences) < _SLOWER:
         return True
-    if len(differences) < LOOKS[0]:
+    if len(differences) < FUTILE_AFTER:
         return False
     _, high = interval(differences, alpha=0.2)
     return high < math.log1p(plan.worthwhile)

@@ -8,7 +8,14 @@ from statistics import median
 from typing import Any
 
 from evolve.timing.blocks import Block, Clock, Side, log_ratios
-from evolve.timing.decision import LOOKS, PROMISING, Finding, Plan, is_hopeless, judge
+from evolve.timing.decision import (
+    FUTILE_AFTER,
+    PROMISING,
+    Finding,
+    Plan,
+    is_hopeless,
+    judge,
+)
 
 TURNS = 4  # of each side in a block
 TURN_NS = 8_000_000  # a turn has calls for about this long
@@ -97,7 +104,7 @@ def _gives_up(
     """Return whether more blocks are not worth their time."""
     if is_hopeless(differences, plan):
         return True
-    enough = len(differences) >= LOOKS[0] and seconds > plan.patience_s
+    enough = len(differences) >= FUTILE_AFTER and seconds > plan.patience_s
     return enough and finding.p > PROMISING
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
 from evolve.timing import Plan, judge
-from evolve.timing.decision import LOOKS, is_hopeless
+from evolve.timing.decision import FUTILE_AFTER, is_hopeless
 from evolve.timing.noise import noise_of
 from evolve.timing.signed_rank import estimate, interval, p_greater
 
@@ -93,7 +93,7 @@ def test_what_is_clearly_slower_is_given_up_at_once() -> None:
 
 
 def test_a_gain_below_what_is_worthwhile_is_given_up() -> None:
-    tiny = [0.004 + 0.0001 * k for k in range(LOOKS[0])]
+    tiny = [0.004 + 0.0001 * k for k in range(FUTILE_AFTER)]
     assert is_hopeless(tiny, Plan())
     assert not is_hopeless(tiny, replace(Plan(), worthwhile=0.003))
 
