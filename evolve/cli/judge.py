@@ -111,21 +111,31 @@ def verify(
 
 
 def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
+    from statistics import fmean
+
     from evolve.view.terminal.console import counted, number, out
 
     for row in rows:
-        now = row.now
+        failed = row.failed
         score = (
-            number(now.score) if now.reason is None else f"{now.reason}: {now.message}"
+            f"{failed.reason}: {failed.message}"
+            if failed is not None
+            else number(fmean(row.scores))
         )
-        if row.timed and now.reason is None:
-            low, high = now.metrics["ratio_low"], now.metrics["ratio_high"]
-            score += f" ({low:.3f} to {high:.3f}, {now.metrics['pairs']} pairs)"
-        if row.recorded is None:
+        if row.timed and failed is None:
+            now = row.now[0].metrics
+            low, high = now["ratio_low"], now["ratio_high"]
+            score += f" ({low:.3f} to {high:.3f}, {now['pairs']} pairs)"
+        elif len(row.now) > 1:
+            score += f" (mean of {len(row.now)})"
+        if row.seed is not None:
+            score += f", the seed {number(row.seed)}"
+        if not row.recorded:
             said = "no score is recorded"
         else:
-            kept = row.holds(tolerance) and not row.timed
-            said = "as recorded" if kept else f"recorded: {number(row.recorded)}"
+            before = fmean(row.recorded)
+            same = failed is None and fmean(row.scores) == before
+            said = "as recorded" if same else f"recorded: {number(before)}"
         out.print(
             f"{row.case} ({row.split}): {score}, {said}",
             style="" if row.holds(tolerance) else "red",

@@ -1,14 +1,16 @@
 """Verification: score a variant again from its files, and compare with the record."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from evolve.archive import Evaluation, Files, Kind, Proposal
+from evolve.archive import Evaluation, Files, Kind, Proposal, interval
 from evolve.errors import RunError
+from evolve.evaluation.evaluator import Evaluator
 from evolve.models import OutOfBudget
 from evolve.retry import sandbox_failed
 from evolve.runs.evaluator import open_evaluator
@@ -16,7 +18,7 @@ from evolve.runs.folder import RunFolder
 from evolve.runs.one_off import alone
 from evolve.runs.signature import require_own
 from evolve.sandbox import ProviderFault
-from evolve.tasks import Task
+from evolve.tasks import CaseSpec, Task
 
 
 class Verified(NamedTuple):
@@ -25,22 +27,37 @@ class Verified(NamedTuple):
     Attributes:
         case: Id of the case.
         split: `search` or `heldout`.
-        recorded: Mean of the recorded scores; None: none is recorded for this case.
-        now: The new evaluation.
+        recorded: Recorded scores, one for each attempt; empty: none.
+        now: The new evaluations, as many as were recorded, at least one.
         timed: Whether the score is a speed, which never repeats exactly.
+        maximize: Whether a greater score is better.
+        seed: Score of the seed on a held-out case; None elsewhere.
     """
 
     case: str
     split: str
-    recorded: float | None
-    now: Evaluation
+    recorded: tuple[float, ...]
+    now: tuple[Evaluation, ...]
     timed: bool = False
+    maximize: bool = True
+    seed: float | None = None
+
+    @property
+    def failed(self) -> Evaluation | None:
+        """The first new evaluation that failed."""
+        return next((row for row in self.now if row.reason is not None), None)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The new scores."""
+        return tuple(row.score for row in self.now if row.score is not None)
 
     def holds(self, tolerance: float) -> bool:
         """Return whether the case was scored, with the recorded score if there is one.
 
-        A speed is confirmed unless it is surely lower than the recorded one: the upper end
-        of the new interval is below.
+        A score with noise is confirmed if the 95 % intervals of old and new attempts
+        overlap, or if the new one is better. A speed is confirmed unless it is surely lower
+        than the recorded one: the upper end of the new interval is below.
 
         Args:
             tolerance: Maximum relative difference; 0: exactly equal.
@@ -48,14 +65,24 @@ class Verified(NamedTuple):
         Returns:
             Whether the record is confirmed.
         """
-        if self.now.score is None or self.now.reason is not None:
+        if self.failed is not None or not self.scores:
             return False
-        if self.timed and self.recorded is not None:
-            lowest = self.recorded * (1 - tolerance)
-            return bool(self.now.metrics["ratio_high"] >= lowest)
-        return self.recorded is None or math.isclose(
-            self.recorded, self.now.score, rel_tol=tolerance, abs_tol=0.0
-        )
+        if not self.recorded:
+            return True
+        before, after = fmean(self.recorded), fmean(self.scores)
+        if self.timed:
+            highest = self.now[0].metrics["ratio_high"]
+            return bool(highest >= before * (1 - tolerance))
+        if math.isclose(before, after, rel_tol=tolerance, abs_tol=0.0):
+            return True
+        return len(self.recorded) > 1 and self._within_noise(before, after)
+
+    def _within_noise(self, before: float, after: float) -> bool:
+        """Return whether new attempts are better, or their interval overlaps the old one."""
+        if (after > before) == self.maximize:
+            return True
+        old, new = interval(self.recorded), interval(self.scores)
+        return new.low <= old.high and old.low <= new.high
 
     def data(self, tolerance: float) -> dict[str, Any]:
         """Return the verification as JSON data.
@@ -66,13 +93,16 @@ class Verified(NamedTuple):
         Returns:
             Case, scores, failure, and whether the record is confirmed.
         """
+        row = self.failed or self.now[0]
         return {
             "case": self.case,
             "split": self.split,
-            "recorded": self.recorded,
-            "score": self.now.score,
-            "reason": self.now.reason,
-            "message": self.now.message,
+            "recorded": fmean(self.recorded) if self.recorded else None,
+            "score": fmean(self.scores) if self.scores else None,
+            "attempts": len(self.now),
+            "seed": self.seed,
+            "reason": row.reason,
+            "message": row.message,
             "holds": self.holds(tolerance),
         }
 
@@ -151,14 +181,27 @@ async def verify(
         begin()
         # As a further evaluation: the proof that it is an agent was part of the first one.
         asking = replace(anew, kind=Kind.EVALUATE) if anew else None
+        most = max(Counter(row.case for row in known).values(), default=1)
         for case in evaluator.task.spec.cases:
             if case.split == "heldout" and not heldout:
                 continue
+            rows = [row for row in known if row.case == case.id]
+            before = {row.attempt: row.score for row in rows if row.score is not None}
+            scores = tuple(before.values())
             timed = task.spec.timing is not None
-            # against the seed, with as many blocks as for a confirmation
+            # of a timed task: against the seed, with as many blocks as a confirmation has
             asked = case.model_copy(update={"split": "heldout"}) if timed else case
+            attempts = (0,) if timed else tuple(before) or range(most)
             try:
-                now = (await evaluator.evaluate(files, [asked], 0, asking)).rows[0]
+                now = tuple(
+                    [
+                        (await evaluator.evaluate(files, [asked], number, asking)).rows[
+                            0
+                        ]
+                        for number in attempts
+                    ]
+                )
+                seed = await _score_of_seed(evaluator, asked) if not scores else None
             except ProviderFault as fault:
                 raise sandbox_failed(fault) from None
             except OutOfBudget as error:
@@ -167,14 +210,17 @@ async def verify(
                     "allow more, then verify again: evolve resume with --budget, "
                     "--max-tokens or --max-calls",
                 ) from None
-            scores = [
-                row.score
-                for row in known
-                if row.case == case.id and row.score is not None
-            ]
             found.append(
                 Verified(
-                    case.id, case.split, fmean(scores) if scores else None, now, timed
+                    case.id, case.split, scores, now, timed, task.spec.maximize, seed
                 )
             )
     return found
+
+
+async def _score_of_seed(evaluator: Evaluator, case: CaseSpec) -> float | None:
+    """Return the seed's score, to be shown beside the variant's; None for an agent."""
+    task = evaluator.task
+    if task.spec.agent is not None:  # its model calls cost
+        return None
+    return (await evaluator.evaluate(task.seed, [case])).rows[0].score
