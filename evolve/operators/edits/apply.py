@@ -27,6 +27,7 @@ from evolve.tasks import Editable
 from evolve.tasks.region import START, MarkerError
 
 MAX_REPLY = 1 << 20  # characters
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MARKS_PER_PASS = 32  # so many edits cost as much as reading the files once
 _DELETE = re.compile(r"^[\s*`-]*DELETE(?: FILE)?:?\s+[`*]*([\w./+-]*\w)[`*]*\s*$")
 
@@ -57,7 +58,7 @@ def apply_reply(
             if not reply.strip()
             else "the reply ends before the answer: there are only thoughts",
         )
-    if any("\ud800" <= sign <= "\udfff" for sign in text):
+    if _SURROGATE.search(text):
         raise Rejected(
             "unparsable", "the reply holds half of a character (a lone surrogate)"
         )
@@ -193,7 +194,7 @@ def _created(
 
 
 def _removals(text: str) -> Iterator[str]:
-    for line in outside_fences(text):
+    for line in outside_fences(text) if "DELETE" in text else ():
         if found := _DELETE.match(line):
             yield found.group(1)
     if has_hunks(text):

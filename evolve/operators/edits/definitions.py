@@ -64,8 +64,10 @@ def merge_definitions(old: str, new: str, around: str = "") -> str:
     if before is None or after is None:
         return new
     dropped = defined_names(old) - defined_names(new) - _imported(after)
+    if not dropped:
+        return new
     missing = sorted(dropped & (_used(after) | _used(parse_python(around))))
-    if not dropped or not (missing or not defined_names(new) & defined_names(old)):
+    if not missing and defined_names(new) & defined_names(old):
         return new
     stands = {node.name: node for node in before.body if isinstance(node, _Definition)}
     body = [

@@ -34,7 +34,8 @@ class Block:
         return re.split(r"[\s:{,]", self.info, maxsplit=1)[0].lower()
 
 
-def lines_of(reply: str) -> list[str]:
+@functools.lru_cache(maxsize=4)  # several functions parse the same reply
+def lines_of(reply: str) -> tuple[str, ...]:
     """Split a reply into lines without their ends.
 
     Args:
@@ -43,7 +44,7 @@ def lines_of(reply: str) -> list[str]:
     Returns:
         The lines. Only a line feed ends one; other Unicode line ends are ordinary text.
     """
-    return [line.removesuffix("\r") for line in reply.split("\n")]
+    return tuple([line.removesuffix("\r") for line in reply.split("\n")])
 
 
 def without_thinking(reply: str) -> str:

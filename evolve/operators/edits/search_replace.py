@@ -6,6 +6,7 @@ the divider may look like a line of the text.
 
 import re
 import string
+from collections.abc import Sequence
 
 from evolve.operators.base import Rejected
 from evolve.operators.edits.change import Change, Reading
@@ -16,6 +17,7 @@ MAX_DIVIDERS = 16
 _SEARCH = re.compile(
     r"^\s*(?:<{3,9}|-{5,9}) ?(?:SEARCH|ORIGINAL|BEFORE)\b:?[ \t>]*(.*)$"
 )
+_WORD = re.compile(r"SEARCH|ORIGINAL|BEFORE|REPLACE|UPDATED|AFTER")
 _DIVIDER = re.compile(r"^\s*={5,9}\s*$")
 _REPLACE = re.compile(r"^\s*(?:>{3,9}|\+{5,9}) ?(?:REPLACE|UPDATED|AFTER)\b.*$")
 _FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
@@ -23,7 +25,9 @@ _FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
 
 def has_blocks(reply: str) -> bool:
     """Return whether a reply contains a SEARCH or REPLACE mark."""
-    return any(_SEARCH.match(line) or _REPLACE.match(line) for line in lines_of(reply))
+    return _WORD.search(reply) is not None and any(
+        _SEARCH.match(line) or _REPLACE.match(line) for line in lines_of(reply)
+    )
 
 
 def search_replace_blocks(reply: str) -> list[Change]:
@@ -104,7 +108,7 @@ class _Blocks:
         )
 
 
-def _replaces_next(lines: list[str]) -> list[bool]:
+def _replaces_next(lines: Sequence[str]) -> list[bool]:
     """Return for each line whether the first mark from it on is REPLACE; False at the end."""
     found, replaces = [False], False
     for line in reversed(lines):

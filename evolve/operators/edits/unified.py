@@ -19,7 +19,8 @@ NOWHERE = "/dev/null"
 
 def has_hunks(reply: str) -> bool:
     """Return whether a reply contains a diff: hunks, or a block marked as a diff."""
-    return any(_HUNK.match(line) for line in lines_of(reply)) or any(
+    hunks = "@@" in reply and any(_HUNK.match(line) for line in lines_of(reply))
+    return hunks or any(
         block.language in ("diff", "patch") and _signed(block.text)
         for block in fenced_blocks(reply)
     )
