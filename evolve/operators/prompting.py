@@ -47,13 +47,13 @@ def messages_for(
     """
     common = _form(context) | values
     notes, hints = _notes_and_hints(context, prompts)
-    first = prompts.render("task.j2", **common)
-    first += "\n" + prompts.render("notes.j2", notes=notes, hints=hints)
-    last = prompts.render(instruction, **common)
+    first = prompts.render_shared("task.j2", **common)
+    first += "\n" + prompts.render_shared("notes.j2", notes=notes, hints=hints)
+    last = prompts.render_shared(instruction, **common)
     parent, *mates = (_shown(context.task, prompts, one) for one in context.parents)
     fixed = {"parent": parent, "mates": mates}
     bare = prompts.render("prompt_context.j2", **fixed, **_nothing())
-    used = (prompts.render("system.j2"), first, last, bare)
+    used = (prompts.render_shared("system.j2"), first, last, bare)
     room = prompts.tokens - sum(map(prompts.count, used))
     fitting = _fitting(context, prompts, shows, room)
     shown = prompts.render("prompt_context.j2", **fixed, **fitting)

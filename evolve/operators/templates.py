@@ -8,7 +8,8 @@ nothing but a few methods of texts, lists and dicts.
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pydantic import BaseModel
 from evolve.errors import ConfigError
 from evolve.operators.tokens import CountTokens, by_bytes
 
+SHARED_TEXTS = 64  # that are kept
 PROMPT_TOKENS = 16_000  # for a whole prompt, by default
 _FILTERS = (
     "abs capitalize default d escape e first float int items join last length list lower "
@@ -98,9 +100,6 @@ class Prompts:
     folders: tuple[Path, ...] = ()
     tokens: int = PROMPT_TOKENS
     count: CountTokens = by_bytes
-    _environments: list[jinja2.Environment] = field(
-        default_factory=list, compare=False, repr=False
-    )
 
     def check(self) -> None:
         """Parse all templates.
@@ -133,6 +132,26 @@ class Prompts:
                 f"{found.filename}: {error}", "known values: " + ", ".join(values)
             ) from None
 
+    def render_shared(self, template: str, **values: Any) -> str:
+        """Render one template as `render` does; the text is kept for the next prompts.
+
+        Args:
+            template: its file name
+            values: values for the template, which must not change afterwards
+
+        Returns:
+            The text.
+
+        Raises:
+            ConfigError: a syntax error or an unknown value; the message names the file
+        """
+        key = (template, *values, *map(id, values.values()))
+        if key not in self._shared:
+            if len(self._shared) >= SHARED_TEXTS:
+                self._shared.clear()
+            self._shared[key] = self.render(template, **values), values
+        return self._shared[key][0]
+
     def chat(self, question: str) -> list[dict[str, str]]:
         """Return a chat of the system prompt and a question.
 
@@ -143,7 +162,7 @@ class Prompts:
             Messages with `role` and `content`.
         """
         return [
-            {"role": "system", "content": self.render("system.j2")},
+            {"role": "system", "content": self.render_shared("system.j2")},
             {"role": "user", "content": question},
         ]
 
@@ -155,29 +174,32 @@ class Prompts:
                 f"{error.filename}:{error.lineno}: {error.message}"
             ) from None
 
-    @property
+    @cached_property
+    def _shared(self) -> dict[object, tuple[str, object]]:
+        """Template and identities of its values -> text, and the values, which thus live."""
+        return {}
+
+    @cached_property
     def _environment(self) -> jinja2.Environment:
-        if not self._environments:
-            loaders = [
-                *map(_FolderLoader, self.folders),
-                jinja2.PackageLoader("evolve.operators", "prompts"),
-            ]
-            made = PlainEnvironment(
-                loader=jinja2.ChoiceLoader(loaders),
-                autoescape=False,
-                trim_blocks=True,
-                undefined=jinja2.StrictUndefined,
-                lstrip_blocks=True,
-                auto_reload=False,
-            )  # a run keeps the prompts that it started with
-            made.globals.clear()
-            made.filters = {name: made.filters[name] for name in _FILTERS.split()}
-            made.filters["exact"] = repr  # scores at full precision
-            made.filters["data"] = as_data
-            made.filters["ticks"] = ticks
-            made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
-            self._environments.append(made)
-        return self._environments[0]
+        loaders = [
+            *map(_FolderLoader, self.folders),
+            jinja2.PackageLoader("evolve.operators", "prompts"),
+        ]
+        made = PlainEnvironment(
+            loader=jinja2.ChoiceLoader(loaders),
+            autoescape=False,
+            trim_blocks=True,
+            undefined=jinja2.StrictUndefined,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )  # a run keeps the prompts that it started with
+        made.globals.clear()
+        made.filters = {name: made.filters[name] for name in _FILTERS.split()}
+        made.filters["exact"] = repr  # scores at full precision
+        made.filters["data"] = as_data
+        made.filters["ticks"] = ticks
+        made.filters["oneline"] = lambda text: " ".join(str(text).split())[:300]
+        return made
 
 
 def as_data(text: object) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 MAX_PATH = 200
 # no "..", nothing hidden, no option of a command, no dot at the end
@@ -25,12 +26,12 @@ class Editable:
 
     entries: tuple[str, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The named files, which may change but must stay."""
         return tuple(entry for entry in self.entries if not is_pattern(entry))
 
-    @property
+    @cached_property
     def patterns(self) -> tuple[str, ...]:
         """The patterns of files that may be created and deleted."""
         return tuple(entry for entry in self.entries if is_pattern(entry))

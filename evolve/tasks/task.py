@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ class Task:
             return None
         return called.removesuffix(".py").replace("/", ".")
 
-    @property
+    @cached_property
     def edits(self) -> Editable:
         """The files that a child's tree may change, create and delete."""
         if self.spec.agent is not None:
