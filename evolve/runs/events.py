@@ -225,10 +225,11 @@ def follow(
         if found:
             event = found[-1].id
             yield found
-        elif ending:
+        if len(found) == AT_ONCE:
+            continue
+        if ending:
             return
-        else:
-            time.sleep(pause_s)
+        time.sleep(pause_s)
 
 
 ENDS = (State.SCORED.value, State.FAILED.value, State.REJECTED.value)
