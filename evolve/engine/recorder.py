@@ -44,7 +44,7 @@ from evolve.retry import Backoff, retry
 from evolve.sandbox import CandidateFault
 from evolve.sandbox.aside import run_aside
 
-TIDY_EVERY = 2000  # children between two packings of the repository
+TIDY_EVERY = 5000  # children between two packings of the repository
 _FULL_DISK = Backoff(0.25, 10.0)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
