@@ -11,7 +11,8 @@ import itertools
 import os
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple, Self
 from git.objects.fun import tree_to_stream
 from gitdb import GitDB
 from gitdb.exc import BadObject, InvalidDBRoot
-from gitdb.util import bin_to_hex, hex_to_bin, mman
+from gitdb.util import mman
 
 from evolve.archive.errors import ArchiveError, StorageFull, moved
 from evolve.archive.git import make_harmless, run_git
@@ -139,11 +140,11 @@ class CodeStore:
                 mode = _EXECUTABLE if content.startswith(b"#!") else _FILE
                 entries.append((self._store(b"blob", content), mode, name))
         for name, inner in folders.items():
-            entries.append((hex_to_bin(self._tree_of(inner)), _FOLDER, name))
+            entries.append((bytes.fromhex(self._tree_of(inner)), _FOLDER, name))
         entries.sort(key=lambda entry: entry[2] + ("/" if entry[1] == _FOLDER else ""))
         stream = BytesIO()
         tree_to_stream(entries, stream.write)
-        return self._hex(self._store(b"tree", stream.getvalue()))
+        return self._store(b"tree", stream.getvalue()).hex()
 
     def commit(self, files: Files, parents: Sequence[str], message: str) -> Commit:
         """Store a variant; objects that were stored before stay intact when this fails.
@@ -185,9 +186,7 @@ class CodeStore:
             message,
             "",
         ]
-        return Commit(
-            tree, self._hex(self._store(b"commit", "\n".join(lines).encode()))
-        )
+        return Commit(tree, self._store(b"commit", "\n".join(lines).encode()).hex())
 
     def files(self, tree: str) -> dict[str, bytes]:
         """Return the files of a tree.
@@ -222,16 +221,28 @@ class CodeStore:
             StorageFull: The disk can't be written.
             ArchiveError: git failed.
         """
-        lines = [
-            f"update refs/variants/{name} {commit}\n" for name, commit in refs.items()
-        ]
+        named = {f"refs/variants/{name}": commit for name, commit in refs.items()}
         if best is not None:
-            lines.append(f"update refs/heads/best {best}\n")
-        self._git("update-ref", "--stdin", stdin="".join(lines))
-        self._git("pack-refs", "--all")
+            named["refs/heads/best"] = best
+        self._write_refs(named)
         # Each pack has twice the objects of the next: a long run keeps a handful.
         self._git("repack", "--geometric=2", "-d", "-q")
         self.close()  # so that the next read finds the new packs
+
+    def _write_refs(self, refs: Mapping[str, str]) -> None:
+        """Add refs to git's file of packed refs; git itself makes a file for each first."""
+        packed, own = self.path / "packed-refs", self.path / "packed-refs.lock"
+        with self._writing():
+            text = packed.read_text("latin-1") if packed.exists() else ""
+            found = [
+                line.partition(" ") for line in text.split("\n") if line[:1] not in "#^"
+            ]
+            known = {name: commit for commit, _, name in found} | dict(refs)
+            lines = [f"{commit} {name}\n" for name, commit in known.items()]
+            own.write_text("".join(lines), "latin-1")
+            own.rename(packed)
+            for name in refs:
+                (self.path / name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the packs, each with a file descriptor; the next read reopens them."""
@@ -242,8 +253,8 @@ class CodeStore:
         self._db = _Objects(self._objects)
         mman.collect()
 
-    def _git(self, *arguments: str, stdin: str = "") -> None:
-        done = run_git(f"--git-dir={self.path}", *arguments, stdin=stdin.encode())
+    def _git(self, *arguments: str) -> None:
+        done = run_git(f"--git-dir={self.path}", *arguments)
         said = done.stderr.decode(errors="replace").strip()
         if done.returncode != 0:
             self._see_whether_it_is_there()
@@ -269,15 +280,20 @@ class CodeStore:
         name = sha.hexdigest()
         path = f"{self._objects}/{name[:2]}/{name[2:]}"
         if not os.path.exists(path):
-            try:
+            with self._writing():
                 self._write(path, zlib.compress(raw, 1))
-            except OSError as error:
-                self._see_whether_it_is_there()
-                raise StorageFull(
-                    f"{self.path} can't be written: {error.strerror}",
-                    "free disk space, then: evolve resume",
-                ) from None
         return sha.digest()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._see_whether_it_is_there()
+            raise StorageFull(
+                f"{self.path} can't be written: {error.strerror}",
+                "free disk space, then: evolve resume",
+            ) from None
 
     def _write(self, path: str, data: bytes) -> None:
         """Write a file atomically; git removes what a killed writer leaves."""
@@ -293,7 +309,7 @@ class CodeStore:
 
     def _read(self, sha: str) -> bytes:
         try:
-            return bytes(self._db.stream(hex_to_bin(sha)).read())
+            return bytes(self._db.stream(bytes.fromhex(sha)).read())
         except (BadObject, InvalidDBRoot, OSError) as error:
             self._see_whether_it_is_there()
             if isinstance(error, OSError):
@@ -319,10 +335,6 @@ class CodeStore:
             entries.append((int(mode, 8), name.decode(), sha.hex()))
             position = end + 21
         return entries
-
-    @staticmethod
-    def _hex(sha: bytes) -> str:
-        return str(bin_to_hex(sha).decode())
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

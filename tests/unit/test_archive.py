@@ -324,6 +324,15 @@ def test_code_is_what_git_reads(tmp_path: Path) -> None:
     assert git("log", "--format=%s", "best").split("\n")[:2] == ["child", "the seed"]
     assert "100755" in git("ls-tree", "best", "run.sh")
     assert git("fsck", "--no-dangling", "--strict") == ""
+    # older versions wrote each ref as a file first
+    git("update-ref", "refs/heads/best", first.commit)
+    git("update-ref", "refs/variants/two", first.commit)
+    code.tidy({"two": third.commit}, third.commit)
+    assert git("for-each-ref", "--format=%(objectname) %(refname)").splitlines() == [
+        f"{third.commit} refs/heads/best",
+        f"{first.commit} refs/variants/one",
+        f"{third.commit} refs/variants/two",
+    ]
     with pytest.raises(ArchiveError, match="no object"):
         code.files("0" * 40)
 
