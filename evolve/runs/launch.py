@@ -56,7 +56,7 @@ from evolve.runs.build import (
     require_model,
     window_of,
 )
-from evolve.runs.confirm import confirm
+from evolve.runs.confirm import Confirmer
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.folder import RunFolder, create_run, write_run_toml
 from evolve.runs.signature import require_own
@@ -460,7 +460,10 @@ async def _confirmed(
     async def waiting(message: str) -> None:
         view.waiting(message)
 
-    return await confirm(recorder, evaluator, run.settings.patience_s, waiting)
+    settings = run.settings
+    return await Confirmer(
+        recorder, evaluator, settings.repeats, settings.patience_s, waiting
+    ).confirm()
 
 
 async def _measure_against_best(recorder: Recorder, evaluator: Evaluator) -> None:

@@ -137,12 +137,15 @@ class OpenRun:
 
     @cached_property
     def confirmed(self) -> str | None:
-        """The speed of the best on new inputs, in words; None if it is not timed."""
-        if self.task.spec.timing is None:
+        """The gain of the best on new inputs, in words; None if no look was made."""
+        timed = self.task.spec.timing is not None
+        if not timed and self.folder.settings.repeats == 1:
             return None
         from evolve.timing.confirmation import CONFIRMED, read_confirmation
 
         found = read_confirmation(self.archive.events(kinds=(CONFIRMED,)))
+        if found is None and not timed:
+            return None
         best = self.leader
         if best is None or best.number == 0:
             return "no improvement that is sure"

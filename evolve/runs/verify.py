@@ -32,6 +32,7 @@ class Verified(NamedTuple):
         timed: Whether the score is a speed, which never repeats exactly.
         maximize: Whether a greater score is better.
         seed: Score of the seed on a held-out case; None elsewhere.
+        lowest: Lower end of the interval of a recorded speed; None if not timed.
     """
 
     case: str
@@ -41,6 +42,7 @@ class Verified(NamedTuple):
     timed: bool = False
     maximize: bool = True
     seed: float | None = None
+    lowest: float | None = None
 
     @property
     def failed(self) -> Evaluation | None:
@@ -56,8 +58,8 @@ class Verified(NamedTuple):
         """Return whether the case was scored, with the recorded score if there is one.
 
         A score with noise is confirmed if the 95 % intervals of old and new attempts
-        overlap, or if the new one is better. A speed is confirmed unless it is surely lower
-        than the recorded one: the upper end of the new interval is below.
+        overlap, or if the new one is better. A speed is confirmed unless the new interval is
+        below the recorded one.
 
         Args:
             tolerance: Maximum relative difference; 0: exactly equal.
@@ -71,8 +73,9 @@ class Verified(NamedTuple):
             return True
         before, after = fmean(self.recorded), fmean(self.scores)
         if self.timed:
+            lowest = before if self.lowest is None else self.lowest
             highest = self.now[0].metrics["ratio_high"]
-            return bool(highest >= before * (1 - tolerance))
+            return bool(highest >= lowest * (1 - tolerance))
         if math.isclose(before, after, rel_tol=tolerance, abs_tol=0.0):
             return True
         return len(self.recorded) > 1 and self._within_noise(before, after)
@@ -212,10 +215,30 @@ async def verify(
                 ) from None
             found.append(
                 Verified(
-                    case.id, case.split, scores, now, timed, task.spec.maximize, seed
+                    case.id,
+                    case.split,
+                    scores,
+                    now,
+                    timed,
+                    task.spec.maximize,
+                    seed,
+                    _lowest(rows[0]) if timed and rows else None,
                 )
             )
     return found
+
+
+def _lowest(row: Evaluation) -> float | None:
+    """Return the lower end of a recorded speed against the seed's.
+
+    If the variant was measured against a better one than the seed, that one's speed is
+    uncertain as well: it is taken to be known as well as the variant's.
+    """
+    found = row.metrics
+    if row.score is None or "ratio_low" not in found:
+        return None
+    share = found["ratio_low"] / found["ratio"]
+    return float(row.score * (share if found["reference"] == 1.0 else share**2))
 
 
 async def _score_of_seed(evaluator: Evaluator, case: CaseSpec) -> float | None:

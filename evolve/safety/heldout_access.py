@@ -8,6 +8,7 @@ from typing import NamedTuple
 from evolve.archive import Archive, ArchiveReader, Event
 from evolve.errors import UsageError
 from evolve.runs.folder import RunFolder
+from evolve.timing.confirmation import CONFIRMED
 
 LOOKED, PROMOTED = "looked at heldout", "promotion"  # kinds of events
 
@@ -27,7 +28,8 @@ class HeldOutAccess(NamedTuple):
     def read(cls, archive: ArchiveReader) -> "HeldOutAccess":
         """Read the looks from the events.
 
-        A promotion that shows held-out scores finishes the look before it.
+        A promotion that shows held-out scores finishes the look before it. The end of a
+        run of a timed or noisy task is a look that is finished at once.
 
         Args:
             archive: of the run
@@ -38,11 +40,13 @@ class HeldOutAccess(NamedTuple):
         seen = [
             event
             for event in archive.events()
-            if event.kind == LOOKED
+            if event.kind in (LOOKED, CONFIRMED)
             or (event.kind == PROMOTED and event.data["heldout"])
         ]
         champions = tuple(
-            str(event.data["champion"]) for event in seen if event.kind == LOOKED
+            str(event.data["champion" if event.kind == LOOKED else "variant"])
+            for event in seen
+            if event.kind in (LOOKED, CONFIRMED)
         )
         return cls(champions, seen[-1] if seen and seen[-1].kind == LOOKED else None)
 

@@ -17,12 +17,15 @@ class Confirmation:
     Attributes:
         variant: Id of the best variant.
         look: Number of the look, from 1.
-        finding: Its speed against the seed's.
+        finding: Its speed against the seed's; of a task that is not timed, the
+            differences of scores in place of ratios.
+        timed: Whether the task is timed.
     """
 
     variant: str
     look: int
     finding: Finding
+    timed: bool = True
 
     def as_data(self) -> dict[str, Any]:
         """Return it as the data of an event."""
@@ -31,13 +34,19 @@ class Confirmation:
     def in_words(self) -> str:
         """Return it as the last line of a run."""
         found = self.finding
-        ends = (
-            f"({found.low:.3f} to {found.high:.3f}; {found.blocks} pairs of processes, "
-            f"new inputs, look {self.look})"
-        )
-        if found.sure:
-            return f"{found.ratio:.3f} x faster than the seed {ends}"
-        return f"no improvement that is sure: {found.ratio:.3f} x {ends}"
+        if not found.blocks:
+            return f"the best variant fails on held-out inputs (look {self.look})"
+        if self.timed:
+            size, what = f"{found.ratio:.3f} x", "pairs of processes, new inputs"
+            ends = f"{found.low:.3f} to {found.high:.3f}"
+        else:
+            size, what = f"{found.ratio:+.4g}", "pairs of held-out evaluations"
+            ends = f"{found.low:+.4g} to {found.high:+.4g}"
+        ends = f"({ends}; {found.blocks} {what}, look {self.look})"
+        if not found.sure:
+            return f"no improvement that is sure: {size} {ends}"
+        better = "faster" if self.timed else "better"
+        return f"{size} {better} than the seed {ends}"
 
 
 def read_confirmation(events: Sequence[Event]) -> Confirmation | None:
@@ -62,4 +71,9 @@ def confirmation_of(data: Mapping[str, Any]) -> Confirmation:
     Returns:
         The confirmation.
     """
-    return Confirmation(data["variant"], data["look"], Finding(**data["finding"]))
+    return Confirmation(
+        data["variant"],
+        data["look"],
+        Finding(**data["finding"]),
+        data.get("timed", True),
+    )

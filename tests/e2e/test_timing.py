@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,31 @@ def test_a_machine_that_is_not_fit_is_described(tmp_path: Path) -> None:
     warned = " ".join(f.what for f in machine_findings(tmp_path) if f.state == "warn")
     for word in ("shares its core", "throttled", "stolen", "powersave"):
         assert word in warned
+
+
+def test_the_winner_of_a_noisy_task_is_confirmed_on_heldout_cases(
+    tmp_path: Path,
+) -> None:
+    scorer = """import random
+def evaluate(candidate, case):
+    draw = random.Random(f"{case.seed}-{case.attempt}-{case.id}")
+    return candidate.call("work", 1) + draw.gauss(0, 0.5)
+"""
+    toml = 'name = "t"\ndescription = "t"\n[run]\nrepeats = 3\n[[cases]]\nid = "main"\n'
+    toml += '[[cases]]\nid = "unseen"\nsplit = "heldout"\n'
+    task, runs = write_task(tmp_path / "task", scorer, toml), tmp_path / "runs"
+    better = tmp_path / "better.py"
+    better.write_text("def work(start):\n    return 9\n")
+    options = ("--name", "a", "--runs-dir", runs, "--sandbox", "local")
+    assert evolve("run", task, "--max-variants", "1", *options).code == 0
+    assert evolve("add", "a", better, "--runs-dir", runs).code == 0
+    more = ("--max-variants", "+6", "--runs-dir", runs)
+    for _ in range(3):  # until the variant has as many attempts as its rivals
+        last = evolve("resume", "a", *more).err.splitlines()[-1]
+        if "held-out" in last:
+            break
+    assert re.match(r"\+\d+(\.\d+)? better than the seed \(", last), last
+    assert "8 pairs of held-out evaluations, look 1)" in last
+    assert last in evolve("tree", "a", "--runs-dir", runs).out
+    verified = evolve("verify", "a", "--runs-dir", runs)
+    assert verified.code == 0 and "the seed" in verified.out, verified.out

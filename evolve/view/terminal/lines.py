@@ -212,9 +212,10 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
         f"look: evolve tree {run.name} · evolve best {run.name} · "
         f"{go_on(run.name, outcome.stopped)}"
     )
-    if task.spec.timing is not None and run.replay_of is None:
-        found = outcome.confirmed
-        lines.append(found.in_words() if found else "no improvement that is sure")
+    if outcome.confirmed is not None:
+        lines.append(outcome.confirmed.in_words())
+    elif task.spec.timing is not None and run.replay_of is None:
+        lines.append("no improvement that is sure")
     return lines
 
 
