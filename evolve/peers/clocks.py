@@ -44,10 +44,11 @@ class Clocks:
 
     Attributes:
         advanced: sum of the wall time that `advance` added here, in nanoseconds
+        reads: number of readings of a clock in this process
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger, self.advanced = ledger, 0
+        self._ledger, self.advanced, self.reads = ledger, 0, 0
         self._lock, self._depth = (
             threading.Lock(),
             0,

@@ -11,6 +11,7 @@ _FIELDS = (
     "skipped",  # how much the wall clocks lag
     "seen",  # CPU time of the program at the last measurement
     "balance",  # CPU time that it may still spend outside of its calls
+    "debt",  # CPU time of late work, which the next call pays
     "counts",  # whether requests are measured
 )
 _WORD = 8

@@ -41,6 +41,7 @@ _UNREADABLE = (
     OverflowError,
     ImportError,
 )
+_KEYS = (int, str, float, bytes)
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
 _CHANGES = ("call", "import")  # requests that run code and may change any object
 
@@ -385,6 +386,23 @@ class Link(objects.Codec):
             reply = self._call("ask", self.pack(["shape", number]))
             if self._kind(reply) == "ok" and len(reply) == 2:
                 self._looked[key] = self._read(reply[1])
+                if self._is_measured:
+                    self._fetch_values(number, self._looked[key])
+
+    def _fetch_values(self, number: int, shape: Any) -> None:
+        """Fetch the values of a mapping, too: a lazy one would do its work untimed."""
+        match shape:
+            case ("mapping", list(keys)) if all(type(key) in _KEYS for key in keys):
+                values = self._read_values(number)
+                for key, value in zip(keys, values, strict=False):
+                    self._looked["item", number, (type(key), key)] = value
+
+    def _read_values(self, number: int) -> list[Any]:
+        reply = self._call("ask", self.pack(["values", number]))
+        if self._kind(reply) != "ok" or len(reply) != 2:
+            return []  # a later look shows why
+        values = self._read(reply[1])
+        return values if isinstance(values, list) else []
 
     def _kind(self, reply: Any) -> str:
         if not isinstance(reply, list) or not reply or not isinstance(reply[0], str):

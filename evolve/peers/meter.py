@@ -5,7 +5,8 @@ the same of CPU time. Besides, all CPU time that the program spends outside of i
 it decodes a question, encodes an answer, or should be idle) is paid from a balance. Into it
 goes the cost of transporting the same amount of data in a process without a program. An
 overdraft is charged: so work in a thread, in a process, in a lazy answer, or before the
-call that it belongs to, counts in full.
+call that it belongs to, counts in full. If the evaluator has read a clock since the call, as
+when an object does its work later, the next call pays.
 """
 
 from dataclasses import dataclass, replace
@@ -137,6 +138,7 @@ class Meter:
         self._candidate, self._clocks, self._ledger = candidate, clocks, ledger
         self._transport = Transport(candidate)
         self._call: _Call | None = None
+        self._reads = 0  # of clocks before the last call
 
     def work(self, question: Any, counts: bool) -> Any:
         """Have a question answered, and charge its time.
@@ -149,6 +151,9 @@ class Meter:
             The program's reply.
         """
         self._call = _Call(real_ns(), self._clocks.advanced) if counts else None
+        self._reads = self._clocks.reads
+        debt, self._ledger["debt"] = self._ledger["debt"], 0
+        self._clocks.advance(debt, debt)
         payload = wire.encode(([question], {}))
         cost = self._transport.cost(payload, question)
         header = {"op": "call", "function": "hold"}
@@ -254,6 +259,8 @@ class Meter:
     def _settle(self) -> None:
         """Charge an overdraft; the program keeps little of its savings."""
         balance = self._ledger["balance"]
-        if balance < 0:
+        if balance < 0 and self._clocks.reads == self._reads:
             self._clocks.advance(-balance, -balance)
+        elif balance < 0:  # the time of the last call has been taken
+            self._ledger["debt"] -= balance
         self._ledger["balance"] = min(max(balance, 0), _CREDIT_NS)

@@ -37,6 +37,7 @@ def connect(candidate: Any, config: dict[str, Any]) -> Link:
         heap.keep()  # as in the sandbox, so that both work under equal conditions
 
     def read(path: str) -> None:
+        link.clocks.reads += 1
         if not link.ledger["counts"] and watch.is_tasks(path):
             link.ledger["counts"] = 1
 

@@ -361,6 +361,12 @@ def _shape(number: int) -> Any:
     return ("list", list(value)) if hasattr(kind, "__iter__") else None
 
 
+def _values(number: int) -> list[Any]:
+    value = _codec.own[number]
+    keys = list(value.keys())
+    return [value[key] for key in keys]
+
+
 def _fields(number: int) -> Any:
     fields = getattr(_codec.own[number], "_fields", None)
     return list(fields) if isinstance(fields, tuple) else None
@@ -378,6 +384,7 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "names": _names,
     "shape": _shape,
     "fields": _fields,
+    "values": _values,
     "item": lambda number, key: _codec.own[number][key],
     "length": lambda number: len(_codec.own[number]),
     "items": lambda number: list(_codec.own[number]),

@@ -1,20 +1,6 @@
-"""The longest of some Collatz sequences."""
+"""The evaluator's own function, as a command."""
 import sys
 
-ROUNDS = 2
+from evaluator import collatz
 
-
-def collatz(start):
-    for _ in range(ROUNDS):
-        longest = 0
-        for n in range(start, start + 8000):
-            steps = 0
-            while n != 1:
-                n = n // 2 if n % 2 == 0 else 3 * n + 1
-                steps += 1
-            longest = max(longest, steps)
-    return longest
-
-
-if __name__ == "__main__":
-    print(collatz(int(sys.argv[1])))
+print(collatz(int(sys.argv[1])))

@@ -7,7 +7,7 @@ ROUNDS = 2
 def collatz(start):
     for _ in range(ROUNDS):
         longest = 0
-        for n in range(start, start + 8000):
+        for n in range(start, start + 40000):
             steps = 0
             while n != 1:
                 n = n // 2 if n % 2 == 0 else 3 * n + 1
