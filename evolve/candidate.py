@@ -214,6 +214,23 @@ class Candidate:
         found: dict[str, Any] = wire.decode(self._ask(header, payload)[1])
         return found
 
+    def request(
+        self, header: dict[str, Any], payload: bytes
+    ) -> tuple[dict[str, Any], bytes]:
+        """Make a request that may be measured; see `evolve.peers.meter`.
+
+        Args:
+            header: The request.
+            payload: Its arguments, or its input.
+
+        Returns:
+            Header and payload of the answer.
+
+        Raises:
+            CandidateError: The candidate raised or exceeded a limit.
+        """
+        return self._ask({"timeout_s": None} | header, payload)
+
     def put(self, files: Mapping[str, str | bytes]) -> None:
         """Add files, such as hidden tests, to the candidate's folder; overwrite existing ones.
 

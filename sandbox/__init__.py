@@ -15,10 +15,17 @@ from evolve.sandbox.errors import (
 )
 from evolve.sandbox.limits import Limits
 from evolve.sandbox.pool import Pool
-from evolve.sandbox.provider import Box, ImageBuild, Provider, SandboxSpec
+from evolve.sandbox.provider import (
+    ONE_THREAD,
+    Box,
+    ImageBuild,
+    Provider,
+    SandboxSpec,
+)
 from evolve.sandbox.session import Measured, Reply, Session
 
 __all__ = [
+    "ONE_THREAD",
     "Box",
     "CandidateFault",
     "ImageBuild",

@@ -180,6 +180,12 @@ def server_arguments(
     return [*arguments, "--preload", *spec.preload] if spec.preload else arguments
 
 
+ONE_THREAD = {
+    f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+}
+"""Environment in which libraries for arrays use one thread."""
+
+
 def server_environment(extra_path: str = "") -> dict[str, str]:
     """Return the whole environment inside; nothing is inherited from the host.
 
@@ -189,9 +195,7 @@ def server_environment(extra_path: str = "") -> dict[str, str]:
     Returns:
         Name -> value.
     """
-    threads = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
-    environment = {f"{name}_NUM_THREADS": "1" for name in threads}
-    environment |= {
+    environment = ONE_THREAD | {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": "/tmp",
         "LANG": "C.UTF-8",

@@ -55,19 +55,21 @@ class Reply:
 
 @dataclass(frozen=True)
 class Measured:
-    """Calls that were measured outside of the candidate.
+    """A request that was measured outside of the candidate.
 
     Attributes:
-        payload: The encoded list of answers: an unverified claim.
-        wall_ns: Time until the server held all answers.
-        before_ns: CPU time of all its processes so far, before the calls.
-        after_ns: The same after them.
+        payload: The undecoded answer, or list of answers: an unverified claim.
+        wall_ns: Time until the server held the whole answer.
+        before_ns: CPU time of all its processes so far, before the request.
+        after_ns: The same after the answer.
+        exit: Status of a command; None if it ran none.
     """
 
     payload: bytes
     wall_ns: int
     before_ns: int
     after_ns: int
+    exit: int | None = None
 
 
 @dataclass
@@ -270,22 +272,47 @@ class Session:
             CandidateFault: The candidate failed or took too long.
             ProviderFault: The machine failed.
         """
-        reply = await self._exchange({"op": "go"}, b"", timeout_s, kind=b"G")
-        self._measured.clear()
-        try:
-            async with asyncio.timeout(KILL_PATIENCE_S):
-                await self._box.packets.send(b"M")
-                while not self._measured and self._end is None:
-                    await self._take(await self._box.packets.receive())
-        except TimeoutError:
-            await self._kill()
-            raise self._broken(ProviderFault("the sandbox does not measure")) from None
-        except SandboxError as fault:
-            raise self._broken(fault) from None
-        if not self._measured:
-            raise self._broken(self._fault_of_end(self._end or {}))
-        found = self._measured.pop()
-        return Measured(reply.payload, found["wall"], found["before"], found["after"])
+        return await self._measure({"op": "go"}, b"", timeout_s)
+
+    async def measure_call(
+        self, function: str, arguments: bytes, timeout_s: float | None = None
+    ) -> Measured:
+        """Call a function of the loaded module, and measure it outside of the candidate.
+
+        Args:
+            function: Its name.
+            arguments: Encoded (args, kwargs).
+            timeout_s: Time limit; None: that of the limits.
+
+        Returns:
+            The encoded result and the measurement, with decoding and encoding.
+
+        Raises:
+            CandidateFault: The candidate failed or took too long.
+            ProviderFault: The machine failed.
+        """
+        header = {"op": "call", "function": function}
+        return await self._measure(header, arguments, timeout_s)
+
+    async def measure_run(
+        self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
+    ) -> Measured:
+        """Run a command, and measure it outside of the candidate.
+
+        Args:
+            argv: Program and arguments.
+            stdin: Its input.
+            timeout_s: Time limit; None: that of the limits.
+
+        Returns:
+            The encoded (stdout, stderr), the status and the measurement.
+
+        Raises:
+            CandidateFault: The command printed too much or took too long.
+            ProviderFault: The machine failed.
+        """
+        header = {"op": "run", "argv": list(argv)}
+        return await self._measure(header, stdin, timeout_s)
 
     async def run(
         self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
@@ -369,6 +396,28 @@ class Session:
                 )
             )
         return self._checked(answer, body, time.perf_counter() - started)
+
+    async def _measure(
+        self, header: dict[str, Any], payload: bytes, timeout_s: float | None
+    ) -> Measured:
+        reply = await self._exchange(header, payload, timeout_s, kind=b"G")
+        self._measured.clear()
+        try:
+            async with asyncio.timeout(KILL_PATIENCE_S):
+                await self._box.packets.send(b"M")
+                while not self._measured and self._end is None:
+                    await self._take(await self._box.packets.receive())
+        except TimeoutError:
+            await self._kill()
+            raise self._broken(ProviderFault("the sandbox does not measure")) from None
+        except SandboxError as fault:
+            raise self._broken(fault) from None
+        if not self._measured:
+            raise self._broken(self._fault_of_end(self._end or {}))
+        found = self._measured.pop()
+        return Measured(
+            reply.payload, found["wall"], found["before"], found["after"], reply.exit
+        )
 
     async def _answer(self) -> tuple[dict[str, Any], bytes]:
         while True:

@@ -19,6 +19,7 @@ from evolve.evaluation.failures import without_inputs
 from evolve.evaluation.fresh_runs import BuildSteps, FreshRuns, UnknownBuild
 from evolve.evaluation.memory import memory_limit
 from evolve.evaluation.pairs import PairTimer, Reference
+from evolve.evaluation.rehearsals import Rehearsals
 from evolve.evaluation.scorer import (
     MAX_FEEDBACK_CHARS,
     MAX_METRICS_BYTES,
@@ -32,9 +33,9 @@ from evolve.evaluation.scorer_process import (
     ScorerProcess,
     WallsFell,
 )
-from evolve.peers.formats import CAUGHT
+from evolve.peers.formats import CAUGHT, TRANSPORT
 from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
-from evolve.sandbox import CandidateFault, Pool, Reason, Session
+from evolve.sandbox import ONE_THREAD, CandidateFault, Pool, Reason, Session
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
 from evolve.sandbox.time_limit import TimeLimit
@@ -46,6 +47,7 @@ MAX_RESULT_BYTES = 2 * (MAX_METRICS_BYTES + MAX_FEEDBACK_CHARS)
 REMOTE = "evolve_inside.evolve_remote"  # imports a peer's program in the sandbox
 _PEER_SCORER = Path(__file__).parents[1] / "peers" / "scorer.py"
 PREPARE_S = 600.0  # for evaluate.py's cases() or workspace()
+_RIGHT = 0.8, 1.25  # a program's time for its evaluator, as a multiple of the true one
 # reason if evaluate.py itself failed or gave no finite score
 EVALUATOR = "evaluator"
 
@@ -151,6 +153,8 @@ class Evaluator:
         self._seed_row: Evaluation | None = None
         self._builds: dict[str, BuildSteps] = {}  # by case
         self.timer = PairTimer(pool.provider, task.module, task.seed)
+        self._rehearsals = Rehearsals(pool.provider)
+        self._transport: float | None = None  # the seed's ratio, if it is wrong
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Use another copy of the task from now on, and close the old scorers.
@@ -192,7 +196,7 @@ class Evaluator:
             rows.append(
                 self._measured(case, attempt, proposal)
                 or self._found(files, case, attempt)
-                or await self._evaluate_case(files, case, attempt)
+                or self._marked(await self._evaluate_case(files, case, attempt))
             )
             if rows[-1].reason is not None:
                 break
@@ -207,6 +211,7 @@ class Evaluator:
             if self.together is None:
                 row = await self._evaluate_case(self.task.seed, case, 0)
                 self.together = row.reason == INSEPARABLE
+                row = self._with_transport(row)
                 self._seed_row = None if self.together else row
                 if CAUGHT in row.metrics and self._note:
                     said = str(row.metrics[CAUGHT])
@@ -222,6 +227,24 @@ class Evaluator:
                         f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, so a "
                         "candidate could change its score"
                     )
+
+    def _with_transport(self, seed: Evaluation) -> Evaluation:
+        """Learn from the seed how far the evaluator's times of a program are wrong.
+
+        Returns:
+            The seed's row with the mark that all rows get.
+        """
+        ratio = seed.metrics.get(TRANSPORT)
+        if isinstance(ratio, float) and not _RIGHT[0] <= ratio <= _RIGHT[1]:
+            self._transport = ratio
+        return self._marked(seed)
+
+    def _marked(self, row: Evaluation) -> Evaluation:
+        """Return a row with the seed's ratio in place of the row's, if it is wrong."""
+        metrics = {key: row.metrics[key] for key in row.metrics if key != TRANSPORT}
+        if self._transport is not None and row.score is not None:
+            metrics[TRANSPORT] = self._transport
+        return replace(row, metrics=metrics)
 
     def _measured(
         self, case: CaseSpec, attempt: int, proposal: Proposal | None
@@ -297,6 +320,7 @@ class Evaluator:
                 self._known(case),
                 learning,
                 partial(self.timer.run, files, case.id),
+                self._rehearsals.run,
             )
             try:
                 if self.together:
@@ -476,7 +500,10 @@ class Evaluator:
         if task.spec.timing is not None:
             environment[TIMING] = task.spec.timing.model_dump_json()
         if task.peer is not None:
-            environment["EVOLVE_PEER"] = json.dumps(peer_config(task))
+            config = peer_config(task)
+            environment["EVOLVE_PEER"] = json.dumps(config)
+            if config["clocks"]:  # it may compare its own time with the program's
+                environment |= ONE_THREAD
         return await ScorerProcess.start(
             _PEER_SCORER if task.peer else task.evaluator,
             self._packages,
@@ -500,4 +527,5 @@ class Evaluator:
         """Close scorers and sandboxes."""
         await asyncio.gather(*(scorer.close() for scorer in self._idle))
         await self.timer.close()
+        await self._rehearsals.close()
         await self.pool.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evolve.archive import Files
-from evolve.sandbox import Pool, Reply, Session
+from evolve.sandbox import Measured, Pool, Reply, Session
 from evolve.sandbox.session import Tree
 
 
@@ -57,6 +57,7 @@ class FreshRuns:
         known: What the seed showed; None: unknown.
         learning: Filled from this candidate, which is the seed; None: another one.
         block: Runs a block for timing; see `PairTimer.run`.
+        rehearse: Measures transport; see `Rehearsals.run`.
 
     Attributes:
         hidden: Whether it has got inputs that are drawn from the secret seed.
@@ -69,9 +70,10 @@ class FreshRuns:
         known: BuildSteps | None,
         learning: BuildSteps | None,
         block: Callable[[Mapping[str, Any], bytes], Awaitable[Reply]],
+        rehearse: Callable[[bytes, int], Awaitable[Reply]],
     ) -> None:
         self.session, self.hidden = session, False
-        self.block = block
+        self.block, self.rehearse = block, rehearse
         self._pool, self._known, self._learning = pool, known, learning
         self._number = 0
         self._built: Tree | None = None  # the folder before the first program ran
@@ -84,6 +86,24 @@ class FreshRuns:
         if self._learning is not None:
             self._learning.calls = True
         return await self.session.call(function, arguments, timeout_s)
+
+    async def measure(self, header: Mapping[str, Any], payload: bytes) -> Measured:
+        """Make a request of another engine's evaluator, and measure it.
+
+        Args:
+            header: The request: a call, or a command.
+            payload: Its arguments, or its input.
+
+        Returns:
+            The answer and the measurement.
+        """
+        if header["op"] == "run":
+            return await self.session.measure_run(
+                header["argv"], payload, header["timeout_s"]
+            )
+        return await self.session.measure_call(
+            header["function"], payload, header["timeout_s"]
+        )
 
     async def put(self, files: Files) -> Reply:
         """Add files, which every later command finds; see `Session.load`."""

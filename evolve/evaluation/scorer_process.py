@@ -17,7 +17,7 @@ from typing import Any
 from evolve.evaluation.confinement import bwrap_failed, confined
 from evolve.evaluation.fresh_runs import FreshRuns
 from evolve.evaluation.memory import wait_until_above
-from evolve.sandbox import CandidateFault, ProviderFault
+from evolve.sandbox import CandidateFault, Measured, ProviderFault, Reply
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
 from evolve.tasks import CaseSpec
@@ -25,7 +25,7 @@ from evolve.text import Data
 
 _PACKAGES = Path(__file__).parents[2]  # the folder that holds `evolve`
 START_PATIENCE_S = 60.0
-REQUESTS = ("call", "run", "put", "block")  # of a scorer to the candidate
+REQUESTS = ("call", "run", "put", "block", "rehearse")  # of a scorer to the candidate
 
 
 class ScorerDied(Exception):
@@ -289,14 +289,7 @@ async def _ask_candidate(
     """Relay one request; a candidate's fault is also an answer."""
     live.hidden = live.hidden or header.get("drawn") is True
     try:
-        if header["op"] == "call":
-            reply = await live.call(header["function"], payload, header["timeout_s"])
-        elif header["op"] == "block":
-            reply = await live.block(header, payload)
-        elif header["op"] == "put":
-            reply = await live.put(wire.decode(payload))
-        else:
-            reply = await live.run(header["argv"], payload, header["timeout_s"])
+        reply = await _passed_on(live, header, payload)
     except CandidateFault as fault:
         # Cut, so that the frame stays within its limit however the text is escaped.
         return {
@@ -306,9 +299,25 @@ async def _ask_candidate(
             "message": fault.message[:1000],
             "log": fault.log[-2000:],
         }, b""
-    return {
-        "ok": True,
-        "token": header["token"],
-        "seconds": reply.seconds,
-        "exit": reply.exit,
-    }, reply.payload
+    answer: Data = {"ok": True, "token": header["token"], "exit": reply.exit}
+    if isinstance(reply, Measured):
+        answer["measured"] = [reply.wall_ns, reply.before_ns, reply.after_ns]
+    else:
+        answer["seconds"] = reply.seconds
+    return answer, reply.payload
+
+
+async def _passed_on(
+    live: FreshRuns, header: Mapping[str, Any], payload: bytes
+) -> Reply | Measured:
+    if header["op"] == "rehearse":
+        return await live.rehearse(payload, header["times"])
+    if header.get("measured"):
+        return await live.measure(header, payload)
+    if header["op"] == "call":
+        return await live.call(header["function"], payload, header["timeout_s"])
+    if header["op"] == "block":
+        return await live.block(header, payload)
+    if header["op"] == "put":
+        return await live.put(wire.decode(payload))
+    return await live.run(header["argv"], payload, header["timeout_s"])

@@ -4,6 +4,7 @@ import json
 import runpy
 import socket
 import sys
+import time
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -16,13 +17,16 @@ def main(config_text: str, script: list[str]) -> None:
         config_text: JSON of the parent's configuration
         script: `-c CODE` or a path, then arguments
     """
+    started = time.perf_counter_ns()
     config = json.loads(config_text)
     sys.path[:0] = [*config["path"], str(_ROOT)]
     from evolve.candidate import Candidate
     from evolve.peers import setup
 
     stream = socket.socket(fileno=config["descriptor"]).makefile("rwb")
-    setup.connect(Candidate(stream, {}, config["descriptor"]), config)
+    link = setup.connect(Candidate(stream, {}, config["descriptor"]), config)
+    # the parent may measure how long its script takes
+    link.ledger.skip(link.clocks.real_ns() - started)
     if script[0] == "-c":
         sys.argv = ["-c", *script[2:]]
         exec(compile(script[1], "<string>", "exec"), {"__name__": "__main__"})

@@ -19,6 +19,8 @@ from typing import Any
 MAX_TEXT = 4000
 # Metric of a score: an exception of the program, although its evaluator went on.
 CAUGHT = "caught by the evaluator"
+# Metric of a score: the program's time, as a multiple of the true one, is wrong for the seed.
+TRANSPORT = "timed through transport"
 _HIDDEN = ("private",)
 
 

@@ -24,6 +24,9 @@ from typing import Any
 
 from evolve.candidate import CandidateError
 from evolve.peers.answers import Answers
+from evolve.peers.clocks import Clocks
+from evolve.peers.ledger import Ledger
+from evolve.peers.meter import Meter
 from evolve.peers.proxies import RemoteFunction, RemoteObject
 from evolve.sandbox.inside import objects, wire
 
@@ -38,6 +41,7 @@ _UNREADABLE = (
     OverflowError,
     ImportError,
 )
+_KEYS = (int, str, float, bytes)
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
 _CHANGES = ("call", "import")  # requests that run code and may change any object
 
@@ -185,10 +189,18 @@ class Link(objects.Codec):
         self._earlier: dict[tuple[Hashable, ...], Any] = {}
         self._owners: dict[int, int] = {}  # function -> the object that has it
         self.answers = Answers(folder)
+        self.ledger = Ledger(folder)
+        self.clocks = Clocks(self.ledger)
+        self._meter = Meter(candidate, self.clocks, self.ledger)
+
+    @property
+    def _is_measured(self) -> bool:
+        """Whether the evaluator reads a clock."""
+        return bool(self.ledger["counts"])
 
     def begin(self) -> None:
         """Send the names of the modules that both sides know to the candidate's process."""
-        self.candidate.call("begin", sorted(self._shared))
+        self.candidate.call("begin", sorted(self._shared), self._is_measured)
 
     def run(
         self, argv: list[str], stdin: bytes, timeout_s: float | None
@@ -207,15 +219,25 @@ class Link(objects.Codec):
             CandidateGone: the candidate's process has failed
         """
         with self._turn():
-            done = self._guarded(self.candidate.run, argv, stdin, timeout_s)
-        self.answers.note(done.stdout)
-        self.answers.note(done.stderr)
+            done: tuple[int, bytes, bytes] = self._guarded(
+                self._run, argv, stdin, timeout_s
+            )
+            self.answers.note(done[1])
+            self.answers.note(done[2])
+        return done
+
+    def _run(
+        self, argv: list[str], stdin: bytes, timeout_s: float | None
+    ) -> tuple[int, bytes, bytes]:
+        if self._is_measured:
+            return self._meter.run(argv, stdin, timeout_s)
+        done = self.candidate.run(argv, stdin, timeout_s)
         return done.exit, done.stdout, done.stderr
 
     def put(self, path: str, data: bytes, executable: bool) -> None:
         """Write a file in the candidate's folder; `path` is relative to the folder."""
         with self._turn():
-            self._guarded(self.candidate.call, "put", path, data, executable)
+            self._call("put", path, data, executable)
 
     def get(self, path: str, limit: int) -> tuple[bool, bytes] | None:
         """Read a file in the candidate's folder.
@@ -231,7 +253,7 @@ class Link(objects.Codec):
             CandidateGone: the candidate's process has failed
         """
         with self._turn():
-            found = self._guarded(self.candidate.call, "get", path, limit)
+            found = self._call("get", path, limit)
         if isinstance(found, list) and len(found) == 2 and isinstance(found[1], bytes):
             if not found[0]:
                 self.answers.note(found[1])
@@ -312,51 +334,84 @@ class Link(objects.Codec):
             Inseparable: an argument can't be sent
             CandidateGone: the candidate's process has failed, or its answer is refused
         """
-        if what in _CHANGES:
-            used = self._used_by(arguments)
-            if what == "call":
-                used |= {arguments[0], self._owners.get(arguments[0], arguments[0])}
-            self._earlier |= self._looked
-            self._earlier = {
-                key: answer
-                for key, answer in self._earlier.items()
-                if key[1] not in used
-            }
-            self._looked.clear()
-        try:
-            question = self.pack([what, *arguments])
-        except wire.Unsendable as error:
-            raise self.notes.inseparable(f"the candidate is given {error}") from None
         with self._turn():
-            reply = self._call("ask", question)
-            while self._kind(reply) == "back" and len(reply) == 2:
-                reply = self._call("resume", self._answer(reply[1]))
-        if reply[0] == "ok" and len(reply) == 2:
-            found = self._read(reply[1])
-            if what == "call" and type(found) is RemoteObject:
-                self._materialize(number_of(found))
-            return found
+            if what in _CHANGES:
+                self._forget_what_changes(what, arguments)
+            try:
+                question = self.pack([what, *arguments])
+            except wire.Unsendable as error:
+                raise self.notes.inseparable(
+                    f"the candidate is given {error}"
+                ) from None
+            reply = self._exchange(what, question)
+            if reply[0] == "ok" and len(reply) == 2:
+                found = self._read(reply[1])
+                if what == "call" and type(found) is RemoteObject:
+                    self._materialize(number_of(found))
+                return found
         if reply[0] == "raised" and len(reply) == 4:
             self.notes.raised(f"{reply[1]}: {reply[2]}", str(reply[3]))
             raise _exception(str(reply[1]), str(reply[2]))
         raise self._refused(str(reply[1]) if len(reply) > 1 else "an invalid answer")
 
+    def _forget_what_changes(self, what: str, arguments: tuple[Any, ...]) -> None:
+        """Keep earlier answers about those objects only that a request does not use."""
+        used = self._used_by(arguments)
+        if what == "call":
+            used |= {arguments[0], self._owners.get(arguments[0], arguments[0])}
+        self._earlier |= self._looked
+        self._earlier = {
+            key: answer for key, answer in self._earlier.items() if key[1] not in used
+        }
+        self._looked.clear()
+
+    def _exchange(self, what: str, question: Any) -> Any:
+        """Send a question and answer those of the candidate, until it replies."""
+        if self._is_measured and what in _CHANGES:
+            reply = self._guarded(self._meter.work, question, what == "call")
+        else:
+            reply = self._call("ask", question)
+        while self._kind(reply) == "back" and len(reply) == 2:
+            answer = self._answer(reply[1])
+            if self._is_measured:
+                reply = self._guarded(self._meter.go_on, "resume", answer)
+            else:
+                reply = self._call("resume", answer)
+        return reply
+
     def _materialize(self, number: int) -> None:
         """Fetch the items of a returned object, so that its work belongs to the call."""
         key = ("shape", number)
         if key not in self._looked:
-            with self._turn():
-                reply = self._call("ask", self.pack(["shape", number]))
+            reply = self._call("ask", self.pack(["shape", number]))
             if self._kind(reply) == "ok" and len(reply) == 2:
                 self._looked[key] = self._read(reply[1])
+                if self._is_measured:
+                    self._fetch_values(number, self._looked[key])
+
+    def _fetch_values(self, number: int, shape: Any) -> None:
+        """Fetch the values of a mapping, too: a lazy one would do its work untimed."""
+        match shape:
+            case ("mapping", list(keys)) if all(type(key) in _KEYS for key in keys):
+                values = self._read_values(number)
+                for key, value in zip(keys, values, strict=False):
+                    self._looked["item", number, (type(key), key)] = value
+
+    def _read_values(self, number: int) -> list[Any]:
+        reply = self._call("ask", self.pack(["values", number]))
+        if self._kind(reply) != "ok" or len(reply) != 2:
+            return []  # a later look shows why
+        values = self._read(reply[1])
+        return values if isinstance(values, list) else []
 
     def _kind(self, reply: Any) -> str:
         if not isinstance(reply, list) or not reply or not isinstance(reply[0], str):
             raise self._refused("an invalid answer")
         return reply[0]
 
-    def _call(self, function: str, tree: Any) -> Any:
-        return self._guarded(self.candidate.call, function, tree)
+    def _call(self, function: str, *arguments: Any) -> Any:
+        call = self._meter.look if self._is_measured else self.candidate.call
+        return self._guarded(call, function, *arguments)
 
     def _guarded(self, ask: Callable[..., Any], *arguments: Any) -> Any:
         """Send a request; record a fault of the candidate's process."""
@@ -386,12 +441,13 @@ class Link(objects.Codec):
         with self._lock:
             self._depth += 1
             try:
-                if self._depth > 1:
-                    yield
-                else:
-                    with self._lock_path.open("a") as file:
-                        fcntl.flock(file, fcntl.LOCK_EX)
+                with self.clocks:
+                    if self._depth > 1:
                         yield
+                    else:
+                        with self._lock_path.open("a") as file:
+                            fcntl.flock(file, fcntl.LOCK_EX)
+                            yield
             finally:
                 self._depth -= 1
 
@@ -401,11 +457,12 @@ class Link(objects.Codec):
         try:
             what, number, *rest = question
             target = self._kept[number]
-            value = (
-                self._allowed(target, *rest)
-                if what == "attribute"
-                else target(*rest[0], **rest[1])
-            )
+            with self.clocks.running():
+                value = (
+                    self._allowed(target, *rest)
+                    if what == "attribute"
+                    else target(*rest[0], **rest[1])
+                )
             return ["ok", self.pack(value)]
         except wire.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None

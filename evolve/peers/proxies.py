@@ -60,7 +60,8 @@ class RemoteObject:
 
     def _look(self, what: str, *arguments: Any) -> Any:
         link, number = _handle(self)
-        return link.look(what, number, *arguments)
+        with link.clocks:
+            return link.look(what, number, *arguments)
 
     def _listed(self, kind: str) -> list[Any] | None:
         """Return the items of a claimed list or the keys of a claimed mapping."""
@@ -151,7 +152,8 @@ class RemoteFunction(RemoteObject):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function in the candidate's process and return its result."""
         link, number = _handle(self)
-        return link.ask("call", number, list(args), kwargs)
+        with link.clocks:
+            return link.ask("call", number, list(args), kwargs)
 
 
 class Stub:
@@ -172,7 +174,8 @@ class Stub:
         """Return an attribute of the candidate's module; `__` names raise `AttributeError`."""
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._link.look("attribute", self._number, name)
+        with self._link.clocks:
+            return self._link.look("attribute", self._number, name)
 
     def names(self) -> list[str]:
         """Return the names that the candidate's module defines, for `dir()`."""

@@ -25,9 +25,6 @@ from evolve.text import Data
 _STANDINS = Path(__file__).with_name("standins")
 # They start threads, or take long to import.
 _NOT_AHEAD = ("jax", "torch", "tensorflow", "matplotlib")
-CAUGHT = (
-    "caught by the evaluator"  # metric: an exception of the program that it survived
-)
 CONFIG = json.loads(os.environ["EVOLVE_PEER"])
 source = str(Path(CONFIG["evaluator"]).resolve())
 
@@ -58,6 +55,8 @@ def evaluate(candidate: Any, case: Any) -> Data:
         raise CandidateError("invalid", said["error"])
     if said.get("caught"):
         said["metrics"] = {**said["metrics"], formats.CAUGHT: said["caught"]}
+    if said.get("ratio"):
+        said["metrics"] = {**said["metrics"], formats.TRANSPORT: said["ratio"]}
     return {key: said[key] for key in ("score", "metrics", "feedback")}
 
 
@@ -98,6 +97,7 @@ def _score(candidate: Any, scratch: Path) -> Data:
         {
             "scratch": str(scratch),
             "shared": CONFIG["shared"],
+            "clocks": CONFIG["clocks"],
             "program": str(program),
             "descriptor": candidate.descriptor,
             "evaluator_text": Path(source).read_text(errors="replace"),
@@ -127,6 +127,7 @@ def _score(candidate: Any, scratch: Path) -> Data:
         "inseparable": inseparable["message"] if inseparable else None,
         "fault": link.notes.read("fault") or (raised if said.get("broken") else None),
         "caught": raised["message"][:200] if raised else None,
+        "ratio": link.ledger.ratio(CONFIG["uncorrected"]),
     }
 
 

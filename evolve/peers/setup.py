@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from evolve.peers import decoding, guards, subprocesses
+from evolve.peers import clocks, decoding, guards, subprocesses
 from evolve.peers.link import Link, Notes
+from evolve.sandbox.inside import heap
 
 
 def connect(candidate: Any, config: dict[str, Any]) -> Link:
@@ -31,4 +32,14 @@ def connect(candidate: Any, config: dict[str, Any]) -> Link:
     guards.install(link, watch, config["name_inside"])
     decoding.install(link, watch, frozenset(config["shared"]))
     subprocesses.install(link, watch, config["name_inside"], config)
+    link.ledger["counts"] = link.ledger["counts"] or config["clocks"]
+    if config["clocks"]:
+        heap.keep()  # as in the sandbox, so that both work under equal conditions
+
+    def read(path: str) -> None:
+        link.clocks.reads += 1
+        if not link.ledger["counts"] and watch.is_tasks(path):
+            link.ledger["counts"] = 1
+
+    clocks.install(link.clocks, read)
     return link

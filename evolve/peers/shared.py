@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve.archive import Evaluation, Files
+from evolve.peers.clock_use import clocks_of
 from evolve.sandbox import Reason, Session
 from evolve.sandbox.claims import read_output
 from evolve.tasks import Task, task_files
@@ -72,12 +73,15 @@ def peer_config(task: Task) -> dict[str, Any]:
     """
     peer = task.peer
     assert peer is not None
+    use = clocks_of(task.folder, task.evaluator)
     return {
         "format": peer.format,
         "evaluator": str(task.evaluator),
         "program": peer.program,
         "shared": list(peer.shared),
         "fitness_key": peer.fitness_key,
+        "clocks": bool(use.readings),
+        "uncorrected": bool(use.uncorrected),
         "thresholds": None if peer.thresholds is None else list(peer.thresholds),
     }
 

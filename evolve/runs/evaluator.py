@@ -12,6 +12,7 @@ from evolve.errors import RunError, TaskError
 from evolve.evaluation import confinement
 from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Interrupted, OutOfBudget
+from evolve.peers.clock_use import clocks_of
 from evolve.retry import sandbox_failed
 from evolve.sandbox import (
     ImageBuild,
@@ -127,6 +128,8 @@ async def open_evaluator(
     packages = await asyncio.to_thread(_scorer_packages, task, note)
     for warning in task.warnings:
         note(f"task: {warning}")
+    if task.peer is not None:
+        note_clocks(task, note)
     evaluator = await _evaluator(
         task, choice.provider, workers, log, packages, secret, note
     )
@@ -136,6 +139,18 @@ async def open_evaluator(
         yield evaluator
     finally:
         await evaluator.close()
+
+
+def note_clocks(task: Task, note: Note) -> None:
+    """Explain how the clocks of another engine's evaluator are corrected.
+
+    Args:
+        task: The task.
+        note: Called with one line, if its evaluator reads a clock.
+    """
+    explained = clocks_of(task.folder, task.evaluator).explained()
+    if explained is not None:
+        note(f"clocks: {explained}")
 
 
 def _scorer_packages(task: Task, note: Note) -> Path | None:

@@ -18,6 +18,7 @@ from evolve.archive import (
     Variant,
 )
 from evolve.errors import UsageError
+from evolve.peers.formats import TRANSPORT
 from evolve.peers.shared import EVALUATOR_SHARED
 from evolve.runs.events import AT_ONCE
 from evolve.runs.folder import RunFolder
@@ -75,6 +76,7 @@ class OpenRun:
             "leader",
             "signs",
             "shares_evaluator",
+            "through_transport",
         ):
             self.__dict__.pop(name, None)
         self._first = []
@@ -91,6 +93,15 @@ class OpenRun:
             return False
         rows = self.archive.evaluations(self.archive.first().id)
         return any(EVALUATOR_SHARED in row.metrics for row in rows)
+
+    @cached_property
+    def through_transport(self) -> str | None:
+        """How wrong the evaluator's times are, as recorded in the seed's rows."""
+        if self.task.peer is None or not self.count:
+            return None
+        rows = self.archive.evaluations(self.archive.first().id)
+        wrong = [row.metrics[TRANSPORT] for row in rows if TRANSPORT in row.metrics]
+        return f"{TRANSPORT}, x {wrong[0]} on the seed" if wrong else None
 
     @cached_property
     def signs(self) -> dict[str, str]:

@@ -76,7 +76,10 @@ def detail_data(run: OpenRun, proposal: Proposal) -> Data:
 
 
 def _data(run: OpenRun, variant: Variant) -> Data:
-    data = row_of(variant, View.JSON) | {"evaluator_shared": run.shares_evaluator}
+    data = row_of(variant, View.JSON) | {
+        "evaluator_shared": run.shares_evaluator,
+        "through_transport": run.through_transport,
+    }
     if run.task.spec.agent is not None:
         data[SIGNS] = run.signs.get(variant.id)
     return data

@@ -38,7 +38,10 @@ def run(home: str, output_bytes: int) -> None:
             header, payload = line.receive()
         except EOFError:
             return
-        line.answer(*respond(candidate, header, payload))
+        reply = respond(candidate, header, payload)
+        del payload  # not in the time of the next request
+        line.answer(*reply)
+        del reply
 
 
 class Line:

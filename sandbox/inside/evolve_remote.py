@@ -5,6 +5,9 @@ the stub arrives here as one tree (see `objects`): import, look up an attribute,
 look into an object. Objects of the candidate stay here and are named by numbers;
 objects of the evaluator arrive as copies that remember their origin. All of it runs as
 the candidate: an answer is a claim.
+
+A question with a measured answer comes in three requests, so that decoding and encoding are
+apart from the work: `hold` decodes it, `make` does it, and `fetch` encodes the answer.
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ import enum
 import importlib.util
 import os
 import sys
+import time
 import traceback
 import types
 from collections.abc import Callable
 from typing import Any
 
-from . import child, objects, wire
+from . import child, heap, objects, wire
 
 _LINE: Any = child  # `child.line` is the connection to the engine
 _TRACEBACK_CHARS = 2000
@@ -142,6 +146,11 @@ class _Callback:
 
 _codec = _Codec()
 _depth = 0  # number of nested questions in progress
+_held: list[Any] = []  # decoded questions for `make`
+_made: list[Any] = []  # answers for `fetch`
+_used: list[Any] = []  # questions that are freed after the work
+_away_ns = 0  # time in which the evaluator answered questions of this process
+_SMALL = (type(None), bool, int, float)  # answers that `make` sends itself
 
 
 def _is_shared(module: str) -> bool:
@@ -159,13 +168,16 @@ def _class(module: str, name: str) -> Any:
     return found
 
 
-def begin(shared: list[str]) -> None:
+def begin(shared: list[str], is_timed: bool = False) -> None:
     """Set the modules that both sides know.
 
     Args:
         shared: Names of modules.
+        is_timed: Whether the evaluator measures time.
     """
     _shared.update(shared)
+    if is_timed:
+        heap.keep()
 
 
 def ask(question: Any) -> Any:
@@ -176,26 +188,102 @@ def ask(question: Any) -> Any:
 
     Returns:
         A tree: ["ok", value], ["raised", type, text, traceback] or ["refused", text].
-
-    Raises:
-        MemoryError: The candidate ran out of memory.
     """
+    _enter()
+    reply = _reply(lambda: ["ok", _codec.pack(_answer(_codec.unpack(question)))])
+    _leave()
+    return reply
+
+
+def hold(question: Any) -> Any:
+    """Decode a question, which `make` answers.
+
+    Args:
+        question: As for `ask`.
+
+    Returns:
+        None, or a tree as of `ask` if it can't be decoded.
+    """
+    _enter()
+    _used.clear()
+
+    def decode() -> Any:
+        _held.append(_codec.unpack(question))
+
+    reply = _reply(decode)
+    if reply is not None:
+        _leave()
+    return reply
+
+
+def make() -> Any:
+    """Answer the question that is held.
+
+    Returns:
+        ["done", time], after which `fetch` gives the answer; ["ok", value, time] for a
+        short answer; or another tree as of `ask`. The time is a claim of this process, in
+        nanoseconds.
+    """
+    question = _held.pop()
+    _used.append(question)
+
+    def work() -> Any:
+        started = time.perf_counter_ns() - _away_ns
+        value = _answer(question)
+        taken = time.perf_counter_ns() - _away_ns - started
+        if type(value) in _SMALL:
+            return ["ok", _codec.pack(value), taken]
+        _made.append(value)
+        return ["done", taken]
+
+    reply = _reply(work)
+    if reply[0] != "done":
+        _leave()
+    return reply
+
+
+def fetch() -> Any:
+    """Encode the answer that was made.
+
+    Returns:
+        A tree as of `ask`.
+    """
+    value = _made.pop()
+    _used.clear()
+    reply = _reply(lambda: ["ok", _codec.pack(value)])
+    _leave()
+    return reply
+
+
+def _answer(question: Any) -> Any:
+    what, *arguments = question
+    return _ANSWERS[what](*arguments)
+
+
+def _enter() -> None:
     global _depth
     _depth += 1
+
+
+def _leave() -> None:
+    global _depth
+    _depth -= 1
+    if not _depth:
+        _codec.forget_copies()
+
+
+def _reply(work: Callable[[], Any]) -> Any:
+    """Return the reply of a step, or the one that describes its failure."""
     try:
-        what, *arguments = _codec.unpack(question)
-        return ["ok", _codec.pack(_ANSWERS[what](*arguments))]
+        return work()
     except wire.Unsendable as error:
         return ["refused", f"its answer holds {error}"]
     except MemoryError:
+        _leave()
         raise  # not an answer of the function
     except Exception as error:  # noqa: BLE001 - the candidate's border: the evaluator gets it
         text = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:]
         return ["raised", type(error).__name__, str(error)[:_TRACEBACK_CHARS], text]
-    finally:
-        _depth -= 1
-        if not _depth:
-            _codec.forget_copies()
 
 
 def ask_back(what: str, *arguments: Any) -> Any:
@@ -211,17 +299,20 @@ def ask_back(what: str, *arguments: Any) -> Any:
     Raises:
         RuntimeError: The evaluator raised an exception.
     """
+    global _away_ns
     tree = ["back", _codec.pack([what, *arguments])]
+    started = time.perf_counter_ns() - _away_ns
     _LINE.line.answer({"ok": True}, wire.encode(tree))
     while True:
         header, payload = _LINE.line.receive()
         args, _ = wire.decode(payload)
         if header["function"] == "resume":
+            _away_ns = time.perf_counter_ns() - started
             kind, value, *rest = args[0]
             if kind == "ok":
                 return _codec.unpack(value)
             raise RuntimeError(f"{value}: {rest[0]}")
-        _LINE.line.answer({"ok": True}, wire.encode(ask(args[0])))
+        _LINE.line.answer({"ok": True}, wire.encode(_SERVED[header["function"]](*args)))
 
 
 def get(path: str, limit: int) -> Any:
@@ -270,6 +361,12 @@ def _shape(number: int) -> Any:
     return ("list", list(value)) if hasattr(kind, "__iter__") else None
 
 
+def _values(number: int) -> list[Any]:
+    value = _codec.own[number]
+    keys = list(value.keys())
+    return [value[key] for key in keys]
+
+
 def _fields(number: int) -> Any:
     fields = getattr(_codec.own[number], "_fields", None)
     return list(fields) if isinstance(fields, tuple) else None
@@ -287,8 +384,15 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "names": _names,
     "shape": _shape,
     "fields": _fields,
+    "values": _values,
     "item": lambda number, key: _codec.own[number][key],
     "length": lambda number: len(_codec.own[number]),
     "items": lambda number: list(_codec.own[number]),
     "text": lambda number: repr(_codec.own[number]),
+}
+_SERVED: dict[str, Callable[..., Any]] = {
+    "ask": ask,
+    "hold": hold,
+    "make": make,
+    "fetch": fetch,
 }

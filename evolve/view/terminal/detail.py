@@ -72,6 +72,8 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
         yield f"score {number(variant.score)}{gap}"
         if run.shares_evaluator:
             yield f"{EVALUATOR_SHARED}: the program could change its own score"
+        if run.through_transport:
+            yield f"{run.through_transport}: the evaluator's times are not the program's"
         yield (
             f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, "
             f"{variant.children} children, ${variant.cost_usd:.4f}"

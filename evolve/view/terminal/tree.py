@@ -62,6 +62,8 @@ def render_tree(run: OpenRun, selection: Selection) -> Tree:
         label = _label(step, name in best_path, name in chosen.meant)
         if run.shares_evaluator and step.variant.score is not None:
             label.append(f"  {EVALUATOR_SHARED}", style="yellow")
+        if run.through_transport and step.variant.score is not None:
+            label.append(f"  {run.through_transport}", style="yellow")
         if name in run.signs:
             label.append("  signs: evolve audit", style="red")
         branch = step.branch.add(label)
