@@ -19,7 +19,7 @@ from statistics import median
 from evolve.sandbox import ONE_THREAD
 from tests.judging import Judge
 
-TASKS = Path(__file__).parents[1] / "tests" / "tasks" / "clocks"
+TASKS = Path(__file__).parents[1] / "tests" / "clock_tasks"
 SANDBOXES = ("docker", "bubblewrap")
 ROUNDS = (2, 1, 4)
 _OWN = """

@@ -12,7 +12,7 @@ from tests.cli import evolve
 from tests.conftest import ROOT
 from tests.judging import Judge
 
-FOLDER = ROOT / "tests" / "tasks" / "clocks"
+FOLDER = ROOT / "tests" / "clock_tasks"
 NAMES = sorted(path.name for path in FOLDER.iterdir())
 # ROUNDS of a program -> its speed as a multiple of the seed's
 VARIANTS = {1: 2.0, 4: 0.5}
