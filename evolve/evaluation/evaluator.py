@@ -250,7 +250,7 @@ class Evaluator:
         self, case: CaseSpec, attempt: int, proposal: Proposal | None
     ) -> Evaluation | None:
         """Return a recorded measurement, if a replay has it."""
-        if proposal is None:
+        if proposal is None or not self.recorded:
             return None
         again = proposal.kind is Kind.EVALUATE
         owner = proposal.parents[0] if again else proposal.id

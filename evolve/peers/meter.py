@@ -21,6 +21,7 @@ from evolve.sandbox.inside import wire
 
 NOTHING = wire.encode(([], {}))
 _SLACK_NS = 40_000  # cold caches of a program, and an object to look up
+_LOAD_NS = 20_000_000  # that a process may wait for a processor
 _CREDIT_NS = 500_000  # the most that a program may have saved
 _SMALL = 4096  # bytes of data that cost the same
 _REPEATS = ((_SMALL, 11), (1 << 20, 7), (1 << 62, 3))  # up to this size, as many
@@ -201,7 +202,8 @@ class Meter:
         """
         payload = wire.encode((list(arguments), {}))
         header = {"op": "call", "function": function}
-        reply, data, _, cpu = self._measured(header, payload)
+        reply, data, wall, cpu = self._measured(header, payload)
+        self._charge_waiting(wall - cpu - self._transport.nothing.wall)
         sent = next(
             (part for part in arguments if isinstance(part, (list, bytes))), None
         )
@@ -255,6 +257,15 @@ class Meter:
 
     def _spend(self, cpu_ns: int) -> None:
         self._ledger["balance"] -= cpu_ns
+
+    def _charge_waiting(self, waited_ns: int) -> None:
+        """Charge a lazy answer that waits while it is encoded; load explains a little."""
+        if waited_ns <= _LOAD_NS:
+            return
+        if self._clocks.reads == self._reads:
+            self._clocks.advance(waited_ns, 0)
+        else:  # the time of the last call has been taken
+            self._ledger["debt"] += waited_ns
 
     def _settle(self) -> None:
         """Charge an overdraft; the program keeps little of its savings."""

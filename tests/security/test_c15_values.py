@@ -109,7 +109,7 @@ class Answers(Candidate):
     def call(
         self, function: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
     ) -> Any:
-        return self._decoded(self._answer)
+        return self.decoded(self._answer)
 
 
 @contextmanager
