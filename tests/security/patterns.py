@@ -144,6 +144,8 @@ LISTED: dict[str, tuple[str, ...]] = {
     "evolve/models/vllm.py '(?i)Failed to infer device type": (),
     "evolve/models/vllm.py '[^\\\\w.-]+'": (),
     "evolve/operators/edits/apply.py _DELETE": ("DELETE a", "DELETE ` "),
+    "evolve/operators/edits/apply.py _SURROGATE": (),
+    "evolve/operators/edits/search_replace.py _WORD": (),
     "evolve/operators/edits/fences.py _FENCE": (),
     "evolve/operators/edits/fences.py _THOUGHT_END": (),
     "evolve/operators/edits/fences.py _THOUGHT_START": ("<think>\n",),
