@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evolve.archive.as_of import TimedEvaluation, learned_of, rows_as_of
+    from evolve.archive.attempts import AGGREGATE_KEY, Aggregate, of_attempts
     from evolve.archive.browse import Browser, Variant
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from evolve.archive.store import Archive, StoredVector
 
 __all__ = [
+    "AGGREGATE_KEY",
     "BUILT_IN",
     "CONTEXT_KINDS",
     "DROP",
@@ -95,6 +97,7 @@ __all__ = [
     "TOKENS",
     "AddStatus",
     "Advance",
+    "Aggregate",
     "Archive",
     "ArchiveError",
     "ArchiveReader",
@@ -154,6 +157,7 @@ __all__ = [
     "measure_code",
     "measure_rows",
     "messages_taken",
+    "of_attempts",
     "pack_vector",
     "paired",
     "rows_as_of",
@@ -161,6 +165,7 @@ __all__ = [
 ]
 
 _NAMES_BY_MODULE = {
+    "attempts": "AGGREGATE_KEY Aggregate of_attempts",
     "browse": "Browser Variant",
     "code": "CodeStore Commit",
     "columns": "Floats Ints",

@@ -257,7 +257,7 @@ class Browser:
         return EvaluatorUse(*self._archive.rows(query)[0])
 
     def case_scores(self, wanted: Iterable[str]) -> list[CaseScore]:
-        """Return the mean score per case of some variants.
+        """Return the score per case of some variants.
 
         Args:
             wanted: Ids of variants.
@@ -266,9 +266,10 @@ class Browser:
             One row per variant and case, over the attempts at all splits.
         """
         found: list[CaseScore] = []
+        of_case = self._archive.score_of_case
         for ids in in_batches(wanted):
             query = (
-                select(e.proposal, e.case_id, func.avg(e.score), func.count())
+                select(e.proposal, e.case_id, of_case, func.count())
                 .where(e.proposal.in_(ids))
                 .group_by(e.proposal, e.case_id)
             )

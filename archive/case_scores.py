@@ -305,8 +305,21 @@ class CaseScores:
 
 
 def _mean(sums: Sequence[float], counts: Sequence[int]) -> float:
-    means = [total / count for total, count in zip(sums, counts, strict=True) if count]
-    return fmean(means) if means else math.nan
+    return mean_of_cases(
+        [total / count for total, count in zip(sums, counts, strict=True) if count]
+    )
+
+
+def mean_of_cases(scores: Sequence[float]) -> float:
+    """Return the score of a variant.
+
+    Args:
+        scores: One per case with a score.
+
+    Returns:
+        Their mean; NaN for none.
+    """
+    return fmean(scores) if scores else math.nan
 
 
 def wilson(successes: float, count: int) -> Interval:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
+from evolve.archive.attempts import add_median
 from evolve.archive.errors import ArchiveError, StorageFull, moved
 from evolve.archive.schema import REVISION, metadata
 
@@ -95,6 +96,7 @@ def open_for_writing(path: Path) -> Engine:
 def _writing_engine(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0})
     event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "connect", _add_functions)
     event.listen(engine, "begin", _begin_immediate)
     return engine
 
@@ -116,6 +118,7 @@ def open_for_reading(path: Path) -> Engine:
     # immutable=1 is for a directory without write permission
     for mode in ("mode=ro", "immutable=1"):
         engine = create_engine(f"sqlite:///file:{path}?{mode}&uri=true")
+        event.listen(engine, "connect", _add_functions)
         try:
             if check_revision(engine, path) != REVISION:
                 raise ArchiveError(
@@ -190,6 +193,10 @@ def storage_faults(path: Path) -> Iterator[None]:
                 "free disk space or fix the permissions, then: evolve resume",
             ) from None
         raise ArchiveError(f"{path}: {cause}", "then: evolve resume") from None
+
+
+def _add_functions(connection: Any, _: Any) -> None:
+    add_median(connection)
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:

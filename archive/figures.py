@@ -1,8 +1,9 @@
 """The few figures that a list of runs shows, read with the standard library alone.
 
 Importing SQLAlchemy takes ten times as long as answering. Unusual archives are left to
-`ArchiveReader`: those that are missing, damaged or of another version, and those with
-repeated evaluations, where the best variant is chosen by merit.
+`ArchiveReader`: those that are missing, damaged or of another version, those with
+repeated evaluations, where the best variant is chosen by merit, and those whose attempts
+are not averaged.
 """
 
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from evolve.archive.attempts import AGGREGATE_KEY
 from evolve.archive.records import PERSON, CallState, State
 from evolve.archive.revision import REVISION
 
@@ -19,6 +21,7 @@ from evolve.archive.revision import REVISION
 # differ from fmean's
 _CANDIDATES = 200
 
+_AGGREGATE = "SELECT value FROM meta WHERE key = ?"
 _COUNTS = "SELECT state, count(*) FROM proposals WHERE number > 0 GROUP BY state"
 _SPEND = """SELECT state IN (?, ?) AS settled, sum(cost_usd), sum(reserved_usd)
             FROM calls WHERE model != ? GROUP BY settled"""
@@ -73,6 +76,8 @@ def _read(connection: sqlite3.Connection, maximize: bool) -> Figures | None:
     if connection.execute("SELECT version_num FROM alembic_version").fetchone() != (
         REVISION,
     ):
+        return None
+    if connection.execute(_AGGREGATE, (AGGREGATE_KEY,)).fetchone() is not None:
         return None
     counts = {State(state): count for state, count in connection.execute(_COUNTS)}
     if State.EVALUATED in counts:

@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
@@ -24,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 
+from evolve.archive.attempts import AGGREGATE_KEY, SQL_NAMES
 from evolve.archive.database import (
     IDS_AT_ONCE,
     in_batches,
@@ -131,6 +133,20 @@ class ArchiveReader:
             Key -> text: the seed, and the hash of the evaluator that gave the scores.
         """
         return {row.key: row.value for row in self.rows(select(meta))}
+
+    @cached_property
+    def score_of_case(self) -> Any:
+        """SQL expression: the score of a case from its attempts, as the task says."""
+        aggregate = self.meta().get(AGGREGATE_KEY, "mean")
+        return getattr(func, SQL_NAMES[aggregate])(e.score)
+
+    def _case_means(self, split: str) -> Select[Any]:
+        """Return the query of the score per proposal and case of a split."""
+        return (
+            select(e.proposal, self.score_of_case.label("mean"))
+            .where(e.split == split, e.reason.is_(None))
+            .group_by(e.proposal, e.case_id)
+        )
 
     def proposal(self, prefix: str) -> Proposal:
         """Return one proposal.
@@ -245,7 +261,7 @@ class ArchiveReader:
         Returns:
             Proposal id -> mean of the case means.
         """
-        scored, query = select(p.id).where(SCORED), _case_means(split)
+        scored, query = select(p.id).where(SCORED), self._case_means(split)
         if wanted is not None:
             scored = scored.where(p.id.in_(wanted))
             query = query.where(e.proposal.in_(wanted))
@@ -316,7 +332,7 @@ class ArchiveReader:
         Returns:
             Ids, best mean first.
         """
-        per_case = _case_means("search").subquery()
+        per_case = self._case_means("search").subquery()
         mean = func.avg(per_case.c.mean)
         query = (
             select(per_case.c.proposal)
@@ -593,15 +609,6 @@ def _proposal(
     values[_PLACE["kind"]] = _KINDS[row[_PLACE["kind"]]]
     values.insert(_PARENTS, lineage)
     return Proposal(*values)
-
-
-def _case_means(split: str) -> Select[Any]:
-    """Return the query of the mean score per proposal and case of a split."""
-    return (
-        select(e.proposal, func.avg(e.score).label("mean"))
-        .where(e.split == split, e.reason.is_(None))
-        .group_by(e.proposal, e.case_id)
-    )
 
 
 def _event(row: Row[Any]) -> Event:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from evolve.archive.attempts import Aggregate, of_values
 from evolve.archive.case_scores import CaseScores, Trial
 from evolve.archive.clades import ORPHAN, Clades
 from evolve.archive.columns import Floats, GrowableArray, Ints
@@ -22,6 +23,7 @@ from evolve.archive.outcomes import Outcome, Spent, outcome_of, spent_by_proposa
 from evolve.archive.ranking import Ranking
 from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import Call, Evaluation, Observation, Proposal, State
+from evolve.archive.robust_scores import RobustScores
 from evolve.archive.steering import bans, hints
 
 Observed = Iterable[Evaluation | Observation]
@@ -35,6 +37,7 @@ class Frame:
     Attributes:
         cases: Cases of the search split; empty: one score per variant.
         repeats: Maximum attempts per case of a noisy task; 1: no noise.
+        aggregate: How the attempts at a case make its score.
         budget: Maximum number of variants; None: no limit.
         islands: Settings of the islands.
         measures: Axes of the grid.
@@ -45,6 +48,13 @@ class Frame:
     budget: int | None = None
     islands: Islands = field(default_factory=Islands)
     measures: tuple[Measure, ...] = ()
+    aggregate: Aggregate = "mean"
+
+
+def _case_scores(frame: Frame, maximize: bool) -> CaseScores:
+    cases = frame.cases or (_WHOLE,)
+    aggregator = of_values(frame.aggregate, maximize)
+    return CaseScores(cases) if aggregator is None else RobustScores(cases, aggregator)
 
 
 class Snapshot:
@@ -65,7 +75,7 @@ class Snapshot:
         self.last_event = 0
         self.clades = Clades()
         self.space = NoveltyIndex()
-        self.case_scores = CaseScores(self.frame.cases or (_WHOLE,))
+        self.case_scores = _case_scores(self.frame, maximize)
         self.ranking = Ranking()  # by value, without quarantined variants
         self.archipelago = Archipelago(
             self.frame.islands, lambda: Grid(self.frame.measures)

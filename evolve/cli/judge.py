@@ -111,8 +111,6 @@ def verify(
 
 
 def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
-    from statistics import fmean
-
     from evolve.view.terminal.console import counted, number, out
 
     for row in rows:
@@ -120,22 +118,21 @@ def _show_verified(id: str, rows: list[Verified], tolerance: float) -> None:
         score = (
             f"{failed.reason}: {failed.message}"
             if failed is not None
-            else number(fmean(row.scores))
+            else number(row.after)
         )
         if row.timed and failed is None:
             now = row.now[0].metrics
             low, high = now["ratio_low"], now["ratio_high"]
             score += f" ({low:.3f} to {high:.3f}, {now['pairs']} pairs)"
         elif len(row.now) > 1:
-            score += f" (mean of {len(row.now)})"
+            score += f" ({row.aggregate} of {len(row.now)})"
         if row.seed is not None:
             score += f", the seed {number(row.seed)}"
         if not row.recorded:
             said = "no score is recorded"
         else:
-            before = fmean(row.recorded)
-            same = failed is None and fmean(row.scores) == before
-            said = "as recorded" if same else f"recorded: {number(before)}"
+            same = failed is None and row.after == row.before
+            said = "as recorded" if same else f"recorded: {number(row.before)}"
         out.print(
             f"{row.case} ({row.split}): {score}, {said}",
             style="" if row.holds(tolerance) else "red",

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from evolve.agents import AgentEvaluator
 from evolve.archive import (
+    AGGREGATE_KEY,
     SEED,
     Archive,
     ArchiveError,
@@ -329,6 +330,8 @@ def _new_run(
 ) -> RunFolder:
     """Create a run directory with an empty archive."""
     facts = {"evaluator": task.evaluator_hash, "seed": str(settings.seed)}
+    if task.spec.aggregate != "mean":
+        facts[AGGREGATE_KEY] = task.spec.aggregate
     return create_run(
         settings.runs_dir,
         name,

@@ -5,10 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any, NamedTuple
 
-from evolve.archive import Evaluation, Files, Kind, Proposal, interval
+from evolve.archive import (
+    Aggregate,
+    Evaluation,
+    Files,
+    Kind,
+    Proposal,
+    interval,
+    of_attempts,
+)
 from evolve.errors import RunError
 from evolve.evaluation.evaluator import Evaluator
 from evolve.models import OutOfBudget
@@ -33,6 +40,7 @@ class Verified(NamedTuple):
         maximize: Whether a greater score is better.
         seed: Score of the seed on a held-out case; None elsewhere.
         lowest: Lower end of the interval of a recorded speed; None if not timed.
+        aggregate: How attempts make the score of the case.
     """
 
     case: str
@@ -43,6 +51,7 @@ class Verified(NamedTuple):
     maximize: bool = True
     seed: float | None = None
     lowest: float | None = None
+    aggregate: Aggregate = "mean"
 
     @property
     def failed(self) -> Evaluation | None:
@@ -53,6 +62,18 @@ class Verified(NamedTuple):
     def scores(self) -> tuple[float, ...]:
         """The new scores."""
         return tuple(row.score for row in self.now if row.score is not None)
+
+    @property
+    def before(self) -> float | None:
+        """The recorded score of the case; None for none."""
+        if not self.recorded:
+            return None
+        return of_attempts(self.aggregate, self.recorded)
+
+    @property
+    def after(self) -> float | None:
+        """The new score of the case; None if every attempt failed."""
+        return of_attempts(self.aggregate, self.scores) if self.scores else None
 
     def holds(self, tolerance: float) -> bool:
         """Return whether the case was scored, with the recorded score if there is one.
@@ -67,11 +88,11 @@ class Verified(NamedTuple):
         Returns:
             Whether the record is confirmed.
         """
-        if self.failed is not None or not self.scores:
+        before, after = self.before, self.after
+        if self.failed is not None or after is None:
             return False
-        if not self.recorded:
+        if before is None:
             return True
-        before, after = fmean(self.recorded), fmean(self.scores)
         if self.timed:
             lowest = before if self.lowest is None else self.lowest
             highest = self.now[0].metrics["ratio_high"]
@@ -100,8 +121,8 @@ class Verified(NamedTuple):
         return {
             "case": self.case,
             "split": self.split,
-            "recorded": fmean(self.recorded) if self.recorded else None,
-            "score": fmean(self.scores) if self.scores else None,
+            "recorded": self.before,
+            "score": self.after,
             "attempts": len(self.now),
             "seed": self.seed,
             "reason": row.reason,
@@ -223,6 +244,7 @@ async def verify(
                     task.spec.maximize,
                     seed,
                     _lowest(rows[0]) if timed and rows else None,
+                    task.spec.aggregate,
                 )
             )
     return found

@@ -41,7 +41,12 @@ def make_frame(task: Task, settings: Settings) -> Frame:
     )
     cases = tuple(case.id for case in task.spec.cases_of("search"))
     return Frame(
-        cases, settings.repeats, settings.max_variants, islands, measures_of(task)
+        cases,
+        settings.repeats,
+        settings.max_variants,
+        islands,
+        measures_of(task),
+        task.spec.aggregate,
     )
 
 

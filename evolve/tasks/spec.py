@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from evolve.archive import Aggregate
 from evolve.tasks.requirement import (
     check_module,
     check_name,
@@ -283,6 +284,10 @@ class TaskSpec(_Strict):
         False,
         description="another case.seed for each variant and attempt: no input is seen twice, and scores are noisy",
     )
+    aggregate: Aggregate = Field(
+        "mean",
+        description="score of a case from its attempts, with repeats: mean, median or min; timed tasks: median",
+    )
     measures: tuple[MeasureSpec, ...] = Field(
         (),
         description="axes of the grid: code_length, complexity, runtime, novelty, or any metric",
@@ -296,7 +301,8 @@ class TaskSpec(_Strict):
         if not isinstance(values, dict) or values.get("timing") is None:
             return values
         run = values.get("run", {})
-        return values | ({"run": TIMED_RUN | run} if isinstance(run, dict) else {})
+        defaults = {"aggregate": "median"} | values
+        return defaults | ({"run": TIMED_RUN | run} if isinstance(run, dict) else {})
 
     @model_validator(mode="before")
     @classmethod
@@ -325,6 +331,8 @@ class TaskSpec(_Strict):
 
     @model_validator(mode="after")
     def _check_kind(self) -> "TaskSpec":
+        if self.kind == "agent" and self.aggregate != "mean":
+            raise ValueError('kind = "agent" needs aggregate = "mean"')
         if self.kind == "program":
             if self.agent is not None:
                 raise ValueError('the table [agent] is for kind = "agent"')

@@ -16,7 +16,8 @@ LOOKS = (12, 18, 26, 38, 54, 76, 108)  # numbers of blocks
 CONFIRMING = 30  # blocks of a look at held-out inputs
 FUTILE_AFTER = 8  # blocks after which a variant may be given up
 _SLOWER_AFTER, _SLOWER = 4, math.log(0.9)
-PROMISING = 0.02  # p-value with which a decision may take longer than usual
+# p-value with which a decision may take longer than usual: few no-ops reach it
+PROMISING = 0.002
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Plan:
     error: float = 0.005
     margin: float = 0.003
     worthwhile: float = 0.01
-    patience_s: float = 5.0
+    patience_s: float = 4.5
     longest_s: float = 60.0
     looks: tuple[int, ...] = LOOKS
     gives_up: bool = True

@@ -104,8 +104,10 @@ def _gives_up(
     """Return whether more blocks are not worth their time."""
     if is_hopeless(differences, plan):
         return True
-    enough = len(differences) >= FUTILE_AFTER and seconds > plan.patience_s
-    return enough and finding.p > PROMISING
+    blocks = len(differences)
+    enough = blocks >= FUTILE_AFTER and seconds > plan.patience_s
+    # the least p-value of a few blocks is 2**-blocks: slow functions need a chance, too
+    return enough and finding.p > max(PROMISING, 2.0 ** (1 - blocks))
 
 
 def _call_s(sides: Sequence[Side], clock: Clock, calls: int) -> float:

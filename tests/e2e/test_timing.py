@@ -50,6 +50,7 @@ def variant(place: Path, loops: int) -> Path:
     return path
 
 
+@pytest.mark.alone
 def test_a_gain_is_confirmed_verified_and_replayed(tmp_path: Path) -> None:
     task, runs = write_task(tmp_path / "task"), tmp_path / "runs"
 
@@ -158,6 +159,7 @@ def test_what_is_missing_is_named(
     assert done.code in (1, 2) and message in done.err
 
 
+@pytest.mark.alone
 def test_time_gives_seconds_and_all_answers(tmp_path: Path) -> None:
     scorer = """def evaluate(candidate, case):
     timing = candidate.time("work", [[n] for n in range(5)], rounds=3)
@@ -176,6 +178,7 @@ def test_time_gives_seconds_and_all_answers(tmp_path: Path) -> None:
     assert slow["cases"][0]["metrics"]["seconds"] > 0
 
 
+@pytest.mark.alone
 def test_noise_names_the_least_gain(tmp_path: Path) -> None:
     done = evolve("noise", write_task(tmp_path / "task"), "--json", *BOX)
     assert done.code == 0, done.err
@@ -186,6 +189,7 @@ def test_noise_names_the_least_gain(tmp_path: Path) -> None:
     assert evolve("noise", write_task(tmp_path / "other"), *BOX).out.startswith("case")
 
 
+@pytest.mark.alone
 def test_noise_of_a_task_that_is_not_timed(tmp_path: Path) -> None:
     scorer = """import random
 def evaluate(candidate, case):

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.timing_decisions import read
 
+pytestmark = pytest.mark.alone
 ROOT = Path(__file__).parents[2]
 COMMAND = [
     sys.executable,
@@ -31,7 +32,6 @@ def run(file: Path, no_ops: int, planted: int) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_fifty_no_ops_are_not_kept_and_a_gain_of_ten_percent_is(tmp_path: Path) -> None:
     file = tmp_path / "trials.jsonl"
     table = run(file, 50, 1)

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Collection
 from contextlib import suppress
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -196,12 +197,30 @@ SMALL_ONES = [name for name in HOSTILE_PROGRAMS if name not in LARGE_ONES]
 PAIRS = [*product(SMALL_ONES, SMALL_ONES), *zip(LARGE_ONES, LARGE_ONES, strict=True)]
 
 
+@cache
+def imported() -> None:
+    """Import what the operators import at their first use, which is not what is measured."""
+    program = {"main.py": b"def f():\n    return 1 + 2\n"}
+
+    async def live() -> None:
+        rng = np.random.default_rng(0)
+        for made in (
+            change(mutate, program, 0.3, rng, files=program),
+            change(cross, program, program, "abc", rng, files=program),
+        ):
+            with suppress(Rejected):
+                await made
+
+    asyncio.run(live())
+
+
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_operators_without_a_model_survive_hostile_parents(
     first: str, second: str
 ) -> None:
     editable = {"main.py": HOSTILE_PROGRAMS[first].encode()}
     mate = {"main.py": HOSTILE_PROGRAMS[second].encode()}
+    imported()
 
     async def live() -> None:
         for seed in range(1 if first in LARGE_ONES else 3):

@@ -10,10 +10,8 @@ import pytest
 from evolve.archive import Evaluation
 from tests.judging import Judge
 
-SANDBOXES = [
-    pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow]),
-    "bubblewrap",
-]
+pytestmark = pytest.mark.alone
+SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
 CALLS = 8
 HONEST = """
 def slow(n):

@@ -201,6 +201,7 @@ def score_of(
     return found
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_each_pays_when_timed_naively(tmp_path: Path, cheat: str) -> None:
     found = CHEATS[cheat]
@@ -214,7 +215,11 @@ def test_each_pays_when_timed_naively(tmp_path: Path, cheat: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sandbox", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
+    "sandbox",
+    [
+        pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow]),
+        "bubblewrap",
+    ],
 )
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_none_pays_when_measured(tmp_path: Path, cheat: str, sandbox: str) -> None:
