@@ -46,6 +46,8 @@ class Reply:
         payload: Its undecoded content.
         seconds: Time from the request to the answer.
         exit: Status of a command; None if it ran none.
+        instructions: Executed by all its processes, outside of the kernel; None where the
+            kernel gives no such count.
     """
 
     payload: bytes
@@ -70,6 +72,7 @@ class Measured:
     before_ns: int
     after_ns: int
     exit: int | None = None
+    instructions: int | None = None
 
 
 @dataclass
@@ -416,7 +419,12 @@ class Session:
             raise self._broken(self._fault_of_end(self._end or {}))
         found = self._measured.pop()
         return Measured(
-            reply.payload, found["wall"], found["before"], found["after"], reply.exit
+            reply.payload,
+            found["wall"],
+            found["before"],
+            found["after"],
+            reply.exit,
+            found["instructions"],
         )
 
     async def _answer(self) -> tuple[dict[str, Any], bytes]:

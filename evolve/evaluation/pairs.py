@@ -215,8 +215,9 @@ class _Side:
 
 
 def _times(turns: list[Measured]) -> dict[str, Any]:
-    """Return the wall and CPU time of each turn, in nanoseconds."""
+    """Return wall and CPU time of each turn in nanoseconds, and its instructions."""
     return {
         "wall_ns": [turn.wall_ns for turn in turns],
         "cpu_ns": [turn.after_ns - turn.before_ns for turn in turns],
+        "instructions": [turn.instructions for turn in turns],
     }

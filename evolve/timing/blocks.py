@@ -22,11 +22,13 @@ class Side:
         wall_ns: Wall time of the measured calls, for each turn.
         cpu_ns: CPU time of all its processes in these calls, for each turn.
         outside_ns: Their CPU time before, between and after the turns.
+        instructions: Executed in each turn; empty where the kernel gives no such count.
     """
 
     wall_ns: tuple[int, ...]
     cpu_ns: tuple[int, ...]
     outside_ns: int
+    instructions: tuple[int, ...] = ()
 
     def taken_ns(self, clock: Clock) -> tuple[int, ...]:
         """Return the time of the measured calls by one clock, for each turn.
@@ -84,6 +86,29 @@ def _log_ratio(block: Block, clock: Clock, hidden: float) -> float:
         math.log(_without(theirs, echo) / (_without(ours, echo) + charged))
         for ours, theirs, echo in turns
     )
+
+
+def instruction_ratio(blocks: Sequence[Block]) -> float | None:
+    """Return how many times fewer instructions the variant executes than the reference.
+
+    Args:
+        blocks: At least one.
+
+    Returns:
+        The median over the turns, without the encoding of answers; None where the kernel
+        gives no count.
+    """
+    ratios = [
+        _without(theirs, echo) / _without(ours, echo)
+        for block in blocks
+        for ours, theirs, echo in zip(
+            block.variant.instructions,
+            block.reference.instructions,
+            block.echo.instructions,
+            strict=False,
+        )
+    ]
+    return median(ratios) if ratios else None
 
 
 def hidden_ns(blocks: Sequence[Block]) -> float:

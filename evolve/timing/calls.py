@@ -116,8 +116,12 @@ def run_block(
 
 
 def _side(found: dict[str, Any]) -> Side:
+    counted = found["instructions"]
     return Side(
-        tuple(found["wall_ns"]), tuple(found["cpu_ns"]), int(found["outside_ns"])
+        tuple(found["wall_ns"]),
+        tuple(found["cpu_ns"]),
+        int(found["outside_ns"]),
+        () if None in counted else tuple(counted),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from evolve.timing.blocks import Block, Clock, Side, log_ratios
+from evolve.timing.blocks import Block, Clock, Side, instruction_ratio, log_ratios
 from evolve.timing.decision import (
     FUTILE_AFTER,
     PROMISING,
@@ -33,6 +33,8 @@ class Measurement:
         reference_s: The same of the reference.
         calls: Number of calls in each block, per side.
         seconds: How long measuring took.
+        instructions: Instructions of the reference / those of the variant; None where
+            the kernel does not count them.
     """
 
     finding: Finding
@@ -41,11 +43,15 @@ class Measurement:
     reference_s: float
     calls: int
     seconds: float
+    instructions: float | None = None
 
     def as_metrics(self) -> dict[str, Any]:
         """Return it as plain data for the archive: finding, blocks and times."""
         found = self.finding
-        return {
+        counted = (
+            {} if self.instructions is None else {"instructions": self.instructions}
+        )
+        return counted | {
             "ratio": found.ratio,
             "ratio_low": found.low,
             "ratio_high": found.high,
@@ -95,6 +101,7 @@ def measure(run_block: RunBlock, plan: Plan, clock: Clock) -> Measurement:
         _call_s([block.reference for block in blocks], clock, calls),
         TURNS * calls,
         seconds,
+        instruction_ratio(blocks),
     )
 
 

@@ -1,4 +1,4 @@
-"""The clock of a measured call: wall time and CPU time, seen from the fork server.
+"""The clock of a measured call: wall time, CPU time and instructions, seen from outside.
 
 The engine marks a request with the packet `G`. The interval starts when the server writes
 the last byte of that request, and ends when it holds the last byte that the candidate has
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import traces, watch
+from . import counters, traces, watch
 
 _TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 _REAPED = slice(13, 15)  # CPU ticks of children that were waited for, in /proc/PID/stat
@@ -28,6 +28,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.armed = False
         self._before_ns = self._start_ns = self._end_ns = 0
+        self._counter: counters.Counter | None = None
 
     def arm(self, pids: list[int]) -> None:
         """Prepare for a request; its interval starts with `start`.
@@ -36,6 +37,9 @@ class Stopwatch:
             pids: Processes of the candidate.
         """
         self.armed = True
+        if self._counter is not None:  # of a request that was never read
+            self._counter.close()
+        self._counter = counters.Counter(pids)
         self._before_ns = spent_ns(pids)
 
     def start(self) -> None:
@@ -47,7 +51,7 @@ class Stopwatch:
         """Move the end of the interval to now: more of the answer has arrived."""
         self._end_ns = time.perf_counter_ns()
 
-    def read(self, pids: list[int]) -> dict[str, int]:
+    def read(self, pids: list[int]) -> dict[str, int | None]:
         """Return the measurement.
 
         Args:
@@ -55,9 +59,16 @@ class Stopwatch:
 
         Returns:
             Nanoseconds: `wall` of the interval; CPU time of the candidate so far, `before`
-            it and `after` it.
+            it and `after` it. `instructions` in between; None where the kernel gives
+            none.
         """
+        counted = None
+        if self._counter is not None:
+            counted = self._counter.read()
+            self._counter.close()
+            self._counter = None
         return {
+            "instructions": counted,
             "wall": self._end_ns - self._start_ns,
             "before": self._before_ns,
             "after": spent_ns(pids),
