@@ -33,6 +33,7 @@ from evolve.evaluation.scorer_process import (
     ScorerProcess,
     WallsFell,
 )
+from evolve.peers.arguments import CHANGES
 from evolve.peers.formats import CAUGHT, TRANSPORT
 from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.sandbox import ONE_THREAD, CandidateFault, Pool, Reason, Session
@@ -101,6 +102,13 @@ def _with_result(row: Evaluation, payload: bytes) -> Evaluation:
     raise wire.Malformed("not a score with metrics and feedback")
 
 
+def _without_changes(seed: Evaluation) -> tuple[Evaluation, list[str]]:
+    """Return the seed's row, and the changes of arguments that it makes."""
+    metrics = dict(seed.metrics)
+    found = metrics.pop(CHANGES, [])
+    return replace(seed, metrics=metrics), list(found)
+
+
 def draw_secret() -> int:
     """Draw the seed of a run's hidden inputs.
 
@@ -155,6 +163,8 @@ class Evaluator:
         self.timer = PairTimer(pool.provider, task.module, task.seed)
         self._rehearsals = Rehearsals(pool.provider)
         self._transport: float | None = None  # the seed's ratio, if it is wrong
+        # changes of arguments that the seed makes; None: not known yet
+        self._changes: list[str] | None = None
 
     async def move_to(self, task: Task, log: Path) -> None:
         """Use another copy of the task from now on, and close the old scorers.
@@ -211,6 +221,7 @@ class Evaluator:
             if self.together is None:
                 row = await self._evaluate_case(self.task.seed, case, 0)
                 self.together = row.reason == INSEPARABLE
+                row, self._changes = _without_changes(row)
                 row = self._with_transport(row)
                 self._seed_row = None if self.together else row
                 if CAUGHT in row.metrics and self._note:
@@ -408,7 +419,7 @@ class Evaluator:
                 said = await scorer.score(
                     live,
                     files,
-                    case,
+                    self._with_changes(case),
                     self._seed_of(case, files, row.attempt),
                     row.attempt,
                 )
@@ -441,6 +452,12 @@ class Evaluator:
         else:
             self._idle.append(scorer)
         return self._read(said, row)
+
+    def _with_changes(self, case: CaseSpec) -> CaseSpec:
+        """Return the case of another engine's task with what its scorer needs to know."""
+        if self.task.peer is None:
+            return case
+        return case.model_copy(update={"params": {CHANGES: self._changes}})
 
     def _read(self, said: Said, row: Evaluation) -> Evaluation:
         header = said.header

@@ -5,7 +5,7 @@ calls as attributes. Typed data cross as copies (`evolve.sandbox.inside.objects`
 returned array is a copy, numbers are finite, and a returned object of the evaluator is
 that very object. A fault of the candidate's process (it dies, hangs, or sends a
 forbidden answer) is recorded once and decides the verdict, even if the evaluator
-catches it.
+catches it. Arguments that the program changes in place: see `arguments`.
 """
 
 import builtins
@@ -24,11 +24,12 @@ from typing import Any
 
 from evolve.candidate import CandidateError
 from evolve.peers.answers import Answers
+from evolve.peers.arguments import Arguments
 from evolve.peers.clocks import Clocks
 from evolve.peers.ledger import Ledger
 from evolve.peers.meter import Meter
 from evolve.peers.proxies import RemoteFunction, RemoteObject
-from evolve.sandbox.inside import objects, wire
+from evolve.sandbox.inside import mutable, objects, wire
 
 ORDINARY = "exception"  # raised by a candidate's function; evaluators may catch it
 
@@ -43,6 +44,8 @@ _UNREADABLE = (
 )
 _KEYS = (int, str, float, bytes)
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
+# a view is sent with its base if that is at most so many times larger, and so many bytes
+_MOST_OF_BASE, _SMALL_BASE = 4, 4096
 _CHANGES = ("call", "import")  # requests that run code and may change any object
 
 
@@ -127,6 +130,14 @@ class Notes:
             ORDINARY, {"reason": ORDINARY, "message": message[:1000], "log": log[:4000]}
         )
 
+    def not_passed_back(self, change: str) -> None:
+        """Record that a change of an argument has stayed in the sandbox.
+
+        Args:
+            change: as `Arguments.change_of` names it
+        """
+        self._write("unasked", {"message": change})
+
     def inseparable(self, message: str) -> Inseparable:
         """Record that the evaluator can't be separated from the candidate.
 
@@ -166,6 +177,7 @@ class Link(objects.Codec):
         folder: scratch folder of the evaluation
         shared: modules that evaluator and program share
         descriptor: file descriptor of the connection
+        changes: changes of arguments that come back; None: all, as the seed's do
     """
 
     only_finite = True
@@ -177,6 +189,7 @@ class Link(objects.Codec):
         folder: Path,
         shared: tuple[str, ...],
         descriptor: int,
+        changes: tuple[str, ...] | None = (),
     ) -> None:
         self.candidate, self.notes, self.descriptor = candidate, notes, descriptor
         self._lock_path, self._shared = folder / "lock", frozenset(shared)
@@ -189,6 +202,10 @@ class Link(objects.Codec):
         self._earlier: dict[tuple[Hashable, ...], Any] = {}
         self._owners: dict[int, int] = {}  # function -> the object that has it
         self.answers = Answers(folder)
+        self.arguments = Arguments(changes, folder)
+        self._label = ""  # the argument that is being encoded
+        self._calling: list[str] = []  # paths of the functions at work
+        self._changing = 0  # number of the argument whose change is decoded
         self.ledger = Ledger(folder)
         self.clocks = Clocks(self.ledger)
         self._meter = Meter(candidate, self.clocks, self.ledger)
@@ -334,11 +351,78 @@ class Link(objects.Codec):
             Inseparable: an argument can't be sent
             CandidateGone: the candidate's process has failed, or its answer is refused
         """
+        return self._asked(what, arguments, lambda: self.pack([what, *arguments]))
+
+    def call(
+        self, number: int, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call a function of the program.
+
+        Args:
+            number: of the function
+            path: how the evaluator came by it, such as "Solver().step"
+            args: its arguments
+            kwargs: its arguments by name
+
+        Returns:
+            Its result.
+
+        Raises:
+            Inseparable: an argument, or its change, can't be sent
+            CandidateGone: the candidate's process has failed, or its answer is refused
+        """
+
+        def question() -> Any:
+            places = [
+                self._argument(value, f"argument {place} of {path}")
+                for place, value in enumerate(args, 1)
+            ]
+            names = [
+                [name, self._argument(value, f"argument {name} of {path}")]
+                for name, value in kwargs.items()
+            ]
+            rest = ["l", *self._outdated()]
+            return ["l", "call", number, ["l", *places], ["d", *names], rest]
+
+        with self._turn():
+            self._calling.append(path)
+            try:
+                return self._asked("call", (number, args, kwargs), question)
+            finally:
+                self._calling.pop()
+
+    def _argument(self, value: Any, label: str) -> Any:
+        """Encode an argument; what is mutable in it gets a number."""
+        self._label = label
+        try:
+            return self.pack(value, 1)
+        finally:
+            self._label = ""
+
+    def _outdated(self) -> list[Any]:
+        """Encode what the evaluator has changed since the program got it."""
+        return [
+            ["M", number, self._content_of(value, label)]
+            for number, value, label in self.arguments.outdated()
+        ]
+
+    def _content_of(self, value: Any, label: str) -> Any:
+        self._label = label  # what is new in it gets a number, too
+        try:
+            if mutable.is_mutable(value):
+                return self.pack_content(value, 1)
+            return self._pack_fields(value, 1)
+        finally:
+            self._label = ""
+
+    def _asked(
+        self, what: str, arguments: tuple[Any, ...], encode: Callable[[], Any]
+    ) -> Any:
         with self._turn():
             if what in _CHANGES:
                 self._forget_what_changes(what, arguments)
             try:
-                question = self.pack([what, *arguments])
+                question = encode()
             except wire.Unsendable as error:
                 raise self.notes.inseparable(
                     f"the candidate is given {error}"
@@ -349,6 +433,8 @@ class Link(objects.Codec):
                 if what == "call" and type(found) is RemoteObject:
                     self._materialize(number_of(found))
                 return found
+            if reply[0] == "raised" and len(reply) == 5:
+                self._read(reply.pop())
         if reply[0] == "raised" and len(reply) == 4:
             self.notes.raised(f"{reply[1]}: {reply[2]}", str(reply[3]))
             raise _exception(str(reply[1]), str(reply[2]))
@@ -457,13 +543,14 @@ class Link(objects.Codec):
         try:
             what, number, *rest = question
             target = self._kept[number]
+            self.arguments.settle()
             with self.clocks.running():
                 value = (
                     self._allowed(target, *rest)
                     if what == "attribute"
                     else target(*rest[0], **rest[1])
                 )
-            return ["ok", self.pack(value)]
+            return ["ok", self.pack(value), *self._outdated()]
         except wire.Unsendable as error:
             raise self.notes.inseparable(f"the candidate is given {error}") from None
         except (CandidateGone, Inseparable):
@@ -513,6 +600,12 @@ class Link(objects.Codec):
             return self.pack(simple, depth)
         if not self._is_evaluators(kind):
             raise wire.Unsendable(f"an object of {kind.__module__}.{kind.__qualname__}")
+        if self._label:
+            return self._numbered(value, depth, self._pack_fields)
+        return self._pack_fields(value, depth)
+
+    def _pack_fields(self, value: Any, depth: int) -> Any:
+        kind = type(value)
         return [
             "X",
             self._keep(value),
@@ -523,6 +616,38 @@ class Link(objects.Codec):
                 for name, item in _fields(value).items()
             ),
         ]
+
+    def pack_shared(self, value: Any, depth: int) -> Any:
+        """Encode a mutable argument with its number.
+
+        Args:
+            value: anything but a plain value
+            depth: nesting depth
+
+        Returns:
+            The tree; None for other values.
+        """
+        if not self._label:
+            return None
+        if mutable.is_array(value):
+            return self._numbered(value, depth, self._pack_array)
+        if mutable.is_mutable(value):
+            return self._numbered(value, depth, self.pack_content)
+        return None
+
+    def _numbered(self, value: Any, depth: int, pack: Callable[[Any, int], Any]) -> Any:
+        number, is_sent = self.arguments.hold(value, self._label)
+        return ["m", number] if is_sent else ["M", number, pack(value, depth)]
+
+    def _pack_array(self, value: Any, depth: int) -> Any:
+        """Encode an array; a view with the array whose memory it shares."""
+        owner = owner_of(value)
+        if owner is value:
+            return self.pack_content(value, depth)
+        place = value.ctypes.data - owner.ctypes.data
+        shape, strides = list(value.shape), list(value.strides)
+        tree = self.pack(owner, depth + 1)
+        return ["v", tree, value.dtype.str, place, shape, strides]
 
     def _keep(self, value: Any) -> int:
         self._kept[id(value)] = value
@@ -557,6 +682,12 @@ class Link(objects.Codec):
         """
         if tag == "x" and len(body) == 1 and body[0] in self._kept:
             return self._kept[body[0]]
+        if tag == "m" and len(body) == 1:
+            return self.arguments.value(body[0])
+        if tag == "N" and len(body) == 2 and type(body[0]) is int:
+            return self._adopted(body[0], body[1], depth)
+        if tag == "C" and len(body) == 3:
+            return self._with_changes(*body)
         if tag == "e" and len(body) == 3 and body[0] in self._shared:
             return self._member(*body)
         if tag == "o" and len(body) >= 2 and body[0] in self._shared:
@@ -567,6 +698,59 @@ class Link(objects.Codec):
             self._check_home(str(body[3]), str(body[2]))
             return RemoteObject(self, body[0], str(body[2]))
         return super().unpack_other(tag, body, depth)
+
+    def _with_changes(self, tree: Any, changes: Any, kept: Any) -> Any:
+        """Take over the changes of arguments, then decode the answer."""
+        if not isinstance(changes, list) or not isinstance(kept, list):
+            raise wire.Malformed("changes that are none")
+        for number, new in changes:
+            if number in self.arguments:
+                self._changing = number
+                self._change(number, new)
+        found = self.unpack(tree)
+        self.arguments.keep(kept)
+        self.arguments.settle()
+        return found
+
+    def _adopted(self, number: int, tree: Any, depth: int) -> Any:
+        """Return a value that the program has put into an argument."""
+        if number >= 0 or number in self.arguments:  # not a new number of its process
+            raise wire.Malformed("a new value with a number that is taken")
+        value = self.unpack(tree, depth)
+        self.arguments.adopt(number, value, self._changing)
+        return value
+
+    def _change(self, number: int, tree: Any) -> None:
+        """Change an argument as the program did, if the seed does so, too."""
+        change = self.arguments.change_of(
+            number, self._calling[-1] if self._calling else ""
+        )
+        value = self.arguments.value(number)
+        if not self.arguments.comes_back(change):
+            self.notes.not_passed_back(change)
+            if tree is not None and tree[0] != "F":
+                self.arguments.replace(number, self.unpack(tree))
+            return
+        if tree is None or not self._refilled(value, tree):
+            raise self.notes.inseparable(f"{change} in a way that can't be sent")
+        self.arguments.has_changed(number)
+
+    def _refilled(self, value: Any, tree: Any) -> bool:
+        if isinstance(tree, list) and tree[:1] == ["F"]:
+            return self._with_fields(value, tree[1:])
+        return mutable.refill(value, self.unpack(tree))
+
+    def _with_fields(self, value: Any, fields: list[Any]) -> bool:
+        """Give an object of the evaluator other data, never other code."""
+        if not self._is_evaluators(type(value)) and not hasattr(value, "__dict__"):
+            return False
+        new = {str(name): item for name, item in (self._pair(p, 0) for p in fields)}
+        for name in set(vars(value)) - set(new):
+            delattr(value, name)
+        for name, item in new.items():
+            if not _is_computed(type(value), name):
+                object.__setattr__(value, name, item)
+        return True
 
     def _check_home(self, module: str, name: str) -> None:
         """Refuse a handle on a library's object: the real object is expected."""
@@ -608,6 +792,22 @@ class Link(objects.Codec):
             if not _is_computed(kind, name):
                 object.__setattr__(value, name, item)
         return value
+
+
+def owner_of(array: Any) -> Any:
+    """Return the array whose memory an array shares, if it can be sent instead.
+
+    Args:
+        array: a numpy array
+
+    Returns:
+        Its base; the array itself if it has none, or one that is much larger.
+    """
+    owner = array
+    while type(owner.base) is type(array):
+        owner = owner.base
+    fits = owner.nbytes <= _MOST_OF_BASE * array.nbytes + _SMALL_BASE
+    return owner if fits and owner.flags.c_contiguous else array
 
 
 def _is_computed(kind: type, name: str) -> bool:

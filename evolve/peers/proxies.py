@@ -44,6 +44,19 @@ def _handle(remote: RemoteObject) -> tuple[Link, int]:
     return own(remote, "_link"), own(remote, "_number")
 
 
+def path_of(remote: RemoteObject) -> str:
+    """Return how the evaluator came by an object, without asking it."""
+    path: str = object.__getattribute__(remote, "_path")
+    return path
+
+
+def with_path(found: Any, path: str) -> Any:
+    """Return an answer; a handle learns how the evaluator came by it, the first time."""
+    if isinstance(found, RemoteObject) and not path_of(found):
+        object.__setattr__(found, "_path", path)
+    return found
+
+
 class RemoteObject:
     """Handle on an object in the candidate's process, which answers all requests.
 
@@ -51,12 +64,17 @@ class RemoteObject:
         link: the connection to the candidate
         number: of the object
         name: of its class
+
+    Attributes:
+        _path: how the evaluator came by it, such as "Solver().step"; empty if in a way
+            that has no name
     """
 
     def __init__(self, link: Link, number: int, name: str) -> None:
         object.__setattr__(self, "_link", link)
         object.__setattr__(self, "_number", number)
         object.__setattr__(self, "__name__", name)
+        object.__setattr__(self, "_path", "")
 
     def _look(self, what: str, *arguments: Any) -> Any:
         link, number = _handle(self)
@@ -84,7 +102,8 @@ class RemoteObject:
             return self._of_items(items, name)
         if str(sys._getframe(1).f_globals.get("__name__")).partition(".")[0] == "numpy":
             raise AttributeError(name)  # `numpy.sum(x)` would let x claim its sum
-        return self._look("attribute", name)
+        path = path_of(self)
+        return with_path(self._look("attribute", name), path and f"{path}.{name}")
 
     def _of_items(self, items: list[Any], name: str) -> Any:
         """Return a field of a named tuple, else an attribute of an item array."""
@@ -152,8 +171,11 @@ class RemoteFunction(RemoteObject):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function in the candidate's process and return its result."""
         link, number = _handle(self)
+        path = path_of(self)
         with link.clocks:
-            return link.ask("call", number, list(args), kwargs)
+            return with_path(
+                link.call(number, path, args, kwargs), path and f"{path}()"
+            )
 
 
 class Stub:
@@ -175,7 +197,7 @@ class Stub:
         if name.startswith("__"):
             raise AttributeError(name)
         with self._link.clocks:
-            return self._link.look("attribute", self._number, name)
+            return with_path(self._link.look("attribute", self._number, name), name)
 
     def names(self) -> list[str]:
         """Return the names that the candidate's module defines, for `dir()`."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from evolve.candidate import CandidateError
 from evolve.peers import formats, setup
+from evolve.peers.arguments import CHANGES, NOT_PASSED_BACK, recorded
 from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
 from evolve.sandbox.inside import child
 from evolve.text import Data
@@ -34,7 +35,8 @@ def evaluate(candidate: Any, case: Any) -> Data:
 
     Args:
         candidate: the candidate in its sandbox
-        case: unused
+        case: its parameter `changes` names changes of arguments that come back; None: all,
+            as the seed's do
 
     Returns:
         `score`, `metrics` and `feedback`.
@@ -44,7 +46,7 @@ def evaluate(candidate: Any, case: Any) -> Data:
         RuntimeError: the evaluator failed
     """
     with tempfile.TemporaryDirectory(prefix="evolve-peer-") as scratch:
-        said = _in_a_fork(candidate, Path(scratch))
+        said = _in_a_fork(candidate, Path(scratch), case.params[CHANGES])
     if said.get("inseparable"):
         raise CandidateError("inseparable", said["inseparable"])
     if said.get("fault"):
@@ -57,15 +59,20 @@ def evaluate(candidate: Any, case: Any) -> Data:
         said["metrics"] = {**said["metrics"], formats.CAUGHT: said["caught"]}
     if said.get("ratio"):
         said["metrics"] = {**said["metrics"], formats.TRANSPORT: said["ratio"]}
+    if said.get("unasked"):
+        unasked = {NOT_PASSED_BACK: said["unasked"]}
+        said["metrics"] = {**said["metrics"], **unasked}
+    if case.params[CHANGES] is None:
+        said["metrics"] = {**said["metrics"], CHANGES: said["changes"]}
     return {key: said[key] for key in ("score", "metrics", "feedback")}
 
 
-def _in_a_fork(candidate: Any, scratch: Path) -> Data:
+def _in_a_fork(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
     answer = scratch / "answer.json"
     pid = os.fork()
     if pid == 0:
         try:
-            said = _score(candidate, scratch)
+            said = _score(candidate, scratch, changes)
             (scratch / "answer.new").write_text(json.dumps(said))
             (scratch / "answer.new").rename(answer)
         finally:
@@ -79,7 +86,7 @@ def _in_a_fork(candidate: Any, scratch: Path) -> Data:
     return said
 
 
-def _score(candidate: Any, scratch: Path) -> Data:
+def _score(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
     """Place the program, connect the stub, run the evaluator and collect the notes."""
     child.reseed()
     tempfile.tempdir = str(scratch / "tmp")
@@ -98,6 +105,7 @@ def _score(candidate: Any, scratch: Path) -> Data:
             "scratch": str(scratch),
             "shared": CONFIG["shared"],
             "clocks": CONFIG["clocks"],
+            "changes": changes,
             "program": str(program),
             "descriptor": candidate.descriptor,
             "evaluator_text": Path(source).read_text(errors="replace"),
@@ -122,11 +130,14 @@ def _score(candidate: Any, scratch: Path) -> Data:
     except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
         said = {"broken": traceback.format_exc()[-3000:]}
     inseparable, raised = link.notes.read("inseparable"), link.notes.read(ORDINARY)
+    unasked = link.notes.read("unasked")
     shutil.rmtree(results, ignore_errors=True)
     return said | {
         "inseparable": inseparable["message"] if inseparable else None,
         "fault": link.notes.read("fault") or (raised if said.get("broken") else None),
         "caught": raised["message"][:200] if raised else None,
+        "changes": recorded(scratch),
+        "unasked": unasked["message"] if unasked else None,
         "ratio": link.ledger.ratio(CONFIG["uncorrected"]),
     }
 

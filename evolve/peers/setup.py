@@ -25,6 +25,7 @@ def connect(candidate: Any, config: dict[str, Any]) -> Link:
         scratch,
         tuple(config["shared"]),
         config["descriptor"],
+        None if config["changes"] is None else tuple(config["changes"]),
     )
     watch = guards.Watch(
         Path(config["program"]), config["evaluator_text"], Path(config["folder"])

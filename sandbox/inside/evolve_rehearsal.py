@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from . import heap, objects
+from . import heap, mutable, objects
+
+_WITH_TREES = ("C", "v")  # an answer with changes, and a view of an array
 
 
 class _Kept(NamedTuple):
@@ -19,19 +21,42 @@ class _Kept(NamedTuple):
     fields: list[Any]
 
 
+class _Numbered(NamedTuple):
+    """A mutable argument."""
+
+    number: int
+    value: Any
+    content: Any
+
+
 class _Codec(objects.Codec):
     """Decodes and encodes trees of both sides."""
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
+        if tag == "M":
+            value = self.unpack(body[1], depth)
+            return _Numbered(body[0], value, mutable.content(value))
+        if tag == "C":
+            tree, changes, _ = body
+            new = [[number, self.unpack(change)] for number, change in changes]
+            return _Kept("C", [self.unpack(tree)], new)
+        if tag == "v":
+            return _Kept("v", [self.unpack(body[0], depth)], [])
         pairs = [part for part in body if isinstance(part, list)]
         fields = [[pair[0], self.unpack(pair[1], depth + 1)] for pair in pairs]
         return _Kept(tag, [part for part in body if not isinstance(part, list)], fields)
 
     def pack_other(self, value: Any, depth: int) -> Any:
+        if isinstance(value, _Numbered):
+            mutable.differs(value.content, mutable.content(value.value))
+            return ["M", value.number, self.pack(value.value, depth)]
         if not isinstance(value, _Kept):
             return super().pack_other(value, depth)
         fields = [[name, self.pack(item, depth + 1)] for name, item in value.fields]
-        return [value.tag, *value.body, *fields]
+        body = value.body
+        if value.tag in _WITH_TREES:
+            body = [self.pack(part, depth + 1) for part in body]
+        return [value.tag, *body, *fields]
 
 
 _codec = _Codec()

@@ -3,8 +3,9 @@
 The scorer of a peer's task holds a stub for the candidate's module. Each operation on
 the stub arrives here as one tree (see `objects`): import, look up an attribute, call,
 look into an object. Objects of the candidate stay here and are named by numbers;
-objects of the evaluator arrive as copies that remember their origin. All of it runs as
-the candidate: an answer is a claim.
+objects of the evaluator arrive as copies that remember their origin. Mutable arguments
+arrive with a number (see `mutable`): an answer tells their new content. All of it runs as the
+candidate: an answer is a claim.
 
 A question with a measured answer comes in three requests, so that decoding and encoding are
 apart from the work: `hold` decodes it, `make` does it, and `fetch` encodes the answer.
@@ -23,7 +24,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from . import child, heap, objects, wire
+from . import child, heap, mutable, objects, wire
 
 _LINE: Any = child  # `child.line` is the connection to the engine
 _TRACEBACK_CHARS = 2000
@@ -50,9 +51,38 @@ class _Codec(objects.Codec):
         # id of the copy -> the copy and its number
         self._foreign: dict[int, tuple[Any, int]] = {}
         self._classes: dict[tuple[str, str], type] = {}
+        self.shared = mutable.Registry()
+        # what is new in an argument is shared from then on
+        self._is_in_argument = False
 
     def handle_of(self, copy: Any) -> int:
         return self._foreign[id(copy)][1]
+
+    def pack_shared(self, value: Any, depth: int) -> Any:
+        number = self.shared.number_of(value)
+        if number is not None:
+            return ["m", number]
+        if self._is_in_argument and mutable.is_mutable(value):
+            number = self.shared.add_own(value)
+            return ["N", number, self.pack_content(value, depth)]
+        return None
+
+    def changes(self) -> list[Any]:
+        """Return [number, tree] of each value that has changed; None for no tree."""
+        return [[number, self._new_content(number)] for number in self.shared.changed()]
+
+    def _new_content(self, number: int) -> Any:
+        value = self.shared.values[number]
+        self._is_in_argument = True
+        try:
+            if id(value) in self._foreign:
+                fields = vars(value).items()
+                return ["F", *([name, self.pack(item, 1)] for name, item in fields)]
+            return self.pack_content(value, 0)
+        except wire.Unsendable:
+            return None
+        finally:
+            self._is_in_argument = False
 
     def pack_other(self, value: Any, depth: int) -> Any:
         if id(value) in self._foreign:
@@ -102,6 +132,12 @@ class _Codec(objects.Codec):
             return _class(body[0], body[1])[body[2]]
         if tag == "X":
             return self._copy(body, depth)
+        if tag == "M":
+            return self._mutable(body[0], body[1], depth)
+        if tag == "m":
+            return self.shared.values[body[0]]
+        if tag == "v":
+            return self._view(body, depth)
         return super().unpack_other(tag, body, depth)
 
     def _copy(self, body: list[Any], depth: int) -> Any:
@@ -117,6 +153,40 @@ class _Codec(objects.Codec):
             object.__setattr__(copy, field, self.unpack(tree, depth + 1))
         return copy
 
+    def _mutable(self, number: int, tree: Any, depth: int) -> Any:
+        """Return the copy with this number, with the evaluator's present content."""
+        known = self.shared.values.get(number)
+        if tree[0] == "X":
+            return self._object(number, known, tree[1:], depth)
+        empty = {"l": list, "d": dict, "s": set, "y": bytearray}.get(tree[0])
+        if empty is None:  # an array, or a view of one
+            new = self.unpack(tree, depth)
+            if known is not None and mutable.refill(known, new):
+                return known
+            self.shared.add(number, new)
+            return new
+        value = empty() if known is None else known
+        self.shared.add(number, value)  # before its items, which may refer to it
+        mutable.refill(value, self.unpack(tree, depth))
+        return value
+
+    def _object(self, number: int, known: Any, body: list[Any], depth: int) -> Any:
+        if known is None:
+            known = self._copy(body, depth)
+            self.shared.add(number, known)
+            return known
+        self._remember(known, body[0])
+        for field, tree in body[3:]:
+            object.__setattr__(known, field, self.unpack(tree, depth + 1))
+        return known
+
+    def _view(self, body: list[Any], depth: int) -> Any:
+        """Return a view of an array, whose memory other arguments may share."""
+        import numpy
+
+        owner, kind, place, shape, strides = body
+        return numpy.ndarray(shape, kind, self.unpack(owner, depth), place, strides)
+
     def _remember(self, value: Any, number: int) -> Any:
         self._foreign[id(value)] = (value, number)
         return value
@@ -129,9 +199,21 @@ class _Codec(objects.Codec):
             )
         return self._classes[key]
 
-    def forget_copies(self) -> None:
-        """Drop the copies, so that the next call brings the originals' current state."""
+    def forget_copies(self) -> list[int]:
+        """Drop all copies that the candidate does not hold itself.
+
+        So the next call brings the originals' current state.
+
+        Returns:
+            The numbers of the others.
+        """
+        numbers = {place: number for place, (_, number) in self._foreign.items()}
         self._foreign.clear()
+        kept = self.shared.prune()
+        for value in self.shared.values.values():
+            if id(value) in numbers:
+                self._remember(value, numbers[id(value)])
+        return kept
 
 
 class _Callback:
@@ -190,9 +272,13 @@ def ask(question: Any) -> Any:
         A tree: ["ok", value], ["raised", type, text, traceback] or ["refused", text].
     """
     _enter()
-    reply = _reply(lambda: ["ok", _codec.pack(_answer(_codec.unpack(question)))])
-    _leave()
-    return reply
+
+    def work() -> Any:
+        decoded = _codec.unpack(question)
+        _codec.shared.remember()
+        return ["ok", _codec.pack(_answer(decoded))]
+
+    return _leave(_reply(work))
 
 
 def hold(question: Any) -> Any:
@@ -209,11 +295,10 @@ def hold(question: Any) -> Any:
 
     def decode() -> Any:
         _held.append(_codec.unpack(question))
+        _codec.shared.remember()
 
     reply = _reply(decode)
-    if reply is not None:
-        _leave()
-    return reply
+    return None if reply is None else _leave(reply)
 
 
 def make() -> Any:
@@ -224,22 +309,23 @@ def make() -> Any:
         short answer; or another tree as of `ask`. The time is a claim of this process, in
         nanoseconds.
     """
-    question = _held.pop()
-    _used.append(question)
+    _used.append(_held.pop())
 
     def work() -> Any:
+        question = _used[-1]
         started = time.perf_counter_ns() - _away_ns
         value = _answer(question)
         taken = time.perf_counter_ns() - _away_ns - started
-        if type(value) in _SMALL:
+        if type(value) in _SMALL and not _codec.shared.values:
             return ["ok", _codec.pack(value), taken]
         _made.append(value)
         return ["done", taken]
 
     reply = _reply(work)
-    if reply[0] != "done":
-        _leave()
-    return reply
+    if reply[0] == "done":
+        return reply
+    _used.clear()
+    return _leave(reply)
 
 
 def fetch() -> Any:
@@ -248,11 +334,9 @@ def fetch() -> Any:
     Returns:
         A tree as of `ask`.
     """
-    value = _made.pop()
+    reply = _reply(lambda: ["ok", _codec.pack(_made.pop())])
     _used.clear()
-    reply = _reply(lambda: ["ok", _codec.pack(value)])
-    _leave()
-    return reply
+    return _leave(reply)
 
 
 def _answer(question: Any) -> Any:
@@ -265,11 +349,19 @@ def _enter() -> None:
     _depth += 1
 
 
-def _leave() -> None:
+def _leave(reply: Any) -> Any:
+    """Return the reply with what has become of mutable arguments."""
     global _depth
     _depth -= 1
-    if not _depth:
-        _codec.forget_copies()
+    if not _codec.shared.values:
+        if not _depth:
+            _codec.forget_copies()
+        return reply
+    changes = _codec.changes()
+    kept = list(_codec.shared.values) if _depth else _codec.forget_copies()
+    if reply[0] == "ok":
+        return ["ok", ["C", reply[1], changes, kept], *reply[2:]]
+    return [*reply, ["C", None, changes, kept]] if reply[0] == "raised" else reply
 
 
 def _reply(work: Callable[[], Any]) -> Any:
@@ -279,7 +371,7 @@ def _reply(work: Callable[[], Any]) -> Any:
     except wire.Unsendable as error:
         return ["refused", f"its answer holds {error}"]
     except MemoryError:
-        _leave()
+        _leave(["refused"])
         raise  # not an answer of the function
     except Exception as error:  # noqa: BLE001 - the candidate's border: the evaluator gets it
         text = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:]
@@ -300,7 +392,10 @@ def ask_back(what: str, *arguments: Any) -> Any:
         RuntimeError: The evaluator raised an exception.
     """
     global _away_ns
-    tree = ["back", _codec.pack([what, *arguments])]
+    question = _codec.pack([what, *arguments])
+    if _codec.shared.values:
+        question = ["C", question, _codec.changes(), list(_codec.shared.values)]
+    tree = ["back", question]
     started = time.perf_counter_ns() - _away_ns
     _LINE.line.answer({"ok": True}, wire.encode(tree))
     while True:
@@ -310,6 +405,9 @@ def ask_back(what: str, *arguments: Any) -> Any:
             _away_ns = time.perf_counter_ns() - started
             kind, value, *rest = args[0]
             if kind == "ok":
+                for outdated in rest:
+                    _codec.unpack(outdated)
+                _codec.shared.remember()
                 return _codec.unpack(value)
             raise RuntimeError(f"{value}: {rest[0]}")
         _LINE.line.answer({"ok": True}, wire.encode(_SERVED[header["function"]](*args)))
@@ -346,7 +444,10 @@ def _attribute(number: int, name: str) -> Any:
     return getattr(_codec.own[number], name)
 
 
-def _call(number: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
+def _call(
+    number: int, args: list[Any], kwargs: dict[str, Any], outdated: Any = None
+) -> Any:
+    """Call a function; `outdated` has brought the evaluator's changes by being decoded."""
     return _codec.own[number](*args, **kwargs)
 
 

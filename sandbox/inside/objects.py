@@ -58,6 +58,23 @@ class Codec:
             return value
         if kind is float:
             return value if math.isfinite(value) else ["f", repr(value)]
+        shared = self.pack_shared(value, depth)
+        return self.pack_content(value, depth) if shared is None else shared
+
+    def pack_content(self, value: Any, depth: int) -> Any:
+        """Return the tree of a value's content, whether both sides hold it or not.
+
+        Args:
+            value: Anything but a plain value.
+            depth: Its nesting level.
+
+        Returns:
+            The tree.
+
+        Raises:
+            Unsendable: The value can't be sent, or is nested too deeply.
+        """
+        kind = type(value)
         for tag, sequence in _SEQUENCES.items():
             if kind is sequence:
                 return [tag, *(self.pack(item, depth + 1) for item in value)]
@@ -212,6 +229,18 @@ class Codec:
         Args:
             text: The text.
         """
+
+    def pack_shared(self, value: Any, depth: int) -> Any:
+        """Return the tree of a value that both sides hold; a hook.
+
+        Args:
+            value: Anything but a plain value.
+            depth: Its nesting level.
+
+        Returns:
+            The tree; None for other values: always, by default.
+        """
+        return None
 
     def pack_other(self, value: Any, depth: int) -> Any:
         """Return the tree of an object of this side; a hook.
