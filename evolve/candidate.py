@@ -115,14 +115,19 @@ class Candidate:
         return self.decoded(self._ask(header, payload)[1])
 
     def run(
-        self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
+        self,
+        argv: Sequence[str],
+        stdin: bytes | str = b"",
+        timeout_s: float | None = None,
+        folder: str = "",
     ) -> Completed:
         """Run a command in the candidate's folder.
 
         Args:
             argv: The command and its arguments.
-            stdin: Its standard input.
+            stdin: Its standard input; text is sent as UTF-8.
             timeout_s: Time limit in seconds; None: that of the task.
+            folder: Where it runs, below the candidate's folder.
 
         Returns:
             Exit code and output; a non-zero exit code is not an error.
@@ -130,8 +135,14 @@ class Candidate:
         Raises:
             CandidateError: The command exceeded a limit.
         """
-        header = {"op": "run", "argv": list(argv), "timeout_s": timeout_s}
-        reply, payload = self._ask(header, stdin)
+        header = {
+            "op": "run",
+            "argv": list(argv),
+            "timeout_s": timeout_s,
+            "folder": folder,
+        }
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        reply, payload = self._ask(header, given)
         stdout, stderr = self.decoded(payload)
         return Completed(int(reply["exit"]), stdout, stderr)
 

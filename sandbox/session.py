@@ -46,8 +46,6 @@ class Reply:
         payload: Its undecoded content.
         seconds: Time from the request to the answer.
         exit: Status of a command; None if it ran none.
-        instructions: Executed by all its processes, outside of the kernel; None where the
-            kernel gives no such count.
     """
 
     payload: bytes
@@ -65,6 +63,8 @@ class Measured:
         before_ns: CPU time of all its processes so far, before the request.
         after_ns: The same after the answer.
         exit: Status of a command; None if it ran none.
+        instructions: Executed by all its processes, outside of the kernel; None where the
+            kernel gives no such count.
     """
 
     payload: bytes
@@ -298,7 +298,11 @@ class Session:
         return await self._measure(header, arguments, timeout_s)
 
     async def measure_run(
-        self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
+        self,
+        argv: Sequence[str],
+        stdin: bytes = b"",
+        timeout_s: float | None = None,
+        folder: str = "",
     ) -> Measured:
         """Run a command, and measure it outside of the candidate.
 
@@ -306,6 +310,7 @@ class Session:
             argv: Program and arguments.
             stdin: Its input.
             timeout_s: Time limit; None: that of the limits.
+            folder: Where it runs, below the candidate's directory.
 
         Returns:
             The encoded (stdout, stderr), the status and the measurement.
@@ -314,11 +319,15 @@ class Session:
             CandidateFault: The command printed too much or took too long.
             ProviderFault: The machine failed.
         """
-        header = {"op": "run", "argv": list(argv)}
+        header = {"op": "run", "argv": list(argv), "folder": folder}
         return await self._measure(header, stdin, timeout_s)
 
     async def run(
-        self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float | None = None
+        self,
+        argv: Sequence[str],
+        stdin: bytes = b"",
+        timeout_s: float | None = None,
+        folder: str = "",
     ) -> Reply:
         """Run a command in the candidate's directory.
 
@@ -326,6 +335,7 @@ class Session:
             argv: Program and arguments.
             stdin: Its input.
             timeout_s: Time limit; None: that of the limits.
+            folder: Where it runs, below the candidate's directory.
 
         Returns:
             The reply; its payload is the encoded (stdout, stderr), with the status.
@@ -334,7 +344,8 @@ class Session:
             CandidateFault: The command printed too much or took too long.
             ProviderFault: The machine failed.
         """
-        return await self._exchange({"op": "run", "argv": list(argv)}, stdin, timeout_s)
+        header = {"op": "run", "argv": list(argv), "folder": folder}
+        return await self._exchange(header, stdin, timeout_s)
 
     async def end(self) -> Usage:
         """End the candidate; then `clean` shows whether the box may be used again.

@@ -33,6 +33,7 @@ from evolve.evaluation.scorer_process import (
     ScorerProcess,
     WallsFell,
 )
+from evolve.evaluation.tools import Tools
 from evolve.peers.arguments import CHANGES
 from evolve.peers.formats import CAUGHT, TRANSPORT
 from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
@@ -162,6 +163,7 @@ class Evaluator:
         self._builds: dict[str, BuildSteps] = {}  # by case
         self.timer = PairTimer(pool.provider, task.module, task.seed)
         self._rehearsals = Rehearsals(pool.provider)
+        self._tools = Tools(pool.provider)
         self._transport: float | None = None  # the seed's ratio, if it is wrong
         # changes of arguments that the seed makes; None: not known yet
         self._changes: list[str] | None = None
@@ -332,6 +334,7 @@ class Evaluator:
                 learning,
                 partial(self.timer.run, files, case.id),
                 self._rehearsals.run,
+                self._tools.run,
             )
             try:
                 if self.together:
@@ -545,4 +548,5 @@ class Evaluator:
         await asyncio.gather(*(scorer.close() for scorer in self._idle))
         await self.timer.close()
         await self._rehearsals.close()
+        await self._tools.close()
         await self.pool.close()

@@ -58,6 +58,7 @@ class FreshRuns:
         learning: Filled from this candidate, which is the seed; None: another one.
         block: Runs a block for timing; see `PairTimer.run`.
         rehearse: Measures transport; see `Rehearsals.run`.
+        tool: Runs a command of the evaluator; see `Tools.run`.
 
     Attributes:
         hidden: Whether it has got inputs that are drawn from the secret seed.
@@ -71,9 +72,10 @@ class FreshRuns:
         learning: BuildSteps | None,
         block: Callable[[Mapping[str, Any], bytes], Awaitable[Reply]],
         rehearse: Callable[[bytes, int], Awaitable[Reply]],
+        tool: Callable[[Mapping[str, Any], bytes], Awaitable[Reply]],
     ) -> None:
         self.session, self.hidden = session, False
-        self.block, self.rehearse = block, rehearse
+        self.block, self.rehearse, self.tool = block, rehearse, tool
         self._pool, self._known, self._learning = pool, known, learning
         self._number = 0
         self._built: Tree | None = None  # the folder before the first program ran
@@ -99,7 +101,7 @@ class FreshRuns:
         """
         if header["op"] == "run":
             return await self.session.measure_run(
-                header["argv"], payload, header["timeout_s"]
+                header["argv"], payload, header["timeout_s"], header["folder"]
             )
         return await self.session.measure_call(
             header["function"], payload, header["timeout_s"]
@@ -115,7 +117,11 @@ class FreshRuns:
         return await self.session.load(files, None)
 
     async def run(
-        self, argv: Sequence[str], stdin: bytes, timeout_s: float | None
+        self,
+        argv: Sequence[str],
+        stdin: bytes,
+        timeout_s: float | None,
+        folder: str = "",
     ) -> Reply:
         """Run a command; see `Session.run`.
 
@@ -131,7 +137,7 @@ class FreshRuns:
         if self._known is None:
             raise UnknownBuild
         if self._known.calls:  # state of its module would be lost
-            return await self.session.run(argv, stdin, timeout_s)
+            return await self.session.run(argv, stdin, timeout_s, folder)
         if self._ran and self._built is not None:
             await self._pool.renew(self.session)
             await self.session.restore(self._built)

@@ -25,7 +25,14 @@ from evolve.text import Data
 
 _PACKAGES = Path(__file__).parents[2]  # the folder that holds `evolve`
 START_PATIENCE_S = 60.0
-REQUESTS = ("call", "run", "put", "block", "rehearse")  # of a scorer to the candidate
+REQUESTS = (
+    "call",
+    "run",
+    "put",
+    "block",
+    "rehearse",
+    "tool",
+)  # of a scorer to the candidate
 
 
 class ScorerDied(Exception):
@@ -318,6 +325,10 @@ async def _passed_on(
         return await live.call(header["function"], payload, header["timeout_s"])
     if header["op"] == "block":
         return await live.block(header, payload)
+    if header["op"] == "tool":
+        return await live.tool(header, payload)
     if header["op"] == "put":
         return await live.put(wire.decode(payload))
-    return await live.run(header["argv"], payload, header["timeout_s"])
+    return await live.run(
+        header["argv"], payload, header["timeout_s"], header.get("folder", "")
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import json
 import math
 import os
@@ -21,6 +22,7 @@ MAX_TEXT = 4000
 CAUGHT = "caught by the evaluator"
 # Metric of a score: the program's time, as a multiple of the true one, is wrong for the seed.
 TRANSPORT = "timed through transport"
+TOOL_READ = "a tool read what the program may have written"
 _HIDDEN = ("private",)
 
 
@@ -131,9 +133,14 @@ def openevolve(
         The result.
 
     Raises:
-        WrongResult: the evaluator did not return metrics
+        WrongResult: the evaluator did not return metrics, or is asynchronous
     """
     module = _import(evaluator)
+    if inspect.iscoroutinefunction(module.evaluate):
+        raise WrongResult(
+            "evaluate is asynchronous, and its engine calls it as a plain function: "
+            "use def evaluate(program_path), with asyncio.run inside"
+        )
     thresholds = config.get("thresholds")
     stages = [getattr(module, f"evaluate_stage{number}", None) for number in (1, 2, 3)]
     if thresholds is None or stages[0] is None:

@@ -27,7 +27,9 @@ def main() -> None:
     results = tempfile.mkdtemp()
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            said = formats.evaluate(config, config["program_path"], results)
+            # an evaluator may start it in another folder
+            program = os.path.abspath(config["program_path"])
+            said = formats.evaluate(config, program, results)
         except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
             said = {"broken": traceback.format_exc()[-3000:]}
     sys.stdout.flush()

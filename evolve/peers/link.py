@@ -26,6 +26,7 @@ from evolve.candidate import CandidateError
 from evolve.peers.answers import Answers
 from evolve.peers.arguments import Arguments
 from evolve.peers.clocks import Clocks
+from evolve.peers.files import Contents
 from evolve.peers.ledger import Ledger
 from evolve.peers.meter import Meter
 from evolve.peers.proxies import RemoteFunction, RemoteObject
@@ -138,6 +139,14 @@ class Notes:
         """
         self._write("unasked", {"message": change})
 
+    def read_by_a_tool(self, tool: str) -> None:
+        """Record that a command of the evaluator ran after the program's first answer.
+
+        Args:
+            tool: its name
+        """
+        self._write("tool", {"message": tool})
+
     def inseparable(self, message: str) -> Inseparable:
         """Record that the evaluator can't be separated from the candidate.
 
@@ -220,7 +229,7 @@ class Link(objects.Codec):
         self.candidate.call("begin", sorted(self._shared), self._is_measured)
 
     def run(
-        self, argv: list[str], stdin: bytes, timeout_s: float | None
+        self, argv: list[str], stdin: bytes, timeout_s: float | None, folder: str = ""
     ) -> tuple[int, bytes, bytes]:
         """Run a command in the candidate's folder.
 
@@ -228,6 +237,7 @@ class Link(objects.Codec):
             argv: the command
             stdin: its input
             timeout_s: limit in seconds; None for that of the candidate
+            folder: where it runs, below that of the candidate
 
         Returns:
             Exit code, stdout and stderr.
@@ -237,19 +247,84 @@ class Link(objects.Codec):
         """
         with self._turn():
             done: tuple[int, bytes, bytes] = self._guarded(
-                self._run, argv, stdin, timeout_s
+                self._run, argv, stdin, timeout_s, folder
             )
             self.answers.note(done[1])
             self.answers.note(done[2])
         return done
 
     def _run(
-        self, argv: list[str], stdin: bytes, timeout_s: float | None
+        self, argv: list[str], stdin: bytes, timeout_s: float | None, folder: str
     ) -> tuple[int, bytes, bytes]:
         if self._is_measured:
-            return self._meter.run(argv, stdin, timeout_s)
-        done = self.candidate.run(argv, stdin, timeout_s)
+            return self._meter.run(argv, stdin, timeout_s, folder)
+        done = self.candidate.run(argv, stdin, timeout_s, folder)
         return done.exit, done.stdout, done.stderr
+
+    def run_tool(
+        self,
+        argv: list[str],
+        stdin: bytes,
+        timeout_s: float | None,
+        folder: str,
+        given: Contents,
+    ) -> tuple[tuple[int, bytes, bytes], dict[str, Any]]:
+        """Run a command of the evaluator in a box of its own.
+
+        Args:
+            argv: the command
+            stdin: its input
+            timeout_s: limit in seconds; None for that of the task
+            folder: where it runs, below that of the box
+            given: files of the box
+
+        Returns:
+            Exit code, stdout and stderr; and the files of the box afterwards.
+
+        Raises:
+            CandidateGone: it printed too much, took too long, or no box isolates
+        """
+        header = {"op": "tool", "argv": argv, "timeout_s": timeout_s, "folder": folder}
+        files = {path: list(content) for path, content in given.items()}
+        payload = wire.encode((files, stdin))
+        with self._turn():
+            if self.answers.have_begun():
+                self.notes.read_by_a_tool(argv[0])
+            try:
+                reply, answer = self.candidate.request(header, payload)
+            except CandidateError as error:
+                self.notes.fault(error.reason, error.message, error.log)
+                raise CandidateGone(error.message) from None
+            if self._is_measured:
+                self.clocks.advance(round(float(reply["seconds"]) * 1e9), 0)
+            out, err, found = self.candidate.decoded(answer)
+            # it may have printed what the candidate wrote
+            for text in (out, err):
+                self.answers.note(text)
+        return (int(reply["exit"]), out, err), found
+
+    def collect(self, folder: str, digests: dict[str, str]) -> Any:
+        """Return the files of a folder of the candidate that have other content.
+
+        Args:
+            folder: below that of the candidate
+            digests: path -> hash of the content that is known
+
+        Returns:
+            Path -> [content, executable]: a claim.
+
+        Raises:
+            CandidateGone: the candidate's process has failed
+        """
+        with self._turn():
+            found = self._call("collect", folder, digests)
+        if not isinstance(found, dict):
+            raise self._refused("files that are none")
+        for path, content in found.items():
+            self.answers.note(str(path))
+            if isinstance(content, list) and content and isinstance(content[0], bytes):
+                self.answers.note(content[0])
+        return found
 
     def put(self, path: str, data: bytes, executable: bool) -> None:
         """Write a file in the candidate's folder; `path` is relative to the folder."""

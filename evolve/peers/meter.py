@@ -215,7 +215,7 @@ class Meter:
         return reply
 
     def run(
-        self, argv: list[str], stdin: bytes, timeout_s: float | None
+        self, argv: list[str], stdin: bytes, timeout_s: float | None, folder: str
     ) -> tuple[int, bytes, bytes]:
         """Run a command; its CPU time is not that of the evaluator's process.
 
@@ -223,11 +223,17 @@ class Meter:
             argv: the command
             stdin: its input
             timeout_s: limit in seconds; None for that of the program
+            folder: where it runs, below that of the program
 
         Returns:
             Exit code, stdout and stderr.
         """
-        header = {"op": "run", "argv": argv, "timeout_s": timeout_s}
+        header = {
+            "op": "run",
+            "argv": argv,
+            "timeout_s": timeout_s,
+            "folder": folder,
+        }
         reply, answer, wall, _ = self._sent(header, stdin)
         nothing = self._transport.nothing
         self._clocks.advance(max(wall - nothing.wall, wall // 2), 0)

@@ -43,7 +43,6 @@ def evaluate(candidate: Any, case: Any) -> Data:
 
     Raises:
         CandidateError: the candidate failed, is invalid, or can't be separated
-        RuntimeError: the evaluator failed
     """
     with tempfile.TemporaryDirectory(prefix="evolve-peer-") as scratch:
         said = _in_a_fork(candidate, Path(scratch), case.params[CHANGES])
@@ -52,7 +51,7 @@ def evaluate(candidate: Any, case: Any) -> Data:
     if said.get("fault"):
         raise CandidateError(**said["fault"])
     if said.get("broken"):
-        raise RuntimeError(said["broken"])
+        raise CandidateError("evaluator", said["broken"], said.get("frames", ""))
     if said["score"] is None:
         raise CandidateError("invalid", said["error"])
     if said.get("caught"):
@@ -62,6 +61,8 @@ def evaluate(candidate: Any, case: Any) -> Data:
     if said.get("unasked"):
         unasked = {NOT_PASSED_BACK: said["unasked"]}
         said["metrics"] = {**said["metrics"], **unasked}
+    if said.get("tool"):
+        said["metrics"] = {**said["metrics"], formats.TOOL_READ: said["tool"]}
     if case.params[CHANGES] is None:
         said["metrics"] = {**said["metrics"], CHANGES: said["changes"]}
     return {key: said[key] for key in ("score", "metrics", "feedback")}
@@ -127,10 +128,10 @@ def _score(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
             traceback.format_exc()[-3000:],
         )
         said = {}
-    except (Exception, SystemExit):  # noqa: BLE001 - a task author's code; reported whole
-        said = {"broken": traceback.format_exc()[-3000:]}
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
+        said = {"broken": _in_one_line(error), "frames": _frames(error)}
     inseparable, raised = link.notes.read("inseparable"), link.notes.read(ORDINARY)
-    unasked = link.notes.read("unasked")
+    unasked, tool = link.notes.read("unasked"), link.notes.read("tool")
     shutil.rmtree(results, ignore_errors=True)
     return said | {
         "inseparable": inseparable["message"] if inseparable else None,
@@ -138,8 +139,32 @@ def _score(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
         "caught": raised["message"][:200] if raised else None,
         "changes": recorded(scratch),
         "unasked": unasked["message"] if unasked else None,
+        "tool": tool["message"] if tool else None,
         "ratio": link.ledger.ratio(CONFIG["uncorrected"]),
     }
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Return an evaluator's error with its place in the task's files."""
+    if isinstance(error, formats.WrongResult):
+        return f"{source}: {error}"
+    frames = _of_task(error)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else source
+    return f"{place}: {type(error).__name__}: {error}"
+
+
+def _of_task(error: BaseException) -> list[traceback.FrameSummary]:
+    folder = Path(source).parent
+    return [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(folder)
+    ]
+
+
+def _frames(error: BaseException) -> str:
+    """Return the evaluator's own part of a traceback."""
+    return "".join(traceback.format_list(_of_task(error)))[-3000:]
 
 
 def _load_ahead() -> None:

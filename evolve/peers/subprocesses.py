@@ -1,28 +1,37 @@
 """Processes that an evaluator starts: no candidate runs outside its sandbox.
 
 A command that names the candidate's file, or a file derived from it, runs inside the
-sandbox; files that it names are copied in, and new ones are copied out. A Python script
-of the evaluator runs here, with the same stub in place of the candidate. All other
-commands can't be classified: `Inseparable`.
+sandbox; files that it names, and those of the temporary folder that it runs in, are copied in,
+and new ones are copied out. A Python script of the evaluator runs here, with the same stub in
+place of the candidate. A tool of the evaluator, such as a compiler, runs in a box of its own,
+with copies of the evaluator's temporary files.
 """
 
 import io
 import json
 import multiprocessing.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from evolve.peers.files import Contents, TooMuch, bring_back, digest, regular_files
 from evolve.peers.guards import Watch
 from evolve.peers.link import Link
 
 _CHILD = Path(__file__).with_name("child.py")
 _MAX_BYTES = 16 * 1024 * 1024
 _OWN = ("nproc", "uname", "which", "lscpu")  # harmless queries about the machine
+_SHELLS = ("sh", "bash")
+_PATH = re.compile(r"/[^\s'\"|;&<>()]{1,4096}")  # in the text of a shell
+_SCRATCH = "scratch"  # the evaluator's temporary folder, in the box of a tool
+Done = tuple[int, bytes, bytes]
+"""Exit code, stdout and stderr."""
 
 
 class Commands:
@@ -41,11 +50,15 @@ class Commands:
         self.link, self.watch, self._name = link, watch, name_inside
         self._child_config = child_config
         self._inside: dict[str, str] = {}  # path here -> path in the sandbox
+        # temporary folder here -> its name in the sandbox, and what is known of it
+        self._folders: dict[Path, tuple[str, Contents]] = {}
 
     def concerns_candidate(self, argv: Sequence[str]) -> bool:
-        """Return whether an argument is the candidate's file, or is known in its sandbox."""
+        """Return whether a word is the candidate's file, or is known in its sandbox."""
         return any(
-            part in self._inside or self.watch.is_candidate(part) for part in argv
+            word in self._inside or self.watch.is_candidate(word)
+            for part in argv
+            for word in _words(argv, part)
         )
 
     def own_script(self, argv: Sequence[str]) -> list[str] | None:
@@ -81,8 +94,8 @@ class Commands:
 
     def run(
         self, argv: Sequence[str], stdin: bytes, cwd: str | None, timeout: float | None
-    ) -> tuple[int, bytes, bytes]:
-        """Run a command inside the sandbox.
+    ) -> Done:
+        """Run a command inside the candidate's sandbox.
 
         Args:
             argv: the command
@@ -94,21 +107,121 @@ class Commands:
             Exit code, stdout and stderr.
 
         Raises:
-            TimeoutExpired: the limit is over
             CandidateGone: the candidate's process has failed
+            Inseparable: there are too many files
         """
+        folder = _scratch_folder(cwd)
         made = [
             path
-            for path in map(self._host_path, argv)
+            for part in argv
+            for path in map(self._host_path, _words(argv, part))
             if path and not os.path.exists(path)
         ]
-        command = [self._translated(part, cwd) for part in argv]
-        if _is_python(command[0]):
-            command[0] = "python3"
-        done = self.link.run(command, stdin, timeout)
+        inside = "" if folder is None else self._send_folder(folder)
+        command = [
+            self._in_text(part, cwd, folder, inside)
+            if _is_script(argv, part)
+            else self._translated(part, cwd, folder, inside)
+            for part in argv
+        ]
+        command[0] = _program_of(command[0])
+        done = self.link.run(command, stdin, timeout, inside)
         for path in made:
             self._bring_out(path)
+        if folder is not None:
+            self._fetch_folder(folder, inside)
         return done
+
+    def run_tool(
+        self, argv: Sequence[str], stdin: bytes, cwd: str | None, timeout: float | None
+    ) -> Done:
+        """Run a tool of the evaluator in a box of its own.
+
+        Args:
+            argv: the command
+            stdin: its input
+            cwd: folder of relative paths; None for the current one
+            timeout: limit in seconds; None for that of the task
+
+        Returns:
+            Exit code, stdout and stderr.
+
+        Raises:
+            CandidateGone: it printed too much or took too long
+            Inseparable: there are too many files
+        """
+        root = Path(tempfile.gettempdir()).resolve()
+        folder = _scratch_folder(cwd)
+        with self._few_files(str(root)):
+            given = {
+                f"{_SCRATCH}/{path}": content
+                for path, content in regular_files(root).items()
+            }
+        inside = ""
+        if folder is not None:
+            inside = os.path.normpath(os.path.join(_SCRATCH, folder.relative_to(root)))
+        here = os.path.relpath(_SCRATCH, inside or ".")
+        command = [
+            self._of_task(part.replace(str(root), here), cwd, inside, given)
+            for part in argv
+        ]
+        command[0] = _program_of(command[0])
+        done, found = self.link.run_tool(command, stdin, timeout, inside, given)
+        with self._few_files(str(root)):
+            bring_back(
+                root,
+                {path.partition("/")[2]: content for path, content in given.items()},
+                {
+                    path.partition("/")[2]: tuple(content)
+                    for path, content in found.items()
+                    if path.startswith(f"{_SCRATCH}/")
+                },
+            )
+        return done
+
+    def _of_task(self, part: str, cwd: str | None, inside: str, given: Contents) -> str:
+        """Give the box a file of the task's folder that the command names."""
+        path = Path(cwd or "", part)
+        if not path.is_file() or not self.watch.is_tasks(str(path.resolve())):
+            return part
+        if path.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
+            return part
+        name = f"task/{path.name}"
+        given[name] = path.read_bytes(), os.access(path, os.X_OK)
+        return os.path.relpath(name, inside or ".")
+
+    @contextmanager
+    def _few_files(self, folder: str) -> Iterator[None]:
+        try:
+            yield
+        except TooMuch as error:
+            raise self.link.notes.inseparable(f"{folder} holds {error}") from None
+
+    def _send_folder(self, folder: Path) -> str:
+        """Copy the evaluator's temporary folder into the sandbox; return its name there."""
+        inside, known = self._folders.setdefault(
+            folder, (f"given/folder-{len(self._folders)}", {})
+        )
+        with self._few_files(str(folder)):
+            files = regular_files(folder)
+        for path, (data, executable) in files.items():
+            if known.get(path) != (data, executable):
+                self.link.put(f"{inside}/{path}", data, executable)
+        known.clear()
+        known.update(files)
+        return inside
+
+    def _fetch_folder(self, folder: Path, inside: str) -> None:
+        """Copy new and changed files out of the sandbox."""
+        known = self._folders[folder][1]
+        digests = {path: digest(data) for path, (data, _) in known.items()}
+        found = self.link.collect(inside, digests)
+        claims = {
+            str(path): tuple(claim) if isinstance(claim, list) else claim
+            for path, claim in found.items()
+        }
+        with self._few_files("the folder that the program works in"):
+            known.update(bring_back(folder, known, claims))
 
     def _host_path(self, part: str) -> str | None:
         """Return a path of the evaluator's scratch files; None for other words."""
@@ -118,12 +231,39 @@ class Commands:
             return part
         return None
 
-    def _translated(self, part: str, cwd: str | None) -> str:
-        if self.watch.is_candidate(
-            part if os.path.isabs(part) else os.path.join(cwd or "", part)
-        ):
+    def _in_text(
+        self, text: str, cwd: str | None, folder: Path | None, inside: str
+    ) -> str:
+        """Translate the paths in the text of a shell."""
+        return _PATH.sub(
+            lambda found: self._translated(_program_of(found[0]), cwd, folder, inside),
+            text,
+        )
+
+    def _translated(
+        self, part: str, cwd: str | None, folder: Path | None, place: str
+    ) -> str:
+        """Return a word of a command as it is called in the sandbox, seen from `place`."""
+        path = part if os.path.isabs(part) else os.path.join(cwd or "", part)
+        if folder is not None and self._is_below(path, folder):
+            return os.path.relpath(path, folder)
+        if self.watch.is_candidate(path):
             self._inside[part] = self._name
-            return self._name
+            return os.path.relpath(self._name, place) if place else self._name
+        found = self._given(part)
+        return os.path.relpath(found, place) if place and found != part else found
+
+    def _is_below(self, path: str, folder: Path) -> bool:
+        """Return whether a word names something in the folder, and not the program."""
+        return (
+            os.path.isabs(path)
+            and Path(path).resolve().is_relative_to(folder)
+            and (os.path.lexists(path) or Path(path).parent.is_dir())
+            and not (self.watch.is_candidate(path) and Path(path).suffix == ".py")
+        )
+
+    def _given(self, part: str) -> str:
+        """Return the name in the sandbox of a file that a command names."""
         path = self._host_path(part)
         if path is None:
             return part
@@ -153,6 +293,36 @@ class Commands:
         if executable:
             Path(path).chmod(0o700)
             self._brought |= {path}
+
+
+def _scratch_folder(cwd: str | None) -> Path | None:
+    """Return the temporary folder that a command runs in; None if it runs elsewhere."""
+    folder, root = Path(cwd or os.getcwd()).resolve(), Path(tempfile.gettempdir())
+    return folder if folder.is_relative_to(root.resolve()) else None
+
+
+def _is_script(argv: Sequence[str], part: str) -> bool:
+    """Return whether a word is the text of a shell's command."""
+    return (
+        len(argv) > 2
+        and os.path.basename(argv[0]) in _SHELLS
+        and argv[1].endswith("c")
+        and part is argv[2]
+    )
+
+
+def _words(argv: Sequence[str], part: str) -> list[str]:
+    """Return a word of a command, or the paths in the text of a shell."""
+    return _PATH.findall(part) if _is_script(argv, part) else [part]
+
+
+def _program_of(name: str) -> str:
+    """Return the name of a program in a sandbox, whose paths differ."""
+    if _is_python(name):
+        return "python3"
+    if os.path.isabs(name) and os.path.basename(os.path.dirname(name)) == "bin":
+        return os.path.basename(name)
+    return name
 
 
 def _is_python(name: str) -> bool:
@@ -209,15 +379,20 @@ class _Popen(subprocess.Popen[Any]):
             else [os.fspath(part) for part in args]
         )
         argv = [part.decode() if isinstance(part, bytes) else part for part in argv]
+        script = None
         self._remote = self._commands.concerns_candidate(argv)
+        self._boxed = self._commands.run
+        if not self._remote:
+            script = self._commands.own_script(argv)
+            if script is None and os.path.basename(argv[0]) not in _OWN:
+                if _is_python(argv[0]):
+                    raise self._commands.link.notes.inseparable(
+                        f"the evaluator starts {argv[0]}"
+                    )
+                self._remote, self._boxed = True, self._commands.run_tool
         if self._remote:
             self._begin(argv, kwargs)
             return
-        script = self._commands.own_script(argv)
-        if script is None and os.path.basename(argv[0]) not in _OWN:
-            raise self._commands.link.notes.inseparable(
-                f"the evaluator starts {argv[0]}"
-            )
         if script is not None:
             kwargs["pass_fds"] = (
                 *kwargs.get("pass_fds", ()),
@@ -243,8 +418,9 @@ class _Popen(subprocess.Popen[Any]):
             data = given if given is not None else self._given
             if isinstance(data, str):
                 data = data.encode()
-            code, out, err = self._commands.run(
-                self._argv, data, self._options.get("cwd"), timeout
+            cwd = self._options.get("cwd")
+            code, out, err = self._boxed(
+                self._argv, data, None if cwd is None else os.fspath(cwd), timeout
             )
             self.returncode, self._done = code, (out, err)
             for stream, found in (("stdout", out), ("stderr", err)):

@@ -309,15 +309,17 @@ class Candidate:
         """Run a command in the candidate's directory; too much output ends it.
 
         Args:
-            header: "argv" is the command.
+            header: "argv" is the command, "folder" a directory below the candidate's.
             payload: Its input.
 
         Returns:
             Header and payload of the answer: encoded (stdout, stderr).
         """
         pipe = subprocess.PIPE
+        folder = os.path.join(self.home, header.get("folder", ""))
+        os.makedirs(folder, exist_ok=True)
         with subprocess.Popen(
-            header["argv"], stdin=pipe, stdout=pipe, stderr=pipe, cwd=self.home
+            header["argv"], stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder
         ) as process:
             reader = Collector(process, process.stderr, self.output_bytes)
             feeder = threading.Thread(

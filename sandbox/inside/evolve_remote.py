@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 import importlib.util
 import os
 import sys
@@ -28,6 +29,7 @@ from . import child, heap, mutable, objects, wire
 
 _LINE: Any = child  # `child.line` is the connection to the engine
 _TRACEBACK_CHARS = 2000
+_MOST_FILES, _MOST_BYTES = 1000, 16 << 20
 
 put = child.put  # called by the evaluator
 _ARRAYS = ("jax", "jaxlib", "torch", "tensorflow")  # sent as numpy arrays
@@ -427,6 +429,33 @@ def get(path: str, limit: int) -> Any:
         return None
     with open(path, "rb") as file:
         return [os.access(path, os.X_OK), file.read(limit)]
+
+
+def collect(folder: str, digests: dict[str, str]) -> Any:
+    """Return the regular files of a directory whose content is not known.
+
+    Args:
+        folder: Relative path.
+        digests: Path below it -> hash of the content that the evaluator knows.
+
+    Returns:
+        Path -> [content, executable], of at most `_MOST_FILES` files.
+    """
+    found: dict[str, Any] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            inner = os.path.relpath(path, folder)
+            if os.path.islink(path) or not os.path.isfile(path):
+                continue
+            with open(path, "rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+            known = (
+                digests.get(inner) == hashlib.blake2b(data, digest_size=16).hexdigest()
+            )
+            if not known and len(found) <= _MOST_FILES:
+                found[inner] = [data, os.access(path, os.X_OK)]
+    return found
 
 
 def _import(path: str, name: str) -> Any:

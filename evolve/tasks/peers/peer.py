@@ -9,6 +9,7 @@ from typing import Any
 
 from evolve.errors import TaskError
 from evolve.tasks.peers.packages import packages_of, preloaded
+from evolve.tasks.peers.tools import tools_of
 from evolve.tasks.spec import EnvironmentSpec, LimitsSpec, PeerFormat, TaskSpec
 
 LANGUAGES = {
@@ -142,7 +143,7 @@ def build(
         environment=EnvironmentSpec(
             packages=packages.wanted,
             scorer_packages=packages.wanted,
-            tools=_COMPILERS.get(language, ()),
+            tools=_tools(language, _text(evaluator)),
             preload=preloaded(text, packages.wanted),
         ),
         run=dict(config.run or {}),
@@ -160,6 +161,11 @@ def build(
         ),
         (*config.warnings, *packages.warnings),
     )
+
+
+def _tools(language: str, evaluator: str) -> tuple[str, ...]:
+    compilers = _COMPILERS.get(language, ())
+    return (*compilers, *(t for t in tools_of(evaluator) if t not in compilers))
 
 
 def _memory_mb(text: str) -> int:
