@@ -77,6 +77,9 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
+_COPYING = (Path(__file__), Path(__file__).with_name("toolchain.py"))
+
+
 def rootfs_key(
     packages: Iterable[str], tools: Iterable[str] = (), builds: Iterable[str] = ()
 ) -> str:
@@ -98,7 +101,7 @@ def rootfs_key(
             *sorted(builds),
             "tools",
             *sorted(tools),
-            *(path.read_text() for path in (*_inside_files(), Path(__file__))),
+            *(path.read_text() for path in (*_inside_files(), *_COPYING)),
         ]
     )
 

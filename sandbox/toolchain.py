@@ -1,10 +1,11 @@
 """Compilers for compiled candidates, copied from this machine into the sandbox.
 
 Like this machine's Python they need no registry. Debian's package manager knows which
-files belong to a tool and which packages it needs; on other systems a task names an
-image that has its compiler.
+files belong to a tool and which packages it needs; Rust's may come from rustup. On other
+systems a task names an image that has its compiler.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,9 +16,11 @@ from evolve.sandbox.errors import PackagesUnavailable, SandboxUnavailable
 from evolve.sandbox.provider import Progress
 
 # Packages that a tool needs in practice and does not declare as dependencies.
+# Commands that a tool starts itself.
+_STARTS = {"rustc": ("cc",), "cargo": ("rustc", "cc")}
 _COMPANIONS = {"gcc": ("libc6-dev",), "cc": ("libc6-dev",)}
 _LEFT_OUT = re.compile(
-    r"^/usr/share/(doc|man|locale|lintian|bug|info|gdb)/|/lto|lto-dump|/share/perl|"
+    r"^/usr/share/(doc|man|locale|lintian|bug|info|gdb)/|/lto1|lto-dump|/share/perl|"
     r"lib[atl]san|libubsan|libhwasan|/sanitizer/|\.gox?$"
 )
 _NAME = re.compile(r"[^\s,|(:]+")
@@ -34,15 +37,79 @@ def copy_tools(root: Path, tools: Iterable[str], progress: Progress) -> None:
     Raises:
         SandboxUnavailable: A tool is not installed, or this system is not Debian-based.
     """
-    tools = tuple(tools)
-    if not tools:
+    named = tuple(tools)
+    if not named:
         return
-    progress(f"sandbox: copying {', '.join(tools)}")
+    progress(f"sandbox: copying {', '.join(named)}")
+    tools = dict.fromkeys(
+        other for tool in named for other in (tool, *_STARTS.get(tool, ()))
+    )
+    from_rustup = [tool for tool in tools if _is_rustups(find_tool(tool))]
+    for tool in from_rustup:
+        _copy_from_rustup(root, tool)
+    packaged = [tool for tool in tools if tool not in from_rustup]
     for package in sorted(
-        _closure(package for tool in tools for package in _packages_of(tool))
+        _closure(package for tool in packaged for package in _packages_of(tool))
     ):
         for name in _ask("dpkg-query", "--listfiles", package).splitlines():
             _copy(Path(name), root)
+    for tool in packaged:
+        _copy_links(root, Path(find_tool(tool)))
+
+
+def is_packaged(tool: str) -> bool:
+    """Return whether a command is installed here and can be copied with its package.
+
+    Args:
+        tool: Its name.
+    """
+    path = shutil.which(tool)
+    if path is None or shutil.which("dpkg-query") is None:
+        return False
+    try:
+        return bool(_owner_of(path))
+    except SandboxUnavailable:
+        return False
+
+
+def _copy_links(root: Path, path: Path) -> None:
+    """Copy the links that lead to a tool: update-alternatives makes them, no package."""
+    while path.is_symlink():
+        target, copy = path.readlink(), root / str(path).lstrip("/")
+        if not os.path.lexists(copy):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.symlink_to(target)
+        path = Path(os.path.normpath(path.parent / target))
+
+
+def _is_rustups(path: str) -> bool:
+    return Path(path).resolve().name == "rustup"
+
+
+def _copy_from_rustup(root: Path, tool: str) -> None:
+    """Copy the toolchain that rustup's command stands for, without its documentation.
+
+    Raises:
+        SandboxUnavailable: rustup has no such tool in its default toolchain.
+    """
+    real = Path(_ask(find_tool("rustup"), "which", tool).strip())
+    home, place = real.parents[1], root / "opt" / "rust"
+    if not place.exists():
+        for part in ("bin", "lib"):
+            shutil.copytree(
+                home / part, place / part, symlinks=True, ignore=_not_of_rust
+            )
+    link = root / "usr" / "bin" / tool
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(f"/opt/rust/bin/{tool}")
+
+
+def _not_of_rust(folder: str, names: list[str]) -> set[str]:
+    """Return what a candidate's build never reads: sources and other programs."""
+    others = {"src", "rust-analyzer", "clippy-driver", "cargo-clippy", "rust-gdb"}
+    others |= {"rustdoc", "rust-lldb", "rust-gdbgui", "cargo-fmt", "rustfmt"}
+    return others & set(names)
 
 
 def find_tool(tool: str) -> str:

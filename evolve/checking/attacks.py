@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolve.checking.hostile import MEMORIES, SIZES
+from evolve.checking.hostile import MEMORIES, SIZES, WITHOUT_CONTENT
 from evolve.tasks import Task
 
 _HOSTILE = Path(__file__).with_name("hostile.py")
@@ -74,6 +74,8 @@ _ADVICE = {
         "second call",
     ),
     "look at an answer once, then use only your own copy of it": ("two faces",),
+    "compare each answer with the right one, relative to its size: a tolerance takes "
+    "answers without content": WITHOUT_CONTENT,
     "set limits.time_s": ("hangs",),
     "set limits.output_kb": ("floods",),
     "keep answers and keys out of the candidate's reach": ("looks around",),
@@ -120,12 +122,15 @@ _C_PROGRAMS = {
 }
 
 
-def programs(task: Task, recorded: Sequence[str] = ()) -> dict[str, bytes]:
+def programs(
+    task: Task, recorded: Sequence[str] = (), shapes: Sequence[str] = ()
+) -> dict[str, bytes]:
     """Return the attacking program for each attack that fits the task's language.
 
     Args:
         task: the task
         recorded: answers of the seed, to be repeated instead of computed again
+        shapes: answers of the seed that others imitate, without their content
 
     Returns:
         Name of the attack -> text of the entry.
@@ -134,7 +139,12 @@ def programs(task: Task, recorded: Sequence[str] = ()) -> dict[str, bytes]:
         return {name: text.encode() for name, text in _C_PROGRAMS.items()}
     if not task.entry.endswith(".py"):
         return {}
-    return {attack.name: armed(task, attack.name, recorded) for attack in ATTACKS}
+    return {
+        attack.name: armed(
+            task, attack.name, shapes if attack.name in WITHOUT_CONTENT else recorded
+        )
+        for attack in ATTACKS
+    }
 
 
 def armed(task: Task, attack: str, recorded: Sequence[str] = ()) -> bytes:

@@ -17,7 +17,14 @@ from evolve.checking.attacks import (
     programs,
 )
 from evolve.checking.baseline import Baseline, measure, scored
-from evolve.checking.hostile import CODE, EXECUTED, FOUND, REMEMBERED
+from evolve.checking.hostile import (
+    CODE,
+    EMPTIED,
+    EXECUTED,
+    FOUND,
+    REMEMBERED,
+    WITHOUT_CONTENT,
+)
 from evolve.checking.record import record
 from evolve.errors import UsageError
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
@@ -31,6 +38,9 @@ _SLOWER, _SHORTEST_S, _LONGER_S = 10.0, 3.0, 30.0
 _AGAIN = 2  # repetitions of a paying attack if the seed's score varies
 _TIMED = re.compile(
     r"\b(perf_counter|time\.time|monotonic|process_time|candidate\.(seconds|time))\b"
+)
+_TOLERANCE = re.compile(
+    r"\b(atol|rtol|abs_tol|rel_tol|allclose|isclose)\b|abs\([^<>\n]{0,80}[<>]"
 )
 FROM_MEMORY = "calls with the same inputs are answered from memory"
 _NAMED = {attack.name: attack for attack in ATTACKS}
@@ -122,13 +132,14 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
         secret = draw_secret()  # the same hidden inputs for all
         async with open_evaluator(task, sandbox, 1, log, note, secret) as evaluator:
             seeds, together = await measure(evaluator, note), evaluator.together
+            shapes = await _shapes(evaluator)
         # all messages were shown by the first evaluator
         quick, silent = _hurried(task, seeds.attack_s), lambda _: None
         answers = await _answers_of_another_run(task, sandbox, log)
         async with open_evaluator(quick, sandbox, 1, log, silent, secret) as evaluator:
             evaluator.together = together
             firing, tried = _Firing(evaluator, seeds, log), []
-            for name, program in programs(quick, seeds.answers).items():
+            for name, program in programs(quick, seeds.answers, shapes).items():
                 tried.append(await firing.surely(_NAMED[name], program))
                 if seeds.slow:  # shows results even if the check is interrupted
                     note(f"{name}: {tried[-1].word}")
@@ -147,6 +158,14 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
         (*_notes(task, seeds, tried, shared), *hidden),
         bool(seeds.answers),
     )
+
+
+async def _shapes(evaluator: Evaluator) -> tuple[str, ...]:
+    """Return the seed's answers, as models of answers without content."""
+    if not evaluator.task.entry.endswith(".py"):
+        return ()
+    recording = await record(evaluator)
+    return recording.answers if recording.verdict.failed is None else ()
 
 
 async def _answers_of_another_run(
@@ -195,6 +214,8 @@ class _Firing:
         for _ in range(_AGAIN if self.seeds.spread else 0):
             if tried.pays and tried.said in ("", FROM_MEMORY):
                 tried = await self.once(attack, program)
+        if attack.name in WITHOUT_CONTENT:
+            return await self._without_content(tried)
         control = CONTROLS.get(attack.name)
         if control and tried.pays and self._is_python:
             honest = armed(self.evaluator.task, control, self.seeds.answers)
@@ -203,6 +224,19 @@ class _Firing:
                 said = f"{control} {gets} the seed, too"
                 return replace(tried, pays=False, said=said)
         return tried
+
+    async def _without_content(self, tried: Tried) -> Tried:
+        """Return the result; an answer that gains by its content is not a cheat."""
+        name = f"{tried.attack.name} after the work"
+        if not tried.pays or tried.attack.name not in EMPTIED:
+            return tried
+        program = armed(self.evaluator.task, name, self.seeds.answers)
+        if not (await self.once(replace(tried.attack, name=name), program)).pays:
+            return replace(tried, said=_tolerance_in(self.evaluator.task))
+        said = "such answers are better than the seed's, or a tolerance takes any"
+        return replace(
+            tried, pays=False, said=f"{said}{_tolerance_in(self.evaluator.task)}"
+        )
 
     async def hidden(self, tried: list[Tried]) -> list[str]:
         """Return a note if the seed's score equals that of a failing program."""
@@ -247,6 +281,15 @@ class _Firing:
             attack = replace(attack, fix=NOT_EXECUTED)
         pays = (better or attack.empty) and not attack.fair
         return Tried(attack, score, said, pays, int(better))
+
+
+def _tolerance_in(task: Task) -> str:
+    """Name the first line of the evaluator that looks like a tolerance."""
+    lines = task.evaluator.read_text(errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        if _TOLERANCE.search(line):
+            return f" ({task.evaluator.name}:{number}: {line.strip()[:100]})"
+    return ""
 
 
 def _found(verdict: Verdict, printed: str) -> str:

@@ -36,11 +36,11 @@ async def record(evaluator: Evaluator) -> Recording:
     Returns:
         The verdict and the answers.
     """
-    task, found = evaluator.task, [b""]
+    task, found = evaluator.task, list[bytes]()
 
     async def read(session: Session) -> None:
         reply = await session.run(["python3", "-c", _READ])
-        found[-1] = read_output(reply.payload)[0]
+        found.append(read_output(reply.payload)[0])
 
     evaluator.at_end = read
     try:
@@ -50,7 +50,7 @@ async def record(evaluator: Evaluator) -> Recording:
         )
     finally:
         evaluator.at_end = None
-    return Recording(verdict, _answers(found[-1]))
+    return Recording(verdict, _answers(b"".join(found)))
 
 
 def _answers(data: bytes) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Any
 from evolve.evaluation.confinement import bwrap_failed, confined
 from evolve.evaluation.fresh_runs import FreshRuns
 from evolve.evaluation.memory import wait_until_above
+from evolve.evaluation.printed import keep_short, shorten
 from evolve.sandbox import CandidateFault, Measured, ProviderFault, Reply
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
@@ -91,6 +92,7 @@ class ScorerProcess:
         self.scored = 0  # number of requested evaluations
         self._used: int | None = None  # memory in bytes that it was killed for
         self._watcher = asyncio.create_task(self._watch(memory_bytes))
+        self._shortener = asyncio.create_task(keep_short(log))
 
     @classmethod
     async def start(
@@ -284,10 +286,13 @@ class ScorerProcess:
     async def close(self) -> None:
         """Kill the process; it has no state to save."""
         self._watcher.cancel()
+        self._shortener.cancel()
         self._writer.close()
         self._kill()
         await asyncio.to_thread(self._process.wait)
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # the run's folder may be gone
+            await asyncio.to_thread(shorten, self._log)
 
 
 async def _ask_candidate(

@@ -8,6 +8,8 @@ from functools import cached_property
 
 from evolve.tasks import editable_region
 
+BYTE_ORDER_MARK = "\ufeff"
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -33,10 +35,12 @@ class Source:
     def __init__(self, text: str) -> None:
         self.text = text
         self.data = text.encode()
-        self.tree = ast.parse(text)
+        code = text.removeprefix(BYTE_ORDER_MARK)
+        self.tree = ast.parse(code)
         self.region = editable_region(text)
-        self._starts = [0]
-        for line in self.data.splitlines(keepends=True):
+        # Python does not count a byte order mark as part of the first line
+        self._starts = [len(self.data) - len(code.encode())]
+        for line in code.encode().splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
 
     @cached_property
@@ -183,7 +187,8 @@ def syntax_error(text: str, path: str = "candidate") -> Exception | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            compile(text, path, "exec", dont_inherit=True)
+            code = text.removeprefix(BYTE_ORDER_MARK)
+            compile(code, path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return error
     return None

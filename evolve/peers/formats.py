@@ -15,6 +15,7 @@ import math
 import os
 import runpy
 import sys
+import tempfile
 from typing import Any
 
 MAX_TEXT = 4000
@@ -159,12 +160,20 @@ def openevolve(
 
 
 def _import(path: str) -> Any:
+    _let_children_import(path)
     spec = importlib.util.spec_from_file_location("evaluation_module", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["evaluation_module"] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _let_children_import(path: str) -> None:
+    """Give processes that start anew, as a `spawn` pool's, a module of the same name."""
+    folder = tempfile.mkdtemp(prefix="evolve-evaluator-")
+    os.symlink(path, os.path.join(folder, "evaluation_module.py"))
+    sys.path.append(folder)
 
 
 def _split(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:

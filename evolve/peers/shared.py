@@ -90,6 +90,7 @@ _START = b"""import os, runpy, sys
 os.path.exists(sys.argv[1]) or os.link(sys.argv[2], sys.argv[1])
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, here)
+del __file__  # else each process of a `spawn` pool runs this file again
 runpy.run_module("evolve_peer.inside", run_name="__main__")
 """
 

@@ -14,6 +14,7 @@ from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Interrupted, OutOfBudget
 from evolve.peers.clock_use import clocks_of
 from evolve.retry import sandbox_failed
+from evolve.runs.machine_limits import fitted
 from evolve.sandbox import (
     ImageBuild,
     Limits,
@@ -40,9 +41,9 @@ def sandbox_spec(task: Task) -> SandboxSpec:
         task: The task.
 
     Returns:
-        Limits, packages, tools, image and isolation.
+        Limits, as far as this machine has as much, packages, tools, image and isolation.
     """
-    given, environment = task.spec.limits, task.spec.environment
+    given, environment = fitted(task.spec.limits)[0], task.spec.environment
     limits = Limits(
         time_s=given.time_s,
         memory_bytes=given.memory_mb * _MIB,
@@ -109,6 +110,8 @@ async def open_evaluator(
         TrustError: The task wants more than an ordinary one, and is not accepted.
     """
     require_ordinary(task)
+    for lowered in fitted(task.spec.limits)[1]:
+        note(f"task: {lowered}")
     choice = await prepare_provider(sandbox, sandbox_spec(task), note)
     for reason in choice.passed_over:
         note(f"sandbox: {choice.provider.name} is used ({reason})")

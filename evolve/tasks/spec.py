@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from evolve.archive import Aggregate
+from evolve.sandbox.inside import wire
 from evolve.tasks.requirement import (
     check_module,
     check_name,
@@ -110,7 +111,21 @@ class CaseSpec(_Strict):
         "search",
         description="search: shown to models; select: only for choosing the best; heldout: only evolve verify",
     )
-    params: dict[str, Any] = Field({}, description="any values, as case.params")
+    params: dict[str, Any] = Field(
+        {}, description="numbers, texts, truth values, lists and tables, as case.params"
+    )
+
+    @model_validator(mode="after")
+    def _check_params(self) -> "CaseSpec":
+        for key, value in self.params.items():
+            try:
+                wire.encode(value)
+            except wire.Unsendable as error:
+                raise ValueError(
+                    f"params.{key} holds {error}: write it as text, such as "
+                    '"2026-01-31"'
+                ) from None
+        return self
 
 
 class MeasureSpec(_Strict):

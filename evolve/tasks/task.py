@@ -247,7 +247,7 @@ def read_tree(path: Path) -> dict[str, bytes]:
 
 def _read_spec(path: Path) -> TaskSpec:
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise TaskError(
             f"{path.parent} has no task.toml" + _container_task(path.parent),
@@ -331,6 +331,10 @@ def _check_paths(task: Task) -> None:
     _check_regions(task, task.folder / "initial")
 
 
+def _or_left_out(task: Task) -> str:
+    return ", or leave it out of `editable`" if len(task.editable) > 1 else ""
+
+
 def _check_regions(task: Task, place: Path) -> None:
     for path in task.editable:
         try:
@@ -339,7 +343,8 @@ def _check_regions(task: Task, place: Path) -> None:
             raise TaskError(f"{place}/{path}:{error.line}: {error}") from None
         except UnicodeDecodeError:
             raise TaskError(
-                f"{place}/{path} is not UTF-8 text", "leave it out of `editable`"
+                f"{place}/{path} is not UTF-8 text",
+                "save it as UTF-8" + _or_left_out(task),
             ) from None
 
 

@@ -1,12 +1,7 @@
 """What a task wants beyond an ordinary one, so that the user must have accepted it."""
 
-import psutil
-
 from evolve.tasks.accepted import require_accepted
 from evolve.tasks.task import Task
-
-MEMORY_SHARE = 0.8  # of the machine's memory, for one candidate
-PROCESSES = 4096
 
 
 def require_ordinary(task: Task) -> None:
@@ -31,8 +26,7 @@ def wishes_of(task: Task) -> list[str]:
     Returns:
         One line each; empty for an ordinary task.
     """
-    limits, environment = task.spec.limits, task.spec.environment
-    toml, total = task.folder / "task.toml", psutil.virtual_memory().total
+    environment, toml = task.spec.environment, task.folder / "task.toml"
     wishes = []
     if environment.image_network:
         wishes.append(f"{toml} environment.image_network: build with the network")
@@ -41,16 +35,4 @@ def wishes_of(task: Task) -> list[str]:
             f"{toml} environment.builds: build {', '.join(environment.builds)} from "
             "source, in a box with the network"
         )
-    if limits.memory_mb << 20 > total * MEMORY_SHARE:
-        wishes.append(
-            f"{toml} limits.memory_mb = {limits.memory_mb}: this machine has "
-            f"{total >> 20} MiB"
-        )
-    if limits.disk_mb << 20 > total * MEMORY_SHARE:
-        wishes.append(
-            f"{toml} limits.disk_mb = {limits.disk_mb}: such files are in memory, and "
-            f"this machine has {total >> 20} MiB"
-        )
-    if limits.processes > PROCESSES:
-        wishes.append(f"{toml} limits.processes = {limits.processes}")
     return wishes

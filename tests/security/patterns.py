@@ -174,6 +174,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "evolve/plugins.py _CHOICE": (),
     "evolve/scripted/replies.py _CURRENT": (),
     "evolve/tasks/editable.py _SAFE": (),
+    "evolve/checking/check.py _TOLERANCE": ("abs(", "abs(<", "atol "),
     "evolve/peers/subprocesses.py _PATH": ("/", "/" * 50, "/x '"),
     "evolve/tasks/peers/tools.py _COMMAND": ("| ", "|\t", "& a", "\n "),
     "evolve/tasks/peers/tools.py _NAME": (),

@@ -155,9 +155,24 @@ def test_a_dotenv_of_one_s_own_is_not_felt(
     resolve({}, {}, tmp_path / "task.toml")
 
 
-def test_limits_beyond_the_machine_are_refused(tmp_path: Path) -> None:
-    task = write_task(tmp_path / "task", "[limits]\nmemory_mb = 99000000")
-    refused = evolve("eval", task)
-    assert refused.code == 3 and "limits.memory_mb" in refused.err
-    evolve("trust", task)
-    assert evolve("eval", task).code == 0
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "memory_mb = 99999999999999",
+        "cpus = 64",
+        "processes = 5000000",
+        "disk_mb = 99999999999999",
+    ],
+)
+@pytest.mark.parametrize(
+    "sandbox", [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
+)
+def test_limits_beyond_the_machine_are_lowered(
+    tmp_path: Path, limit: str, sandbox: str
+) -> None:
+    """So no task can take the machine down, and one for a larger machine works."""
+    task = write_task(tmp_path / "task", f"[limits]\n{limit}")
+    done = evolve("eval", task, "--sandbox", sandbox)
+    name = limit.partition(" ")[0]
+    assert done.code == 0 and f"limits.{name} =" in done.err, done
+    assert "is lowered to" in done.err

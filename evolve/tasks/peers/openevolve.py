@@ -160,7 +160,7 @@ def _config_path(folder: Path) -> Path | None:
 
 def _functions(path: Path) -> set[str]:
     try:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_bytes())
     except SyntaxError as error:
         raise TaskError(f"{path}:{error.lineno}: {error.msg}") from None
     return set(_defined(tree))

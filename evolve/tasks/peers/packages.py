@@ -129,7 +129,7 @@ def imports_of(path: Path) -> set[str]:
         if the file can't be read or parsed.
     """
     try:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_bytes())
     except (SyntaxError, UnicodeDecodeError, OSError):
         return set()
     found: set[str] = set()

@@ -143,7 +143,7 @@ def build(
         environment=EnvironmentSpec(
             packages=packages.wanted,
             scorer_packages=packages.wanted,
-            tools=_tools(language, _text(evaluator)),
+            tools=_tools(language, evaluator.read_text(errors="replace")),
             preload=preloaded(text, packages.wanted),
         ),
         run=dict(config.run or {}),
@@ -228,7 +228,7 @@ def _is_plain(path: Path) -> bool:
 def _names_in(text: str) -> tuple[set[str], set[str]]:
     """Return modules that a text imports, and its strings that could be file names."""
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(text.removeprefix("\ufeff"))
     except SyntaxError:
         return set(), set()
     modules: set[str] = set()

@@ -123,7 +123,7 @@ class _Told:
 
     def read(self, path: Path) -> None:
         try:
-            tree = ast.parse(path.read_text())
+            tree = ast.parse(path.read_bytes())
         except (SyntaxError, UnicodeDecodeError):
             return  # then it can't be a file that starts a run
         for name, value in _named_texts(tree):

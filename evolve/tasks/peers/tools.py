@@ -2,8 +2,9 @@
 
 import ast
 import re
-import shutil
 from collections.abc import Iterator
+
+from evolve.sandbox.toolchain import is_packaged
 
 SHELL = "sh"
 _STARTS = frozenset(
@@ -25,7 +26,8 @@ def tools_of(text: str) -> tuple[str, ...]:
         text: Of the evaluator.
 
     Returns:
-        Names of commands that this machine has, sorted; `sh` if it starts a shell.
+        Names of commands that can be copied from this machine, sorted; `sh` if it starts
+        a shell.
     """
     try:
         tree = ast.parse(text)
@@ -38,7 +40,7 @@ def tools_of(text: str) -> tuple[str, ...]:
         sorted(
             name
             for name in found
-            if not _NOT_COPIED.fullmatch(name) and shutil.which(name)
+            if not _NOT_COPIED.fullmatch(name) and is_packaged(name)
         )
     )
 
