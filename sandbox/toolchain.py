@@ -21,8 +21,9 @@ _STARTS = {"rustc": ("cc",), "cargo": ("rustc", "cc")}
 _COMPANIONS = {"gcc": ("libc6-dev",), "cc": ("libc6-dev",)}
 _LEFT_OUT = re.compile(
     r"^/usr/share/(doc|man|locale|lintian|bug|info|gdb)/|/lto1|lto-dump|/share/perl|"
-    r"lib[atl]san|libubsan|libhwasan|/sanitizer/|\.gox?$"
+    r"lib[atl]san|libubsan|libhwasan|/sanitizer/|\.gox$"
 )
+_TOP = 2  # parts of a path such as /lib64
 _NAME = re.compile(r"[^\s,|(:]+")
 
 
@@ -217,8 +218,10 @@ def _ask(*command: str) -> str:
 def _copy(source: Path, root: Path) -> None:
     """Copy one file or link; directories are created for their files."""
     target = root / str(source).lstrip("/")
+    # links such as /lib64 belong to the root file system itself
+    is_link = source.is_symlink() and len(source.parts) > _TOP
     if (
-        source.is_dir()
+        (source.is_dir() and not is_link)
         or not source.exists()
         or target.exists()
         or _LEFT_OUT.search(str(source))
@@ -227,3 +230,5 @@ def _copy(source: Path, root: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_symlink():
         shutil.copy2(source, target, follow_symlinks=False)
+    if source.is_symlink() and source.is_file():  # a package's script may have made it
+        _copy(source.resolve(), root)

@@ -30,11 +30,19 @@ def init(
         str,
         typer.Option(help="score: by a function evaluate; speed: a function's time."),
     ] = "score",
+    language: Annotated[
+        str,
+        typer.Option(
+            help="python, c, cpp, java, rust, go, javascript or r; its compiler is copied "
+            "from this machine."
+        ),
+    ] = "python",
 ) -> None:
     """Write a task that is ready to run, to be replaced with your own."""
     from typing import get_args
 
     from evolve.errors import UsageError, did_you_mean
+    from evolve.tasks.languages import LANGUAGES
     from evolve.tasks.template import TaskKind, write_template
     from evolve.view.terminal.console import out
 
@@ -43,9 +51,18 @@ def init(
     kinds: dict[str, TaskKind] = {known: known for known in get_args(TaskKind)}
     if kind not in kinds:
         raise UsageError(f"invalid kind {kind!r}", did_you_mean(kind, list(kinds)))
+    languages = ["python", *LANGUAGES]
+    if language not in languages:
+        raise UsageError(
+            f"invalid language {language!r}", did_you_mean(language, languages)
+        )
+    if kind != "score" and language != "python":
+        raise UsageError(
+            f"--kind {kind} is for Python", "leave out --language, or --kind"
+        )
     folder = Path(name)
     try:
-        written = write_template(folder, kinds[kind])
+        written = write_template(folder, kinds[kind], language)
     except FileExistsError:
         raise UsageError(f"{folder} exists already", "choose another name") from None
     for path in written:

@@ -1,9 +1,7 @@
 """Mutation without a model: a few small random edits inside the editable region.
 
-Python files are edited by their syntax tree; in other languages only numbers change.
+Python files are edited by their syntax tree, files in other languages by their tokens.
 """
-
-import re
 
 import numpy as np
 from numpy.random import Generator
@@ -13,12 +11,12 @@ from evolve.archive import Files
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.changing import Changed, change
 from evolve.operators.context import Context
-from evolve.operators.mutations import MUTATIONS, NothingToChange, pick, step_number
+from evolve.operators.lexical import mutate_tokens
+from evolve.operators.mutations import MUTATIONS, NothingToChange
 from evolve.operators.python_source import Source, syntax_error
 from evolve.tasks import editable_region
 
 TRIES = 30
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
 
 class Syntactic(Operator):
@@ -73,7 +71,7 @@ def mutate(files: Files, more: float, rng: Generator) -> Changed:
         edited = (
             mutate_python(text, rng)
             if path.endswith(".py")
-            else mutate_numbers(text, rng)
+            else mutate_tokens(path, text, rng)
         )
         if edited is None or edited[0] == text:
             continue
@@ -121,31 +119,3 @@ def mutate_python(text: str, rng: Generator) -> tuple[str, str] | None:
         return None
     child = source.apply(edit)
     return (child, edit.note) if syntax_error(child) is None else None
-
-
-def mutate_numbers(text: str, rng: Generator) -> tuple[str, str] | None:
-    """Change one number in the editable region of a file in any language.
-
-    Args:
-        text: content of the file
-        rng: generator
-
-    Returns:
-        The new text and a note; None without numbers.
-    """
-    region = editable_region(text)
-    starts = np.cumsum([0, *(len(line) for line in region.lines)])
-    found = [
-        match
-        for match in _NUMBER.finditer(text)
-        if any(
-            starts[first] <= match.start() < starts[last]
-            for first, last in region.blocks
-        )
-    ]
-    if not found:
-        return None
-    match = pick(found, rng)
-    old = match.group()
-    new = repr(step_number(float(old) if "." in old else int(old), rng))
-    return text[: match.start()] + new + text[match.end() :], f"{old} -> {new}"

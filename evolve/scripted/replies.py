@@ -7,7 +7,8 @@ from typing import NamedTuple
 from numpy.random import Generator
 
 from evolve.operators.edits import DIVIDER, REPLACE, SEARCH, fenced_blocks
-from evolve.operators.syntactic import mutate_numbers, mutate_python
+from evolve.operators.lexical import mutate_tokens
+from evolve.operators.syntactic import mutate_python
 
 _TRIES = 30
 _CURRENT = re.compile(r"^# Current program$", re.MULTILINE)
@@ -43,9 +44,13 @@ def answer(messages: list[dict[str, str]], rng: Generator) -> str:
 
 
 def _changed(text: str, path: str, rng: Generator) -> tuple[str, str]:
-    mutate = mutate_python if path.strip().endswith(".py") else mutate_numbers
+    name = path.strip()
     for _ in range(_TRIES):
-        changed = mutate(text, rng)
+        changed = (
+            mutate_python(text, rng)
+            if name.endswith(".py")
+            else mutate_tokens(name, text, rng)
+        )
         if changed is not None and changed[0] != text:
             return changed
     return text, "nothing comes to mind"

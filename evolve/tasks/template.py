@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from evolve.tasks.languages import texts_of
+
 TaskKind = Literal["score", "speed"]
 
 _TASK = '''name = "{name}"
@@ -171,12 +173,15 @@ _TEXTS: dict[TaskKind, dict[str, str]] = {
 _FILLED_IN = ("task.toml", "README.md")
 
 
-def write_template(folder: Path, kind: TaskKind = "score") -> list[Path]:
+def write_template(
+    folder: Path, kind: TaskKind = "score", language: str = "python"
+) -> list[Path]:
     """Write a new task.
 
     Args:
         folder: folder to create; its name is the task's name
         kind: "score": by a function `evaluate`; "speed": by the time of a function
+        language: "python", or a key of `LANGUAGES`, for which `kind` is "score"
 
     Returns:
         The files that were written.
@@ -187,8 +192,10 @@ def write_template(folder: Path, kind: TaskKind = "score") -> list[Path]:
     folder.mkdir(parents=True)
     (folder / "initial").mkdir()
     texts = _TEXTS[kind]
+    if language != "python":
+        texts = texts_of(language, folder.name) | {"README.md": _README}
     for name, text in texts.items():
-        if name in _FILLED_IN:
+        if name in _FILLED_IN and (language == "python" or name == "README.md"):
             text = text.format(name=folder.name, path=folder)
         (folder / name).write_text(text)
     return [folder / name for name in texts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -73,8 +74,8 @@ def test_compilers_come_with_all_that_they_need(
     start: list[str],
 ) -> None:
     """javac is a link of update-alternatives, rustc may be rustup's."""
-    if shutil.which(tools[0]) is None:
-        pytest.fail(f"{tools[0]} is not installed: tests/setup does that")
+    if shutil.which(tools[0]) is None and not os.environ.get("CI"):
+        pytest.skip(f"{tools[0]} is not installed: tests/setup-languages")
     task = tmp_path / "task"
     (task / "initial").mkdir(parents=True)
     (task / "initial" / name).write_text(text)

@@ -169,7 +169,6 @@ LISTED: dict[str, tuple[str, ...]] = {
     "evolve/operators/reflect.py NEW_TEXT": ("<new_text>\n", "<new_text> "),
     "evolve/operators/reflect.py GAP": (),
     "evolve/operators/reflect.py '\\\\AWHAT CHANGES:\\\\s*(one senten": (),
-    "evolve/operators/syntactic.py _NUMBER": (),
     "evolve/peers/answers.py _WORD": (),
     "evolve/plugins.py _CHOICE": (),
     "evolve/scripted/replies.py _CURRENT": (),

@@ -11,9 +11,10 @@ import pytest
 from evolve.archive import Proposal, State
 from evolve.operators import Child, Context, Parent, Rejected, make_operator
 from evolve.operators.checks import check_child
+from evolve.operators.lexical import mutate_tokens
 from evolve.operators.mutations import MUTATIONS
 from evolve.operators.python_source import Source, syntax_error
-from evolve.operators.syntactic import mutate_numbers, mutate_python
+from evolve.operators.syntactic import mutate_python
 from evolve.tasks import Task, editable_region, load_task
 
 TRICKY = '''"""Doc."""
@@ -94,13 +95,45 @@ def test_each_mutation_keeps_what_is_fixed(mutation: object) -> None:
     assert parsed > 50
 
 
-def test_other_languages_get_their_numbers_changed() -> None:
-    text = "int f(int x1) {\n  return x1 * 25 + 3.5;\n}\n"
-    for seed in range(40):
-        changed = mutate_numbers(text, np.random.default_rng(seed))
-        assert changed is not None
-        assert changed[0].startswith("int f(int x1) {\n  return x1 * ")
-    assert mutate_numbers("no digits", np.random.default_rng(0)) is None
+C = """#include <math.h> // 25 < 3
+int f(int x1, int y) {
+  // EVOLVE-BLOCK-START
+  int z = x1 * 25 + 3.5f; /* 7 + 8 */
+  z += y;
+  return z < 4 && y ? fmin(x1, z) : 0x1F;
+  // EVOLVE-BLOCK-END
+}
+"""
+
+
+def test_other_languages_are_changed_by_their_tokens() -> None:
+    fixed, notes = editable_region(C).fixed, set()
+    for seed in range(400):
+        changed = mutate_tokens("a.c", C, np.random.default_rng(seed))
+        if changed is None or changed[0] == C:
+            continue
+        assert editable_region(changed[0]).fixed == fixed
+        assert "/* 7 + 8 */" in changed[0] or changed[1].startswith("deleted")
+        notes.add(changed[1])
+    assert {"* -> +", "< -> >=", "&& -> ||", "fmin -> fmax", "+= -> -="} <= notes
+    assert {"x1 -> y", "deleted z += y;", "repeated z += y;"} <= notes
+    assert any(note.startswith("3.5f -> ") and note.endswith("f") for note in notes)
+    assert not any("0x1F ->" in note for note in notes)
+    assert mutate_tokens("a.c", "//", np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize(
+    "path", ["a.rs", "a.java", "a.go", "a.js", "a.jl", "a.R", "a.xyz"]
+)
+def test_every_language_has_tokens(path: str) -> None:
+    text = "y = x + 0.5;\nz = min(y, 3) * y;\n"
+    notes = [
+        changed[1]
+        for seed in range(60)
+        if (changed := mutate_tokens(path, text, np.random.default_rng(seed)))
+    ]
+    numbers = [note for note in notes if note[0].isdigit()]
+    assert len(numbers) >= 10 and len(notes) - len(numbers) >= 10, notes
 
 
 def test_nothing_to_change_is_none() -> None:
