@@ -25,6 +25,12 @@ _ALIKE = (
     ("<<", ">>"),
     ("++", "--"),
 )
+# signs that look like operators, and have no other of their kind
+_ALONE = ("->", "=>", "::", "<-", "<<=", ">>=", "**", "//", "..", "=")
+_SIGNS = sorted(
+    (sign for group in (*_ALIKE, _ALONE) for sign in group), key=len, reverse=True
+)
+_FIRST = {sign[:size] for sign in _SIGNS for size in range(1, len(sign) + 1)}
 _WORDS = (
     ("min", "max"),
     ("fmin", "fmax"),
@@ -84,18 +90,23 @@ def tokens_of(path: str, text: str) -> tuple[Token, ...]:
         lexer: Any = get_lexer_for_filename(path)
     except ClassNotFound:
         lexer = CLexer()
-    return tuple(
-        Token(start, kind, value)
-        for start, token, value in lexer.get_tokens_unprocessed(text)
-        if (kind := _kind_of(str(token), value))
-    )
+    found, end = [], 0
+    for start, token, value in lexer.get_tokens_unprocessed(text):
+        kind = _kind_of(str(token), value)
+        if kind == "operator":  # some lexers give each character alone
+            value = next((s for s in _SIGNS if text.startswith(s, start)), value)
+            kind = "" if value in _ALONE else kind
+        if kind and start >= end:
+            found.append(Token(start, kind, value))
+        end = max(end, start + len(value))
+    return tuple(found)
 
 
 def _kind_of(token: str, value: str) -> str:
     """Return the kind of a lexer's token; empty for what stays as it is."""
     if token.startswith("Token.Literal.Number"):
         return "number"
-    if any(value in group for group in _ALIKE):
+    if token.startswith(("Token.Operator", "Token.Punctuation")) and value in _FIRST:
         return "operator"
     if token.startswith(("Token.Name", "Token.Keyword")):
         plain = token.startswith("Token.Name") and value.isidentifier()
@@ -152,7 +163,8 @@ def _value(text: str) -> float | int | None:
 
 def change_operator(file: File, rng: Generator) -> Change:
     """Replace an operator by another one of its group."""
-    token = pick(file.of("operator"), rng)
+    known = [t for t in file.of("operator") if any(t.text in g for g in _ALIKE)]
+    token = pick(known, rng)
     group = next(group for group in _ALIKE if token.text in group)
     return _put(token, pick([other for other in group if other != token.text], rng))
 
