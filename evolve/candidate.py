@@ -77,6 +77,7 @@ class Candidate:
         descriptor: File descriptor of the connection; -1: none.
 
     Attributes:
+        stream: Connection to the engine.
         files: Source of the candidate, path -> content.
         seconds: Wall time of the last call, measured outside the candidate.
         drawn: Whether the scorer has read `case.seed`, so that its inputs are hidden.
@@ -87,7 +88,7 @@ class Candidate:
     def __init__(
         self, stream: wire.Stream, files: Mapping[str, bytes], descriptor: int = -1
     ) -> None:
-        self._stream, self.descriptor = stream, descriptor
+        self.stream, self.descriptor = stream, descriptor
         self.files = files
         self.seconds = 0.0
         self.drawn = False
@@ -272,12 +273,12 @@ class Candidate:
         self, header: dict[str, Any], payload: bytes
     ) -> tuple[dict[str, Any], bytes]:
         header |= {"token": secrets.token_hex(4), "drawn": self.drawn}
-        self._stream.write(wire.frame(header, payload))
-        self._stream.flush()
-        reply, answer = wire.read_frame(self._stream)
+        self.stream.write(wire.frame(header, payload))
+        self.stream.flush()
+        reply, answer = wire.read_frame(self.stream)
         # skip replies to an earlier process that was killed while it waited
         while reply["token"] != header["token"]:
-            reply, answer = wire.read_frame(self._stream)
+            reply, answer = wire.read_frame(self.stream)
         self.seconds = float(reply.get("seconds", 0.0))
         if not reply["ok"]:
             raise CandidateError(reply["reason"], reply["message"], reply["log"])

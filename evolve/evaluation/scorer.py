@@ -21,6 +21,7 @@ from typing import Any
 from evolve import candidate as public
 from evolve.candidate import Candidate, CandidateError, Case
 from evolve.evaluation.extremes import NotFiniteError, breaks_by_its_numbers
+from evolve.peers.formats import several_goals
 from evolve.sandbox.inside import tracebacks, wire
 from evolve.text import Data
 
@@ -322,9 +323,7 @@ def check_score(value: Any) -> None:
         or not hasattr(value, "__float__")
         or isinstance(value, str)
     ):
-        raise TypeError(
-            f"evaluate returned a score of type {type(value).__name__}, not a number"
-        )
+        raise TypeError(f"evaluate returned a score: {several_goals(value)}")
     if not math.isfinite(float(value)):
         raise NotFiniteError(
             f"evaluate returned the score {float(value)}, which is not finite"

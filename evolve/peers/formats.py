@@ -16,6 +16,7 @@ import os
 import runpy
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 MAX_TEXT = 4000
@@ -25,6 +26,8 @@ CAUGHT = "caught by the evaluator"
 TRANSPORT = "timed through transport"
 TOOL_READ = "a tool read what the program may have written"
 _HIDDEN = ("private",)
+# called before each stage of a cascade
+before_stages: list[Callable[[], None]] = []
 
 
 class WrongResult(Exception):
@@ -151,6 +154,8 @@ def openevolve(
     for stage, threshold in zip(stages, [*thresholds, *[math.inf] * 3], strict=False):
         if stage is None:
             break
+        for prepare in before_stages:
+            prepare()
         found, told = _split(stage(program))
         metrics |= found
         artifacts |= told
@@ -241,7 +246,7 @@ def _result(score: Any, metrics: dict[str, Any], feedback: str) -> dict[str, Any
     if isinstance(score, (bool, str, bytes, complex)) or not hasattr(
         score, "__float__"
     ):
-        return _wrong(f"a score of type {type(score).__name__}, not a number", metrics)
+        return _wrong(several_goals(score), metrics)
     if not math.isfinite(float(score)):
         return _wrong(f"the score {float(score)} is not finite", metrics)
     return {
@@ -250,6 +255,30 @@ def _result(score: Any, metrics: dict[str, Any], feedback: str) -> dict[str, Any
         "feedback": feedback[:MAX_TEXT],
         "error": None,
     }
+
+
+def several_goals(score: Any) -> str:
+    """Describe a score that is not a number; several goals must be weighed into one.
+
+    Args:
+        score: what an evaluator gave
+
+    Returns:
+        The message.
+    """
+    kind = type(score).__name__
+    if isinstance(score, (list, tuple)) and len(score) > 1:
+        terms = " + ".join(
+            f"{1 / len(score):.2g} * goal{k + 1}" for k in range(len(score))
+        )
+        return (
+            f"the score is a {kind} of {len(score)} goals: weigh them into one number, such as "
+            f"{terms}, and return the goals as metrics"
+        )
+    if isinstance(score, dict) and score:
+        terms = " + ".join(f"{1 / len(score):.2g} * {key}" for key in list(score)[:5])
+        return f"the score is a dict: weigh its goals into one number, such as {terms}"
+    return f"a score of type {kind}, not a number"
 
 
 def _wrong(error: str, metrics: Any) -> dict[str, Any]:

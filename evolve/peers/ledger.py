@@ -13,6 +13,7 @@ _FIELDS = (
     "balance",  # CPU time that it may still spend outside of its calls
     "debt",  # CPU time of late work, which the next call pays
     "counts",  # whether requests are measured
+    "worked",  # wall time of the program's calls in this stage
 )
 _WORD = 8
 

@@ -107,6 +107,7 @@ def _score(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
             "shared": CONFIG["shared"],
             "clocks": CONFIG["clocks"],
             "changes": changes,
+            "limit": CONFIG["limit"],
             "program": str(program),
             "descriptor": candidate.descriptor,
             "evaluator_text": Path(source).read_text(errors="replace"),
@@ -118,6 +119,7 @@ def _score(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
     link.begin()
     said: Data
     try:
+        formats.before_stages.append(lambda: link.ledger.__setitem__("worked", 0))
         said = formats.evaluate(CONFIG, str(program), str(results))
     except (CandidateGone, Inseparable):
         said = {}  # recorded in a note

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from evolve.candidate import Candidate
 from evolve.peers import clocks, decoding, guards, subprocesses
+from evolve.peers.allowance import LimitedCandidate
+from evolve.peers.ledger import Ledger
 from evolve.peers.link import Link, Notes
 from evolve.sandbox.inside import heap
 
 
-def connect(candidate: Any, config: dict[str, Any]) -> Link:
+def connect(candidate: Candidate, config: dict[str, Any]) -> Link:
     """Make the candidate's file a stub in this process and those that it starts.
 
     Args:
@@ -19,8 +22,9 @@ def connect(candidate: Any, config: dict[str, Any]) -> Link:
         The connection to the candidate.
     """
     scratch = Path(config["scratch"])
+    limit_s, limit_name = config["limit"]
     link = Link(
-        candidate,
+        LimitedCandidate(candidate, Ledger(scratch), limit_s, limit_name),
         Notes(scratch),
         scratch,
         tuple(config["shared"]),

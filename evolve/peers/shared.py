@@ -80,10 +80,24 @@ def peer_config(task: Task) -> dict[str, Any]:
         "program": peer.program,
         "shared": list(peer.shared),
         "fitness_key": peer.fitness_key,
+        "limit": [task.spec.limits.time_s, _name_of_limit(task)],
         "clocks": bool(use.readings),
         "uncorrected": bool(use.uncorrected),
         "thresholds": None if peer.thresholds is None else list(peer.thresholds),
     }
+
+
+def _name_of_limit(task: Task) -> str:
+    """Return where the time limit of one evaluation is set."""
+    if (task.folder / "task.toml").exists():
+        return "limits.time_s in task.toml"
+    formats = {
+        "openevolve": "evaluator.timeout in config.yaml",
+        "shinka": "`time` in the configuration of the job",
+        "codeevolve": "this engine",
+    }
+    assert task.peer is not None
+    return formats[task.peer.format]
 
 
 _START = b"""import os, runpy, sys

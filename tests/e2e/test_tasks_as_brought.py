@@ -250,3 +250,67 @@ def test_a_better_answer_of_zeros_is_no_cheat(tmp_path: Path) -> None:
     rows = {row["attack"]: row for row in done.json()["attacks"]}
     assert rows["zeros"]["result"] == "accepted", rows["zeros"]
     assert "such answers are better than the seed's" in rows["zeros"]["said"]
+
+
+SLEEPS = """import importlib.util, time
+
+def load(path):
+    spec = importlib.util.spec_from_file_location("cand", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+def evaluate_stage1(program_path):
+    load(program_path).work(0.6)
+    return {"combined_score": 1.0}
+
+def evaluate_stage2(program_path):
+    return evaluate(program_path)
+
+def evaluate(program_path):
+    module = load(program_path)
+    time.sleep(1.5)  # the evaluator's own time is not the program's
+    for _ in range(CALLS):
+        module.work(0.4)
+    return {"combined_score": 2.0}
+"""
+WORKS = "import time\n\ndef work(seconds):\n    time.sleep(seconds)\n    return 1\n"
+
+
+@pytest.mark.parametrize("clock", ["", "started = time.perf_counter()\n"])
+def test_a_time_limit_is_for_the_sum_of_a_stage(tmp_path: Path, clock: str) -> None:
+    (tmp_path / "config.yaml").write_text("evaluator:\n  timeout: 1.0\n")
+    (tmp_path / "initial_program.py").write_text(WORKS)
+    for calls, code in ((1, 0), (4, 1)):
+        (tmp_path / "evaluator.py").write_text(
+            SLEEPS.replace("CALLS", str(calls)).replace(
+                "\ndef load", f"{clock}\ndef load", 1
+            )
+        )
+        done = evolve("eval", tmp_path, *BOX)
+        assert done.code == code, done
+    said = " ".join(done.out.split())
+    assert "the program took more than 1 s in one evaluation" in said
+    assert "the limit of evaluator.timeout in config.yaml" in said
+
+
+@pytest.mark.parametrize(
+    ("goals", "terms"),
+    [
+        ("(3, -2.5)", "0.5 * goal1 + 0.5 * goal2"),
+        ("{'a': 1, 'b': 2}", "0.5 * a + 0.5 * b"),
+    ],
+)
+def test_several_goals_are_to_be_weighed(
+    tmp_path: Path, goals: str, terms: str
+) -> None:
+    (tmp_path / "evaluator.py").write_text(
+        f"def evaluate(program_path):\n    return {{'combined_score': {goals}}}\n"
+    )
+    (tmp_path / "initial_program.py").write_text(PROGRAM)
+    done = evolve("eval", tmp_path, *BOX)
+    assert done.code == 1 and terms in " ".join(done.out.split()), done
+    scorer = f"def evaluate(candidate, case):\n    return {{'score': {goals}}}\n"
+    native = write(tmp_path / "t", scorer=scorer)
+    done = evolve("eval", native, *BOX)
+    assert done.code == 1 and terms in " ".join(done.out.split()), done
