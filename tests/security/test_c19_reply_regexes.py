@@ -124,6 +124,16 @@ REPLIES = {
     "signs": "```diff\n" + "+\n-\n" * 200_000 + "```\n",
     "accents": "e\u0301\u0323" * 200_000,
     "no end": "x" * (MAX_REPLY + 1),
+    "bare code": "x = 1\n" * 80_000 + "it's prose\n" * 20_000,
+    "half functions": "def f(\n" * 90_000,
+    "open strings": "```python\n'''\n```\n" * 60_000,
+    "escaped": "```python\n" + "x = 1 &lt; 2\n" * 60_000 + "```\n",
+    "numbered": "```python\n"
+    + "".join(f"{k}: x = {k}\n" for k in range(1, 40_000))
+    + "```\n",
+    "dots": "lib/a.py\n" + BLOCK.format("y = 1\n...\n" * 40_000),
+    "comments": "lib/a.py\n" + BLOCK.format("y = 1  # 'so'\n" * 2999 + "z"),
+    "labels": "Before:\n```\ny = 1\n```\nAfter:\n```\nz\n```\n" * 15_000,
 }
 
 
@@ -139,6 +149,11 @@ WHOLE = {
     "thoughts",
     "closed thoughts",
     "accents",
+    "bare code",
+    "half functions",
+    "open strings",
+    "escaped",
+    "numbered",
 }
 
 
