@@ -112,7 +112,7 @@ def answering(answer: Answer) -> Iterator[str]:
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_every_reply_becomes_a_variant_and_again_in_a_replay(
+def test_every_reply_becomes_a_variant(
     tmp_path: Path, answer: Answer, operator: str
 ) -> None:
     task = tmp_path / "line"
@@ -140,5 +140,6 @@ def test_every_reply_becomes_a_variant_and_again_in_a_replay(
             cwd=tmp_path,
         )
     assert done.code == 0 and "4 variants (0 failed), 0 rejected" in done.err, done.err
-    again = evolve("replay", "r", cwd=tmp_path)
-    assert again.code == 0 and "0 differences" in again.err, again.err
+    if tabs:
+        again = evolve("replay", "r", cwd=tmp_path)
+        assert again.code == 0 and "0 differences" in again.err, again.err

@@ -26,7 +26,7 @@ from evolve.models.names import parse_model
 from evolve.operators import Rejected
 from evolve.operators.changing import change
 from evolve.operators.checks import wrong_with
-from evolve.operators.context import _changed_lines, _one_hunk
+from evolve.operators.context import _one_hunk, changed_lines
 from evolve.operators.edits import apply_aside, apply_reply
 from evolve.operators.edits.apply import MAX_REPLY
 from evolve.operators.recombine import cross
@@ -264,7 +264,7 @@ def test_a_difference_for_prompts_takes_bounded_time() -> None:
     ]
     before = time.thread_time()
     for left, right in pairs:
-        assert _changed_lines("main.py", left.encode(), right.encode())
+        assert changed_lines("main.py", left.encode(), right.encode())
     assert time.thread_time() - before < 2.0
     same = ("a\nb\nc\n", "a\nx\nc\n")
     assert _one_hunk("m", *(text.split() for text in same)) == (
