@@ -147,7 +147,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "evolve/operators/edits/apply.py _SURROGATE": (),
     "evolve/operators/edits/search_replace.py _WORD": (),
     "evolve/operators/edits/bare.py _CODE": ("x: a", "x: [", "from a."),
-    "evolve/operators/edits/bare.py _DEFINITION": ("from a.", "import a.", "class A"),
+    "evolve/operators/edits/bare.py _DEFINITION": ("from a.", "a.", "if a ", "a = "),
     "evolve/operators/edits/fences.py _GLUED": ("a```", "a ", "``` "),
     "evolve/operators/edits/left_out.py _ANY": (),
     "evolve/operators/edits/left_out.py _DOTS": (),

@@ -18,7 +18,8 @@ _CODE = re.compile(
     r"|[A-Za-z_]\w*(?:: ?[\w.\[\]]+)? = )"
 )
 _DEFINITION = re.compile(
-    r"^[ \t]*(?:import [\w.]+$|from [\w.]+ import |(?:async )?def \w+\(|class \w+[:(])"
+    r"^[ \t]*(?:import [\w.]+$|from [\w.]+ import |(?:async )?def \w+\(|class \w+[:(]"
+    r"|[A-Za-z_][\w.]* [-+*/]?= |(?:if|for|while|with) [^:]*:$|@\w+$)"
 )
 MAX_TRIES = 12
 
@@ -85,7 +86,7 @@ def without_glued_fence(text: str) -> str:
 
 
 def has_definitions(lines: Iterable[str]) -> bool:
-    """Return whether a line imports or defines something, so that it may be code.
+    """Return whether a line looks like a statement, so that it may be code.
 
     Args:
         lines: of prose, perhaps

@@ -176,7 +176,8 @@ class _Merge:
         for node, following in zip(after, nexts, strict=True):
             name = _own_name(node)
             if name is None:
-                self.foreign |= not (isinstance(node, _Import) or _is_text(node))
+                harmless = isinstance(node, _Import) or _is_text(node)
+                self.foreign |= not (harmless or _is_example(node))
             elif names[name] > 1 or (name in places and places[name] is None):
                 self.foreign = True
             elif (there := places.get(name)) is not None:
@@ -288,6 +289,16 @@ def _own_name(node: ast.stmt) -> str | None:
 def _is_text(node: ast.stmt) -> bool:
     """Return whether a statement is only a constant, such as a docstring or `...`."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_example(node: ast.stmt) -> bool:
+    """Return whether a statement only shows how to use the program, if it is called so."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Compare):
+        left = node.test.left
+        return isinstance(left, ast.Name) and left.id == "__name__"
+    called = node.value if isinstance(node, ast.Expr) else None
+    function = called.func if isinstance(called, ast.Call) else None
+    return isinstance(function, ast.Name) and function.id == "print"
 
 
 def first_line(node: ast.stmt) -> int:

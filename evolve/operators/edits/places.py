@@ -253,8 +253,8 @@ def _sparse_places(lines: _Lines, reading: Reading, path: str) -> list[Place]:
 
 def _parted_places(lines: _Lines, reading: Reading, path: str) -> list[Place]:
     """Return the match of lines that leave out others, if each part matches once."""
-    parts, news = _parts(reading.search), _parts(reading.replace)
-    if len(parts) < 2 or not all(parts) or len(news) not in (1, len(parts)):
+    parts, news = _without_ends(_parts(reading.search), _parts(reading.replace))
+    if not all(parts) or len(news) not in (1, len(parts)):
         return []
     spans: list[range] = []
     for part in parts:
@@ -278,6 +278,16 @@ def _parted_places(lines: _Lines, reading: Reading, path: str) -> list[Place]:
             return []
         new += [*fitted, *(gaps[k] if k < len(news) - 1 else ())]
     return [Place(spans[0].start, spans[-1].stop, tuple(new))]
+
+
+def _without_ends(
+    parts: list[list[str]], news: list[list[str]]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Remove lines at the ends that stand for what is around the change, on both sides."""
+    for end in (0, -1):
+        if len(parts) > 1 and len(news) > 1 and not parts[end] and not news[end]:
+            del parts[end], news[end]
+    return parts, news
 
 
 def _parts(lines: Sequence[str]) -> list[list[str]]:

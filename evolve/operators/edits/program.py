@@ -128,7 +128,10 @@ def _mended(reply: str, block: Block, path: str, files: Files) -> Block | None:
     """Return a block with its true end and plain lines; None if it has no end."""
     old = files[path].decode() if path in files else ""
     python = path.endswith(".py")
-    if python and block.closed:
+    code = block.info.partition(" ")[2]
+    if python and has_definitions([code]):  # on the line of the fence
+        block = replace(block, text=f"{code}\n{block.text}")
+    elif python and block.closed:
         block = _with_fences(reply, block)
     if not _usable(block):
         text = without_glued_fence(block.text)

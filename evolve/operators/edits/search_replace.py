@@ -47,12 +47,24 @@ def has_blocks(reply: str) -> bool:
 
 def _marked(reply: str) -> Sequence[str]:
     """Return the lines of a reply, with tags replaced by the marks that they stand for."""
-    lines = lines_of(reply)
+    lines = _with_labels(lines_of(reply))
     tags = [_TAGS.get(line.strip().lower()) for line in lines]
     if not {SEARCH, DIVIDER, REPLACE} <= set(tags):
         return lines
     marked = zip(lines, tags, strict=True)
     return [line if tag is None else tag for line, tag in marked if tag != ""]
+
+
+def _with_labels(lines: Sequence[str]) -> Sequence[str]:
+    """Replace the labels SEARCH and REPLACE alone on lines of a fence by marks."""
+    if not any(line.strip("#* :") == "SEARCH" for line in lines):
+        return lines
+    fenced, marked = False, []
+    for line in lines:
+        label = line.strip("#* :") if fenced else ""
+        fenced ^= _FENCE.match(line) is not None
+        marked.append({"SEARCH": SEARCH, "REPLACE": DIVIDER}.get(label, line))
+    return marked
 
 
 def search_replace_blocks(reply: str) -> list[Change]:

@@ -36,9 +36,19 @@ def without_thinking(reply: str) -> str:
     text = _without_signs(reply)
     if _CHANNEL in text:  # the channels of gpt-oss; the last one is the answer
         text = _without_signs(text.rpartition(_FINAL)[2]) if _FINAL in text else ""
+    text = _unquoted(text)
     if _END.search(text) is None and not any(map(_START.match, lines_of(text))):
         return text
     return "\n".join(_answer(lines_of(text)))
+
+
+def _unquoted(text: str) -> str:
+    """Remove the signs of a Markdown quotation if it has a fence or a block in it."""
+    lines = lines_of(text)
+    if not any(line.startswith(("> ```", "> <<<<")) for line in lines):
+        return text
+    plain = (line[1:] if line == ">" else line.removeprefix("> ") for line in lines)
+    return "\n".join(plain)
 
 
 def _without_signs(text: str) -> str:

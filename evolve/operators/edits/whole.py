@@ -113,6 +113,16 @@ def _by_path(
     found: dict[str, list[Block]] = {}
     for block in blocks:
         path = block_path(block, files, editable) or _by_names(block, files, editable)
+        if (
+            path is None
+            and definitions(block.text)
+            and has_definitions_only(block.text)
+        ):
+            raise Rejected(
+                "unparsable",
+                f"a code block that defines {', '.join(definitions(block.text))} does not "
+                f"name its file; write the path on the line above it: {editable}",
+            )
         if path:
             _refuse_two(block, path, editable.within(files))
             found.setdefault(path, []).append(block)
