@@ -133,6 +133,8 @@ REPLIES = {
     + "```\n",
     "dots": "lib/a.py\n" + BLOCK.format("y = 1\n...\n" * 40_000),
     "comments": "lib/a.py\n" + BLOCK.format("y = 1  # 'so'\n" * 2999 + "z"),
+    "brackets": "[" * 900_000,
+    "objects": '{"a": [' + '{"code": "x\\n"},' * 40_000 + "0]}",
     "labels": "Before:\n```\ny = 1\n```\nAfter:\n```\nz\n```\n" * 15_000,
 }
 

@@ -118,6 +118,7 @@ BASES: dict[str, dict[str, str]] = {
         "p.py": 'class Base:\n    def run(self):\n        """Run."""\n        ...\n\n\n'
         "class Fast(Base):\n    def run(self):\n        return 1\n"
     },
+    "data": {"p.json": '{\n  "code": "a\\nb",\n  "k": 1\n}\n'},
     "prompt": {"p.md": 'You answer in JSON.\n\n```\n{"answer": 1}\n```\n'},
     "loop": {"p.c": LOOP},
     "script": {

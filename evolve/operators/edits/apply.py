@@ -8,6 +8,7 @@ from evolve.archive import Files
 from evolve.operators.base import Rejected
 from evolve.operators.edits.change import apply_change, target
 from evolve.operators.edits.fences import fenced_blocks, outside_fences
+from evolve.operators.edits.json_form import without_json
 from evolve.operators.edits.labelled import labelled_changes
 from evolve.operators.edits.lines import lines_of
 from evolve.operators.edits.places import Change
@@ -29,6 +30,7 @@ from evolve.tasks.region import START, MarkerError
 MAX_REPLY = 1 << 20  # characters
 _SURROGATE = re.compile("[\ud800-\udfff]")
 MARKS_PER_PASS = 32  # so many edits cost as much as reading the files once
+_DATA = (".json", ".jsonl", ".ipynb")
 _ESCAPED = "&lt;&lt;&lt;"
 _DELETE = re.compile(r"^[\s*`-]*DELETE(?: FILE)?:?\s+[`*]*([\w./+-]*\w)[`*]*\s*$")
 
@@ -68,6 +70,8 @@ def apply_reply(
         )
     if _ESCAPED in text and "<<<" not in text:  # all marks were escaped for HTML
         text = html.unescape(text)
+    if not any(path.endswith(_DATA) for path in editable.within(files)):
+        text = without_json(text)
     if cut_off:
         _refuse_half(text)
     try:

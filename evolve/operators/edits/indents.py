@@ -24,7 +24,7 @@ def reindented(pairs: Pairs, lines: Sequence[str], unit: int) -> list[str] | Non
     """
     if not pairs:
         return None
-    for indent in (_shift, _same_depths, _linear):
+    for indent in (_as_in_file, _shift, _same_depths, _linear):
         new = indent(pairs, [_indent(line) for line in lines if line.strip()], unit)
         if new is not None:
             left = iter(new)
@@ -55,6 +55,18 @@ def unit_of(lines: Iterable[str]) -> int:
 
 def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
+
+
+def _as_in_file(pairs: Pairs, indents: Sequence[str], unit: int) -> list[str] | None:
+    """Map if new lines are indented as the file is; only the first may lack its indent."""
+    # models often strip the first line, or all lines that they search for
+    there, given = pairs[0]
+    if not indents or not there.endswith(given) or there == given:
+        return None
+    if indents[0] == there:
+        return list(indents)
+    alike = len(pairs) > 1 and all(a == b for a, b in pairs[1:])
+    return [there, *indents[1:]] if alike and indents[0] == given else None
 
 
 def _shift(pairs: Pairs, indents: Sequence[str], unit: int) -> list[str] | None:

@@ -74,7 +74,7 @@ def search_replace_blocks(reply: str) -> list[Change]:
         reply: the model's text
 
     Returns:
-        One change per block, in order.
+        One change per block, in order; a block that is repeated counts once.
 
     Raises:
         Rejected: an incomplete block
@@ -86,7 +86,7 @@ def search_replace_blocks(reply: str) -> list[Change]:
             blocks.outside(line)
         else:
             blocks.inside(line, replaces[number])
-    return blocks.complete()
+    return list(dict.fromkeys(blocks.complete()))
 
 
 class _Blocks:

@@ -6,7 +6,7 @@ Line counts are ignored, and context lines may lack their first blank.
 import re
 from collections.abc import Iterator
 
-from evolve.operators.edits.fences import fenced_blocks, outside_fences
+from evolve.operators.edits.fences import Block, fenced_blocks, outside_fences
 from evolve.operators.edits.lines import lines_of
 from evolve.operators.edits.places import Change, Reading
 
@@ -26,18 +26,24 @@ def has_hunks(reply: str) -> bool:
     lines = lines_of(reply)
     hunks = "@@" in reply and any(map(_HUNK.match, lines))
     patch = "*** " in reply and any(map(_PATCH.match, lines))
-    return (
-        hunks
-        or patch
-        or any(
-            block.language in ("diff", "patch") and _signed(block.text)
-            for block in fenced_blocks(reply)
-        )
-    )
+    blocks = fenced_blocks(reply)
+    named = any(_is_named(block) and _signed(block.text) for block in blocks)
+    shown = bool(blocks) and all(map(_has_signs_only, blocks))
+    return hunks or patch or named or shown
+
+
+def _is_named(block: Block) -> bool:
+    return block.language in ("diff", "patch")
 
 
 def _signed(text: str) -> bool:
     return any(line.startswith(("+", "-")) for line in text.split("\n"))
+
+
+def _has_signs_only(block: Block) -> bool:
+    """Return whether each line begins with a sign of a diff, and some of them changed."""
+    signs = {line[0] for line in block.text.split("\n") if line.strip()}
+    return {"-", "+"} <= signs <= {"-", "+", " ", "@", "\\"}
 
 
 def unified_changes(reply: str) -> list[Change]:
@@ -52,7 +58,8 @@ def unified_changes(reply: str) -> list[Change]:
     blocks = [
         block.text
         for block in fenced_blocks(reply)
-        if block.language in ("diff", "patch")
+        if _is_named(block)
+        or _has_signs_only(block)
         or any(map(_HUNK.match, lines_of(block.text)))
         or any(map(_PATCH.match, lines_of(block.text)))
     ]
