@@ -22,6 +22,7 @@ FIXED_TOKENS = 2000
 ENOUGH_TOKENS = 3300  # up to which the bodies of callees are added
 # greatest share of the prompt for one of several files, for a mate
 FILES_SHARE, MATE_SHARE = 0.5, 0.2
+MOST_CHARS = 16  # of a token: longer programs are not counted
 NEARLY = 0.9  # of the room for files: no further one is tried
 MOST_BYTES = 200_000  # of a file whose outline is shown
 SIDE_SHARE = 0.4  # for each of two programs that a model compares
@@ -72,8 +73,9 @@ class Program:
 
     @cached_property
     def is_long(self) -> bool:
-        """Whether a fixed part is so long that only a part of it is of use."""
-        return any(
+        """Whether not all of it can fit, or a fixed part is so long that little is of use."""
+        size = sum(map(len, self._texts.values()))
+        return size > MOST_CHARS * self._prompts.tokens or any(
             START in text and self._has_long_fixed_part(text)
             for text in self._texts.values()
         )

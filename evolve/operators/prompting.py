@@ -14,7 +14,7 @@ from evolve.archive import Evaluation, Proposal, State
 from evolve.errors import ConfigError
 from evolve.operators.base import Rejected
 from evolve.operators.context import Context, Lesson, Parent
-from evolve.operators.listing import Program, difference
+from evolve.operators.listing import NAMES_SHARE, Program, difference
 from evolve.operators.showing import Shown
 from evolve.operators.templates import Prompts
 from evolve.operators.tokens import cut_to
@@ -121,6 +121,9 @@ class _Frame:
         """
         prompts, (notes, hints) = self.prompts, self._notes
         common = _form(self.context, parts) | self._values
+        if parts:
+            names, limit = str(self.context.task.edits), prompts.tokens * NAMES_SHARE
+            common["editable"] = cut_to(names, int(limit), prompts.count)
         first = prompts.render_shared("task.j2", **common)
         first += "\n" + prompts.render_shared("notes.j2", notes=notes, hints=hints)
         return first, prompts.render_shared(self._instruction, **common)

@@ -239,6 +239,13 @@ def test_a_repository_of_150_modules_holds_the_limit(
     assert shown and all(MODULES[path].decode() in text for path in shown)
 
 
+def test_the_names_of_thousands_of_files_are_cut() -> None:
+    files = {f"pkg/module_{k:05}.py": b"x = 1\n" * 200 for k in range(4000)}
+    text = asked(task_of(files, tuple(files), "pkg/module_00000.py"), "diff", 16_000)
+    assert 4000 < by_bytes(text) <= 16_000
+    assert "Editable: pkg/module_00000.py, " in text and "Of 4000 files" in text
+
+
 def test_in_time_every_file_of_a_repository_is_shown() -> None:
     task = task_of(REPOSITORY, ("*.py", "pkg/*.py"), "main.py")
     seen: set[str] = set()
