@@ -76,25 +76,25 @@ def unasked_program(
     path = only_file(files, editable)
     if path is None or not path.endswith(".py"):
         return None
+    content = files[path].decode()
+    names = defined_names(editable_region(content).text)
     try:
-        blocks = program_blocks(reply, files, editable)
+        blocks = [
+            block
+            for block in program_blocks(reply, files, editable)
+            if not is_quote(block, content)
+        ]
+        fresh = [block for block in blocks if names & defined_names(block.text)]
+        if not fresh:
+            return None
+        block = the_program(blocks, files[path], path)
     except Rejected:
         return None
-    old = editable_region(files[path].decode()).text
-    names = defined_names(old)
-    fresh = [
-        block
-        for block in blocks
-        if not is_quote(block, files[path].decode())
-        and names & defined_names(block.text)
-    ]
-    if len(fresh) != 1:
-        return None
-    given = defined_names(fresh[0].text)
-    whole = names <= given
-    if not whole and not (given <= names and has_definitions_only(fresh[0].text)):
-        return None
-    block = replace(fresh[0], part=not whole)
+    given = defined_names(block.text)
+    if not block.part and (len(fresh) > 1 or not names <= given):
+        if len(fresh) > 1 or not (given <= names and has_definitions_only(block.text)):
+            return None
+        block = replace(block, part=True)
     return {path: rewritten(path, files[path], block)}
 
 
