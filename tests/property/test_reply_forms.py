@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evolve.operators import Rejected
@@ -219,3 +219,104 @@ def damaged(lines: list[str], kind: str, row: int, column: int) -> list[str]:
         new = [line]
     before, after = lines[:row], lines[row + 1 :]
     return [*after, *new, *before] if kind == "swap" else [*before, *new, *after]
+
+
+FRAGMENTS = (
+    *("```python", "```", "~~~", "````", "   ```", "    ```py", "'''", '"""', "> ```"),
+    *(
+        "<<<<<<< SEARCH",
+        "=======",
+        ">>>>>>> REPLACE",
+        "<<<<<<< HEAD",
+        "SEARCH:",
+        "REPLACE:",
+    ),
+    *(
+        "<search>",
+        "</search>",
+        "<replace>",
+        "</replace>",
+        "...",
+        "# ... rest unchanged ...",
+    ),
+    *(
+        "# EVOLVE-BLOCK-START",
+        "# EVOLVE-BLOCK-END",
+        "<think>",
+        "</think>",
+        "<|im_end|>",
+    ),
+    *(
+        "Before:",
+        "After:",
+        "@@ -1 +1 @@",
+        "-    return x",
+        "+    return y",
+        "+++ b/p.py",
+    ),
+    *(
+        "*** Begin Patch",
+        "*** Update File: p.py",
+        "*** Delete File: p.py",
+        "DELETE p.py",
+    ),
+    *(
+        "class Line:",
+        "    slope = 1.0",
+        "    def height(self, x):",
+        "        return x",
+        "",
+    ),
+    *(
+        "def heights(n):",
+        "    shape = Line()",
+        "import math",
+        "x = 1",
+        "    ...",
+        "\t...",
+        "\\",
+    ),
+    *(
+        "1: class Line:",
+        "2:     slope = 2.0",
+        "a &lt; b",
+        "&lt;&lt;&lt;&lt;&lt; SEARCH",
+    ),
+    *(
+        '{"code": "x = 1\\ny = 2"}',
+        '{"search": "x = 1", "replace": "y"}',
+        "{",
+        "]",
+        "\ufeff",
+    ),
+    *(
+        "Some prose, it's here.",
+        "1. An item:",
+        "p.py",
+        "\r",
+        "\u2028",
+        "@overload",
+        "print(1)",
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from(FRAGMENTS), max_size=14),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(("p.py", "p.c", "p.md")),
+)
+def test_no_mixture_of_forms_breaks_the_parser(
+    lines: list[str], whole: bool, marked: bool, path: str
+) -> None:
+    file = f"# EVOLVE-BLOCK-START\n{FILE}# EVOLVE-BLOCK-END\n" if marked else FILE
+    files = {path: file.encode(), "q.py": b"x = 1\n"}
+    for editable in (Editable((path,)), Editable((path, "q.py")), Editable(("*.*",))):
+        try:
+            found = apply_reply("\n".join(lines), files, editable, whole=whole)
+        except Rejected as why:
+            assert why.message
+        else:
+            assert all(isinstance(content, bytes) for content in found.values())

@@ -172,8 +172,8 @@ class _Merge:
         places, names = _by_name(before), Counter(map(_own_name, after))
         added: list[str] = []
         first = None
-        nexts = [*map(first_line, after[1:]), len(self.new) + 1]
-        for node, following in zip(after, nexts, strict=True):
+        ends = [*map(first_line, after), len(self.new) + 1][1:]
+        for node, following in zip(after, ends, strict=True):
             name = _own_name(node)
             if name is None:
                 harmless = isinstance(node, _Import) or _is_text(node)
@@ -184,6 +184,8 @@ class _Merge:
                 at = first_line(there) - 1
                 first = at if first is None else min(first, at)
                 self._replace(there, node, following)
+            elif not in_class and (method := _method(before, node)) is not None:
+                self.edits.append(self._method_edit(method, node))
             elif in_class or name in self.used:
                 added += [*self._lines(node), *([""] if in_class else ["", ""])]
             else:
@@ -207,6 +209,12 @@ class _Merge:
             _Edit(first_line(there) - 1, there.end_lineno or 0, self._lines(node))
         )
 
+    def _method_edit(self, there: ast.stmt, node: ast.stmt) -> _Edit:
+        """Return the edit that puts a method, which was given alone, into its class."""
+        margin = " " * there.col_offset
+        lines = [margin + line if line.strip() else line for line in self._lines(node)]
+        return _Edit(first_line(there) - 1, there.end_lineno or 0, lines)
+
     def _lines(self, node: ast.stmt) -> list[str]:
         return self.new[first_line(node) - 1 : node.end_lineno]
 
@@ -224,6 +232,22 @@ class _Merge:
         ]
         head = _head(before)
         return "\n".join([*lines[:head], *added, *lines[head:]])
+
+
+def _method(before: Sequence[ast.stmt], node: ast.stmt) -> ast.stmt | None:
+    """Return the only method that has the name of a function with `self` or `cls`."""
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    if [argument.arg for argument in node.args.args[:1]] not in (["self"], ["cls"]):
+        return None
+    found = [
+        inner
+        for one in before
+        if isinstance(one, ast.ClassDef)
+        for inner in one.body
+        if _own_name(inner) == node.name
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _head(tree: ast.Module) -> int:

@@ -137,7 +137,11 @@ def _mended(reply: str, block: Block, path: str, files: Files) -> Block | None:
         text = without_glued_fence(block.text)
         found = _unfenced(text, path, files) if python else None
         return None if found is None else replace(block, text=found.text)
-    return replace(block, text=plain_program(block.text, old, python))
+    text = plain_program(block.text, old, python)
+    if python and parse_python(text) is None and START not in text:
+        inner = _unfenced(text, path, files)  # prose is in the fence, too
+        text = text if inner is None else inner.text
+    return replace(block, text=text)
 
 
 def _none(path: str) -> NoReturn:

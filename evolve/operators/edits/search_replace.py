@@ -221,8 +221,11 @@ def _change(body: list[str], path: str) -> Change:
         raise Rejected(
             "unparsable", f"a block has more than {MAX_DIVIDERS} lines {DIVIDER}"
         )
+    # git may show the common ancestor between the two sides
+    base = next((k for k, line in enumerate(body) if line.startswith("|||||||")), None)
     return Change(
-        tuple(Reading(tuple(body[:k]), tuple(body[k + 1 :])) for k in dividers), path
+        tuple(Reading(tuple(body[:k][:base]), tuple(body[k + 1 :])) for k in dividers),
+        path,
     )
 
 
