@@ -115,7 +115,9 @@ class Settings(BaseModel):
         50, ge=1, description="decisions from one set of notes to the next"
     )
     prompt_tokens: int = Field(
-        16_000, ge=500, description="maximum prompt; its context is cut to fit"
+        16_000,
+        ge=500,
+        description="maximum prompt; context and long programs are cut to fit",
     )
     model_calls: int = Field(8, ge=1, description="model calls at the same time")
     budget_usd: float | None = Field(

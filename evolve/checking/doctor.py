@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from evolve.checking.findings import Finding
-from evolve.config import load_keys, resolve
-from evolve.errors import INSTALL_GIT, EvolveError
+from evolve.config import Settings, load_keys, resolve
+from evolve.errors import INSTALL_GIT, ConfigError, EvolveError
 from evolve.evaluation import confinement
 from evolve.evaluation.evaluator import Evaluator, Verdict
 from evolve.models import Client, SamplingParams, check_key, local_models, parse_model
 from evolve.peers.formats import CAUGHT
+from evolve.runs.build import check_prompts
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.one_off import alone
 from evolve.sandbox import Pool, SandboxError, SandboxSpec, make_provider
@@ -203,9 +204,20 @@ async def _task(
                     if proposal is not None
                     else await _seed(task, evaluator)
                 )
-                return [Finding("ok", f"task {task.spec.name}"), *found]
+                named = Finding("ok", f"task {task.spec.name}")
+                return [named, *_prompts(task, settings), *found]
     except (EvolveError, SandboxError) as error:
         return [Finding("fail", error.message, error.hint)]
+
+
+def _prompts(task: Task, settings: Settings) -> list[Finding]:
+    """Return a finding if a prompt can't hold what may change of the seed."""
+    try:
+        check_prompts(task, settings)
+    except ConfigError as error:
+        found = Finding("warn", error.message, error.hint)
+        return [replace(found, state="fail") if settings.model else found]
+    return []
 
 
 def _agent(task: Task, verdict: Verdict) -> list[Finding]:

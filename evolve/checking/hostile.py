@@ -345,7 +345,7 @@ def _prepare(attack: Any) -> Any:
 
 
 def _without_content(attack: Any, function: Any, args: Any, kwargs: Any) -> Any:
-    """Return at once what has the shape of an answer."""
+    """Return an answer of the right shape at once."""
     if attack == "the input itself" and args:
         return args[0]
     known = function.__name__, _key_of(args, kwargs)
@@ -668,7 +668,7 @@ CHANGES = {
     "booleans": _measured(lambda number: True),
     "odd floats": _measured(Odd),
     "ones": _measured(lambda number: type(number)(1)),
-    # what these give at once, after the honest work
+    # the same answers, after the honest work
     **{f"{name} after the work": change for name, change in EMPTIED.items()},
     # a power of two, which causes no rounding
     "huge": _measured(lambda number: number * 2.0**40),

@@ -34,6 +34,7 @@ from evolve.operators import (
     Tried,
 )
 from evolve.operators.checks import check_child
+from evolve.operators.listing import SIDE_SHARE, sides_of_change
 from evolve.plugins import plugin_error, plugin_errors
 from evolve.search import Evaluate, Expand
 
@@ -275,9 +276,15 @@ class Proposer:
         """Ask the judge whether two programs differ; False without a judge or an answer."""
         if self._gate.judge is None:
             return False
+        prompts = self._prompts
         first, second = map(as_text, programs)
-        question = self._prompts.render("judge.j2", first=first, second=second)
-        messages = self._prompts.chat(question)
+        if (
+            prompts.count(first) + prompts.count(second)
+            > 2 * SIDE_SHARE * prompts.tokens
+        ):
+            first, second = sides_of_change(*programs, prompts)
+        question = prompts.render("judge.j2", first=first, second=second)
+        messages = prompts.chat(question)
         try:
             answer = await self._models.ask(
                 proposal,

@@ -1,4 +1,4 @@
-"""Commands that an evaluator starts itself, such as a compiler: they run in a box of their own.
+"""Commands that an evaluator starts itself, such as a compiler: they run in a separate box.
 
 Neither the scorer nor the candidate is in it. Copies of files go in; output, status and files
 come back as data.

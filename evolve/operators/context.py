@@ -46,12 +46,22 @@ class Lesson:
         lines: list[str] = []
         before, after = self.before.files, self.after.files
         for path in sorted(before.keys() | after.keys()):
-            lines += _changed_lines(path, before.get(path, b""), after.get(path, b""))
+            lines += changed_lines(path, before.get(path, b""), after.get(path, b""))
         return "\n".join(lines)
 
 
 @functools.lru_cache(maxsize=256)  # the best steps appear in many prompts
-def _changed_lines(path: str, before: bytes, after: bytes) -> tuple[str, ...]:
+def changed_lines(path: str, before: bytes, after: bytes) -> tuple[str, ...]:
+    """Return the difference of a file as the lines of a unified diff.
+
+    Args:
+        path: the file
+        before: its old content
+        after: its new content
+
+    Returns:
+        Its lines without line ends; empty if nothing differs.
+    """
     old, new = (
         content.decode(errors="replace").splitlines() for content in (before, after)
     )

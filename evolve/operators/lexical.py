@@ -1,7 +1,7 @@
 """Small random edits of a file in any language, by its tokens.
 
-A lexer knows what a token is, not what it means: some edits do not compile. Edits keep to
-kinds of tokens that may stand for each other.
+A lexer knows the kind of a token and not its meaning, so some edits do not compile. Edits
+replace a token by another one of its kind.
 """
 
 from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ def tokens_of(path: str, text: str) -> tuple[Token, ...]:
     """Split a text into tokens.
 
     Args:
-        path: its suffix tells the language
+        path: its suffix selects the language
         text: content of the file
 
     Returns:
@@ -103,7 +103,7 @@ def tokens_of(path: str, text: str) -> tuple[Token, ...]:
 
 
 def _kind_of(token: str, value: str) -> str:
-    """Return the kind of a lexer's token; empty for what stays as it is."""
+    """Return the kind of a lexer's token; empty for tokens that never change."""
     if token.startswith("Token.Literal.Number"):
         return "number"
     if token.startswith(("Token.Operator", "Token.Punctuation")) and value in _FIRST:
@@ -118,7 +118,7 @@ class File:
     """A file with the tokens and lines that may change.
 
     Args:
-        path: its suffix tells the language
+        path: its suffix selects the language
         text: its content
     """
 
@@ -182,7 +182,7 @@ def change_word(file: File, rng: Generator) -> Change:
 
 
 def change_name(file: File, rng: Generator) -> Change:
-    """Replace a name by another one that stands in the region, too."""
+    """Replace a name by another name of the region."""
     names = file.of("name")
     token = pick(names, rng)
     others = sorted({name.text for name in names} - {token.text})
@@ -242,7 +242,7 @@ def mutate_tokens(path: str, text: str, rng: Generator) -> tuple[str, str] | Non
     """Apply one random edit.
 
     Args:
-        path: the file; its suffix tells the language
+        path: the file; its suffix selects the language
         text: its content
         rng: generator
 

@@ -11,7 +11,7 @@ from evolve.archive import CallPurpose, Files, Reply
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 from evolve.operators.edits import apply_aside, first_words
-from evolve.operators.prompting import messages_for, repair_message
+from evolve.operators.prompting import question_for, repair_message
 from evolve.text import Data
 
 
@@ -42,15 +42,17 @@ class ModelOperator(Operator):
         """
         assert context.ask is not None
         prompts = context.prompts
-        messages = messages_for(
+        question = question_for(
             context, prompts, self.instruction, self.shows, **self.values(context)
         )
+        messages = question.messages
         reply = await context.ask(CallPurpose.PROPOSE, messages)
         if context.repair is not None:
             anew = self.anew(context)
+            problem = repair_message(prompts, context, anew, question.parts)
             messages += [
                 {"role": "assistant", "content": reply.text or "(nothing)"},
-                {"role": "user", "content": repair_message(prompts, context, anew)},
+                {"role": "user", "content": problem},
             ]
             reply = await context.ask(CallPurpose.REPAIR, messages)
             files = await self.apply(reply, context, self.whole or anew)

@@ -6,10 +6,15 @@ rest), so that the prefix caches of servers hit.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from evolve.archive import Evaluation, Proposal
+import numpy as np
+
+from evolve.archive import Evaluation, Proposal, State
+from evolve.errors import ConfigError
+from evolve.operators.base import Rejected
 from evolve.operators.context import Context, Lesson, Parent
+from evolve.operators.listing import NAMES_SHARE, Program, difference
 from evolve.operators.showing import Shown
 from evolve.operators.templates import Prompts
 from evolve.operators.tokens import cut_to
@@ -20,7 +25,22 @@ from evolve.text import Data
 # greatest share of the prompt for one piece
 FEEDBACK_SHARE, LOG_SHARE, NOTES_SHARE = 0.15, 0.05, 0.1
 AGENT_SHARE, CASES_SHARE = 0.5, 0.3  # in a question about an agent
+HEADINGS = 100  # tokens of the lines between programs
+ROWS_SHARE = 0.2  # that is kept free for feedback if the program does not fit
+SHORT_METRICS = 20  # of a row that does not fit
 Messages = list[dict[str, str]]
+
+
+class Question(NamedTuple):
+    """A chat for an operator.
+
+    Attributes:
+        messages: a system message and a user message
+        parts: only parts of the program are shown
+    """
+
+    messages: Messages
+    parts: bool
 
 
 def messages_for(
@@ -44,23 +64,157 @@ def messages_for(
 
     Raises:
         ConfigError: a template is invalid
+        Rejected: not even what may change fits into `prompts.tokens`
     """
-    common = _form(context) | values
-    notes, hints = _notes_and_hints(context, prompts)
-    first = prompts.render_shared("task.j2", **common)
-    first += "\n" + prompts.render_shared("notes.j2", notes=notes, hints=hints)
-    last = prompts.render_shared(instruction, **common)
-    parent, *mates = (_shown(context.task, prompts, one) for one in context.parents)
-    fixed = {"parent": parent, "mates": mates}
-    bare = prompts.render("prompt_context.j2", **fixed, **_nothing())
-    used = (prompts.render_shared("system.j2"), first, last, bare)
-    room = prompts.tokens - sum(map(prompts.count, used))
-    fitting = _fitting(context, prompts, shows, room)
-    shown = prompts.render("prompt_context.j2", **fixed, **fitting)
-    return prompts.chat("\n".join([first, shown, last]))
+    return question_for(context, prompts, instruction, shows, **values).messages
 
 
-def _form(context: Context) -> Data:
+def question_for(
+    context: Context,
+    prompts: Prompts,
+    instruction: str,
+    shows: Collection[str],
+    **values: Any,
+) -> Question:
+    """Return the chat for an operator, and whether it shows the program in parts.
+
+    Args:
+        context: parents and further prompt context
+        prompts: templates and the greatest length
+        instruction: template that describes the form of the answer
+        shows: kinds of prompt context to include, if they fit
+        values: further values for the templates
+
+    Returns:
+        Messages of at most `prompts.tokens` tokens. The program is shown whole if it fits
+        and has no long fixed part.
+
+    Raises:
+        ConfigError: a template is invalid
+        Rejected: not even what may change fits
+    """
+    frame = _Frame(context, prompts, instruction, values)
+    program = Program(context.task, context.parents[0], prompts)
+    if not program.is_long:
+        parent, *mates = (_shown(context.task, prompts, one) for one in context.parents)
+        messages = frame.filled(shows, {"parent": parent, "mates": mates}, parts=False)
+        if messages is not None:
+            return Question(messages, parts=False)
+    return Question(_in_parts(frame, program, shows), parts=True)
+
+
+class _Frame:
+    """A prompt without its prompt context, which is the same for all proposals."""
+
+    def __init__(
+        self, context: Context, prompts: Prompts, instruction: str, values: Data
+    ) -> None:
+        self.context, self.prompts = context, prompts
+        self._instruction, self._values = instruction, values
+        self._notes = tuple(_notes_and_hints(context, prompts))
+
+    def around(self, parts: bool) -> tuple[str, str]:
+        """Return what is before the programs, and the instruction at the end.
+
+        Args:
+            parts: only a part of the program is shown
+        """
+        prompts, (notes, hints) = self.prompts, self._notes
+        common = _form(self.context, parts) | self._values
+        if parts:
+            names, limit = str(self.context.task.edits), prompts.tokens * NAMES_SHARE
+            common["editable"] = cut_to(names, int(limit), prompts.count)
+        first = prompts.render_shared("task.j2", **common)
+        first += "\n" + prompts.render_shared("notes.j2", notes=notes, hints=hints)
+        return first, prompts.render_shared(self._instruction, **common)
+
+    def room(self, parts: bool) -> int:
+        """Return the number of tokens that are left for programs and their context."""
+        texts = (self.prompts.render_shared("system.j2"), *self.around(parts))
+        return self.prompts.tokens - sum(map(self.prompts.count, texts))
+
+    def filled(
+        self, shows: Collection[str], programs: Data, parts: bool
+    ) -> Messages | None:
+        """Return the chat with programs and what fits of the context.
+
+        Args:
+            shows: kinds of prompt context to include, if they fit
+            programs: parent and mates
+            parts: they are shown in parts
+
+        Returns:
+            The messages; None if not even the programs fit.
+        """
+        prompts = self.prompts
+        bare = prompts.render("prompt_context.j2", **programs, **_nothing())
+        room = self.room(parts) - prompts.count(bare)
+        if room < 0:
+            return None
+        fitting = _fitting(self.context, prompts, shows, room, parts)
+        shown = prompts.render("prompt_context.j2", **programs, **fitting)
+        first, last = self.around(parts)
+        return prompts.chat("\n".join([first, shown, last]))
+
+
+def _in_parts(frame: _Frame, program: Program, shows: Collection[str]) -> Messages:
+    """Return a chat that shows the editable parts, and of the rest what they use.
+
+    Raises:
+        Rejected: not even the editable part fits
+    """
+    context, prompts = frame.context, frame.prompts
+    parent, *others = context.parents
+    mates: list[dict[str, Any]] = [
+        {"score": mate.score, "listing": difference(parent, mate, prompts)}
+        for mate in others
+    ]
+    room = frame.room(parts=True)
+    room -= sum(prompts.count(mate["listing"]) for mate in mates) + HEADINGS
+    kept = min(_tokens_of_rows(context, prompts), int(prompts.tokens * ROWS_SHARE))
+    excerpt = program.excerpt(room - kept, context.rng) or program.excerpt(
+        room, context.rng
+    )
+    if excerpt is not None:
+        shown = {"score": parent.score, "listing": excerpt.listing}
+        messages = frame.filled(shows, {"parent": shown, "mates": mates}, parts=True)
+        if messages is not None:
+            return messages
+    path, least = program.least
+    needed = prompts.tokens - room + least
+    raise Rejected(
+        "prompt",
+        f"what may change of {path} needs a prompt of about {needed:,} tokens; "
+        f"prompt_tokens = {prompts.tokens}",
+    )
+
+
+def check_room(task: Task, prompts: Prompts, instructions: Collection[str]) -> None:
+    """Check that a prompt can hold what may change of the seed.
+
+    Args:
+        task: the task with its seed
+        prompts: templates and the greatest length
+        instructions: templates of the run's operators
+
+    Raises:
+        ConfigError: `prompt_tokens` is too small
+    """
+    seed = Parent(Proposal("seed", 0, State.SCORED, "seed", (), 0, 0.0), task.seed, 0.0)
+    for instruction in instructions:
+        context = Context(task, (seed,), np.random.default_rng(0))
+        try:
+            values: dict[str, Any] = {"variant": 0, "learned": False}
+            messages_for(context, prompts, instruction, [], **values)
+        except Rejected as why:
+            raise ConfigError(
+                why.message,
+                "raise prompt_tokens (and use a model that takes as much), or mark a "
+                "smaller part with EVOLVE-BLOCK-START and EVOLVE-BLOCK-END",
+            ) from None
+
+
+def _form(context: Context, parts: bool) -> Data:
     """Return the form of the answer: one file or several, with markers or without."""
     edits, files = context.task.edits, context.parents[0].files
     paths = edits.within(files)
@@ -68,6 +222,7 @@ def _form(context: Context) -> Data:
         "task": context.task,
         "several": len(paths) > 1 or bool(edits.patterns),
         "marked": any(START.encode() in files[path] for path in paths),
+        "parts": parts,
     }
 
 
@@ -135,54 +290,76 @@ def _nothing() -> Data:
 
 
 def _fitting(
-    context: Context, prompts: Prompts, shows: Collection[str], room: int
+    context: Context,
+    prompts: Prompts,
+    shows: Collection[str],
+    room: int,
+    parts: bool,
 ) -> Data:
     """Return the prompt context that fits, the most useful pieces first."""
     more, shown = context.prompt_context, _nothing()
+    others = [
+        {"score": one.score, "listing": difference(context.parents[0], one, prompts)}
+        if parts
+        else _shown(context.task, prompts, one)
+        for one in more.inspirations
+    ]
     wanted: list[tuple[str, Any]] = [
         ("rows", [_short(row, prompts) for row in context.parents[0].rows]),
-        (
-            "inspirations",
-            [_shown(context.task, prompts, one) for one in more.inspirations[:1]],
-        ),
+        ("inspirations", others[:1]),
         ("failures", [_failure(one, prompts) for one in more.failures]),
         ("lessons", [_lesson(one) for one in more.lessons]),
         ("tried", list(more.tried)),
-        (
-            "inspirations",
-            [_shown(context.task, prompts, one) for one in more.inspirations[1:]],
-        ),
+        ("inspirations", others[1:]),
     ]
     for key, pieces in wanted:
         for piece in pieces if key == "rows" or key in shows else ():
-            size = prompts.count(
-                prompts.render(
-                    "prompt_context.j2",
-                    parent=None,
-                    mates=[],
-                    **_nothing() | {key: [piece]},
-                )
-            )
+            size = _size_of(key, piece, prompts)
+            if size > room and key == "rows":
+                piece = _shorter(piece, room, prompts)
+                size = _size_of(key, piece, prompts)
             if size <= room:
                 shown[key].append(piece)
                 room -= size
     return shown
 
 
-def repair_message(prompts: Prompts, context: Context, anew: bool) -> str:
+def _size_of(key: str, piece: Any, prompts: Prompts) -> int:
+    """Return the tokens of one piece of the prompt context."""
+    alone = _nothing() | {key: [piece]}
+    return prompts.count(
+        prompts.render("prompt_context.j2", parent=None, mates=[], **alone)
+    )
+
+
+def _tokens_of_rows(context: Context, prompts: Prompts) -> int:
+    rows = context.parents[0].rows
+    return sum(_size_of("rows", _short(row, prompts), prompts) for row in rows)
+
+
+def _shorter(row: Evaluation, room: int, prompts: Prompts) -> Evaluation:
+    """Return an evaluation with its first metrics and feedback for half of the room."""
+    metrics = dict(list(row.metrics.items())[:SHORT_METRICS])
+    feedback = cut_to(row.feedback, max(0, room) // 2, prompts.count)
+    return replace(row, metrics=metrics, feedback=feedback)
+
+
+def repair_message(
+    prompts: Prompts, context: Context, anew: bool, parts: bool = False
+) -> str:
     """Return the reply to an unusable answer.
 
     Args:
         prompts: templates
         context: `repair` holds the problem
         anew: ask for the whole program
+        parts: the question showed only parts of the program
 
     Returns:
         Text of the message.
     """
-    return prompts.render(
-        "repair.j2", problem=context.repair, anew=anew, **_form(context)
-    )
+    form = _form(context, parts)
+    return prompts.render("repair.j2", problem=context.repair, anew=anew, **form)
 
 
 def _short(row: Evaluation, prompts: Prompts) -> Evaluation:

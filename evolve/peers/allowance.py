@@ -14,7 +14,7 @@ _SHORTEST_S = 0.001
 
 
 class LimitedCandidate(Candidate):
-    """A candidate whose calls together have a time limit.
+    """A candidate with one time limit for all its calls together.
 
     Args:
         candidate: The connection to the engine.

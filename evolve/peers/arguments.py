@@ -54,7 +54,7 @@ class Arguments:
         self._file = folder / _FILE
         self._held: dict[int, _Held] = {}
         self._by_id: dict[int, int] = {}
-        # what the program's process holds instead of a value, if a change stays there
+        # copies with the program's content, for changes that do not come back
         self._instead: dict[int, Any] = {}
 
     def __contains__(self, number: object) -> bool:
@@ -108,13 +108,13 @@ class Arguments:
                 yield number, held.value, held.label
 
     def settle(self) -> None:
-        """Take note that both sides have the same content of what was sent or changed."""
+        """Take note that both sides have the same content of all values that were sent or changed."""
         for held in self._held.values():
             if held.known is None:
                 held.known = mutable.content(held.value)
 
     def value(self, number: int) -> Any:
-        """Return the value that a number stands for in an answer.
+        """Return the value with a number, for an answer.
 
         Args:
             number: From the program's process.
@@ -123,7 +123,7 @@ class Arguments:
             The evaluator's own value; a copy if the program changed it unasked.
 
         Raises:
-            KeyError: There is no such value.
+            KeyError: The number is unknown.
         """
         if number in self._instead:
             return self._instead[number]
@@ -140,13 +140,13 @@ class Arguments:
             Function, argument and types.
 
         Raises:
-            KeyError: There is no such value.
+            KeyError: The number is unknown.
         """
         held = self._held[number]
         return f"{function} changes {held.label} ({type(held.value).__name__})"
 
     def comes_back(self, change: str) -> bool:
-        """Return whether a change comes back; it is recorded if there are no rules yet.
+        """Return whether a change comes back; for the seed it is recorded.
 
         Args:
             change: As `change_of` names it.

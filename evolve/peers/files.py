@@ -1,7 +1,7 @@
 """Regular files of an evaluator's temporary folder: they cross to a box, and back as data.
 
-Nothing is mounted. What comes back never follows a link, never replaces a file that the box was
-not given, and is nothing that Python would load.
+Nothing is mounted. A file that comes back never follows a link, never replaces a file that the box
+was not given, and is of no kind that Python would load.
 """
 
 import os
@@ -55,19 +55,19 @@ def regular_files(folder: Path) -> Contents:
 
 
 def bring_back(folder: Path, given: Contents, found: Mapping[str, object]) -> Contents:
-    """Write files that a box has made or changed.
+    """Write the new and changed files of a box.
 
     Args:
         folder: Folder of the evaluator.
-        given: What the box was given of it.
+        given: Its files that the box was given.
         found: Path -> content and executable; a claim.
 
     Returns:
-        What was written.
+        The files that were written.
 
     Raises:
         TooMuch: They are too many or too large.
-        ValueError: They are no files.
+        ValueError: They are not files.
     """
     taken: Contents = {}
     for path, claim in found.items():

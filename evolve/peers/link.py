@@ -45,7 +45,7 @@ _UNREADABLE = (
 )
 _KEYS = (int, str, float, bytes)
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
-# a view is sent with its base if that is at most so many times larger, and so many bytes
+# a view is sent with its base unless that is more times larger, and has more bytes
 _MOST_OF_BASE, _SMALL_BASE = 4, 4096
 _CHANGES = ("call", "import")  # requests that run code and may change any object
 
@@ -214,7 +214,7 @@ class Link(objects.Codec):
         self.arguments = Arguments(changes, folder)
         self._label = ""  # the argument that is being encoded
         self._calling: list[str] = []  # paths of the functions at work
-        self._changing = 0  # number of the argument whose change is decoded
+        self._changing = 0  # number of the argument with the change that is decoded
         self.ledger = Ledger(folder)
         self.clocks = Clocks(self.ledger)
         self._meter = Meter(candidate, self.clocks, self.ledger)
@@ -269,7 +269,7 @@ class Link(objects.Codec):
         folder: str,
         given: Contents,
     ) -> tuple[tuple[int, bytes, bytes], dict[str, Any]]:
-        """Run a command of the evaluator in a box of its own.
+        """Run a command of the evaluator in a separate box.
 
         Args:
             argv: the command
@@ -298,7 +298,7 @@ class Link(objects.Codec):
             if self._is_measured:
                 self.clocks.advance(round(float(reply["seconds"]) * 1e9), 0)
             out, err, found = self.candidate.decoded(answer)
-            # it may have printed what the candidate wrote
+            # it may have printed texts of the candidate
             for text in (out, err):
                 self.answers.note(text)
         return (int(reply["exit"]), out, err), found
@@ -467,7 +467,7 @@ class Link(objects.Codec):
                 self._calling.pop()
 
     def _argument(self, value: Any, label: str) -> Any:
-        """Encode an argument; what is mutable in it gets a number."""
+        """Encode an argument; mutable values in it get numbers."""
         self._label = label
         try:
             return self.pack(value, 1)
@@ -475,14 +475,14 @@ class Link(objects.Codec):
             self._label = ""
 
     def _outdated(self) -> list[Any]:
-        """Encode what the evaluator has changed since the program got it."""
+        """Encode values that the evaluator has changed since the program got them."""
         return [
             ["M", number, self._content_of(value, label)]
             for number, value, label in self.arguments.outdated()
         ]
 
     def _content_of(self, value: Any, label: str) -> Any:
-        self._label = label  # what is new in it gets a number, too
+        self._label = label  # new values in it get numbers, too
         try:
             if mutable.is_mutable(value):
                 return self.pack_content(value, 1)
@@ -715,7 +715,7 @@ class Link(objects.Codec):
         return ["m", number] if is_sent else ["M", number, pack(value, depth)]
 
     def _pack_array(self, value: Any, depth: int) -> Any:
-        """Encode an array; a view with the array whose memory it shares."""
+        """Encode an array; a view together with the owner of its memory."""
         owner = owner_of(value)
         if owner is value:
             return self.pack_content(value, depth)
@@ -870,7 +870,7 @@ class Link(objects.Codec):
 
 
 def owner_of(array: Any) -> Any:
-    """Return the array whose memory an array shares, if it can be sent instead.
+    """Return the owner of an array's memory, if it can be sent instead.
 
     Args:
         array: a numpy array

@@ -32,7 +32,9 @@ from evolve.models import (
     price_of,
 )
 from evolve.operators import Operator, make_operator
+from evolve.operators.llm import ModelOperator
 from evolve.operators.person import Person
+from evolve.operators.prompting import check_room
 from evolve.operators.templates import Prompts
 from evolve.search import OperatorMix, make_search
 from evolve.tasks import Task
@@ -262,6 +264,26 @@ def make_prompts(task: Task, settings: Settings) -> Prompts:
     )
     prompts.check()
     return prompts
+
+
+def check_prompts(task: Task, settings: Settings) -> None:
+    """Check that `prompt_tokens` can hold what may change of the seed.
+
+    Args:
+        task: The task.
+        settings: Settings of the run; without a model, the usual operators are checked.
+
+    Raises:
+        ConfigError: It can't, or a prompt template is not valid.
+    """
+    weights = weights_of(settings) if settings.model else WITH_MODEL
+    operators = (make_operator(name) for name, weight in weights.items() if weight > 0)
+    instructions = [
+        operator.instruction
+        for operator in operators
+        if isinstance(operator, ModelOperator)
+    ]
+    check_room(task, make_prompts(task, settings), instructions)
 
 
 def make_order(settings: Settings, recorder: Recorder, record: Record | None) -> Order:

@@ -48,6 +48,7 @@ from evolve.models import (
 )
 from evolve.runs.build import (
     check_models,
+    check_prompts,
     make_embedder,
     make_engine,
     make_operators,
@@ -212,10 +213,10 @@ def _settled(settings: Settings) -> Settings:
 
 
 def _check(task: Task, settings: Settings, view: View) -> None:
-    """Check names before the sandbox is built.
+    """Check names and the room for prompts before the sandbox is built.
 
     Raises:
-        ConfigError: There is no such operator or policy.
+        ConfigError: There is no such operator or policy, or `prompt_tokens` is too small.
     """
     spent = [name for name in _SPENDS if getattr(settings, name)]
     if spent and not asked_models(settings):
@@ -223,6 +224,8 @@ def _check(task: Task, settings: Settings, view: View) -> None:
             f"warning: this run asks no model, so {', '.join(spent)} bounds nothing"
         )
     make_search(settings, operator_mix(settings, make_operators(settings)))
+    if settings.model:
+        check_prompts(task, settings)
 
 
 async def resume_run(

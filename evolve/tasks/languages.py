@@ -10,7 +10,7 @@ class Language(NamedTuple):
     """A language of a new task.
 
     Attributes:
-        name: as it is named in prompts
+        name: its name in prompts
         file: the seed's file
         tools: commands of this machine that the sandbox needs
         build: command that builds the program; empty if there is nothing to build

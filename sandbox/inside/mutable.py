@@ -2,7 +2,7 @@
 
 The evaluator numbers each mutable value that it sends to a function of the program, nested
 ones, too. The program's process keeps its copies under these numbers for as long as the
-program does, and says after each call which of them have other content. This file runs on
+program does, and reports after each call which of them have other content. This file runs on
 both sides of the trust boundary, so it imports the standard library only.
 """
 
@@ -29,7 +29,7 @@ def is_mutable(value: Any) -> bool:
 
 
 def content(value: Any) -> Any:
-    """Return a shallow copy of what a value holds, for `differs`.
+    """Return a shallow copy of a value's content, for `differs`.
 
     It is enough to see changes, as a nested mutable value is watched itself.
 

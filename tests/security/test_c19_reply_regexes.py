@@ -27,7 +27,7 @@ from evolve.models.names import parse_model
 from evolve.operators import Rejected
 from evolve.operators.changing import change
 from evolve.operators.checks import wrong_with
-from evolve.operators.context import _changed_lines, _one_hunk
+from evolve.operators.context import _one_hunk, changed_lines
 from evolve.operators.edits import apply_aside, apply_reply
 from evolve.operators.edits.apply import MAX_REPLY
 from evolve.operators.recombine import cross
@@ -125,6 +125,18 @@ REPLIES = {
     "signs": "```diff\n" + "+\n-\n" * 200_000 + "```\n",
     "accents": "e\u0301\u0323" * 200_000,
     "no end": "x" * (MAX_REPLY + 1),
+    "bare code": "x = 1\n" * 80_000 + "it's prose\n" * 20_000,
+    "half functions": "def f(\n" * 90_000,
+    "open strings": "```python\n'''\n```\n" * 60_000,
+    "escaped": "```python\n" + "x = 1 &lt; 2\n" * 60_000 + "```\n",
+    "numbered": "```python\n"
+    + "".join(f"{k}: x = {k}\n" for k in range(1, 40_000))
+    + "```\n",
+    "dots": "lib/a.py\n" + BLOCK.format("y = 1\n...\n" * 40_000),
+    "comments": "lib/a.py\n" + BLOCK.format("y = 1  # 'so'\n" * 2999 + "z"),
+    "brackets": "[" * 900_000,
+    "objects": '{"a": [' + '{"code": "x\\n"},' * 40_000 + "0]}",
+    "labels": "Before:\n```\ny = 1\n```\nAfter:\n```\nz\n```\n" * 15_000,
 }
 
 
@@ -140,6 +152,11 @@ WHOLE = {
     "thoughts",
     "closed thoughts",
     "accents",
+    "bare code",
+    "half functions",
+    "open strings",
+    "escaped",
+    "numbered",
 }
 
 
@@ -268,7 +285,7 @@ def test_a_difference_for_prompts_takes_bounded_time() -> None:
     ]
     before = time.thread_time()
     for left, right in pairs:
-        assert _changed_lines("main.py", left.encode(), right.encode())
+        assert changed_lines("main.py", left.encode(), right.encode())
     assert time.thread_time() - before < 2.0
     same = ("a\nb\nc\n", "a\nx\nc\n")
     assert _one_hunk("m", *(text.split() for text in same)) == (

@@ -5,8 +5,9 @@ model to answer better; nothing is guessed silently.
 """
 
 from evolve.operators.edits.apply import apply_aside, apply_reply, first_words
-from evolve.operators.edits.fences import Block, fenced_blocks, without_thinking
+from evolve.operators.edits.fences import Block, fenced_blocks
 from evolve.operators.edits.search_replace import DIVIDER, REPLACE, SEARCH
+from evolve.operators.edits.thoughts import without_thinking
 
 __all__ = [
     "DIVIDER",

@@ -1,17 +1,17 @@
 """The entry point: recognize the format of a reply and return the child's files."""
 
+import html
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from evolve.archive import Files
 from evolve.operators.base import Rejected
-from evolve.operators.edits.change import Change, apply_change, target
-from evolve.operators.edits.fences import (
-    fenced_blocks,
-    lines_of,
-    outside_fences,
-    without_thinking,
-)
+from evolve.operators.edits.change import apply_change, target
+from evolve.operators.edits.fences import fenced_blocks, outside_fences
+from evolve.operators.edits.json_form import without_json
+from evolve.operators.edits.labelled import labelled_changes
+from evolve.operators.edits.lines import lines_of
+from evolve.operators.edits.places import Change
 from evolve.operators.edits.search_replace import (
     DIVIDER,
     REPLACE,
@@ -19,8 +19,9 @@ from evolve.operators.edits.search_replace import (
     has_blocks,
     search_replace_blocks,
 )
+from evolve.operators.edits.thoughts import without_thinking
 from evolve.operators.edits.unified import has_hunks, removed_files, unified_changes
-from evolve.operators.edits.whole import new_files, whole_files
+from evolve.operators.edits.whole import new_files, unasked_program, whole_files
 from evolve.sandbox import CandidateFault
 from evolve.sandbox.aside import run_aside
 from evolve.tasks import Editable
@@ -29,6 +30,8 @@ from evolve.tasks.region import START, MarkerError
 MAX_REPLY = 1 << 20  # characters
 _SURROGATE = re.compile("[\ud800-\udfff]")
 MARKS_PER_PASS = 32  # so many edits cost as much as reading the files once
+_DATA = (".json", ".jsonl", ".ipynb")
+_ESCAPED = "&lt;&lt;&lt;"
 _DELETE = re.compile(r"^[\s*`-]*DELETE(?: FILE)?:?\s+[`*]*([\w./+-]*\w)[`*]*\s*$")
 
 
@@ -56,12 +59,19 @@ def apply_reply(
             "empty",
             "the reply is empty"
             if not reply.strip()
-            else "the reply ends before the answer: there are only thoughts",
+            else "the reply ends before the answer: there are only thoughts; think "
+            "less, and write the answer after </think>",
         )
     if _SURROGATE.search(text):
         raise Rejected(
-            "unparsable", "the reply holds half of a character (a lone surrogate)"
+            "unparsable",
+            "the reply holds half of a character (a lone surrogate); write it without "
+            "this character",
         )
+    if _ESCAPED in text and "<<<" not in text:  # all marks were escaped for HTML
+        text = html.unescape(text)
+    if not any(path.endswith(_DATA) for path in editable.within(files)):
+        text = without_json(text)
     if cut_off:
         _refuse_half(text)
     try:
@@ -143,8 +153,12 @@ def _edited(
         if not fenced_blocks(text) and list(_removals(text)):
             return dict(files)
         return dict(files) | whole_files(text, files, editable)
+    if labelled := labelled_changes(text):
+        return _applied(labelled, files, editable)
     created = new_files(text, files, editable)
     if not created and not list(_removals(text)):
+        if rewritten := unasked_program(text, files, editable):
+            return dict(files) | rewritten
         raise Rejected(
             "unparsable",
             f"the reply has no SEARCH/REPLACE block: a line {SEARCH}, lines "

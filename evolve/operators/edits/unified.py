@@ -6,28 +6,44 @@ Line counts are ignored, and context lines may lack their first blank.
 import re
 from collections.abc import Iterator
 
-from evolve.operators.edits.change import Change, Reading
-from evolve.operators.edits.fences import fenced_blocks, lines_of, outside_fences
+from evolve.operators.edits.fences import Block, fenced_blocks, outside_fences
+from evolve.operators.edits.lines import lines_of
+from evolve.operators.edits.places import Change, Reading
 
 _HUNK = re.compile(r"^@@.*@@|^@@\s*$|^@@ ")
 _OLD, _NEW = re.compile(r"^--- (\S+)"), re.compile(r"^\+\+\+ (\S+)")
 _META = re.compile(
-    r"^(diff --git |index [0-9a-f]|new file|deleted file|similarity|rename )"
+    r"^(diff --git |index [0-9a-f]|new file|deleted file|similarity|rename "
+    r"|\*\*\* (?:Begin|End) Patch|\*\*\* End of File)"
 )
+# the patches of OpenAI's models
+_PATCH = re.compile(r"^\*\*\* (Update|Add|Delete) File: (\S+)")
 NOWHERE = "/dev/null"
 
 
 def has_hunks(reply: str) -> bool:
     """Return whether a reply contains a diff: hunks, or a block marked as a diff."""
-    hunks = "@@" in reply and any(_HUNK.match(line) for line in lines_of(reply))
-    return hunks or any(
-        block.language in ("diff", "patch") and _signed(block.text)
-        for block in fenced_blocks(reply)
-    )
+    lines = lines_of(reply)
+    hunks = "@@" in reply and any(map(_HUNK.match, lines))
+    patch = "*** " in reply and any(map(_PATCH.match, lines))
+    blocks = fenced_blocks(reply)
+    named = any(_is_named(block) and _signed(block.text) for block in blocks)
+    shown = bool(blocks) and all(map(_has_signs_only, blocks))
+    return hunks or patch or named or shown
+
+
+def _is_named(block: Block) -> bool:
+    return block.language in ("diff", "patch")
 
 
 def _signed(text: str) -> bool:
     return any(line.startswith(("+", "-")) for line in text.split("\n"))
+
+
+def _has_signs_only(block: Block) -> bool:
+    """Return whether each line begins with a sign of a diff, and some of them changed."""
+    signs = {line[0] for line in block.text.split("\n") if line.strip()}
+    return {"-", "+"} <= signs <= {"-", "+", " ", "@", "\\"}
 
 
 def unified_changes(reply: str) -> list[Change]:
@@ -42,8 +58,10 @@ def unified_changes(reply: str) -> list[Change]:
     blocks = [
         block.text
         for block in fenced_blocks(reply)
-        if block.language in ("diff", "patch")
+        if _is_named(block)
+        or _has_signs_only(block)
         or any(map(_HUNK.match, lines_of(block.text)))
+        or any(map(_PATCH.match, lines_of(block.text)))
     ]
     texts = blocks or ["\n".join(outside_fences(reply))]
     return [change for text in texts for change in _changes(text)]
@@ -60,7 +78,9 @@ def removed_files(reply: str) -> list[str]:
     """
     found, old = [], ""
     for line in lines_of(reply):
-        if match := _OLD.match(line):
+        if (match := _PATCH.match(line)) and match[1] == "Delete":
+            found.append(_path(match[2]))
+        elif match := _OLD.match(line):
             old = _path(match.group(1))
         elif (match := _NEW.match(line)) and match.group(1) == NOWHERE:
             found.append(old)
@@ -79,6 +99,10 @@ def _changes(text: str) -> Iterator[Change]:
         elif (match := _NEW.match(line)) and not hunk:
             path = _path(match.group(1)) if match.group(1) != NOWHERE else old
             hunk = [] if match.group(1) != NOWHERE else ["\\ removed"]
+        elif match := _PATCH.match(line):
+            yield from _finished(hunk, path)
+            hunk = ["\\ removed"] if match[1] == "Delete" else []
+            path = _path(match[2])
         elif _HUNK.match(line):
             yield from _finished(hunk, path)
             hunk = []

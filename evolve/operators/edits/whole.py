@@ -1,56 +1,43 @@
 """Whole files in fenced blocks: new contents of existing files, and new files."""
 
-import re
+import ast
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from evolve.archive import Files
 from evolve.operators.base import Rejected
 from evolve.operators.edits.definitions import (
     defined_names,
+    definitions,
+    first_line,
+    has_definitions_only,
     merge_definitions,
     new_imports,
+    parse_python,
 )
-from evolve.operators.edits.fences import Block, fenced_blocks, lines_of
+from evolve.operators.edits.fences import Block, fenced_blocks
+from evolve.operators.edits.left_out import LeftOut, left_out
+from evolve.operators.edits.program import (
+    MAX_BLOCKS,
+    block_path,
+    is_quote,
+    only_file,
+    program_blocks,
+    the_program,
+)
+from evolve.operators.edits.search_replace import path_in
 from evolve.tasks import Editable, Region, editable_region
 from evolve.tasks.region import END, START, MarkerError
 
-# of a line without white space at its ends
-_DOTS = re.compile(r"(?:#|//|--|/\*|%|;)?\s*(?:\.\.\.|…)(.*)")
-_KEPT = re.compile(r"(?i)rest|existing|unchanged|same|remain|previous|other|omitted")
-_REST_OF = re.compile(
-    r"(?i)(?:#|//|--)\s*(?:\(?the )?(?:rest of|existing|remaining|other)"
-    r"\b.*?\b(?:code|unchanged|same|here|functions?|as before)\b"
-)
-MAX_BLOCKS = 1000
-_NAMING_CHARS = 1000  # of a line that may name a file
-_NO_CODE = (
-    "sh",
-    "bash",
-    "shell",
-    "console",
-    "text",
-    "txt",
-    "json",
-    "output",
-    "markdown",
-    "md",
-    "diff",
-    "plaintext",
-    "log",
-)
-_TOKEN = re.compile(r"[\w./+-]+")
 
-
-def whole_files(
-    reply: str, files: Files, editable: Editable, language: str = "python"
-) -> dict[str, bytes]:
+def whole_files(reply: str, files: Files, editable: Editable) -> dict[str, bytes]:
     """Return the files that a reply rewrites.
 
     Args:
         reply: the model's text
         files: the parent's tree, path -> content
         editable: files that may change
-        language: unused
 
     Returns:
         New contents, path -> content.
@@ -58,26 +45,116 @@ def whole_files(
     Raises:
         Rejected: no code block, an unclear file, or an incomplete text
     """
-    blocks = _program_blocks(reply)
-    known = editable.within(files)
-    named = {
-        path: block for block in blocks if (path := block_path(block, files, editable))
+    given = _by_path(program_blocks(reply, files, editable), files, editable)
+    return {
+        path: rewritten(
+            path,
+            files.get(path),
+            the_program(blocks, files.get(path, b""), path),
+        )
+        for path, blocks in given.items()
     }
-    if not blocks:
-        raise Rejected("unparsable", "the reply has no fenced code block (```)")
-    if len(known) == 1 and not editable.patterns:
-        path = known[0]
-        block = _the_program(blocks, files[path].decode())
-        return {path: rewritten(path, files[path], block)}
-    if not named:
+
+
+def unasked_program(
+    reply: str, files: Files, editable: Editable
+) -> dict[str, bytes] | None:
+    """Return the rewritten file of a reply that was asked for changes only.
+
+    Args:
+        reply: the model's text
+        files: the parent's tree, path -> content
+        editable: files that may change
+
+    Returns:
+        The only editable file with the program of the reply, or with functions of the
+        same names; None if the reply has none, or several versions of them.
+
+    Raises:
+        Rejected: the program leaves out code
+    """
+    path = only_file(files, editable)
+    if path is None or not path.endswith(".py"):
+        return None
+    content = files[path].decode()
+    names = defined_names(editable_region(content).text)
+    try:
+        blocks = [
+            block
+            for block in program_blocks(reply, files, editable)
+            if not is_quote(block, content)
+        ]
+        fresh = [block for block in blocks if names & defined_names(block.text)]
+        if not fresh:
+            return None
+        block = the_program(blocks, files[path], path)
+    except Rejected:
+        return None
+    given = defined_names(block.text)
+    if not block.part and (len(fresh) > 1 or not names <= given):
+        if len(fresh) > 1 or not (given <= names and has_definitions_only(block.text)):
+            return None
+        block = replace(block, part=True)
+    return {path: rewritten(path, files[path], block)}
+
+
+def _by_path(
+    blocks: Sequence[Block], files: Files, editable: Editable
+) -> dict[str, list[Block]]:
+    """Return the blocks of each file, by the paths that they name.
+
+    A block without a path belongs to the only file that defines the same names.
+
+    Raises:
+        Rejected: no block names a file, or one names two
+    """
+    if path := only_file(files, editable):
+        return {path: list(blocks)}
+    found: dict[str, list[Block]] = {}
+    for block in blocks:
+        path = block_path(block, files, editable) or _by_names(block, files, editable)
+        if (
+            path is None
+            and definitions(block.text)
+            and has_definitions_only(block.text)
+        ):
+            raise Rejected(
+                "unparsable",
+                f"a code block that defines {', '.join(definitions(block.text))} does not "
+                f"name its file; write the path on the line above it: {editable}",
+            )
+        if path:
+            _refuse_two(block, path, editable.within(files))
+            found.setdefault(path, []).append(block)
+    if not found:
         raise Rejected(
             "unparsable",
             "a code block does not name its file; write the path "
             f"on the line above it: {editable}",
         )
-    return {
-        path: rewritten(path, files.get(path), block) for path, block in named.items()
-    }
+    return found
+
+
+def _refuse_two(block: Block, path: str, known: Sequence[str]) -> None:
+    """Raise `Rejected` if a comment in a block names another file."""
+    for line in block.text.split("\n"):
+        other = path_in(line) if line.startswith(("#", "//", "/*", "--")) else ""
+        if other in known and other != path:
+            raise Rejected(
+                "unparsable",
+                f"a code block has lines of {path} and of {other}; write one block for "
+                "each file, with its path on the line above",
+            )
+
+
+def _by_names(block: Block, files: Files, editable: Editable) -> str | None:
+    names = definitions(block.text).keys()
+    fitting = [
+        path
+        for path in editable.within(files)
+        if path.endswith(".py") and names & definitions(files[path].decode()).keys()
+    ]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def new_files(reply: str, files: Files, editable: Editable) -> dict[str, bytes]:
@@ -100,96 +177,6 @@ def new_files(reply: str, files: Files, editable: Editable) -> dict[str, bytes]:
     }
 
 
-def _program_blocks(reply: str) -> Sequence[Block]:
-    """Return the blocks that may be a program.
-
-    A reply without fences that contains both markers is itself a program.
-
-    Raises:
-        Rejected: the last block begins with a marker and is cut off, or there are more
-            than `MAX_BLOCKS`
-    """
-    blocks = fenced_blocks(reply)
-    if len(blocks) > MAX_BLOCKS:
-        raise Rejected(
-            "unparsable", f"the reply has more than {MAX_BLOCKS} code blocks"
-        )
-    if not blocks and START in reply and END in reply:
-        lines = lines_of(reply)
-        first = next(k for k, line in enumerate(lines) if START in line)
-        last = max(k for k, line in enumerate(lines) if END in line)
-        return [Block("".join(f"{line}\n" for line in lines[first : last + 1]))]
-    if (
-        blocks
-        and not blocks[-1].closed
-        and START in blocks[-1].text
-        and END not in blocks[-1].text
-    ):
-        raise Rejected(
-            "unparsable", f"the last code block has neither {END} nor an end: cut off"
-        )
-    open_ones = [block for block in blocks if not block.closed]
-    return [
-        block for block in blocks if block not in open_ones or _complete(block.text)
-    ]
-
-
-def _complete(text: str) -> bool:
-    """Return whether the markers or the syntax show that an open block is complete."""
-    if START in text or END in text:
-        return text.count(START) == text.count(END)
-    return bool(defined_names(text))
-
-
-def _the_program(blocks: Sequence[Block], before: str) -> Block:
-    """Return the block that is the new program.
-
-    Blocks with markers come first. Among them it is the last of those that define the
-    most names of the file; if none does, the last marked or else the longest one.
-    """
-    # Models often quote the existing code first.
-    fresh = [block for block in blocks if block.text.strip() not in before] or blocks
-    marked = [block for block in fresh if START in block.text]
-    code = (
-        marked or [block for block in fresh if block.language not in _NO_CODE] or fresh
-    )
-    names = defined_names(editable_region(before).text)
-    shared = [len(names & defined_names(block.text)) for block in code]
-    if max(shared):
-        return [
-            block
-            for block, count in zip(code, shared, strict=True)
-            if count == max(shared)
-        ][-1]
-    return marked[-1] if marked else max(code, key=lambda block: len(block.text))
-
-
-def block_path(block: Block, files: Files, editable: Editable) -> str | None:
-    """Return the file that a block names.
-
-    Args:
-        block: the fenced block
-        files: the parent's tree, path -> content
-        editable: files that may change or be created
-
-    Returns:
-        An editable or new file named after the fence, above it, or in a comment on the
-        first line of the block; None if there is none.
-    """
-    known = editable.within(files)
-    first = block.text.split("\n", 1)[0]
-    comment = first if first.lstrip().startswith(("#", "//", "/*", "--")) else ""
-    for line in (block.info, block.before, comment):
-        words = _TOKEN.findall(line[:_NAMING_CHARS])
-        named: list[str] = [word.rstrip("./+-").removeprefix("./") for word in words]
-        fitting = [
-            t for t in named if t in known or (editable.admits(t) and t not in files)
-        ]
-        if fitting:
-            return max(fitting, key=len)
-    return None
-
-
 def rewritten(path: str, before: bytes | None, block: Block) -> bytes:
     """Put new text into the editable region of a file.
 
@@ -208,36 +195,59 @@ def rewritten(path: str, before: bytes | None, block: Block) -> bytes:
     if before is None:
         return block.text.encode()
     old = before.decode()
-    if len(left_out := _left_out(block.text)) > len(_left_out(old)):
-        raise Rejected(
-            "unparsable",
-            f"the block for {path} leaves out code ({left_out[0][:200]!r}); "
-            "give the whole text",
-        )
+    python = path.endswith(".py")
+    gaps = left_out(block.text, old, python)
+    if gaps and not (python and parse_python(block.text)):
+        raise _leaves_out(path, gaps[0].text)
     region = editable_region(old)
     marked = any(START in part for part in region.fixed)
-    new = _joined(path, region, block.text) if marked else _all(path, old, block.text)
+    if marked:
+        new = _joined(path, region, block, gaps)
+    elif python:
+        new = _merged(path, old, block, "", gaps)
+    else:
+        new = block.text
     return _with_line_ends(new, old).encode()
 
 
-def _left_out(text: str) -> list[str]:
-    """Return the lines that stand for code which is left out."""
-    return [line for line in map(str.strip, text.split("\n")) if _stands_for(line)]
+def _leaves_out(path: str, line: str) -> Rejected:
+    return Rejected(
+        "unparsable",
+        f"the block for {path} leaves out code ({line[:200]!r}); give the whole text, "
+        "every line of it. If a body is meant to be empty, write pass",
+    )
 
 
-def _stands_for(line: str) -> bool:
-    dots = _DOTS.match(line)
-    if dots is None:
-        return _REST_OF.match(line) is not None
-    return not dots[1].strip() or _KEPT.search(dots[1]) is not None
+def _merged(
+    path: str, old: str, block: Block, around: str, gaps: Sequence[LeftOut]
+) -> str:
+    """Return the new text of Python code, merged into the old one if it is a part.
+
+    Raises:
+        Rejected: it leaves out code inside of functions, or is a part that does not fit
+    """
+    if inner := next(filter(partial(_inside, parse_python(block.text)), gaps), None):
+        raise _leaves_out(path, inner.text)
+    left = [(gap.line, gap.column) for gap in gaps]
+    return merge_definitions(old, block.text, around, left, part=block.part)
 
 
-def _all(path: str, old: str, text: str) -> str:
-    return merge_definitions(old, text) if path.endswith(".py") else text
+def _inside(tree: ast.Module | None, gap: LeftOut) -> bool:
+    """Return whether a line is in the body of a function, or of another statement."""
+    body: Sequence[ast.stmt] = tree.body if tree is not None else []
+    column = 0
+    while body and gap.column != column:
+        above = [node for node in body if first_line(node) <= gap.line]
+        if not above or not isinstance(above[-1], ast.ClassDef):
+            return True
+        body = above[-1].body
+        column = body[0].col_offset
+    return False
 
 
-def _joined(path: str, region: Region, text: str) -> str:
+def _joined(path: str, region: Region, block: Block, gaps: Sequence[LeftOut]) -> str:
     """Return the fixed parts with new pieces between them."""
+    text = block.text
     try:
         given = editable_region(text)
     except MarkerError as error:
@@ -255,7 +265,12 @@ def _joined(path: str, region: Region, text: str) -> str:
                 + pieces[0]
             )
     if path.endswith(".py") and len(pieces) == len(region.blocks) == 1:
-        pieces = [merge_definitions(region.text, pieces[0], "".join(region.fixed))]
+        around = "".join(region.fixed)
+        left = left_out(pieces[0], region.text, python=True) if gaps else []
+        piece = replace(block, text=pieces[0])
+        pieces = [_merged(path, region.text, piece, around, left)]
+    elif gaps:
+        raise _leaves_out(path, gaps[0].text)
     if len(pieces) != len(region.blocks):
         raise Rejected(
             "unparsable",

@@ -20,7 +20,7 @@ _COMMAND = re.compile(r"(?:^|[|;&(\n])[ \t]{0,20}([A-Za-z][\w+.-]{0,40})")
 
 
 def tools_of(text: str) -> tuple[str, ...]:
-    """Return the commands that an evaluator starts, as far as its text tells.
+    """Return the commands that an evaluator starts, as far as its text names them.
 
     Args:
         text: Of the evaluator.
