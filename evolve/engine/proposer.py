@@ -118,7 +118,7 @@ class Proposer:
         """
         context = await self._context(proposal)
         try:
-            return await self._store(proposal, context, CallPurpose.PROPOSE)
+            return await self._first(proposal, context)
         except Rejected as why:
             asked = self._operators[proposal.operator].needs_model and self._repairs > 0
             if not asked or why.reason == "prompt":
@@ -133,6 +133,25 @@ class Proposer:
                 known=why.reason == DUPLICATE,
             )
             return await self._store(proposal, again, CallPurpose.REPAIR)
+
+    async def _first(self, proposal: Proposal, context: Context) -> StoredChild:
+        """Store the first child; a prompt that is too long is made once more, and fits.
+
+        Returns:
+            The stored child.
+
+        Raises:
+            Rejected: There is no usable child.
+        """
+        room = self._models.prompt_room(proposal)
+        try:
+            return await self._store(proposal, context, CallPurpose.PROPOSE)
+        except Rejected as why:
+            if why.reason != "prompt" or room == self._models.prompt_room(proposal):
+                raise
+            return await self._store(
+                proposal, await self._context(proposal), CallPurpose.PROPOSE
+            )
 
     async def repair(self, proposal: Proposal, verdict: Verdict) -> StoredChild | None:
         """Feed the failure of a model's child back, once.
@@ -305,7 +324,7 @@ class Proposer:
         return replace(
             context,
             prompt_context=await self._prompt_context(proposal),
-            prompts=self._prompts,
+            prompts=self._prompts.within(self._models.prompt_room(proposal)),
             let_work=run_episode and partial(run_episode, proposal),
         )
 

@@ -3,8 +3,15 @@
 Its reply is stored before it is used.
 """
 
-from evolve.models.budgeted import BudgetedModels, Interrupted, OutOfBudget
-from evolve.models.client import Client, Completion, SamplingParams, check_key
+from evolve.models.answers import Completion
+from evolve.models.budgeted import (
+    ADAPTED,
+    Before,
+    BudgetedModels,
+    Interrupted,
+    OutOfBudget,
+)
+from evolve.models.client import Client, SamplingParams, check_key
 from evolve.models.counting import counter_for
 from evolve.models.embeddings import (
     Embedder,
@@ -15,6 +22,7 @@ from evolve.models.embeddings import (
 )
 from evolve.models.episodes import Episode, asked_the_same, place_of
 from evolve.models.errors import ModelError, ModelFault
+from evolve.models.meeting import Meeting
 from evolve.models.names import INSIDE, asked_models, parse_model
 from evolve.models.prices import price_of
 from evolve.models.protocol import Models
@@ -22,13 +30,16 @@ from evolve.models.replayed import ReplayedModels
 from evolve.models.vllm import local_models
 
 __all__ = [
+    "ADAPTED",
     "INSIDE",
+    "Before",
     "BudgetedModels",
     "Client",
     "Completion",
     "Embedder",
     "Episode",
     "Interrupted",
+    "Meeting",
     "ModelEmbedder",
     "ModelError",
     "ModelFault",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 
 from evolve.agents import AgentEvaluator
@@ -20,7 +21,9 @@ from evolve.errors import ConfigError
 from evolve.evaluation.evaluator import Evaluator
 from evolve.models import (
     INSIDE,
+    Client,
     Embedder,
+    Meeting,
     ModelEmbedder,
     Models,
     TokenEmbedder,
@@ -36,6 +39,9 @@ from evolve.operators.person import Person
 from evolve.operators.templates import Prompts
 from evolve.search import OperatorMix, make_search
 from evolve.tasks import Task
+from evolve.text import Note
+from evolve.trust.choices import COMMAND
+from evolve.trust.commands import require_named
 
 WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
 WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}
@@ -331,6 +337,49 @@ def require_model(task: Task, settings: Settings) -> None:
         )
 
 
+def _check_commands(settings: Settings) -> None:
+    """Check commands that answer as models: the user has named them, and no price is due.
+
+    Raises:
+        TrustError: One comes from somebody else.
+        ConfigError: A budget in dollars can't bound them.
+    """
+    commands = [text for text in asked_models(settings) if text.startswith(COMMAND)]
+    if commands and settings.budget_usd is not None:
+        raise ConfigError(
+            f"the calls of {commands[0]} have no price, so a budget in dollars bounds nothing",
+            "bound their number in place of --budget: --max-calls N",
+        )
+    require_named(commands)
+
+
+async def ask_servers(settings: Settings, say: Note) -> int | None:
+    """Ask the servers of this machine and private ones whether they run, and for contexts.
+
+    Args:
+        settings: Settings of the run.
+        say: Called with messages for people.
+
+    Returns:
+        The longest prompt that all models of the run take, in tokens; None: not known.
+
+    Raises:
+        ModelError: No server listens at an address of this machine.
+    """
+    async with aclosing(
+        Client(settings.call_timeout_s, {}, settings.model_options)
+    ) as client:
+        names = [parse_model(text) for text in asked_models(settings)]
+        meetings = [
+            Meeting(name, settings, client.options_of(name), say)
+            for name in names
+            if name.local is None and name.command is None
+        ]
+        await asyncio.gather(*(meeting.look(client) for meeting in meetings))
+    rooms = [meeting.prompt_room for meeting in meetings]
+    return min((room for room in rooms if room is not None), default=None)
+
+
 async def check_models(settings: Settings) -> None:
     """Check names, prices and keys of the models before anything is spent.
 
@@ -341,6 +390,7 @@ async def check_models(settings: Settings) -> None:
         ConfigError: A name is not valid, or a price or a key is missing.
     """
     load_keys()
+    _check_commands(settings)
     for text in asked_models(settings):
         name = parse_model(text)
         await asyncio.to_thread(
