@@ -66,6 +66,10 @@ class StoredChild(NamedTuple):
     files: Files
 
 
+class _TooLong(Rejected):
+    """The prompt does not fit into the model's context."""
+
+
 class Proposer:
     """Produces and stores the children of planned proposals.
 
@@ -143,12 +147,9 @@ class Proposer:
         Raises:
             Rejected: There is no usable child.
         """
-        room = self._models.prompt_room(proposal)
         try:
             return await self._store(proposal, context, CallPurpose.PROPOSE)
-        except Rejected as why:
-            if why.reason != "prompt" or room == self._models.prompt_room(proposal):
-                raise
+        except _TooLong:  # the model's context may have become known just now
             return await self._store(
                 proposal, await self._context(proposal), CallPurpose.PROPOSE
             )
@@ -367,7 +368,8 @@ class Proposer:
                 answer = await self._models.ask(proposal, purpose, messages)
             except ModelError as error:
                 if error.fault is ModelFault.PROMPT:
-                    raise Rejected("prompt", error.message) from None
+                    kind = _TooLong if error.too_long else Rejected
+                    raise kind("prompt", error.message) from None
                 raise
             await self._turns.turn()
             return answer

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evolve.models.errors import CONTEXT_WORDS, Refusal, said_by, shortened
+from evolve.models.errors import Refusal, said_by, shortened
 from evolve.models.sizes import Sizes
 from evolve.text import Data
 
@@ -84,7 +84,7 @@ class Manner:
             nothing, so that the same request would be refused again.
         """
         said = said_by(refusal.text).lower()
-        if any(word in said for word in CONTEXT_WORDS):
+        if refusal.about_size:
             return self._fit(refusal)
         for lesson in (self._about_roles, self._about_streams, self._about_parameters):
             learned = lesson(said, refusal)

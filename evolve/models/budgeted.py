@@ -506,6 +506,8 @@ class BudgetedModels:
         messages: Messages,
     ) -> list[Reply]:
         first = asking[0]
+        if question.purpose is CallPurpose.PROPOSE:
+            self._meetings[name].check_length(first.id, messages)
         ask = self._meetings[name].params(
             messages,
             self.settings.reply_tokens,

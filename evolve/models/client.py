@@ -13,7 +13,7 @@ from evolve.models.adapting import Manner
 from evolve.models.answers import Completion, read_completion
 from evolve.models.compatible import CompatibleServer
 from evolve.models.counting import usage_counter
-from evolve.models.endpoints import endpoint_of, provider_of
+from evolve.models.endpoints import Endpoint, endpoint_of, provider_of
 from evolve.models.errors import ModelError, ModelFault, malformed
 from evolve.models.names import ModelName
 from evolve.models.sizes import window_of
@@ -168,8 +168,8 @@ class Client:
         Raises:
             ModelError: no server listens at an address of this machine
         """
-        endpoint = endpoint_of(name.model)
-        server = None if endpoint is None else self._server(name)
+        endpoint = _endpoint(name)
+        server = self._server(name)
         if endpoint is None or server is None or not (endpoint.own or server.is_nearby):
             return Listed()
         try:
@@ -199,7 +199,7 @@ class Client:
 
     def _server(self, name: ModelName) -> CompatibleServer | None:
         """Return the model's server; None if it is asked through litellm."""
-        endpoint = endpoint_of(name.model)
+        endpoint = _endpoint(name)
         if endpoint is None:
             return None
         base = endpoint.base(name.api_base or self.addresses.get(str(name)))
@@ -267,6 +267,22 @@ class _TimeLimit:
             ) from None
 
 
+def _endpoint(name: ModelName) -> Endpoint | None:
+    """Return how a model is asked directly; None if it is asked through litellm.
+
+    A server whose address is given is asked directly if it speaks OpenAI's protocol: then
+    its answers are taken in all their forms.
+    """
+    if name.command is not None:
+        return None
+    found = endpoint_of(name.model)
+    provider = provider_of(name.model)
+    if found is None and name.api_base and litellm_client.speaks_openai(provider):
+        prefix = provider.upper().replace("-", "_")
+        return Endpoint(None, (f"{prefix}_API_BASE",), (f"{prefix}_API_KEY",), own=True)
+    return found
+
+
 def headers_of(name: ModelName, options: ModelOptions) -> dict[str, str]:
     """Return the headers of a model's requests; `$NAME` is a variable's value.
 
@@ -304,7 +320,7 @@ def check_key(name: ModelName) -> None:
     if name.command is not None:
         command.check(name)
         return
-    endpoint = endpoint_of(name.model)
+    endpoint = _endpoint(name)
     if endpoint is None:
         litellm_client.check_key(name)
         return

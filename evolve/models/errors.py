@@ -66,6 +66,12 @@ class Refusal(NamedTuple):
     text: str
     sent: Mapping[str, Any]
 
+    @property
+    def about_size(self) -> bool:
+        """Whether the request was too long."""
+        said = said_by(self.text).lower()
+        return any(word in said for word in CONTEXT_WORDS)
+
 
 class ModelError(RunError):
     """A request that gave no reply.
@@ -79,6 +85,7 @@ class ModelError(RunError):
     Attributes:
         refusal: set if other parameters or sizes may be accepted
         malformed: whether an answer came that is not one of a model
+        too_long: whether a shorter prompt may be accepted
         start: how to start the server, if none listens at an address of this machine
     """
 
@@ -92,7 +99,8 @@ class ModelError(RunError):
         super().__init__(message, hint)
         self.fault, self.retry_after_s = fault, retry_after_s
         self.refusal: Refusal | None = None
-        self.malformed, self.start = False, ""
+        self.malformed = self.too_long = False
+        self.start = ""
         self.exit_code = 2 if fault is ModelFault.FINAL else 1
 
 

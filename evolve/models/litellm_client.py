@@ -40,6 +40,13 @@ _KNOWN = (
     "stream",
     "stream_options",
 )
+# words about an answer that is not one of a model
+_UNREADABLE = (
+    "expecting value",
+    "invalid response",
+    "validation error",
+    "unterminated",
+)
 _DIRECT = DirectAddresses()
 
 
@@ -98,6 +105,22 @@ async def _assembled(litellm: Any, stream: Any) -> Data:
     return dict(litellm.stream_chunk_builder(chunks).model_dump())
 
 
+def speaks_openai(provider: str) -> bool:
+    """Return whether litellm knows that a provider speaks OpenAI's protocol.
+
+    Args:
+        provider: the part of a model's name before the slash
+
+    Returns:
+        False also if litellm is not installed.
+    """
+    litellm = find_litellm()
+    return litellm is not None and (
+        provider in litellm.openai_compatible_providers
+        or provider in ("custom_openai", "openai_like")
+    )
+
+
 async def close() -> None:
     """Close the connections that litellm keeps for later requests, if it was used."""
     _DIRECT.restore()
@@ -151,8 +174,12 @@ def _meaning(litellm: Any, name: ModelName, error: Exception) -> ModelError:
     if isinstance(error, (kinds.AuthenticationError, kinds.PermissionDeniedError)):
         return final_fault(name, text, "check the key, in the environment or in .env")
     said = str(error).lower()
-    if "<html" in said or "<!doctype" in said:
+    if any(
+        word in said for word in ("<html", "<!doctype", "empty or invalid response")
+    ):
         return final_fault(name, text, "is this the address of the model's server?")
+    if "insufficient_quota" in said or getattr(error, "status_code", 0) == 402:
+        return final_fault(name, text, "see your account there")
     if isinstance(error, (kinds.NotFoundError, kinds.BadRequestError)):
         if any(word in said for word in CONTEXT_WORDS):
             return ModelError(ModelFault.PROMPT, text)
@@ -160,7 +187,9 @@ def _meaning(litellm: Any, name: ModelName, error: Exception) -> ModelError:
     if isinstance(error, kinds.RateLimitError) or turned_away(error):
         headers = getattr(error, "litellm_response_headers", None) or {}
         return endpoint_down(ModelFault.TRY_AGAIN, text, retry_after_s(headers))
-    return endpoint_down(ModelFault.UNKNOWN, text)
+    found = endpoint_down(ModelFault.UNKNOWN, text)
+    found.malformed = any(word in said for word in _UNREADABLE)
+    return found
 
 
 def _body_in(text: str) -> str:

@@ -42,6 +42,7 @@ class Meeting:
         self._final: ModelError | None = None
         self._alone = asyncio.Lock()
         self._useless = self._silent = 0
+        self._spared = set[str]()  # proposals whose prompt was not sent
 
     @property
     def wanted_reply(self) -> int:
@@ -175,24 +176,38 @@ class Meeting:
         if learned is not None:
             self.tell(learned)
             return Adapted(f"{self.name}: {learned}")
-        if error.fault is ModelFault.PROMPT and self.manner.sizes.window is not None:
-            error = self._too_long(error)
+        if error.refusal and error.refusal.about_size and self.manner.sizes.window:
+            error = self._too_long(error.message)
         if not self._answered:
             error = self._without_hope(error)
         if error.fault is ModelFault.FINAL:
             self._final = error
         return error
 
-    def _too_long(self, error: ModelError) -> ModelError:
+    def check_length(self, proposal: str, messages: Messages) -> None:
+        """Refuse a prompt that was made before the context was known, once a proposal.
+
+        Args:
+            proposal: id of the proposal, whose prompt can be made again
+            messages: the chat
+
+        Raises:
+            ModelError: it is too long
+        """
+        if proposal not in self._spared and self.manner.sizes.too_long(messages):
+            self._spared.add(proposal)
+            raise self._too_long("it was not sent")
+
+    def _too_long(self, why: str) -> ModelError:
         """Return the error of a prompt that does not fit, with its cause and both settings."""
         window, settings = self.manner.sizes.window, self._settings
         found = ModelError(
             ModelFault.PROMPT,
             f"the prompt does not fit into the context of {window:,} tokens: lower "
             f"prompt_tokens (now {settings.prompt_tokens}) or reply_tokens (now "
-            f"{self.wanted_reply}), or let the server take more; {error.message}",
+            f"{self.wanted_reply}), or let the server take more; {why}",
         )
-        found.malformed = True
+        found.malformed = found.too_long = True
         return found
 
     def _without_hope(self, error: ModelError) -> ModelError:
@@ -228,10 +243,10 @@ class Meeting:
             )
         else:
             self.manner.sizes.measure(messages, reply.prompt_tokens)
-        if any(sample.text.strip() for sample in reply.samples):
-            self.has_answered()
         if not reply.thought_tokens:
             self._silent = 0
+            if any(sample.text.strip() for sample in reply.samples):
+                self.has_answered()
             return
         self._silent += 1
         advice = (

@@ -24,6 +24,7 @@ _KEYS = (
 LEAST_REPLY = 256  # tokens; with less room a prompt is too long
 _MARGIN, _PER_MESSAGE = 16, 16  # tokens
 _LEAST_WINDOW = 128
+_TELLING_BYTES = 400  # a shorter prompt is mostly its template
 _WINDOW = re.compile(
     r"(?:context(?: |_)(?:length|size|window|limit)|\bn_ctx\b|prompt length|model_len|"
     r"tokens allowed|\blimit\b)[^0-9]{0,40}([0-9][0-9,]{2,11})"
@@ -36,7 +37,7 @@ _PROMPT = (
         r"`inputs` tokens|tokens > )"
     ),
     re.compile(
-        r"(?:resulted in|contains|prompt_tokens\"?:|request \(|requested|keep the first|"
+        r"(?:context limit:|resulted in|contains|prompt_tokens\"?:|request \(|requested|keep the first|"
         r"current length is|token count \() ?([0-9][0-9,]{0,11})"
     ),
 )
@@ -51,11 +52,13 @@ class Sizes:
         window: tokens of prompt and reply together; None: unknown
         most_reply: longest reply, in tokens; None: unknown
         per_byte: tokens of a prompt per byte; an upper estimate until usage is reported
+        measured: whether usage has been reported
     """
 
     window: int | None = None
     most_reply: int | None = None
     per_byte: float = 1 / BYTES_PER_TOKEN
+    measured: bool = False
 
     def measure(self, messages: Iterable[Mapping[str, Any]], tokens: int) -> None:
         """Learn how many tokens a text has from the usage that a server reports.
@@ -65,8 +68,11 @@ class Sizes:
             tokens: of the prompt
         """
         size = _bytes_of(messages)
-        if size > 0 < tokens:
-            self.per_byte = min(1.0, 1.1 * tokens / size)
+        if size < _TELLING_BYTES or tokens <= 0:
+            return
+        found = min(1.0, 1.1 * tokens / size)
+        self.per_byte = max(self.per_byte, found) if self.measured else found
+        self.measured = True
 
     def reply_limit(self, messages: Iterable[Mapping[str, Any]], wanted: int) -> int:
         """Return the limit of a reply that fits with a prompt.
@@ -76,13 +82,25 @@ class Sizes:
             wanted: limit of the settings
 
         Returns:
-            At most `wanted`; at least `LEAST_REPLY` if that is wanted.
+            At most `wanted`; with too little room as much as a reply needs.
         """
         limit = min(wanted, self.most_reply or wanted)
         if self.window is None:
             return limit
         room = self.window - self.estimate(messages) - _MARGIN
-        return max(min(limit, room), min(limit, LEAST_REPLY))
+        return max(min(limit, room), _least(limit))
+
+    def too_long(self, messages: Iterable[Mapping[str, Any]]) -> bool:
+        """Return whether a prompt is known not to fit.
+
+        Args:
+            messages: the chat
+
+        Returns:
+            False as long as the context or the length of texts in tokens is not known.
+        """
+        known = self.window is not None and self.measured
+        return known and self.estimate(messages) > (self.window or 0)
 
     def prompt_room(self, wanted_reply: int) -> int | None:
         """Return the longest prompt that leaves room for a reply.
@@ -126,16 +144,18 @@ class Sizes:
         if named is None:
             named = 3 * (self.estimate(messages) + before) // 4
         self.window = max(_LEAST_WINDOW, named)
-        self._measure_by(_prompt_in(text), messages, before)
+        tokens = _prompt_in(text)
+        if tokens is not None and tokens != self.window:
+            self._measure_by(tokens, messages, before)
+        elif self.measured and self.estimate(messages) + before <= self.window:
+            self.per_byte = min(1.0, 1.5 * self.per_byte)  # the estimate was too low
         room = self.window - self.estimate(messages) - _MARGIN
-        return min(LEAST_REPLY, before) <= room and room < before
+        return _least(before) <= room < before
 
     def _measure_by(
-        self, tokens: int | None, messages: Iterable[Mapping[str, Any]], reply: int
+        self, tokens: int, messages: Iterable[Mapping[str, Any]], reply: int
     ) -> None:
         """Learn from a number that counts the prompt, or the prompt with its reply."""
-        if tokens is None or tokens == self.window:
-            return
         expected = self.estimate(messages)
         meanings = (tokens, tokens - reply)
         self.measure(messages, min(meanings, key=lambda n: abs(n - expected)))
@@ -156,6 +176,11 @@ class Sizes:
             return False
         self.most_reply = max(smaller)
         return True
+
+
+def _least(wanted: int) -> int:
+    """Return the shortest limit that is worth asking with."""
+    return min(LEAST_REPLY, wanted // 2)
 
 
 def window_of(row: Mapping[str, Any]) -> int | None:
