@@ -344,6 +344,27 @@ def resolve(
     return resolved
 
 
+def resolve_model(text: str, settings: Settings | None = None) -> Settings:
+    """Return settings with one model only.
+
+    Args:
+        text: The model, with its options.
+        settings: Further settings; None: those of the user.
+
+    Returns:
+        The settings; `model` has one name.
+
+    Raises:
+        ConfigError: The model's options are not valid.
+    """
+    alone = resolve({"model": (text,)}, {}, Path("task.toml")).settings
+    if settings is None:
+        return alone
+    return settings.model_copy(
+        update={"model": alone.model, "model_options": alone.model_options}
+    )
+
+
 def _not_raised(task: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a task without limits above those of the user's file."""
     return {
@@ -400,6 +421,12 @@ def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Set
         first = error.errors()[0]
         # an option that follows a name is checked with the whole
         key = str(first["loc"][0]) if first["loc"] else "model"
+        if first["type"] == "extra_forbidden" and len(first["loc"]) > 1:
+            raise ConfigError(
+                f"unknown option {first['loc'][-1]!r} of the model {first['loc'][1]}",
+                did_you_mean(str(first["loc"][-1]), ModelOptions.model_fields)
+                + "; headers are given as header.NAME=VALUE",
+            ) from None
         if first["type"] == "extra_forbidden":
             raise ConfigError(
                 f"{origins.get(key, 'run.toml')}: unknown setting {key!r}",

@@ -11,7 +11,7 @@ from evolve.models.budgeted import (
     Interrupted,
     OutOfBudget,
 )
-from evolve.models.client import Client, SamplingParams, check_key
+from evolve.models.client import Client, Listed, SamplingParams, check_key
 from evolve.models.counting import counter_for
 from evolve.models.embeddings import (
     Embedder,
@@ -21,9 +21,9 @@ from evolve.models.embeddings import (
     as_text,
 )
 from evolve.models.episodes import Episode, asked_the_same, place_of
-from evolve.models.errors import ModelError, ModelFault
+from evolve.models.errors import Adapted, ModelError, ModelFault
 from evolve.models.meeting import Meeting
-from evolve.models.names import INSIDE, asked_models, parse_model
+from evolve.models.names import INSIDE, ModelName, asked_models, parse_model
 from evolve.models.prices import price_of
 from evolve.models.protocol import Models
 from evolve.models.replayed import ReplayedModels
@@ -32,6 +32,7 @@ from evolve.models.vllm import local_models
 __all__ = [
     "ADAPTED",
     "INSIDE",
+    "Adapted",
     "Before",
     "BudgetedModels",
     "Client",
@@ -39,10 +40,12 @@ __all__ = [
     "Embedder",
     "Episode",
     "Interrupted",
+    "Listed",
     "Meeting",
     "ModelEmbedder",
     "ModelError",
     "ModelFault",
+    "ModelName",
     "Models",
     "OutOfBudget",
     "ReplayedModels",

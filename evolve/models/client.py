@@ -194,8 +194,7 @@ class Client:
         Returns:
             The options under its full name, else under its name without an address.
         """
-        known = self.options.get(str(name), self.options.get(name.model))
-        return known or ModelOptions()
+        return options_in(self.options, name)
 
     def _server(self, name: ModelName) -> CompatibleServer | None:
         """Return the model's server; None if it is asked through litellm."""
@@ -283,6 +282,19 @@ def _endpoint(name: ModelName) -> Endpoint | None:
     return found
 
 
+def options_in(options: Mapping[str, ModelOptions], name: ModelName) -> ModelOptions:
+    """Return what a model is asked differently.
+
+    Args:
+        options: model -> options
+        name: the model
+
+    Returns:
+        The options under its full name, else under its name without an address.
+    """
+    return options.get(str(name), options.get(name.model)) or ModelOptions()
+
+
 def headers_of(name: ModelName, options: ModelOptions) -> dict[str, str]:
     """Return the headers of a model's requests; `$NAME` is a variable's value.
 
@@ -308,15 +320,20 @@ def headers_of(name: ModelName, options: ModelOptions) -> dict[str, str]:
     return found
 
 
-def check_key(name: ModelName) -> None:
+def check_key(
+    name: ModelName, options: Mapping[str, ModelOptions] | None = None
+) -> None:
     """Check that a model can be asked: its key, address and client are known.
 
     Args:
         name: the model
+        options: model -> options
 
     Raises:
-        ConfigError: the provider's key, the server's address or litellm is missing
+        ConfigError: the provider's key, a header's value, the server's address or litellm
+            is missing
     """
+    headers_of(name, options_in(options or {}, name))
     if name.command is not None:
         command.check(name)
         return

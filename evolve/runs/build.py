@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from evolve.agents import AgentEvaluator
-from evolve.archive import PERSON, SEED, Kind, Proposal
+from evolve.archive import PERSON, SEED, Kind, Proposal, State
 from evolve.config import Settings, load_keys, user_file
 from evolve.engine.control import Inbox, SteeringHandler
 from evolve.engine.decisions import PolicyDecider
@@ -37,7 +37,7 @@ from evolve.models import (
 from evolve.operators import Operator, make_operator
 from evolve.operators.person import Person
 from evolve.operators.templates import Prompts
-from evolve.search import OperatorMix, make_search
+from evolve.search import Hopeless, OperatorMix, make_search
 from evolve.tasks import Task
 from evolve.text import Note
 from evolve.trust.choices import COMMAND
@@ -106,9 +106,12 @@ def make_engine(
         raise ConfigError(
             "unfinished proposals of the run need a model", "give one: --model NAME"
         )
+    hopeless = _hopeless(settings, mix, recorder, control)
     return Engine(
         services,
-        PolicyDecider(make_search(settings, mix), settings.seed, settings.samples),
+        PolicyDecider(
+            make_search(settings, mix), settings.seed, settings.samples, hopeless
+        ),
         proposer,
         evaluator,
         replace(
@@ -117,6 +120,32 @@ def make_engine(
             steering=SteeringHandler(inbox, recorder, settings.seed),
         ),
     )
+
+
+def _hopeless(
+    settings: Settings, mix: OperatorMix, recorder: Recorder, control: Control
+) -> Hopeless | None:
+    """Create the count of useless replies, as of the end of the record.
+
+    A run that had ended with an error, for example because no model was left, and that a
+    person resumes, gives its models another chance.
+
+    Returns:
+        The count; None for a run without a model.
+    """
+    if not settings.model:
+        return None
+    found = Hopeless(
+        settings.model, mix.asking, 1 + settings.repairs, control.listener.waiting
+    )
+    last = recorder.archive.latest_events(("stopped",)).get("stopped")
+    if last is not None and last.data.get("failed"):
+        outcomes = (State.SCORED, State.FAILED, State.REJECTED)
+        ended = recorder.archive.proposals(outcomes, short=True)
+        before = [p for p in ended if p.number and (p.finished_event or 0) < last.id]
+        found.skip(len(before))
+    found.read(recorder.snapshot.outcomes, silent=True)
+    return found
 
 
 def make_replaying_engine(
@@ -396,4 +425,4 @@ async def check_models(settings: Settings) -> None:
         await asyncio.to_thread(
             price_of, name, settings.price, settings.price_per_second
         )
-        await asyncio.to_thread(check_key, name)
+        await asyncio.to_thread(check_key, name, settings.model_options)
