@@ -24,7 +24,7 @@ from evolve.search import Evaluate, Expand, Skip, Stop
 from evolve.tasks import CaseSpec
 
 TICK_S = 0.2  # how often to check for an interrupt or a time limit
-WHILE_NEW = 2  # proposals of models in preparation before the first variant
+WHILE_NEW = 2  # proposals of models in preparation before the first program
 DEAD_END = "the record can't be followed: a parent was not scored this time"
 
 
@@ -159,11 +159,12 @@ class Engine:
     def _has_capacity(self) -> bool:
         """Return whether one more decision is due.
 
-        Until the first program of a model is scored, only a few are asked for: if all replies
-        are useless, the model is given up before many more are on their way.
+        Until the first reply gives a program, only a few are asked for: if all are useless,
+        the model is given up before many more calls are in flight.
         """
-        new = self.proposer.model_slots > 0 and self.recorder.variants == 0
-        if new and self._proposing >= WHILE_NEW:
+        proved = self.proposer.gave_program or self.recorder.variants > 0
+        asks = self.proposer.model_slots > 0
+        if asks and not proved and self._proposing >= WHILE_NEW:
             return False
         return self._in_flight.has_capacity(
             self._proposing, self._running - self._proposing

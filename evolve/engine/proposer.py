@@ -81,6 +81,7 @@ class Proposer:
 
     Attributes:
         model_slots: Maximum number of parallel samples; 0: no operator asks a model.
+        gave_program: Whether a child has passed the checks.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Proposer:
         asks = any(operator.needs_model for operator in operators.values())
         settings = services.settings
         self.model_slots = settings.model_calls * settings.samples if asks else 0
-        self._turns = FairYield()
+        self._turns, self.gave_program = FairYield(), False
 
     def shows(self, action: Expand | Evaluate) -> Collection[str]:
         """Return the kinds of prompt context that the operator of a decision shows."""
@@ -218,6 +219,7 @@ class Proposer:
             tree = await self._checked(proposal, context, child, purpose)
         except Rejected as why:
             raise Rejected(why.reason, why.message, child.note) from None
+        self.gave_program = True
         return StoredChild(
             await self._recorder.propose(proposal, tree, child.note, rows), child.files
         )

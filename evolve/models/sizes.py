@@ -23,14 +23,14 @@ _KEYS = (
 )
 LEAST_REPLY = 256  # tokens; with less room a prompt is too long
 _MARGIN, _PER_MESSAGE = 16, 16  # tokens
-_LEAST_WINDOW = 128
+_LEAST_WINDOW, _MOST_GUESSES = 32, 2
 _TELLING_BYTES = 400  # a shorter prompt is mostly its template
 _WINDOW = re.compile(
     r"(?:context(?: |_)(?:length|size|window|limit)|\bn_ctx\b|prompt length|model_len|"
-    r"tokens allowed|\blimit\b)[^0-9]{0,40}([0-9][0-9,]{2,11})"
-    r"|\b([0-9][0-9,]{2,11}) maximum"
+    r"tokens allowed|\blimit\b)[^0-9]{0,40}([0-9][0-9,]{1,11})"
+    r"|\b([0-9][0-9,]{1,11}) maximum"
 )
-_OVER = re.compile(r"(?:>|<=) ?([0-9][0-9,]{2,11})")
+_OVER = re.compile(r"(?:>|<=) ?([0-9][0-9,]{1,11})")
 _PROMPT = (
     re.compile(
         r"\b([0-9][0-9,]{0,11}) (?:in the messages|in your prompt|input tokens|prompt tokens|"
@@ -59,6 +59,7 @@ class Sizes:
     most_reply: int | None = None
     per_byte: float = 1 / BYTES_PER_TOKEN
     measured: bool = False
+    _guesses: int = 0
 
     def measure(self, messages: Iterable[Mapping[str, Any]], tokens: int) -> None:
         """Learn how many tokens a text has from the usage that a server reports.
@@ -142,6 +143,7 @@ class Sizes:
         before = int(sent.get("max_tokens") or sent.get("max_completion_tokens") or 0)
         named = _window_in(text)
         if named is None:
+            self._guesses += 1
             named = 3 * (self.estimate(messages) + before) // 4
         self.window = max(_LEAST_WINDOW, named)
         tokens = _prompt_in(text)
@@ -150,7 +152,7 @@ class Sizes:
         elif self.measured and self.estimate(messages) + before <= self.window:
             self.per_byte = min(1.0, 1.5 * self.per_byte)  # the estimate was too low
         room = self.window - self.estimate(messages) - _MARGIN
-        return _least(before) <= room < before
+        return _least(before) <= room < before and self._guesses <= _MOST_GUESSES
 
     def _measure_by(
         self, tokens: int, messages: Iterable[Mapping[str, Any]], reply: int
