@@ -47,6 +47,9 @@ _UNREADABLE = (
     "validation error",
     "unterminated",
 )
+# words about a provider's error inside an answer with status 200
+_PROVIDER_FAILED = ("'type': 'api_error'", "'type': 'overloaded_error'")
+_TRACEBACK = "Traceback (most recent call last)"
 _DIRECT = DirectAddresses()
 
 
@@ -159,6 +162,7 @@ async def _explain(
     if proxy is not None:
         found.message += f"; asked through {proxy}"
     if name.api_base and on_this_machine(name.api_base) and _refused(error):
+        found.message = f"{name}: no server answers there (Connection refused)"
         found.start = start_of(name.model, name.api_base)
         found.hint = f"{found.start}; {found.hint}"
     return found
@@ -166,7 +170,7 @@ async def _explain(
 
 def _meaning(litellm: Any, name: ModelName, error: Exception) -> ModelError:
     kinds = litellm.exceptions
-    text = plain_text(name, error)
+    text = plain_text(name, ValueError(_without_traceback(error)))
     if isinstance(
         error, (kinds.ContextWindowExceededError, kinds.ContentPolicyViolationError)
     ):
@@ -187,9 +191,19 @@ def _meaning(litellm: Any, name: ModelName, error: Exception) -> ModelError:
     if isinstance(error, kinds.RateLimitError) or turned_away(error):
         headers = getattr(error, "litellm_response_headers", None) or {}
         return endpoint_down(ModelFault.TRY_AGAIN, text, retry_after_s(headers))
+    if any(word in said for word in _PROVIDER_FAILED):
+        return endpoint_down(ModelFault.TRY_AGAIN, text)
     found = endpoint_down(ModelFault.UNKNOWN, text)
-    found.malformed = any(word in said for word in _UNREADABLE)
+    found.malformed = _TRACEBACK in str(error) or any(
+        word in said for word in _UNREADABLE
+    )
     return found
+
+
+def _without_traceback(error: Exception) -> str:
+    """Return a message without the traceback that litellm writes into some."""
+    text = str(getattr(error, "message", error))
+    return text.partition(_TRACEBACK)[0].strip() or text
 
 
 def _body_in(text: str) -> str:

@@ -510,6 +510,105 @@ def small_context(asked: Body, before: int) -> Response:
     return refused(400, "This model's maximum context length is 128 tokens.")
 
 
+# Anthropic's protocol.
+
+MESSAGES: dict[str, Quirk] = {}
+
+
+def message_quirk(function: Quirk) -> Quirk:
+    MESSAGES[function.__name__] = function
+    return function
+
+
+def message(**more: Any) -> Response:
+    return JSONResponse(
+        {
+            "id": "x",
+            "type": "message",
+            "role": "assistant",
+            "model": "m",
+            "content": [{"type": "text", "text": TEXT}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 50, "output_tokens": 20},
+        }
+        | more
+    )
+
+
+def failing(status: int, text: str, kind: str = "invalid_request_error") -> Response:
+    error = {"type": kind, "message": text}
+    return JSONResponse({"type": "error", "error": error}, status_code=status)
+
+
+@message_quirk
+def says_it(asked: Body, before: int) -> Response:
+    return message()
+
+
+@message_quirk
+def thinks_first(asked: Body, before: int) -> Response:
+    thought = {"type": "thinking", "thinking": THOUGHTS, "signature": "s"}
+    return message(content=[thought, {"type": "text", "text": TEXT}])
+
+
+@message_quirk
+def chooses_its_temperature(asked: Body, before: int) -> Response:
+    if "temperature" in asked:
+        return failing(400, "`temperature` is deprecated for this model.")
+    return message()
+
+
+@message_quirk
+def has_short_replies(asked: Body, before: int) -> Response:
+    if asked["max_tokens"] > MOST_REPLY:
+        return failing(
+            400,
+            f"max_tokens: {asked['max_tokens']} > {MOST_REPLY}, which is the maximum allowed "
+            "number of output tokens for m",
+        )
+    return message()
+
+
+@message_quirk
+def has_a_small_context(asked: Body, before: int) -> Response:
+    prompt, reply = len(json.dumps(asked["messages"])) // 4, asked["max_tokens"]
+    if prompt + reply > CONTEXT:
+        return failing(
+            400,
+            f"input length and `max_tokens` exceed context limit: {prompt} + {reply} > "
+            f"{CONTEXT}, decrease input length or `max_tokens` and try again",
+        )
+    return message()
+
+
+@message_quirk
+def fails_inside_first(asked: Body, before: int) -> Response:
+    if before == 0:
+        error = {"type": "api_error", "message": "Provider boom"}
+        return JSONResponse({"type": "error", "error": error})
+    return message()
+
+
+@message_quirk
+def has_no_content(asked: Body, before: int) -> Response:
+    return JSONResponse({"id": "x", "type": "message"})
+
+
+@message_quirk
+def is_cut_off(asked: Body, before: int) -> Response:
+    return Response('{"id": "x", "content": [', media_type="application/json")
+
+
+@message_quirk
+def is_a_page(asked: Body, before: int) -> Response:
+    return Response(PAGE, media_type="text/html")
+
+
+@message_quirk
+def knows_no_such_key(asked: Body, before: int) -> Response:
+    return failing(401, "invalid x-api-key", "authentication_error")
+
+
 @dataclass
 class Odd:
     """The server.
@@ -528,6 +627,7 @@ class Odd:
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self.complete, methods=["POST"]),
+                Route("/v1/messages", self.message, methods=["POST"]),
                 Route("/v1/models", self.models),
                 Route("/login", self.sign_in),
             ]
@@ -540,6 +640,14 @@ class Odd:
         known.append(body)
         self.heads.setdefault(name, []).append(dict(request.headers))
         return QUIRKS[name.partition("-")[0]](body, len(known) - 1)
+
+    async def message(self, request: Request) -> Response:
+        """The route of Anthropic, which litellm asks."""
+        body = await request.json()
+        name = str(body["model"])
+        known = self.asked.setdefault(name, [])
+        known.append(body)
+        return MESSAGES[name](body, len(known) - 1)
 
     async def models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": self.listed})

@@ -36,6 +36,7 @@ from tests.conformance.quirks import (
     Odd,
     odd_server,
 )
+from tests.conformance.quirks import MESSAGES as MESSAGES_OF
 
 ROUTES = ("hosted_vllm", "openai", "litellm_proxy")
 MESSAGES = [
@@ -138,6 +139,20 @@ RIGHT: dict[str, Right] = {
 }
 
 
+OF_MESSAGES: dict[str, Right] = {
+    "says_it": Right(),
+    "thinks_first": Right(),
+    "chooses_its_temperature": Right(said="temperature is left out", refused=1),
+    "has_short_replies": Right(said=f"at most {MOST_REPLY} tokens", refused=1),
+    "has_a_small_context": Right(said=FITTED, refused=1),
+    "fails_inside_first": Right(said="Provider boom", refused=1),
+    "has_no_content": hopeless("'content'", 3),
+    "is_cut_off": hopeless("Expecting value", 3),
+    "is_a_page": hopeless("<title>Sign in</title>"),
+    "knows_no_such_key": hopeless("invalid x-api-key"),
+}
+
+
 class Seen(NamedTuple):
     """What came of some questions to one model."""
 
@@ -196,6 +211,7 @@ def odd() -> Iterator[Odd]:
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-0123456789")
     monkeypatch.setenv("LITELLM_PROXY_API_KEY", "sk-planted-0123456789")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-planted-0123456789")
     # as loading litellm does, for good
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     load_litellm("the test")
@@ -204,6 +220,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_quirk_has_a_right_outcome() -> None:
     assert QUIRKS.keys() == RIGHT.keys() and len(QUIRKS) >= 25
+    assert MESSAGES_OF.keys() == OF_MESSAGES.keys()
 
 
 # pydantic's, about litellm's own types
@@ -213,9 +230,28 @@ def test_every_quirk_has_a_right_outcome() -> None:
 def test_a_quirk_has_its_right_outcome(
     tmp_path: Path, odd: Odd, route: str, name: str
 ) -> None:
-    right, own = RIGHT[name], f"{name}-{route}"
+    own = f"{name}-{route}"
     seen = ask(tmp_path, odd.at(f"{route}/{own}"))
-    assert len(odd.asked[own]) == len(seen.calls), "every request has its row"
+    assert_right(RIGHT[name], seen, len(odd.asked[own]))
+    thoughts = [
+        r for r in seen.ended if isinstance(r, Reply) and "Let me see" in r.text
+    ]
+    assert not thoughts or name.startswith("think")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", MESSAGES_OF)
+def test_a_quirk_has_its_right_outcome_through_litellm(
+    tmp_path: Path, odd: Odd, name: str
+) -> None:
+    seen = ask(tmp_path, f"anthropic/{name}@http://127.0.0.1:{odd.port}")
+    assert_right(OF_MESSAGES[name], seen, len(odd.asked[name]))
+    assert "Traceback" not in "".join([*seen.lines, *map(str, seen.ended)])
+
+
+def assert_right(right: Right, seen: Seen, sent: int) -> None:
+    """Fail unless questions had their right outcome."""
+    assert sent == len(seen.calls), "every request has its row"
     said = "\n".join(seen.lines)
     assert right.said in said, said
     once = [line for line in seen.lines if "trying again" not in line]
@@ -232,7 +268,6 @@ def test_a_quirk_has_its_right_outcome(
     assert all(isinstance(found, Reply) for found in seen.ended), seen.ended
     for reply in (found for found in seen.ended if isinstance(found, Reply)):
         assert right.text in reply.text and reply.finish_reason == right.finish
-        assert "Let me see" not in reply.text or name.startswith("think")
     replied = [call for call in seen.calls if call.state is CallState.REPLIED]
     free = [call for call in seen.calls if call.state is CallState.FAILED]
     assert (len(replied), len(free)) == (ASKED, right.refused)
