@@ -5,7 +5,6 @@ Its reply is stored before it is used.
 
 from evolve.models.answers import Completion
 from evolve.models.budgeted import (
-    ADAPTED,
     Before,
     BudgetedModels,
     Interrupted,
@@ -30,7 +29,6 @@ from evolve.models.replayed import ReplayedModels
 from evolve.models.vllm import local_models
 
 __all__ = [
-    "ADAPTED",
     "INSIDE",
     "Adapted",
     "Before",

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import tenacity
 
 from evolve.archive import (
+    ADAPTED,
     ArchiveReader,
     Call,
     CallPurpose,
@@ -37,7 +38,6 @@ LONGEST_PAUSE_S = 20.0
 TICK_S = 0.2
 SLACK_S = 60.0  # on a busy machine a call may be cut off late
 _MESSAGE_TOKENS = 16  # the most that a chat template adds to a message
-ADAPTED = "adapted"  # kind of an event: a model is asked differently from now on
 ESTIMATED = "tokens estimated: the server reports no usage"
 _T = TypeVar("_T")
 
