@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from evolve.archive.ranking import Ranking
     from evolve.archive.reader import ArchiveReader
     from evolve.archive.records import (
+        ADAPTED,
         PERSON,
         SEED,
         SIGNS,
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from evolve.archive.store import Archive, StoredVector
 
 __all__ = [
+    "ADAPTED",
     "AGGREGATE_KEY",
     "BUILT_IN",
     "CONTEXT_KINDS",
@@ -184,7 +186,7 @@ _NAMES_BY_MODULE = {
     "ranking": "Ranking",
     "reader": "ArchiveReader",
     "decision": "CONTEXT_KINDS CaseAttempt Decision Kind SharedPrompt",
-    "records": "PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event Files AddStatus "
+    "records": "ADAPTED PERSON SEED SIGNS Call CallPurpose CallState Evaluation Event Files AddStatus "
     "Note Proposal Reply Spend State derive_id",
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",

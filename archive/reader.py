@@ -432,6 +432,11 @@ class ArchiveReader:
         query = select(p.state, func.count()).where(p.number > 0).group_by(p.state)
         return {State(state): count for state, count in self.rows(query)}
 
+    def answering_models(self) -> set[str]:
+        """Return the models that have replied at least once."""
+        query = select(c.model).where(c.state == CallState.REPLIED).distinct()
+        return {str(row.model) for row in self.rows(query)}
+
     def events(
         self, after: int = 0, limit: int | None = None, kinds: Sequence[str] = ()
     ) -> list[Event]:

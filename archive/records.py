@@ -69,6 +69,8 @@ SEED = "seed"  # the operator of proposal 0
 PERSON = "person"
 # the event kind and the metric that name the flags of a candidate: signs of cheating
 SIGNS = "signs"
+# the event kind of a model that is asked differently from now on
+ADAPTED = "adapted"
 
 
 def derive_id(run_seed: int, number: int) -> str:

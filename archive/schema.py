@@ -188,10 +188,19 @@ calls = _table(
     _required("reserved_tokens", Integer, doc="maximum that it can use"),
     _required("reserved_usd", Float, doc="maximum that it can cost"),
     Column("finish_reason", String(32), doc="as the model reports it"),
-    _required("prompt_tokens", Integer, default=0, doc="as the server reports"),
+    _required(
+        "prompt_tokens",
+        Integer,
+        default=0,
+        doc="as the server reports; else an estimate, which `error` marks",
+    ),
     _required("completion_tokens", Integer, default=0, doc="as the server reports"),
     _required("cost_usd", Float, default=0.0, doc="by the model's prices"),
-    Column("error", Text, doc="why it failed"),
+    Column(
+        "error",
+        Text,
+        doc="why it failed; of a reply, what is odd: estimated tokens, a refusal",
+    ),
     _required("sent_at", Float, doc="seconds since 1970"),
     _required("seconds", Float, default=0.0, doc="time to the reply"),
     _required(

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from evolve.errors import ConfigError, did_you_mean, validation_message
+from evolve.errors import ConfigError, TrustError, did_you_mean, validation_message
 from evolve.trust import dotenv
-from evolve.trust.choices import LOWERED, user_choices
+from evolve.trust.choices import COMMAND, LOWERED, commands_in, user_choices
+from evolve.trust.commands import remember
 
 PREFIX = dotenv.PREFIX
 # Not settings of a run; read by other modules.
 _OTHER_VARIABLES = ("EVOLVE_CACHE_DIR",)
+
+
+class ModelOptions(BaseModel):
+    """What one model is asked differently; None: as the settings of the run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | Literal["none"] | None = None
+    max_tokens: Annotated[int, Field(ge=16)] | None = None
+    reasoning_effort: str | None = None
+    extra_body: dict[str, Any] = {}
+    headers: dict[str, str] = {}
 
 
 class Settings(BaseModel):
@@ -102,7 +123,17 @@ class Settings(BaseModel):
         description="secret seed of the scorer; drawn for each run",
     )
     runs_dir: Path = Field(Path("runs"), description="directory of all runs")
-    model: tuple[str, ...] = Field((), description="models that propose changes")
+    model: tuple[str, ...] = Field(
+        (),
+        description='models that propose changes; options may follow: "NAME KEY=VALUE"',
+    )
+    model_options: dict[str, ModelOptions] = Field(
+        {},
+        description=(
+            "options by model: temperature (or none), max_tokens, reasoning_effort, "
+            "extra_body, headers"
+        ),
+    )
     operators: dict[str, float] = Field({}, description="operators with their weights")
     operator_choice: Literal["weights", "bandit"] = Field(
         "weights",
@@ -163,10 +194,86 @@ class Settings(BaseModel):
         {}, description="maximum rate of requests, by model"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _options_follow_names(cls, values: Any) -> Any:
+        models = values.get("model") if isinstance(values, Mapping) else None
+        if not isinstance(models, (list, tuple)):
+            return values
+        named = [_split_options(str(text)) for text in models]
+        given = dict(values.get("model_options") or {})
+        given |= {
+            one.name: _plain(given.get(one.name)) | one.options
+            for one in named
+            if one.options
+        }
+        return {
+            **values,
+            "model": tuple(one.name for one in named),
+            "model_options": given,
+        }
+
     @field_validator("temperature", mode="before")
     @classmethod
     def _one_is_a_schedule(cls, value: Any) -> Any:
         return (value,) if isinstance(value, (int, float, str)) else value
+
+
+class _Named(NamedTuple):
+    """A model with the options that follow its name."""
+
+    name: str
+    options: dict[str, Any]
+
+
+def _split_options(text: str) -> _Named:
+    """Split `NAME KEY=VALUE ...`; a value may be JSON.
+
+    Returns:
+        The name and its options.
+
+    Raises:
+        ValueError: an option is not valid
+    """
+    if text.startswith(COMMAND):
+        return _Named(text, {})
+    name, _, rest = text.strip().partition(" ")
+    options: dict[str, Any] = {}
+    while rest := rest.strip():
+        key, mark, rest = rest.partition("=")
+        if not mark:
+            raise ValueError(f"invalid option {key!r} after {name}: use KEY=VALUE")
+        if rest.startswith(("{", '"')):
+            value, end = json.JSONDecoder().raw_decode(rest)
+            rest = rest[end:]
+        else:
+            value, _, rest = rest.partition(" ")
+        if key.startswith("header."):
+            options.setdefault("headers", {})[key.removeprefix("header.")] = value
+        else:
+            options[key] = value
+    return _Named(name, options)
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    """Return options as a table of those that are set."""
+    if isinstance(options, BaseModel):
+        return options.model_dump(exclude_unset=True)
+    return dict(options or {})
+
+
+def _split_models(text: str) -> tuple[str, ...]:
+    """Split a list of models at its commas; those in JSON are part of an option."""
+    if text.strip().startswith(COMMAND):
+        return (text.strip(),)
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "{") - (letter == "}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 @dataclass(frozen=True)
@@ -229,12 +336,35 @@ def resolve(
                     did_you_mean(key, Settings.model_fields),
                 )
             values[key], origins[key] = value, origin
+    _refuse_commands(task, task_toml)
     resolved = Resolved(build_settings(values, origins), origins)
+    remember(commands_in(resolved.settings.model_dump()))
     _check_choices(
         {key: value for key, value in task.items() if origins[key] == task_origin},
         task_toml,
     )
     return resolved
+
+
+def resolve_model(text: str, settings: Settings | None = None) -> Settings:
+    """Return settings with one model only.
+
+    Args:
+        text: The model, with its options.
+        settings: Further settings; None: those of the user.
+
+    Returns:
+        The settings; `model` has one name.
+
+    Raises:
+        ConfigError: The model's options are not valid.
+    """
+    alone = resolve({"model": (text,)}, {}, Path("task.toml")).settings
+    if settings is None:
+        return alone
+    return settings.model_copy(
+        update={"model": alone.model, "model_options": alone.model_options}
+    )
 
 
 def _not_raised(task: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,6 +377,15 @@ def _not_raised(task: Mapping[str, Any], user: Mapping[str, Any]) -> dict[str, A
         or not isinstance(user.get(key), (int, float))
         or value < user[key]
     }
+
+
+def _refuse_commands(task: Mapping[str, Any], task_toml: Path) -> None:
+    """Refuse commands as models of a task, also of a trusted one."""
+    if commands := commands_in(task):
+        raise TrustError(
+            f"{task_toml} [run] names the command {commands[0]!r} as a model: a task may not",
+            "only you may name one: --model, EVOLVE_MODEL, or your configuration file",
+        )
 
 
 def _check_choices(task: Mapping[str, Any], task_toml: Path) -> None:
@@ -282,7 +421,14 @@ def build_settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Set
         return Settings.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0])
+        # an option that follows a name is checked with the whole
+        key = str(first["loc"][0]) if first["loc"] else "model"
+        if first["type"] == "extra_forbidden" and len(first["loc"]) > 1:
+            raise ConfigError(
+                f"unknown option {first['loc'][-1]!r} of the model {first['loc'][1]}",
+                did_you_mean(str(first["loc"][-1]), ModelOptions.model_fields)
+                + "; headers are given as header.NAME=VALUE",
+            ) from None
         if first["type"] == "extra_forbidden":
             raise ConfigError(
                 f"{origins.get(key, 'run.toml')}: unknown setting {key!r}",
@@ -373,12 +519,21 @@ def _from_variables(variables: Mapping[str, str], origin: str) -> dict[str, Any]
     return found
 
 
+_TABLES = (
+    "operators",
+    "price",
+    "price_per_second",
+    "requests_per_minute",
+    "model_options",
+)
+
+
 def _value_of(key: str, text: str, origin: str) -> Any:
     if key == "model":
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return _split_models(text)
     if key == "temperature":
         return tuple(part.strip() for part in text.split(","))
-    if key in ("operators", "price", "price_per_second", "requests_per_minute"):
+    if key in _TABLES:
         try:
             return tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError as error:

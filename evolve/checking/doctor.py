@@ -5,17 +5,17 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from evolve.checking.findings import Finding
+from evolve.checking.models import examine_model
 from evolve.config import Settings, load_keys, resolve
 from evolve.errors import INSTALL_GIT, ConfigError, EvolveError
 from evolve.evaluation import confinement
 from evolve.evaluation.evaluator import Evaluator, Verdict
-from evolve.models import Client, SamplingParams, check_key, local_models, parse_model
 from evolve.peers.formats import CAUGHT
 from evolve.runs.build import check_prompts
 from evolve.runs.evaluator import open_evaluator, score_seed
@@ -67,7 +67,9 @@ async def examine(
     if sandbox != "auto" and providers[0].state != "fail":
         findings.append(await keeps_the_contract(sandbox))
     load_keys()
-    findings += [await _model(text, note) for text in models]
+    settings = _settings_of(task_dir, models) if models else None
+    for text in models:
+        findings += await examine_model(text, settings, note)
     if task_dir is not None:
         findings += [
             *_requirements(task_dir, fix),
@@ -140,23 +142,14 @@ async def _provider(name: str, note: Note) -> Finding:
     return Finding("ok", f"sandbox {name}")
 
 
-async def _model(text: str, note: Note) -> Finding:
-    """Send a short prompt."""
-    try:
-        name = parse_model(text)
-        check_key(name)
-        settings = resolve({"model": (text,)}, {}, Path("task.toml")).settings
-        question = [{"role": "user", "content": "Say hello."}]
-        async with (
-            local_models(settings, note) as addresses,
-            aclosing(Client(60.0, addresses)) as client,
-        ):
-            reply = await client.complete(name, question, SamplingParams(16, 1, 0.0))
-    except EvolveError as error:
-        return Finding("fail", f"model {error.message}", error.hint)
-    return Finding(
-        "ok", f"model {text} answers: {reply.samples[0].text.strip()[:40]!r}"
-    )
+def _settings_of(task_dir: Path | None, models: Sequence[str]) -> Settings:
+    """Return the settings of a run on a task with these models, for their sizes."""
+    flags = {"model": tuple(models)}
+    if task_dir is not None:
+        with suppress(EvolveError):  # reported by the check of the task
+            run = load_task(task_dir).spec.run
+            return resolve(flags, run, task_dir / "task.toml").settings
+    return resolve(flags, {}, Path("task.toml")).settings
 
 
 def _requirements(folder: Path, fix: bool) -> list[Finding]:

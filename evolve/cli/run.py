@@ -43,7 +43,9 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="Model that proposes changes: provider/name[@http://address/v1]; repeatable.",
+        help="Model that proposes changes: provider/name[@http://address/v1], ollama:NAME, "
+        "lmstudio:NAME, llamacpp:NAME, vllm:NAME or cmd:COMMAND; options may follow: "
+        "'NAME temperature=none reasoning_effort=low'; repeatable.",
     ),
 ]
 Budget = Annotated[str | None, typer.Option(help="Budget in dollars: 5usd.")]
@@ -258,6 +260,8 @@ def resume(
     """Resume a run that was stopped or killed, from its archive alone."""
     from evolve.config import build_settings
     from evolve.runs.launch import resume_run
+    from evolve.trust.choices import commands_in
+    from evolve.trust.commands import remember
 
     folder = own_run(run_folder(runs_dir, run), trust)
     variants, spend = _used(folder, max_variants, budget, max_tokens, max_calls)
@@ -280,7 +284,11 @@ def resume(
         for key, value in {"target": target, "plateau": plateau}.items()
         if value is not None
     }
-    build_settings(changes, dict.fromkeys(changes, "flag"))
+    built = build_settings(changes, dict.fromkeys(changes, "flag"))
+    remember(commands_in(changes))
+    changes = {key: getattr(built, key) for key in changes}
+    if built.model_options:
+        changes["model_options"] = folder.settings.model_options | built.model_options
     control = _control(json)
     _carry_out(resume_run(folder, changes, control), control)
 

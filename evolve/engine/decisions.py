@@ -22,6 +22,7 @@ from evolve.search import (
     Action,
     Evaluate,
     Expand,
+    Hopeless,
     Policy,
     Racing,
     Skip,
@@ -54,11 +55,13 @@ class PolicyDecider:
         policy: The policy.
         seed: Seed of the run.
         samples: Children per prompt, for operators that ask a model.
+        hopeless: Models that are given up; None: none ever is.
     """
 
     policy: Policy
     seed: int
     samples: int = 1
+    hopeless: Hopeless | None = None
 
     def decide(self, number: int, snapshot: Snapshot) -> Action:
         """Ask the policy, and add the model and the number of samples.
@@ -84,9 +87,28 @@ class PolicyDecider:
             decision = replace(
                 decision, model=mix.draw_model(decision.operator, snapshot, rng)
             )
+        if decision.operator in mix.asking:
+            decision = self._without_hopeless(decision, snapshot, rng)
         return replace(
             decision, samples=self.samples if decision.operator in mix.asking else 1
         )
+
+    def _without_hopeless(
+        self, decision: Expand, snapshot: Snapshot, rng: np.random.Generator
+    ) -> Expand:
+        """Replace a model that is given up, or that might be drawn although it is.
+
+        Returns:
+            The decision, unchanged as long as no model is given up.
+        """
+        if self.hopeless is None:
+            return decision
+        self.hopeless.read(snapshot.outcomes)
+        other = self.hopeless.draw(rng)
+        chosen = decision.model
+        if other is None or (chosen and not self.hopeless.is_hopeless(chosen)):
+            return decision
+        return replace(decision, model=other)
 
     def _check(self, decision: object, snapshot: Snapshot) -> None:
         """Check that a decision can be carried out: a policy may be a third-party plugin.

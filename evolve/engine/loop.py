@@ -24,6 +24,7 @@ from evolve.search import Evaluate, Expand, Skip, Stop
 from evolve.tasks import CaseSpec
 
 TICK_S = 0.2  # how often to check for an interrupt or a time limit
+WHILE_NEW = 2  # proposals of models in preparation before the first program
 DEAD_END = "the record can't be followed: a parent was not scored this time"
 
 
@@ -134,9 +135,7 @@ class Engine:
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
         while not self._halted():
-            if self._in_flight.has_capacity(
-                self._proposing, self._running - self._proposing
-            ) and (await self._may_decide()):
+            if self._has_capacity() and (await self._may_decide()):
                 proposals = (
                     [self._begun.popleft()] if self._begun else await self._decide()
                 )
@@ -156,6 +155,20 @@ class Engine:
                     self._halt = DEAD_END
             self._changed.clear()
             await self._wait_for_change()
+
+    def _has_capacity(self) -> bool:
+        """Return whether one more decision is due.
+
+        Until the first reply gives a program, only a few are asked for: if all are useless,
+        the model is given up before many more calls are in flight.
+        """
+        proved = self.proposer.gave_program or self.recorder.variants > 0
+        asks = self.proposer.model_slots > 0
+        if asks and not proved and self._proposing >= WHILE_NEW:
+            return False
+        return self._in_flight.has_capacity(
+            self._proposing, self._running - self._proposing
+        )
 
     async def _wait_for_change(self) -> None:
         try:

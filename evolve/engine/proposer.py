@@ -67,6 +67,10 @@ class StoredChild(NamedTuple):
     files: Files
 
 
+class _TooLong(Rejected):
+    """The prompt does not fit into the model's context."""
+
+
 class Proposer:
     """Produces and stores the children of planned proposals.
 
@@ -78,6 +82,7 @@ class Proposer:
 
     Attributes:
         model_slots: Maximum number of parallel samples; 0: no operator asks a model.
+        gave_program: Whether a child has passed the checks.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class Proposer:
         asks = any(operator.needs_model for operator in operators.values())
         settings = services.settings
         self.model_slots = settings.model_calls * settings.samples if asks else 0
-        self._turns = FairYield()
+        self._turns, self.gave_program = FairYield(), False
 
     def shows(self, action: Expand | Evaluate) -> Collection[str]:
         """Return the kinds of prompt context that the operator of a decision shows."""
@@ -119,7 +124,7 @@ class Proposer:
         """
         context = await self._context(proposal)
         try:
-            return await self._store(proposal, context, CallPurpose.PROPOSE)
+            return await self._first(proposal, context)
         except Rejected as why:
             asked = self._operators[proposal.operator].needs_model and self._repairs > 0
             if not asked or why.reason == "prompt":
@@ -134,6 +139,22 @@ class Proposer:
                 known=why.reason == DUPLICATE,
             )
             return await self._store(proposal, again, CallPurpose.REPAIR)
+
+    async def _first(self, proposal: Proposal, context: Context) -> StoredChild:
+        """Store the first child; a prompt that is too long is made once more, and fits.
+
+        Returns:
+            The stored child.
+
+        Raises:
+            Rejected: There is no usable child.
+        """
+        try:
+            return await self._store(proposal, context, CallPurpose.PROPOSE)
+        except _TooLong:  # the model's context may have become known just now
+            return await self._store(
+                proposal, await self._context(proposal), CallPurpose.PROPOSE
+            )
 
     async def repair(self, proposal: Proposal, verdict: Verdict) -> StoredChild | None:
         """Feed the failure of a model's child back, once.
@@ -199,6 +220,7 @@ class Proposer:
             tree = await self._checked(proposal, context, child, purpose)
         except Rejected as why:
             raise Rejected(why.reason, why.message, child.note) from None
+        self.gave_program = True
         return StoredChild(
             await self._recorder.propose(proposal, tree, child.note, rows), child.files
         )
@@ -312,7 +334,7 @@ class Proposer:
         return replace(
             context,
             prompt_context=await self._prompt_context(proposal),
-            prompts=self._prompts,
+            prompts=self._prompts.within(self._models.prompt_room(proposal)),
             let_work=run_episode and partial(run_episode, proposal),
         )
 
@@ -355,7 +377,8 @@ class Proposer:
                 answer = await self._models.ask(proposal, purpose, messages)
             except ModelError as error:
                 if error.fault is ModelFault.PROMPT:
-                    raise Rejected("prompt", error.message) from None
+                    kind = _TooLong if error.too_long else Rejected
+                    raise kind("prompt", error.message) from None
                 raise
             await self._turns.turn()
             return answer

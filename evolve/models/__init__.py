@@ -3,8 +3,14 @@
 Its reply is stored before it is used.
 """
 
-from evolve.models.budgeted import BudgetedModels, Interrupted, OutOfBudget
-from evolve.models.client import Client, Completion, SamplingParams, check_key
+from evolve.models.answers import Completion
+from evolve.models.budgeted import (
+    Before,
+    BudgetedModels,
+    Interrupted,
+    OutOfBudget,
+)
+from evolve.models.client import Client, Listed, SamplingParams, check_key
 from evolve.models.counting import counter_for
 from evolve.models.embeddings import (
     Embedder,
@@ -14,8 +20,9 @@ from evolve.models.embeddings import (
     as_text,
 )
 from evolve.models.episodes import Episode, asked_the_same, place_of
-from evolve.models.errors import ModelError, ModelFault
-from evolve.models.names import INSIDE, asked_models, parse_model
+from evolve.models.errors import Adapted, ModelError, ModelFault
+from evolve.models.meeting import Meeting
+from evolve.models.names import INSIDE, ModelName, asked_models, parse_model
 from evolve.models.prices import price_of
 from evolve.models.protocol import Models
 from evolve.models.replayed import ReplayedModels
@@ -23,15 +30,20 @@ from evolve.models.vllm import local_models
 
 __all__ = [
     "INSIDE",
+    "Adapted",
+    "Before",
     "BudgetedModels",
     "Client",
     "Completion",
     "Embedder",
     "Episode",
     "Interrupted",
+    "Listed",
+    "Meeting",
     "ModelEmbedder",
     "ModelError",
     "ModelFault",
+    "ModelName",
     "Models",
     "OutOfBudget",
     "ReplayedModels",

@@ -4,13 +4,15 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import tenacity
 
 from evolve.archive import (
+    ADAPTED,
+    ArchiveReader,
     Call,
     CallPurpose,
     CallState,
@@ -24,7 +26,8 @@ from evolve.errors import RunError
 from evolve.models.client import GRACE_S, Client, Messages, SamplingParams
 from evolve.models.embeddings import pack_numbers, unpack_numbers
 from evolve.models.episodes import Episode
-from evolve.models.errors import ModelError, ModelFault
+from evolve.models.errors import Adapted, ModelError, ModelFault
+from evolve.models.meeting import Meeting
 from evolve.models.names import ModelName, asked_models, parse_model
 from evolve.models.prices import price_of
 from evolve.models.rate_limit import Rate
@@ -35,6 +38,7 @@ LONGEST_PAUSE_S = 20.0
 TICK_S = 0.2
 SLACK_S = 60.0  # on a busy machine a call may be cut off late
 _MESSAGE_TOKENS = 16  # the most that a chat template adds to a message
+ESTIMATED = "tokens estimated: the server reports no usage"
 _T = TypeVar("_T")
 
 
@@ -68,6 +72,40 @@ class Rows(Protocol):
 
     async def replies(self, proposal: str, ended: bool = False) -> list[Call]:
         """Return a proposal's calls with a stored reply; `ended`: it may be finished."""
+
+    async def note(self, kind: str, data: Mapping[str, object]) -> None:
+        """Store an event of the run itself."""
+
+
+class Before(NamedTuple):
+    """What a run knew about its models before a restart.
+
+    Attributes:
+        answered: models that have replied
+        learned: model -> the form of a request that it accepts, as `Manner.as_data`
+    """
+
+    answered: Collection[str] = ()
+    learned: Mapping[str, Mapping[str, Any]] = {}
+
+    @classmethod
+    def of(cls, archive: ArchiveReader) -> "Before":
+        """Read what an earlier process of a run has learned.
+
+        Args:
+            archive: of the run
+
+        Returns:
+            The models that have replied, and how they want to be asked.
+        """
+        events = archive.events(kinds=(ADAPTED,))
+        return cls(
+            archive.answering_models(),
+            {event.data["model"]: event.data["learned"] for event in events},
+        )
+
+
+NOTHING_BEFORE = Before()
 
 
 class Question(NamedTuple):
@@ -125,12 +163,49 @@ class BudgetedModels:
         self._rates = {
             name: Rate(_limit_of(name, settings), sleep=self._wait) for name in asked
         }
-        self._client = Client(settings.call_timeout_s, addresses or {})
+        self._client = Client(
+            settings.call_timeout_s, addresses or {}, settings.model_options
+        )
+        self._meetings = {
+            name: Meeting(name, settings, self._client.options_of(name), waiting)
+            for name in asked
+        }
         # requests shared by several proposals, by the first decision number
         self._shared: dict[int, asyncio.Task[object]] = {}
         self._free = asyncio.Semaphore(settings.model_calls)
         self._settled = asyncio.Condition()
         self._out = 0  # requests in flight
+
+    async def meet(self, before: Before = NOTHING_BEFORE) -> None:
+        """Ask the servers for the contexts of the models, and go on from before a restart.
+
+        Args:
+            before: what was known when the run stopped
+
+        Raises:
+            ModelError: no server listens where one must, and it never did in this run
+        """
+        for name, meeting in self._meetings.items():
+            if str(name) in before.answered:
+                meeting.has_answered()
+            if str(name) in before.learned:
+                meeting.manner.restore(before.learned[str(name)])
+        await asyncio.gather(
+            *(meeting.look(self._client) for meeting in self._meetings.values())
+        )
+
+    def prompt_room(self, proposal: Proposal) -> int | None:
+        """Return the longest prompt that the model of a proposal takes.
+
+        Args:
+            proposal: with or without a decided model
+
+        Returns:
+            Tokens; None if the model's context is not known.
+        """
+        if not self._models:
+            return None
+        return self._meetings[self._choose(proposal)].prompt_room
 
     async def ask(
         self,
@@ -211,6 +286,7 @@ class BudgetedModels:
             usd,
         )
         done = await self._send(name, [call], lambda: self._client.embed(name, [text]))
+        self._meetings[name].has_answered()
         numbers, used = pack_numbers(done.result.vectors[0]), done.result.tokens
         settled = replace(
             done.calls[0],
@@ -219,6 +295,7 @@ class BudgetedModels:
             seconds=done.seconds,
             prompt_tokens=used,
             cost_usd=self._prices[name].cost(used, 0, 0, done.seconds),
+            error=ESTIMATED if done.result.estimated else None,
         )
         await self._settle([settled])
         return unpack_numbers(numbers)
@@ -285,7 +362,7 @@ class BudgetedModels:
 
         async def once(attempt: int) -> Call:
             seed = derive_seed(proposal.id, f"{episode}:{number}:{attempt}")
-            ask = SamplingParams(reply_tokens, seed, temperature)
+            ask = self._meetings[name].params(messages, reply_tokens, seed, temperature)
             call = Call(
                 0,
                 proposal.id,
@@ -294,7 +371,7 @@ class BudgetedModels:
                 str(name),
                 json.dumps(episode.mark(ask.request(messages), number)),
                 CallState.SENT,
-                *self._bound(name, messages, reply_tokens),
+                *self._bound(name, messages, ask.max_tokens),
                 step=number,
             )
             return (await self._complete(name, [call], messages, ask))[0]
@@ -361,7 +438,9 @@ class BudgetedModels:
         )
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another_try),
-            stop=lambda state: self._stopping() or patience(state),
+            stop=lambda state: (
+                self._stopping() or (not _adapted(state) and patience(state))
+            ),
             sleep=self._wait,
             reraise=True,
             wait=_pause_s,
@@ -372,9 +451,10 @@ class BudgetedModels:
                 async for attempt in retrying:
                     with attempt:
                         await self._rates[name].turn()
-                        if self._stopping() and not midway:
-                            raise Interrupted("interrupted")
-                        return await once(attempt.retry_state.attempt_number - 1)
+                        async with self._meetings[name].turn():
+                            if self._stopping() and not midway:
+                                raise Interrupted("interrupted")
+                            return await once(attempt.retry_state.attempt_number - 1)
             except ModelError as error:
                 if self._stopping() and _worth_another_try(error):
                     raise Interrupted("interrupted") from None
@@ -397,6 +477,8 @@ class BudgetedModels:
         return self._models[derive_seed(proposal.id, "model") % len(self._models)]
 
     def _say_so(self, state: tenacity.RetryCallState) -> None:
+        if _adapted(state):
+            return  # it was reported when it was learned
         error = state.outcome.exception() if state.outcome else None
         left = max(0.0, self.settings.patience_s - (state.seconds_since_start or 0.0))
         self._waiting(
@@ -424,7 +506,10 @@ class BudgetedModels:
         messages: Messages,
     ) -> list[Reply]:
         first = asking[0]
-        ask = SamplingParams(
+        if question.purpose is CallPurpose.PROPOSE:
+            self._meetings[name].check_length(first.id, messages)
+        ask = self._meetings[name].params(
+            messages,
             self.settings.reply_tokens,
             derive_seed(first.id, f"{question.number}:{attempt}"),
             self._temperature(first),
@@ -456,8 +541,11 @@ class BudgetedModels:
         ask: SamplingParams,
     ) -> list[Call]:
         """Send a chat; settle each reply with its share of the usage that is reported."""
+        meeting = self._meetings[name]
         done = await self._send(
-            name, calls, lambda: self._client.complete(name, messages, ask)
+            name,
+            calls,
+            lambda: self._client.complete(name, messages, ask, meeting.manner),
         )
         kept = shares(done.calls, done.result, self._prices[name], done.seconds)
         await self._settle(kept)
@@ -472,6 +560,7 @@ class BudgetedModels:
                     f"{reserved.reserved_tokens}",
                     "its usage can't be trusted, so budgets can't be kept",
                 )
+        meeting.replied(messages, done.result)
         return kept
 
     async def _send(
@@ -497,7 +586,19 @@ class BudgetedModels:
                     for call in sent
                 ]
             )
-            raise
+            judged = self._meetings[name].failed(error)
+            if isinstance(judged, Adapted):
+                await self._rows.note(ADAPTED, self._as_event(name, judged))
+            raise judged from None
+
+    def _as_event(self, name: ModelName, adapted: Adapted) -> dict[str, object]:
+        """Return what was learned about a model, for the record of the run."""
+        manner = self._meetings[name].manner
+        return {
+            "model": str(name),
+            "message": adapted.message,
+            "learned": manner.as_data(),
+        }
 
     def _temperature(self, proposal: Proposal) -> float:
         """Return the temperature of the schedule, by decision number."""
@@ -601,6 +702,11 @@ def _pause_s(state: tenacity.RetryCallState) -> float:
 
 
 _BACK_OFF = tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_S)
+
+
+def _adapted(state: tenacity.RetryCallState) -> bool:
+    """Return whether the last attempt has taught how to ask."""
+    return state.outcome is not None and isinstance(state.outcome.exception(), Adapted)
 
 
 def _worth_another_try(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 _VERSION = "/v1"
 # OpenAI's o1, o3, o4-mini, gpt-5, ...
@@ -114,6 +115,34 @@ def endpoint_of(model: str) -> Endpoint | None:
         The endpoint; None for a model that needs litellm.
     """
     return ENDPOINTS.get(provider_of(model))
+
+
+# Provider of a self-hosted server -> the command that starts one.
+_STARTS = {
+    "ollama": "ollama serve",
+    "ollama_chat": "ollama serve",
+    "lm_studio": "lms server start",
+    "llamafile": "llama-server -m MODEL.gguf --port {port}",
+    "hosted_vllm": "vllm serve {name} --port {port}",
+}
+
+
+def start_of(model: str, address: str) -> str:
+    """Return the advice for a server on this machine that does not run.
+
+    Args:
+        model: provider/name
+        address: of the server
+
+    Returns:
+        The command that starts it, as far as it is known.
+    """
+    provider, _, name = model.partition("/")
+    command = _STARTS.get(provider)
+    if command is None:
+        return f"start the server at {address}, or correct the address"
+    port = urlsplit(address).port or 80
+    return f"start it: {command.format(name=name, port=port)}"
 
 
 def _first_set(variables: Iterable[str]) -> str | None:

@@ -1,8 +1,10 @@
 """The meaning of a model's errors for the call, the budget and the run."""
 
+import json
 import os
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 from evolve.errors import RunError
 from evolve.models.names import ModelName
@@ -18,6 +20,7 @@ _NO_CONNECTION = (
     "ClientProxyConnectionError",
     "ClientHttpProxyError",
 )
+SHOWN = 500  # characters of a server's message
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 CONTEXT_WORDS = (
     "context_length",
@@ -26,12 +29,19 @@ CONTEXT_WORDS = (
     "context size",
     "maximum prompt length",
     "maximum number of tokens",
+    "context window",
+    "context_window",
+    "context the overflows",
+    "available context",
+    "exceed_context",
     "while limit is",
     "too long",
-    "content_policy",
-    "content policy",
-    "safety system",
+    "input token count",
+    "`inputs` tokens",
+    "reduce the length",
+    "request too large",
 )
+POLICY_WORDS = ("content_policy", "content policy", "safety system")
 # OpenRouter's 403 for a prompt, not for a key
 MODERATION_WORDS = ("flagged", "moderation")
 
@@ -45,6 +55,24 @@ class ModelFault(StrEnum):
     FINAL = "final"  # wrong key, unknown model: no call will succeed
 
 
+class Refusal(NamedTuple):
+    """A request that a server refused, for its parameters or its size.
+
+    Attributes:
+        text: all that the server sent
+        sent: body of the request
+    """
+
+    text: str
+    sent: Mapping[str, Any]
+
+    @property
+    def about_size(self) -> bool:
+        """Whether the request was too long."""
+        said = said_by(self.text).lower()
+        return any(word in said for word in CONTEXT_WORDS)
+
+
 class ModelError(RunError):
     """A request that gave no reply.
 
@@ -53,6 +81,12 @@ class ModelError(RunError):
         message: for people, without keys
         hint: what to do next
         retry_after_s: pause that the server asks for, in seconds; None without one
+
+    Attributes:
+        refusal: set if other parameters or sizes may be accepted
+        malformed: whether an answer came that is not one of a model
+        too_long: whether a shorter prompt may be accepted
+        start: how to start the server, if none listens at an address of this machine
     """
 
     def __init__(
@@ -64,7 +98,36 @@ class ModelError(RunError):
     ) -> None:
         super().__init__(message, hint)
         self.fault, self.retry_after_s = fault, retry_after_s
+        self.refusal: Refusal | None = None
+        self.malformed = self.too_long = False
+        self.start = ""
         self.exit_code = 2 if fault is ModelFault.FINAL else 1
+
+
+class Adapted(ModelError):
+    """A refusal that taught how to ask: the request is repeated at once.
+
+    Args:
+        message: what is done differently from now on
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ModelFault.TRY_AGAIN, message, retry_after_s=0.0)
+
+
+def malformed(name: ModelName, text: str) -> ModelError:
+    """Return an error for an answer that is not one of a model, and may be charged.
+
+    Args:
+        name: the model
+        text: what is wrong with the answer
+
+    Returns:
+        The error, to be raised.
+    """
+    error = ModelError(ModelFault.UNKNOWN, plain_text(name, ValueError(text)))
+    error.malformed = True
+    return error
 
 
 def turned_away(error: BaseException | None) -> bool:
@@ -143,10 +206,63 @@ def plain_text(name: ModelName, error: Exception) -> str:
         error: any exception
 
     Returns:
-        The model's name and up to 500 characters.
+        The model's name and up to `SHOWN` characters.
     """
-    text = redact(str(getattr(error, "message", error)))
-    return f"{name}: {' '.join(text.split())[:500]}"
+    return f"{name}: {shortened(str(getattr(error, 'message', error)))}"
+
+
+def shortened(text: str) -> str:
+    """Return a text on one line, without keys; a long one keeps its beginning and its end.
+
+    Args:
+        text: of a server
+
+    Returns:
+        Up to `SHOWN` characters.
+    """
+    line = " ".join(redact(text).split())
+    if len(line) <= SHOWN:
+        return line
+    return f"{line[: SHOWN // 2]} ... {line[5 - SHOWN // 2 :]}"
+
+
+def said_by(body: str) -> str:
+    """Return the message in the body of an error, in any of the usual forms.
+
+    Args:
+        body: JSON or any other text
+
+    Returns:
+        The message; the whole text if it has another form.
+    """
+    try:
+        found = json.loads(body.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        return body
+    if isinstance(found, list) and found:
+        found = found[0]
+    for key in ("error", "message", "detail", "error_message", "errors"):
+        if isinstance(found, Mapping) and found.get(key):
+            found = _message_in(found[key])
+            break
+    return found if isinstance(found, str) else body
+
+
+def _message_in(found: Any) -> Any:
+    """Return the text of an error: of OpenAI's form, of FastAPI's, or a provider's inside."""
+    if isinstance(found, list):
+        parts = [part for part in found if isinstance(part, Mapping)]
+        return "; ".join(
+            f"{'.'.join(map(str, part.get('loc', ())))}: {part.get('msg', part)}"
+            for part in parts
+        )
+    if not isinstance(found, Mapping):
+        return found
+    metadata = found.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
+    message = found.get("message") or found.get("error") or found.get("detail")
+    # the message of a router says less than that of the provider behind it
+    return f"{message}: {said_by(str(raw))}" if raw else message
 
 
 def redact(text: str) -> str:

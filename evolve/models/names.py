@@ -5,13 +5,17 @@ hosted_vllm/NAME@http://host/v1.
 """
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 
 from evolve.config import Settings
 from evolve.errors import ConfigError
 from evolve.models.endpoints import endpoint_of
+from evolve.trust.choices import COMMAND
 
 LOCAL = "vllm:"
+# Names of servers at their usual ports -> provider.
+SERVERS = {"ollama:": "ollama", "lmstudio:": "lm_studio", "llamacpp:": "llamafile"}
 INSIDE = "transformer:"  # before the name or the folder of a sentence transformer
 # and not the version in provider/name@001
 _ADDRESS = re.compile(r"@(?=[^@]*[:/]|localhost)[^@]+$")
@@ -25,11 +29,15 @@ class ModelName:
         model: provider/name
         api_base: address from the name; None for the provider's
         local: name or path of a model that this run serves; None for others
+        command: a command that answers instead of a server; None for others
+        prefix: short name of a server that was used, such as `ollama:`
     """
 
     model: str
     api_base: str | None = None
     local: str | None = None
+    command: str | None = None
+    prefix: str = ""
 
     @property
     def self_hosted(self) -> bool:
@@ -37,18 +45,27 @@ class ModelName:
         endpoint = endpoint_of(self.model)
         return endpoint is not None and endpoint.own
 
+    @property
+    def unmetered(self) -> bool:
+        """Whether its calls have no price, so that no budget in dollars bounds them."""
+        return self.command is not None
+
     def __str__(self) -> str:
+        if self.command is not None:
+            return f"{COMMAND}{self.command}"
         if self.local is not None:
             return f"{LOCAL}{self.local}"
-        return self.model if self.api_base is None else f"{self.model}@{self.api_base}"
+        short = self.model.partition("/")[2]
+        name = f"{self.prefix}{short}" if self.prefix else self.model
+        return name if self.api_base is None else f"{name}@{self.api_base}"
 
 
 def parse_model(text: str) -> ModelName:
     """Parse the name of a model.
 
     Args:
-        text: `provider/name`, `provider/name@http://host:port/v1` or
-            `vllm:NAME_OR_PATH`
+        text: `provider/name`, `provider/name@http://host:port/v1`, `ollama:NAME`,
+            `lmstudio:NAME`, `llamacpp:NAME`, `vllm:NAME_OR_PATH` or `cmd:COMMAND`
 
     Returns:
         Its parts.
@@ -59,12 +76,19 @@ def parse_model(text: str) -> ModelName:
     if text.startswith(LOCAL) and len(text) > len(LOCAL):
         name = text.removeprefix(LOCAL)
         return ModelName(f"hosted_vllm/{name}", None, name)
+    if text.startswith(COMMAND):
+        return _command(text.removeprefix(COMMAND).strip())
+    for prefix, provider in SERVERS.items():
+        if text.startswith(prefix) and len(text) > len(prefix):
+            short = parse_model(f"{provider}/{text.removeprefix(prefix)}")
+            return replace(short, prefix=prefix)
     model, _, base = text.partition("@http")
     if "/" not in model or model.endswith("/") or model.startswith("/"):
         raise ConfigError(
             f"invalid model {text!r}",
             "use provider/name, for example openai/gpt-4o-mini or "
-            "hosted_vllm/NAME@http://localhost:8000/v1, or vllm:NAME_OR_PATH",
+            "hosted_vllm/NAME@http://localhost:8000/v1; or ollama:NAME, lmstudio:NAME, "
+            "llamacpp:NAME, vllm:NAME_OR_PATH, cmd:COMMAND",
         )
     if found := _ADDRESS.search(model):
         raise ConfigError(
@@ -72,6 +96,19 @@ def parse_model(text: str) -> ModelName:
             f"use for example {model[: found.start()]}@http://{found[0][1:]}",
         )
     return ModelName(model, f"http{base}" if base else None)
+
+
+def _command(text: str) -> ModelName:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"invalid command {text!r}: {error}",
+            "close its quotes, for example cmd:'claude -p'",
+        ) from None
+    if not words:
+        raise ConfigError("cmd: names no command", "use for example cmd:'claude -p'")
+    return ModelName(f"{COMMAND}{words[0]}", command=text)
 
 
 def asked_models(settings: Settings) -> list[str]:

@@ -83,7 +83,7 @@ def price_of(
 ) -> Price:
     """Return the price of a model: from the settings, else from litellm's list.
 
-    A self-hosted server is free unless it has a price. litellm is not imported if the
+    A self-hosted server is free unless it has a price, and a command always. litellm is not imported if the
     settings give the price.
 
     Args:
@@ -97,6 +97,8 @@ def price_of(
     Raises:
         ConfigError: unknown provider or price; the message names the setting
     """
+    if name.unmetered:
+        return Price(0.0, 0.0)
     _check_provider(name)
     keys = (str(name), name.model)
     second = (

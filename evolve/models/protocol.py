@@ -41,6 +41,10 @@ class Models(Protocol):
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
         """Return the vector of a text, stored or new. Raises as `ask` does."""
 
+    def prompt_room(self, proposal: Proposal) -> int | None:
+        """Return the longest prompt that a proposal's model takes; None: not known."""
+        return None
+
     async def stored_steps(
         self, proposal: Proposal, episode: Episode
     ) -> dict[int, Call]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from evolve.archive import Call, CallState, Proposal, SharedPrompt, derive_id
-from evolve.models.client import Completion
+from evolve.models.answers import Completion
 from evolve.models.prices import Price
 
 
@@ -63,10 +63,13 @@ def shares(
             else (0, 0, 0.0)
         )
         completion = each + (place < left)
+        if reply.estimated:  # an estimate is never more than the reservation
+            prompt = min(prompt, call.reserved_tokens)
+            completion = min(completion, call.reserved_tokens - prompt)
         cost = price.cost(prompt, completion, cached, time_s)
-        if not reply.believable:  # charge the reservation, the most that is possible
-            prompt, completion, cost = 0, call.reserved_tokens, call.reserved_usd
-        sample = reply.samples[place]
+        if reply.estimated:
+            cost = min(cost, call.reserved_usd)
+        sample, remark = reply.samples[place], _remark(reply, place)
         settled.append(
             replace(
                 call,
@@ -77,6 +80,12 @@ def shares(
                 completion_tokens=completion,
                 cost_usd=cost,
                 seconds=seconds,
+                error=remark or None,
             )
         )
     return settled
+
+
+def _remark(reply: Completion, place: int) -> str:
+    """Return what is odd about one of the replies; empty if nothing is."""
+    return reply.remarks[place] if place < len(reply.remarks) else ""

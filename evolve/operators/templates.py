@@ -8,7 +8,7 @@ nothing but a few methods of texts, lists and dicts.
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,21 @@ class Prompts:
     tokens: int = PROMPT_TOKENS
     count: CountTokens = by_bytes
 
+    def within(self, room: int | None) -> "Prompts":
+        """Return the same templates for a model that takes less.
+
+        Args:
+            room: longest prompt of the model, in tokens; None: not known
+
+        Returns:
+            Templates with the smaller of both limits.
+        """
+        if room is None or room >= self.tokens:
+            return self
+        if room not in self._smaller:
+            self._smaller[room] = replace(self, tokens=room)
+        return self._smaller[room]
+
     def check(self) -> None:
         """Parse all templates.
 
@@ -177,6 +192,11 @@ class Prompts:
     @cached_property
     def _shared(self) -> dict[object, tuple[str, object]]:
         """Template and identities of its values -> text, and the values, which thus live."""
+        return {}
+
+    @cached_property
+    def _smaller(self) -> dict[int, "Prompts"]:
+        """Limit -> the same templates with it."""
         return {}
 
     @cached_property

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 
 from evolve.agents import AgentEvaluator
-from evolve.archive import PERSON, SEED, Kind, Proposal
+from evolve.archive import PERSON, SEED, Kind, Proposal, State
 from evolve.config import Settings, load_keys, user_file
 from evolve.engine.control import Inbox, SteeringHandler
 from evolve.engine.decisions import PolicyDecider
@@ -20,7 +21,9 @@ from evolve.errors import ConfigError
 from evolve.evaluation.evaluator import Evaluator
 from evolve.models import (
     INSIDE,
+    Client,
     Embedder,
+    Meeting,
     ModelEmbedder,
     Models,
     TokenEmbedder,
@@ -36,8 +39,11 @@ from evolve.operators.llm import ModelOperator
 from evolve.operators.person import Person
 from evolve.operators.prompting import check_room
 from evolve.operators.templates import Prompts
-from evolve.search import OperatorMix, make_search
+from evolve.search import Hopeless, OperatorMix, make_search
 from evolve.tasks import Task
+from evolve.text import Note
+from evolve.trust.choices import COMMAND
+from evolve.trust.commands import require_named
 
 WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
 WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}
@@ -102,9 +108,12 @@ def make_engine(
         raise ConfigError(
             "unfinished proposals of the run need a model", "give one: --model NAME"
         )
+    hopeless = _hopeless(settings, mix, recorder, control)
     return Engine(
         services,
-        PolicyDecider(make_search(settings, mix), settings.seed, settings.samples),
+        PolicyDecider(
+            make_search(settings, mix), settings.seed, settings.samples, hopeless
+        ),
         proposer,
         evaluator,
         replace(
@@ -113,6 +122,32 @@ def make_engine(
             steering=SteeringHandler(inbox, recorder, settings.seed),
         ),
     )
+
+
+def _hopeless(
+    settings: Settings, mix: OperatorMix, recorder: Recorder, control: Control
+) -> Hopeless | None:
+    """Create the count of useless replies, as of the end of the record.
+
+    A run that had ended with an error, for example because no model was left, and that a
+    person resumes, gives its models another chance.
+
+    Returns:
+        The count; None for a run without a model.
+    """
+    if not settings.model:
+        return None
+    found = Hopeless(
+        settings.model, mix.asking, 1 + settings.repairs, control.listener.waiting
+    )
+    last = recorder.archive.latest_events(("stopped",)).get("stopped")
+    if last is not None and last.data.get("failed"):
+        outcomes = (State.SCORED, State.FAILED, State.REJECTED)
+        ended = recorder.archive.proposals(outcomes, short=True)
+        before = [p for p in ended if p.number and (p.finished_event or 0) < last.id]
+        found.skip(len(before))
+    found.read(recorder.snapshot.outcomes, silent=True)
+    return found
 
 
 def make_replaying_engine(
@@ -353,6 +388,49 @@ def require_model(task: Task, settings: Settings) -> None:
         )
 
 
+def _check_commands(settings: Settings) -> None:
+    """Check commands that answer as models: the user has named them, and no price is due.
+
+    Raises:
+        TrustError: One comes from somebody else.
+        ConfigError: A budget in dollars can't bound them.
+    """
+    commands = [text for text in asked_models(settings) if text.startswith(COMMAND)]
+    if commands and settings.budget_usd is not None:
+        raise ConfigError(
+            f"the calls of {commands[0]} have no price, so a budget in dollars bounds nothing",
+            "bound their number in place of --budget: --max-calls N",
+        )
+    require_named(commands)
+
+
+async def ask_servers(settings: Settings, say: Note) -> int | None:
+    """Ask the servers of this machine and private ones whether they run, and for contexts.
+
+    Args:
+        settings: Settings of the run.
+        say: Called with messages for people.
+
+    Returns:
+        The longest prompt that all models of the run take, in tokens; None: not known.
+
+    Raises:
+        ModelError: No server listens at an address of this machine.
+    """
+    async with aclosing(
+        Client(settings.call_timeout_s, {}, settings.model_options)
+    ) as client:
+        names = [parse_model(text) for text in asked_models(settings)]
+        meetings = [
+            Meeting(name, settings, client.options_of(name), say)
+            for name in names
+            if name.local is None and name.command is None
+        ]
+        await asyncio.gather(*(meeting.look(client) for meeting in meetings))
+    rooms = [meeting.prompt_room for meeting in meetings]
+    return min((room for room in rooms if room is not None), default=None)
+
+
 async def check_models(settings: Settings) -> None:
     """Check names, prices and keys of the models before anything is spent.
 
@@ -363,9 +441,10 @@ async def check_models(settings: Settings) -> None:
         ConfigError: A name is not valid, or a price or a key is missing.
     """
     load_keys()
+    _check_commands(settings)
     for text in asked_models(settings):
         name = parse_model(text)
         await asyncio.to_thread(
             price_of, name, settings.price, settings.price_per_second
         )
-        await asyncio.to_thread(check_key, name)
+        await asyncio.to_thread(check_key, name, settings.model_options)

@@ -9,6 +9,7 @@ RunEvent
 ├── Asked                    a model call ended
 ├── Learned                  a further evaluation of a scored variant
 ├── Waited, Noted, Steered   a retry; notes were taken; a person changed the run
+├── Adapted                  a model is asked differently from now on
 ├── Signs                    an agent did something that a person should review
 └── Other                    a kind that this version does not know
 """
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evolve.archive import (
+    ADAPTED,
     SIGNS,
     STEERED,
     AddStatus,
@@ -148,6 +150,13 @@ class Waited(RunEvent):
 
 
 @dataclass(frozen=True)
+class Adapted(RunEvent):
+    """A model is asked differently from now on, because its server refused a request."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Noted(RunEvent):
     """Notes for later prompts were taken."""
 
@@ -238,6 +247,7 @@ _OF_THE_RUN: Mapping[str, tuple[Any, ...]] = {
     "started": (Began, "sandbox"),
     "stopped": (Halted, "reason"),
     "waiting": (Waited, "message"),
+    ADAPTED: (Adapted, "message"),
     "notes": (Noted, "number", "text"),
     SIGNS: (Signs, "variant", "signs"),
 }

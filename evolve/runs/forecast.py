@@ -19,6 +19,7 @@ from evolve.models import (
     parse_model,
     price_of,
 )
+from evolve.runs.build import ask_servers
 from evolve.runs.launch import QuietView, RunControl, start_run
 from evolve.tasks import Task
 
@@ -55,12 +56,20 @@ class Forecast:
 class FirstQuestion(Models):
     """A client of models that keeps the first question and raises `OutOfBudget`.
 
+    Args:
+        room: The longest prompt that the models take, in tokens; None: not known.
+
     Attributes:
         asked: The first question: its proposal and the chat; None: none yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: int | None = None) -> None:
         self.asked: tuple[Proposal, Messages] | None = None
+        self._room = room
+
+    def prompt_room(self, proposal: Proposal) -> int | None:
+        """Return the longest prompt that the models of the run take."""
+        return self._room
 
     async def embed(self, proposal: Proposal, text: str) -> list[float]:
         """Raise `OutOfBudget`: a dry run sends nothing."""
@@ -116,7 +125,7 @@ async def dry_run(
             "a dry run shows the first prompt, so it needs a model",
             "give one: --model NAME",
         )
-    listening = FirstQuestion()
+    listening = FirstQuestion(await ask_servers(resolved.settings, note))
     with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
         settings = resolved.settings.model_copy(
             update={"runs_dir": Path(folder), "embedding": None}

@@ -39,6 +39,7 @@ from evolve.engine.services import Control, Services
 from evolve.errors import EvolveError, UsageError
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.models import (
+    Before,
     BudgetedModels,
     Interrupted,
     Models,
@@ -47,6 +48,7 @@ from evolve.models import (
     local_models,
 )
 from evolve.runs.build import (
+    ask_servers,
     check_models,
     check_prompts,
     make_embedder,
@@ -185,6 +187,7 @@ async def start_run(
     if models is None:
         require_model(task, settings)
         await check_models(settings)
+        await ask_servers(settings, lambda message: None)  # told when the run has begun
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with _evaluator(
             task, settings, Path(log.name), control.view
@@ -444,6 +447,7 @@ async def _answering(
             )
         ) as budgeted,
     ):
+        await budgeted.meet(Before.of(recorder.archive))
         yield budgeted
 
 

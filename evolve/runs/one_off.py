@@ -50,6 +50,7 @@ async def alone(
                 local_models(settings, note) as addresses,
                 aclosing(BudgetedModels(settings, recorder, note, addresses)) as caller,
             ):
+                await caller.meet()
                 evaluator.connect(caller, settings.reply_tokens, settings.patience_s)
                 proposal = Proposal(
                     derive_id(0, 0), 0, State.PLANNED, SEED, (), 0, time.time()

@@ -62,6 +62,9 @@ def wishes_of(run: RunFolder) -> list[str]:
         wishes.append(
             f"model: {model}" + (f", which is sent {', '.join(held)}" if held else "")
         )
+    for model, options in settings.model_options.items():
+        asked = ", ".join(f"{k}={v}" for k, v in options.headers.items())
+        wishes.append(f"options of {model}" + (f", headers {asked}" if asked else ""))
     if settings.embedding and not asked_models(settings):
         wishes.append(f"model in this process: {settings.embedding}")
     if any(model.startswith("vllm:") for model in settings.model):

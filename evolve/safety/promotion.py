@@ -34,7 +34,7 @@ from evolve.archive import (
 from evolve.engine.recorder import Recorder
 from evolve.errors import RunError, UsageError
 from evolve.evaluation.evaluator import Evaluator
-from evolve.models import BudgetedModels, OutOfBudget, local_models
+from evolve.models import Before, BudgetedModels, OutOfBudget, local_models
 from evolve.retry import sandbox_failed
 from evolve.runs.build import check_models, require_model
 from evolve.runs.evaluator import open_evaluator
@@ -223,6 +223,7 @@ async def _connected(
         local_models(run.settings, note) as addresses,
         aclosing(BudgetedModels(run.settings, recorder, note, addresses)) as caller,
     ):
+        await caller.meet(Before.of(recorder.archive))
         evaluator.connect(caller, run.settings.reply_tokens, run.settings.patience_s)
         yield
 

@@ -1,6 +1,7 @@
 """Policies: given a snapshot of the archive and a generator, decide what to do next."""
 
 from evolve.search.bandit import Arm, arms_of
+from evolve.search.hopeless import Hopeless
 from evolve.search.mates import make_mates
 from evolve.search.mix import OperatorMix
 from evolve.search.policy import (
@@ -24,6 +25,7 @@ __all__ = [
     "Arm",
     "Evaluate",
     "Expand",
+    "Hopeless",
     "OperatorMix",
     "Policy",
     "Racing",

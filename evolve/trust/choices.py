@@ -14,6 +14,7 @@ _USER_FILE = "the user's configuration file, or the environment"
 USER_ONLY: Mapping[str, str] = {
     "runs_dir": "--runs-dir DIR",
     "model": "--model NAME",
+    "model_options": f"EVOLVE_MODEL_OPTIONS, in {_USER_FILE}",
     "novelty_judge": f"EVOLVE_NOVELTY_JUDGE, in {_USER_FILE}",
     "embedding": "--embedding NAME",
     "vllm_command": f"EVOLVE_VLLM_COMMAND, in {_USER_FILE}",
@@ -22,6 +23,7 @@ USER_ONLY: Mapping[str, str] = {
     "price_per_second": f"EVOLVE_PRICE_PER_SECOND, in {_USER_FILE}",
 }
 # Limits of what a run may use: a task may lower the user's, not raise them.
+COMMAND = "cmd:"  # before a command that answers as a model
 LOWERED = ("budget_usd", "max_tokens", "max_calls", "max_time_s", "workers")
 
 
@@ -45,6 +47,24 @@ def user_choices(values: Mapping[str, Any]) -> dict[str, str]:
     if plugins := [name for name in _names(operators) if is_plugin(name)]:
         found["operators"] = " ".join(f"--operator {name}" for name in plugins)
     return found
+
+
+def commands_in(values: Mapping[str, Any]) -> list[str]:
+    """Return the commands among the models that settings name.
+
+    Args:
+        values: Settings by name.
+
+    Returns:
+        Models that begin with `COMMAND`.
+    """
+    named = [values.get("model"), values.get("novelty_judge"), values.get("embedding")]
+    flat = [
+        one
+        for value in named
+        for one in ([value] if isinstance(value, str) else _names(value))
+    ]
+    return [str(one) for one in flat if str(one).startswith(COMMAND)]
 
 
 def is_plugin(name: object) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from evolve.trust.choices import ISOLATING, USER_ONLY, is_plugin
+from evolve.trust.choices import COMMAND, ISOLATING, USER_ONLY, is_plugin
 
 PREFIX = "EVOLVE_"
 _NEVER = re.compile(
@@ -16,6 +16,13 @@ _NEVER = re.compile(
 )
 _ADDRESS = re.compile(r"(\w+?)_(API_BASE|BASE_URL|ENDPOINT)")
 _MODELS = ("model", "novelty_judge", "embedding")
+_COMMANDS = (
+    "vllm_command",
+    "vllm_options",
+    "price",
+    "price_per_second",
+    "model_options",
+)
 _MARKS = ("task.toml", "run.toml")
 _LOOPBACK = re.compile(r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])([:/]|$)")
 
@@ -52,7 +59,8 @@ def refused(
 def _runs_as_user(key: str, value: str) -> bool:
     """Return whether a setting chooses code or commands that run as the user."""
     return (
-        key in ("vllm_command", "vllm_options", "price", "price_per_second")
+        key in _COMMANDS
+        or (key in _MODELS and (value.lstrip().startswith(COMMAND) or "$" in value))
         or (key == "sandbox" and value not in ISOLATING)
         or (key == "policy" and is_plugin(value))
         or (key == "operators" and ":" in value)

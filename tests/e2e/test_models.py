@@ -389,7 +389,7 @@ def test_an_endpoint_that_is_down_stops_the_run_resumable(
     assert done.code == 0 and done.events()[-1]["variants"] == 6, done.err
 
 
-def test_a_prompt_that_is_too_long_is_a_recorded_failure(
+def test_a_context_that_is_too_small_for_any_prompt_ends_the_run(
     tmp_path: Path, tasks: Path, scripted: Start
 ) -> None:
     server = scripted("--context", 100)
@@ -402,11 +402,9 @@ def test_a_prompt_that_is_too_long_is_a_recorded_failure(
         "--max-calls",
         12,
     )
-    assert done.code == 0, done.err
-    events = [e for e in done.events() if e["event"] == "variant"]
-    assert events and all(
-        (e["status"], e["reason"]) == ("rejected", "prompt") for e in events
-    )
+    assert done.code == 2 and done.err.count("error:") == 1, done.err
+    assert "prompt_tokens (now 16000) or reply_tokens (now 4096)" in done.err
+    assert server.stats()["calls"] <= 3
 
 
 def test_truncated_replies_are_rejected(

@@ -270,7 +270,10 @@ def test_retry_after_is_honoured_by_all_calls_of_the_model(tmp_path: Path) -> No
 def test_what_each_failure_does_to_the_books(
     tmp_path: Path, failure: str, state: str
 ) -> None:
-    """It said no: nothing is charged. Nobody knows: the reservation is. An answer: its usage."""
+    """It said no: nothing is charged. Nobody knows: the reservation is. An answer: its usage.
+
+    Of an answer the row says what is odd about it.
+    """
     with serving(Script(failures={failure: 1.0}, hang_s=3.0)) as server:
         given_ = Settings(
             model=(server.model,),
@@ -284,13 +287,14 @@ def test_what_each_failure_does_to_the_books(
         assert {c.state.value for c in calls} == {state}
         assert_adds_up(asked)
         assert (charged == 0) == (state == "failed")
-        assert all((c.error is None) == (state == "replied") for c in calls)
+        assert all(c.error for c in calls)
         least = 0.5 if failure in ("hang", "trickle") else 0.0
         assert all(least <= c.seconds < 60 for c in calls), (
             "it says how long it has taken"
         )
         if failure == "no_usage":
-            assert charged == calls[0].reserved_tokens
+            assert all("tokens estimated" in (c.error or "") for c in calls)
+            assert PROMPT_BYTES // 4 < charged < calls[0].reserved_tokens
 
 
 @pytest.mark.parametrize(
@@ -555,23 +559,23 @@ def test_shares_are_the_whole(
     assert {c.seconds for c in kept} == {2.0}
 
 
-def test_without_a_believable_usage_each_share_is_its_reservation() -> None:
+def test_an_estimated_share_is_marked_and_never_more_than_its_reservation() -> None:
     calls = [
-        Call(
-            n, str(n), CallPurpose.PROPOSE, 0, "m", "", CallState.SENT, 100 + n, 0.5 + n
-        )
+        Call(n, str(n), CallPurpose.PROPOSE, 0, "m", "", CallState.SENT, 100, 50.0)
         for n in range(2)
     ]
-    kept = shares(
-        calls,
-        Completion((Reply("a", None), Reply("b", None)), 0, 7),
-        Price(1, 1),
-        2.0,
+    answer = Completion(
+        (Reply("a", None), Reply("b", None)),
+        *(30, 240),
+        estimated=True,
+        remarks=("counted", "counted"),
     )
-    assert [(c.prompt_tokens + c.completion_tokens, c.cost_usd) for c in kept] == [
-        (100, 0.5),
-        (101, 1.5),
+    kept = shares(calls, answer, Price(1, 1), 2.0)
+    assert [(c.prompt_tokens, c.completion_tokens, c.cost_usd) for c in kept] == [
+        (30, 70, 50.0),
+        (0, 100, 50.0),
     ]
+    assert [c.error for c in kept] == ["counted", "counted"]
 
 
 def test_what_a_call_costs() -> None:

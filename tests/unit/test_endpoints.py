@@ -18,9 +18,10 @@ from evolve.models import (
     check_key,
     parse_model,
 )
-from evolve.models.compatible import explain, on_this_machine
+from evolve.models.compatible import explain
 from evolve.models.endpoints import ENDPOINTS, endpoint_of
 from evolve.models.extra import load_litellm
+from evolve.models.proxies import on_this_machine
 
 MESSAGES = [{"role": "user", "content": "Hello."}]
 ASK = SamplingParams(64, 7, 0.5, samples=2)
@@ -232,16 +233,14 @@ def test_thoughts_in_parts_are_no_reply() -> None:
     assert reply.samples == (Reply("Hi.", "stop"),)
 
 
-def test_an_error_in_an_answer_that_is_no_error_is_reported_and_may_have_been_charged() -> (
-    None
-):
+def test_an_error_in_an_answer_that_is_no_error_is_reported_and_costs_nothing() -> None:
     """OpenRouter's way to say that a provider failed after the answer began."""
     with pytest.raises(ModelError, match="Provider returned error") as raised:
         answered(
             "openrouter/a/x",
             {"error": {"code": 502, "message": "Provider returned error"}},
         )
-    assert raised.value.fault is ModelFault.UNKNOWN
+    assert raised.value.fault is ModelFault.TRY_AGAIN
 
 
 @pytest.mark.parametrize(

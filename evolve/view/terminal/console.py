@@ -22,8 +22,9 @@ class Lasting(Console):
         mute_closed()
 
 
-out = Lasting(highlight=False, markup=False, soft_wrap=True)
-err = Lasting(stderr=True, highlight=False, markup=False, soft_wrap=True)
+# no emoji: `:x:` may be part of a name
+out = Lasting(highlight=False, markup=False, emoji=False, soft_wrap=True)
+err = Lasting(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 _UNBOUNDED = 1_000_000  # columns, more than any table has
 
 

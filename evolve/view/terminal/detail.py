@@ -98,7 +98,9 @@ def _call(call: Call) -> list[RenderableType]:
     if call.reply is not None:
         parts += [Text("[reply]", style="bold"), Text(visible(call.reply))]
     if call.error:
-        parts.append(Text(f"error: {visible(call.error)}", style="red"))
+        failed = call.reply is None
+        word, style = ("error", "red") if failed else ("note", "yellow")
+        parts.append(Text(f"{word}: {visible(call.error)}", style=style))
     return parts
 
 

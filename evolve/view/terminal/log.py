@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evolve.runs.events import (
+    Adapted,
     Asked,
     Began,
     Finished,
@@ -56,6 +57,8 @@ def _words(event: RunEvent) -> Text | None:
         return Text(f"stopped: {one_line(event.reason, 200)}", style="bold")
     if isinstance(event, Waited):
         return Text(f"waiting: {one_line(event.message, 200)}", style="yellow")
+    if isinstance(event, Adapted):
+        return Text(f"model: {one_line(event.message, 200)}", style="yellow")
     if isinstance(event, Signs):
         return Text(
             f"sign at {event.variant[:8]}: {one_line(event.signs, 160)}", style="red"
