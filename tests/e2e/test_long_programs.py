@@ -62,10 +62,7 @@ def test_a_run_asks_the_same_when_it_is_killed_and_replayed(
     done = evolve("run", task, "--name", "whole", *words)
     assert done.code == 0, done.err
     first = [EVOLVE, "run", str(task), "--name", "r", *words]
-    again = [EVOLVE, "resume", "r", "--runs-dir", str(tmp_path), "--json"]
-    chance = random.Random(2)
-    for _ in range(2):
-        kill_at_random(again if (tmp_path / "r").exists() else first, chance)
+    kill_at_random(first, random.Random(2))
     assert (tmp_path / "r").exists()
     done = evolve("resume", "r", "--runs-dir", tmp_path)
     assert done.code in (0, 2), done.err  # 2: it was at its end already
