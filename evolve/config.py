@@ -31,7 +31,7 @@ _OTHER_VARIABLES = ("EVOLVE_CACHE_DIR",)
 
 
 class ModelOptions(BaseModel):
-    """What one model is asked differently; None: as the settings of the run."""
+    """Changed parameters of one model; None: as the settings of the run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -77,10 +77,10 @@ class Manner:
         """Learn from a refusal.
 
         Args:
-            refusal: the request, and what the server said
+            refusal: the request, and the server's message
 
         Returns:
-            What is done differently from now on, in words; None if the refusal teaches
+            The change from now on, in words; None if the refusal teaches
             nothing, so that the same request would be refused again.
         """
         said = said_by(refusal.text).lower()
@@ -150,7 +150,7 @@ class Manner:
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
-        """Take over what was learned before a restart.
+        """Take over the knowledge from before a restart.
 
         Args:
             data: as `as_data` returned it

@@ -34,7 +34,7 @@ _DECLINED = (
     "sensitive",
 )
 _TAGS = ("think", "thinking", "thought", "thoughts", "reasoning")
-# of a limit: a reply that is longer and says no reason was probably cut
+# of a limit: a reply that is longer and has no reason was probably cut
 _NEARLY = 0.95
 _CODE, _PATH = (
     ("content", "code", "program", "text", "new_content", "input"),
@@ -55,7 +55,7 @@ class Usage(NamedTuple):
         prompt: tokens of the prompt
         completion: tokens of all replies, thoughts included
         cached: tokens of the prompt that the server had cached
-        reasoning: tokens of thoughts, as far as the server tells
+        reasoning: tokens of thoughts, as far as the server reports them
         estimated: whether a number was counted here, not by the server
     """
 
@@ -120,7 +120,7 @@ def read_completion(
         Replies and usage.
 
     Raises:
-        ModelError: there is no reply in it
+        ModelError: it holds no reply
     """
     messages = [_message(choice) for choice in _choices(name, answer)]
     limit = sent.get("max_tokens") or sent.get("max_completion_tokens") or 0
@@ -145,7 +145,7 @@ def read_completion(
 
 
 def _remark(message: _Message, usage: Usage) -> str:
-    """Return what is odd about a reply, for its row; empty if nothing is."""
+    """Return the oddities of a reply, for its row; empty if nothing is."""
     odd = [f"the model declined: {message.declined}"] if message.declined else []
     if usage.estimated:
         odd.append("tokens estimated: the server reports no usage")
@@ -386,7 +386,7 @@ def _answers(message: _Message) -> bool:
 
 
 def _judged(message: _Message, tokens: float, limit: int) -> str:
-    """Return why a reply ended, by its text, if the server does not tell."""
+    """Return why a reply ended, by its text, if the server does not report it."""
     open_fence = message.text.count("```") % 2 == 1
     full = limit > 0 and tokens >= _NEARLY * limit
     return "length" if full or open_fence else "stop"

@@ -180,7 +180,7 @@ class BudgetedModels:
         """Ask the servers for the contexts of the models, and go on from before a restart.
 
         Args:
-            before: what was known when the run stopped
+            before: the knowledge when the run stopped
 
         Raises:
             ModelError: no server listens where one must, and it never did in this run
@@ -592,7 +592,7 @@ class BudgetedModels:
             raise judged from None
 
     def _as_event(self, name: ModelName, adapted: Adapted) -> dict[str, object]:
-        """Return what was learned about a model, for the record of the run."""
+        """Return the knowledge about a model, for the record of the run."""
         manner = self._meetings[name].manner
         return {
             "model": str(name),

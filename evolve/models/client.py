@@ -80,7 +80,7 @@ class SamplingParams:
 
 
 class Listed(NamedTuple):
-    """What a server tells about its models.
+    """Facts that a server reports about its models.
 
     Attributes:
         models: names of all its models
@@ -98,7 +98,7 @@ class Client:
     Attributes:
         timeout_s: limit for one request, in seconds
         addresses: model name -> address, for models served by this run
-        options: model name -> what it is asked differently
+        options: model name -> its changed parameters
     """
 
     timeout_s: float
@@ -125,7 +125,7 @@ class Client:
             The replies and their usage.
 
         Raises:
-            ModelError: no usable reply; its `fault` tells whether it may have been
+            ModelError: no usable reply; its `fault` shows whether it may have been
                 charged
             ConfigError: litellm is needed and not installed
         """
@@ -148,7 +148,7 @@ class Client:
             One vector per text.
 
         Raises:
-            ModelError: no usable reply; its `fault` tells whether it may have been
+            ModelError: no usable reply; its `fault` shows whether it may have been
                 charged
             ConfigError: litellm is needed and not installed
         """
@@ -186,7 +186,7 @@ class Client:
         return Listed(tuple(str(row["id"]) for row in rows), window)
 
     def options_of(self, name: ModelName) -> ModelOptions:
-        """Return what a model is asked differently.
+        """Return the changed parameters of a model.
 
         Args:
             name: the model
@@ -283,7 +283,7 @@ def _endpoint(name: ModelName) -> Endpoint | None:
 
 
 def options_in(options: Mapping[str, ModelOptions], name: ModelName) -> ModelOptions:
-    """Return what a model is asked differently.
+    """Return the changed parameters of a model.
 
     Args:
         options: model -> options

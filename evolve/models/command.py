@@ -95,7 +95,7 @@ def as_prompt(messages: Sequence[Mapping[str, str]]) -> str:
         messages: the chat, oldest first
 
     Returns:
-        The first question as it is; later turns below a line that names who wrote them.
+        The first question as it is; later turns below a line with the name of the author.
     """
     parts: list[str] = []
     for message in messages:
@@ -141,7 +141,7 @@ def _words(name: ModelName) -> list[str]:
     """Return the command line with the full path of the program.
 
     Raises:
-        ConfigError: there is no such program
+        ConfigError: the program does not exist
     """
     program, *arguments = shlex.split(name.command or "")
     found = shutil.which(program)

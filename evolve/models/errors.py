@@ -108,7 +108,7 @@ class Adapted(ModelError):
     """A refusal that taught how to ask: the request is repeated at once.
 
     Args:
-        message: what is done differently from now on
+        message: the change from now on
     """
 
     def __init__(self, message: str) -> None:
@@ -261,7 +261,7 @@ def _message_in(found: Any) -> Any:
     metadata = found.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
     message = found.get("message") or found.get("error") or found.get("detail")
-    # the message of a router says less than that of the provider behind it
+    # the message of a router has less in it than that of the provider
     return f"{message}: {said_by(str(raw))}" if raw else message
 
 

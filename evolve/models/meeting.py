@@ -1,4 +1,4 @@
-"""What a run knows about one model: how to ask it, and whether it has ever answered.
+"""The knowledge of a run about one model: how to ask it, and whether it has ever answered.
 
 Until a model has answered, its calls are sent one at a time: what its server refuses is
 learned once, and an endpoint without hope costs a few calls, not one for each place.
@@ -25,7 +25,7 @@ class Meeting:
     Args:
         name: the model
         settings: of the run
-        options: what this model is asked differently
+        options: changed parameters of this model
         say: called with a message for people, once for each
 
     Attributes:
@@ -42,7 +42,7 @@ class Meeting:
         self._final: ModelError | None = None
         self._alone = asyncio.Lock()
         self._useless = self._silent = 0
-        self._spared = set[str]()  # proposals whose prompt was not sent
+        self._spared = set[str]()  # proposals with a prompt that was not sent
 
     @property
     def wanted_reply(self) -> int:

@@ -1,6 +1,6 @@
 """Which requests go through a proxy: none to this machine or to a private network.
 
-Prompts and keys for a model nearby are nobody else's business. For other addresses the
+Prompts and keys for a model nearby concern no third party. For other addresses the
 variables of the environment count: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 """
 

@@ -133,7 +133,7 @@ class Sizes:
         """Learn the context from the refusal of a request that was too long.
 
         Args:
-            text: what the server said
+            text: the server's message
             sent: body of the request
 
         Returns:
@@ -166,7 +166,7 @@ class Sizes:
         """Learn the longest reply from a refusal that names a limit.
 
         Args:
-            text: what the server said
+            text: the server's message
             sent: limit that was sent
 
         Returns:

@@ -80,7 +80,7 @@ class Outline:
             callers: also show the signatures of what uses a name of the blocks
 
         Returns:
-            Lines of the file; a comment stands for each run of lines that is left out.
+            Lines of the file; a comment replaces each run of lines that is left out.
         """
         shown = _Shown()
         for first, last in self._blocks:

@@ -283,7 +283,7 @@ def _parted_places(lines: _Lines, reading: Reading, path: str) -> list[Place]:
 def _without_ends(
     parts: list[list[str]], news: list[list[str]]
 ) -> tuple[list[list[str]], list[list[str]]]:
-    """Remove lines at the ends that stand for what is around the change, on both sides."""
+    """Remove lines at the ends that are around the change, on both sides."""
     for end in (0, -1):
         if len(parts) > 1 and len(news) > 1 and not parts[end] and not news[end]:
             del parts[end], news[end]

@@ -75,7 +75,7 @@ def _names_entities(text: str, old: str) -> bool:
 
 
 def without_entities(text: str) -> str:
-    """Return a text whose signs were escaped for HTML as it was before.
+    """Return a text with signs that were escaped for HTML as it was before.
 
     Args:
         text: any text

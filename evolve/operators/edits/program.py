@@ -31,7 +31,7 @@ from evolve.tasks import Editable, editable_region
 from evolve.tasks.region import END, START
 
 MAX_BLOCKS = 1000
-MAX_MENDED = 32  # blocks whose decoration is removed
+MAX_MENDED = 32  # blocks without their decoration
 _NAMING_CHARS = 1000  # of a line that may name a file
 # files that are text for people or models, whose blocks don't show what they are for
 _TEXTS = (".md", ".txt", ".j2", ".prompt")
