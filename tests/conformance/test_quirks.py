@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -43,7 +47,7 @@ MESSAGES = [
     {"role": "system", "content": "You improve programs."},
     {"role": "user", "content": f"Improve this.\n```python\n{PROGRAM}```\n" * 10},
 ]
-ASKED, REPLY_TOKENS = 4, 400
+ASKED, REPLY_TOKENS = 3, 400
 
 
 class Right(NamedTuple):
@@ -162,6 +166,16 @@ class Seen(NamedTuple):
     seconds: float
 
 
+@functools.cache
+def empty_run() -> Path:
+    """An empty archive and an empty repository, to copy: making them takes longer."""
+    folder = Path(tempfile.mkdtemp(prefix="evolve-test-"))
+    atexit.register(shutil.rmtree, folder)
+    Archive.create(folder / "archive.db", {"seed": "0"}).close()
+    CodeStore.create(folder / "code.git")
+    return folder
+
+
 def ask(folder: Path, model: str, count: int = ASKED) -> Seen:
     """Ask for several proposals at the same time, as a run does."""
 
@@ -173,8 +187,7 @@ def ask(folder: Path, model: str, count: int = ASKED) -> Seen:
             price={model: (1.0, 2.0)},
             patience_s=20.0,
         )
-        Archive.create(folder / "archive.db", {"seed": "0"}).close()
-        CodeStore.create(folder / "code.git")
+        shutil.copytree(empty_run(), folder, dirs_exist_ok=True)
         recorder = Recorder(
             Archive.open_to_write(folder / "archive.db"),
             CodeStore.open_to_write(folder / "code.git"),
