@@ -100,7 +100,13 @@ def question_for(
         messages = frame.filled(shows, {"parent": parent, "mates": mates}, parts=False)
         if messages is not None:
             return Question(messages, parts=False)
-    return Question(_in_parts(frame, program, shows), parts=True)
+    try:
+        return Question(_in_parts(frame, program, shows), parts=True)
+    except Rejected:
+        if prompts.wider is None:
+            raise
+        # no prompt is short enough for the model: its server's refusal ends the run
+        return question_for(context, prompts.wider, instruction, shows, **values)
 
 
 class _Frame:

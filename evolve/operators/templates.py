@@ -95,11 +95,13 @@ class Prompts:
         folders: searched in order before the built-in templates
         tokens: greatest length of a prompt
         count: counts the tokens of a text
+        wider: the same for the run's own limit, if that of a model is smaller
     """
 
     folders: tuple[Path, ...] = ()
     tokens: int = PROMPT_TOKENS
     count: CountTokens = by_bytes
+    wider: "Prompts | None" = None
 
     def within(self, room: int | None) -> "Prompts":
         """Return the same templates for a model that takes less.
@@ -113,7 +115,7 @@ class Prompts:
         if room is None or room >= self.tokens:
             return self
         if room not in self._smaller:
-            self._smaller[room] = replace(self, tokens=room)
+            self._smaller[room] = replace(self, tokens=room, wider=self)
         return self._smaller[room]
 
     def check(self) -> None:

@@ -19,7 +19,7 @@ from evolve.models import (
     parse_model,
     price_of,
 )
-from evolve.runs.build import ask_servers
+from evolve.runs.build import ask_servers, check_prompts
 from evolve.runs.launch import QuietView, RunControl, start_run
 from evolve.tasks import Task
 
@@ -125,6 +125,7 @@ async def dry_run(
             "a dry run shows the first prompt, so it needs a model",
             "give one: --model NAME",
         )
+    check_prompts(task, resolved.settings)
     listening = FirstQuestion(await ask_servers(resolved.settings, note))
     with tempfile.TemporaryDirectory(prefix="evolve-dry-run-") as folder:
         settings = resolved.settings.model_copy(

@@ -239,7 +239,10 @@ def test_every_quirk_has_a_right_outcome() -> None:
 # pydantic's, about litellm's own types
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", QUIRKS)
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    "route",
+    [ROUTES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in ROUTES[1:])],
+)
 def test_a_quirk_has_its_right_outcome(
     tmp_path: Path, odd: Odd, route: str, name: str
 ) -> None:

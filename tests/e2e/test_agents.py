@@ -192,6 +192,7 @@ def breaks_at_first(messages: list[dict[str, str]], seed: int) -> str:
     return answer(messages, seed)
 
 
+@pytest.mark.slow
 def test_a_child_that_is_no_agent_is_repaired_once(tmp_path: Path) -> None:
     with serving_agents(AgentModel(breaks_at_first)) as model:
         done = evolve(
@@ -227,6 +228,7 @@ def test_a_child_that_is_no_agent_is_repaired_once(tmp_path: Path) -> None:
     archive.close()
 
 
+@pytest.mark.slow
 def test_a_run_without_money_stops_and_goes_on(
     tmp_path: Path, model: AgentModel
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_model_that_fails_ends_a_promotion_with_its_name(agents: Agents) -> No
     archive.close()
 
 
+@pytest.mark.slow
 def test_agents_are_tried_for_harm_before_they_are_promoted(agents: Agents) -> None:
     seed, child = (row["id"] for row in agents.tree())
     done = agents.promote("--json")

@@ -336,11 +336,13 @@ def evaluate(candidate, case):
 """
 
 
+@pytest.mark.slow
 def test_memory_and_constant_inputs_pay_when_timed_naively(tmp_path: Path) -> None:
     done = check(tmp_path, NAIVE_TIMES, program=BUSY)
     assert {"remembers in a global", "answers of another run"} <= paying(done), done.out
 
 
+@pytest.mark.slow
 def test_a_status_of_tests_that_never_ran_pays(tmp_path: Path) -> None:
     program = "def solve(n):\n    return [0.0, 0.1, 0.2][:n]\n"
     done = check(tmp_path, TRUSTS_THE_STATUS, program=program)

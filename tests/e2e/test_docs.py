@@ -91,6 +91,7 @@ def _options(command: object) -> set[str]:
     return own.union(*map(_options, inner))
 
 
+@pytest.mark.slow
 def test_the_speed_task_of_the_page_runs(tmp_path: Path) -> None:
     blocks = (DOCS / "tasks.md").read_text().split("## Speed")[1].split("```")
     toml, scorer = (text.partition("\n")[2] for text in (blocks[1], blocks[3]))

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.crash.test_kill import kill_at_random
 from tests.e2e.test_repeatable import asked, tree
@@ -49,6 +51,7 @@ def modules() -> dict[str, str]:
     return {**parts, "main.py": f"{calls}\n\n\ndef solve(x):\n    return {total}\n"}
 
 
+@pytest.mark.slow
 def test_a_run_asks_the_same_when_it_is_killed_and_replayed(
     tmp_path: Path, scripted: Start
 ) -> None:

@@ -183,6 +183,7 @@ def test_what_was_learned_is_known_after_a_restart(
     assert replay.code == 0 and "0 differences" in replay.err, replay.err
 
 
+@pytest.mark.slow
 def test_a_hopeless_model_is_given_up_and_the_other_goes_on(
     tmp_path: Path, steps_task: Path, odd: Odd, scripted: Start
 ) -> None:

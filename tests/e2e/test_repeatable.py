@@ -172,6 +172,7 @@ def test_a_prompt_shows_what_its_decision_knew_of_a_noisy_task(
     )
 
 
+@pytest.mark.slow
 def test_a_live_run_is_repeated_by_its_replay(
     tmp_path: Path, tasks: Path, scripted: Start
 ) -> None:

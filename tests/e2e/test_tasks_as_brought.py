@@ -239,6 +239,7 @@ def test_a_tolerance_that_takes_zeros_is_named(tmp_path: Path) -> None:
     assert {"only ones", "the answer before"} <= {attack.name for attack in ATTACKS}
 
 
+@pytest.mark.slow
 def test_a_better_answer_of_zeros_is_no_cheat(tmp_path: Path) -> None:
     scorer = """def evaluate(candidate, case):
     return -sum(abs(x) for x in candidate.call("f"))

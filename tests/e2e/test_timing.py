@@ -218,6 +218,7 @@ def test_a_machine_that_is_not_fit_is_described(tmp_path: Path) -> None:
         assert word in warned
 
 
+@pytest.mark.slow
 def test_the_winner_of_a_noisy_task_is_confirmed_on_heldout_cases(
     tmp_path: Path,
 ) -> None:

@@ -136,6 +136,7 @@ def test_the_doctor_names_the_command_that_installs_litellm(
     assert PIP in done.out
 
 
+@pytest.mark.slow
 def test_a_model_through_litellm(tmp_path: Path, tasks: Path, scripted: Start) -> None:
     server = scripted("--key", KEY)
     model = server.model.replace("hosted_vllm/", "litellm_proxy/")

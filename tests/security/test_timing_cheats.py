@@ -185,6 +185,9 @@ CHEATS = {
 }
 
 
+QUICK = ("memo", "thread", "lazy")  # the others are slow tests
+
+
 def score_of(
     place: Path, program: str, scorer: str, toml: str, sandbox: str, seed: str = HONEST
 ) -> float | None:
@@ -221,7 +224,13 @@ def test_each_pays_when_timed_naively(tmp_path: Path, cheat: str) -> None:
         "bubblewrap",
     ],
 )
-@pytest.mark.parametrize("cheat", CHEATS)
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in CHEATS
+    ],
+)
 def test_none_pays_when_measured(tmp_path: Path, cheat: str, sandbox: str) -> None:
     found = CHEATS[cheat]
     toml = f'[timing]\nfunction = "work"\nclock = "{found.clock}"\nseconds = 8\n'
