@@ -18,8 +18,8 @@ from evolve.checking.attacks import (
 )
 from evolve.checking.baseline import Baseline, measure, scored
 from evolve.checking.hostile import (
+    AFTER,
     CODE,
-    EMPTIED,
     EXECUTED,
     FOUND,
     REMEMBERED,
@@ -138,7 +138,7 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
         answers = await _answers_of_another_run(task, sandbox, log)
         async with open_evaluator(quick, sandbox, 1, log, silent, secret) as evaluator:
             evaluator.together = together
-            firing, tried = _Firing(evaluator, seeds, log), []
+            firing, tried = _Firing(evaluator, seeds, log, shapes), []
             for name, program in programs(quick, seeds.answers, shapes).items():
                 tried.append(await firing.surely(_NAMED[name], program))
                 if seeds.slow:  # shows results even if the check is interrupted
@@ -207,6 +207,7 @@ class _Firing:
     evaluator: Evaluator
     seeds: Baseline
     log: Path
+    shapes: tuple[str, ...]
 
     async def surely(self, attack: Attack, program: bytes) -> Tried:
         """Try an attack; luck does not pay, nor does a gain of an honest answer."""
@@ -227,10 +228,10 @@ class _Firing:
 
     async def _without_content(self, tried: Tried) -> Tried:
         """Return the result; an answer that gains by its content is not a cheat."""
-        name = f"{tried.attack.name} after the work"
-        if not tried.pays or tried.attack.name not in EMPTIED:
+        name = f"{tried.attack.name}{AFTER}"
+        if not tried.pays:
             return tried
-        program = armed(self.evaluator.task, name, self.seeds.answers)
+        program = armed(self.evaluator.task, name, self.shapes)
         if not (await self.once(replace(tried.attack, name=name), program)).pays:
             return replace(tried, said=_tolerance_in(self.evaluator.task))
         said = "such answers are better than the seed's, or a tolerance takes any"

@@ -28,6 +28,7 @@ FOUND = "EVOLVE-CHECK-FOUND"
 EXECUTED = "EVOLVE-CHECK-EXECUTED"  # written by the text of an answer if executed
 REMEMBERED = "EVOLVE-CHECK-REMEMBERED"  # printed when an answer comes from memory
 RECORD = "evolve-check-record"  # file with one line per call from outside
+AFTER = " after the work"  # ends the name of a control
 SIZES = ("1e-9", "-1e-9", "1e-6", "-1e-6", "1e-4", "-1e-4")
 _depth = [0]
 _calls = [0]
@@ -43,8 +44,8 @@ def arm(names: Any, attack: Any, recorded: Any = ()) -> Any:
         recorded: answers to give instead of computing them
     """
     _recorded.extend(recorded)
-    if attack in WITHOUT_CONTENT:
-        _prepare(attack)
+    if attack.removesuffix(AFTER) in WITHOUT_CONTENT:
+        _prepare(attack.removesuffix(AFTER))
     if attack in AT_ONCE:
         AT_ONCE[attack]()
     if attack in CODE:
@@ -70,8 +71,11 @@ def _wrapped(function: Any, attack: Any) -> Any:
             _calls[0] += 1
             if attack in BEFORE:
                 BEFORE[attack](args, kwargs)
-            if attack in WITHOUT_CONTENT:
-                return _without_content(attack, function, args, kwargs)
+            empty = attack.removesuffix(AFTER)
+            if empty in WITHOUT_CONTENT:
+                if empty != attack:  # the same answer, after the honest work
+                    function(*args, **kwargs)
+                return _without_content(empty, function, args, kwargs)
             if attack in MEMORIES:
                 return _remembered(MEMORIES[attack], function, args, kwargs)
             value = (
@@ -668,8 +672,6 @@ CHANGES = {
     "booleans": _measured(lambda number: True),
     "odd floats": _measured(Odd),
     "ones": _measured(lambda number: type(number)(1)),
-    # the same answers, after the honest work
-    **{f"{name} after the work": change for name, change in EMPTIED.items()},
     # a power of two, which causes no rounding
     "huge": _measured(lambda number: number * 2.0**40),
     "nothing": lambda value: None,
