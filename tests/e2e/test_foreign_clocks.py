@@ -18,7 +18,7 @@ NAMES = sorted(path.name for path in FOLDER.iterdir())
 VARIANTS = {1: 2.0, 4: 0.5}
 SANDBOXES = [pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"]
 # Wide, for machines with other load; benchmarks/foreign_clocks.py measures it exactly.
-LEAST, MOST, MOST_SCORES = 0.75, 1.3, 9
+LEAST, MOST, MOST_SCORES, MOST_SANDBOXES = 0.75, 1.3, 5, 4
 
 
 @pytest.mark.alone
@@ -27,20 +27,29 @@ def test_speeds_are_those_of_the_evaluators_process(
     sandbox: str, tmp_path: Path
 ) -> None:
     assert len(NAMES) >= 8
-    with Judge(sandbox, tmp_path / "log") as judge:
-        for name in NAMES:
-            text = (FOLDER / name / "initial_program.py").read_text()
-            for rounds, gain in {2: 1.0, **VARIANTS}.items():
-                program = text.replace("ROUNDS = 2", f"ROUNDS = {rounds}")
-                scores = _scores(judge, FOLDER / name, program, gain)
-                assert LEAST < median(scores) / gain < MOST, (name, rounds, scores)
+    for name in NAMES:
+        text = (FOLDER / name / "initial_program.py").read_text()
+        for rounds, gain in {2: 1.0, **VARIANTS}.items():
+            program = text.replace("ROUNDS = 2", f"ROUNDS = {rounds}")
+            found: list[list[float]] = []
+            # an evaluator with its sandbox can be slow as long as it lives
+            while len(found) < MOST_SANDBOXES and not (
+                found and _fits(found[-1], gain)
+            ):
+                with Judge(sandbox, tmp_path / "log") as judge:
+                    found.append(_scores(judge, FOLDER / name, program, gain))
+            assert _fits(found[-1], gain), (name, rounds, found)
+
+
+def _fits(scores: list[float], gain: float) -> bool:
+    return LEAST < median(scores) / gain < MOST
 
 
 def _scores(judge: Judge, folder: Path, program: str, gain: float) -> list[float]:
     """Scores of a program, more of them while other load on the machine disturbs."""
     scores: list[float] = []
     while len(scores) < MOST_SCORES and not (
-        scores and LEAST < median(scores) / gain < MOST and len(scores) % 2
+        scores and _fits(scores, gain) and len(scores) % 2
     ):
         row = judge(folder, program)
         assert row.score is not None and "shared" not in str(row.metrics), row
