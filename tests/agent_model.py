@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -99,13 +100,22 @@ class AgentModel:
         )
 
 
+def _listen() -> socket.socket:
+    """Listen below the ports that a kernel gives away: the proxy in a box has one of those."""
+    while True:
+        try:
+            return listen(port=random.randrange(10_000, 30_000))
+        except OSError:  # the port is taken
+            continue
+
+
 @contextmanager
 def serving_agents(model: AgentModel | None = None) -> Iterator[AgentModel]:
     model = model or AgentModel()
     app = Starlette(
         routes=[Route("/v1/chat/completions", model.complete, methods=["POST"])]
     )
-    with listen() as listening:
+    with _listen() as listening:
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
         )

@@ -20,3 +20,15 @@ def run(_first: Path, tmp_path: Path) -> Path:
     if not (_first / "runs").exists():
         new_run(_first, write_task(_first / "task"))
     return copy_run(_first / "runs" / "given", tmp_path / "runs")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is tried in both sandboxes is a slow test in Docker; CI runs it, too."""
+    here = Path(__file__).parent
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        if spec is None or not item.path.is_relative_to(here):
+            continue
+        if "docker" in spec.params.values() and item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.slow)
