@@ -179,15 +179,23 @@ def test_a_change_that_cannot_be_told_is_never_a_score(
     assert finite.score is None and "not finite" in finite.message
 
 
-def test_a_program_that_ends_as_it_answers_has_failed(
+FORGED = """
+from evolve_inside import evolve_remote as remote
+
+def forged(codec):
+    return [[number, ["l"]] for number in (*codec.shared.values, 10**6, -1)]
+
+remote._Codec.changes = forged
+"""
+
+
+def test_forged_changes_reach_only_what_the_seed_changes(
     judge: Callable[[str], Evaluation],
 ) -> None:
-    forged = (
-        """
-from evolve_inside import evolve_remote as remote, mutable
-mutable.Registry.changed = lambda self: [10**6, -1, *self.values]
-"""
-        + SEED
+    row = judge(FORGED + SEED)
+    assert row.score == -5.0 and row.metrics["items"] == "[]", row
+    assert (row.metrics["far"], row.metrics["state"]) == (
+        HONEST["far"],
+        HONEST["state"],
     )
-    row = judge(forged)
-    assert row.score is None or row.metrics["far"] == HONEST["far"], row
+    assert NOT_PASSED_BACK in row.metrics
