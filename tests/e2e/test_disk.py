@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tenacity
 
 from tests.cli import evolve
 from tests.crash.test_kill import assert_one_tree, assert_stores_clean
@@ -15,6 +16,14 @@ from tests.crash.test_kill import assert_one_tree, assert_stores_clean
 
 def mount(*arguments: str | Path) -> None:
     subprocess.run(["mount", *map(str, arguments)], check=True, capture_output=True)
+
+
+@tenacity.retry(
+    stop=tenacity.stop_after_delay(5), wait=tenacity.wait_fixed(0.1), reraise=True
+)
+def remount_read_only(folder: Path) -> None:
+    """Wait while the kernel calls the disk busy: a killed process may still have a file open."""
+    mount("-o", "remount,ro", folder)
 
 
 @pytest.fixture
@@ -85,7 +94,7 @@ def test_a_read_only_disk(small_disk: Path, steps_task: Path) -> None:
         small_disk,
     )
     assert done.code == 0, done.err
-    mount("-o", "remount,ro", small_disk)
+    remount_read_only(small_disk)
     tree = evolve("tree", "r", "--runs-dir", small_disk, "--json")
     assert tree.code == 0 and len(tree.json()) == 3, tree.err
     for command in (["resume", "r"], ["run", steps_task, "--sandbox", "local"]):
