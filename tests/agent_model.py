@@ -63,6 +63,8 @@ class AgentModel:
     reply: Reply = answer
     latency_s: float = 0.0
     uneven_s: float = 0.0  # up to so much longer, by chance
+    company: int = 1  # the first replies wait until so many are asked for at once
+    company_s: float = 30.0  # but no longer than this
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     model: str = ""
@@ -73,12 +75,18 @@ class AgentModel:
     def calls(self) -> int:
         return len(self.requests)
 
+    async def _wait_for_company(self) -> None:
+        deadline = time.monotonic() + self.company_s
+        while self.most_at_once < self.company and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
     async def complete(self, request: Request) -> JSONResponse:
         asked = await request.json()
         self.requests.append(asked)
         self.keys.add(request.headers.get("authorization", ""))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
+        await self._wait_for_company()
         await asyncio.sleep(self.latency_s + random.uniform(0.0, self.uneven_s))
         self.at_once -= 1
         text = self.reply(asked["messages"], int(asked.get("seed") or 0))

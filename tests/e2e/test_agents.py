@@ -91,7 +91,7 @@ def test_agents_improve_themselves(
 def test_cases_are_worked_on_at_once_by_no_more_than_the_workers(
     tmp_path: Path, model: AgentModel
 ) -> None:
-    model.latency_s = 0.5
+    model.company, model.latency_s = 3, 0.5
     done = evolve(
         "run",
         TOY,
