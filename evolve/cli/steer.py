@@ -68,8 +68,8 @@ def ban(
 ) -> None:
     """Exclude a variant: from now on it is never the best, nor a parent."""
     from evolve.archive import State
-    from evolve.engine.control import Inbox
     from evolve.errors import UsageError
+    from evolve.runs.ban import ban_variant
 
     with opened(runs_dir, run) as found:
         proposal = found.proposal(id)
@@ -81,8 +81,10 @@ def ban(
                 f"{proposal.id} can't be banned: it is {what}",
                 "choose a scored variant: evolve tree",
             )
-        Inbox(found.folder.inbox).send("ban", variant=proposal.id, text=why)
-        _say_when(found.folder, f"the ban of {proposal.id}")
+        if ban_variant(found.folder, proposal.id, why):
+            _note(f"{proposal.id} is banned from {found.folder.name}")
+        else:
+            _say_when(found.folder, f"the ban of {proposal.id}")
 
 
 @app.command()
@@ -123,7 +125,7 @@ def add(
         Inbox(found.folder.inbox).send(
             "add", parent=origin.id, text=note, reply=person_reply(texts, note)
         )
-        _say_when(found.folder, "the program")
+        _say_when(found.folder, "the program", "it is scored first, at any limit, by")
 
 
 @app.command()
@@ -213,11 +215,9 @@ def apply(
         )
 
 
-def _say_when(folder: RunFolder, what: str) -> None:
+def _say_when(folder: RunFolder, what: str, when: str = "it takes effect at") -> None:
     if folder.worker() is None:
-        _note(
-            f"{what} waits for {folder.name}; it takes effect at: evolve resume {folder.name}"
-        )
+        _note(f"{what} waits for {folder.name}; {when}: evolve resume {folder.name}")
     else:
         _note(f"{what} is sent to {folder.name}; watch: evolve log -f {folder.name}")
 

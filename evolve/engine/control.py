@@ -69,6 +69,11 @@ class Inbox:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @staticmethod
+    def new_id() -> str:
+        """Return an id for a message; ids sort by time."""
+        return f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+
     def send(self, verb: str, **data: Any) -> str:
         """Write a message; it is on disk when this returns.
 
@@ -82,7 +87,7 @@ class Inbox:
         Raises:
             RunError: The directory is not writable.
         """
-        name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        name = self.new_id()
         fresh = self.path / f"{name}.new"
         try:
             if self.path.is_symlink():
@@ -151,6 +156,11 @@ class SteeringHandler:
         self._inbox, self._recorder, self._seed = inbox, recorder, seed
         self._steering = Steering(recorder.archive)
         self._taken = messages_taken(recorder.archive)
+
+    def programs(self) -> int:
+        """Return the number of programs that wait."""
+        waiting = self._inbox.messages()
+        return sum(m.verb == "add" and m.id not in self._taken for m in waiting)
 
     async def take(self, number: int, settled: int | None) -> Proposal | None:
         """Carry out waiting messages, up to the first that adds a program.

@@ -20,11 +20,27 @@ class Stopping:
     def __init__(self, settings: Settings, rejections: int) -> None:
         self._settings, self.rejections = settings, rejections
         self._started = time.monotonic()
+        self._beyond = 0
 
     @property
     def seconds(self) -> float:
         """Time since the start of this process's part of the run, in seconds."""
         return time.monotonic() - self._started
+
+    def _below(self, beyond: int, variants: int) -> bool:
+        most = self._settings.max_variants
+        return most is None or variants < most + beyond
+
+    def make_room(self, programs: int, variants: int) -> None:
+        """Let a person's programs be finished beyond `max_variants`; nothing else is decided.
+
+        Args:
+            programs: Number of programs that a person added.
+            variants: Number of scored and failed variants.
+        """
+        most = self._settings.max_variants
+        if most is not None and programs:
+            self._beyond = max(0, variants + programs - most)
 
     def room_for(self, variants: int) -> bool:
         """Return whether `max_variants` permits one more.
@@ -35,8 +51,7 @@ class Stopping:
         Returns:
             Whether one more may be started; always True without `max_variants`.
         """
-        most = self._settings.max_variants
-        return most is None or variants < most
+        return self._below(self._beyond, variants)
 
     def at_most(self, count: int, variants: int) -> int:
         """Return how many children of a decision may be started.
@@ -62,7 +77,7 @@ class Stopping:
             The reason to stop; None to go on.
         """
         settings = self._settings
-        if not self.room_for(variants):
+        if not self._below(0, variants):
             return f"max_variants = {settings.max_variants} is reached"
         if self.rejections >= REJECTIONS_IN_A_ROW:
             return f"the last {self.rejections} proposals were rejected"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from evolve.archive import SIGNS, AddStatus, ArchiveError, Kind, Proposal, State
+from evolve.archive import PERSON, SIGNS, AddStatus, ArchiveError, Kind, Proposal, State
 from evolve.engine.concurrency import SMOOTHING, InFlightLimit, StallDetector
 from evolve.engine.decisions import Decider, plan_proposals
 from evolve.engine.limits import Stopping
@@ -89,6 +89,7 @@ class Engine:
         self._seen: dict[int, int] = {}  # number of scored variants at each decision
         self._told: set[tuple[str, str]] = set()  # reported flags of agents
         self._stalls, self._staleness, self._stalled = 0, 0.0, False
+        self._given = 0  # programs of a person that are taken before any limit
 
     async def run(self) -> str:
         """Run until a limit is reached.
@@ -118,6 +119,7 @@ class Engine:
         """Finish what an earlier process started, then decide until nothing is in flight."""
         async with asyncio.TaskGroup() as group:
             self._begun.extend(self.recorder.unfinished())
+            self._make_room()
             try:
                 await self._fill_slots(group)
             # recording also asks a model if a model makes the vectors
@@ -132,6 +134,16 @@ class Engine:
             # the resumed run repeats exactly. A resumed run records the rest after OutOfBudget.
             with suppress(OutOfBudget):
                 await self._record_due()
+
+    def _make_room(self) -> None:
+        """Let programs that a person added to an ended run be scored beyond its limits."""
+        steering, variants = self.control.steering, self.recorder.variants
+        self._given = steering.programs() if steering else 0
+        begun = sum(one.operator == PERSON for one in self._begun)
+        self._stopping.make_room(self._given + begun, variants)
+        reached = self._stopping.reached(variants, self.recorder.snapshot)
+        if self._given and reached:
+            self.listener.waiting(f"{reached}; programs of a person are scored first")
 
     async def _fill_slots(self, group: asyncio.TaskGroup) -> None:
         while not self._halted():
@@ -186,7 +198,8 @@ class Engine:
         if self._halt is None and self.interrupt.requested:
             self._halt = "interrupted"
         to_finish = self._begun and self._stopping.room_for(self.recorder.variants)
-        if self._halt is None and self._pending == 0 and not to_finish:
+        idle = self._pending == 0 and not to_finish and not self._given
+        if self._halt is None and idle:
             self._halt = self._stopping.reached(
                 self.recorder.variants, self.recorder.snapshot
             )
@@ -222,17 +235,19 @@ class Engine:
             halts.
         """
         snapshot = self.recorder.snapshot
-        reason = self._stopping.reached(self.recorder.variants, snapshot)
-        if reason is not None:
-            self._halt = reason
-            return []
         settled = self.order.settled
         steering = self.control.steering
+        first = self._given > 0
+        if not first and self._at_limit():
+            return []
         given = await steering.take(self._next, settled) if steering else None
+        self._given = max(0, self._given - 1) if given else 0
         if given is not None:
             self._next += 1
             self._seen[given.number] = len(snapshot)
             return [given]
+        if first and self._at_limit():
+            return []
         if self.control.notes is not None:
             await self.control.notes.take(self._next, snapshot)
         decision = self.decider.decide(self._next, snapshot)
@@ -258,6 +273,12 @@ class Engine:
         self._seen.update((proposal.number, len(snapshot)) for proposal in proposals)
         await self.recorder.plan(*proposals)
         return proposals
+
+    def _at_limit(self) -> bool:
+        """Return whether a limit is reached, which halts the run."""
+        reached = self._stopping.reached(self.recorder.variants, self.recorder.snapshot)
+        self._halt = reached or self._halt
+        return reached is not None
 
     def _how_many(self, decision: Expand | Evaluate) -> int:
         """Return the number of children of a decision, within the limit on variants."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evolve.archive import ArchiveReader, CallPurpose
+from evolve.archive import ArchiveReader, CallPurpose, State
 from tests.cli import EVOLVE, ScriptedServer, evolve
 from tests.peers import FOLDER
 
@@ -146,6 +148,35 @@ def test_a_program_left_for_a_killed_run_is_scored_once(
         ("rejected", "duplicate"),
     ]
     assert given[0].note == "by hand" and given[0].parents == (first["id"],)
+    replayed = evolve("replay", "r", "--sandbox", "local", cwd=tmp_path)
+    assert "0 differences" in replayed.err, replayed.err
+
+
+def test_an_ended_run_takes_a_ban_at_once_and_a_program_first(
+    steps_task: Path, tmp_path: Path
+) -> None:
+    ended = ("--max-variants", "12", "--sandbox", "local")
+    assert evolve("run", steps_task, *ended, "--name", "r", cwd=tmp_path).code == 0
+    assert evolve("best", "r", "-o", "mine", cwd=tmp_path).code == 0
+    (mine,) = (tmp_path / "mine").glob("*.py")
+    mine.write_text(re.sub(r"scale = \S+", "scale = 1.0625", mine.read_text()))
+    best = evolve("best", "r", "--json", cwd=tmp_path).json()["id"]
+    done = evolve("ban", best, "--run", "r", "--why", "it cheats", cwd=tmp_path)
+    assert done.code == 0 and "is banned" in done.err
+    assert evolve("best", "r", "--json", cwd=tmp_path).json()["id"] != best
+    assert not (tmp_path / "runs" / "r" / "inbox").exists()
+    done = evolve("add", "r", mine, "--parent", "seed", cwd=tmp_path)
+    assert done.code == 0 and "scored first, at any limit" in done.err
+    # a duplicate, in whose place no other variant is made
+    assert evolve("add", "r", mine, "--parent", "seed", cwd=tmp_path).code == 0
+    resumed = evolve("resume", "r", cwd=tmp_path)
+    assert resumed.code == 0, resumed.err
+    assert "programs of a person are scored first" in resumed.err
+    with closing(ArchiveReader.open(tmp_path / "runs/r/archive.db")) as reader:
+        rows = reader.proposals()
+    assert sum(row.state in (State.SCORED, State.FAILED) for row in rows[1:]) == 13
+    given = [row.state for row in rows if row.operator == "person"]
+    assert given == [State.SCORED, State.REJECTED]
     replayed = evolve("replay", "r", "--sandbox", "local", cwd=tmp_path)
     assert "0 differences" in replayed.err, replayed.err
 
