@@ -40,15 +40,26 @@ def promote(
     approve: Annotated[
         bool, typer.Option("--approve", help="Ask for confirmation first.")
     ] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="Dollars for the promotion alone.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens for the promotion alone.")
+    ] = None,
+    max_calls: Annotated[
+        int | None, typer.Option(min=1, help="Calls for the promotion alone.")
+    ] = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Promote the safest choice among the best variants if the evidence is sufficient.
 
-    Exit code 1 if it is not.
+    Exit code 1 if it is not. It spends what the run has left, or a budget of its own.
     """
     import asyncio
 
+    from evolve.config import parse_dollars
+    from evolve.safety import Allowance
     from evolve.safety import promote as carry_out
     from evolve.view.terminal.console import err, note
 
@@ -57,8 +68,18 @@ def promote(
         return typer.confirm(f"promote {found.champion}?", err=True)
 
     folder = own_run(run_folder(runs_dir, run), trust)
+    own = Allowance(
+        None if budget is None else parse_dollars(budget), max_tokens, max_calls
+    )
     done = asyncio.run(
-        carry_out(folder, note, candidates, again, ask if approve else None)
+        carry_out(
+            folder,
+            note,
+            candidates,
+            again,
+            ask if approve else None,
+            own if any(part is not None for part in own) else None,
+        )
     )
     if json:
         emit(done.data())

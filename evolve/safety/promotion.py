@@ -11,7 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from evolve.agents import AgentEvaluator
 from evolve.archive import (
@@ -124,12 +124,42 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
     }
 
 
+class Allowance(NamedTuple):
+    """What one promotion may spend, apart from the run; None: no bound of that kind.
+
+    Attributes:
+        usd: dollars
+        tokens: number of tokens
+        calls: number of calls of models
+    """
+
+    usd: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
+
+
+def _allowed(
+    run: RunFolder, recorder: Recorder, allowance: Allowance | None
+) -> RunFolder:
+    """Return the run with its budgets replaced by what was spent and the allowance."""
+    if allowance is None:
+        return run
+    spend, more = recorder.spend, allowance
+    limits = {
+        "budget_usd": None if more.usd is None else spend.usd + more.usd,
+        "max_tokens": None if more.tokens is None else spend.tokens + more.tokens,
+        "max_calls": None if more.calls is None else spend.calls + more.calls,
+    }
+    return replace(run, settings=run.settings.model_copy(update=limits))
+
+
 async def promote(
     run: RunFolder,
     note: Note,
     candidates: int = 5,
     again: bool = False,
     approve: Callable[[Promotion], bool] | None = None,
+    allowance: Allowance | None = None,
 ) -> Promotion:
     """Select a champion, compare it, check for harm, look at the held-out cases.
 
@@ -139,6 +169,7 @@ async def promote(
         candidates: number of the best variants to try
         again: allow a further look at the held-out cases
         approve: asks a person; None to promote without asking
+        allowance: what the promotion itself may spend; None: what the run has left
 
     Returns:
         The outcome, which is stored as an event.
@@ -175,6 +206,7 @@ async def promote(
                 HeldOutAccess.read(recorder.archive).refuse(
                     again
                 )  # before anything is spent
+                run = _allowed(run, recorder, allowance)
                 async with _connected(run, evaluator, recorder, note):
                     work = _Work(evaluator, recorder, run.settings.workers, note)
                     return await work.promote(candidates, again, approve)
@@ -183,8 +215,8 @@ async def promote(
             except OutOfBudget as error:
                 raise RunError(
                     f"{error}; all scores so far are kept",
-                    "allow more, then promote again: evolve resume with --budget, "
-                    "--max-tokens or --max-calls",
+                    f"allow it more of its own: evolve promote {run.name} --max-calls N, "
+                    "--max-tokens N or --budget USD",
                 ) from None
             finally:
                 await recorder.close()

@@ -92,8 +92,8 @@ def count_of(agents: Agents, split: str) -> int:
     return sum(count for (_, one, _), count in rows(agents).items() if one == split)
 
 
-def assert_promoted_in_one_look(agents: Agents) -> None:
-    done = agents.promote("--json")
+def assert_promoted_in_one_look(agents: Agents, *options: str) -> None:
+    done = agents.promote("--json", *options)
     assert done.code == 0, done.err
     found = done.json()
     assert found["promoted"] and not found["again"] and found["select"]["wins"] == 7
@@ -135,14 +135,13 @@ def test_a_promotion_without_budget_stops_and_goes_on(agents: Agents) -> None:
         f"max_calls = {limit}" in stopped.err
         and "all scores so far are kept" in stopped.err
     )
-    assert "evolve resume" in stopped.err and events(agents, PROMOTION) == []
+    assert "evolve promote r --max-calls N" in stopped.err
+    assert "Warning" not in stopped.err and events(agents, PROMOTION) == []
     kept = rows(agents)
     assert kept and len(calls_of(agents)) <= limit
-    assert (
-        evolve("resume", "r", "--runs-dir", agents.runs, "--max-calls", "10000").code
-        == 0
-    )
-    assert_promoted_in_one_look(agents)
+    state = evolve("status", "r", "--runs-dir", agents.runs, "--json").json()
+    assert state["state"] == "stopped" and not state["in_flight"]
+    assert_promoted_in_one_look(agents, "--max-calls", "10000")
     assert kept.keys() <= rows(agents).keys()
 
 

@@ -39,7 +39,9 @@ def status_data(run: OpenRun) -> dict[str, Any]:
     now = time.time()
     newest, at = run.archive.last_event(), run.archive.last_event_at()
     stopped = last.get("stopped")
-    ended = stopped is not None and stopped.id == newest
+    # a ban or a promotion may come after the end; an engine notes that it has started
+    started = last.get("started")
+    ended = stopped is not None and (started is None or stopped.id > started.id)
     failed = ended and stopped is not None and bool(stopped.data.get("failed"))
     waiting = last.get("waiting")
     return run.summary() | {
