@@ -85,6 +85,10 @@ class Order(ABC):
             new.
         """
 
+    def repairs(self, proposal: Proposal) -> bool:
+        """Return whether a first child that failed may be replaced."""
+        return True
+
     def late(self, proposal: Proposal) -> str | None:
         """Return the owner of an evaluated child's tree, when its turn to be recorded comes.
 

@@ -177,6 +177,8 @@ class Proposer:
             return None
         if operator is None or not operator.needs_model:
             return None
+        if not self._order.repairs(proposal):
+            return None
         problem = (
             f"{failed.reason}: {failed.message}\n{failed.log[-LOG_CHARS:]}".strip()
         )

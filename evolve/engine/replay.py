@@ -55,7 +55,8 @@ class Record:
         with_repair = {
             call.proposal for call in calls if call.purpose is CallPurpose.REPAIR
         }
-        repaired = {
+        # archives of early versions have no event for it
+        repaired = {proposal for proposal, _ in archive.replaced_trees()} | {
             found
             for found in with_repair
             if any(row.attempt > 0 for row in archive.evaluations(found))
@@ -161,6 +162,10 @@ class AsRecorded(Order):
             purpose is CallPurpose.PROPOSE and proposal.id in self._record.repaired
         )
         return None if stood else OTHER
+
+    def repairs(self, proposal: Proposal) -> bool:
+        """Return whether a repair replaced its first child in the recorded run."""
+        return proposal.id in self._record.repaired
 
     def late(self, proposal: Proposal) -> str | None:
         """Return `OTHER` if the recorded run rejected the proposal; else None."""

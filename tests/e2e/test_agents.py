@@ -193,6 +193,29 @@ def breaks_at_first(messages: list[dict[str, str]], seed: int) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_replay_ends_where_the_calls_of_its_run_ended(tmp_path: Path) -> None:
+    """In an edit, in a repair, in a second answer: each number of calls is another place."""
+    with serving_agents(AgentModel(breaks_at_first)) as model:
+        for calls in (16, 25, 32, 38):
+            run, name = f"r{calls}", ("--runs-dir", tmp_path)
+            done = evolve(
+                "run",
+                TOY,
+                "--name",
+                run,
+                "--max-variants",
+                "3",
+                "--max-calls",
+                calls,
+                *flags(model, tmp_path),
+            )
+            assert done.code == 0, done.err
+            again = evolve("replay", run, *name, "--sandbox", "bubblewrap")
+            assert again.code == 0 and "0 differences" in again.err, again.err
+
+
+@pytest.mark.slow
 def test_a_child_that_is_no_agent_is_repaired_once(tmp_path: Path) -> None:
     with serving_agents(AgentModel(breaks_at_first)) as model:
         done = evolve(

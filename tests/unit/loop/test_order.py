@@ -98,3 +98,4 @@ def test_a_replay_keeps_the_verdicts_of_its_record() -> None:
     )
     assert order.early(rejected, "u", CallPurpose.REPAIR) == OTHER
     assert order.late(rejected) == OTHER and order.late(proposal(1)) is None
+    assert order.repairs(rejected) and not order.repairs(proposal(1))
