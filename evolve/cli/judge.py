@@ -24,6 +24,7 @@ from evolve.cli.options import (
 if TYPE_CHECKING:
     from evolve.runs.compare import Row
     from evolve.runs.verify import Verified
+    from evolve.view.terminal.console import DataTable
 
 
 app = typer.Typer()
@@ -174,7 +175,12 @@ def compare(
             courses.append(compare.course_of(found, by))
     rows, _ = compare.compare(courses)
     if json:
-        emit([row._asdict() for row in rows])
+        emit(
+            [
+                row._asdict() | {"shares": [share._asdict() for share in row.shares]}
+                for row in rows
+            ]
+        )
     else:
         _show_compared(rows, by)
 
@@ -210,10 +216,27 @@ def _show_compared(rows: list[Row], by: str) -> None:
         "task · policy · models",
         "mean",
         "spread",
+        "seeds",
         "runs",
-        whole=("mean", "spread"),
-        right=("mean", "spread"),
+        whole=("mean", "spread", "seeds"),
+        right=("mean", "spread", "seeds"),
     )
     for row in rows:
-        table.add_row(row.group, short(row.mean), short(row.spread), " ".join(row.runs))
+        figures = (short(row.mean), short(row.spread), str(row.seeds))
+        table.add_row(row.group, *figures, " ".join(row.runs))
     out.print(table)
+    for row in rows:
+        if len(row.shares) > 1:
+            out.print(_shares(row))
+
+
+def _shares(row: Row) -> DataTable:
+    """Return the table of the models of a group that asked several."""
+    from evolve.view.terminal.console import DataTable
+
+    figures = ("calls", "scored", "improved")
+    names = ("model", *figures, "runs")
+    table = DataTable(*names, whole=figures, right=figures)
+    for share in row.shares:
+        table.add_row(share.model, *map(str, share[1:]), " ".join(row.runs))
+    return table

@@ -1,10 +1,11 @@
 """Comparison of runs: the best score at equal variants, calls or dollars, over seeds."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from evolve.archive import State, Variant
+from evolve.archive import PERSON, State, Variant
 from evolve.runs.reader import OpenRun
 from evolve.text import one_line
 
@@ -40,26 +41,46 @@ _NO_MATTER = {
 those in the label."""
 
 
+class Share(NamedTuple):
+    """The part of one model in a run.
+
+    Attributes:
+        model: Its name.
+        calls: Number of calls.
+        scored: Number of scored variants that it wrote.
+        improved: Number of those that were better than their parents.
+    """
+
+    model: str
+    calls: int
+    scored: int
+    improved: int
+
+
 class Course(NamedTuple):
     """The best score of a run as a step function of effort.
 
     Attributes:
         run: Name of the run.
+        seed: Seed of its random draws.
         label: Task, policy and models.
         settings: Other properties that distinguish runs, except random draws.
         maximize: Whether a higher score is better.
         efforts: Effort at each improvement, increasing; in the unit of `by`.
         bests: Best score from the effort at the same index on.
         whole: Total effort of the run.
+        shares: The parts of its models, most calls first.
     """
 
     run: str
+    seed: int
     label: str
     settings: Mapping[str, str]
     maximize: bool
     efforts: tuple[float, ...]
     bests: tuple[float, ...]
     whole: float
+    shares: tuple[Share, ...] = ()
 
     def at(self, effort: float) -> float | None:
         """Return the best score at an effort.
@@ -102,16 +123,20 @@ class Row(NamedTuple):
     Attributes:
         group: Name of the group.
         runs: Names of its runs.
-        mean: Mean of their best scores; None if there is none.
-        spread: Standard deviation of the sample; None for fewer than two scores.
+        seeds: Number of different seeds among them.
+        mean: Mean over the seeds of their best scores; None if there is none.
+        spread: Standard deviation over the seeds; None for fewer than two.
         effort: The effort at which they are compared.
+        shares: The parts of the models in all these runs, most calls first.
     """
 
     group: str
     runs: tuple[str, ...]
+    seeds: int
     mean: float | None
     spread: float | None
     effort: float
+    shares: tuple[Share, ...]
 
 
 def course_of(run: OpenRun, by: str) -> Course:
@@ -129,27 +154,42 @@ def course_of(run: OpenRun, by: str) -> Course:
     if by == "calls":
         for call in run.archive.call_costs():
             asked[call.proposal] = asked.get(call.proposal, 0) + 1
-    maximize = run.task.spec.maximize
-    spent, best, efforts, bests = 0.0, None, [], []
+    ranks = {name: rank for rank, name in enumerate(run.ranked)}
+    spent, lead, efforts, bests = 0.0, len(ranks), [], []
     for variant in sorted(variants, key=lambda n: (n.finished_at or 0.0, n.number)):
         spent += _effort(variant, by, asked)
-        if variant.score is None or variant.quarantined:
-            continue
-        if best is None or (variant.score > best if maximize else variant.score < best):
-            best = variant.score
+        rank = ranks.get(variant.id, len(ranks))
+        # by rank, so that the end is what `best` shows, not the luckiest measurement
+        if rank < lead and variant.score is not None:
+            lead = rank
             efforts.append(spent)
-            bests.append(best)
-    settings = run.folder.settings
-    models = ", ".join(settings.model) or "no model"
-    label = one_line(f"{run.folder.task_name} · {settings.policy} · {models}", 120)
+            bests.append(variant.score)
+    settings, shares = run.folder.settings, _shares(run, variants)
+    # those that were asked: a model may be replaced when a run is resumed
+    models = sorted(share.model for share in shares) or settings.model
+    named = ", ".join(models) or "no model"
     return Course(
         run.folder.name,
-        label,
+        settings.seed,
+        one_line(f"{run.folder.task_name} · {settings.policy} · {named}", 120),
         _of_the_search(run),
-        maximize,
+        run.task.spec.maximize,
         tuple(efforts),
         tuple(bests),
         spent,
+        shares,
+    )
+
+
+def _shares(run: OpenRun, variants: Sequence[Variant]) -> tuple[Share, ...]:
+    """Return the parts of the models that wrote variants or were asked."""
+    scored = [v for v in variants if v.score is not None and v.model]
+    wrote = Counter(variant.model for variant in scored)
+    improved = Counter(v.model for v in scored if (v.improvement or 0.0) > 0.0)
+    return tuple(
+        Share(use.model, use.calls, wrote[use.model], improved[use.model])
+        for use in sorted(run.browser.models(), key=lambda use: -use.calls)
+        if use.model != PERSON
     )
 
 
@@ -193,7 +233,12 @@ def compare(courses: Sequence[Course]) -> tuple[list[Row], dict[str, Any]]:
     }
     rows = [
         Row(
-            name, tuple(course.run for course in runs), *_statistics(runs, equal), equal
+            name,
+            tuple(course.run for course in runs),
+            len({course.seed for course in runs}),
+            *_statistics(runs, equal),
+            equal,
+            _total(runs),
         )
         for name, runs in groups.items()
     ]
@@ -223,9 +268,23 @@ def _effort(variant: Variant, by: str, asked: dict[str, int]) -> float:
     )
 
 
+def _total(courses: Sequence[Course]) -> tuple[Share, ...]:
+    """Return the parts of the models in several runs."""
+    found: dict[str, Share] = {}
+    for share in (share for course in courses for share in course.shares):
+        before = found.get(share.model, Share(share.model, 0, 0, 0))
+        sums = (x + y for x, y in zip(before[1:], share[1:], strict=True))
+        found[share.model] = Share(share.model, *sums)
+    return tuple(sorted(found.values(), key=lambda share: -share.calls))
+
+
 def _statistics(members: Sequence[Course], effort: float) -> Statistics:
-    """Return the statistics over the runs that have a score at an effort."""
-    found = [best for course in members if (best := course.at(effort)) is not None]
+    """Return the statistics over seeds: runs of one seed are not independent draws."""
+    by_seed = defaultdict[int, list[float]](list)
+    for course in members:
+        if (best := course.at(effort)) is not None:
+            by_seed[course.seed].append(best)
+    found = [fmean(bests) for bests in by_seed.values()]
     return Statistics(
         fmean(found) if found else None, stdev(found) if len(found) > 1 else None
     )

@@ -322,6 +322,14 @@ def test_who_waits_for_an_endpoint_is_stopped_by_one_interrupt(
         "resume", "r", "--model", scripted().model, "--max-variants", 3, cwd=tmp_path
     )
     assert resumed.code == 0, resumed.err
+    (row,) = evolve("compare", "r", "--json", cwd=tmp_path).json()
+    asked = evolve("stats", "r", "--json", cwd=tmp_path).json()["models"]
+    assert len(asked) == 2 and all(use["model"] in row["group"] for use in asked)
+    assert {share["model"]: share["calls"] for share in row["shares"]} == {
+        use["model"]: use["calls"] for use in asked
+    }
+    shown = evolve("compare", "r", cwd=tmp_path).out
+    assert all(use["model"] in shown.split("improved")[1] for use in asked)
 
 
 def test_who_waits_for_a_turn_is_stopped_before_the_call_leaves(

@@ -169,6 +169,9 @@ def test_on_a_noisy_task_the_best_is_evaluated_again(
     assert done.code == 0, done.err
     again = [fate for fate in fates(tmp_path, "r") if fate[6].evaluates]
     assert again and max(fate[6].evaluates.attempt for fate in again) == 4
+    (row,) = evolve("compare", "r", "--runs-dir", tmp_path, "--json").json()
+    shown = evolve("best", "r", "--runs-dir", tmp_path, "--json").json()
+    assert row["mean"] == shown["score"], "the curve ends at the best, not at luck"
     snapshot = check_run(tmp_path, "r", 30)
     best = snapshot.best()
     assert (

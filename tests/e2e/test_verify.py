@@ -107,6 +107,12 @@ def test_runs_that_differ_in_their_seed_are_one_row(runs: Path, tmp_path: Path) 
     assert sorted(row["runs"]) == ["one", "two"] and row["effort"] == 12.0
     assert row["spread"] is not None
     mine = shutil.copytree(runs, tmp_path / "runs")
+    shutil.copytree(mine / "one", mine / "one-again")
+    (row,) = evolve("compare", "one", "one-again", "--runs-dir", mine, "--json").json()
+    assert row["seeds"] == 1 and row["spread"] is None  # no independent draws
+    best = evolve("best", "one", "--runs-dir", mine, "--json").json()
+    assert row["mean"] == best["score"]
+    shutil.rmtree(mine / "one-again")
     assert evolve("replay", "two", "--name", "two-again", "--runs-dir", mine).code == 0
     shown = evolve("compare", "--runs-dir", mine)
     assert "two-again" not in shown.out  # a replay says nothing new
