@@ -25,7 +25,8 @@ class Variant(NamedTuple):
     Attributes:
         parents: Ids, the first parent first; empty for the seed.
         state: Value of a `State`.
-        improvement: Over the best parent, as recorded when the proposal was scored.
+        improvement: Over the best parent, from the present scores if they have changed
+            by further evaluations, else as recorded when the proposal was scored.
         kept: Value of an `AddStatus`; None unless scored.
         reason: Why it failed or was rejected.
         created_at: Seconds since the epoch, like `finished_at`.
@@ -132,10 +133,11 @@ class Browser:
 
     Args:
         archive: The archive to query.
+        maximize: Whether a higher score is better.
     """
 
-    def __init__(self, archive: ArchiveReader) -> None:
-        self._archive = archive
+    def __init__(self, archive: ArchiveReader, maximize: bool = True) -> None:
+        self._archive, self._sign = archive, 1.0 if maximize else -1.0
 
     def variants(self, wanted: Iterable[str] | None = None) -> list[Variant]:
         """Return proposals in decision order.
@@ -147,12 +149,37 @@ class Browser:
             One row per proposal; unknown ids are ignored.
         """
         if wanted is None:
-            return self._variants(_rows().where(_CHILDREN), self._archive.scores())
+            scores = self._archive.scores()
+            return self._as_of_now(
+                self._variants(_rows().where(_CHILDREN), scores), scores
+            )
         found: list[Variant] = []
         for ids in in_batches(wanted):
             scores = self._archive.scores(wanted=ids)
             found += self._variants(_rows().where(p.id.in_(ids)), scores)
-        return sorted(found, key=lambda variant: variant.number)
+        return sorted(self._as_of_now(found), key=lambda variant: variant.number)
+
+    def _as_of_now(
+        self, found: list[Variant], scores: Mapping[str, float] | None = None
+    ) -> list[Variant]:
+        """Return the variants with improvements from the present scores."""
+        if not self._archive.counts().get(State.EVALUATED):
+            return found  # no score has changed since it was recorded
+        if scores is None:
+            scores = {}
+            for ids in in_batches({name for v in found for name in v.parents}):
+                scores |= self._archive.scores(wanted=ids)
+        return [self._with_improvement(variant, scores) for variant in found]
+
+    def _with_improvement(
+        self, variant: Variant, scores: Mapping[str, float]
+    ) -> Variant:
+        above = [
+            self._sign * scores[name] for name in variant.parents if name in scores
+        ]
+        if variant.score is None or not above:
+            return variant
+        return variant._replace(improvement=self._sign * variant.score - max(above))
 
     def finished_after(self, event: int, limit: int = 500) -> list[Variant]:
         """Return the first proposals that finished after an event.

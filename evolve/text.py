@@ -5,6 +5,8 @@ could make code look like other code (Boucher and Anderson 2021, "Trojan Source"
 2111.00169). Both are replaced by visible symbols.
 """
 
+import itertools
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -57,3 +59,35 @@ def one_line(text: object, most: int = 100) -> str:
     """
     line = visible(" ".join(str(text).split()))
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+FULL_DIGITS = 17  # enough to tell any two numbers of 64 bits apart
+_EXACT = 0.05  # largest relative error of a difference that a person reads off
+
+
+def told_apart(*numbers: float | None, least: int = 6) -> list[str]:
+    """Return numbers with as few digits as show their differences.
+
+    Args:
+        numbers: Numbers that a person compares; None is shown as a dash.
+        least: Least number of significant digits.
+
+    Returns:
+        One text for each, all with the same number of significant digits.
+    """
+    known = [value for value in numbers if value is not None and math.isfinite(value)]
+    pairs = list(itertools.combinations(known, 2))
+    digits = next(
+        (
+            count
+            for count in range(least, FULL_DIGITS)
+            if all(_shows_difference(a, b, count) for a, b in pairs)
+        ),
+        FULL_DIGITS,
+    )
+    return ["–" if value is None else f"{value:.{digits}g}" for value in numbers]
+
+
+def _shows_difference(a: float, b: float, digits: int) -> bool:
+    shown = float(f"{a:.{digits}g}") - float(f"{b:.{digits}g}")
+    return abs(shown - (a - b)) <= _EXACT * abs(a - b)

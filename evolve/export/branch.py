@@ -10,7 +10,7 @@ from evolve.archive import Files, Proposal
 from evolve.errors import UsageError
 from evolve.export.git import ask_git
 from evolve.runs.reader import OpenRun
-from evolve.text import one_line
+from evolve.text import one_line, told_apart
 
 
 class Applied(NamedTuple):
@@ -85,10 +85,15 @@ def apply_variant(
 
 
 def _message(run: OpenRun, proposal: Proposal) -> str:
-    score = run.archive.scores(wanted=[proposal.id]).get(proposal.id)
+    seed = run.archive.first()
+    scores = run.archive.scores(wanted=[seed.id, proposal.id])
+    before, after = told_apart(scores.get(seed.id), scores.get(proposal.id))
+    what = one_line(proposal.note, 300) or "no description"
     return (
-        f"{run.folder.task_name}: {one_line(proposal.note, 60) or proposal.id}\n\n"
-        f"Variant {proposal.id} of the run {run.folder.name}, score {score!r}.\n"
+        f"{run.folder.task_name}: score {before} -> {after}\n\n"
+        f"The last change: {what}\n\n"
+        f"Variant {proposal.id} of the run {run.folder.name}, "
+        f"score {scores.get(proposal.id)!r}; the seed {scores.get(seed.id)!r}.\n"
     )
 
 

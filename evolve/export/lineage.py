@@ -26,7 +26,7 @@ def write_lineage(run: OpenRun, which: Proposal, folder: Path) -> int:
         PrerequisiteError: git is not installed
     """
     make_folder(folder)
-    path = [run.proposal(name) for name in run.lineage.path(which.id)]
+    path = [run.proposal(name) for name in run.path(which.id)]
     scores = run.archive.scores(wanted=[p.id for p in path])
     ask_git(folder, "init", "--quiet", f"--initial-branch={BRANCH}")
     store, parent = CodeStore.open(folder / ".git"), ""

@@ -95,7 +95,7 @@ def _variants(
 ) -> tuple[list[str], dict[str, list[int]]]:
     """Return compressed groups, and each variant's group and place in it."""
     packs: list[str] = []
-    kin = PreloadedLineage(variants)
+    kin = PreloadedLineage(run, variants)
     places: dict[str, list[int]] = {}
     for group in _in_packs(_by_importance(run, variants)):
         texts = [

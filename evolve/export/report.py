@@ -11,7 +11,7 @@ from evolve.view.terminal.lines import gap_to_best_known
 from evolve.view.terminal.plot import check_pictures, curves, picture_plot
 from evolve.view.terminal.stats import stats_data
 from evolve.view.terminal.status import status_data
-from evolve.view.web.pages import case_rows, lineage_of
+from evolve.view.web.pages import Step, case_rows, lineage_of
 from evolve.view.web.relatives import Relatives
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
@@ -94,7 +94,7 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     for step in lineage_of(Relatives(run), winner.id):
         if step.skipped:
             yield f"| … | {step.skipped} more | | | | |"
-        yield _row(step.generation, step.variant)
+        yield _row(step)
     yield from [
         "",
         "| operator | model | made | scored | improved | new best | gain |",
@@ -108,10 +108,11 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     yield ""
 
 
-def _row(generation: int, variant: Variant) -> str:
-    gain = "" if variant.improvement is None else f"{variant.improvement:+.6g}"
+def _row(step: Step) -> str:
+    variant = step.variant
+    gain = "" if step.gain is None else f"{step.gain:+.6g}"
     return (
-        f"| {generation} | `{variant.id[:8]}` | {variant.score!r} | {gain} | {_plain(variant.operator)} | "
+        f"| {step.generation} | `{variant.id[:8]}` | {variant.score!r} | {gain} | {_plain(variant.operator)} | "
         f"{_plain(variant.note, 120)} |"
     )
 

@@ -1,6 +1,7 @@
 """A run opened for reading: the data that views show."""
 
 import difflib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ class OpenRun:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.archive = ArchiveReader.open(folder.database)
-        self.browser = Browser(self.archive)
         self.code = CodeStore.open(folder.code)
         self._first: list[Variant] = []  # the best of many, as far as requested
+        self._nearest: dict[str, str] = {}
 
     def close(self) -> None:
         """Close the database and the repository."""
@@ -80,6 +81,11 @@ class OpenRun:
         ):
             self.__dict__.pop(name, None)
         self._first = []
+
+    @cached_property
+    def browser(self) -> Browser:
+        """Queries of pages and tables."""
+        return Browser(self.archive, self.task.spec.maximize)
 
     @cached_property
     def task(self) -> Task:
@@ -244,6 +250,46 @@ class OpenRun:
     def lineage(self) -> Lineage:
         """Queries on the descent of variants."""
         return Lineage(self.archive)
+
+    def nearest_parent(self, variant: str, parents: Sequence[str]) -> str | None:
+        """Return the parent whose files differ least from a variant's.
+
+        Args:
+            variant: Id of the variant.
+            parents: Ids of its parents, the first parent first.
+
+        Returns:
+            Id of the parent, the first of equals; None without parents.
+        """
+        if len(parents) < 2:
+            return next(iter(parents), None)
+        if variant not in self._nearest:
+            child = self.archive.proposal(variant)
+            sizes = {
+                name: len(self.patch(self.archive.proposal(name), child))
+                for name in parents
+            }
+            self._nearest[variant] = min(parents, key=sizes.__getitem__)
+        return self._nearest[variant]
+
+    def path(self, variant: str) -> list[str]:
+        """Return the path from the seed to a variant, by the nearest parents.
+
+        Args:
+            variant: Id of the variant.
+
+        Returns:
+            Ids, the seed first.
+
+        Raises:
+            NotFound: The variant is unknown, or has no files.
+        """
+        found: list[str] = []
+        now: str | None = variant
+        while now is not None:
+            found.append(now)
+            now = self.nearest_parent(now, self.archive.proposal(now).parents)
+        return found[::-1]
 
     def files(self, proposal: Proposal | None) -> dict[str, bytes]:
         """Return the files of a variant.

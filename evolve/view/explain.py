@@ -5,9 +5,9 @@ from evolve.models import place_of
 from evolve.runs.reader import OpenRun
 
 _KEPT = {
-    AddStatus.BEST: "kept: better than every variant before it",
-    AddStatus.IMPROVED: "kept: better than its parents",
-    AddStatus.KEPT: "kept: every scored variant is; it is not better than its parents",
+    AddStatus.BEST: "kept: when it was first scored, better than every variant before it",
+    AddStatus.IMPROVED: "kept: when it was first scored, better than its parents",
+    AddStatus.KEPT: "kept: every scored variant is; it was not better than its parents",
 }
 
 

@@ -230,6 +230,14 @@ def test_apply_makes_a_branch_and_touches_nothing(runs: Path, tmp_path: Path) ->
     shown = git(mine, "show", f"{branch}:work/task/initial/program.py")
     assert shown == (tmp_path / "best" / "program.py").read_text()
     assert git(mine, "diff", "--stat", "HEAD", branch).count("|") == 1
+    rows = evolve("tree", "made", "--runs-dir", runs, "--json").json()
+    best = evolve("best", "made", "--runs-dir", runs, "--json").json()
+    subject = git(mine, "log", "-1", "--format=%s", branch).strip()
+    before, _, after = subject.rpartition(": score ")[2].partition(" -> ")
+    assert (float(before), float(after)) == (
+        pytest.approx(rows[0]["score"]),
+        pytest.approx(best["score"]),
+    )
     assert (mine / "note.txt").read_text() == "changed and not committed\n"
     again = evolve("apply", "best", "--run", "made", "--runs-dir", runs, "-C", mine)
     assert again.code == 2 and "already" in again.err

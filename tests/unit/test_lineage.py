@@ -106,6 +106,10 @@ def test_some_variants_are_as_all_of_them(store: Archive) -> None:
     wanted = [name(3), name(0), name(6)]
     assert browser.variants(wanted) == [everything[name(n)] for n in (0, 3, 6)]
     assert everything[name(3)].score == 4.0, "the mean of both attempts"
+    gains = [everything[name(n)].improvement for n in (0, 1, 3, 4, 5)]
+    assert gains == [None, 1.0, 3.0, 0.0, 1.0], "from the scores of now"
+    (least,) = Browser(store, maximize=False).variants([name(3)])
+    assert least.improvement == -3.0
     assert browser.variants([]) == [] and store.first().id == name(0)
 
 

@@ -75,7 +75,7 @@ def _facts(run: OpenRun, proposal: Proposal) -> Iterator[str]:
         if run.through_transport:
             yield f"{run.through_transport}: the evaluator's times are not the program's"
         yield (
-            f"improvement {number(proposal.improvement)}, novelty {number(proposal.novelty)}, "
+            f"improvement {number(variant.improvement)}, novelty {number(proposal.novelty)}, "
             f"{variant.children} children, ${variant.cost_usd:.4f}"
         )
     if proposal.id in run.signs:

@@ -97,11 +97,14 @@ class Step(NamedTuple):
     Attributes:
         generation: from 0 for the seed
         variant: the variant
+        gain: its score against the step before, positive if better; None for the seed
+            and without a score
         skipped: number of generations left out before it
     """
 
     generation: int
     variant: Variant
+    gain: float | None
     skipped: int
 
 
@@ -116,14 +119,17 @@ def lineage_of(kin: Relatives, proposal: str) -> list[Step]:
         Beginning and end of the path if it is long.
     """
     path = list(kin.path(proposal))
-    places = {name: place for place, name in enumerate(path)}
+    variants = {variant.id: variant for variant in kin.variants(path)}
     left_out = max(0, len(path) - FIRST_STEPS - LAST_STEPS)
-    shown = path if not left_out else path[:FIRST_STEPS] + path[-LAST_STEPS:]
-    resumes = path[-LAST_STEPS] if left_out else ""
-    return [
-        Step(places[variant.id], variant, left_out if variant.id == resumes else 0)
-        for variant in kin.variants(shown)
-    ]
+    resumes = len(path) - LAST_STEPS if left_out else 0
+    steps = []
+    for place, name in enumerate(path):
+        if left_out and FIRST_STEPS <= place < resumes:
+            continue
+        now, before = variants[name], variants.get(path[place - 1]) if place else None
+        gain = kin.gain(before, now)
+        steps.append(Step(place, now, gain, left_out if place == resumes else 0))
+    return steps
 
 
 def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> Page:

@@ -28,8 +28,14 @@ class Relatives:
         return self._run.browser.children(parent)
 
     def path(self, variant: str) -> Sequence[str]:
-        """Query the path of first parents, the seed first; empty for an unknown id."""
-        return self._run.lineage.path(variant)
+        """Query the path of nearest parents, the seed first."""
+        return self._run.path(variant)
+
+    def gain(self, before: Variant | None, now: Variant) -> float | None:
+        """Return how much better a variant is than another; None without two scores."""
+        if before is None or before.score is None or now.score is None:
+            return None
+        return self._run.sign * (before.score - now.score)
 
 
 class PreloadedLineage(Relatives):
@@ -38,10 +44,12 @@ class PreloadedLineage(Relatives):
     Children are those of first parents.
 
     Args:
+        run: the open run
         variants: all variants of the run
     """
 
-    def __init__(self, variants: Sequence[Variant]) -> None:
+    def __init__(self, run: OpenRun, variants: Sequence[Variant]) -> None:
+        super().__init__(run)
         self._known = {variant.id: variant for variant in variants}
         self._below: dict[str, list[Variant]] = {}
         for variant in variants:
@@ -58,9 +66,10 @@ class PreloadedLineage(Relatives):
         return self._below.get(parent, [])
 
     def path(self, variant: str) -> Sequence[str]:
-        """Follow the first parents of a known variant; return the path, the seed first."""
-        found, now = [variant], self._known[variant].parent
+        """Follow the nearest parents of a known variant; return the path, the seed first."""
+        found = []
+        now: str | None = variant
         while now is not None and now in self._known:
             found.append(now)
-            now = self._known[now].parent
+            now = self._run.nearest_parent(now, self._known[now].parents)
         return found[::-1]
