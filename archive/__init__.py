@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evolve.archive.as_of import TimedEvaluation, learned_of, rows_as_of
     from evolve.archive.attempts import AGGREGATE_KEY, Aggregate, of_attempts
-    from evolve.archive.browse import Browser, Variant
+    from evolve.archive.browse import Browser, ModelUse, Variant
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
     from evolve.archive.columns import Floats, Ints
@@ -126,6 +126,7 @@ __all__ = [
     "Kind",
     "Lineage",
     "Measure",
+    "ModelUse",
     "NotFound",
     "Note",
     "NoveltyIndex",
@@ -168,7 +169,7 @@ __all__ = [
 
 _NAMES_BY_MODULE = {
     "attempts": "AGGREGATE_KEY Aggregate of_attempts",
-    "browse": "Browser Variant",
+    "browse": "Browser ModelUse Variant",
     "code": "CodeStore Commit",
     "columns": "Floats Ints",
     "errors": "ArchiveError NotFound StorageFull",

@@ -88,11 +88,18 @@ class Variant(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """A reason why proposals failed or were rejected, and how often."""
+    """A reason why proposals failed or were rejected, and how often.
+
+    Attributes:
+        message: The most frequent message.
+        example: Id of a proposal with this message.
+    """
 
     state: str
     reason: str
     times: int
+    message: str = ""
+    example: str = ""
 
 
 class ModelUse(NamedTuple):
@@ -237,14 +244,25 @@ class Browser:
             One row per state and reason, most frequent first; a missing reason is
             "unknown".
         """
-        count = func.count()
         query = (
-            select(p.state, func.coalesce(p.reason, "unknown"), count)
+            select(
+                p.state,
+                func.coalesce(p.reason, "unknown"),
+                func.count(),
+                p.message,
+                func.min(p.id),
+            )
             .where(p.state.in_([State.FAILED, State.REJECTED]))
-            .group_by(p.state, p.reason)
-            .order_by(count.desc())
+            .group_by(p.state, p.reason, p.message)
+            .order_by(func.count().desc(), p.message)
         )
-        return [Cause(*row) for row in self._archive.rows(query)]
+        found: dict[tuple[str, str], Cause] = {}
+        for row in self._archive.rows(query):
+            most = found.setdefault(
+                (row[0], row[1]), Cause(row[0], row[1], 0, *row[3:])
+            )
+            found[row[0], row[1]] = most._replace(times=most.times + row[2])
+        return sorted(found.values(), key=lambda cause: -cause.times)
 
     def models(self) -> list[ModelUse]:
         """Return the use of each model.
@@ -320,14 +338,6 @@ class Browser:
         """
         query = select(vectors.c.proposal, vectors.c.data)
         return dict(map(tuple, self._archive.rows(query)))
-
-    def started_at(self) -> float | None:
-        """Return when the first decision was taken.
-
-        Returns:
-            Seconds since the epoch; None before the first decision.
-        """
-        return self._archive.rows(select(func.min(p.created_at)))[0][0]  # type: ignore[no-any-return]
 
 
 _TIMES = ("ratio_low", "ratio_high", "pairs")  # measures of a timed variant

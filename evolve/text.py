@@ -75,9 +75,23 @@ def told_apart(*numbers: float | None, least: int = 6) -> list[str]:
     Returns:
         One text for each, all with the same number of significant digits.
     """
+    digits = digits_apart(*numbers, least=least)
+    return ["–" if value is None else f"{value:.{digits}g}" for value in numbers]
+
+
+def digits_apart(*numbers: float | None, least: int = 6) -> int:
+    """Return how many significant digits show the differences between numbers.
+
+    Args:
+        numbers: Numbers that a person compares; None is ignored.
+        least: Least number of digits.
+
+    Returns:
+        At most `FULL_DIGITS`.
+    """
     known = [value for value in numbers if value is not None and math.isfinite(value)]
     pairs = list(itertools.combinations(known, 2))
-    digits = next(
+    return next(
         (
             count
             for count in range(least, FULL_DIGITS)
@@ -85,7 +99,6 @@ def told_apart(*numbers: float | None, least: int = 6) -> list[str]:
         ),
         FULL_DIGITS,
     )
-    return ["–" if value is None else f"{value:.{digits}g}" for value in numbers]
 
 
 def _shows_difference(a: float, b: float, digits: int) -> bool:

@@ -138,7 +138,8 @@ def plot(
     """List improvements of the best score, or plot all scores as a picture."""
     from evolve.errors import UsageError, did_you_mean
     from evolve.view.terminal.console import err, out
-    from evolve.view.terminal.plot import AXES, curves, improvements_table, picture_plot
+    from evolve.view.terminal.plot import AXES, improvements_table, picture_plot
+    from evolve.view.web.pages import curves
 
     if over not in AXES:
         raise UsageError(f"invalid --over {over!r}", did_you_mean(over, AXES))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -30,6 +31,13 @@ def serve(
         list[str] | None,
         typer.Option("--name", help="A further host name of this server; repeatable."),
     ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            help="Path below which a reverse proxy shows it, such as /evolve.",
+            show_default="none",
+        ),
+    ] = "",
     no_token: Annotated[
         bool,
         typer.Option(
@@ -38,10 +46,17 @@ def serve(
     ] = False,
 ) -> None:
     """Show runs in a browser: live curves, tree, map, variants. It is read-only."""
+    from evolve.errors import UsageError
     from evolve.runs.folder import open_run
     from evolve.view.terminal.console import err, out
+    from evolve.view.web.library import RunCache
     from evolve.view.web.server import serve_folder
 
+    below = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+    if quote(below) != below:
+        raise UsageError(
+            f"invalid --prefix {prefix!r}", "use letters, digits, '-' and '/'"
+        )
     folder, only = runs_folder(runs_dir), None
     if (
         what is not None
@@ -58,4 +73,6 @@ def serve(
         out.file.flush()
         err.print("Ctrl-C stops the server", style="dim")
 
-    serve_folder(folder, only, host, port, tuple(name or ()), say, no_token)
+    serve_folder(
+        RunCache(folder, only, below), host, port, tuple(name or ()), say, no_token
+    )

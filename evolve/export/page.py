@@ -51,10 +51,9 @@ def render_page(run: OpenRun, tell: Note = lambda words: None) -> str:
         HTML.
     """
     variants = run.browser.variants()
-    maximize = run.task.spec.maximize
     data = {
         "tree": payload.tree_payload(run, variants),
-        "curves": payload.curve_payload(variants, maximize) | {"maximize": maximize},
+        "curves": pages.curves(run),
         "map": payload.map_payload(run),
         "plane": payload.projection_payload(run),
     }

@@ -8,10 +8,10 @@ from evolve.archive import Proposal, Variant
 from evolve.runs.reader import OpenRun, make_folder
 from evolve.text import one_line, visible
 from evolve.view.terminal.lines import gap_to_best_known
-from evolve.view.terminal.plot import check_pictures, curves, picture_plot
+from evolve.view.terminal.plot import check_pictures, picture_plot
 from evolve.view.terminal.stats import stats_data
 from evolve.view.terminal.status import status_data
-from evolve.view.web.pages import Step, case_rows, lineage_of
+from evolve.view.web.pages import Step, case_rows, curves, lineage_of, models_of
 from evolve.view.web.relatives import Relatives
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
@@ -81,7 +81,7 @@ def _found(run: OpenRun, winner: Proposal, best: Variant) -> Iterator[str]:
 
 def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     settings = run.folder.settings
-    models = ", ".join(settings.model) or "no model"
+    models = ", ".join(use.model for use in models_of(run)) or "no model"
     yield from [
         "## Method",
         "",

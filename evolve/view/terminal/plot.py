@@ -11,31 +11,18 @@ from rich.bar import Bar
 from rich.table import Table
 
 from evolve.errors import PrerequisiteError, UsageError
-from evolve.runs.reader import OpenRun
-from evolve.view.web.payload import Payload, curve_payload
+from evolve.view.web.pages import Page
 
 AXES = {"variants": "n", "cost": "usd", "time": "t"}
 _UNITS = {"variants": "variants", "cost": "dollars", "time": "seconds"}
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def curves(run: OpenRun) -> Payload:
-    """Return the columns of the plot.
-
-    Args:
-        run: the open run
-
-    Returns:
-        As `curve_payload` returns them.
-    """
-    return curve_payload(run.browser.variants(), run.task.spec.maximize)
-
-
-def improvements_table(data: Payload, over: str, rows: int) -> Table:
+def improvements_table(data: Page, over: str, rows: int) -> Table:
     """List the improvements of the best score, each with a bar.
 
     Args:
-        data: columns from `curves`
+        data: columns from `pages.curves`
         over: a key of `AXES`
         rows: the most improvements that are shown; the latest ones
 
@@ -89,13 +76,11 @@ def check_pictures() -> None:
         )
 
 
-def picture_plot(
-    data: Payload, over: str, maximize: bool, title: str, path: Path
-) -> None:
+def picture_plot(data: Page, over: str, maximize: bool, title: str, path: Path) -> None:
     """Write a picture of the plot.
 
     Args:
-        data: columns from `curves`
+        data: columns from `pages.curves`
         over: a key of `AXES`
         maximize: whether a higher score is better
         title: above the plot
@@ -147,7 +132,7 @@ def picture_plot(
         ) from None
 
 
-def _frame(data: Payload, maximize: bool) -> tuple[float, float]:
+def _frame(data: Page, maximize: bool) -> tuple[float, float]:
     """Return the range of all best values and of scores without the worst tenth.
 
     A single extreme score would otherwise flatten the curve.

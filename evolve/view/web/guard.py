@@ -11,6 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evolve.text import one_line
+
 COOKIE = "evolve-token"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_PATH = 2000
@@ -54,13 +56,15 @@ class Rules:
         host: name or IP address
         port: TCP port
         token: required of every client; None for none
-        names: further host names of the server
+        names: further host names of the server, such as that of a reverse proxy
+        prefix: path below which a reverse proxy shows the server; empty for none
     """
 
     host: str
     port: int
     token: str | None = None
     names: tuple[str, ...] = ()
+    prefix: str = ""
 
     def knows_host(self, header: str) -> bool:
         """Check the Host header, against DNS rebinding.
@@ -71,12 +75,15 @@ class Rules:
             header: value of the header
 
         Returns:
-            True for names and addresses of this server, with its port or none.
+            True for names and addresses of this server, with its port or none, and for
+            `names` with any port, as a proxy has another one.
         """
         name, port = split_host(header)
+        if name in self.names and port != -1:
+            return True
         if port not in (None, self.port):
             return False
-        known = {*LOOPBACK, *self.names}
+        known = {*LOOPBACK}
         if not is_loopback(self.host):
             known |= {self.host, socket.gethostname(), socket.getfqdn()}
         return name in known or (not is_loopback(self.host) and _is_address(name))
@@ -120,8 +127,16 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        scope = self._below_prefix(scope)
         refusal = self._refusal(scope)
         await (refusal or self._app)(scope, receive, guarded)
+
+    def _below_prefix(self, scope: Scope) -> Scope:
+        """Remove the prefix from a path, as a proxy may pass it on or remove it itself."""
+        prefix, path = self._rules.prefix, str(scope["path"])
+        if not prefix or not f"{path}/".startswith(f"{prefix}/"):
+            return scope
+        return {**scope, "path": path.removeprefix(prefix) or "/"}
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -135,7 +150,12 @@ class Guard:
         if len(headers.getlist("host")) != 1 or not self._rules.knows_host(
             headers["host"]
         ):
-            return PlainTextResponse("unknown host name of this server\n", 421)
+            name, _ = split_host(headers.get("host", ""))
+            return PlainTextResponse(
+                f"unknown host name of this server: {one_line(name, 80)}\n"
+                "behind a proxy, start it with: evolve serve --name THAT_NAME\n",
+                421,
+            )
         if _from_elsewhere(headers):
             return PlainTextResponse("requests from other sites are refused\n", 403)
         return self._ask_for_token(scope, headers)
@@ -149,6 +169,7 @@ class Guard:
         if shown is not None and self._rules.knows_token(shown):
             rest = urlencode([pair for pair in pairs if pair[0] != "token"])
             path = "/" + scope["path"].lstrip("/\\")
+            path = self._rules.prefix + path
             answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
             name = f"{COOKIE}-{self._rules.port}"  # cookies of all ports are shared
             answer.set_cookie(name, shown, httponly=True, samesite="strict", path="/")

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +11,14 @@ from evolve.archive import ArchiveError, NotFound
 from evolve.errors import EvolveError
 from evolve.runs.folder import list_runs, open_run
 from evolve.runs.reader import OpenRun
-from evolve.text import Data
+from evolve.text import Data, told_apart
 from evolve.view.terminal.status import status_data
 from evolve.view.web import pages, payload
 
-MOST_OPEN, MOST_LISTED = 16, 500
+MOST_OPEN = 16
+
+
+Stamp = tuple[tuple[int, int], ...]  # time of change and size of the files of a run
 
 
 @dataclass
@@ -78,10 +81,14 @@ class RunCache:
     Args:
         runs_dir: folder of the runs
         only: name of the only run to show; None for all
+        prefix: path below which a reverse proxy shows the pages
     """
 
-    def __init__(self, runs_dir: Path, only: str | None = None) -> None:
-        self.runs_dir, self.only = runs_dir, only
+    def __init__(
+        self, runs_dir: Path, only: str | None = None, prefix: str = ""
+    ) -> None:
+        self.runs_dir, self.only, self.prefix = runs_dir, only, prefix
+        self._rows: dict[str, tuple[Stamp, Data]] = {}
         self._open: OrderedDict[str, CachedRun] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -126,19 +133,26 @@ class RunCache:
             yield shelf
 
     def rows(self) -> list[Data]:
-        """Return the state of each run.
+        """Return the state of each run; those without changes are not read again.
 
         Returns:
-            Status data; a run that can't be read has only a name and an error.
+            Figures by name; a run that can't be read has only a name and an error.
         """
-        found = []
-        for name in list(self.paths())[:MOST_LISTED]:
-            try:
-                with self.run(name) as shelf:
-                    found.append(status_data(shelf.run) | {"error": None})
-            except (ArchiveError, EvolveError) as error:
-                found.append({"run": name, "error": error.message})
-        return found
+        return [self._row(name, path) for name, path in self.paths().items()]
+
+    def _row(self, name: str, path: Path) -> Data:
+        stamp = _stamp(path)
+        known = self._rows.get(name)
+        if known is None or known[0] != stamp or known[1].get("state") == "running":
+            known = self._rows[name] = stamp, self._read_row(name)
+        return known[1]
+
+    def _read_row(self, name: str) -> Data:
+        try:
+            with self.run(name) as shelf:
+                return status_data(shelf.run) | _comparable(shelf.run)
+        except (ArchiveError, EvolveError) as error:
+            return {"run": name, "error": error.message}
 
     def close(self) -> None:
         """Close all databases."""
@@ -151,16 +165,30 @@ def _tree(run: OpenRun) -> payload.Payload:
     return payload.tree_payload(run, run.browser.variants())
 
 
-def _curves(run: OpenRun) -> payload.Payload:
-    maximize = run.task.spec.maximize
-    return payload.curve_payload(run.browser.variants(), maximize) | {
-        "maximize": maximize
+def _stamp(path: Path) -> Stamp:
+    found = []
+    for name in ("run.toml", "lock", "archive.db", "archive.db-wal"):
+        with suppress(OSError):
+            status = (path / name).stat()
+            found.append((status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def _comparable(run: OpenRun) -> Data:
+    """Return what the list of runs shows beside the status."""
+    best, seed = run.leader, pages.seed_score(run)
+    return {
+        "error": None,
+        "used": run.archive.last_event_at(),
+        "model": ", ".join(use.model for use in pages.models_of(run)),
+        "gain": pages.gain_of(run),
+        "shown": told_apart(best.score if best else None, seed)[0],
     }
 
 
 _MAKERS = {
     "tree": _tree,
-    "curves": _curves,
+    "curves": pages.curves,
     "map": payload.map_payload,
     "plane": payload.projection_payload,
 }

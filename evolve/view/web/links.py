@@ -8,14 +8,20 @@ class ServedLinks:
 
     Args:
         run: name of the run
+        prefix: path below which a reverse proxy shows this server, without a slash at its
+            end
     """
 
-    def __init__(self, run: str = "") -> None:
-        self._run = f"/run/{quote(run, safe='')}"
+    def __init__(self, run: str = "", prefix: str = "") -> None:
+        self._prefix, self._run = prefix, f"{prefix}/run/{quote(run, safe='')}"
 
     def home(self) -> str:
         """Return `/`, the list of runs."""
-        return "/"
+        return f"{self._prefix}/"
+
+    def static(self, name: str) -> str:
+        """Return `/static/NAME`, a shipped file."""
+        return f"{self._prefix}/static/{name}"
 
     def run(self) -> str:
         """Return `/run/RUN`."""
@@ -23,11 +29,11 @@ class ServedLinks:
 
     def run_named(self, name: str) -> str:
         """Return `/run/NAME`, quoted."""
-        return f"/run/{quote(name, safe='')}"
+        return f"{self._prefix}/run/{quote(name, safe='')}"
 
     def compare(self) -> str:
         """Return `/compare`, which is not part of a run."""
-        return "/compare"
+        return f"{self._prefix}/compare"
 
     def tab(self, name: str) -> str:
         """Return `/run/RUN/TAB`; the overview is `/run/RUN` itself."""
@@ -36,6 +42,10 @@ class ServedLinks:
     def variant(self, name: str) -> str:
         """Return `/run/RUN/variant/ID`, quoted."""
         return f"{self._run}/variant/{quote(name, safe='')}"
+
+    def file(self, variant: str, path: str) -> str:
+        """Return the address of a file of a variant, as text."""
+        return f"{self.variant(variant)}/file?path={quote(path, safe='')}"
 
     def diff_form(self) -> str:
         """Return `/run/RUN/diff`."""
@@ -58,3 +68,7 @@ class FileLinks:
     def variant(self, name: str) -> str:
         """Return the fragment `#variant/ID`, quoted."""
         return f"#variant/{quote(name, safe='')}"
+
+    def file(self, variant: str, path: str) -> str:
+        """Return no address: `evolve checkout` writes whole files."""
+        return ""

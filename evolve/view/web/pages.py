@@ -1,16 +1,18 @@
 """The content of each page, as plain data for its template."""
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from evolve.archive import (
+    PERSON,
     Call,
     Evaluation,
+    Files,
     Interval,
+    ModelUse,
     NotFound,
     Proposal,
     State,
@@ -18,16 +20,21 @@ from evolve.archive import (
     interval,
 )
 from evolve.runs.reader import OpenRun
+from evolve.runs.working_time import working_time
 from evolve.safety.audit import Audited, audit_run
+from evolve.text import digits_apart, one_line
 from evolve.view.diff import Change, Line, changes
 from evolve.view.explain import what_for, why
 from evolve.view.terminal.status import status_data
+from evolve.view.web import payload
 from evolve.view.web.colours import coloured_lines, plain_lines
 from evolve.view.web.relatives import Relatives
 
 MOST_CHILDREN, MOST_RECENT, MOST_CASES, MATRIX_ROWS, MOST_CLADES = 60, 12, 300, 40, 12
 MOST_FLAGS = 200
+MOST_STEPS, STEP_LINES = 60, 4  # improvements in a curve, and lines of their changes
 FIRST_STEPS, LAST_STEPS = 8, 24  # of a long lineage
+MOST_LINES, MOST_LINE_CHARS = 400, 2_000  # of a file; the rest is a link away
 Page = dict[str, Any]
 
 
@@ -69,26 +76,40 @@ def overview(run: OpenRun) -> Page:
         "status": status_data(run),
         "task": run.task.spec,
         "best": best,
-        "seed": _seed_score(run),
+        "seed": seed_score(run),
         "confirmed": run.confirmed,
         "causes": browser.causes()[:8],
         "operators": run.lineage.contributions(),
-        "models": browser.models(),
+        "models": models_of(run),
+        "gain": gain_of(run),
         "evaluator": browser.evaluator(),
         "recent": recent[::-1],
-        "last_event": run.archive.last_event(),
         "settings": run.folder.settings,
-        "elapsed_s": _elapsed(run),
+        "elapsed_s": working_time(run.archive, run.folder.worker() is not None).total,
+        "digits": shown_digits(run),
         "path": lineage_of(Relatives(run), best.id) if best else [],
     }
 
 
-def _seed_score(run: OpenRun) -> float | None:
+def models_of(run: OpenRun) -> list[ModelUse]:
+    """Return the use of each model; programs of a person are no calls."""
+    return [use for use in run.browser.models() if use.model != PERSON]
+
+
+def seed_score(run: OpenRun) -> float | None:
     """Return the score of the seed; None while it has none."""
     try:
         return run.variant(run.archive.first()).score
     except NotFound:
         return None
+
+
+def gain_of(run: OpenRun) -> float | None:
+    """Return how much better the best is than the seed; None without two scores."""
+    best, seed = run.leader, seed_score(run)
+    if best is None or best.score is None or seed is None:
+        return None
+    return run.sign * (seed - best.score)
 
 
 class Step(NamedTuple):
@@ -158,9 +179,7 @@ def variant(run: OpenRun, proposal: Proposal, kin: Relatives | None = None) -> P
         "cases": case_rows(run.archive.evaluations(proposal.id)),
         "calls": [_call(call) for call in run.archive.calls(proposal.id)],
         "diff": file_changes(before, after) if proposal.parents and after else [],
-        "files": {
-            path: _lines_of(path, content) for path, content in sorted(after.items())
-        },
+        "files": _file_texts(before, after),
         "path": lineage_of(kin, proposal.id),
         "why": why(run, proposal),
         "parent": parent,
@@ -353,15 +372,100 @@ def _natural(case: str) -> tuple[str, int, str]:
     return head, int(digits[:18] or 0), case
 
 
-def _elapsed(run: OpenRun) -> float:
-    started, last = run.browser.started_at(), run.archive.last_event_at()
-    if started is None:
-        return 0.0
-    return max(0.0, (time.time() if run.folder.worker() else last or started) - started)
+def curves(run: OpenRun) -> Page:
+    """Return the data of the curves, with the lines that they are compared with.
+
+    Args:
+        run: the open run
+
+    Returns:
+        Columns, the seed's score and the best known one.
+    """
+    worked = working_time(run.archive, run.folder.worker() is not None)
+    spec, known = run.task.spec, run.task.spec.best_known
+    found = payload.curve_payload(run.browser.variants(), run.ranked, worked)
+    return found | {
+        "maximize": spec.maximize,
+        "seed": seed_score(run),
+        "known": known.score if known else None,
+        "steps": _steps(run, found),
+    }
+
+
+def _steps(run: OpenRun, found: Page) -> dict[str, Page]:
+    """Return the last improvements of the best, by number of variants: what was changed."""
+    best = [(n, name) for n, name in zip(found["n"], found["id"], strict=True) if name]
+    steps = {}
+    for n, name in best[-MOST_STEPS:]:
+        child = run.archive.proposal(name)
+        parent = run.nearest_parent(name, child.parents)
+        steps[str(n)] = {
+            "id": name,
+            "note": one_line(child.note, 100),
+            "lines": _changed_lines(run, parent, child) if parent else [],
+        }
+    return steps
+
+
+def _changed_lines(run: OpenRun, parent: str, child: Proposal) -> list[str]:
+    patch = run.patch(run.archive.proposal(parent), child).splitlines()
+    changed = [
+        line for line in patch if line[:1] in "+-" and line[:3] not in ("+++", "---")
+    ]
+    return [one_line(line, 100) for line in changed[:STEP_LINES]]
+
+
+def shown_digits(run: OpenRun) -> int:
+    """Return how many significant digits tell the best from the seed."""
+    return digits_apart(run.leader.score if run.leader else None, seed_score(run))
 
 
 def _lines_of(path: str, content: bytes) -> tuple[Markup, ...]:
-    return coloured_lines(path, content.decode(errors="replace"))
+    text = content.decode(errors="replace")
+    if any(len(line) > MOST_LINE_CHARS for line in text.splitlines()):
+        text = "\n".join(map(_cut, text.splitlines()))
+    return coloured_lines(path, text)
+
+
+def _cut(line: str) -> str:
+    left = len(line) - MOST_LINE_CHARS
+    return line if left <= 0 else f"{line[:MOST_LINE_CHARS]} … {left:,} more characters"
+
+
+class FileText(NamedTuple):
+    """The beginning of a file.
+
+    Attributes:
+        path: the file
+        lines: its first lines, as HTML
+        length: number of all lines
+        bytes: its size
+        open: whether it is unfolded: it was changed, or there is no other
+    """
+
+    path: str
+    lines: tuple[Markup, ...]
+    length: int
+    bytes: int
+    open: bool
+
+
+def _file_texts(before: Files, after: Files) -> list[FileText]:
+    """Return the files of a variant; those that its parent has, too, are folded."""
+    found = []
+    for path, content in sorted(after.items()):
+        lines = _lines_of(path, content)
+        changed = before.get(path) != content if before else len(after) == 1
+        found.append(
+            FileText(
+                path,
+                lines[:MOST_LINES],
+                len(lines),
+                len(content),
+                changed or len(after) == 1,
+            )
+        )
+    return found
 
 
 def _call(call: Call) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from typing import Any
 
 from evolve.archive import Grid, State, Variant
 from evolve.runs.reader import OpenRun
+from evolve.runs.working_time import WorkingTime
 from evolve.search.setup import measures_of
 from evolve.text import one_line
 from evolve.view.columns import View, columns_of
 
 MOST_POINTS = 1500  # in a curve: more can't be distinguished
 NOTE_CHARS = 80
+_CURVE = ("n", "t", "usd", "score", "best", "id")  # an id where the best changes
 Payload = dict[str, Any]
 
 
@@ -53,19 +55,22 @@ def tree_payload(run: OpenRun, variants: Sequence[Variant]) -> Payload:
 
 
 def _packed(values: list[Any], words: list[Any] | None) -> list[Any]:
-    """Return places of words, or rounded numbers."""
+    """Return places of words, or numbers."""
     if words is None:
-        return [_rounded(v) if isinstance(v, float) else v for v in values]
+        return [_finite(v) if isinstance(v, float) else v for v in values]
     place = {word: number for number, word in enumerate(words)}
     return [place[value] for value in values]
 
 
-def curve_payload(variants: Sequence[Variant], maximize: bool) -> Payload:
+def curve_payload(
+    variants: Sequence[Variant], ranked: Sequence[str], worked: WorkingTime
+) -> Payload:
     """Return scores and the best so far over variants, dollars and seconds, and rates.
 
     Args:
         variants: proposals
-        maximize: whether a higher score is better
+        ranked: ids of those that may be the best, best first
+        worked: the time of the work, which has no pauses
 
     Returns:
         Columns in the order of completion; empty if nothing is finished.
@@ -75,46 +80,37 @@ def curve_payload(variants: Sequence[Variant], maximize: bool) -> Payload:
         key=lambda n: n.finished_at or 0.0,
     )
     if not ended:
-        return {
-            name: []
-            for name in ("n", "t", "usd", "score", "best", "rate_t", "rate", "spend")
-        }
-    start = ended[0].created_at
-    rows: list[list[float | None]] = []
-    best, usd, count = None, 0.0, -1
+        return {name: [] for name in (*_CURVE, "rate_t", "rate", "spend")}
+    rows: list[list[Any]] = []
+    ranks = {name: rank for rank, name in enumerate(ranked)}
+    lead, best, usd, count = len(ranks), None, 0.0, -1
     for variant in ended:
         usd += variant.cost_usd
         count += variant.state in (State.SCORED.value, State.FAILED.value)
         score = None if variant.quarantined else variant.score
-        leads = score is not None and (
-            best is None or (score > best if maximize else score < best)
-        )
-        best = score if leads else best
-        seconds = round((variant.finished_at or start) - start, 2)
+        rank = ranks.get(variant.id, len(ranks))
+        # by rank, so that the curve ends at the best, not at the luckiest measurement
+        leads = rank < lead and score is not None
+        lead, best = (rank, score) if leads else (lead, best)
+        seconds = round(worked.until(variant.finished_at or 0.0), 2)
         rows.append(
             [
                 max(count, 0),
                 seconds,
                 round(usd, 6),
-                _rounded(score),
-                _rounded(best),
-                leads,
+                _finite(score),
+                _finite(best),
+                variant.id if leads else None,
             ]
         )
     step = max(1, len(rows) // MOST_POINTS)
     last = len(rows) - 1
     shown = [
-        row[:5]
+        row
         for number, row in enumerate(rows)
         if number % step == 0 or number == last or row[5]
     ]
-    columns = dict(
-        zip(
-            ("n", "t", "usd", "score", "best"),
-            map(list, zip(*shown, strict=True)),
-            strict=False,
-        )
-    )
+    columns = dict(zip(_CURVE, map(list, zip(*shown, strict=True)), strict=True))
     return columns | _rates(
         [row[1] or 0.0 for row in rows], [row[2] or 0.0 for row in rows]
     )
@@ -186,16 +182,14 @@ def projection_payload(run: OpenRun) -> Payload:
         "id": names,
         "x": [round(float(v), 4) for v in plane[:, 0]],
         "y": [round(float(v), 4) for v in plane[:, 1]],
-        "score": [_rounded(scores.get(name)) for name in names],
+        "score": [_finite(scores.get(name)) for name in names],
         "explained": explained,
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    """Round to nine digits, more than a curve shows; None if JSON can't hold it."""
-    if value is None or not math.isfinite(value):
-        return None
-    return float(f"{value:.9g}")
+def _finite(value: float | None) -> float | None:
+    """Return a number at full precision; None if JSON can't hold it."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _rates(seconds: list[float], dollars: list[float], buckets: int = 60) -> Payload:

@@ -6,15 +6,21 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -26,7 +32,8 @@ from evolve.view.web import pages
 from evolve.view.web.guard import Guard, Rules, is_loopback
 from evolve.view.web.library import CachedRun, RunCache
 from evolve.view.web.links import ServedLinks
-from evolve.view.web.live import stream
+from evolve.view.web.listing import listing
+from evolve.view.web.live import news_after, stream
 from evolve.view.web.templates import STATIC, render
 
 SCRIPTS = {
@@ -63,15 +70,26 @@ class Site:
             # Errors are shown when the page is requested.
             with suppress(ArchiveError, EvolveError), self.library.run(name) as shelf:
                 self._drawn(shelf, "overview", shelf.first_page())
-        self._runs()
+        self._runs({})
 
     def runs(self, request: Request) -> Response:
-        """Return the list of runs."""
-        return self._runs()
+        """Return the list of runs.
 
-    def _runs(self) -> Response:
-        where = str(self.library.runs_dir)
-        return _page("runs", "runs", rows=self.library.rows(), where=where)
+        Args:
+            request: with parameters `q` (words to find), `sort`, `up` and `page`
+        """
+        return self._runs(request.query_params)
+
+    def _runs(self, asked: Mapping[str, str]) -> Response:
+        return self._page(
+            "runs",
+            "runs",
+            where=str(self.library.runs_dir),
+            **listing(self.library.rows(), asked),
+        )
+
+    def _page(self, page: str, title: str, **values: Any) -> Response:
+        return _page(page, title, ServedLinks(prefix=self.library.prefix), **values)
 
     def page(self, request: Request) -> Response:
         """Return one of the `PAGES` of a run.
@@ -93,6 +111,22 @@ class Site:
             lambda shelf: pages.variant(shelf.run, pages.find(shelf.run, which)),
             which[:8],
         )
+
+    def file(self, request: Request) -> Response:
+        """Return a file of a variant as plain text.
+
+        Args:
+            request: with the run and the variant in its path, and the parameter `path`
+
+        Raises:
+            NotFound: unknown run, variant or file
+        """
+        with self.library.run(request.path_params["run"]) as shelf:
+            found = pages.find(shelf.run, request.path_params["id"])
+            content = shelf.run.files(found).get(request.query_params.get("path", ""))
+        if content is None:
+            raise NotFound("unknown file", "look at the variant's own page")
+        return PlainTextResponse(content.decode(errors="replace"))
 
     def diff(self, request: Request) -> Response:
         """Return the comparison of two proposals."""
@@ -135,6 +169,17 @@ class Site:
         Raises:
             NotFound: unknown run, or an invalid event number
         """
+        name, event = self._known_event(request)
+        return StreamingResponse(
+            stream(self.library, name, event), media_type="text/event-stream"
+        )
+
+    def news(self, request: Request) -> Response:
+        """Return once what `live` streams; the page of an ended run asks now and then."""
+        return JSONResponse(news_after(self.library, *self._known_event(request)))
+
+    def _known_event(self, request: Request) -> tuple[str, int]:
+        """Return the run of a request and the last event that its page knows."""
         said = request.headers.get("last-event-id") or request.query_params.get(
             "after", "0"
         )
@@ -143,9 +188,7 @@ class Site:
         name = request.path_params["run"]
         if name not in self.library.paths():
             raise NotFound("unknown run")
-        return StreamingResponse(
-            stream(self.library, name, int(said)), media_type="text/event-stream"
-        )
+        return name, int(said)
 
     def compare(self, request: Request) -> Response:
         """Return the comparison of runs.
@@ -167,7 +210,7 @@ class Site:
                 courses.append(compare.course_of(shelf.run, by))
         rows, curves = compare.compare(courses)
         tasks = {course.label.partition(" · ")[0] for course in courses}
-        return _page(
+        return self._page(
             "compare",
             "compare",
             rows=rows,
@@ -196,11 +239,15 @@ class Site:
         return _page(
             page,
             name,
-            ServedLinks(name),
+            ServedLinks(name, self.library.prefix),
             run_name=name,
+            live={
+                "event": shelf.event,
+                "running": shelf.run.folder.worker() is not None,
+            },
             crumb=crumb,
             best_id=best.id if best else None,
-            **values,
+            **({"digits": pages.shown_digits(shelf.run)} | values),
         )
 
 
@@ -229,6 +276,8 @@ def make_app(library: RunCache, rules: Rules) -> Starlette:
         Route(run, site.page),
         Route(f"{run}/diff", site.diff),
         Route(f"{run}/variant/{{id}}", site.variant),
+        Route(f"{run}/variant/{{id}}/file", site.file),
+        Route(f"{run}/news.json", site.news),
         Route(f"{run}/live", site.live),
         Route(f"{run}/{{name}}.json", site.data),
         Route(f"{run}/{{page}}", site.page),
@@ -291,7 +340,11 @@ def serve(library: RunCache, listening: socket.socket, rules: Rules) -> None:
 
 
 def rules_for(
-    host: str, port: int, names: tuple[str, ...] = (), open_to_users: bool = False
+    host: str,
+    port: int,
+    names: tuple[str, ...] = (),
+    open_to_users: bool = False,
+    prefix: str = "",
 ) -> Rules:
     """Return the access rules of an address.
 
@@ -300,12 +353,14 @@ def rules_for(
         port: its port
         names: further host names
         open_to_users: on loopback, let all users of this machine in
+        prefix: path below which a reverse proxy shows the server
 
     Returns:
         Rules with a new token, unless all users of this machine may connect.
     """
     free = open_to_users and is_loopback(host)
-    return Rules(host, port, None if free else secrets.token_urlsafe(24), names)
+    token = None if free else secrets.token_urlsafe(24)
+    return Rules(host, port, token, names, prefix)
 
 
 class _Unchanging(StaticFiles):
@@ -356,8 +411,7 @@ def _error(request: Request, code: int, message: str, hint: str) -> Response:
 
 
 def serve_folder(
-    runs_dir: Path,
-    only: str | None,
+    library: RunCache,
     host: str,
     port: int,
     names: tuple[str, ...],
@@ -367,8 +421,7 @@ def serve_folder(
     """Open a port, report the address and serve until interrupted.
 
     Args:
-        runs_dir: folder of the runs
-        only: name of the only run to show; None for all
+        library: the runs
         host: address to bind to
         port: 0 for a free port
         names: further host names of this server
@@ -378,9 +431,12 @@ def serve_folder(
     Raises:
         PrerequisiteError: the port is in use or not allowed
     """
+    prefix, only = library.prefix, library.only
     with open_port(host, port) as listening:
-        rules = rules_for(host, listening.getsockname()[1], names, open_to_users)
+        bound = listening.getsockname()[1]
+        rules = rules_for(host, bound, names, open_to_users, prefix)
         shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{rules.port}/" + (f"run/{only}" if only else "")
-        say(address + (f"?token={rules.token}" if rules.token else ""))
-        serve(RunCache(runs_dir, only), listening, rules)
+        page = f"run/{quote(only, safe='')}" if only else ""
+        token = f"?token={rules.token}" if rules.token else ""
+        say(f"http://{shown}:{rules.port}{prefix}/{page}{token}")
+        serve(library, listening, rules)

@@ -4,11 +4,13 @@ import base64
 import binascii
 import hashlib
 import re
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from evolve import __version__
@@ -38,13 +40,14 @@ def environment() -> jinja2.Environment:
     )
     made.filters |= {
         "score": score,
-        "short": short_score,
+        "short": _short,
         "usd": dollars,
         "ago": duration,
         "visible": lambda text: visible(str(text)),
         "line": one_line,
         "bytes": size,
         "signed": signed,
+        "date": date,
         "picture": picture,
         "shade": shade,
     }
@@ -99,9 +102,15 @@ def score(value: float | None) -> str:
     return "–" if value is None else repr(value)
 
 
-def short_score(value: float | None) -> str:
-    """Return a score with six digits, or a dash."""
-    return "–" if value is None else f"{value:.6g}"
+def short_score(value: float | None, digits: int = 6) -> str:
+    """Return a score with some significant digits, or a dash."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+@jinja2.pass_context
+def _short(context: Context, value: float | None) -> str:
+    """Return a score with the digits that tell best and seed of the run apart."""
+    return short_score(value, context.get("digits", 6))
 
 
 def signed(value: float | None) -> str:
@@ -133,6 +142,13 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def date(moment: float | None) -> str:
+    """Return a moment, in seconds since the epoch, in UTC to the minute; or a dash."""
+    if moment is None:
+        return "–"
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def size(value: float) -> str:

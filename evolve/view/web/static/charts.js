@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const { colour, text } = Evolve;
-  let data = null, over = "n", plots = [];
+  let data = null, over = "n", upwards = "score", plots = [];
 
   const axis = (extra) => Object.assign({
     stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 },
@@ -18,40 +18,68 @@
     return { place, size: { width: Math.max(200, place.clientWidth), height: place.clientHeight } };
   }
 
-  // Equal places on the axis would hide points; uPlot wants them rising, which they are.
+  // The seed's line is always in view; the best known score only if it does not flatten the curve.
   function scale(values) {
     const known = values.filter((value) => value !== null);
     const [low, high] = Evolve.range(known);
     const best = data.maximize ? Math.max(...known, high) : Math.min(...known, low);
-    const from = data.maximize ? low : best, to = data.maximize ? best : high, room = (to - from || 1) * 0.06;
+    const ends = [data.maximize ? low : best, data.maximize ? best : high].concat(data.seed === null ? [] : [data.seed]);
+    const from = Math.min(...ends), to = Math.max(...ends), room = (to - from || Math.abs(to) || 1) * 0.06;
     return [from - room, to + room];
+  }
+
+  // The distance to the best known score, or to the best of the run where none is known.
+  function gap(values) {
+    const goal = data.known ?? data.best[data.best.length - 1];
+    return values.map((value) => value === null || goal === null || Math.abs(goal - value) === 0 ? null : Math.abs(goal - value));
+  }
+
+  function line(value, stroke, dash) {
+    return { column: data.n.map(() => value), series: { stroke, width: 1, dash, points: { show: false } } };
   }
 
   function drawBest() {
     const { place, size } = sized("chart-best"), reading = document.getElementById("reading-best");
     if (!data.n.length) { place.textContent = "nothing yet"; return; }
+    const log = upwards === "gap", shown = log ? gap : (values) => values, known = data.best.filter((value) => value !== null);
+    if (known.length) Evolve.precise(Math.min(...known), Math.max(...known));
     const show = (u) => {
       const at = u.cursor.idx;
-      reading.textContent = at === null || at === undefined ? ""
-        : `${across[over](u.data[0][at])}: best ${text(u.data[2][at])}, this one ${text(u.data[1][at])}`;
+      if (at === null || at === undefined) { reading.textContent = ""; return; }
+      const step = data.steps[String(data.n[at])] || Object.entries(data.steps).filter(([n]) => Number(n) <= data.n[at]).map(([, found]) => found).pop();
+      reading.replaceChildren(`${across[over](u.data[0][at])}: best ${text(data.best[at])}, this one ${text(data.score[at])}`);
+      if (step) {
+        const make = Evolve.element;
+        reading.append(" · ", make("a", { href: Evolve.link(step.id), className: "mono" }, step.id.slice(0, 8)), ` ${step.note}`,
+          ...step.lines.map((changed) => make("div", { className: "mono" }, changed)));
+      }
     };
-    const gold = colour("--gold"), dot = colour("--accent");
+    const gold = colour("--gold"), dot = colour("--accent"), soft = colour("--soft");
+    const columns = [data[over], shown(data.score), shown(data.best)];
+    const series = [{}, { stroke: null, paths: () => null, points: { show: true, size: 4, fill: dot + "66", width: 0 } },
+      { stroke: gold, width: 2.5, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } }];
+    for (const [value, dash] of log ? [] : [[data.seed, [4, 4]], [data.known, [1, 3]]]) {
+      if (value === null || value === undefined) continue;
+      const drawn = line(value, soft, dash);
+      columns.push(drawn.column);
+      series.push(drawn.series);
+    }
+    const up = log ? { distr: 3 } : { range: () => scale(data.score.concat(data.best)) };
     const plot = new uPlot(Object.assign({
-      scales: { x: { time: false }, y: { range: () => scale(data.score.concat(data.best)) } },
-      axes: [axis({ size: 34, values: (u, ticks) => ticks.map(across[over]) }), axis({ size: 64, values: (u, t) => t.map(text) })],
-      legend: { show: false }, cursor: { y: false, drag: { x: true, y: false } }, hooks: { setCursor: [show] },
-      series: [{}, { stroke: null, paths: () => null, points: { show: true, size: 4, fill: dot + "66", width: 0 } },
-        { stroke: gold, width: 2.5, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } }],
-    }, size), [data[over], data.score, data.best], place);
+      scales: { x: { time: false }, y: up },
+      axes: [axis({ size: 34, values: (u, ticks) => ticks.map(across[over]) }), axis({ size: Evolve.axisWidth, values: (u, t) => log ? t.map((v) => v === null ? "" : String(v)) : Evolve.ticks(t) })],
+      legend: { show: false }, cursor: { y: false, drag: { x: true, y: false } }, hooks: { setCursor: [show] }, series,
+    }, size), columns, place);
     plots.push(plot);
   }
 
   function drawLow(id, values, stroke, format) {
+    if (!document.getElementById(id)) return;  // a run without a model spends nothing
     const { place, size } = sized(id);
     if (!data.rate_t.length) { place.textContent = "nothing yet"; return; }
     plots.push(new uPlot(Object.assign({
       scales: { x: { time: false }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-      axes: [axis({ size: 34, values: (u, ticks) => ticks.map(seconds) }), axis({ size: 64, values: (u, t) => t.map(format) })],
+      axes: [axis({ size: 34, values: (u, ticks) => ticks.map(seconds) }), axis({ size: Evolve.axisWidth, values: (u, t) => t.map(format) })],
       legend: { show: false }, cursor: { show: false },
       series: [{}, { stroke, width: 2, fill: stroke + "22", points: { show: false } }],
     }, size), [data.rate_t, values], place));
@@ -76,6 +104,7 @@
       data.score.push(row.score);
       const leads = row.score !== null && (best === null || (data.maximize ? row.score > best : row.score < best));
       data.best.push(leads ? row.score : best);
+      data.id.push(null);
     }
   }
 
@@ -94,12 +123,16 @@
   }
 
   Evolve.pages.overview = () => {
-    for (const button of document.querySelectorAll("[data-x]")) {
-      button.addEventListener("click", () => {
-        over = button.dataset.x;
-        document.querySelectorAll("[data-x]").forEach((b) => b.setAttribute("aria-pressed", String(b === button)));
+    for (const [name, get, set] of [["x", () => over, (value) => { over = value; }], ["y", () => upwards, (value) => { upwards = value; }]]) {
+      const buttons = [...document.querySelectorAll(`[data-${name}]`)];
+      const choose = (value) => {
+        if (!buttons.some((button) => button.dataset[name] === value)) return;
+        set(value);
+        buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset[name] === value)));
         draw();
-      });
+      };
+      buttons.forEach((button) => button.addEventListener("click", () => { choose(button.dataset[name]); Evolve.chosen(false); }));
+      Evolve.keep(name, get, choose);
     }
     asked = Date.now();
     Evolve.load("curves").then((found) => { data = found; draw(); })

@@ -3,7 +3,7 @@
   "use strict";
   Evolve.pages.compare = () => {
     const data = JSON.parse(document.getElementById("compare-data").dataset.value), place = document.getElementById("chart-compare");
-    const make = Evolve.element, { colour, text } = Evolve;
+    const make = Evolve.element, { colour } = Evolve;
     if (!data.curves.length) { place.textContent = "mark runs below"; return; }
     document.getElementById("compare-legend").replaceChildren(...data.curves.map((curve, i) => {
       const name = make("b", {}, "■ ");
@@ -22,7 +22,7 @@
         bands.push({ series: [first, first + 1], fill: paint + "2e" });
       });
       plot = new uPlot({ width: place.clientWidth, height: place.clientHeight, scales: { x: { time: false } }, legend: { show: false },
-        axes: [axis({ values: (u, ticks) => ticks.map(text) }), axis({ size: 64, values: (u, ticks) => ticks.map(text) })], series, bands }, columns, place);
+        axes: [axis({ values: (u, ticks) => Evolve.ticks(ticks) }), axis({ size: Evolve.axisWidth, values: (u, ticks) => Evolve.ticks(ticks) })], series, bands }, columns, place);
     };
     draw();
     let waiting = 0;

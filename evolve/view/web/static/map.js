@@ -6,7 +6,8 @@
 
   function paintRange(scores) {
     const range = Evolve.range(scores);
-    if (range[1] - range[0] < 1e-9) range[0] = range[1] - 1;
+    Evolve.precise(...range);
+    if (range[1] - range[0] < 1e-12 * Math.max(1, Math.abs(range[1]))) range[0] = range[1] - 1;
     const width = range[1] - range[0], up = grid.maximize !== false;
     const box = by("map-legend"), make = Evolve.element;
     box.replaceChildren(...[0, 0.5, 0.999].map((share) => {
@@ -129,7 +130,7 @@
       const rest = grid.axes.slice(2).reduce((product, axis) => product * axis.bins, 1);
       by("map-slice").replaceChildren(...Array.from({ length: Math.min(rest, 200) }, (_, i) => Evolve.element("option", { value: String(i) }, `slice ${i + 1}`)));
       by("map-slice").addEventListener("change", draw);
-      document.querySelectorAll("[data-map]").forEach((b) => b.addEventListener("click", () => choose(b.dataset.map)));
+      document.querySelectorAll("[data-map]").forEach((b) => b.addEventListener("click", () => { choose(b.dataset.map); Evolve.chosen(false); }));
       canvas.addEventListener("pointermove", onMove);
       canvas.addEventListener("pointerleave", () => { by("map-tip").hidden = true; });
       canvas.addEventListener("click", (event) => { const i = at(event); if (i >= 0) location.href = Evolve.link(spots[i].id); });
@@ -138,6 +139,8 @@
       window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(draw, 120); });
       document.addEventListener("theme", draw);
       choose("grid");
+      Evolve.keep("map", () => which, (name) => { if (name === "grid" || name === "plane") choose(name); });
+      Evolve.keepControl("slice", by("map-slice"), "change");
       document.body.dataset.ready = "map";
     }).catch((error) => Evolve.failed(by("map-facts"), error));
   };

@@ -8,7 +8,21 @@
     return answer.json();
   }));
   Evolve.link = Evolve.link || ((id) => `${body.dataset.base}/variant/${encodeURIComponent(id)}`);
-  Evolve.text = (value) => value === null || value === undefined ? "–" : String(+Number(value).toPrecision(6));
+  // Enough digits to tell the values of a page apart, as small gains over large scores need.
+  let digits = 6;
+  Evolve.precise = (low, high) => {
+    const most = Math.max(Math.abs(low), Math.abs(high)), apart = Math.abs(high - low);
+    if (apart > 0 && Number.isFinite(most / apart)) digits = Math.max(6, Math.min(17, Math.ceil(Math.log10(most / apart)) + 4));
+  };
+  Evolve.text = (value) => value === null || value === undefined ? "–" : String(+Number(value).toPrecision(digits));
+  // The numbers beside an axis, with as many digits as their distance needs.
+  Evolve.ticks = (values) => {
+    const step = Math.min(...values.slice(1).map((value, i) => Math.abs(value - values[i]) || Infinity));
+    if (!Number.isFinite(step)) return values.map(Evolve.text);
+    const most = Math.max(...values.map(Math.abs)), count = Math.max(3, Math.min(17, Math.ceil(Math.log10(most / step)) + 2));
+    return values.map((value) => Math.abs(value) < step / 1e6 ? "0" : String(+value.toPrecision(count)));
+  };
+  Evolve.axisWidth = (u, labels) => 22 + 7 * Math.max(4, ...(labels || []).map((label) => String(label).length));
   Evolve.element = (tag, settings, ...inside) => {
     const made = Object.assign(document.createElement(tag), settings);
     made.append(...inside);
@@ -29,7 +43,9 @@
     const known = values.filter((value) => value !== null && value !== undefined).sort((a, b) => a - b);
     if (!known.length) return [0, 1];
     const low = known[Math.floor(0.03 * (known.length - 1))], high = known[Math.ceil(0.97 * (known.length - 1))];
-    return high > low ? [low, high] : [known[0], known[known.length - 1] + 1e-12];
+    if (high > low) return [low, high];
+    const last = known[known.length - 1];
+    return [known[0], last > known[0] ? last : last + Math.max(1e-12, Math.abs(last) * 1e-12)];
   };
 
   Evolve.canvas = (canvas) => {
@@ -60,6 +76,34 @@
     }
   });
 
+  // What was chosen stands in the address, so that it can be sent and the back button returns to it.
+  const kept = new Map(), asked = () => new URLSearchParams(location.search);
+  Evolve.keep = (name, get, set) => {
+    kept.set(name, { get, set, first: get() });
+    const wanted = asked().get(name);
+    if (wanted !== null && wanted !== get()) set(wanted);
+  };
+  Evolve.keepControl = (name, control, event) => {
+    Evolve.keep(name, () => control.value, (value) => { control.value = value; control.dispatchEvent(new Event(event)); });
+    control.addEventListener(event, () => Evolve.chosen(event === "input"));
+  };
+  Evolve.chosen = (typing) => {
+    if (Evolve.inFile) return;
+    const found = asked();
+    for (const [name, { get, first }] of kept) if (get() === first) found.delete(name); else found.set(name, get());
+    const address = location.pathname + (found.size ? `?${found}` : "") + location.hash;
+    if (address === location.pathname + location.search + location.hash) return;
+    history[typing ? "replaceState" : "pushState"](null, "", address);
+  };
+  window.addEventListener("popstate", () => {
+    for (const [name, { get, set, first }] of kept) {
+      const wanted = asked().get(name) ?? first;
+      if (wanted !== get()) set(wanted);
+    }
+  });
+
+  const by = (id) => document.getElementById(id);
+  let fresh = 0;
   function showNews(news) {
     for (const [name, value] of Object.entries(news.status)) {
       const place = document.querySelector(`[data-live="${name}"]`);
@@ -67,21 +111,63 @@
     }
     const badge = document.querySelector('[data-live="state"]');
     if (badge) badge.classList.toggle("live", news.status.state === "running");
-    const table = document.getElementById("latest");
+    const table = by("latest");
     if (table && news.rows) {
       // Rendered by the server's own template, which escapes every text of a model.
       table.insertAdjacentHTML("afterbegin", news.rows);
       while (table.rows.length > 12) table.deleteRow(-1);
     }
+    fresh += news.ended.length;
+    const bar = by("newer");
+    if (bar && !table && fresh) {
+      bar.hidden = false;
+      bar.firstElementChild.textContent = `${fresh.toLocaleString()} new since this page was loaded`;
+    }
     document.dispatchEvent(new CustomEvent("news", { detail: news }));
   }
 
-  // A run that is over may be resumed, so its page listens as well.
-  const live = document.getElementById("live");
+  // A page that is seen listens to its run: by a stream while it is live, else it asks now and then, as it may be
+  // resumed. A hidden page holds no connection: a browser has only six of them.
+  const EVERY_MS = 15000, live = by("live");
+  let event = live && live.dataset.event, on = live && live.dataset.on === "1", source = null, timer = 0, heard = new Date();
+  function lost(is) {
+    const sign = by("stale");
+    if (!sign) return;
+    if (!is) heard = new Date();
+    sign.hidden = !is;
+    sign.textContent = `no connection to the server: these are the figures of ${heard.toLocaleTimeString()}`;
+  }
+  function take(news) {
+    lost(false);
+    const was = on;
+    event = news.event;
+    on = news.running;
+    if (was || on || news.ended.length) showNews(news);
+    if (was !== on) listen();
+  }
+  async function ask() {
+    try {
+      const answer = await fetch(`${body.dataset.base}/news.json?after=${event}`);
+      if (!answer.ok) throw new Error(answer.status);
+      take(await answer.json());
+    } catch { lost(true); }
+    if (!on && !document.hidden) timer = setTimeout(ask, EVERY_MS);
+  }
+  function listen() {
+    clearTimeout(timer);
+    if (source) { source.close(); source = null; }
+    if (document.hidden) return;
+    if (!on) { timer = setTimeout(ask, EVERY_MS); return; }
+    source = new EventSource(`${body.dataset.base}/live?after=${event}`);
+    source.onopen = () => lost(false);
+    source.onmessage = (message) => take(JSON.parse(message.data));
+    source.onerror = () => lost(true);
+  }
   if (live && body.dataset.base && window.EventSource) {
-    const source = new EventSource(`${body.dataset.base}/live?after=${live.dataset.event}`);
-    source.onmessage = (message) => showNews(JSON.parse(message.data));
-    window.addEventListener("pagehide", () => source.close());
+    listen();
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && !on) { clearTimeout(timer); ask(); } else listen(); });
+    window.addEventListener("pagehide", () => { if (source) source.close(); });
+    by("newer").lastElementChild.addEventListener("click", () => location.reload());
   }
   const start = () => { const page = Evolve.pages[body.dataset.page]; if (page) page(); };
   if (!Evolve.inFile) document.addEventListener("DOMContentLoaded", start);

@@ -25,6 +25,7 @@
     for (let i = count - 1; i >= 0; i--) if (data.parent[i] >= 0) below[data.parent[i]] += below[i];
     for (let i = data.top; i >= 0; i = data.parent[i]) spine.add(i);
     extent = Evolve.range(data.score);
+    Evolve.precise(...extent);
   }
 
   const sign = () => data.maximize === false ? -1 : 1;
@@ -247,6 +248,7 @@
   function pick(i, look) {
     if (i < 0) return;
     picked = i;
+    Evolve.chosen(true);
     if (!place[i]) arrange();
     if (look) {
       const px = sx(i), py = sy(i);
@@ -380,6 +382,9 @@
       arrange();
       listen();
       list();
+      for (const name of ["show", "layout", "colour"]) Evolve.keepControl(name, by(`tree-${name}`), "change");
+      Evolve.keepControl("find", by("tree-search"), "input");
+      Evolve.keep("at", () => picked < 0 ? "" : data.id[picked], (id) => pick(data.id.indexOf(id), true));
       document.body.dataset.ready = "tree";
       Evolve.tree = { fit, arrange, pick, render, count: () => shown.length };
     }).catch((error) => Evolve.failed(by("tree-count"), error));
