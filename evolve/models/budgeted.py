@@ -480,10 +480,16 @@ class BudgetedModels:
         if _adapted(state):
             return  # it was reported when it was learned
         error = state.outcome.exception() if state.outcome else None
-        left = max(0.0, self.settings.patience_s - (state.seconds_since_start or 0.0))
-        self._waiting(
-            f"a model call failed ({error}); trying again, for {left:.0f} s at most"
+        left = self.settings.patience_s - (state.seconds_since_start or 0.0)
+        limit = (
+            f"for {left:.0f} s at most"
+            if left > 0
+            else f"attempt {state.attempt_number + 1} of {ATTEMPTS}"
         )
+        hint = (
+            f" · {error.hint}" if isinstance(error, ModelError) and error.hint else ""
+        )
+        self._waiting(f"a model call failed ({error}{hint}); trying again, {limit}")
 
     async def _wait(self, seconds: float) -> None:
         """Sleep before a call.

@@ -262,7 +262,7 @@ class _TimeLimit:
             raise ModelError(
                 ModelFault.UNKNOWN,
                 f"{self._name}: no complete answer in {self._seconds:g} s",
-                "call_timeout_s may be too short",
+                "raise call_timeout_s, or lower reply_tokens",
             ) from None
 
 
