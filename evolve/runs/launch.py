@@ -64,6 +64,12 @@ from evolve.runs.confirm import Confirmer
 from evolve.runs.evaluator import open_evaluator, score_seed
 from evolve.runs.folder import RunFolder, create_run, write_run_toml
 from evolve.runs.signature import require_own
+from evolve.runs.versions import (
+    difference,
+    recorded_versions,
+    versions_in,
+    warn_of_versions,
+)
 from evolve.sandbox import SandboxError
 from evolve.search import make_frame, make_search
 from evolve.search.setup import unmeasured
@@ -312,6 +318,9 @@ async def replay_run(
         # times do not repeat
         rows = record.rows(reader) if task.spec.timing is not None else {}
     async with _evaluator(task, settings, Path(os.devnull), control.view) as evaluator:
+        other = await warn_of_versions(source, evaluator)
+        if other:
+            control.view.note(f"warning: {other}")
         run = _new_run(name, task, settings, source.name)
         with run.lock(), _gone_unless_begun(run):
             await evaluator.move_to(run.task(), run.scorer_log)
@@ -395,7 +404,12 @@ async def _work(
             )
             engine = _engine(services, evaluator, control, run, record)
             provider = evaluator.pool.provider.name
-            await recorder.note("started", {"sandbox": provider})
+            versions = await versions_in(evaluator)
+            other = difference(recorded_versions(recorder.archive), versions)
+            if other:
+                view.note(f"warning: {other}")
+            began = {"sandbox": provider, "versions": versions}
+            await recorder.note("started", began)
             view.note(f"sandbox: {provider}")
             view.launched(run, evaluator.task, engine.progress())
             stopped = await engine.run()

@@ -24,6 +24,7 @@ from evolve.runs.evaluator import open_evaluator
 from evolve.runs.folder import RunFolder
 from evolve.runs.one_off import alone
 from evolve.runs.signature import require_own
+from evolve.runs.versions import warn_of_versions
 from evolve.sandbox import ProviderFault
 from evolve.tasks import CaseSpec, Task
 
@@ -202,6 +203,9 @@ async def verify(
         ) as evaluator,
         alone(evaluator, run.settings, place.note) as anew,
     ):
+        other = await warn_of_versions(run, evaluator)
+        if other:
+            place.note(f"warning: {other}")
         begin()
         # As a further evaluation: the proof that it is an agent was part of the first one.
         asking = replace(anew, kind=Kind.EVALUATE) if anew else None
