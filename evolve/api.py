@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evolve.archive import Evaluation, NotFound
 from evolve.archive import Variant as Row
 from evolve.errors import PrerequisiteError
+from evolve.extras import pip_line
 from evolve.text import Note, one_line, visible
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Variants(list[Variant]):
             import pandas
         except ImportError:
             raise PrerequisiteError(
-                "pandas is not installed", "pip install pandas"
+                "pandas is not installed", pip_line("pandas")
             ) from None
         from evolve.view.columns import View, columns_of, row_of
 

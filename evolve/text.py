@@ -6,6 +6,7 @@ could make code look like other code (Boucher and Anderson 2021, "Trojan Source"
 """
 
 import itertools
+import json
 import math
 import re
 from collections.abc import Callable
@@ -45,6 +46,19 @@ def visible(text: str) -> str:
         The text; tabs and line ends are unchanged.
     """
     return text.translate(_SHOWN) if _UNSEEN.search(text) else text
+
+
+def json_line(data: Any) -> str:
+    """Return data as one line of JSON that is safe to display.
+
+    Args:
+        data: JSON data.
+
+    Returns:
+        The line without its end; control characters are escaped, other letters are not.
+    """
+    text = json.dumps(data, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: object, most: int = 100) -> str:

@@ -45,6 +45,9 @@ def export(
     report: Annotated[
         Path | None, typer.Option(help="A new folder: markdown with plots.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that exist.")
+    ] = False,
 ) -> None:
     """Write a run to files: a page, tables, git, training data, a report.
 
@@ -62,18 +65,18 @@ def export(
         from evolve.export.training import check_form
 
         check_form(training)
-    if report is not None:
-        from evolve.view.terminal.plot import check_pictures
-
-        check_pictures()  # before anything is written
+    for path in (html, csv, jsonl, output if training else None):
+        if path is not None:
+            _check_target(path, force)
     with opened(runs_dir, run) as found:
         _tables(found, csv, jsonl, training, output)
         if html is not None:
             from evolve.export.page import render_page
-            from evolve.view.terminal.console import err
+            from evolve.view.terminal.console import err, now_and_then
 
             with err.status("packing") as status:
-                text = render_page(found, status.update)
+                tell = status.update if err.is_terminal else now_and_then(_say)
+                text = render_page(found, tell)
             _write(html, lambda file: _put(file, text))
             _say(f"{html}: {len(text.encode()) / 1e6:.1f} MB")
         if git is not None:
@@ -83,7 +86,11 @@ def export(
             _say(f"{git}: branch best with {count} commits, and best.patch")
         if report is not None:
             from evolve.export.report import write_report
+            from evolve.extras import pip_line
+            from evolve.view.terminal.plot import can_draw
 
+            if not can_draw():
+                _say(f"without pictures, as matplotlib is missing: {pip_line('plot')}")
             for path in write_report(found, report):
                 _say(str(path))
 
@@ -105,6 +112,24 @@ def _tables(
     if training is not None:
         _say(
             f"{output}: {_write(output, lambda file: write_training(run, training, file))} examples"
+        )
+
+
+def _check_target(path: Path, force: bool) -> None:
+    """Refuse a path that is no file, or a file that would be lost.
+
+    Raises:
+        UsageError: The path can't be written, or exists.
+    """
+    from evolve.errors import UsageError
+
+    if str(path) == "-":
+        return
+    if path.is_dir() or not path.name:
+        raise UsageError(f"{path} is a folder", "name a file")
+    if path.exists() and not force:
+        raise UsageError(
+            f"{path} exists already", "replace it with --force, or name another file"
         )
 
 

@@ -61,7 +61,7 @@ def promote(
     from evolve.config import parse_dollars
     from evolve.safety import Allowance
     from evolve.safety import promote as carry_out
-    from evolve.view.terminal.console import err, note
+    from evolve.view.terminal.console import err, note, out
 
     def ask(found: Promotion) -> bool:
         err.print(_text(found))
@@ -84,7 +84,7 @@ def promote(
     if json:
         emit(done.data())
     else:
-        typer.echo(_text(done))
+        out.print(_text(done))
     if not done.promoted:
         raise typer.Exit(1)
 

@@ -17,7 +17,7 @@ from typing import Any
 from evolve.evaluation.confinement import bwrap_failed, confined
 from evolve.evaluation.fresh_runs import FreshRuns
 from evolve.evaluation.memory import wait_until_above
-from evolve.evaluation.printed import keep_short, shorten
+from evolve.evaluation.printed import keep_short, mask_controls, shorten
 from evolve.sandbox import CandidateFault, Measured, ProviderFault, Reply
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
@@ -293,6 +293,7 @@ class ScorerProcess:
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):  # the run's folder may be gone
             await asyncio.to_thread(shorten, self._log)
+            await asyncio.to_thread(mask_controls, self._log)
 
 
 async def _ask_candidate(

@@ -8,7 +8,7 @@ from evolve.archive import Proposal, Variant
 from evolve.runs.reader import OpenRun, make_folder
 from evolve.text import one_line, visible
 from evolve.view.terminal.lines import gap_to_best_known
-from evolve.view.terminal.plot import check_pictures, picture_plot
+from evolve.view.terminal.plot import can_draw, picture_plot
 from evolve.view.terminal.stats import stats_data
 from evolve.view.terminal.status import status_data
 from evolve.view.web.pages import Step, case_rows, curves, lineage_of, models_of
@@ -18,7 +18,7 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
 
 def write_report(run: OpenRun, folder: Path) -> list[Path]:
-    """Write report.md with its plots.
+    """Write report.md, with its plots if matplotlib is installed.
 
     Args:
         run: the open run
@@ -29,12 +29,10 @@ def write_report(run: OpenRun, folder: Path) -> list[Path]:
 
     Raises:
         UsageError: the folder is not empty
-        PrerequisiteError: matplotlib is not installed
     """
-    check_pictures()
     make_folder(folder)
     written, data, maximize = [], curves(run), run.task.spec.maximize
-    for over in ("variants", "cost", "time"):
+    for over in ("variants", "cost", "time") if can_draw() else ():
         path = folder / f"{over}.svg"
         picture_plot(data, over, maximize, run.folder.name, path)
         written.append(path)
@@ -72,8 +70,7 @@ def _found(run: OpenRun, winner: Proposal, best: Variant) -> Iterator[str]:
         f"{_plain(winner.note, 300)}",
         *(["", f"On new inputs: {run.confirmed}."] if run.confirmed else []),
         "",
-        "![best so far](variants.svg)",
-        "",
+        *_picture("best so far", "variants"),
     ]
     patch = visible(run.patch(seed, winner))
     yield from ["The change against the seed:", "", *_fenced(patch, "diff"), ""]
@@ -108,6 +105,10 @@ def _how(run: OpenRun, winner: Proposal) -> Iterator[str]:
     yield ""
 
 
+def _picture(title: str, over: str) -> list[str]:
+    return [f"![{title}]({over}.svg)", ""] if can_draw() else []
+
+
 def _row(step: Step) -> str:
     variant = step.variant
     gain = "" if step.gain is None else f"{step.gain:+.6g}"
@@ -132,10 +133,8 @@ def _cost(run: OpenRun) -> Iterator[str]:
             for c in data["causes"]
         ),
         "",
-        "![over dollars](cost.svg)",
-        "",
-        "![over time](time.svg)",
-        "",
+        *_picture("over dollars", "cost"),
+        *_picture("over time", "time"),
     ]
 
 

@@ -1,10 +1,10 @@
 """Variants as CSV and JSON lines."""
 
 import csv
-import json
 from typing import Any, TextIO
 
 from evolve.runs.reader import OpenRun
+from evolve.text import json_line, visible
 from evolve.view.columns import View, columns_of
 from evolve.view.data import detail_data
 
@@ -55,12 +55,13 @@ def write_jsonl(run: OpenRun, file: TextIO) -> int:
                 for path, content in files.items()
             },
         }
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.write(json_line(row) + "\n")
     return len(variants)
 
 
 def _harmless(value: Any) -> Any:
-    """Quote a model's text that a spreadsheet would take for a formula."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    """Return a value that controls no terminal and is no formula of a spreadsheet."""
+    if isinstance(value, str):
+        text = visible(value)
+        return f"'{text}" if value.startswith(_FORMULA) else text
     return "" if value is None else value

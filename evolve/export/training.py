@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TextIO
 from evolve.archive import PERSON, CallPurpose, CallState, Variant
 from evolve.errors import UsageError
 from evolve.runs.reader import OpenRun
+from evolve.text import json_line
 
 FORMS = ("sft", "dpo")
 
@@ -59,7 +60,7 @@ def write_training(run: OpenRun, form: str, file: TextIO) -> int:
     count = 0
     for row in found:
         count += 1
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.write(json_line(row) + "\n")
     return count
 
 

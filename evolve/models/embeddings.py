@@ -9,6 +9,7 @@ import numpy as np
 
 from evolve.archive import TOKENS, Files, Proposal, Vector, embed, unit
 from evolve.errors import ConfigError, PrerequisiteError
+from evolve.extras import pip_line
 from evolve.models.names import INSIDE
 from evolve.models.protocol import Models
 from evolve.sandbox import CandidateFault
@@ -132,7 +133,7 @@ def load_transformer(name: str) -> Any:
     except ImportError:
         raise PrerequisiteError(
             "the package sentence-transformers is not installed",
-            "pip install sentence-transformers",
+            pip_line("embeddings"),
         ) from None
     try:
         return SentenceTransformer(name)

@@ -4,19 +4,16 @@ It takes seconds to import, so it is imported only when needed.
 """
 
 import functools
-import json
 import os
-import shlex
 import warnings
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from evolve.errors import ConfigError
+from evolve.extras import pip_line
 
 _NO_LOOK_UP = "LITELLM_LOCAL_MODEL_COST_MAP"
-DISTRIBUTION, EXTRA = "evolutionary-code-search", "llm"
+EXTRA = "llm"
 
 
 @functools.cache
@@ -58,25 +55,7 @@ def load_litellm(user: str) -> Any:
     """
     litellm = find_litellm()
     if litellm is None:
-        raise ConfigError(f"{user} needs litellm, which is not installed", pip_line())
-    return litellm
-
-
-def pip_line() -> str:
-    """Return the command that installs the extra into this installation.
-
-    Returns:
-        A pip command, for the checkout if the package was installed from one.
-    """
-    try:
-        origin = json.loads(
-            distribution(DISTRIBUTION).read_text("direct_url.json") or "{}"
+        raise ConfigError(
+            f"{user} needs litellm, which is not installed", pip_line(EXTRA)
         )
-    # the package is on sys.path, but not installed
-    except PackageNotFoundError:
-        origin = {}
-    place = urlsplit(origin.get("url", ""))
-    if place.scheme != "file" or "dir_info" not in origin:
-        return f"pip install '{DISTRIBUTION}[{EXTRA}]'"
-    editable = "-e " if origin["dir_info"].get("editable") else ""
-    return f"pip install {editable}{shlex.quote(f'{unquote(place.path)}[{EXTRA}]')}"
+    return litellm

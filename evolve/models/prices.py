@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evolve.errors import ConfigError, did_you_mean
+from evolve.extras import pip_line
 from evolve.models.endpoints import ENDPOINTS, endpoint_of, provider_of
-from evolve.models.extra import find_litellm, pip_line
+from evolve.models.extra import EXTRA, find_litellm
 from evolve.models.names import ModelName
 
 MILLION = 1e6
@@ -128,7 +129,7 @@ def _check_provider(name: ModelName) -> None:
         raise ConfigError(
             f"{name.model} needs litellm, which is not installed: {provider!r} is not asked directly",
             f"{_guess(provider, direct)}use one of {', '.join(direct)}, or for other providers: "
-            f"{pip_line()}",
+            f"{pip_line(EXTRA)}",
         )
     known = [str(getattr(one, "value", one)) for one in litellm.provider_list]
     if provider not in known:
@@ -155,7 +156,7 @@ def _unknown(name: ModelName) -> ConfigError:
     return ConfigError(
         f"the price of {name.model} is not known: litellm, which lists many, is not "
         "installed",
-        f"{given}; or install the list: {pip_line()}",
+        f"{given}; or install the list: {pip_line(EXTRA)}",
     )
 
 

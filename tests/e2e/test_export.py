@@ -143,19 +143,36 @@ def test_a_report(runs: Path, tmp_path: Path) -> None:
         assert (tmp_path / "r" / name).read_text().startswith("<?xml")
 
 
-def test_without_matplotlib_nothing_is_written(runs: Path, tmp_path: Path) -> None:
+def test_without_matplotlib_only_pictures_are_missing(
+    runs: Path, tmp_path: Path
+) -> None:
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide" / "sitecustomize.py").write_text(
         "import sys\nsys.modules['matplotlib'] = None\n"
     )
     without = {"PYTHONPATH": str(tmp_path / "hide")}
-    for words in (
-        ("export", "made", "--csv", tmp_path / "t.csv", "--report", tmp_path / "r"),
-        ("plot", "made", "-o", tmp_path / "p.png"),
-    ):
-        done = evolve_process(*words, "--runs-dir", runs, env=without)
-        assert done.code == 3 and "pip install matplotlib\n" in done.err, done.err
-    assert [path.name for path in tmp_path.iterdir()] == ["hide"]
+    table, report = tmp_path / "t.csv", tmp_path / "r"
+    words = ("export", "made", "--csv", table, "--report", report, "--runs-dir", runs)
+    done = evolve_process(*words, env=without)
+    assert done.code == 0 and "without pictures" in done.err, done.err
+    assert "[plot]" in done.err, "the extra is named"
+    assert table.is_file() and ".svg" not in (report / "report.md").read_text()
+    picture = ("plot", "made", "-o", tmp_path / "p.png", "--runs-dir", runs)
+    done = evolve_process(*picture, env=without)
+    assert done.code == 3 and "[plot]" in done.err, done.err
+
+
+def test_no_file_is_written_over(runs: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("mine\n")
+    words = ("export", "made", "--runs-dir", runs, "--csv", table)
+    done = evolve(*words)
+    assert done.code == 2 and "--force" in done.err and table.read_text() == "mine\n"
+    assert evolve(*words, "--force").code == 0 and table.read_text() != "mine\n"
+    for folder in ("/", tmp_path, "."):
+        for form in ("--csv", "--jsonl", "--html"):
+            done = evolve("export", "made", "--runs-dir", runs, form, folder)
+            assert done.code == 2 and "is a folder" in done.err, done.err
 
 
 def test_plots(runs: Path, tmp_path: Path) -> None:

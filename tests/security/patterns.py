@@ -197,6 +197,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "evolve/tasks/peers/packages.py f'^[ \\\\t]*(import|from)[ \\\\t]+{r": (),
     "evolve/tasks/peers/peer.py large": (),
     "evolve/text.py _UNSEEN": (),
+    "evolve/evaluation/printed.py _CONTROL": (),
     "evolve/view/terminal/lines.py '\\\\d+'": (),
     "evolve/view/web/templates.py _PICTURE": (),
     "archive/source.py _HASH": ('\\"""', "\\'", '"""\\"'),

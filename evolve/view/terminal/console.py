@@ -6,16 +6,34 @@ Rich honours NO_COLOR.
 import os
 import select
 import sys
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Iterable
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.tree import Tree
 
+from evolve.text import visible
+
 
 class Lasting(Console):
-    """A console that goes on after its reader has gone; rich's own ends the process."""
+    """A console that goes on after its reader has gone; rich's own ends the process.
+
+    It is the one door to the terminal: whatever a candidate or a model wrote, no control
+    character of theirs passes it.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render to segments whose text is safe to display."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         """Discard further output."""
@@ -25,6 +43,7 @@ class Lasting(Console):
 # no emoji: `:x:` may be part of a name
 out = Lasting(highlight=False, markup=False, emoji=False, soft_wrap=True)
 err = Lasting(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+EVERY_S = 5.0  # between two messages on how far a long job is
 _UNBOUNDED = 1_000_000  # columns, more than any table has
 
 
@@ -161,3 +180,23 @@ def paged(what: RenderableType, wanted: bool = True) -> None:
     os.environ.setdefault("LESS", "-R")
     with out.pager(styles=not out.no_color):
         out.print(what)
+
+
+def now_and_then(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a function that passes on one message in `EVERY_S` at most.
+
+    Args:
+        say: called with the message
+
+    Returns:
+        A function of a message.
+    """
+    said = time.monotonic()
+
+    def tell(message: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= EVERY_S:
+            said = time.monotonic()
+            say(message)
+
+    return tell

@@ -11,6 +11,7 @@ from rich.bar import Bar
 from rich.table import Table
 
 from evolve.errors import PrerequisiteError, UsageError
+from evolve.extras import pip_line
 from evolve.view.web.pages import Page
 
 AXES = {"variants": "n", "cost": "usd", "time": "t"}
@@ -63,16 +64,23 @@ def _improvements(xs: list[float], bests: list[float | None]) -> list[_Improveme
     return found
 
 
+def can_draw() -> bool:
+    """Return whether matplotlib, which draws pictures, is installed."""
+    try:
+        return find_spec("matplotlib") is not None
+    except ValueError:  # an entry without a spec stands in its place
+        return False
+
+
 def check_pictures() -> None:
     """Check that pictures can be drawn.
 
     Raises:
         PrerequisiteError: matplotlib is not installed
     """
-    if find_spec("matplotlib") is None:
+    if not can_draw():
         raise PrerequisiteError(
-            "matplotlib, which draws pictures, is not installed",
-            "pip install matplotlib",
+            "matplotlib, which draws pictures, is not installed", pip_line("plot")
         )
 
 
