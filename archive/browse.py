@@ -11,7 +11,7 @@ from sqlalchemy.sql import FromClause
 from evolve.archive.database import in_batches
 from evolve.archive.decision import Kind
 from evolve.archive.reader import ArchiveReader
-from evolve.archive.records import AddStatus, CallState, State
+from evolve.archive.records import AddStatus, CallPurpose, CallState, State
 from evolve.archive.schema import c, e, p, parents, proposals, vectors
 
 _CHILDREN = p.kind != Kind.EVALUATE  # decisions to evaluate make no child
@@ -284,6 +284,20 @@ class Browser:
             (ModelUse(*row) for row in self._archive.rows(query)),
             key=lambda use: (-use.cost_usd, -use.calls, use.model),
         )
+
+    def writers(self) -> dict[str, str]:
+        """Return the model that wrote each proposal.
+
+        Returns:
+            Proposal id -> name of the model, for those that a model wrote.
+        """
+        asked = c.purpose.in_([CallPurpose.PROPOSE, CallPurpose.REPAIR])
+        query = (
+            select(c.proposal, c.model)
+            .where(asked, c.state == CallState.REPLIED)
+            .order_by(c.id)
+        )
+        return {row.proposal: row.model for row in self._archive.rows(query)}
 
     def evaluator(self) -> EvaluatorUse:
         """Return the totals over all evaluations of all splits.

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from evolve.archive import Evaluation, NotFound
 from evolve.archive import Variant as Row
-from evolve.errors import PrerequisiteError
-from evolve.extras import pip_line
+from evolve.errors import PrerequisiteError, pip_line
 from evolve.text import Note, one_line, visible
 
 if TYPE_CHECKING:

@@ -75,7 +75,7 @@ def one_line(text: object, most: int = 100) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-FULL_DIGITS = 17  # enough to tell any two numbers of 64 bits apart
+FULL_DIGITS = 17  # enough to distinguish any two numbers of 64 bits
 _EXACT = 0.05  # largest relative error of a difference that a person reads off
 
 

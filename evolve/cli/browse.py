@@ -125,7 +125,14 @@ def tree(
 
 @app.command()
 def show(
-    id: Id = "best",
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[run] [id]",
+            help="An id, a prefix of it, a number, or 'best'; put a run before it to choose the run.",
+            show_default="best",
+        ),
+    ] = None,
     run: InRun = "last",
     runs_dir: RunsDir = None,
     bandit: Annotated[
@@ -142,6 +149,7 @@ def show(
     from evolve.view.terminal.console import out
     from evolve.view.terminal.detail import render_detail
 
+    run, id = _run_and_id(what or [], run)
     with opened(runs_dir, run) as found:
         if bandit:
             arms = bandit_of(found)
@@ -157,6 +165,18 @@ def show(
         else:
             _say_which(run, found)
             out.print(render_detail(found, proposal))
+
+
+def _run_and_id(what: list[str], run: str) -> tuple[str, str]:
+    """Return the run and the variant that `show RUN ID` or `show ID` names."""
+    from evolve.errors import UsageError
+
+    if len(what) > 2 or (len(what) == 2 and run != "last"):
+        raise UsageError(
+            f"one variant at a time, not {' '.join(what)}",
+            "use evolve show ID, evolve show RUN ID or evolve show ID --run RUN",
+        )
+    return (what[0] if len(what) == 2 else run), (what[-1] if what else "best")
 
 
 @app.command()

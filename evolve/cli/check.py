@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer()
+_MATTERS = ("PAYS", "accepted")  # shown to a person
 
 
 @app.command()
@@ -25,6 +26,9 @@ def check(
         ),
     ],
     sandbox: Sandbox = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all attacks.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Attack the evaluator and report the cheats that it accepts.
@@ -48,12 +52,12 @@ def check(
     if json:
         emit(as_data(report))
     else:
-        _show(report)
+        _show(report, verbose)
     if report.paying:
         raise typer.Exit(1)
 
 
-def _show(report: Report) -> None:
+def _show(report: Report, verbose: bool) -> None:
     from rich.text import Text
 
     from evolve.view.terminal.console import DataTable, number, out
@@ -72,7 +76,8 @@ def _show(report: Report) -> None:
         "worse": "green",
         "refused": "green",
     }
-    for tried in report.tried:
+    shown = [tried for tried in report.tried if verbose or tried.word in _MATTERS]
+    for tried in shown:
         what = (
             "; ".join(part for part in (tried.said, tried.attack.fix) if part)
             if tried.pays
@@ -84,7 +89,8 @@ def _show(report: Report) -> None:
             "" if tried.score is None else number(tried.score),
             what,
         )
-    out.print(table)
+    if shown:
+        out.print(table)
     for note in report.notes:
         out.print(f"note: {note}")
     paying = len(report.paying)
@@ -94,3 +100,5 @@ def _show(report: Report) -> None:
         else f"none of {len(report.tried)} attacks pays",
         style="bold",
     )
+    if len(shown) < len(report.tried):
+        out.print("all of them: evolve check -v", style="dim")

@@ -85,8 +85,8 @@ def export(
             count = write_lineage(found, found.proposal("best"), git)
             _say(f"{git}: branch best with {count} commits, and best.patch")
         if report is not None:
+            from evolve.errors import pip_line
             from evolve.export.report import write_report
-            from evolve.extras import pip_line
             from evolve.view.terminal.plot import can_draw
 
             if not can_draw():
@@ -116,7 +116,7 @@ def _tables(
 
 
 def _check_target(path: Path, force: bool) -> None:
-    """Refuse a path that is no file, or a file that would be lost.
+    """Refuse a directory, and a file that would be overwritten.
 
     Raises:
         UsageError: The path can't be written, or exists.

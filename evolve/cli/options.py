@@ -26,6 +26,36 @@ def _runs_like(ctx: typer.Context, incomplete: str) -> Iterator[str]:
     )
 
 
+def other_settings(given: list[str] | None) -> dict[str, Any]:
+    """Return the settings of `--set`, by name.
+
+    Args:
+        given: texts `NAME=VALUE`; a value is TOML, or else text
+
+    Returns:
+        Name -> value, which the settings still check.
+
+    Raises:
+        UsageError: a text has no name
+    """
+    import tomllib
+
+    from evolve.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for text in given or ():
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip().isidentifier():
+            raise UsageError(
+                f"invalid --set {text!r}", "use NAME=VALUE, such as --set repeats=3"
+            )
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name.strip()] = value
+    return found
+
+
 def task_folder(path: Path | None) -> Path | None:
     """Refuse a file as a task directory, since people often name task.toml.
 
@@ -85,6 +115,17 @@ Sandbox = Annotated[
 ]
 
 
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="NAME=VALUE: any other setting (evolve settings show); repeatable.",
+        show_default=False,
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only messages, no line per candidate.")
+]
 Trust = Annotated[
     bool,
     typer.Option("--trust", help="Accept a run that somebody else made or changed."),

@@ -54,7 +54,7 @@ def promote(
 ) -> None:
     """Promote the safest choice among the best variants if the evidence is sufficient.
 
-    Exit code 1 if it is not. It spends what the run has left, or a budget of its own.
+    Exit code 1 if it is not. It spends the rest of the run's budget, or a separate budget.
     """
     import asyncio
 

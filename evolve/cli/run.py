@@ -12,12 +12,15 @@ import typer
 
 from evolve.cli.options import (
     Json,
+    Quiet,
     RunName,
     RunsDir,
     Sandbox,
+    Set,
     TaskDir,
     Trust,
     emit,
+    other_settings,
     own_run,
     run_folder,
 )
@@ -135,6 +138,8 @@ def run(
             help="Show the first prompt and the possible cost; send nothing.",
         ),
     ] = False,
+    set_: Set = None,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Evolve a task: sample parents, change them, score the children, keep them."""
@@ -165,14 +170,21 @@ def run(
         "embedding": embedding,
         "operators": parse_weights(operator or ()),
     }
+    flags |= other_settings(set_)
     resolved = resolve(flags, task.spec.run, task.folder / "task.toml")
     if dry_run:
         _show_forecast(task, resolved, json)
         return
-    begin(task, resolved, name, json)
+    begin(task, resolved, name, json, quiet)
 
 
-def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
+def begin(
+    task: Task,
+    resolved: Resolved,
+    name: str | None,
+    json: bool,
+    quiet: bool = False,
+) -> None:
     """Start a run and wait until it ends.
 
     Args:
@@ -180,13 +192,14 @@ def begin(task: Task, resolved: Resolved, name: str | None, json: bool) -> None:
         resolved: its settings with their origins
         name: of the run; None for a generated one
         json: report events as JSON lines on stdout
+        quiet: print no line per candidate
 
     Raises:
         Exit: with code 130 if the run was interrupted
     """
     from evolve.runs.launch import start_run
 
-    control = _control(json)
+    control = _control(json, quiet)
     _carry_out(start_run(task, resolved, control, name), control)
 
 
@@ -194,7 +207,7 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
     import asyncio
 
     from evolve.runs import forecast
-    from evolve.view.terminal.console import err, out
+    from evolve.view.terminal.console import counted, err, out
 
     found = asyncio.run(
         forecast.dry_run(task, resolved, lambda line: err.print(line, markup=False))
@@ -203,22 +216,24 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
         emit(forecast.as_data(found))
         return
     out.print(found.text, markup=False, highlight=False)
+    most = resolved.settings.max_variants
+    most_variants = "all variants" if most is None else counted(most, "variant")
     about = (
         ""
         if found.about_usd is None
         else (
-            f"; all variants cost about ${found.about_usd:.4f} (later prompts are longer; repairs, "
+            f"; {most_variants} cost about ${found.about_usd:.4f} (later prompts are longer; repairs, "
             "rejected children, notes and judges come on top)"
         )
     )
-    most = (
+    limit = (
         "the cost of the run has no limit: set one by --budget"
         if found.run_usd is None
         else (f"the run stops before ${found.run_usd:g}")
     )
     err.print(
         f"\n{found.operator}: {found.prompt_tokens:,} tokens; a call costs at most "
-        f"${found.call_usd:.6f}{about}; {most}",
+        f"${found.call_usd:.6f}{about}; {limit}",
         markup=False,
     )
 
@@ -254,6 +269,8 @@ def resume(
         typer.Option(help="Budget in model calls, or +100 in addition to those made."),
     ] = None,
     price: Prices = None,
+    set_: Set = None,
+    quiet: Quiet = False,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
@@ -284,12 +301,13 @@ def resume(
         for key, value in {"target": target, "plateau": plateau}.items()
         if value is not None
     }
+    changes |= other_settings(set_)
     built = build_settings(changes, dict.fromkeys(changes, "flag"))
     remember(commands_in(changes))
     changes = {key: getattr(built, key) for key in changes}
     if built.model_options:
         changes["model_options"] = folder.settings.model_options | built.model_options
-    control = _control(json)
+    control = _control(json, quiet)
     _carry_out(resume_run(folder, changes, control), control)
 
 
@@ -389,7 +407,11 @@ def _shared_settings(
     }
 
 
-def _view(json: bool) -> View:
+def _view(json: bool, quiet: bool) -> View:
+    if quiet and not json:
+        from evolve.view.terminal.lines import QuietLines
+
+        return QuietLines()
     if json:
         from evolve.view.terminal.lines import JsonView
 
@@ -403,11 +425,11 @@ def _view(json: bool) -> View:
     return LinesView()
 
 
-def _control(json: bool) -> RunControl:
+def _control(json: bool, quiet: bool = False) -> RunControl:
     from evolve.engine.control import Interrupt
     from evolve.runs.launch import RunControl
 
-    return RunControl(_view(json), Interrupt())
+    return RunControl(_view(json, quiet), Interrupt())
 
 
 _T = TypeVar("_T")

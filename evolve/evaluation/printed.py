@@ -1,6 +1,6 @@
 """The log of the scorers: long output is kept in part, and controls no terminal.
 
-An evaluator may print what a candidate answered. Each byte of a control character is
+An evaluator may print answers of a candidate. Each byte of a control character is
 replaced in place by `?`, so that processes that append to the log are not disturbed.
 """
 

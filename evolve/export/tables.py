@@ -60,7 +60,7 @@ def write_jsonl(run: OpenRun, file: TextIO) -> int:
 
 
 def _harmless(value: Any) -> Any:
-    """Return a value that controls no terminal and is no formula of a spreadsheet."""
+    """Return a value that neither a terminal nor a spreadsheet interprets."""
     if isinstance(value, str):
         text = visible(value)
         return f"'{text}" if value.startswith(_FORMULA) else text

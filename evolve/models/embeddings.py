@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from evolve.archive import TOKENS, Files, Proposal, Vector, embed, unit
-from evolve.errors import ConfigError, PrerequisiteError
-from evolve.extras import pip_line
+from evolve.errors import ConfigError, PrerequisiteError, pip_line
 from evolve.models.names import INSIDE
 from evolve.models.protocol import Models
 from evolve.sandbox import CandidateFault

@@ -9,8 +9,7 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
-from evolve.errors import ConfigError
-from evolve.extras import pip_line
+from evolve.errors import ConfigError, pip_line
 
 _NO_LOOK_UP = "LITELLM_LOCAL_MODEL_COST_MAP"
 EXTRA = "llm"

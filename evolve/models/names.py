@@ -60,11 +60,23 @@ class ModelName:
         return name if self.api_base is None else f"{name}@{self.api_base}"
 
 
+# how the names of models begin that one provider has
+_WELL_KNOWN = (
+    *((start, "openai") for start in ("gpt-", "chatgpt-", "o1", "o3", "o4")),
+    ("claude-", "anthropic"),
+    ("gemini-", "gemini"),
+    *((start, "mistral") for start in ("mistral-", "codestral-", "devstral-")),
+    ("deepseek-", "deepseek"),
+    ("grok-", "xai"),
+    ("command-", "cohere"),
+)
+
+
 def parse_model(text: str) -> ModelName:
     """Parse the name of a model.
 
     Args:
-        text: `provider/name`, `provider/name@http://host:port/v1`, `ollama:NAME`,
+        text: `provider/name`, a well-known name alone, `provider/name@http://host:port/v1`, `ollama:NAME`,
             `lmstudio:NAME`, `llamacpp:NAME`, `vllm:NAME_OR_PATH` or `cmd:COMMAND`
 
     Returns:
@@ -83,6 +95,8 @@ def parse_model(text: str) -> ModelName:
             short = parse_model(f"{provider}/{text.removeprefix(prefix)}")
             return replace(short, prefix=prefix)
     model, _, base = text.partition("@http")
+    if not base and "/" not in model and (guessed := _guessed(model)):
+        return ModelName(f"{guessed}/{model}")
     if "/" not in model or model.endswith("/") or model.startswith("/"):
         raise ConfigError(
             f"invalid model {text!r}",
@@ -96,6 +110,12 @@ def parse_model(text: str) -> ModelName:
             f"use for example {model[: found.start()]}@http://{found[0][1:]}",
         )
     return ModelName(model, f"http{base}" if base else None)
+
+
+def _guessed(model: str) -> str | None:
+    """Return the provider of a well-known name without one; None if it is not known."""
+    known = (provider for start, provider in _WELL_KNOWN if model.startswith(start))
+    return next(known, None)
 
 
 def _command(text: str) -> ModelName:

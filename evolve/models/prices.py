@@ -7,8 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evolve.errors import ConfigError, did_you_mean
-from evolve.extras import pip_line
+from evolve.errors import ConfigError, did_you_mean, pip_line
 from evolve.models.endpoints import ENDPOINTS, endpoint_of, provider_of
 from evolve.models.extra import EXTRA, find_litellm
 from evolve.models.names import ModelName

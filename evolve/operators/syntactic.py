@@ -14,9 +14,10 @@ from evolve.operators.context import Context
 from evolve.operators.lexical import mutate_tokens
 from evolve.operators.mutations import MUTATIONS, NothingToChange
 from evolve.operators.python_source import Source, syntax_error
-from evolve.tasks import editable_region
+from evolve.tasks import Task, editable_region
 
 TRIES = 30
+LOOKS = 4  # at a seed, each of `TRIES` edits
 
 
 class Syntactic(Operator):
@@ -49,6 +50,25 @@ class Syntactic(Operator):
         shown = {path: files[path] for path in context.task.edits.within(files)}
         new = await change(mutate, shown, self.params.more, context.rng, files=shown)
         return Child({**files, new.path: new.content}, new.note)
+
+
+def nothing_to_edit(task: Task) -> bool:
+    """Return whether small random edits find nothing in a seed, such as a text without numbers.
+
+    Args:
+        task: The task.
+
+    Returns:
+        True if none of `LOOKS` tries gave a new program.
+    """
+    shown = {path: task.seed[path] for path in task.edits.within(task.seed)}
+    for look in range(LOOKS):
+        try:
+            mutate(shown, 0.0, np.random.default_rng(look))
+        except Rejected:
+            continue
+        return False
+    return True
 
 
 def mutate(files: Files, more: float, rng: Generator) -> Changed:

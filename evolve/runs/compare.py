@@ -183,9 +183,10 @@ def course_of(run: OpenRun, by: str) -> Course:
 
 def _shares(run: OpenRun, variants: Sequence[Variant]) -> tuple[Share, ...]:
     """Return the parts of the models that wrote variants or were asked."""
-    scored = [v for v in variants if v.score is not None and v.model]
-    wrote = Counter(variant.model for variant in scored)
-    improved = Counter(v.model for v in scored if (v.improvement or 0.0) > 0.0)
+    writers = run.browser.writers()
+    scored = [v for v in variants if v.score is not None and v.id in writers]
+    wrote = Counter(writers[v.id] for v in scored)
+    improved = Counter(writers[v.id] for v in scored if (v.improvement or 0.0) > 0.0)
     return tuple(
         Share(use.model, use.calls, wrote[use.model], improved[use.model])
         for use in sorted(run.browser.models(), key=lambda use: -use.calls)

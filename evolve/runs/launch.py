@@ -36,7 +36,7 @@ from evolve.engine.progress import Listener, Progress
 from evolve.engine.recorder import Recorder
 from evolve.engine.replay import Record
 from evolve.engine.services import Control, Services
-from evolve.errors import EvolveError, UsageError
+from evolve.errors import ConfigError, EvolveError, UsageError
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.models import (
     Before,
@@ -47,6 +47,7 @@ from evolve.models import (
     asked_models,
     local_models,
 )
+from evolve.operators.syntactic import nothing_to_edit
 from evolve.runs.build import (
     ask_servers,
     check_models,
@@ -101,6 +102,7 @@ class RunOutcome:
         return self.stopped == "interrupted"
 
 
+_WITHOUT_MODEL = {"syntactic", "recombine"}  # operators that only edit existing code
 _SPENDS = ("budget_usd", "max_tokens", "max_calls")
 _LIMITS = ("max_variants", "max_time_s", "target", "plateau")
 
@@ -232,7 +234,13 @@ def _check(task: Task, settings: Settings, view: View) -> None:
         view.note(
             f"warning: this run asks no model, so {', '.join(spent)} bounds nothing"
         )
-    make_search(settings, operator_mix(settings, make_operators(settings)))
+    mix = operator_mix(settings, make_operators(settings))
+    make_search(settings, mix)
+    if set(mix.weights) <= _WITHOUT_MODEL and nothing_to_edit(task):
+        raise ConfigError(
+            f"no operator without a model can change {', '.join(task.edits.within(task.seed))}",
+            "give a model: --model NAME",
+        )
     if settings.model:
         check_prompts(task, settings)
 

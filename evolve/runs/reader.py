@@ -252,7 +252,7 @@ class OpenRun:
         return Lineage(self.archive)
 
     def nearest_parent(self, variant: str, parents: Sequence[str]) -> str | None:
-        """Return the parent whose files differ least from a variant's.
+        """Return the parent with the smallest difference from a variant.
 
         Args:
             variant: Id of the variant.

@@ -31,8 +31,8 @@ async def versions_in(evaluator: Evaluator) -> dict[str, str]:
         evaluator: An open evaluator.
 
     Returns:
-        Name -> version of Python and its packages; empty if the sandbox can't tell, as
-        when it fails: the first evaluation meets that fault again and waits.
+        Name -> version of Python and its packages; empty if the sandbox fails: the
+        first evaluation meets that fault again and waits.
     """
     found: Any = {}
     try:
@@ -69,12 +69,12 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     unlike = list(dict.fromkeys(names))
     if not unlike:
         return None
-    told = [
+    named = [
         f"{name} {before.get(name, 'none')} there and {now.get(name, 'none')} here"
         for name in unlike[:MOST_NAMED]
     ]
     more = len(unlike) - MOST_NAMED
-    words = ", ".join(told) + (f", and {more} more" if more > 0 else "")
+    words = ", ".join(named) + (f", and {more} more" if more > 0 else "")
     return f"other versions than those of the run: {words}; scores may differ"
 
 

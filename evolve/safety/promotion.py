@@ -125,7 +125,7 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
 
 
 class Allowance(NamedTuple):
-    """What one promotion may spend, apart from the run; None: no bound of that kind.
+    """The separate budget of one promotion; None: no limit of that kind.
 
     Attributes:
         usd: dollars
@@ -141,7 +141,7 @@ class Allowance(NamedTuple):
 def _allowed(
     run: RunFolder, recorder: Recorder, allowance: Allowance | None
 ) -> RunFolder:
-    """Return the run with its budgets replaced by what was spent and the allowance."""
+    """Return the run with budgets that are its spending plus the allowance."""
     if allowance is None:
         return run
     spend, more = recorder.spend, allowance
@@ -169,7 +169,7 @@ async def promote(
         candidates: number of the best variants to try
         again: allow a further look at the held-out cases
         approve: asks a person; None to promote without asking
-        allowance: what the promotion itself may spend; None: what the run has left
+        allowance: separate budget; None: the rest of the run's budget
 
     Returns:
         The outcome, which is stored as an event.
@@ -215,7 +215,7 @@ async def promote(
             except OutOfBudget as error:
                 raise RunError(
                     f"{error}; all scores so far are kept",
-                    f"allow it more of its own: evolve promote {run.name} --max-calls N, "
+                    f"give it a separate budget: evolve promote {run.name} --max-calls N, "
                     "--max-tokens N or --budget USD",
                 ) from None
             finally:

@@ -329,6 +329,9 @@ def test_who_waits_for_an_endpoint_is_stopped_by_one_interrupt(
         use["model"]: use["calls"] for use in asked
     }
     shown = evolve("compare", "r", cwd=tmp_path).out
+    wrote = sum(share["scored"] for share in row["shares"])
+    tree = evolve("tree", "r", "--json", cwd=tmp_path).json()
+    assert wrote == sum(one["score"] is not None for one in tree[1:]) > 0
     assert all(use["model"] in shown.split("improved")[1] for use in asked)
 
 

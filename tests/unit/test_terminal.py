@@ -20,9 +20,10 @@ from evolve.view.diff import changes, stat_lines
 from evolve.view.terminal.detail import render_detail, render_patch
 from evolve.view.terminal.listing import runs_table
 from evolve.view.terminal.log import log_line
-from evolve.view.terminal.plot import curves, improvements_table
+from evolve.view.terminal.plot import improvements_table
 from evolve.view.terminal.stats import render_stats, stats_data
 from evolve.view.terminal.tree import Selection, render_tree
+from evolve.view.web.pages import curves
 from tests.made_runs import Made, make_run
 
 STORED = Path(__file__).parent / "terminal"

@@ -28,7 +28,7 @@ class Lasting(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render to segments whose text is safe to display."""
+        """Render to segments that are safe to display."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -182,21 +182,21 @@ def paged(what: RenderableType, wanted: bool = True) -> None:
         out.print(what)
 
 
-def now_and_then(say: Callable[[str], None]) -> Callable[[str], None]:
+def now_and_then(report: Callable[[str], None]) -> Callable[[str], None]:
     """Return a function that passes on one message in `EVERY_S` at most.
 
     Args:
-        say: called with the message
+        report: called with the message
 
     Returns:
         A function of a message.
     """
-    said = time.monotonic()
+    reported = time.monotonic()
 
-    def tell(message: str) -> None:
-        nonlocal said
-        if time.monotonic() - said >= EVERY_S:
-            said = time.monotonic()
-            say(message)
+    def pass_on(message: str) -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= EVERY_S:
+            reported = time.monotonic()
+            report(message)
 
-    return tell
+    return pass_on

@@ -58,7 +58,8 @@ class LinesView(Streaming):
             progress: figures at the start
         """
         err.print(
-            f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}"
+            f"run {run.name} on {task.spec.name}: best {number(progress.best_score)}, "
+            f"random seed {run.settings.seed}"
         )
 
     def ended(self, event: Finished) -> None:
@@ -119,6 +120,13 @@ class LinesView(Streaming):
         super().done(outcome, task)
         for line in closing_lines(outcome, task):
             self.note(line)
+
+
+class QuietLines(LinesView):
+    """View with messages only, for logs: start, problems, end."""
+
+    def tell(self, event: Finished) -> None:
+        """Print nothing."""
 
 
 class JsonView(LinesView):
@@ -193,10 +201,12 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
         f"{counted(progress.variants, 'variant')} ({progress.failed} failed), {progress.rejected} "
         f"rejected, {progress.seconds:.1f} s",
     ]
-    if progress.best is not None:
+    if progress.best is not None and progress.best_score is not None:
+        better = 1.0 if task.spec.maximize else -1.0
+        gain = better * (progress.best_score - outcome.seed_score)
         lines.append(
-            f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}"
-            f"{gap_to_best_known(task, progress.best_score)}): {progress.best.id}"
+            f"best {number(progress.best_score)} (seed {number(outcome.seed_score)}, gain "
+            f"{gain:+.6g}{gap_to_best_known(task, progress.best_score)}): {progress.best.id}"
         )
     if progress.stalls:
         lines.append(
@@ -212,6 +222,11 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
         f"look: evolve tree {run.name} · evolve best {run.name} · "
         f"{go_on(run.name, outcome.stopped)}"
     )
+    if not run.settings.model and run.replay_of is None:
+        lines.append(
+            "small random edits only, as no model was asked; a model writes larger changes: "
+            "evolve run TASK_DIR --model NAME"
+        )
     if outcome.confirmed is not None:
         lines.append(outcome.confirmed.in_words())
     elif task.spec.timing is not None and run.replay_of is None:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from rich.bar import Bar
 from rich.table import Table
 
-from evolve.errors import PrerequisiteError, UsageError
-from evolve.extras import pip_line
+from evolve.errors import PrerequisiteError, UsageError, pip_line
 from evolve.view.web.pages import Page
 
 AXES = {"variants": "n", "cost": "usd", "time": "t"}
@@ -68,7 +67,7 @@ def can_draw() -> bool:
     """Return whether matplotlib, which draws pictures, is installed."""
     try:
         return find_spec("matplotlib") is not None
-    except ValueError:  # an entry without a spec stands in its place
+    except ValueError:  # an entry without a spec replaces it
         return False
 
 

@@ -153,7 +153,7 @@ class Guard:
             name, _ = split_host(headers.get("host", ""))
             return PlainTextResponse(
                 f"unknown host name of this server: {one_line(name, 80)}\n"
-                "behind a proxy, start it with: evolve serve --name THAT_NAME\n",
+                "for a proxy, start it with: evolve serve --name THAT_NAME\n",
                 421,
             )
         if _from_elsewhere(headers):

@@ -175,7 +175,7 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _comparable(run: OpenRun) -> Data:
-    """Return what the list of runs shows beside the status."""
+    """Return further figures for the list of runs."""
     best, seed = run.leader, pages.seed_score(run)
     return {
         "error": None,

@@ -25,8 +25,8 @@ _SHOWN = ("variants", "failed", "rejected", "calls")
 async def stream(library: RunCache, name: str, event: int) -> AsyncIterator[str]:
     """Send new events of a run, at most once per second, while an engine works on it.
 
-    Comments keep the connection open when nothing happens. The last message says that
-    the run has ended.
+    Comments keep the connection open when nothing happens. The last message
+    reports the end of the run.
 
     Args:
         library: the runs
@@ -51,7 +51,7 @@ async def stream(library: RunCache, name: str, event: int) -> AsyncIterator[str]
 
 
 def news_after(library: RunCache, name: str, event: int) -> dict[str, Any]:
-    """Return what is new in a run.
+    """Return the news of a run.
 
     Args:
         library: the runs

@@ -92,7 +92,7 @@ def overview(run: OpenRun) -> Page:
 
 
 def models_of(run: OpenRun) -> list[ModelUse]:
-    """Return the use of each model; programs of a person are no calls."""
+    """Return the use of each model; programs of a person are not counted."""
     return [use for use in run.browser.models() if use.model != PERSON]
 
 
@@ -393,7 +393,7 @@ def curves(run: OpenRun) -> Page:
 
 
 def _steps(run: OpenRun, found: Page) -> dict[str, Page]:
-    """Return the last improvements of the best, by number of variants: what was changed."""
+    """Return the last improvements of the best, by number of variants, with the changed lines."""
     best = [(n, name) for n, name in zip(found["n"], found["id"], strict=True) if name]
     steps = {}
     for n, name in best[-MOST_STEPS:]:
@@ -416,7 +416,7 @@ def _changed_lines(run: OpenRun, parent: str, child: Proposal) -> list[str]:
 
 
 def shown_digits(run: OpenRun) -> int:
-    """Return how many significant digits tell the best from the seed."""
+    """Return how many significant digits distinguish the best from the seed."""
     return digits_apart(run.leader.score if run.leader else None, seed_score(run))
 
 
@@ -440,7 +440,7 @@ class FileText(NamedTuple):
         lines: its first lines, as HTML
         length: number of all lines
         bytes: its size
-        open: whether it is unfolded: it was changed, or there is no other
+        open: whether it is unfolded: it was changed, or it is the only one
     """
 
     path: str

@@ -109,7 +109,7 @@ def short_score(value: float | None, digits: int = 6) -> str:
 
 @jinja2.pass_context
 def _short(context: Context, value: float | None) -> str:
-    """Return a score with the digits that tell best and seed of the run apart."""
+    """Return a score with the digits that distinguish best and seed of the run."""
     return short_score(value, context.get("digits", 6))
 
 
