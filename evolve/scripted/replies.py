@@ -11,6 +11,7 @@ from evolve.operators.lexical import mutate_tokens
 from evolve.operators.syntactic import mutate_python
 
 _TRIES = 30
+_PAIR = re.compile(r"\b([A-Za-z]{1,40})( )([A-Za-z]{1,40})\b")
 _CURRENT = re.compile(r"^# Current program$", re.MULTILINE)
 
 
@@ -53,7 +54,20 @@ def _changed(text: str, path: str, rng: Generator) -> tuple[str, str]:
         )
         if changed is not None and changed[0] != text:
             return changed
-    return text, "nothing comes to mind"
+    return _other_words(text, rng)
+
+
+def _other_words(text: str, rng: Generator) -> tuple[str, str]:
+    """Swap two neighbouring words of a text, or add one to a text without two."""
+    pairs = list(_PAIR.finditer(text))
+    if not pairs:
+        return f"{text.rstrip()} Again.\n", "add a word"
+    found = pairs[int(rng.integers(len(pairs)))]
+    swapped = f"{found[3]}{found[2]}{found[1]}"
+    if swapped == found[0]:
+        return f"{text.rstrip()} {found[1]}.\n", "repeat a word"
+    new = text[: found.start()] + swapped + text[found.end() :]
+    return new, f"swap {found[1]} and {found[3]}"
 
 
 def as_search_replace(before: str, after: str) -> str:

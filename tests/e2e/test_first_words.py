@@ -8,7 +8,9 @@ import pytest
 
 from evolve.errors import ConfigError
 from evolve.models.names import parse_model
+from evolve.scripted.server import Script
 from tests.cli import evolve
+from tests.server import serving
 
 LOCAL = ("--sandbox", "local", "--max-variants", 4)
 
@@ -73,6 +75,10 @@ def test_a_text_without_numbers_needs_a_model(tmp_path: Path) -> None:
     done = evolve("run", task, *LOCAL, cwd=tmp_path)
     assert done.code == 2 and "can change prompt.txt" in done.err
     assert "--model NAME" in done.err and not (tmp_path / "runs").exists()
+    with serving(Script()) as server:
+        done = evolve("run", task, *LOCAL, "--model", server.model, cwd=tmp_path)
+    assert done.code == 0 and "HTTP 500" not in done.err, done.err
+    assert " scored " in done.err, "the scripted model changes words, too"
 
 
 def test_check_shows_what_matters(steps_task: Path) -> None:

@@ -196,6 +196,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "evolve/tasks/peers/packages.py '[-_.]+'": (),
     "evolve/tasks/peers/packages.py f'^[ \\\\t]*(import|from)[ \\\\t]+{r": (),
     "evolve/tasks/peers/peer.py large": (),
+    "evolve/scripted/replies.py _PAIR": (),
     "evolve/text.py _UNSEEN": (),
     "evolve/evaluation/printed.py _CONTROL": (),
     "evolve/view/terminal/lines.py '\\\\d+'": (),
