@@ -57,13 +57,13 @@ def other_settings(given: list[str] | None) -> dict[str, Any]:
 
 
 def task_folder(path: Path | None) -> Path | None:
-    """Refuse a file as a task directory, since people often name task.toml.
+    """Refuse a file as a task directory, and find a shipped task by its name.
 
     Args:
         path: value of the argument
 
     Returns:
-        The same path.
+        The same path, or that of the shipped task.
 
     Raises:
         UsageError: the path is a file
@@ -74,6 +74,10 @@ def task_folder(path: Path | None) -> Path | None:
         raise UsageError(
             f"{path} is a file, not a task directory", f"use its folder: {path.parent}"
         )
+    if path is not None and len(path.parts) == 1 and not path.exists():
+        from evolve.tasks import shipped
+
+        return shipped().get(path.name, path)
     return path
 
 

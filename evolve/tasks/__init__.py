@@ -5,7 +5,7 @@ from evolve.tasks.episode import AgentTask, EpisodeResult, EpisodeUsage
 from evolve.tasks.files import copy_task_files, task_files
 from evolve.tasks.region import Region, editable_region, split_lines
 from evolve.tasks.spec import SPLITS, AgentSpec, CaseSpec, LimitsSpec, TaskSpec
-from evolve.tasks.task import CASES, Task, load_task, read_tree, with_cases
+from evolve.tasks.task import CASES, Task, load_task, read_tree, shipped, with_cases
 
 __all__ = [
     "CASES",
@@ -24,6 +24,7 @@ __all__ = [
     "editable_region",
     "load_task",
     "read_tree",
+    "shipped",
     "split_lines",
     "task_files",
     "with_cases",

@@ -22,6 +22,7 @@ MAX_SEED_BYTES = 8 * 1024 * 1024
 # in a run's copy: the result of evaluate.py's cases() at the start of the run
 CASES = "cases.json"
 SHIPPED_AGENT = Path(__file__).parents[1] / "agents" / "seed"
+_SHIPPED = (Path(__file__).parents[1] / "shipped").resolve()
 _NOT_SCORER = ("initial", "prompts", "README.md", CASES)
 
 
@@ -108,6 +109,12 @@ class Task:
         return self.edits.within(self.seed)
 
 
+def shipped() -> dict[str, Path]:
+    """Return the tasks that are installed with this program: name -> directory."""
+    found = sorted(_SHIPPED.glob("*/task.toml")) if _SHIPPED.is_dir() else []
+    return {path.parent.name: path.parent for path in found}
+
+
 def load_task(folder: Path) -> Task:
     """Read a task directory, in this engine's format or another's.
 
@@ -123,7 +130,8 @@ def load_task(folder: Path) -> Task:
     """
     if not folder.is_dir():
         raise TaskError(
-            f"task directory {folder} does not exist", "write one: evolve init NAME"
+            f"task directory {folder} does not exist",
+            f"write one: evolve init NAME; or use a shipped one: {', '.join(shipped())}",
         )
     task_files(folder)  # refuses links out of the folder before anything is read
     if not (folder / "task.toml").exists() and (found := read_peer(folder)) is not None:

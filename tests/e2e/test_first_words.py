@@ -87,3 +87,10 @@ def test_check_shows_what_matters(steps_task: Path) -> None:
     assert short.code == whole.code
     assert len(short.out.splitlines()) < 15 < len(whole.out.splitlines())
     assert "evolve check -v" in short.out
+
+
+def test_a_shipped_task_is_found_by_its_name(tmp_path: Path) -> None:
+    done = evolve("run", "circle_packing", *LOCAL, "--name", "r", cwd=tmp_path)
+    assert done.code == 0 and "on circle_packing" in done.err, done.err
+    missing = evolve("run", "circle", cwd=tmp_path)
+    assert missing.code == 2 and "circle_packing" in missing.err

@@ -53,4 +53,7 @@ def test_the_wheel_holds_one_package(tmp_path: Path) -> None:
         "evolve/operators/prompts/diff.j2",
         "evolve/view/web/static/tree.js",
         "evolve/py.typed",
+        "evolve/shipped/circle_packing/task.toml",
+        "evolve/shipped/circle_packing/initial/packing.py",
     } <= set(names)
+    assert not [name for name in names if "__pycache__" in name]
