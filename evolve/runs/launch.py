@@ -1,6 +1,7 @@
 """Start, resume or replay a run: check everything before anything is spent, then run."""
 
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -272,8 +273,8 @@ async def resume_run(
     task = run.task()
     if run.task_changed(task):
         control.view.note(
-            f"the task at {run.source} has changed since: this run keeps its own copy; a new "
-            "run takes the new one"
+            f"the task at {run.source} has changed since: this run goes on with its own copy; "
+            f"the changed one needs a new run: evolve run {shlex.quote(str(run.source))}"
         )
     await check_models(run.settings.model_copy(update=changes))
     with run.lock():

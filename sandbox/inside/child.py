@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -314,10 +315,20 @@ class Candidate:
 
         Returns:
             Header and payload of the answer: encoded (stdout, stderr).
+
+        Raises:
+            FileNotFoundError: The sandbox has no such command.
         """
         pipe = subprocess.PIPE
         folder = os.path.join(self.home, header.get("folder", ""))
         os.makedirs(folder, exist_ok=True)
+        name = header["argv"][0]
+        if "/" not in name and shutil.which(name) is None:
+            raise FileNotFoundError(
+                f"the sandbox has no command {name!r}, only python3 and the tools that "
+                f'task.toml names: [environment] tools = ["{name}"]; start a package of '
+                f"`packages` by python3 -m {name}"
+            )
         with subprocess.Popen(
             header["argv"], stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder
         ) as process:

@@ -20,7 +20,7 @@ def evaluate(candidate, case):
 """
 SEED = "def number():\n    return 2.5 + 1.25\n"
 TOML = 'name = "numbers"\ndescription = "A large number."\n'
-SAYS = "has changed since: this run keeps its own copy; a new run takes the new one"
+SAYS = "has changed since: this run goes on with its own copy; the changed one needs a new run"
 
 
 @pytest.fixture

@@ -94,3 +94,28 @@ def test_a_shipped_task_is_found_by_its_name(tmp_path: Path) -> None:
     assert done.code == 0 and "on circle_packing" in done.err, done.err
     missing = evolve("run", "circle", cwd=tmp_path)
     assert missing.code == 2 and "circle_packing" in missing.err
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "bubblewrap",
+        pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow]),
+    ],
+)
+def test_a_command_that_is_not_there_says_how_to_add_it(
+    tmp_path: Path, place: str
+) -> None:
+    task = tmp_path / "task"
+    (task / "initial").mkdir(parents=True)
+    (task / "initial/program.py").write_text("X = 1\n")
+    (task / "evaluate.py").write_text(
+        "def evaluate(candidate, case):\n    candidate.run(['ls'])\n    return 1.0\n"
+    )
+    toml = 'name = "c"\ndescription = "d"\nentry = "program.py"\n'
+    (task / "task.toml").write_text(toml)
+    done = evolve("eval", task, "--sandbox", place)
+    assert done.code == 1 and 'tools = ["ls"]' in done.out, done.out
+    (task / "task.toml").write_text(f'{toml}[environment]\ntools = ["ls"]\n')
+    done = evolve("eval", task, "--sandbox", place)
+    assert done.code == 0, done.out + done.err
