@@ -13,13 +13,13 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from git.objects.fun import tree_to_stream
 from gitdb import GitDB
+from gitdb.db.pack import PackedDB
 from gitdb.exc import BadObject, InvalidDBRoot
+from gitdb.pack import PackEntity
 from gitdb.util import mman
 
 from evolve.archive.errors import ArchiveError, StorageFull, moved
@@ -38,9 +38,39 @@ class Commit(NamedTuple):
     commit: str
 
 
+class _Packs(PackedDB):  # type: ignore[misc]
+    """The packs of one repository, whose path may hold any character.
+
+    gitdb's own reads the path as a pattern, in which `[1]` means another name.
+    """
+
+    _st_mtime: float
+    _entities: list[Any]
+
+    def update_cache(self, force: bool = False) -> bool:
+        """Read again which packs there are, if the directory has changed."""
+        changed = os.stat(self.root_path()).st_mtime
+        if not force and changed <= self._st_mtime:
+            return False
+        self._st_mtime = changed
+        known = {item[1].pack().path(): item for item in self._entities}
+        self._entities = [
+            known.get(path) or self._entity(path)
+            for path in map(str, Path(self.root_path()).glob("pack-*.pack"))
+        ]
+        self._sort_entities()
+        return True
+
+    @staticmethod
+    def _entity(path: str) -> list[Any]:
+        pack = PackEntity(path)
+        return [pack.pack().size(), pack, pack.index().sha_to_index]
+
+
 class _Objects(GitDB):  # type: ignore[misc]
     """The objects of one repository, without those that it borrows from others."""
 
+    PackDBCls = _Packs
     alternates_dir = "info/not-read"
 
 
@@ -142,9 +172,10 @@ class CodeStore:
         for name, inner in folders.items():
             entries.append((bytes.fromhex(self._tree_of(inner)), _FOLDER, name))
         entries.sort(key=lambda entry: entry[2] + ("/" if entry[1] == _FOLDER else ""))
-        stream = BytesIO()
-        tree_to_stream(entries, stream.write)
-        return self._store(b"tree", stream.getvalue()).hex()
+        lines = (
+            b"%o %s\0%s" % (mode, name.encode(), sha) for sha, mode, name in entries
+        )
+        return self._store(b"tree", b"".join(lines)).hex()
 
     def commit(self, files: Files, parents: Sequence[str], message: str) -> Commit:
         """Store a variant; objects that were stored before stay intact when this fails.
@@ -258,7 +289,7 @@ class CodeStore:
         said = done.stderr.decode(errors="replace").strip()
         if done.returncode != 0:
             self._see_whether_it_is_there()
-        if "No space left" in said or "Read-only" in said:
+        if any(sign in said for sign in ("No space left", "Read-only", "quota")):
             raise StorageFull(
                 f"{self.path} can't be written: {said.splitlines()[-1]}",
                 "free disk space, then: evolve resume",

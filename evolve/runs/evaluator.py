@@ -22,8 +22,10 @@ from evolve.sandbox import (
     Provider,
     ProviderFault,
     SandboxSpec,
+    SandboxUnavailable,
     prepare_provider,
 )
+from evolve.sandbox.process_limits import too_low
 from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task, task_files
 from evolve.tasks.wishes import require_ordinary
@@ -110,9 +112,12 @@ async def open_evaluator(
         TrustError: The task wants more than an ordinary one, and is not accepted.
     """
     require_ordinary(task)
+    spec = sandbox_spec(task)
+    if problem := too_low(spec.limits, workers):
+        raise SandboxUnavailable(*problem)
     for lowered in fitted(task.spec.limits)[1]:
         note(f"task: {lowered}")
-    choice = await prepare_provider(sandbox, sandbox_spec(task), note)
+    choice = await prepare_provider(sandbox, spec, note)
     for reason in choice.passed_over:
         note(f"sandbox: {choice.provider.name} is used ({reason})")
     if not choice.provider.isolates:

@@ -230,10 +230,24 @@ class RunFolder:
                     f"the run {self.name} is already running ({file.read().strip()})",
                     f"wait until it ends, or: evolve stop {self.name}",
                 ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            name = f"process {os.getpid()} on {socket.gethostname()}".encode()
+            try:
+                os.pwrite(file.fileno(), name, 0)
+                os.ftruncate(file.fileno(), len(name))
+            except OSError as error:
+                raise self.unwritable(error) from None
             yield
+
+    def unwritable(self, error: OSError) -> RunError:
+        """Return the error for a run directory on a full disk, or with a used-up quota.
+
+        Args:
+            error: What the system reported.
+        """
+        return RunError(
+            f"can't write to {self.path}: {error.strerror}",
+            f"free disk space there, then: evolve resume {self.name}",
+        )
 
 
 def create_run(
@@ -320,7 +334,10 @@ def write_run_toml(run: RunFolder) -> None:
         mode="json", exclude_none=True, exclude={"runs_dir"}
     )
     text = tomli_w.dumps({"run": run.facts(), "settings": values})
-    replace_file(run.path / "run.toml", text)
+    try:
+        replace_file(run.path / "run.toml", text)
+    except OSError as error:
+        raise run.unwritable(error) from None
 
 
 def replace_file(path: Path, text: str) -> None:

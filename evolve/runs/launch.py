@@ -36,7 +36,7 @@ from evolve.engine.progress import Listener, Progress
 from evolve.engine.recorder import Recorder
 from evolve.engine.replay import Record
 from evolve.engine.services import Control, Services
-from evolve.errors import EvolveError, UsageError
+from evolve.errors import EvolveError, UsageError, require_git
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.models import (
     Before,
@@ -182,6 +182,7 @@ async def start_run(
         ConfigError: The settings don't fit the task; nothing was spent.
         EvolveError: The run can't go on; it is resumable if its seed was recorded.
     """
+    require_git()
     settings = _settled(resolved.settings)
     _check(task, settings, control.view)
     if models is None:
@@ -249,6 +250,7 @@ async def resume_run(
         TrustError: The run is not signed by this user.
         EvolveError: The run can't go on; it can be resumed again.
     """
+    require_git()
     if run.replay_of is not None:
         raise UsageError(
             f"{run.name} is a replay of {run.replay_of}; it can't be resumed",
@@ -304,6 +306,7 @@ async def replay_run(
         TrustError: The run is not signed by this user.
         EvolveError: The run can't go on.
     """
+    require_git()
     require_own(source)
     task = source.task()
     settings = settings.model_copy(update=dict.fromkeys(_LIMITS))

@@ -21,7 +21,14 @@ _KEY_BYTES = 32
 def data_folder() -> Path:
     """Return the user's data directory, which need not exist."""
     given = os.environ.get("XDG_DATA_HOME")
-    return (Path(given) if given else Path.home() / ".local/share") / "evolve"
+    return (Path(given) if given else home_folder() / ".local/share") / "evolve"
+
+
+def home_folder() -> Path:
+    """Return the user's home directory; a path that does not exist if there is none."""
+    with contextlib.suppress(RuntimeError):
+        return Path.home()
+    return Path("/nonexistent")
 
 
 def digest_of_files(folder: Path, paths: list[Path]) -> str:
