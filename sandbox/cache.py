@@ -20,7 +20,7 @@ from evolve.sandbox.errors import SandboxUnavailable
 
 VARIABLE = "EVOLVE_CACHE_DIR"
 _KINDS = ("rootfs", "packages")
-_LIST = ".files"  # its name follows that of the entry
+_LIST, _LOCK = _BESIDE = (".files", ".lock")  # they follow the name of an entry
 _ERRNO = re.compile(r"\[Errno (\d{1,4})\]")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -106,7 +106,7 @@ def only_one(target: Path) -> Iterator[None]:
     Args:
         target: A path in the cache, whose parent exists.
     """
-    with target.with_name(f"{target.name}.lock").open("w") as file:
+    with target.with_name(f"{target.name}{_LOCK}").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -249,7 +249,6 @@ def unwritable(place: Path, error: OSError, variable: str) -> SandboxUnavailable
 class Entry(NamedTuple):
     """Something in the cache, with the space that it takes."""
 
-    kind: str
     path: Path
     size_bytes: int
 
@@ -258,16 +257,12 @@ def entries() -> list[Entry]:
     """Return all that is in the cache.
 
     Returns:
-        Entries by kind and name; what belongs to no kind is `other`.
+        Entries by kind and name.
     """
-    found = []
-    for kind in _KINDS:
-        for path in sorted((cache_folder() / kind).glob("*")):
-            found.append(Entry(kind, path, _size(path)))
-    for path in sorted(cache_folder().glob("*")):
-        if path.name not in _KINDS:
-            found.append(Entry("other", path, _size(path)))
-    return found
+    place = cache_folder()
+    paths = [path for kind in _KINDS for path in sorted((place / kind).glob("*"))]
+    paths += [path for path in sorted(place.glob("*")) if path.name not in _KINDS]
+    return [Entry(path, size_of(path)) for path in paths if path.suffix not in _BESIDE]
 
 
 def remove(entry: Entry) -> None:
@@ -284,10 +279,19 @@ def remove(entry: Entry) -> None:
             shutil.rmtree(entry.path)
         else:
             entry.path.unlink(missing_ok=True)
+        for suffix in _BESIDE:
+            entry.path.with_name(entry.path.name + suffix).unlink(missing_ok=True)
 
 
-def _size(path: Path) -> int:
-    """Return the size of a file, or of all files below a directory."""
+def size_of(path: Path) -> int:
+    """Return the size of a file, or of all files below a directory.
+
+    Args:
+        path: The file or directory.
+
+    Returns:
+        Bytes.
+    """
     if path.is_symlink() or not path.is_dir():
         return path.lstat().st_size
     return sum(

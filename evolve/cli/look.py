@@ -163,6 +163,7 @@ def rm(
 ) -> None:
     """Delete a run with all its data. A running one is refused."""
     from evolve.errors import UsageError
+    from evolve.runs.big_files import remove_unused
     from evolve.view.terminal.console import err
 
     if run == "last":
@@ -183,6 +184,7 @@ def rm(
                 f"delete {folder.path} and all its variants?", abort=True, err=True
             )
         shutil.rmtree(folder.path)
+    remove_unused(folder.path.parent)
     err.print(f"{folder.name} is deleted")
 
 

@@ -147,7 +147,8 @@ class Evaluator:
         note: Callable[[str], None] | None = None,
     ) -> None:
         self.task, self.pool = task, pool
-        self._log, self._packages, self._note = log, packages, note
+        self._log, self._packages, self.note = log, packages, note
+        self.cases_done = 0  # number of cases scored so far
         self._secret = draw_secret() if secret is None else secret
         self._idle: list[ScorerProcess] = []
         # Whether a peer's evaluator runs in the candidate's sandbox; None: unknown yet.
@@ -212,6 +213,7 @@ class Evaluator:
                 or self._found(files, case, attempt)
                 or self._marked(await self._evaluate_case(files, case, attempt))
             )
+            self.cases_done += 1
             if rows[-1].reason is not None:
                 break
         return Verdict(tuple(rows))
@@ -228,17 +230,17 @@ class Evaluator:
                 row, self._changes = _without_changes(row)
                 row = self._with_transport(row)
                 self._seed_row = None if self.together else row
-                if CAUGHT in row.metrics and self._note:
+                if CAUGHT in row.metrics and self.note:
                     said = str(row.metrics[CAUGHT])
                     hint = "; name the package in requirements.txt"
-                    self._note(
+                    self.note(
                         f"warning: the seed raises {said}; its evaluator catches that and "
                         f"scores it {row.score!r}"
                         + hint
                         * said.startswith("ModuleNotFoundError")
                     )
-                if self.together and self._note:
-                    self._note(
+                if self.together and self.note:
+                    self.note(
                         f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, so a "
                         "candidate could change its score"
                     )

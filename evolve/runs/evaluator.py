@@ -15,6 +15,7 @@ from evolve.models import Interrupted, OutOfBudget
 from evolve.peers.clock_use import clocks_of
 from evolve.retry import sandbox_failed
 from evolve.runs.machine_limits import fitted
+from evolve.runs.waiting import counting_cases, never_silent
 from evolve.sandbox import (
     ImageBuild,
     Limits,
@@ -117,7 +118,8 @@ async def open_evaluator(
         raise SandboxUnavailable(*problem)
     for lowered in fitted(task.spec.limits)[1]:
         note(f"task: {lowered}")
-    choice = await prepare_provider(sandbox, spec, note)
+    async with never_silent(note) as say:
+        choice = await prepare_provider(sandbox, spec, say)
     for reason in choice.passed_over:
         note(f"sandbox: {choice.provider.name} is used ({reason})")
     if not choice.provider.isolates:
@@ -133,7 +135,8 @@ async def open_evaluator(
             )
         case confinement.Confinement.LANDLOCK:
             note("scorer: confined by Landlock, as bubblewrap does not work here")
-    packages = await asyncio.to_thread(_scorer_packages, task, note)
+    async with never_silent(note) as say:
+        packages = await asyncio.to_thread(_scorer_packages, task, say)
     for warning in task.warnings:
         note(f"task: {warning}")
     if task.peer is not None:
@@ -219,9 +222,9 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
     """
     task = evaluator.task
     try:
-        verdict = await evaluator.evaluate(
-            task.seed, task.spec.first_cases, 0, proposal
-        )
+        cases = task.spec.first_cases
+        async with counting_cases(evaluator, "the seed", len(cases)):
+            verdict = await evaluator.evaluate(task.seed, cases, 0, proposal)
     except Interrupted:
         raise
     except OutOfBudget as error:

@@ -275,14 +275,14 @@ def create_run(
         UsageError: The name is taken or not valid.
         RunError: The directory is not writable, or no free name was found.
     """
-    from evolve.tasks import copy_task_files
+    from evolve.runs.big_files import copy_task
 
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=runs_dir) as staging:
             path = Path(staging) / "run"
             (path / "logs").mkdir(parents=True)
-            copy_task_files(task.folder, path / "task")
+            copy_task(task.folder, path / "task", runs_dir)
             _complete_task(path / "task", task)
             (path / "lock").touch()
             run = RunFolder(
