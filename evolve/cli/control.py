@@ -38,12 +38,12 @@ def stop(
     folder = run_folder(runs_dir, run)
     if folder.worker() is None:
         raise UsageError(
-            f"{folder.name} is not running", f"go on: evolve resume {folder.name}"
+            f"{folder.name} is not running", f"go on: evolve resume {folder.quoted}"
         )
     folder.ask_to_stop()
     err.print(
         f"{folder.name} stops after all work in flight; go on: evolve resume "
-        f"{folder.name}"
+        f"{folder.quoted}"
     )
     while wait and folder.worker() is not None:
         time.sleep(0.2)

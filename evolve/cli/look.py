@@ -175,7 +175,7 @@ def rm(
     if yes and folder.name != run and Path(run).resolve() != folder.path:
         raise UsageError(
             f"{run!r} is only a prefix of {folder.name}",
-            f"use the whole name with --yes: evolve rm {folder.name} --yes",
+            f"use the whole name with --yes: evolve rm {folder.quoted} --yes",
         )
     # lock before asking: a running one is refused whatever the answer is
     with folder.lock():

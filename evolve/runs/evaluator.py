@@ -30,7 +30,7 @@ from evolve.sandbox.process_limits import too_low
 from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task, task_files
 from evolve.tasks.wishes import require_ordinary
-from evolve.text import Note
+from evolve.text import Note, quoted
 
 # copied into the sandbox with their libraries
 AGENT_TOOLS = ("bash", "sh", "ls", "grep", "sed", "find", "diff")
@@ -239,7 +239,7 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
         log = f"\n{row.log.strip()}" if row.log.strip() else ""
         raise TaskError(
             f"the seed fails on case {row.case} ({row.reason}): {row.message}{log}",
-            f"{missing_package(row) or 'fix the task'}, then: evolve eval {task.folder}",
+            f"{missing_package(row) or 'fix the task'}, then: evolve eval {quoted(task.folder)}",
         )
     if task.above_ceiling(verdict.score):
         raise TaskError(

@@ -28,6 +28,7 @@ from evolve.archive import (
     Proposal,
     State,
     derive_id,
+    make_whole,
 )
 from evolve.config import Resolved, Settings
 from evolve.engine.control import Inbox, Interrupt
@@ -68,6 +69,7 @@ from evolve.sandbox import SandboxError
 from evolve.search import make_frame, make_search
 from evolve.search.setup import unmeasured
 from evolve.tasks import Task
+from evolve.text import quoted
 from evolve.timing.confirmation import Confirmation
 
 
@@ -254,7 +256,7 @@ async def resume_run(
     if run.replay_of is not None:
         raise UsageError(
             f"{run.name} is a replay of {run.replay_of}; it can't be resumed",
-            f"replay that run again: evolve replay {run.replay_of} --name NAME",
+            f"replay that run again: evolve replay {quoted(run.replay_of)} --name NAME",
         )
     require_own(run)
     task = run.task()
@@ -414,8 +416,17 @@ async def _work(
         raise
     finally:
         await recorder.close(failed)
+        if failed is not None:
+            _finish(run, view)
     view.done(outcome, evaluator.task)
+    _finish(run, view)
     return outcome
+
+
+def _finish(run: RunFolder, view: View) -> None:
+    """Close the view, which reads the archive, so that this is whole in one file."""
+    view.close()
+    make_whole(run.database)
 
 
 def _recorder(run: RunFolder, task: Task, view: View) -> Recorder:
