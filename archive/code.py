@@ -9,6 +9,8 @@ with git's own tools.
 import hashlib
 import itertools
 import os
+import shlex
+import struct
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +30,8 @@ from evolve.archive.names import invalid_name
 
 Files = Mapping[str, bytes]
 _FILE, _EXECUTABLE, _FOLDER = 0o100644, 0o100755, 0o040000
+_REFS = "refs/variants/"
+_UNREADABLE = (zlib.error, struct.error, ValueError, LookupError, AssertionError)
 _AUTHOR = "evolve <evolve@localhost>"
 
 
@@ -240,6 +244,40 @@ class CodeStore:
                 found[name] = self._read(sha)
         return found
 
+    def refs(self) -> dict[str, str]:
+        """Return the commits of variants that the repository names.
+
+        Returns:
+            Variant id -> hash of its commit.
+        """
+        found: dict[str, str] = {}
+        packed = self.path / "packed-refs"
+        text = packed.read_text("latin-1") if packed.is_file() else ""
+        for line in text.splitlines():
+            commit, _, name = line.partition(" ")
+            if name.startswith(_REFS) and len(commit) == 40:
+                found[name.removeprefix(_REFS)] = commit
+        return found
+
+    def described(self, commit: str) -> tuple[str, str, tuple[str, ...]]:
+        """Return the tree of a commit, the commit, and its parents.
+
+        Args:
+            commit: Hash of the commit.
+
+        Returns:
+            Hashes.
+
+        Raises:
+            ArchiveError: It does not exist, or is damaged.
+        """
+        head = self._read(commit).decode("latin-1").partition("\n\n")[0]
+        pairs = [line.partition(" ") for line in head.splitlines()]
+        trees = [sha for key, _, sha in pairs if key == "tree"]
+        if len(trees) != 1:
+            raise self._damaged(commit)
+        return trees[0], commit, tuple(sha for key, _, sha in pairs if key == "parent")
+
     def tidy(self, refs: Mapping[str, str], best: str | None = None) -> None:
         """Write refs and pack loose objects; safe to kill at any moment.
 
@@ -252,7 +290,7 @@ class CodeStore:
             StorageFull: The disk can't be written.
             ArchiveError: git failed.
         """
-        named = {f"refs/variants/{name}": commit for name, commit in refs.items()}
+        named = {f"{_REFS}{name}": commit for name, commit in refs.items()}
         if best is not None:
             named["refs/heads/best"] = best
         self._write_refs(named)
@@ -347,8 +385,16 @@ class CodeStore:
                 raise
             raise ArchiveError(
                 f"{self.path} has no object {sha}",
-                f"try: git --git-dir={self.path} fsck",
+                f"try: git --git-dir={shlex.quote(str(self.path))} fsck",
             ) from None
+        except _UNREADABLE:
+            raise self._damaged(sha) from None
+
+    def _damaged(self, sha: str) -> ArchiveError:
+        return ArchiveError(
+            f"{self.path} has a damaged object {sha}",
+            f"try: git --git-dir={shlex.quote(str(self.path))} fsck",
+        )
 
     @staticmethod
     def _entries(data: bytes) -> list[tuple[int, str, str]]:
