@@ -129,7 +129,7 @@ def _list_of(target: Path) -> Path:
 
 def _listing(folder: Path) -> str:
     """Return a digest of names, modes, sizes and times of all files below a directory."""
-    digest, folders = hashlib.sha256(), [str(folder)]
+    digest, folders, start = hashlib.sha256(), [str(folder)], len(str(folder))
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in sorted(entries, key=lambda found: found.name):
@@ -138,7 +138,7 @@ def _listing(folder: Path) -> str:
                 size = 0 if is_folder else known.st_size
                 time = 0 if is_folder else known.st_mtime_ns
                 digest.update(
-                    f"{entry.path.encode()!r} {known.st_mode} {size} {time}\n".encode()
+                    f"{entry.path[start:].encode()!r} {known.st_mode} {size} {time}\n".encode()
                 )
                 folders += [entry.path] * is_folder
     return digest.hexdigest()

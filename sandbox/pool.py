@@ -84,7 +84,11 @@ class Pool:
         with machine_faults("a sandbox can't be started"):
             check_limits(self.provider.spec.limits, self.size)
             generation = self.provider.generation
-            box = await self.provider.start()
+            try:
+                box = await self.provider.start()
+            except ProviderFault:
+                await self.provider.check()  # the next one may be made of whole files
+                raise
             box.generation = generation
             return box
 
