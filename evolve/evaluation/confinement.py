@@ -187,7 +187,8 @@ def _walls(needed: Iterable[Path], place_bytes: int) -> list[str]:
     hidden = [
         path
         for path in dict.fromkeys((*map(Path, _HIDDEN), home_folder()))
-        if path.is_dir() and not path.is_symlink()
+        # False also for the home of somebody else
+        if os.path.isdir(path) and not os.path.islink(path)
     ]
     for folder in hidden:
         walls += _scratch(folder, place_bytes)

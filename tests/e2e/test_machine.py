@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import socket
 import subprocess
 import time
@@ -267,7 +268,7 @@ def test_a_long_seed_counts_its_cases(tmp_path: Path) -> None:
     )
     options = ("--sandbox", "local", "--max-variants", "1")
     done = evolve("run", task, *options, cwd=tmp_path)
-    assert "scoring the seed: 2 of 4 cases" in done.err, done.err
+    assert re.search(r"scoring the seed: [1-3] of 4 cases \(", done.err), done.err
 
 
 @pytest.mark.docker
