@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evolve.archive.case_scores import Interval
     from evolve.archive.code import CodeStore, Commit
     from evolve.archive.columns import Floats, Ints
+    from evolve.archive.damage import Readable
     from evolve.archive.decision import (
         CONTEXT_KINDS,
         CaseAttempt,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         Kind,
         SharedPrompt,
     )
-    from evolve.archive.errors import ArchiveError, NotFound, StorageFull
+    from evolve.archive.errors import ArchiveError, Damaged, NotFound, StorageFull
     from evolve.archive.figures import Figures, figures_of
     from evolve.archive.grid import Grid
     from evolve.archive.group_commit import GroupCommit
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
         messages_taken,
     )
     from evolve.archive.store import Archive, StoredVector
+    from evolve.archive.whole import make_whole, needs_log
 
 __all__ = [
     "ADAPTED",
@@ -110,6 +112,7 @@ __all__ = [
     "CaseAttempt",
     "CodeStore",
     "Commit",
+    "Damaged",
     "Decision",
     "Evaluation",
     "Event",
@@ -134,6 +137,7 @@ __all__ = [
     "Paired",
     "Proposal",
     "Ranking",
+    "Readable",
     "Reply",
     "SharedPrompt",
     "Snapshot",
@@ -157,9 +161,11 @@ __all__ = [
     "interval",
     "learned_of",
     "lower_quantile",
+    "make_whole",
     "measure_code",
     "measure_rows",
     "messages_taken",
+    "needs_log",
     "of_attempts",
     "pack_vector",
     "paired",
@@ -172,9 +178,11 @@ _NAMES_BY_MODULE = {
     "browse": "Browser ModelUse Variant",
     "code": "CodeStore Commit",
     "columns": "Floats Ints",
-    "errors": "ArchiveError NotFound StorageFull",
+    "errors": "ArchiveError Damaged NotFound StorageFull",
     "as_of": "TimedEvaluation rows_as_of learned_of",
     "figures": "Figures figures_of",
+    "whole": "make_whole needs_log",
+    "damage": "Readable",
     "grid": "Grid",
     "group_commit": "GroupCommit",
     "islands": "Advance Island Islands",

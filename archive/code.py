@@ -9,17 +9,19 @@ with git's own tools.
 import hashlib
 import itertools
 import os
+import shlex
+import struct
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from git.objects.fun import tree_to_stream
 from gitdb import GitDB
+from gitdb.db.pack import PackedDB
 from gitdb.exc import BadObject, InvalidDBRoot
+from gitdb.pack import PackEntity
 from gitdb.util import mman
 
 from evolve.archive.errors import ArchiveError, StorageFull, moved
@@ -28,6 +30,8 @@ from evolve.archive.names import invalid_name
 
 Files = Mapping[str, bytes]
 _FILE, _EXECUTABLE, _FOLDER = 0o100644, 0o100755, 0o040000
+_REFS = "refs/variants/"
+_UNREADABLE = (zlib.error, struct.error, ValueError, LookupError, AssertionError)
 _AUTHOR = "evolve <evolve@localhost>"
 
 
@@ -38,9 +42,39 @@ class Commit(NamedTuple):
     commit: str
 
 
+class _Packs(PackedDB):  # type: ignore[misc]
+    """The packs of one repository; its path may hold any character.
+
+    gitdb's own reads the path as a pattern, in which `[1]` means another name.
+    """
+
+    _st_mtime: float
+    _entities: list[Any]
+
+    def update_cache(self, force: bool = False) -> bool:
+        """Read again which packs there are, if the directory has changed."""
+        changed = os.stat(self.root_path()).st_mtime
+        if not force and changed <= self._st_mtime:
+            return False
+        self._st_mtime = changed
+        known = {item[1].pack().path(): item for item in self._entities}
+        self._entities = [
+            known.get(path) or self._entity(path)
+            for path in map(str, Path(self.root_path()).glob("pack-*.pack"))
+        ]
+        self._sort_entities()
+        return True
+
+    @staticmethod
+    def _entity(path: str) -> list[Any]:
+        pack = PackEntity(path)
+        return [pack.pack().size(), pack, pack.index().sha_to_index]
+
+
 class _Objects(GitDB):  # type: ignore[misc]
     """The objects of one repository, without those that it borrows from others."""
 
+    PackDBCls = _Packs
     alternates_dir = "info/not-read"
 
 
@@ -142,9 +176,10 @@ class CodeStore:
         for name, inner in folders.items():
             entries.append((bytes.fromhex(self._tree_of(inner)), _FOLDER, name))
         entries.sort(key=lambda entry: entry[2] + ("/" if entry[1] == _FOLDER else ""))
-        stream = BytesIO()
-        tree_to_stream(entries, stream.write)
-        return self._store(b"tree", stream.getvalue()).hex()
+        lines = (
+            b"%o %s\0%s" % (mode, name.encode(), sha) for sha, mode, name in entries
+        )
+        return self._store(b"tree", b"".join(lines)).hex()
 
     def commit(self, files: Files, parents: Sequence[str], message: str) -> Commit:
         """Store a variant; objects that were stored before stay intact when this fails.
@@ -209,6 +244,40 @@ class CodeStore:
                 found[name] = self._read(sha)
         return found
 
+    def refs(self) -> dict[str, str]:
+        """Return the commits of variants that the repository names.
+
+        Returns:
+            Variant id -> hash of its commit.
+        """
+        found: dict[str, str] = {}
+        packed = self.path / "packed-refs"
+        text = packed.read_text("latin-1") if packed.is_file() else ""
+        for line in text.splitlines():
+            commit, _, name = line.partition(" ")
+            if name.startswith(_REFS) and len(commit) == 40:
+                found[name.removeprefix(_REFS)] = commit
+        return found
+
+    def described(self, commit: str) -> tuple[str, str, tuple[str, ...]]:
+        """Return the tree of a commit, the commit, and its parents.
+
+        Args:
+            commit: Hash of the commit.
+
+        Returns:
+            Hashes.
+
+        Raises:
+            ArchiveError: It does not exist, or is damaged.
+        """
+        head = self._read(commit).decode("latin-1").partition("\n\n")[0]
+        pairs = [line.partition(" ") for line in head.splitlines()]
+        trees = [sha for key, _, sha in pairs if key == "tree"]
+        if len(trees) != 1:
+            raise self._damaged(commit)
+        return trees[0], commit, tuple(sha for key, _, sha in pairs if key == "parent")
+
     def tidy(self, refs: Mapping[str, str], best: str | None = None) -> None:
         """Write refs and pack loose objects; safe to kill at any moment.
 
@@ -221,7 +290,7 @@ class CodeStore:
             StorageFull: The disk can't be written.
             ArchiveError: git failed.
         """
-        named = {f"refs/variants/{name}": commit for name, commit in refs.items()}
+        named = {f"{_REFS}{name}": commit for name, commit in refs.items()}
         if best is not None:
             named["refs/heads/best"] = best
         self._write_refs(named)
@@ -258,7 +327,7 @@ class CodeStore:
         said = done.stderr.decode(errors="replace").strip()
         if done.returncode != 0:
             self._see_whether_it_is_there()
-        if "No space left" in said or "Read-only" in said:
+        if any(sign in said for sign in ("No space left", "Read-only", "quota")):
             raise StorageFull(
                 f"{self.path} can't be written: {said.splitlines()[-1]}",
                 "free disk space, then: evolve resume",
@@ -316,8 +385,16 @@ class CodeStore:
                 raise
             raise ArchiveError(
                 f"{self.path} has no object {sha}",
-                f"try: git --git-dir={self.path} fsck",
+                f"try: git --git-dir={shlex.quote(str(self.path))} fsck",
             ) from None
+        except _UNREADABLE:
+            raise self._damaged(sha) from None
+
+    def _damaged(self, sha: str) -> ArchiveError:
+        return ArchiveError(
+            f"{self.path} has a damaged object {sha}",
+            f"try: git --git-dir={shlex.quote(str(self.path))} fsck",
+        )
 
     @staticmethod
     def _entries(data: bytes) -> list[tuple[int, str, str]]:

@@ -1,6 +1,7 @@
 """Opening the database of a run: pragmas, migrations, readable errors."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,12 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from evolve.archive.attempts import add_median
-from evolve.archive.errors import ArchiveError, StorageFull, moved
+from evolve.archive.errors import ArchiveError, Damaged, StorageFull, moved
 from evolve.archive.schema import REVISION, metadata
+from evolve.archive.whole import IMMUTABLE, reading_mode
 
 IDS_AT_ONCE = 500
 
@@ -41,6 +43,7 @@ _FULL = (
     "unable to open",
     "database is locked",
 )
+_DAMAGED = ("malformed", "not a database", "Could not decode", "corrupt")
 _VERSION_TABLE = """CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,
                     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"""
 _SHORT_WAIT_MS = 100  # blocks the event loop
@@ -94,7 +97,8 @@ def open_for_writing(path: Path) -> Engine:
 
 
 def _writing_engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0})
+    address = URL.create("sqlite", database=str(path))
+    engine = create_engine(address, connect_args={"timeout": 10.0})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "connect", _add_functions)
     event.listen(engine, "begin", _begin_immediate)
@@ -116,18 +120,23 @@ def open_for_reading(path: Path) -> Engine:
     if not path.exists():
         raise ArchiveError(f"{path} does not exist", "list the runs: evolve ls")
     # immutable=1 is for a directory without write permission
-    for mode in ("mode=ro", "immutable=1"):
-        engine = create_engine(f"sqlite:///file:{path}?{mode}&uri=true")
+    for mode in dict.fromkeys((reading_mode(path), IMMUTABLE)):
+        name, _, value = mode.partition("=")
+        query = {name: value, "uri": "true"}
+        place = path.absolute().as_uri()
+        engine = create_engine(URL.create("sqlite", database=place, query=query))
         event.listen(engine, "connect", _add_functions)
         try:
             if check_revision(engine, path) != REVISION:
                 raise ArchiveError(
                     f"{path} was written by an older version",
-                    f"upgrade it: evolve upgrade {path.parent}",
+                    f"upgrade it: evolve upgrade {shlex.quote(str(path.parent))}",
                 )
             return engine
         except OperationalError as error:
             failure = error
+        except DatabaseError as error:
+            raise Damaged(path, error.orig) from None
     raise ArchiveError(
         f"{path} can't be read: {failure.orig}", "is it a run's archive.db?"
     )
@@ -153,7 +162,9 @@ def check_revision(engine: Engine, path: Path) -> str:
                 text("SELECT version_num FROM alembic_version")
             ).scalar()
     except DBAPIError as error:
-        if "no such table" in str(error.orig) or "not a database" in str(error.orig):
+        if "not a database" in str(error.orig):
+            raise Damaged(path, error.orig) from None
+        if "no such table" in str(error.orig):
             raise ArchiveError(
                 f"{path} is not an archive of evolve", "was it copied completely?"
             ) from None
@@ -187,6 +198,8 @@ def storage_faults(path: Path) -> Iterator[None]:
             raise  # a bug in this program, not a fault of the disk
         if not path.exists():
             raise moved(path) from None
+        if any(sign in str(cause) for sign in _DAMAGED):
+            raise Damaged(path, cause) from None
         if any(sign in str(cause) for sign in _FULL):
             raise StorageFull(
                 f"{path} can't be written: {cause}",

@@ -2,9 +2,11 @@
 
 ArchiveError
 ├── NotFound
+├── Damaged
 └── StorageFull
 """
 
+import shlex
 from pathlib import Path
 
 
@@ -23,6 +25,22 @@ class ArchiveError(Exception):
 
 class NotFound(ArchiveError):
     """No proposal matches, or a prefix matches several."""
+
+
+class Damaged(ArchiveError):
+    """The archive can't be read completely.
+
+    Args:
+        path: The database file, or another part of the run.
+        why: What was found.
+    """
+
+    def __init__(self, path: Path, why: object) -> None:
+        run = shlex.quote(str(path.parent))
+        super().__init__(
+            f"{path} is damaged: {why}",
+            f"save the readable part: evolve rescue {run} -o NEW",
+        )
 
 
 class StorageFull(ArchiveError):

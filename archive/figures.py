@@ -16,6 +16,7 @@ from typing import NamedTuple
 from evolve.archive.attempts import AGGREGATE_KEY
 from evolve.archive.records import PERSON, CallState, State
 from evolve.archive.revision import REVISION
+from evolve.archive.whole import reading_mode
 
 # candidates for the best: SQL sums in another order, so the last digit of a mean may
 # differ from fmean's
@@ -65,10 +66,12 @@ def figures_of(path: Path, maximize: bool) -> Figures | None:
     """
     try:
         with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            sqlite3.connect(
+                f"{path.absolute().as_uri()}?{reading_mode(path)}", uri=True
+            )
         ) as connection:
             return _read(connection, maximize)
-    except sqlite3.Error:
+    except (sqlite3.Error, ValueError, TypeError):
         return None
 
 

@@ -61,6 +61,7 @@ from evolve.archive.schema import (
     proposals,
     vectors,
 )
+from evolve.archive.whole import needs_log
 
 SCORED = p.state == State.SCORED
 TRUSTED = SCORED & p.quarantined.is_(False)
@@ -561,8 +562,15 @@ class ArchiveReader:
         """
         if self._shared is not None:
             return list(self._shared.execute(query).all())
-        with storage_faults(self.path), self._engine.connect() as connection:
+        with storage_faults(self.path), self._current().connect() as connection:
             return list(connection.execute(query).all())
+
+    def _current(self) -> Engine:
+        """Return an engine that sees the rows of a writer that started later."""
+        if self._engine.url.query.get("immutable") and needs_log(self.path):
+            self._engine.dispose()
+            self._engine = open_for_reading(self.path)
+        return self._engine
 
     def _value(self, query: Executable) -> Any:
         return self.rows(query)[0][0]

@@ -30,6 +30,7 @@ from evolve.archive.schema import (
     proposals,
     vectors,
 )
+from evolve.archive.whole import make_whole
 
 # Built once: only the bound values of a statement change.
 _NEW_PROPOSAL, _NEW_PARENT = Prepared(insert(proposals)), Prepared(insert(parents))
@@ -495,6 +496,7 @@ class Archive(ArchiveReader):
             self._kept.close()
             self._kept = None
         super().close()
+        make_whole(self.path)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

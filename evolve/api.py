@@ -17,7 +17,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evolve.archive import Evaluation, NotFound
+from evolve.archive import Evaluation, NotFound, Readable
 from evolve.archive import Variant as Row
 from evolve.errors import PrerequisiteError, pip_line
 from evolve.text import Note, one_line, visible
@@ -152,7 +152,8 @@ class Run:
     @cached_property
     def variants(self) -> Variants:
         """All proposals, with the rejected ones."""
-        return Variants(self._run, self._run.browser.variants())
+        with Readable(self._run.folder.database):
+            return Variants(self._run, self._run.browser.variants())
 
     @property
     def best(self) -> Variant:
@@ -161,7 +162,8 @@ class Run:
         Raises:
             NotFound: No variant is scored.
         """
-        leader = self._run.leader
+        with Readable(self._run.folder.database):
+            leader = self._run.leader
         if leader is None:
             raise NotFound("no variant is scored yet", "resume the run: evolve resume")
         return Variant(self._run, leader)
@@ -178,7 +180,8 @@ class Run:
         Raises:
             NotFound: No variant matches, or several do.
         """
-        return Variant(self._run, self._run.variant(self._run.proposal(which)))
+        with Readable(self._run.folder.database):
+            return Variant(self._run, self._run.variant(self._run.proposal(which)))
 
     def tree(self, top: int | None = None) -> str:
         """Return the tree of variants as text, like `evolve tree`.
@@ -311,7 +314,9 @@ def open_run(which: str | Path = "last", runs_dir: str | Path | None = None) -> 
     from evolve.runs.reader import OpenRun
 
     folder = Path(runs_dir or os.environ.get("EVOLVE_RUNS_DIR", "runs"))
-    return Run(OpenRun(run_folder.open_run(folder, str(which))))
+    found = run_folder.open_run(folder, str(which))
+    with Readable(found.database):
+        return Run(OpenRun(found))
 
 
 def _table(variants: Sequence[Row]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import tomllib
@@ -24,6 +25,9 @@ from evolve.errors import ConfigError, TrustError, did_you_mean, validation_mess
 from evolve.trust import dotenv
 from evolve.trust.choices import COMMAND, LOWERED, commands_in, user_choices
 from evolve.trust.commands import remember
+from evolve.trust.store import home_folder
+
+_log = logging.getLogger("evolve")
 
 PREFIX = dotenv.PREFIX
 # Not settings of a run; read by other modules.
@@ -292,7 +296,7 @@ class Resolved:
 def user_file() -> Path:
     """Return the path of the user's configuration file, which need not exist."""
     return (
-        Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
+        Path(os.environ.get("XDG_CONFIG_HOME") or home_folder() / ".config")
         / "evolve/config.toml"
     )
 
@@ -444,7 +448,10 @@ def _read_user_file() -> dict[str, Any]:
     path = user_file()
     try:
         return tomllib.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError:  # HOME may belong to another user
+        _log.warning("note: %s can't be read (Permission denied): skipped", path)
         return {}
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None

@@ -11,6 +11,7 @@ EvolveError            exit 1
 """
 
 import difflib
+import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,6 +56,16 @@ class PrerequisiteError(EvolveError):
     """Something is missing on this machine."""
 
     exit_code = 3
+
+
+def require_git() -> None:
+    """Check that git is installed: the code of variants is kept in a repository.
+
+    Raises:
+        PrerequisiteError: It is not; names the commands that install it.
+    """
+    if shutil.which("git") is None:
+        raise PrerequisiteError("git is not installed", INSTALL_GIT)
 
 
 class TrustError(PrerequisiteError):

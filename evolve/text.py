@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,15 @@ _SHOWN = {
     for code in (*range(0xA0), *_LATER)
     if _UNSEEN.match(chr(code))
 }
+
+
+def quoted(word: object) -> str:
+    """Return a word as a person can paste it into a shell.
+
+    Args:
+        word: A name or a path.
+    """
+    return shlex.quote(str(word))
 
 
 def visible(text: str) -> str:

@@ -14,6 +14,12 @@ import base64
 from pathlib import Path
 
 from evolve.sandbox.bwrap import find_bwrap
+from evolve.sandbox.cache import (
+    VARIABLE,
+    is_whole,
+    open_the_way,
+    require_executable,
+)
 from evolve.sandbox.cgroup import COUNTERS, Cgroup, CgroupRoot
 from evolve.sandbox.errors import (
     CandidateFault,
@@ -93,15 +99,30 @@ class BubblewrapProvider(Provider):
             )
         else:
             self._cgroups.remove_abandoned()
-        self._root = await asyncio.to_thread(
-            build_rootfs,
-            self.spec.packages,
-            progress,
-            self.spec.tools,
-            self.spec.builds,
-        )
+        await asyncio.to_thread(self._build, progress)
         box = await self.start()
         await box.kill()
+
+    def _build(self, progress: Progress) -> None:
+        """Make the root file system, unless it is there and whole."""
+        spec = self.spec
+        self._root = build_rootfs(spec.packages, progress, spec.tools, spec.builds)
+        require_executable(self._root, VARIABLE)
+        open_the_way(self._root)
+
+    async def check(self) -> None:
+        """Make a damaged root file system again.
+
+        Raises:
+            ProviderFault: It can't be made.
+        """
+        if await asyncio.to_thread(is_whole, self._root):
+            return
+        try:
+            await asyncio.to_thread(self._build, lambda message: None)
+        except SandboxUnavailable as error:
+            raise ProviderFault(error.message, error.hint) from None
+        self.generation += 1
 
     async def start(self) -> Box:
         """Start one box and wait until its fork server is ready.

@@ -16,8 +16,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from evolve.sandbox.cache import cache_folder
 from evolve.sandbox.errors import SandboxUnavailable
-from evolve.sandbox.rootfs import cache_folder
 
 OLDEST = (0, 8, 0)  # the first with --disable-userns
 BUNDLED_VERSION = "0.11.0"

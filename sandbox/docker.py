@@ -8,14 +8,17 @@ ends with it; `prune` removes containers that a lost daemon left over.
 
 import asyncio
 import contextlib
+import grp
 import hashlib
 import itertools
 import os
 import resource
 import socket
 import struct
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +28,7 @@ import docker.errors
 import docker.types
 import requests.exceptions
 
+from evolve.sandbox.cache import cache_folder, require_executable, unwritable
 from evolve.sandbox.errors import (
     CandidateFault,
     ProviderFault,
@@ -51,11 +55,12 @@ from evolve.sandbox.provider import (
     server_arguments,
     server_environment,
 )
-from evolve.sandbox.rootfs import INSIDE, PACKAGES, cache_folder
+from evolve.sandbox.rootfs import INSIDE, PACKAGES
 from evolve.sandbox.seccomp import docker_profile
 
 LABEL = "evolve.sandbox"  # of a container; its value names the owner
 START_PATIENCE_S = 60.0
+_SLOW_S, _ANSWER_S, _WORK_S = 1.5, 10, 60  # until a line, no answer, no result
 _CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN", "DAC_OVERRIDE"]
 _STREAM = struct.Struct(">BxxxI")
 _READ_BYTES, _ERROR_TAIL_BYTES = 1 << 16, 4096
@@ -67,24 +72,43 @@ _T = TypeVar("_T")
 _START_HINT = (
     "start it (for example: systemctl start docker), or use --sandbox bubblewrap"
 )
+_LOOK_HINT = "see whether the engine works: docker info"
+_DISK_HINT = (
+    "free disk space where Docker keeps its images (docker info: Docker Root Dir), for "
+    "example: evolve sandbox prune --images"
+)
 _boxes = itertools.count()
 
 
-def connect() -> Any:
+def _failed(error: Exception) -> tuple[str, str]:
+    """Return Docker's error and the next step."""
+    text = str(error)[:_ERROR_CHARS]
+    full = any(os.strerror(n).lower() in text.lower() for n in (28, 122))
+    answered = isinstance(error, docker.errors.APIError)
+    hint = _DISK_HINT if full else _LOOK_HINT if answered else _START_HINT
+    return f"Docker failed: {text}", hint
+
+
+def connect(progress: Progress | None = None) -> Any:
     """Connect to the running engine.
+
+    Args:
+        progress: Called with a line if the engine is slow; None: silent.
 
     Returns:
         A client of the SDK.
 
     Raises:
-        SandboxUnavailable: No engine answers.
+        SandboxUnavailable: No engine answers within ten seconds.
     """
-    with contextlib.ExitStack() as unless_it_answers:
+    with contextlib.ExitStack() as unless_it_answers, _waiting(progress):
         try:
             _try_socket()
-            client = docker.from_env(timeout=60)
+            client = docker.from_env(timeout=_ANSWER_S)
             unless_it_answers.callback(client.close)
             client.ping()
+        except PermissionError:
+            raise SandboxUnavailable(*_not_permitted()) from None
         except (
             docker.errors.DockerException,
             requests.exceptions.RequestException,
@@ -92,7 +116,33 @@ def connect() -> Any:
         ) as error:
             raise SandboxUnavailable(_no_answer(error), _START_HINT) from None
         unless_it_answers.pop_all()
+    client.api.timeout = _WORK_S
     return client
+
+
+@contextlib.contextmanager
+def _waiting(progress: Progress | None) -> Iterator[None]:
+    """Context manager: report after a moment that the engine does not answer yet."""
+    text = f"sandbox: waiting for the Docker engine at {_address()}"
+    timer = threading.Timer(_SLOW_S, progress or (lambda message: None), (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _not_permitted() -> tuple[str, str]:
+    """Return the missing right to use the engine's socket, and the way out."""
+    path = _address().removeprefix("unix://")
+    group = "docker"
+    with contextlib.suppress(OSError, KeyError):
+        group = grp.getgrgid(os.stat(path).st_gid).gr_name
+    return (
+        f"Docker runs, but this user may not use its socket {path} (Permission denied)",
+        f"sudo usermod -aG {group} $USER, then log in again; or use --sandbox bubblewrap",
+    )
 
 
 def _address() -> str:
@@ -114,6 +164,8 @@ def _try_socket() -> None:
 def _no_answer(error: BaseException) -> str:
     """Return a message with the address and the innermost error of the system."""
     where = _address()
+    if isinstance(error.__context__, requests.exceptions.ReadTimeout):
+        return f"the Docker engine at {where} does not answer within {_ANSWER_S} s"
     cause: BaseException | None = error
     while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
         cause = cause.__cause__ or cause.__context__
@@ -134,10 +186,7 @@ def prune(client: Any, every: bool = False) -> int:
         ProviderFault: The engine refuses.
     """
     removed = 0
-    ours = client.containers.list(
-        all=True, filters={"label": LABEL}, ignore_removed=True
-    )
-    for container in ours:
+    for container in own_containers(client):
         if every or _abandoned(container):
             removed += _removed(partial(container.remove, force=True), container.name)
     return removed
@@ -157,12 +206,32 @@ def prune_images(client: Any, keep: Iterable[str] = ()) -> int:
         ProviderFault: The engine refuses.
     """
     removed, kept = 0, set(keep)
-    for image in client.images.list(filters={"label": IMAGE_LABEL}):
-        for tag in image.tags:
+    for image in own_images(client):
+        for tag in image.tags or [image.id]:  # one that lost its tag
             repository, _, key = tag.rpartition(":")
-            if repository in (REPOSITORY, EARLIER_REPOSITORY) and key not in kept:
+            ours = repository in (REPOSITORY, EARLIER_REPOSITORY) or not image.tags
+            if ours and key not in kept:
                 removed += _removed(partial(client.images.remove, tag), tag)
     return removed
+
+
+def own_images(client: Any) -> list[Any]:
+    """Return the images that this program built, also those without a tag.
+
+    Args:
+        client: A client of the SDK.
+    """
+    return list(client.images.list(filters={"label": IMAGE_LABEL}))
+
+
+def own_containers(client: Any) -> list[Any]:
+    """Return the containers of this program.
+
+    Args:
+        client: A client of the SDK.
+    """
+    filters = {"label": LABEL}
+    return list(client.containers.list(all=True, filters=filters, ignore_removed=True))
 
 
 def _removed(remove: Callable[[], object], name: str) -> bool:
@@ -264,34 +333,36 @@ class DockerProvider(Provider):
         """
         try:
             await asyncio.to_thread(self._prepare, progress)
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+        ) as error:
+            await self.close()
+            raise SandboxUnavailable(*_failed(error)) from None
+        except OSError as error:
+            await self.close()
+            raise unwritable(Path(tempfile.gettempdir()), error, "TMPDIR") from None
         except BaseException:
             await self.close()
             raise
 
     def _prepare(self, progress: Progress) -> None:
-        self._client = connect()
+        self._client = connect(progress)
         _check_runtime(self._client, self.spec.runtime)
         self._podman = _is_podman(self._client)
         self._profile = _profile_file() if self._podman else docker_profile()
         prune(self._client)
         if self.spec.shares_folder:
             remove_abandoned()
-        if self.spec.image is None:
-            self._image = own_image(
-                self._client,
-                self.spec.packages,
-                self.spec.tools,
-                progress,
-                self.spec.builds,
-            )
-        else:
-            self._image = derived_image(
-                self._client,
-                self.spec.image,
-                self.spec.packages,
-                progress,
-                self.spec.builds,
-            )
+            require_executable(Path(tempfile.gettempdir()), "TMPDIR")
+        self._image = self._make_image(progress)
+
+    def _make_image(self, progress: Progress) -> SandboxImage:
+        """Return the image that the task needs, made on first use."""
+        client, spec = self._client, self.spec
+        if spec.image is None:
+            return own_image(client, spec.packages, spec.tools, progress, spec.builds)
+        return derived_image(client, spec.image, spec.packages, progress, spec.builds)
 
     async def start(self) -> Box:
         """Start a container and wait until its fork server is ready.
@@ -338,9 +409,13 @@ class DockerProvider(Provider):
             if folder
             else {}
         )
-        container = self._client.containers.create(
-            self._image.tag, command, **self._hardening(), **shared
-        )
+        options = self._hardening() | shared
+        create = partial(self._client.containers.create, **options)
+        try:
+            container = create(self._image.tag, command)
+        except docker.errors.ImageNotFound:  # removed while the run is at work
+            self._image = self._make_image(lambda message: None)
+            container = create(self._image.tag, command)
         try:
             sock = self._client.api.attach_socket(
                 container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
@@ -410,16 +485,15 @@ class DockerProvider(Provider):
         try:
             return await asyncio.to_thread(work)
         except docker.errors.NotFound as error:
-            raise ProviderFault(
-                f"Docker: {error.explanation}", "run: evolve doctor --sandbox docker"
-            ) from None
+            raise ProviderFault(f"Docker: {error.explanation}", _LOOK_HINT) from None
         except (
             docker.errors.DockerException,
             requests.exceptions.RequestException,
             OSError,
         ) as error:
-            said = str(error)[:_ERROR_CHARS]
-            raise ProviderFault(f"Docker failed: {said}", _START_HINT) from None
+            raise ProviderFault(*_failed(error)) from None
+        except SandboxUnavailable as error:  # its image can't be made again
+            raise ProviderFault(error.message, error.hint) from None
 
     async def was_out_of_memory(self, container: Any) -> bool:
         """Return whether the kernel killed in this container for lack of memory.

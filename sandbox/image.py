@@ -6,16 +6,20 @@ image's Python, and copied in.
 
 import hashlib
 import json
+import os
 import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import docker.errors
 
+from evolve.sandbox.cache import only_one
 from evolve.sandbox.errors import SandboxUnavailable
 from evolve.sandbox.pip import install_packages
 from evolve.sandbox.provider import ImageBuild, Progress
@@ -89,16 +93,37 @@ def own_image(
     tag = f"{REPOSITORY}:{key}"
     if not _exists(client, tag):
         root = build_rootfs(packages, progress, tools, builds)
-        progress("sandbox: importing the image")
-        with tempfile.TemporaryFile() as tar:
-            write_tar(root, tar)
-            tar.seek(0)
+        with only_one(root):
+            if not _exists(client, tag):
+                progress("sandbox: importing the image")
+                _import(client, root, tag)
+    return SandboxImage(tag, interpreter())
+
+
+def _import(client: Any, root: Path, tag: str) -> None:
+    """Import a root file system as an image, through a pipe: it is kept in no file."""
+    receiving, sending = os.pipe()
+    with ThreadPoolExecutor(1) as writer, open(receiving, "rb") as tar:
+        written = writer.submit(_write, root, sending)
+        try:
             client.api.import_image_from_stream(
                 iter(lambda: tar.read(1 << 20), b""),
                 repository=tag,
                 changes=[f"LABEL {IMAGE_LABEL}=1"],
             )
-    return SandboxImage(tag, interpreter())
+        finally:
+            tar.close()  # ends the writer
+    try:
+        written.result()
+    except OSError:  # the image may be incomplete
+        with suppress(docker.errors.APIError):
+            client.images.remove(tag)
+        raise
+
+
+def _write(root: Path, descriptor: int) -> None:
+    with open(descriptor, "wb") as pipe:
+        write_tar(root, pipe)
 
 
 def derived_image(

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from evolve.sandbox import enter
 from evolve.sandbox.cgroup import Cgroup
 from evolve.sandbox.errors import SandboxUnavailable
+from evolve.sandbox.process_limits import NOBODY
 
-_NOBODY = 65534
 _PROBE_S = 20.0
 
 
@@ -44,7 +44,7 @@ def entering(command: list[str], cgroup: Cgroup | None) -> list[str]:
     Returns:
         The command, below `enter.py` if anything is to be done.
     """
-    user = str(_NOBODY) if os.geteuid() == 0 else "-"
+    user = str(NOBODY) if os.geteuid() == 0 else "-"
     starts = cgroup.starts if cgroup else ()
     files = ":".join(cgroup.entries if cgroup else ())
     if user == "-" and not files:

@@ -5,6 +5,7 @@ code of it (its build back end): so pip runs in bubblewrap then, with the networ
 without the user's files and keys.
 """
 
+import errno
 import os
 import re
 import subprocess
@@ -129,6 +130,9 @@ def _run(*arguments: str, walls: Sequence[str] = ()) -> None:
         check=False,
         cwd="/",  # where no file can have the name of a package
     )
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        if done.returncode != 0 and os.strerror(number) in done.stderr:
+            raise OSError(number, os.strerror(number))
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
         raise PackagesUnavailable(

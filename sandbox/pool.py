@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evolve.sandbox import aside
 from evolve.sandbox.errors import ProviderFault, machine_faults
+from evolve.sandbox.process_limits import check_limits
 from evolve.sandbox.provider import Box, Provider
 from evolve.sandbox.session import Session
 
@@ -66,9 +67,9 @@ class Pool:
     async def _lease(self) -> Box:
         while self._idle:
             box = self._idle.pop()
-            if not box.packets.ended:
+            if not box.packets.ended and not self._is_old(box):
                 return box
-            self._discard(box)  # it was lost while idle
+            self._discard(box)  # it was lost or damaged while idle
         if not self._starting:
             return await self._start()
         task = self._starting.pop()
@@ -81,7 +82,15 @@ class Pool:
     async def _start(self) -> Box:
         self.counts.started += 1
         with machine_faults("a sandbox can't be started"):
-            return await self.provider.start()
+            check_limits(self.provider.spec.limits, self.size)
+            generation = self.provider.generation
+            try:
+                box = await self.provider.start()
+            except ProviderFault:
+                await self.provider.check()  # the next one may be made of whole files
+                raise
+            box.generation = generation
+            return box
 
     async def renew(self, session: Session) -> None:
         """End the candidate of a session and begin a new one; nothing of it is left.
@@ -95,6 +104,24 @@ class Pool:
         await self._give_back(session)
         session.restart(await self._lease())
 
+    async def check(self, session: Session) -> None:
+        """Check after a failure that the candidate's box was whole.
+
+        Args:
+            session: The candidate.
+
+        Raises:
+            ProviderFault: Its files were damaged; those of the next box are not.
+        """
+        await self.provider.check()
+        if self._is_old(session.box):
+            raise ProviderFault(
+                "files of the sandbox were damaged; they are made again"
+            )
+
+    def _is_old(self, box: Box) -> bool:
+        return box.generation != self.provider.generation
+
     async def _give_back(self, session: Session) -> None:
         if not session.held:
             return
@@ -102,7 +129,7 @@ class Pool:
         session.held, box = False, session.box
         self.counts.served += 1
         box.lives -= 1
-        if box.lives > 0 and session.clean:
+        if box.lives > 0 and session.clean and not self._is_old(box):
             self._idle.append(box)
             return
         self._discard(box)

@@ -76,8 +76,10 @@ class Box(ABC):
         lives: How many more candidates it may serve, each after a clean end of the one
             before.
         folder: Directory that the host shows to this box alone; None without one.
+        generation: That of the provider when it was started.
     """
 
+    generation = 0
     packets: PacketStream
     lives: int = 1
     folder: SharedFolder | None = None
@@ -106,11 +108,13 @@ class Provider(ABC):
     Attributes:
         name: Its name in messages.
         isolates: Whether candidates are kept from the host.
+        generation: How often what boxes are made of has been made again.
 
     Args:
         spec: The requirements of the task.
     """
 
+    generation = 0
     name: str
     isolates: bool
 
@@ -137,6 +141,15 @@ class Provider(ABC):
 
         Raises:
             ProviderFault: It did not start.
+        """
+
+    async def check(self) -> None:  # noqa: B027 - not every provider needs it
+        """Check after a failure what boxes are made of; make it again if it is damaged.
+
+        Then `generation` is another one, and boxes of earlier ones are not used.
+
+        Raises:
+            ProviderFault: It can't be made again.
         """
 
     @abstractmethod

@@ -16,11 +16,11 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from evolve.sandbox.cache import built_once
 from evolve.sandbox.errors import SandboxUnavailable
 from evolve.sandbox.folder import MOUNT
 from evolve.sandbox.pip import fetch_sources, install_packages
@@ -52,20 +52,6 @@ _STUBS = (
     "libstdc++.so.6",
 )
 _LDD_PATH = re.compile(r"(?<!\S)(/\S+) \(0x")
-
-
-def cache_folder() -> Path:
-    """Return the directory of built file systems.
-
-    Returns:
-        `EVOLVE_CACHE_DIR`, or a default; root's is world-readable, because the sandbox
-        drops root.
-    """
-    if given := os.environ.get("EVOLVE_CACHE_DIR"):
-        return Path(given)
-    if os.geteuid() == 0:
-        return Path("/var/cache/evolve")
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "evolve"
 
 
 def interpreter() -> str:
@@ -140,28 +126,9 @@ def build_rootfs(
             supported.
     """
     key = rootfs_key(packages, tools, builds)
-    return _built_once(
+    return built_once(
         "rootfs", key, lambda root: _fill(root, packages, builds, tools, progress)
     )
-
-
-def _built_once(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
-    """Return a directory of the cache, which is filled on first use."""
-    target = cache_folder() / kind / key
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="building-", dir=target.parent) as staging:
-        made = Path(staging) / "made"
-        made.mkdir()
-        fill(made)
-        made.chmod(0o755)
-        try:
-            made.rename(target)
-        except OSError:  # another process may have been faster
-            if not target.exists():
-                raise
-    return target
 
 
 def _fill(
@@ -248,7 +215,14 @@ def packages_folder(
     Raises:
         SandboxUnavailable: A package or distribution can't be had.
     """
-    parts = [*sorted(packages), "builds", *sorted(builds), "sources", *sorted(sources)]
+    parts = [
+        "listed",
+        *sorted(packages),
+        "builds",
+        *sorted(builds),
+        "sources",
+        *sorted(sources),
+    ]
     key = _hash_of([*_this_python(), *parts])
 
     def fill(site: Path) -> None:
@@ -259,7 +233,7 @@ def packages_folder(
             progress(f"fetching the sources of {', '.join(sources)}")
             fetch_sources(sources, site / SOURCES)
 
-    return _built_once("packages", key, fill)
+    return built_once("packages", key, fill)
 
 
 def _inside_files() -> list[Path]:

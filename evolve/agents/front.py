@@ -236,7 +236,11 @@ class Box:
         self._engine = engine
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.setblocking(False)
-        self._listening.bind(path)
+        place = os.open(os.path.dirname(path), os.O_DIRECTORY)
+        try:  # a socket's path has at most 107 characters, and TMPDIR may be longer
+            self._listening.bind(f"/proc/self/fd/{place}/{os.path.basename(path)}")
+        finally:
+            os.close(place)
         # the candidate is another user; no other process can find the socket
         Path(path).chmod(0o666)
         self._listening.listen(CONNECTIONS)

@@ -26,7 +26,7 @@ from evolve.sandbox.inside import wire
 from evolve.search.setup import unmeasured
 from evolve.tasks import SPLITS, Task, load_task
 from evolve.tasks.peers.packages import packages_of
-from evolve.text import Note
+from evolve.text import Note, quoted
 
 _ANSWER = b"def answer(n):\n    return n + 1\n"
 
@@ -170,7 +170,7 @@ def _requirements(folder: Path, fix: bool) -> list[Finding]:
             Finding(
                 "warn",
                 f"the task imports {names} without a declared package",
-                f"evolve doctor {folder} --fix writes {path.name}; check the names first",
+                f"evolve doctor {quoted(folder)} --fix writes {path.name}; check the names first",
             )
         ]
     before = path.read_text() if path.exists() else ""

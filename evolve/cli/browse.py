@@ -37,7 +37,7 @@ def _say_which(run: str, found: OpenRun) -> None:
 @app.command()
 def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List runs, most recently used first."""
-    from evolve.archive import ArchiveError
+    from evolve.archive import ArchiveError, Readable
     from evolve.errors import EvolveError
     from evolve.runs.folder import list_runs, open_run
     from evolve.runs.summary import summary_of
@@ -45,7 +45,8 @@ def ls(runs_dir: RunsDir = None, json: Json = False) -> None:
     rows = []
     for path in list_runs(runs_folder(runs_dir)):
         try:
-            rows.append(summary_of(open_run(path.parent, str(path))))
+            with Readable(path / "archive.db"):
+                rows.append(summary_of(open_run(path.parent, str(path))))
         except (EvolveError, ArchiveError) as error:  # the others can still be listed
             rows.append({"run": path.name, "path": str(path), "damaged": error.message})
     if json:

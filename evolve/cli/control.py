@@ -1,6 +1,7 @@
-"""`evolve status`, `evolve stop` and `evolve upgrade`: control from outside."""
+"""`evolve status`, `stop`, `upgrade` and `rescue`: control from outside."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,15 +39,42 @@ def stop(
     folder = run_folder(runs_dir, run)
     if folder.worker() is None:
         raise UsageError(
-            f"{folder.name} is not running", f"go on: evolve resume {folder.name}"
+            f"{folder.name} is not running", f"go on: evolve resume {folder.quoted}"
         )
     folder.ask_to_stop()
     err.print(
         f"{folder.name} stops after all work in flight; go on: evolve resume "
-        f"{folder.name}"
+        f"{folder.quoted}"
     )
     while wait and folder.worker() is not None:
         time.sleep(0.2)
+
+
+@app.command()
+def rescue(
+    run: Annotated[
+        str, typer.Argument(help="A damaged run: its name, a prefix, or a path.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of the new run.")
+    ],
+    runs_dir: RunsDir = None,
+    json: Json = False,
+) -> None:
+    """Save the readable part of a damaged run into a new run that opens."""
+    from evolve.cli.options import runs_folder
+    from evolve.runs.rescue import rescue_run
+    from evolve.text import quoted
+    from evolve.view.terminal.console import err, out
+
+    saved = rescue_run(runs_folder(runs_dir), run, output)
+    if json:
+        emit({name: found._asdict() for name, found in saved.items()})
+        return
+    for name, found in saved.items():
+        lost = f", at least {found.lost:,} lost" if found.lost else ""
+        out.print(f"{name:<12} {found.saved:,} rows saved{lost}")
+    err.print(f"look: evolve tree {quoted(output)} · evolve best {quoted(output)}")
 
 
 @app.command()

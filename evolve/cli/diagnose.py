@@ -1,4 +1,4 @@
-"""`evolve doctor`: check this machine. `evolve sandbox prune`: remove leftovers."""
+"""`evolve doctor`: check this machine. `evolve sandbox`: list and remove all that it made."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ _MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", 
 
 app = typer.Typer()
 sandbox_verbs = typer.Typer(
-    no_args_is_help=True, help="Containers and images of this tool."
+    no_args_is_help=True, help="Containers, images and cache of this tool."
 )
 app.add_typer(sandbox_verbs, name="sandbox")
 
@@ -78,18 +78,47 @@ def doctor(
         raise typer.Exit(3)
 
 
+@sandbox_verbs.command("ls")
+def list_made(json: Json = False) -> None:
+    """List everything that this tool made on this machine: containers, images, the cache."""
+    from evolve.sandbox import leftovers
+    from evolve.view.terminal.console import err, out
+
+    found, problems = leftovers.everything()
+    if json:
+        emit([made._asdict() for made in found])
+    else:
+        for made in found:
+            out.print(f"{made.kind:<10} {made.size_bytes / 1e6:9,.1f} MB  {made.name}")
+        total = sum(made.size_bytes for made in found)
+        out.print(f"{len(found)} things, {total / 1e6:,.1f} MB")
+    for problem in problems:
+        err.print(problem)
+
+
 @sandbox_verbs.command()
 def prune(
     images: Annotated[
         bool, typer.Option("--images", help="Also remove images that it built.")
     ] = False,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache", help="Also remove root file systems and packages of the cache."
+        ),
+    ] = False,
 ) -> None:
-    """Remove containers of engines that have ended; others are never touched."""
-    from evolve.sandbox import docker
-    from evolve.view.terminal.console import out
+    """Remove containers and folders of engines that have ended; with options, more.
 
-    client = docker.connect()
-    out.print(f"{docker.prune(client)} containers removed")
-    if images:
-        out.print(f"{docker.prune_images(client)} images removed")
-    client.close()
+    Others are never touched. Removed parts are made again when needed.
+    """
+    from evolve.sandbox import leftovers
+    from evolve.view.terminal.console import err, out
+
+    kinds = ["container", "temporary", *(["image"] if images else [])]
+    kinds += ["cache"] if cache else []
+    removed, problems = leftovers.remove(kinds)
+    for kind, counted in removed.items():
+        out.print(f"{counted} {leftovers.PLURAL[kind]} removed")
+    for problem in problems:
+        err.print(problem)

@@ -67,6 +67,7 @@ def verify(
     from evolve.runs.verify import Place, check_evaluator
     from evolve.runs.verify import verify as check
     from evolve.safety import record_look
+    from evolve.tasks import load_task
     from evolve.view.terminal.console import note
 
     with (
@@ -75,9 +76,10 @@ def verify(
     ):
         proposal = found.proposal(id)
         known = found.archive.evaluations(proposal.id)
-        check_evaluator(found.task, proposal, known)
+        task = load_task(found.folder.path / "task")
+        check_evaluator(task, proposal, known)
         own_run(found.folder, trust)
-        heldout = heldout and bool(found.task.spec.cases_of("heldout"))
+        heldout = heldout and bool(task.spec.cases_of("heldout"))
 
         def look() -> None:
             if heldout and record_look(found.folder, proposal.id, again):
@@ -88,7 +90,7 @@ def verify(
         rows = asyncio.run(
             check(
                 found.folder,
-                found.task,
+                task,
                 found.files(proposal),
                 known,
                 Place(sandbox or found.folder.settings.sandbox, Path(log.name), note),

@@ -164,6 +164,7 @@ def rm(
 ) -> None:
     """Delete a run with all its data. A running one is refused."""
     from evolve.errors import UsageError
+    from evolve.runs.big_files import remove_unused
     from evolve.view.terminal.console import err
 
     if run == "last":
@@ -175,7 +176,7 @@ def rm(
     if yes and folder.name != run and Path(run).resolve() != folder.path:
         raise UsageError(
             f"{run!r} is only a prefix of {folder.name}",
-            f"use the whole name with --yes: evolve rm {folder.name} --yes",
+            f"use the whole name with --yes: evolve rm {folder.quoted} --yes",
         )
     # lock before asking: a running one is refused whatever the answer is
     with folder.lock():
@@ -184,6 +185,7 @@ def rm(
                 f"delete {folder.path} and all its variants?", abort=True, err=True
             )
         shutil.rmtree(folder.path)
+    remove_unused(folder.path.parent)
     err.print(f"{folder.name} is deleted")
 
 

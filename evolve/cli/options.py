@@ -240,13 +240,16 @@ def opened(runs_dir: Path | None, run: str) -> Iterator[OpenRun]:
     Raises:
         UsageError: unknown or ambiguous run
     """
+    from evolve.archive import Readable
     from evolve.runs.reader import OpenRun
 
-    found = OpenRun(run_folder(runs_dir, run))
-    try:
-        yield found
-    finally:
-        found.close()
+    folder = run_folder(runs_dir, run)
+    with Readable(folder.database):
+        found = OpenRun(folder)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 def emit(data: Any) -> None:

@@ -24,6 +24,7 @@ from evolve.cli.options import (
     own_run,
     run_folder,
 )
+from evolve.text import quoted
 
 if TYPE_CHECKING:
     from evolve.archive import Spend
@@ -466,7 +467,7 @@ def _carry_out(work: Coroutine[Any, Any, _T], control: RunControl) -> _T:
     except asyncio.CancelledError:
         run = interrupt.file and interrupt.file.parent.name
         view.note(
-            f"stopped at once; nothing is lost. Go on: evolve resume {run}"
+            f"stopped at once; nothing is lost. Go on: evolve resume {quoted(run)}"
             if run
             else "stopped before there was a run"
         )

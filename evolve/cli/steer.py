@@ -22,6 +22,7 @@ from evolve.cli.options import (
     own_run,
     runs_folder,
 )
+from evolve.text import quoted
 
 if TYPE_CHECKING:
     from evolve.runs.folder import RunFolder
@@ -48,7 +49,8 @@ def tell(
         and (runs_folder(runs_dir) / hint / "run.toml").is_file()
     ):
         raise UsageError(
-            f"{hint} is a run: the hint is missing", f'use evolve tell {hint} "HINT"'
+            f"{hint} is a run: the hint is missing",
+            f'use evolve tell {quoted(hint)} "HINT"',
         )
     if not hint.strip() or len(hint) > 4000:
         raise UsageError("invalid hint: use 1 to 4000 characters")
@@ -217,9 +219,9 @@ def apply(
 
 def _say_when(folder: RunFolder, what: str, when: str = "it takes effect at") -> None:
     if folder.worker() is None:
-        _note(f"{what} waits for {folder.name}; {when}: evolve resume {folder.name}")
+        _note(f"{what} waits for {folder.name}; {when}: evolve resume {folder.quoted}")
     else:
-        _note(f"{what} is sent to {folder.name}; watch: evolve log -f {folder.name}")
+        _note(f"{what} is sent to {folder.name}; watch: evolve log -f {folder.quoted}")
 
 
 def _note(message: str) -> None:

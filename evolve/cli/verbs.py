@@ -15,7 +15,7 @@ VERBS: Mapping[str, str] = {  # in the order of the help
     verb: module
     for module, verbs in (
         ("run", "run resume replay"),
-        ("control", "status stop upgrade"),
+        ("control", "status stop upgrade rescue"),
         ("write_task", "init import eval"),
         ("check", "check"),
         ("noise", "noise"),

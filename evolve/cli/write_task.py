@@ -191,6 +191,7 @@ async def _score(
 
     from evolve.runs.evaluator import open_evaluator
     from evolve.runs.one_off import alone
+    from evolve.runs.waiting import counting_cases
     from evolve.view.terminal.console import note
 
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
@@ -201,9 +202,9 @@ async def _score(
             alone(evaluator, settings, note) as proposal,
         ):
             evaluator.hides_inputs = False  # a person reads this, no model
-            verdict = await evaluator.evaluate(
-                files, choose(evaluator.task), 0, proposal
-            )
+            cases = choose(evaluator.task)
+            async with counting_cases(evaluator, "it", len(cases)):
+                verdict = await evaluator.evaluate(files, cases, 0, proposal)
         return verdict, Path(log.name).read_text(errors="replace")[-4000:]
 
 

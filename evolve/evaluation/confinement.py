@@ -20,6 +20,7 @@ from evolve.evaluation import landlock
 from evolve.sandbox import SandboxUnavailable
 from evolve.sandbox.bwrap import find_bwrap
 from evolve.sandbox.seccomp import refuse_only
+from evolve.trust.store import home_folder
 
 _OURS = Path(__file__).parents[2]  # the folder of this package
 _HIDDEN = ("/tmp", "/var/tmp", "/run", "/home", "/root")
@@ -185,8 +186,9 @@ def _walls(needed: Iterable[Path], place_bytes: int) -> list[str]:
     ]
     hidden = [
         path
-        for path in dict.fromkeys((*map(Path, _HIDDEN), Path.home()))
-        if path.is_dir() and not path.is_symlink()
+        for path in dict.fromkeys((*map(Path, _HIDDEN), home_folder()))
+        # False also for the home of another user
+        if os.path.isdir(path) and not os.path.islink(path)
     ]
     for folder in hidden:
         walls += _scratch(folder, place_bytes)

@@ -33,6 +33,7 @@ from evolve.evaluation.scorer_process import (
     ScorerProcess,
     WallsFell,
 )
+from evolve.evaluation.shortage import check_machine
 from evolve.evaluation.tools import Tools
 from evolve.peers.arguments import CHANGES
 from evolve.peers.formats import CAUGHT, TRANSPORT
@@ -40,6 +41,7 @@ from evolve.peers.shared import EVALUATOR_SHARED, peer_config, score_together
 from evolve.sandbox import ONE_THREAD, CandidateFault, Pool, Reason, Session
 from evolve.sandbox.errors import machine_faults
 from evolve.sandbox.inside import wire
+from evolve.sandbox.process_limits import check_limits
 from evolve.sandbox.time_limit import TimeLimit
 from evolve.tasks import CaseSpec, Task
 
@@ -145,7 +147,8 @@ class Evaluator:
         note: Callable[[str], None] | None = None,
     ) -> None:
         self.task, self.pool = task, pool
-        self._log, self._packages, self._note = log, packages, note
+        self._log, self._packages, self.note = log, packages, note
+        self.cases_done = 0  # number of cases scored so far
         self._secret = draw_secret() if secret is None else secret
         self._idle: list[ScorerProcess] = []
         # Whether a peer's evaluator runs in the candidate's sandbox; None: unknown yet.
@@ -210,6 +213,7 @@ class Evaluator:
                 or self._found(files, case, attempt)
                 or self._marked(await self._evaluate_case(files, case, attempt))
             )
+            self.cases_done += 1
             if rows[-1].reason is not None:
                 break
         return Verdict(tuple(rows))
@@ -226,17 +230,17 @@ class Evaluator:
                 row, self._changes = _without_changes(row)
                 row = self._with_transport(row)
                 self._seed_row = None if self.together else row
-                if CAUGHT in row.metrics and self._note:
+                if CAUGHT in row.metrics and self.note:
                     said = str(row.metrics[CAUGHT])
                     hint = "; name the package in requirements.txt"
-                    self._note(
+                    self.note(
                         f"warning: the seed raises {said}; its evaluator catches that and "
                         f"scores it {row.score!r}"
                         + hint
                         * said.startswith("ModuleNotFoundError")
                     )
-                if self.together and self._note:
-                    self._note(
+                if self.together and self.note:
+                    self.note(
                         f"{EVALUATOR_SHARED}: {row.message}; both run in one sandbox, so a "
                         "candidate could change its score"
                     )
@@ -349,6 +353,9 @@ class Evaluator:
                     row, reason=fault.reason.value, message=fault.message, log=fault.log
                 )
             usage = await session.end()
+        if row.reason is not None:
+            self._check_machine()
+            await self.pool.check(session)
         row = replace(row, log=_whole_log(usage.log, row.log))
         if live.hidden and row.reason is not None and self.hides_inputs:
             row = without_inputs(row, files)
@@ -500,6 +507,7 @@ class Evaluator:
         if self._idle and not fresh:
             return self._idle.pop()
         with machine_faults("a scorer can't be started"):
+            check_limits(self.pool.provider.spec.limits, self.pool.size)
             scorer = await self._start()
         try:
             problem = await scorer.wait_until_ready()
@@ -507,6 +515,7 @@ class Evaluator:
             await scorer.close()
             if isinstance(error, WallsFell) and tries > 1:
                 return await self._lease(fresh, tries - 1)
+            self._check_machine()
             raise EvaluatorBroken(
                 f"{self.task.evaluator}: its process died: {error}", f"see {self._log}"
             ) from None
@@ -514,6 +523,10 @@ class Evaluator:
             await scorer.close()
             raise EvaluatorBroken(self._place(problem))
         return scorer
+
+    def _check_machine(self) -> None:
+        """Raise `ProviderFault` if the machine lacks something at the moment."""
+        check_machine(self.pool.provider.spec.limits, self.pool.size, self._log)
 
     async def _start(self) -> ScorerProcess:
         task, environment = self.task, {}

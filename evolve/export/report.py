@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evolve.archive import Proposal, Variant
 from evolve.runs.reader import OpenRun, make_folder
-from evolve.text import one_line, visible
+from evolve.text import one_line, quoted, visible
 from evolve.view.terminal.lines import gap_to_best_known
 from evolve.view.terminal.plot import can_draw, picture_plot
 from evolve.view.terminal.stats import stats_data
@@ -166,9 +166,9 @@ def _verified(run: OpenRun, winner: Proposal) -> Iterator[str]:
         "Score it again:",
         "",
         *_fenced(
-            f"evolve best {run.folder.name} -o best\n"
-            f"evolve eval {run.folder.path / 'task'} best --split all\n"
-            f"evolve verify {run.folder.name}  # with the run's values of case.seed",
+            f"evolve best {run.folder.quoted} -o best\n"
+            f"evolve eval {quoted(run.folder.path / 'task')} best --split all\n"
+            f"evolve verify {run.folder.quoted}  # with the run's values of case.seed",
             "sh",
         ),
     ]

@@ -21,7 +21,7 @@ from evolve.config import Settings
 from evolve.errors import PrerequisiteError
 from evolve.models import keeper
 from evolve.models.names import LOCAL, ModelName, asked_models, parse_model
-from evolve.sandbox.rootfs import cache_folder
+from evolve.sandbox.cache import cache_folder
 from evolve.text import Note
 
 _TAIL_BYTES, _TAIL_LINES = 30_000, 4

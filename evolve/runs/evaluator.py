@@ -15,6 +15,7 @@ from evolve.models import Interrupted, OutOfBudget
 from evolve.peers.clock_use import clocks_of
 from evolve.retry import sandbox_failed
 from evolve.runs.machine_limits import fitted
+from evolve.runs.waiting import counting_cases, never_silent
 from evolve.sandbox import (
     ImageBuild,
     Limits,
@@ -22,12 +23,14 @@ from evolve.sandbox import (
     Provider,
     ProviderFault,
     SandboxSpec,
+    SandboxUnavailable,
     prepare_provider,
 )
+from evolve.sandbox.process_limits import too_low
 from evolve.sandbox.rootfs import packages_folder
 from evolve.tasks import Task, task_files
 from evolve.tasks.wishes import require_ordinary
-from evolve.text import Note
+from evolve.text import Note, quoted
 
 # copied into the sandbox with their libraries
 AGENT_TOOLS = ("bash", "sh", "ls", "grep", "sed", "find", "diff")
@@ -110,9 +113,13 @@ async def open_evaluator(
         TrustError: The task wants more than an ordinary one, and is not accepted.
     """
     require_ordinary(task)
+    spec = sandbox_spec(task)
+    if problem := too_low(spec.limits, workers):
+        raise SandboxUnavailable(*problem)
     for lowered in fitted(task.spec.limits)[1]:
         note(f"task: {lowered}")
-    choice = await prepare_provider(sandbox, sandbox_spec(task), note)
+    async with never_silent(note) as say:
+        choice = await prepare_provider(sandbox, spec, say)
     for reason in choice.passed_over:
         note(f"sandbox: {choice.provider.name} is used ({reason})")
     if not choice.provider.isolates:
@@ -128,7 +135,8 @@ async def open_evaluator(
             )
         case confinement.Confinement.LANDLOCK:
             note("scorer: confined by Landlock, as bubblewrap does not work here")
-    packages = await asyncio.to_thread(_scorer_packages, task, note)
+    async with never_silent(note) as say:
+        packages = await asyncio.to_thread(_scorer_packages, task, say)
     for warning in task.warnings:
         note(f"task: {warning}")
     if task.peer is not None:
@@ -214,9 +222,9 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
     """
     task = evaluator.task
     try:
-        verdict = await evaluator.evaluate(
-            task.seed, task.spec.first_cases, 0, proposal
-        )
+        cases = task.spec.first_cases
+        async with counting_cases(evaluator, "the seed", len(cases)):
+            verdict = await evaluator.evaluate(task.seed, cases, 0, proposal)
     except Interrupted:
         raise
     except OutOfBudget as error:
@@ -231,7 +239,7 @@ async def score_seed(evaluator: Evaluator, proposal: Proposal | None = None) -> 
         log = f"\n{row.log.strip()}" if row.log.strip() else ""
         raise TaskError(
             f"the seed fails on case {row.case} ({row.reason}): {row.message}{log}",
-            f"{missing_package(row) or 'fix the task'}, then: evolve eval {task.folder}",
+            f"{missing_package(row) or 'fix the task'}, then: evolve eval {quoted(task.folder)}",
         )
     if task.above_ceiling(verdict.score):
         raise TaskError(

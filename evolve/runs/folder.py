@@ -30,12 +30,13 @@ from evolve.errors import (
     UsageError,
     did_you_mean,
 )
+from evolve.text import quoted
 from evolve.trust import store
 
 if TYPE_CHECKING:
     from evolve.tasks import Task
 
-_FRESH_NAMES = 100
+_FRESH_NAMES, _LONGEST_NAME = 100, 100
 SIGNATURE = "signature"
 
 
@@ -63,6 +64,11 @@ class RunFolder:
     def name(self) -> str:
         """Name of the run, which is that of its directory."""
         return self.path.name
+
+    @property
+    def quoted(self) -> str:
+        """Name of the run for commands that a person pastes."""
+        return quoted(self.name)
 
     @property
     def database(self) -> Path:
@@ -228,12 +234,26 @@ class RunFolder:
                 file.seek(0)
                 raise RunLocked(
                     f"the run {self.name} is already running ({file.read().strip()})",
-                    f"wait until it ends, or: evolve stop {self.name}",
+                    f"wait until it ends, or: evolve stop {self.quoted}",
                 ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            name = f"process {os.getpid()} on {socket.gethostname()}".encode()
+            try:
+                os.pwrite(file.fileno(), name, 0)
+                os.ftruncate(file.fileno(), len(name))
+            except OSError as error:
+                raise self.unwritable(error) from None
             yield
+
+    def unwritable(self, error: OSError) -> RunError:
+        """Return the error for a run directory on a full disk, or with a used-up quota.
+
+        Args:
+            error: The system's report.
+        """
+        return RunError(
+            f"can't write to {self.path}: {error.strerror}",
+            f"free disk space there, then: evolve resume {self.quoted}",
+        )
 
 
 def create_run(
@@ -261,14 +281,14 @@ def create_run(
         UsageError: The name is taken or not valid.
         RunError: The directory is not writable, or no free name was found.
     """
-    from evolve.tasks import copy_task_files
+    from evolve.runs.big_files import copy_task
 
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=runs_dir) as staging:
             path = Path(staging) / "run"
             (path / "logs").mkdir(parents=True)
-            copy_task_files(task.folder, path / "task")
+            copy_task(task.folder, path / "task", runs_dir)
             _complete_task(path / "task", task)
             (path / "lock").touch()
             run = RunFolder(
@@ -320,7 +340,10 @@ def write_run_toml(run: RunFolder) -> None:
         mode="json", exclude_none=True, exclude={"runs_dir"}
     )
     text = tomli_w.dumps({"run": run.facts(), "settings": values})
-    replace_file(run.path / "run.toml", text)
+    try:
+        replace_file(run.path / "run.toml", text)
+    except OSError as error:
+        raise run.unwritable(error) from None
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -401,9 +424,9 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
         UsageError: No run matches, several do, or run.toml is not valid.
     """
     path = _find(runs_dir, which)
-    for name in (".", "code.git"):
-        refuse_links(path / name, deep=False)
     try:
+        for name in (".", "code.git"):
+            refuse_links(path / name, deep=False)
         values = tomllib.loads((path / "run.toml").read_text())
         facts, settings = values["run"], values["settings"]
         none = {"max_variants": None} if "max_variants" not in settings else {}
@@ -415,6 +438,10 @@ def open_run(runs_dir: Path, which: str) -> RunFolder:
             facts.get("replay_of"),
             facts.get("source"),
         )
+    except PermissionError as error:
+        raise UsageError(
+            f"{path} can't be read: {error.strerror}", "it belongs to another user"
+        ) from None
     except (
         OSError,
         KeyError,
@@ -438,19 +465,26 @@ def list_runs(runs_dir: Path) -> list[Path]:
     """
     if not runs_dir.is_dir():
         return []
-    found = [path for path in runs_dir.iterdir() if (path / "run.toml").is_file()]
-    return sorted(found, key=_last_used, reverse=True)
+    return sorted(filter(_is_run, runs_dir.iterdir()), key=_last_used, reverse=True)
+
+
+def _is_run(path: Path) -> bool:
+    """Return whether a directory is a run, as far as this user can see."""
+    try:
+        return (path / "run.toml").is_file()
+    except PermissionError:  # another user's
+        return not path.name.startswith(".")
 
 
 def _last_used(path: Path) -> float:
     try:
         return (path / "lock").stat().st_mtime
-    except FileNotFoundError:  # deleted by a person
+    except OSError:  # deleted by a person, or another user's
         return 0.0
 
 
 def _find(runs_dir: Path, which: str) -> Path:
-    if (Path(which) / "run.toml").is_file():
+    if _is_run(Path(which)):
         return Path(which).resolve()
     runs = list_runs(runs_dir)
     if not runs:
@@ -458,7 +492,8 @@ def _find(runs_dir: Path, which: str) -> Path:
             f"there is no run in {runs_dir}", "start one: evolve run TASK_DIR"
         )
     if which == "last":
-        return next((path for path in runs if not _is_replay(path)), runs[0]).resolve()
+        own = (path for path in runs if not _is_replay(path))
+        return next(own, runs[0]).resolve()
     found = [p for p in runs if p.name == which] or [
         p for p in runs if p.name.startswith(which)
     ]
@@ -476,29 +511,40 @@ def _find(runs_dir: Path, which: str) -> Path:
 
 
 def _is_replay(path: Path) -> bool:
-    """Return whether a run is a replay; False if run.toml can't be read."""
+    """Return whether a run is a replay, or another user's; False if it is damaged."""
     try:
         return "replay_of" in tomllib.loads((path / "run.toml").read_text())["run"]
+    except PermissionError:
+        return True
     except (OSError, KeyError, TypeError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a run can have this name: it is shown on one line, and pasted."""
+    begins_well = not name.startswith(("-", "."))
+    fits = 0 < len(name) <= _LONGEST_NAME and len(name.encode(errors="replace")) < 256
+    return (
+        begins_well
+        and fits
+        and name.isprintable()
+        and "/" not in name
+        and name != "last"
+    )
 
 
 def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
     """Rename the directory to the given name, or to a free one."""
     if name is not None:
-        if (
-            not name
-            or name in (".", "..", "last")
-            or "/" in name
-            or name.startswith(("-", "."))
-        ):
+        if not _is_name(name):
             raise UsageError(
-                f"invalid run name {name!r}", "use letters, digits and dashes"
+                f"invalid run name {name[:_LONGEST_NAME]!r}",
+                f"use letters, digits and dashes, at most {_LONGEST_NAME}",
             )
         if (runs_dir / name).exists():
             raise UsageError(
                 f"the run {name} exists already in {runs_dir}",
-                f"resume it (evolve resume {name}) or choose another --name",
+                f"resume it (evolve resume {quoted(name)}) or choose another --name",
             )
         return path.rename(runs_dir / name)
     from coolname import generate_slug

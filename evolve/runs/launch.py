@@ -29,6 +29,7 @@ from evolve.archive import (
     Proposal,
     State,
     derive_id,
+    make_whole,
 )
 from evolve.config import Resolved, Settings
 from evolve.engine.control import Inbox, Interrupt
@@ -37,7 +38,7 @@ from evolve.engine.progress import Listener, Progress
 from evolve.engine.recorder import Recorder
 from evolve.engine.replay import Record
 from evolve.engine.services import Control, Services
-from evolve.errors import ConfigError, EvolveError, UsageError
+from evolve.errors import ConfigError, EvolveError, UsageError, require_git
 from evolve.evaluation.evaluator import Evaluator, Verdict, draw_secret
 from evolve.models import (
     Before,
@@ -76,6 +77,7 @@ from evolve.sandbox import SandboxError
 from evolve.search import make_frame, make_search
 from evolve.search.setup import unmeasured
 from evolve.tasks import Task
+from evolve.text import quoted
 from evolve.timing.confirmation import Confirmation
 
 
@@ -191,6 +193,7 @@ async def start_run(
         ConfigError: The settings don't fit the task; nothing was spent.
         EvolveError: The run can't go on; it is resumable if its seed was recorded.
     """
+    require_git()
     settings = _settled(resolved.settings)
     _check(task, settings, control.view)
     if models is None:
@@ -264,10 +267,11 @@ async def resume_run(
         TrustError: The run is not signed by this user.
         EvolveError: The run can't go on; it can be resumed again.
     """
+    require_git()
     if run.replay_of is not None:
         raise UsageError(
             f"{run.name} is a replay of {run.replay_of}; it can't be resumed",
-            f"replay that run again: evolve replay {run.replay_of} --name NAME",
+            f"replay that run again: evolve replay {quoted(run.replay_of)} --name NAME",
         )
     require_own(run)
     task = run.task()
@@ -319,6 +323,7 @@ async def replay_run(
         TrustError: The run is not signed by this user.
         EvolveError: The run can't go on.
     """
+    require_git()
     require_own(source)
     task = source.task()
     settings = settings.model_copy(update=dict.fromkeys(_LIMITS))
@@ -434,8 +439,17 @@ async def _work(
         raise
     finally:
         await recorder.close(failed)
+        if failed is not None:
+            _finish(run, view)
     view.done(outcome, evaluator.task)
+    _finish(run, view)
     return outcome
+
+
+def _finish(run: RunFolder, view: View) -> None:
+    """Close the view, which reads the archive, so that this is whole in one file."""
+    view.close()
+    make_whole(run.database)
 
 
 def _recorder(run: RunFolder, task: Task, view: View) -> Recorder:

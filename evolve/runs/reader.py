@@ -90,7 +90,7 @@ class OpenRun:
     @cached_property
     def task(self) -> Task:
         """The run's copy of its task."""
-        return load_task(self.folder.path / "task")
+        return load_task(self.folder.path / "task", hashed=False)
 
     @cached_property
     def shares_evaluator(self) -> bool:

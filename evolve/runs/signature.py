@@ -13,6 +13,7 @@ from evolve.errors import TrustError
 from evolve.models import asked_models, parse_model
 from evolve.models.endpoints import endpoint_of
 from evolve.runs.folder import RunFolder
+from evolve.text import quoted
 from evolve.trust.choices import ISOLATING, is_plugin
 
 
@@ -31,7 +32,7 @@ def require_own(run: RunFolder) -> None:
         f"the run {run.name} is not signed by you on this machine: somebody else made or "
         "changed it, or an earlier version of evolve\n  " + "\n  ".join(wishes_of(run)),
         "if you trust it with your account, repeat the command with --trust, or: "
-        f"evolve trust {run.path}",
+        f"evolve trust {quoted(run.path)}",
     )
 
 

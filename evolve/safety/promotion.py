@@ -215,7 +215,7 @@ async def promote(
             except OutOfBudget as error:
                 raise RunError(
                     f"{error}; all scores so far are kept",
-                    f"give it a separate budget: evolve promote {run.name} --max-calls N, "
+                    f"give it a separate budget: evolve promote {run.quoted} --max-calls N, "
                     "--max-tokens N or --budget USD",
                 ) from None
             finally:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evolve.errors import TrustError
 from evolve.tasks.files import task_files
+from evolve.text import quoted
 from evolve.trust import store
 
 
@@ -49,5 +50,5 @@ def require_accepted(folder: Path, wishes: Sequence[str]) -> None:
     if wishes and not store.is_accepted(digest_of(folder)):
         raise TrustError(
             "the task wants what a task may not choose:\n  " + "\n  ".join(wishes),
-            f"if you trust its author with your account: evolve trust {folder}",
+            f"if you trust its author with your account: evolve trust {quoted(folder)}",
         )

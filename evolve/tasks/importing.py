@@ -7,6 +7,7 @@ from evolve.errors import TaskError, UsageError
 from evolve.tasks.files import copy_task_files
 from evolve.tasks.spec import PeerSpec
 from evolve.tasks.task import Task, load_task
+from evolve.text import quoted
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def import_task(source: Path, target: Path) -> Imported:
     if task.peer is None or task.spec.peer is not None:
         raise TaskError(
             f"{source} is already in this engine's format",
-            f"run it: evolve run {source}",
+            f"run it: evolve run {quoted(source)}",
         )
     if target.exists():
         raise UsageError(f"{target} exists already", "choose another folder: -o NEW")

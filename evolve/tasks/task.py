@@ -17,6 +17,7 @@ from evolve.tasks.files import check_inside, of_tools, task_files
 from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
+from evolve.trust.store import add_content
 
 MAX_SEED_BYTES = 8 * 1024 * 1024
 # in a run's copy: the result of evaluate.py's cases() at the start of the run
@@ -115,11 +116,12 @@ def shipped() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in found}
 
 
-def load_task(folder: Path) -> Task:
+def load_task(folder: Path, hashed: bool = True) -> Task:
     """Read a task directory, in this engine's format or another's.
 
     Args:
         folder: the task directory
+        hashed: whether to read all files for `evaluator_hash`; False: it is empty
 
     Returns:
         The checked task.
@@ -142,9 +144,8 @@ def load_task(folder: Path) -> Task:
         raise TaskError(
             f"{folder} has no {scorer} (the scorer)", "see: evolve init NAME"
         )
-    task = Task(
-        folder.resolve(), spec, _read_seed(folder, spec), _hash_evaluator(folder)
-    )
+    digest = _hash_evaluator(folder) if hashed else ""
+    task = Task(folder.resolve(), spec, _read_seed(folder, spec), digest)
     _check_paths(task)
     if (folder / CASES).is_file() and not spec.lists_cases:
         task = with_cases(task, (folder / CASES).read_text())
@@ -361,6 +362,7 @@ def _hash_evaluator(folder: Path, left_out: tuple[str, ...] = _NOT_SCORER) -> st
     digest = hashlib.sha256()
     for inner in task_files(folder):
         if inner.parts[0] not in left_out and inner.as_posix() not in left_out:
-            content = (folder / inner).read_bytes()
-            digest.update(f"{inner.as_posix()}\0{len(content)}\0".encode() + content)
+            size = (folder / inner).stat().st_size
+            digest.update(f"{inner.as_posix()}\0{size}\0".encode())
+            add_content(digest, folder / inner)
     return digest.hexdigest()[:16]

@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from evolve.errors import PrerequisiteError
 
@@ -21,7 +22,13 @@ _KEY_BYTES = 32
 def data_folder() -> Path:
     """Return the user's data directory, which need not exist."""
     given = os.environ.get("XDG_DATA_HOME")
-    return (Path(given) if given else Path.home() / ".local/share") / "evolve"
+    return (Path(given) if given else home_folder() / ".local/share") / "evolve"
+
+
+def home_folder() -> Path:
+    """Return the user's home directory; a path that does not exist if there is none."""
+    home = Path(os.path.expanduser("~"))  # "~" if there is none
+    return home if home.is_absolute() else Path("/nonexistent")
 
 
 def digest_of_files(folder: Path, paths: list[Path]) -> str:
@@ -39,11 +46,26 @@ def digest_of_files(folder: Path, paths: list[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        content = (folder / path).read_bytes()
         executable = os.access(folder / path, os.X_OK)
-        head = f"{path.as_posix()}\0{executable}\0{len(content)}\0"
-        digest.update(head.encode("utf-8", "surrogateescape") + content)
+        head = f"{path.as_posix()}\0{executable}\0{(folder / path).stat().st_size}\0"
+        digest.update(head.encode("utf-8", "surrogateescape"))
+        add_content(digest, folder / path)
     return digest.hexdigest()
+
+
+def add_content(digest: Any, path: Path) -> None:
+    """Add the content of a file to a digest, without holding all of it in memory.
+
+    Args:
+        digest: Of `hashlib`.
+        path: The file.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
 
 
 def accept(digest: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from evolve.sandbox import Provider, SandboxSpec
 from evolve.sandbox.bubblewrap import BubblewrapProvider
+from evolve.sandbox.cache import cache_folder
 from evolve.sandbox.contract import (
     SPEC,
     Outcome,
@@ -20,7 +21,6 @@ from evolve.sandbox.contract import (
     broken_promises,
     opened,
 )
-from evolve.sandbox.rootfs import cache_folder
 from tests.security.weaker import WatchedProvider
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evolve.errors import INSTALL_GIT
-from evolve.sandbox.rootfs import cache_folder
+from evolve.sandbox.cache import cache_folder
 from tests.cli import EVOLVE
 from tests.containers import in_a_default_container
 

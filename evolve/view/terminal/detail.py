@@ -135,7 +135,7 @@ def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
     if run.confirmed is not None and run.leader and run.leader.id == proposal.id:
         parts.append(Text(run.confirmed))
     if output is None:
-        parts.append(Text(f"write its files: evolve best {run.folder.name} -o DIR"))
+        parts.append(Text(f"write its files: evolve best {run.folder.quoted} -o DIR"))
     else:
         parts.append(Text(f"written to {output}"))
         task, files = quote(str(run.folder.path / "task")), quote(str(output))
@@ -143,7 +143,7 @@ def render_best(run: OpenRun, proposal: Proposal, output: Path | None) -> Group:
         parts.append(
             Text(
                 "  cases that use case.seed differ there; with the run's own seeds: "
-                f"evolve verify {run.folder.name}"
+                f"evolve verify {run.folder.quoted}"
             )
         )
     return Group(*parts)

@@ -219,7 +219,7 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
             f"{counted(spend.calls, 'model call')}, {spend.tokens:,} tokens, ${spend.usd:.4f}"
         )
     lines.append(
-        f"look: evolve tree {run.name} · evolve best {run.name} · "
+        f"look: evolve tree {run.quoted} · evolve best {run.quoted} · "
         f"{go_on(run.name, outcome.stopped)}"
     )
     if not run.settings.model and run.replay_of is None:

@@ -3,8 +3,9 @@
 import time
 from typing import Any
 
-from evolve.archive import State
+from evolve.archive import State, needs_log
 from evolve.runs.reader import OpenRun
+from evolve.text import quoted
 from evolve.view.terminal.console import number, of_limit
 
 _FIGURES = ("max_variants", "max_time_s", "budget_usd", "max_tokens", "max_calls")
@@ -73,6 +74,8 @@ def status_data(run: OpenRun) -> dict[str, Any]:
         "per_minute": run.archive.finished_since(now - RATE_OVER_S)
         * 60.0
         / RATE_OVER_S,
+        # a copy of archive.db alone would be an older state
+        "copy_whole": worker is None and needs_log(run.folder.database),
         "last_event_s": None if at is None else max(0.0, now - at),
     }
 
@@ -90,7 +93,7 @@ def go_on(name: str, stopped: str | None) -> str:
     limit = next(
         (flag for word, flag in _LIMITS.items() if (stopped or "").startswith(word)), ""
     )
-    return f"go on: evolve resume {name}{limit}"
+    return f"go on: evolve resume {quoted(name)}{limit}"
 
 
 def status_lines(data: dict[str, Any]) -> list[str]:
@@ -129,6 +132,11 @@ def status_lines(data: dict[str, Any]) -> list[str]:
         lines.append(f"waiting    {data['waiting']}")
     if data["last_event_s"] is not None:
         lines.append(f"last event {data['last_event_s']:.0f} s ago")
+    if data["copy_whole"]:
+        lines.append(
+            f"to copy it: the whole folder {quoted(data['path'])}; archive.db alone is "
+            "incomplete until the run is resumed or upgraded"
+        )
     if data["state"] != "running":
         lines.append(go_on(data["run"], data["stopped"]))
     return lines

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evolve.archive import ArchiveError, NotFound
+from evolve.archive import ArchiveError, NotFound, Readable
 from evolve.errors import EvolveError
 from evolve.runs.folder import list_runs, open_run
 from evolve.runs.reader import OpenRun
@@ -121,16 +121,17 @@ class RunCache:
         path = self.paths().get(name)
         if path is None:
             raise NotFound("unknown run", "look at the list of runs")
-        with self._guard:
-            shelf = self._open.pop(name, None) or CachedRun(
-                OpenRun(open_run(self.runs_dir, str(path)))
-            )
-            self._open[name] = shelf
-            while len(self._open) > MOST_OPEN:
-                self._open.popitem(last=False)[1].run.close()
-        with shelf.guard:
-            shelf.refresh()
-            yield shelf
+        with Readable(path / "archive.db"):
+            with self._guard:
+                shelf = self._open.pop(name, None) or CachedRun(
+                    OpenRun(open_run(self.runs_dir, str(path)))
+                )
+                self._open[name] = shelf
+                while len(self._open) > MOST_OPEN:
+                    self._open.popitem(last=False)[1].run.close()
+            with shelf.guard:
+                shelf.refresh()
+                yield shelf
 
     def rows(self) -> list[Data]:
         """Return the state of each run; those without changes are not read again.
