@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evolve.archive.attempts import AGGREGATE_KEY, Aggregate, of_attempts
     from evolve.archive.browse import Browser, Variant
     from evolve.archive.case_scores import Interval
-    from evolve.archive.code import CodeStore, Commit
+    from evolve.archive.code import CodeStore, Commit, is_executable
     from evolve.archive.columns import Floats, Ints
     from evolve.archive.decision import (
         CONTEXT_KINDS,
@@ -154,6 +154,7 @@ __all__ = [
     "hint_text",
     "hints",
     "interval",
+    "is_executable",
     "learned_of",
     "lower_quantile",
     "measure_code",
@@ -169,7 +170,7 @@ __all__ = [
 _NAMES_BY_MODULE = {
     "attempts": "AGGREGATE_KEY Aggregate of_attempts",
     "browse": "Browser Variant",
-    "code": "CodeStore Commit",
+    "code": "CodeStore Commit is_executable",
     "columns": "Floats Ints",
     "errors": "ArchiveError NotFound StorageFull",
     "as_of": "TimedEvaluation rows_as_of learned_of",
