@@ -67,6 +67,7 @@ _CALLABLE = (
     *(type, types.FunctionType, types.MethodType),
     *(types.BuiltinFunctionType, functools.partial),
 )
+_OWN = ("__main__", "evaluator", "evaluate", "evaluation_module")
 _PURE = ("math", "cmath", "_operator")  # modules of functions that only calculate
 _PURE_BUILTINS = frozenset(
     (
@@ -243,6 +244,7 @@ class Link(objects.Codec):
         self.ledger = Ledger(folder)
         self.clocks = Clocks(self.ledger)
         self._meter = Meter(candidate, self.clocks, self.ledger)
+        self._task = Path(task or "/")  # without a task, nothing is a library
         self.surroundings = Surroundings(task, notes.drawn_apart)
         self._of_answer = ""  # name of the answer that is decoded
         self._handles: weakref.WeakValueDictionary[int, RemoteObject] = (
@@ -907,12 +909,7 @@ class Link(objects.Codec):
 
         Objects of libraries have internals that a copy lacks.
         """
-        return kind.__module__ in self._shared or kind.__module__ in (
-            "__main__",
-            "evaluator",
-            "evaluate",
-            "evaluation_module",
-        )
+        return kind.__module__ in self._shared or kind.__module__ in _OWN
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
         """Decode an object that the data format does not cover.
@@ -1015,10 +1012,17 @@ class Link(objects.Codec):
         return self._error_kinds[number]
 
     def _of_library(self, module: str, name: str) -> Any:
-        """Return a class of exceptions that is loaded here, unless it means something to the engine."""
-        if module in self.imported or module.partition(".")[0] == "evolve":
+        """Return a class of exceptions of a library, or of a shared module.
+
+        One of the engine, or of the evaluator alone, would have a meaning to it.
+        """
+        if module in self.imported or module.partition(".")[0] in ("evolve", *_OWN):
             return None
-        found = getattr(sys.modules.get(module), name, None)
+        there = sys.modules.get(module)
+        file = getattr(there, "__file__", None) or ""
+        if Path(file).is_relative_to(self._task) and module not in self._shared:
+            return None
+        found = getattr(there, name, None)
         return found if _is_error_kind(found) else None
 
     def _with_changes(self, tree: Any, changes: Any, kept: Any) -> Any:
