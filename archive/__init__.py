@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evolve.archive.attempts import AGGREGATE_KEY, Aggregate, of_attempts
     from evolve.archive.browse import Browser, ModelUse, Variant
     from evolve.archive.case_scores import Interval
-    from evolve.archive.code import CodeStore, Commit
+    from evolve.archive.code import CodeStore, Commit, is_executable
     from evolve.archive.columns import Floats, Ints
     from evolve.archive.damage import Readable
     from evolve.archive.decision import (
@@ -159,6 +159,7 @@ __all__ = [
     "hint_text",
     "hints",
     "interval",
+    "is_executable",
     "learned_of",
     "lower_quantile",
     "make_whole",
@@ -176,7 +177,7 @@ __all__ = [
 _NAMES_BY_MODULE = {
     "attempts": "AGGREGATE_KEY Aggregate of_attempts",
     "browse": "Browser ModelUse Variant",
-    "code": "CodeStore Commit",
+    "code": "CodeStore Commit is_executable",
     "columns": "Floats Ints",
     "errors": "ArchiveError Damaged NotFound StorageFull",
     "as_of": "TimedEvaluation rows_as_of learned_of",

@@ -35,6 +35,18 @@ _UNREADABLE = (zlib.error, struct.error, ValueError, LookupError, AssertionError
 _AUTHOR = "evolve <evolve@localhost>"
 
 
+def is_executable(content: bytes) -> bool:
+    """Return whether a file is a script or a program, by its first bytes.
+
+    Args:
+        content: The file's.
+
+    Returns:
+        True for `#!` and ELF: the only files that are stored as executable.
+    """
+    return content.startswith((b"#!", b"\x7fELF"))
+
+
 class Commit(NamedTuple):
     """Hashes of a stored variant."""
 
@@ -147,7 +159,7 @@ class CodeStore:
     def tree_of(self, files: Files) -> str:
         """Store a tree of files.
 
-        A file that starts with `#!` is stored as executable.
+        Scripts and programs are stored as executable: see `is_executable`.
 
         Args:
             files: Path -> content; "/" separates directories.
@@ -171,7 +183,7 @@ class CodeStore:
             if rest:
                 folders.setdefault(name, {})[rest] = content
             else:
-                mode = _EXECUTABLE if content.startswith(b"#!") else _FILE
+                mode = _EXECUTABLE if is_executable(content) else _FILE
                 entries.append((self._store(b"blob", content), mode, name))
         for name, inner in folders.items():
             entries.append((bytes.fromhex(self._tree_of(inner)), _FOLDER, name))

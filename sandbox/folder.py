@@ -21,6 +21,18 @@ MOUNT = "/shared"  # path inside the box
 _UP_TO_THE_NAME = "evolve-shared"
 
 
+def is_executable(content: bytes) -> bool:
+    """Return whether a file is a script or a program, by its first bytes.
+
+    Args:
+        content: The file's.
+
+    Returns:
+        True for `#!` and ELF: the only files that get the bit in a sandbox.
+    """
+    return content.startswith((b"#!", b"\x7fELF"))
+
+
 @dataclass(frozen=True)
 class SharedFolder:
     """One directory, made before its box starts and removed after the box has ended."""
@@ -48,8 +60,8 @@ class SharedFolder:
 
         Args:
             name: Name of the subdirectory.
-            files: Relative path -> content; the paths must have been checked. A file
-                that starts with `#!` becomes executable.
+            files: Relative path -> content; the paths must have been checked. Scripts
+                and programs become executable.
 
         Raises:
             ProviderFault: It can't be written.
@@ -60,7 +72,7 @@ class SharedFolder:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
             for found in [self.path / name, *(self.path / name).rglob("*")]:
-                executable = found.is_dir() or found.read_bytes()[:2] == b"#!"
+                executable = found.is_dir() or is_executable(found.read_bytes())
                 found.chmod(0o755 if executable else 0o644)
 
     def remove(self) -> None:

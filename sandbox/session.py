@@ -19,7 +19,7 @@ from evolve.sandbox.errors import (
     SandboxError,
     machine_faults,
 )
-from evolve.sandbox.folder import SharedFolder
+from evolve.sandbox.folder import SharedFolder, is_executable
 from evolve.sandbox.inside import wire
 from evolve.sandbox.limits import Limits, Usage
 from evolve.sandbox.packets import Packet
@@ -183,7 +183,7 @@ class Session:
             ProviderFault: The machine failed.
         """
         check_tree(files, self._limits)
-        listing = [[path, data, data.startswith(b"#!")] for path, data in files.items()]
+        listing = [[path, data, is_executable(data)] for path, data in files.items()]
         return await self._exchange(
             {"op": "load", "module": module}, wire.encode(listing), timeout_s
         )

@@ -7,6 +7,7 @@ file, as each evaluation takes a moment. What the evaluator sees is written down
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEAD = """import importlib.util
@@ -264,11 +265,11 @@ _SPECIAL = {
 }
 
 
-def evaluator_of(pairs: list[Pair]) -> str:
+def evaluator_of(pairs: Sequence[Pair]) -> str:
     """Return the evaluator's file."""
     return HEAD + "\n\n".join(pair.case for pair in pairs) + TAIL
 
 
-def program_of(pairs: list[Pair]) -> str:
+def program_of(pairs: Sequence[Pair]) -> str:
     """Return the program's file."""
     return "import numpy\n\n\n" + "\n\n".join(pair.program for pair in pairs)

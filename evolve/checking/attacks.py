@@ -58,7 +58,10 @@ _ADVICE = {
         "a bare number",
         "a dict with a score",
     ),
-    "give the program copies, and score with your own data": ("inputs changed",),
+    "give the program copies, and score with your own data": (
+        "inputs changed",
+        "inputs zeroed",
+    ),
     "a failed case must cost: never average over the others only": ("exceptions",),
     _PROCESS: (
         "early exit",

@@ -131,13 +131,13 @@ async def check(task: Task, sandbox: str, note: Note) -> Report:
         log = Path(file.name)
         secret = draw_secret()  # the same hidden inputs for all
         async with open_evaluator(task, sandbox, 1, log, note, secret) as evaluator:
-            seeds, together = await measure(evaluator, note), evaluator.together
+            first, seeds = evaluator, await measure(evaluator, note)
             shapes = await _shapes(evaluator)
         # all messages were shown by the first evaluator
         quick, silent = _hurried(task, seeds.attack_s), lambda _: None
         answers = await _answers_of_another_run(task, sandbox, log)
         async with open_evaluator(quick, sandbox, 1, log, silent, secret) as evaluator:
-            evaluator.together = together
+            evaluator.know(first)
             firing, tried = _Firing(evaluator, seeds, log, shapes), []
             for name, program in programs(quick, seeds.answers, shapes).items():
                 tried.append(await firing.surely(_NAMED[name], program))

@@ -475,31 +475,39 @@ class Odd(float):
         return 0
 
 
-def _mutate(args: Any, kwargs: Any) -> Any:
-    for value in (*args, *kwargs.values()):
-        _flatten(value)
+def _mutate(filler: int) -> Any:
+    """Return an attack that makes all inputs trivial, in place."""
+
+    def mutate(args: Any, kwargs: Any) -> Any:
+        for value in (*args, *kwargs.values()):
+            _flatten(value, filler)
+
+    return mutate
 
 
-def _flatten(value: Any) -> Any:
-    """Make an input trivial, in place."""
+def _flatten(value: Any, filler: int) -> Any:
     try:
         if isinstance(value, list):
-            _flatten_list(value)
+            _flatten_list(value, filler)
         elif isinstance(value, dict):
-            value.update({key: 1 for key, item in value.items() if _is_number(item)})
+            for key, item in value.items():
+                if _is_number(item):
+                    value[key] = type(item)(filler)
+                else:
+                    _flatten(item, filler)
         elif type(value).__name__ == "ndarray":
-            value.fill(1)
+            value.fill(filler)
         elif hasattr(value, "__dict__") and not callable(value):
-            _flatten(vars(value))
+            _flatten(vars(value), filler)
     except (TypeError, ValueError, AttributeError):
         return  # it can't be changed
 
 
-def _flatten_list(items: list[Any]) -> None:
+def _flatten_list(items: list[Any], filler: int) -> None:
     for item in items:
-        _flatten(item)
+        _flatten(item, filler)
     if items and all(_is_number(item) for item in items):
-        items[:] = [1] * len(items)
+        items[:] = [type(item)(filler) for item in items]
 
 
 def _every_second(args: Any, kwargs: Any) -> Any:
@@ -698,7 +706,8 @@ CHANGES = {
     "noise": _each(lambda number: number + random.random() * 1e-12),
 }
 BEFORE = {
-    "inputs changed": _mutate,
+    "inputs changed": _mutate(1),
+    "inputs zeroed": _mutate(0),
     "exceptions": _every_second,
     "raises": _raise,
     "early exit": _exit,

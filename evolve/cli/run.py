@@ -217,6 +217,13 @@ def _show_forecast(task: Task, resolved: Resolved, json: bool) -> None:
         emit(forecast.as_data(found))
         return
     out.print(found.text, markup=False, highlight=False)
+    if found.shown:
+        err.print(
+            f"\nthe prompt is held to {resolved.settings.prompt_tokens:,} tokens (prompt_tokens): "
+            f"{found.shown[0].lower()}{found.shown[1:]}, the rest by names and signatures as "
+            "far as they fit; a model can ask for more by name",
+            markup=False,
+        )
     most = resolved.settings.max_variants
     most_variants = "all variants" if most is None else counted(most, "variant")
     about = (

@@ -171,6 +171,14 @@ class Evaluator:
         # changes of arguments that the seed makes; None: not known yet
         self._changes: list[str] | None = None
 
+    def know(self, other: "Evaluator") -> None:
+        """Take over another evaluator's findings about the seed of the same task.
+
+        Args:
+            other: it has scored the seed
+        """
+        self.together, self._changes = other.together, other._changes
+
     async def move_to(self, task: Task, log: Path) -> None:
         """Use another copy of the task from now on, and close the old scorers.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from evolve.archive import Files
 from evolve.sandbox import Measured, Pool, Reply, Session
+from evolve.sandbox.folder import is_executable
 from evolve.sandbox.session import Tree
 
 
@@ -110,9 +111,7 @@ class FreshRuns:
     async def put(self, files: Files) -> Reply:
         """Add files, which every later command finds; see `Session.load`."""
         if self._built is not None:
-            added = {
-                path: (data, data.startswith(b"#!")) for path, data in files.items()
-            }
+            added = {path: (data, is_executable(data)) for path, data in files.items()}
             self._built = {**self._built, **added}
         return await self.session.load(files, None)
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from evolve.archive import Files, Proposal
+from evolve.archive import Files, Proposal, is_executable
 from evolve.errors import UsageError
 from evolve.export.git import ask_git
 from evolve.runs.reader import OpenRun
@@ -73,7 +73,7 @@ def apply_variant(
         staged("read-tree", "HEAD")
         for path, content in changed.items():
             blob = git("hash-object", "-w", "--stdin", content=content)
-            mode = "100755" if content.startswith(b"#!") else "100644"
+            mode = "100755" if is_executable(content) else "100644"
             entry = f"{mode},{blob},{_join(folder, path)}"
             staged("update-index", "--add", "--cacheinfo", entry)
         for path in gone:

@@ -8,6 +8,7 @@ from functools import cached_property
 from numpy.random import Generator
 
 from evolve.archive import Files
+from evolve.operators.asked_for import ASK, signatures
 from evolve.operators.context import Lesson, Parent, changed_lines
 from evolve.operators.edits.comments import comment_sign
 from evolve.operators.edits.definitions import defined_names, parse_python
@@ -26,7 +27,11 @@ MOST_CHARS = 16  # of a token: longer programs are not counted
 NEARLY = 0.9  # of the room for files: no further one is tried
 MOST_BYTES = 200_000  # of a file with an outline
 SIDE_SHARE = 0.4  # for each of two programs that a model compares
-NAMES_SHARE = 0.05  # for the names of files that are not shown
+NAMES_SHARE = (
+    0.05  # for the names of files that are not shown, and again for signatures
+)
+MOST_SUMMARIES, _LONGEST_SUMMARY = 300, 400  # files, characters of one
+PARTS = "Of"  # first word of the sentence that says which parts are shown
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,13 @@ class Program:
         task: says which files are editable
         variant: the files
         prompts: template of a listing and the counter of tokens
+        wanted: files and functions that come first, as a model has asked for them
     """
 
-    def __init__(self, task: Task, variant: Parent, prompts: Prompts) -> None:
-        self._task, self._prompts = task, prompts
+    def __init__(
+        self, task: Task, variant: Parent, prompts: Prompts, wanted: Sequence[str] = ()
+    ) -> None:
+        self._task, self._prompts, self._wanted = task, prompts, tuple(wanted)
         self._files: Files = variant.files
         self._texts = {
             path: variant.files[path].decode()
@@ -103,6 +111,7 @@ class Program:
         order = [path for path, text in self._texts.items() if text.strip()]
         if len(order) > 1:
             order = [order[int(k)] for k in rng.permutation(len(order))]
+            order.sort(key=lambda path: path not in self._wanted)
         limit = room if len(order) == 1 else int(room * FILES_SHARE)
         shown: list[tuple[str, str]] = []
         used = 0
@@ -119,8 +128,8 @@ class Program:
         known = list(self._texts)
         shown.sort(key=lambda one: known.index(one[0]))
         paths = tuple(path for path, _ in shown)
-        shown = self._with_imported(self._with_callees(shown, room), room)
-        shown = self._with_entry(shown, room)
+        shown = self._with_fixed(self._with_callees(shown, room), room)
+        shown = self._with_entry(self._with_imported(shown, room), room)
         text = self._note(paths) + self._rendered(shown)
         return Excerpt(text, paths, self._prompts.count(text))
 
@@ -144,7 +153,8 @@ class Program:
         text = self._texts[path]
         if START not in text:
             return text if text.endswith("\n") else f"{text}\n"
-        return self._outline(path).text(whole, callers=callers)
+        wanted = [name for name in self._wanted if name in whole]
+        return self._outline(path).text(whole, wanted, callers=callers)
 
     def _part_that_fits(self, path: str, room: int) -> str | None:
         """Return the part of a file; None if even its editable text is too long.
@@ -171,18 +181,34 @@ class Program:
         longer = self._part(path, callers=True)
         callers = self._size([(path, longer), *shown[1:]]) <= limit
         part = longer if callers else part
-        for name in self._outline(path).callees:
+        for name in (*self._wanted, *self._outline(path).callees):
             longer = self._part(path, [*whole, name], callers)
-            if self._size([(path, longer), *shown[1:]]) <= limit:
+            most = room if name in self._wanted else limit
+            if self._size([(path, longer), *shown[1:]]) <= most:
                 whole.append(name)
                 part = longer
         return [(path, part), *shown[1:]]
+
+    def _with_fixed(
+        self, shown: list[tuple[str, str]], room: int
+    ) -> list[tuple[str, str]]:
+        """Show files that a model has asked for, and that may not change."""
+        for path in self._wanted:
+            content = self._files.get(path, b"")
+            if path in self._texts or not content or len(content) > MOST_BYTES:
+                continue
+            text = content.decode(errors="replace")
+            heading = f"{path}, not to be changed here:"
+            more = [*shown, (heading, text if text.endswith("\n") else f"{text}\n")]
+            if self._size(more) <= room:
+                shown = more
+        return shown
 
     def _with_imported(
         self, shown: list[tuple[str, str]], room: int
     ) -> list[tuple[str, str]]:
         """Show the outlines of what the shown files import from others of the program."""
-        paths = [path for path, _ in shown]
+        paths = [path for path, _ in shown if path in self._texts]
         wanted: dict[str, list[str]] = {}
         for path in paths:
             text = self._texts[path]
@@ -218,16 +244,42 @@ class Program:
 
     def _note(self, paths: Sequence[str]) -> str:
         """Return a sentence on what is shown."""
-        if len(self._texts) == 1:
-            return "Of the file you see what may change, and what that uses of the rest.\n\n"
-        named = self._task.edits.names  # the prompt lists them already
-        others = [path for path in self._texts if path not in (*paths, *named)]
-        limit = int(self._prompts.tokens * NAMES_SHARE)
-        names = cut_to(", ".join(others), limit, self._prompts.count)
-        return (
-            f"Of {len(self._texts)} files you see {len(paths)}: change only these here."
-            + (f" There are also: {names}\n\n" if others else "\n\n")
+        ask = (
+            f" To see {{}} first, answer only: {ASK} NAME"
+            if self._prompts.answers
+            else ""
         )
+        if len(self._texts) == 1:
+            said = f"{PARTS} the file you see what may change, and what that uses of the rest."
+            return f"{said}{ask.format('more functions')}\n\n"
+        others = [path for path in self._texts if path not in paths]
+        said = (
+            f"{PARTS} {len(self._texts)} files you see {len(paths)}: change only these "
+            f"here.{ask.format('another one')}"
+        )
+        return f"{said}\n\n{self._summary(others)}"
+
+    def _summary(self, paths: Sequence[str]) -> str:
+        """Return the names of files, and their functions and classes as far as they fit."""
+        named = self._task.edits.names  # the prompt lists them already
+        unnamed = [path for path in paths if path not in named]
+        limit = int(self._prompts.tokens * NAMES_SHARE)
+        names = cut_to(", ".join(unnamed), limit, self._prompts.count)
+        lines = [f"There are also: {names}"] if names else []
+        room = limit
+        for path in paths[:MOST_SUMMARIES]:
+            text = self._texts[path]
+            found = (
+                signatures(text)
+                if path.endswith(".py") and len(text) <= MOST_BYTES
+                else []
+            )
+            line = f"- {path}: {'; '.join(dict.fromkeys(found))[:_LONGEST_SUMMARY]}"
+            room -= self._prompts.count(line) + 1
+            if room < 0:
+                break
+            lines += [line] if found else []
+        return "\n".join([*lines, "", ""]) if lines else ""
 
     def _size(self, files: Sequence[tuple[str, str]]) -> int:
         return self._prompts.count(self._rendered(files))
@@ -236,6 +288,21 @@ class Program:
         return self._prompts.render(
             "variant.j2", files=files, language=self._task.spec.language
         )
+
+
+def what_is_shown(prompt: str) -> str:
+    """Return the sentence of a prompt that says which parts of the program it shows.
+
+    Args:
+        prompt: as an operator made it
+
+    Returns:
+        The sentence; empty if the prompt shows the whole program.
+    """
+    for line in prompt.splitlines():
+        if line.startswith(f"{PARTS} ") and " you see " in line:
+            return line.partition(".")[0].partition(":")[0]
+    return ""
 
 
 def difference(first: Parent, other: Parent, prompts: Prompts) -> str:

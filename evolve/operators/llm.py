@@ -3,11 +3,13 @@
 They differ in their prompts.
 """
 
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
 
 from evolve.archive import CallPurpose, Files, Reply
+from evolve.operators.asked_for import asked_for
 from evolve.operators.base import Child, Operator, Rejected
 from evolve.operators.context import Context
 from evolve.operators.edits import apply_aside, first_words
@@ -47,7 +49,20 @@ class ModelOperator(Operator):
         )
         messages = question.messages
         reply = await context.ask(CallPurpose.PROPOSE, messages)
-        if context.repair is not None:
+        wanted = asked_for(reply.text) if question.parts else ()
+        if context.repair is not None and wanted:
+            again = replace(prompts, answers=False)
+            question = question_for(
+                context,
+                again,
+                self.instruction,
+                self.shows,
+                wanted,
+                **self.values(context),
+            )
+            reply = await context.ask(CallPurpose.REPAIR, question.messages)
+            files = await self.apply(reply, context, self.whole)
+        elif context.repair is not None:
             anew = self.anew(context)
             problem = repair_message(prompts, context, anew, question.parts)
             messages += [

@@ -4,7 +4,7 @@ Text that many prompts share comes first (system, task, notes, then the parent, 
 rest), so that the prefix caches of servers hit.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -74,6 +74,7 @@ def question_for(
     prompts: Prompts,
     instruction: str,
     shows: Collection[str],
+    wanted: Sequence[str] = (),
     **values: Any,
 ) -> Question:
     """Return the chat for an operator, and whether it shows the program in parts.
@@ -83,6 +84,7 @@ def question_for(
         prompts: templates and the greatest length
         instruction: template that describes the form of the answer
         shows: kinds of prompt context to include, if they fit
+        wanted: files and functions that a model has asked for
         values: further values for the templates
 
     Returns:
@@ -94,7 +96,7 @@ def question_for(
         Rejected: not even what may change fits
     """
     frame = _Frame(context, prompts, instruction, values)
-    program = Program(context.task, context.parents[0], prompts)
+    program = Program(context.task, context.parents[0], prompts, wanted)
     if not program.is_long:
         parent, *mates = (_shown(context.task, prompts, one) for one in context.parents)
         messages = frame.filled(shows, {"parent": parent, "mates": mates}, parts=False)
@@ -106,7 +108,9 @@ def question_for(
         if prompts.wider is None:
             raise
         # no prompt is short enough for the model: its server's refusal ends the run
-        return question_for(context, prompts.wider, instruction, shows, **values)
+        return question_for(
+            context, prompts.wider, instruction, shows, wanted, **values
+        )
 
 
 class _Frame:

@@ -96,12 +96,14 @@ class Prompts:
         tokens: greatest length of a prompt
         count: counts the tokens of a text
         wider: the same for the run's own limit, if that of a model is smaller
+        answers: whether a model that asks for a file gets it
     """
 
     folders: tuple[Path, ...] = ()
     tokens: int = PROMPT_TOKENS
     count: CountTokens = by_bytes
     wider: "Prompts | None" = None
+    answers: bool = True
 
     def within(self, room: int | None) -> "Prompts":
         """Return the same templates for a model that takes less.

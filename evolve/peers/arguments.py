@@ -77,22 +77,33 @@ class Arguments:
             self._held[number] = _Held(value, label)
             return number, False
         held = self._held[number]
+        if number < 0:  # of the program, which may keep it or make another one
+            held.label = label
         if held.known is None:
             return number, True
         held.known = None
         self._instead.pop(number, None)  # the copy gets the evaluator's content again
         return number, False
 
-    def adopt(self, number: int, value: Any, within: int) -> None:
-        """Hold a value that the program has put into another one.
+    def adopt(self, number: int, value: Any, within: int, label: str) -> None:
+        """Hold a value that the program has put into another one, or into an answer.
 
         Args:
             number: That the program's process gave it.
             value: The evaluator's copy.
-            within: Number of the other one.
+            within: Number of the other one; 0: an answer.
+            label: Name of the answer.
         """
         self._by_id[id(value)] = number
-        self._held[number] = _Held(value, self._held[within].label)
+        self._held[number] = _Held(value, self._held[within].label if within else label)
+
+    def are_outdated(self) -> bool:
+        """Return whether a value has changed here since the program's process got it."""
+        return any(
+            held.known is not None
+            and mutable.differs(held.known, mutable.content(held.value))
+            for held in self._held.values()
+        )
 
     def outdated(self) -> Iterator[tuple[int, Any, str]]:
         """Yield the values that changed here since the program's process got them.

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from evolve.peers.link import Link
-from evolve.peers.proxies import Stub
+from evolve.peers.proxies import Stub, StubModule
 
 _LIBRARY = (os.path.dirname(os.__file__) + os.sep, str(Path(__file__).parent) + os.sep)
 _LONG_LINE, _SHARE, _FEW, _SHORT_TEXT = 12, 0.5, 3, 20
 _STUB = (
-    "import sys as _sys\n__getattr__, __dir__ = _sys._evolve_stub(__name__, {path!r})\n"
+    "__getattr__, __dir__, __write__ = "
+    "__import__('sys')._evolve_stub(__name__, {path!r})\n"
 )
 
 
@@ -156,12 +157,19 @@ def install(link: Link, watch: Watch, name_inside: str) -> None:
             return real(loader, fullname)
         return compile_(_STUB.format(path=name_inside), loader.path, "exec")
 
-    def make_stub(name: str, path: str) -> tuple[Any, Any]:
+    def make_stub(name: str, path: str) -> tuple[Any, Any, Any]:
         stub = Stub(link, path, name)
-        return stub.attribute, stub.names
+        return stub.attribute, stub.names, stub.write
+
+    def exec_module(loader: SourceFileLoader, module: types.ModuleType) -> None:
+        real_exec(loader, module)
+        if watch.is_candidate(loader.path):
+            module.__class__ = StubModule
 
     compile_ = compile
+    real_exec = SourceFileLoader.exec_module
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
+    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
     sys._evolve_stub = make_stub  # type: ignore[attr-defined]
     _guard(link, watch)
 

@@ -15,8 +15,11 @@ import fcntl
 import functools
 import importlib
 import json
+import sys
+import tempfile
 import threading
 import types
+import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +32,23 @@ from evolve.peers.clocks import Clocks
 from evolve.peers.files import Contents
 from evolve.peers.ledger import Ledger
 from evolve.peers.meter import Meter
-from evolve.peers.proxies import RemoteFunction, RemoteObject
-from evolve.sandbox.inside import mutable, objects, wire
+from evolve.peers.proxies import (
+    RemoteFunction,
+    RemoteIterator,
+    RemoteObject,
+    handle_of,
+    number_of,
+    traits_of,
+)
+from evolve.peers.surroundings import Surroundings
+from evolve.sandbox.inside import (
+    failures,
+    mutable,
+    objects,
+    operators,
+    signatures,
+    wire,
+)
 
 ORDINARY = "exception"  # raised by a candidate's function; evaluators may catch it
 
@@ -44,10 +62,25 @@ _UNREADABLE = (
     ImportError,
 )
 _KEYS = (int, str, float, bytes)
+# functions that the program may call if the evaluator gives it one; no attributes of them
+_CALLABLE = (
+    *(type, types.FunctionType, types.MethodType),
+    *(types.BuiltinFunctionType, functools.partial),
+)
+_OWN = ("__main__", "evaluator", "evaluate", "evaluation_module")
+_PURE = ("math", "cmath", "_operator")  # modules of functions that only calculate
+_PURE_BUILTINS = frozenset(
+    (
+        *("abs", "all", "any", "bin", "chr", "divmod", "hash", "hex", "len", "max"),
+        *("min", "oct", "ord", "pow", "repr", "round", "sorted", "sum"),
+    )
+)
+_ASYNCHRONOUS = frozenset(("await", "aiter", "anext", "aenter"))
 _HANDLED = ("builtins", "collections", "itertools", "functools", "types")
 # a view is sent with its base unless that is more times larger, and has more bytes
 _MOST_OF_BASE, _SMALL_BASE = 4, 4096
-_CHANGES = ("call", "import")  # requests that run code and may change any object
+# requests that run code and may change any object
+_CHANGES = ("call", "import", "next", "set", "delete")
 
 
 class Inseparable(RuntimeError):
@@ -56,19 +89,6 @@ class Inseparable(RuntimeError):
 
 class CandidateGone(RuntimeError):
     """The candidate's process broke a rule; its evaluation has failed."""
-
-
-def number_of(handle: RemoteObject) -> int:
-    """Return the number by which the candidate's process knows an object.
-
-    Args:
-        handle: handle on the object
-
-    Returns:
-        Its number.
-    """
-    number: int = object.__getattribute__(handle, "_number")
-    return number
 
 
 def same(one: Any, other: Any) -> bool:
@@ -139,6 +159,10 @@ class Notes:
         """
         self._write("unasked", {"message": change})
 
+    def drawn_apart(self) -> None:
+        """Record that the evaluator drew random numbers after the program did."""
+        self._write("apart", {"message": True})
+
     def read_by_a_tool(self, tool: str) -> None:
         """Record that a command of the evaluator ran after the program's first answer.
 
@@ -187,6 +211,7 @@ class Link(objects.Codec):
         shared: modules that evaluator and program share
         descriptor: file descriptor of the connection
         changes: changes of arguments that come back; None: all, as the seed's do
+        task: the task's folder
     """
 
     only_finite = True
@@ -199,6 +224,7 @@ class Link(objects.Codec):
         shared: tuple[str, ...],
         descriptor: int,
         changes: tuple[str, ...] | None = (),
+        task: str = "",
     ) -> None:
         self.candidate, self.notes, self.descriptor = candidate, notes, descriptor
         self._lock_path, self._shared = folder / "lock", frozenset(shared)
@@ -218,6 +244,13 @@ class Link(objects.Codec):
         self.ledger = Ledger(folder)
         self.clocks = Clocks(self.ledger)
         self._meter = Meter(candidate, self.clocks, self.ledger)
+        self._task = Path(task or "/")  # without a task, nothing is a library
+        self.surroundings = Surroundings(task, notes.drawn_apart)
+        self._of_answer = ""  # name of the answer that is decoded
+        self._handles: weakref.WeakValueDictionary[int, RemoteObject] = (
+            weakref.WeakValueDictionary()
+        )
+        self._error_kinds: dict[int, type] = {}  # the program's classes of exceptions
 
     @property
     def _is_measured(self) -> bool:
@@ -375,6 +408,8 @@ class Link(objects.Codec):
             Inseparable: the answer differs from the one before a call of something else
         """
         key = (what, number, *((type(argument), argument) for argument in arguments))
+        if self.arguments.are_outdated():
+            self._forget_all()
         if key not in self._looked:
             found = self.ask(what, number, *arguments)
             if key in self._earlier and not same(found, self._earlier[key]):
@@ -386,6 +421,31 @@ class Link(objects.Codec):
             if isinstance(found, RemoteFunction):
                 self._owners[number_of(found)] = number
         return self._looked[key]
+
+    def change(self, what: str, number: int, *arguments: Any) -> Any:
+        """Change an object of the program as the evaluator does, or ask for the next item.
+
+        Args:
+            what: kind of change
+            number: of the object
+            arguments: of the change
+
+        Returns:
+            The answer.
+
+        Raises:
+            CandidateGone: the candidate's process has failed
+            Inseparable: the value can't be sent
+        """
+        found = self.ask(what, number, *arguments)
+        if what != "next":
+            self._forget_all()
+        return found
+
+    def _forget_all(self) -> None:
+        """Forget all answers about objects, as the evaluator has changed some."""
+        self._looked.clear()
+        self._earlier.clear()
 
     def _used_by(self, arguments: object) -> set[int]:
         """Return the numbers of the objects that a call may change."""
@@ -426,7 +486,17 @@ class Link(objects.Codec):
             Inseparable: an argument can't be sent
             CandidateGone: the candidate's process has failed, or its answer is refused
         """
-        return self._asked(what, arguments, lambda: self.pack([what, *arguments]))
+        name = arguments[1] if what == "attribute" else what
+        self._of_answer = f"{name} of the program"
+        return self._asked(what, arguments, lambda: self._question(what, arguments))
+
+    def _question(self, what: str, arguments: tuple[Any, ...]) -> Any:
+        """Encode a question; a value that the program may keep is an argument, too."""
+        self._label = f"a value of {arguments[1]}" if what == "set" else ""
+        try:
+            return self.pack([what, *arguments])
+        finally:
+            self._label = ""
 
     def call(
         self, number: int, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -456,11 +526,11 @@ class Link(objects.Codec):
                 [name, self._argument(value, f"argument {name} of {path}")]
                 for name, value in kwargs.items()
             ]
-            rest = ["l", *self._outdated()]
-            return ["l", "call", number, ["l", *places], ["d", *names], rest]
+            return ["l", "call", number, ["l", *places], ["d", *names]]
 
         with self._turn():
             self._calling.append(path)
+            self._of_answer = f"the result of {path}"
             try:
                 return self._asked("call", (number, args, kwargs), question)
             finally:
@@ -496,24 +566,50 @@ class Link(objects.Codec):
         with self._turn():
             if what in _CHANGES:
                 self._forget_what_changes(what, arguments)
-            try:
-                question = encode()
-            except wire.Unsendable as error:
-                raise self.notes.inseparable(
-                    f"the candidate is given {error}"
-                ) from None
-            reply = self._exchange(what, question)
+            label = self._of_answer
+            reply = self._exchange(what, self._with_news(encode, what))
+            self._of_answer = label  # callbacks have other answers
             if reply[0] == "ok" and len(reply) == 2:
                 found = self._read(reply[1])
-                if what == "call" and type(found) is RemoteObject:
+                if what == "call" and isinstance(found, RemoteObject):
+                    self._check_kind(found, label)
+                if what == "call" and _is_looked_at(found):
                     self._materialize(number_of(found))
                 return found
+            error = None
             if reply[0] == "raised" and len(reply) == 5:
-                self._read(reply.pop())
-        if reply[0] == "raised" and len(reply) == 4:
+                error = self._read(reply[4])
+        if isinstance(error, Exception):
             self.notes.raised(f"{reply[1]}: {reply[2]}", str(reply[3]))
-            raise _exception(str(reply[1]), str(reply[2]))
-        raise self._refused(str(reply[1]) if len(reply) > 1 else "an invalid answer")
+            self._check_file(error)
+            raise error
+        raise self._refused(str(reply[1]) if len(reply) == 2 else "an invalid answer")
+
+    def _with_news(self, encode: Callable[[], Any], what: str) -> Any:
+        """Encode a question, with the changes of this side since the last one."""
+        try:
+            question, outdated = encode(), self._outdated()
+            around = self.surroundings.news() if what in _CHANGES else {}
+            news = outdated or around
+            return ["I", outdated, self.pack(around), question] if news else question
+        except wire.Unsendable as error:
+            raise self.notes.inseparable(f"the candidate is given {error}") from None
+
+    def _check_file(self, error: Exception) -> None:
+        """Refuse to go on if the program looks for a file of the evaluator."""
+        if not isinstance(error, FileNotFoundError) or not isinstance(
+            error.filename, str
+        ):
+            return
+        path = Path(error.filename).absolute()
+        places = (Path(tempfile.gettempdir()), Path.cwd())
+        is_place = path.exists() or (
+            Path(error.filename).is_absolute() and path.parent.exists()
+        )
+        if is_place and any(map(path.is_relative_to, places)):
+            raise self.notes.inseparable(
+                f"the program opens {error.filename}, a file of the evaluator"
+            )
 
     def _forget_what_changes(self, what: str, arguments: tuple[Any, ...]) -> None:
         """Keep earlier answers about those objects only that a request does not use."""
@@ -614,24 +710,68 @@ class Link(objects.Codec):
 
     def _answer(self, tree: Any) -> list[Any]:
         """Answer the candidate's request about an object of the evaluator."""
+        self._of_answer = "an argument of a callback"
         question = self._read(tree)
         try:
             what, number, *rest = question
             target = self._kept[number]
             self.arguments.settle()
             with self.clocks.running():
-                value = (
-                    self._allowed(target, *rest)
-                    if what == "attribute"
-                    else target(*rest[0], **rest[1])
-                )
-            return ["ok", self.pack(value), *self._outdated()]
-        except wire.Unsendable as error:
-            raise self.notes.inseparable(f"the candidate is given {error}") from None
+                value = self._answered(what, target, rest)
         except (CandidateGone, Inseparable):
             raise
         except Exception as error:  # noqa: BLE001 - of the evaluator's own code: the candidate's affair
-            return ["raised", type(error).__name__, str(error)[:1000]]
+            raised = error
+            return ["raised", self._with_news(lambda: self._pack_error(raised), "call")]
+        return ["ok", self._with_news(lambda: self._pack_result(value), "call")]
+
+    def _pack_result(self, value: Any) -> Any:
+        """Encode the result of a callback, which the program may change and keep."""
+        return self._argument(value, "the result of a callback")
+
+    def _pack_error(self, error: Exception) -> Any:
+        """Encode an exception of the evaluator; it comes back as the same one."""
+        args: list[Any] = []
+        for arg in failures.arguments_of(error):
+            try:
+                args.append(self.pack(arg, 1))
+            except wire.Unsendable:
+                args.append(str(arg))
+        fields = {
+            name: item
+            for name, item in failures.fields_of(error, str(error)).items()
+            if isinstance(item, (bool, int, float, str, bytes, type(None)))
+        }
+        trees = [[name, self.pack(item)] for name, item in fields.items()]
+        return ["B", self._keep(error), self.pack(type(error)), args, trees]
+
+    def _pack_error_kind(self, kind: type) -> Any:
+        for number, known in self._error_kinds.items():
+            if known is kind:
+                return ["h", number]
+        bases = [base for base in kind.__bases__ if issubclass(base, BaseException)]
+        return ["U", kind.__module__, kind.__qualname__, *map(self.pack, bases)]
+
+    def _answered(self, what: Any, target: Any, rest: list[Any]) -> Any:
+        if what == "attribute":
+            return self._allowed(target, *rest)
+        if what == "signature":
+            return signatures.told(target)
+        if what == "operator":
+            name, args = rest
+            if name not in self._traits_of(type(target)):
+                raise AttributeError(str(name)[:100])
+            return getattr(type(target), f"__{name}__")(target, *args)
+        return target(*rest[0], **rest[1])
+
+    def _traits_of(self, kind: type) -> list[str]:
+        """Return what objects of a class of the evaluator do by operators, or iterators."""
+        if operators.is_iterator(kind):
+            return ["iter", "next"]
+        if not self._is_evaluators(kind):
+            return []
+        found = operators.of(kind) + ["call"] * hasattr(kind, "__call__")  # noqa: B004
+        return found + ["dataclass"] * dataclasses.is_dataclass(kind)
 
     @staticmethod
     def _allowed(target: Any, name: Any) -> Any:
@@ -643,7 +783,8 @@ class Link(objects.Codec):
             AttributeError: the name is private, or the object is a class or a function
         """
         if (
-            isinstance(target, (type, types.FunctionType))
+            isinstance(target, _CALLABLE)
+            or operators.is_iterator(type(target))
             or not isinstance(name, str)
             or name.startswith("_")
         ):
@@ -664,20 +805,54 @@ class Link(objects.Codec):
             Unsendable: an object of a library
         """
         if isinstance(value, RemoteObject):
-            return ["h", object.__getattribute__(value, "_number")]
+            return ["h", number_of(value)]
         kind = type(value)
-        if isinstance(value, enum.Enum) and kind.__module__ in self._shared:
-            return ["e", kind.__module__, kind.__qualname__, value.name]
-        if isinstance(value, (types.FunctionType, types.MethodType, type)):
-            return ["k", self._keep(value)]
+        tree = self._pack_behaviour(value, kind, depth)
+        if tree is not None:
+            return tree
         simple = objects.plain(value)
         if simple is not value:
+            if self._is_evaluators(kind):
+                base = type(simple).__name__
+                raise wire.Unsendable(f"{kind.__qualname__}, a subclass of {base}")
             return self.pack(simple, depth)
         if not self._is_evaluators(kind):
+            if kind.__module__ == "numpy" and hasattr(value, "dtype"):
+                raise wire.Unsendable(f"an array of type {value.dtype}")
             raise wire.Unsendable(f"an object of {kind.__module__}.{kind.__qualname__}")
         if self._label:
             return self._numbered(value, depth, self._pack_fields)
         return self._pack_fields(value, depth)
+
+    def _pack_behaviour(self, value: Any, kind: type, depth: int) -> Any:
+        """Encode an exception, a member of an enumeration, or something callable.
+
+        Returns:
+            The tree; None for other values.
+        """
+        if isinstance(value, Exception):
+            return self._pack_error(value)
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return self._pack_error_kind(value)
+        if isinstance(value, enum.Enum) and kind.__module__ in self._shared:
+            return ["e", kind.__module__, kind.__qualname__, value.name]
+        if _is_function(value):
+            name = str(getattr(value, "__name__", kind.__name__))
+            return ["k", self._keep(value), name]
+        if operators.is_iterator(kind):
+            traits = self._traits_of(kind)
+            return ["X", self._keep(value), kind.__module__, kind.__qualname__, traits]
+        if isinstance(value, tuple) and hasattr(kind, "_fields"):
+            return self._pack_tuple(value, kind, depth)
+        return None
+
+    def _pack_tuple(self, value: Any, kind: Any, depth: int) -> Any:
+        """Encode a named tuple."""
+        if kind.__module__ not in self._shared and objects.is_named_tuple(kind):
+            return self.pack_named(value, depth)
+        if self._is_evaluators(kind):
+            return self._pack_fields(value, depth)
+        return self.pack(tuple(value), depth)
 
     def _pack_fields(self, value: Any, depth: int) -> Any:
         kind = type(value)
@@ -686,6 +861,7 @@ class Link(objects.Codec):
             self._keep(value),
             kind.__module__,
             kind.__qualname__,
+            self._traits_of(kind),
             *(
                 [name, self.pack(item, depth + 1)]
                 for name, item in _fields(value).items()
@@ -733,12 +909,7 @@ class Link(objects.Codec):
 
         Objects of libraries have internals that a copy lacks.
         """
-        return kind.__module__ in self._shared or kind.__module__ in (
-            "__main__",
-            "evaluator",
-            "evaluate",
-            "evaluation_module",
-        )
+        return kind.__module__ in self._shared or kind.__module__ in _OWN
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
         """Decode an object that the data format does not cover.
@@ -758,21 +929,101 @@ class Link(objects.Codec):
         if tag == "x" and len(body) == 1 and body[0] in self._kept:
             return self._kept[body[0]]
         if tag == "m" and len(body) == 1:
+            if body[0] not in self.arguments:
+                raise wire.Malformed("a value that holds itself")
             return self.arguments.value(body[0])
         if tag == "N" and len(body) == 2 and type(body[0]) is int:
             return self._adopted(body[0], body[1], depth)
-        if tag == "C" and len(body) == 3:
-            return self._with_changes(*body)
+        if tag == "C" and len(body) >= 3:
+            self.surroundings.take(body[3:], self.note_text)
+            return self._with_changes(*body[:3])
+        if tag in ("B", "U"):
+            return self._failure(tag, body, depth)
         if tag == "e" and len(body) == 3 and body[0] in self._shared:
             return self._member(*body)
         if tag == "o" and len(body) >= 2 and body[0] in self._shared:
             return self._record(body, depth)
-        if tag == "h" and len(body) == 4 and type(body[0]) is int:
-            if body[1] is True:
-                return RemoteFunction(self, body[0], str(body[3]), str(body[2]))
-            self._check_home(str(body[3]), str(body[2]))
-            return RemoteObject(self, body[0], str(body[2]))
+        if tag == "h" and len(body) == 6 and type(body[0]) is int:
+            return self._handle(body)
         return super().unpack_other(tag, body, depth)
+
+    def _check_kind(self, found: RemoteObject, label: str) -> None:
+        """Refuse what only works in one process: the order of its work could be another."""
+        if not traits_of(found).isdisjoint(_ASYNCHRONOUS):
+            raise self.notes.inseparable(
+                f"{label} is asynchronous: its work needs the evaluator's loop"
+            )
+
+    def _handle(self, body: list[Any]) -> RemoteObject:
+        """Return the handle on an object, always the same one."""
+        number, is_callable, name, module, traits, home = body
+        if number in self._handles:
+            return self._handles[number]
+        if is_callable is not True:
+            self._check_home(str(module), str(name))
+        found = traits if isinstance(traits, list) else []
+        base = RemoteFunction if is_callable is True else RemoteObject
+        made = handle_of(
+            base, self, number, (str(name), str(home)), frozenset(map(str, found))
+        )
+        self._handles[number] = made
+        return made
+
+    def _failure(self, tag: str, body: list[Any], depth: int) -> Any:
+        if tag == "B" and len(body) == 4:
+            return self._error(body, depth)
+        if tag == "U" and len(body) >= 3 and type(body[0]) is int:
+            return self._error_kind(body, depth)
+        raise wire.Malformed("an exception that is none")
+
+    def _error(self, body: list[Any], depth: int) -> BaseException:
+        """Return a copy of an exception of the program."""
+        kind, args, fields, cause = body
+        found = self.unpack(kind, depth + 1)
+        if not (isinstance(found, type) and issubclass(found, BaseException)):
+            raise wire.Malformed("an exception without its class")
+        if not isinstance(args, list) or not isinstance(fields, list):
+            raise wire.Malformed("an exception without arguments")
+        error = failures.made(
+            found,
+            tuple(self.unpack(arg, depth + 1) for arg in args),
+            {str(name): item for name, item in (self._pair(p, depth) for p in fields)},
+        )
+        if error is None:
+            raise wire.Malformed(f"an invalid {found.__name__}")
+        if cause is not None:
+            of = self.unpack(cause, depth + 1)
+            error.__cause__ = of if isinstance(of, Exception) else None
+        return error
+
+    def _error_kind(self, body: list[Any], depth: int) -> type:
+        """Return the class of an exception: that of a library, or one like the program's."""
+        number, name, module = body[0], str(body[1]), str(body[2])
+        if number not in self._error_kinds:
+            there = self._of_library(module, name)
+            bases = [self.unpack(base, depth + 1) for base in body[3:]]
+            if not bases or not all(map(_is_error_kind, bases)):
+                raise wire.Malformed("an exception without its base")
+            try:
+                made = there or failures.new_class(name, module, tuple(bases))
+            except TypeError as error:
+                raise wire.Malformed(str(error)) from None
+            self._error_kinds[number] = made
+        return self._error_kinds[number]
+
+    def _of_library(self, module: str, name: str) -> Any:
+        """Return a class of exceptions of a library, or of a shared module.
+
+        One of the engine, or of the evaluator alone, would have a meaning to it.
+        """
+        if module in self.imported or module.partition(".")[0] in ("evolve", *_OWN):
+            return None
+        there = sys.modules.get(module)
+        file = getattr(there, "__file__", None) or ""
+        if Path(file).is_relative_to(self._task) and module not in self._shared:
+            return None
+        found = getattr(there, name, None)
+        return found if _is_error_kind(found) else None
 
     def _with_changes(self, tree: Any, changes: Any, kept: Any) -> Any:
         """Take over the changes of arguments, then decode the answer."""
@@ -782,6 +1033,7 @@ class Link(objects.Codec):
             if number in self.arguments:
                 self._changing = number
                 self._change(number, new)
+        self._changing = 0
         found = self.unpack(tree)
         self.arguments.keep(kept)
         self.arguments.settle()
@@ -792,7 +1044,7 @@ class Link(objects.Codec):
         if number >= 0 or number in self.arguments:  # not a new number of its process
             raise wire.Malformed("a new value with a number that is taken")
         value = self.unpack(tree, depth)
-        self.arguments.adopt(number, value, self._changing)
+        self.arguments.adopt(number, value, self._changing, self._of_answer)
         return value
 
     def _change(self, number: int, tree: Any) -> None:
@@ -909,19 +1161,25 @@ def _fields(value: Any) -> dict[str, Any]:
     return dict(vars(value))
 
 
-def _exception(name: str, text: str) -> Exception:
-    """Return the candidate's exception as a builtin or new class of the same name.
+def _is_function(value: Any) -> bool:
+    """Return whether the program may call a value of the evaluator."""
+    if isinstance(value, functools.partial):
+        return _is_function(value.func)
+    if isinstance(value, types.BuiltinFunctionType):
+        owner = getattr(value.__self__, "__name__", None)
+        return owner in _PURE or (
+            value.__self__ is builtins and value.__name__ in _PURE_BUILTINS
+        )
+    if type(value).__module__ == "numpy" and type(value).__name__ == "ufunc":
+        return True
+    return isinstance(value, (types.FunctionType, types.MethodType, type))
 
-    It is never an exception with a meaning to the engine.
-    """
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        try:
-            return kind(text)
-        except TypeError:  # UnicodeDecodeError needs more than a text
-            return RuntimeError(f"{name}: {text}")
-    made_up = type(
-        name if name.isidentifier() else "CandidateException", (Exception,), {}
+
+def _is_looked_at(found: Any) -> bool:
+    return isinstance(found, RemoteObject) and not isinstance(
+        found, (RemoteFunction, RemoteIterator)
     )
-    error: Exception = made_up(text)
-    return error
+
+
+def _is_error_kind(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)

@@ -6,9 +6,14 @@ treat it as an array: then its items are read once, and array methods are comput
 
 from __future__ import annotations
 
+import functools
+import itertools
 import sys
+import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from evolve.sandbox.inside import signatures
 
 if TYPE_CHECKING:
     from evolve.peers.link import Link
@@ -38,6 +43,16 @@ _OF_ARRAYS = frozenset(
 )
 
 
+# attributes of Python itself that the program is asked for
+_TOLD = frozenset(
+    (
+        *("__enter__", "__exit__", "__setitem__", "__delitem__", "__doc__"),
+        *("__defaults__", "__kwdefaults__", "__annotations__", "__qualname__"),
+    )
+)
+_UNKNOWN = ("__globals__", "__mro__", "__bases__", "__subclasses__")
+
+
 def _handle(remote: RemoteObject) -> tuple[Link, int]:
     """Return the link and the number of a remote object, without asking it."""
     own = object.__getattribute__
@@ -63,12 +78,15 @@ class RemoteObject:
     Args:
         link: the connection to the candidate
         number: of the object
-        name: of its class
+        name: of the object, or of its class
 
     Attributes:
         _path: how the evaluator came by it, such as "Solver().step"; empty if in a way
             that has no name
     """
+
+    __slots__ = ("__name__", "__weakref__", "_link", "_number", "_path")
+    _traits: frozenset[str] = frozenset()  # operators that its class claims to have
 
     def __init__(self, link: Link, number: int, name: str) -> None:
         object.__setattr__(self, "_link", link)
@@ -92,10 +110,20 @@ class RemoteObject:
         """Refuse to mix indexing and iteration: the answers could disagree."""
         link, number = _handle(self)
         if not link.use(number, this, other):
-            raise TypeError(f"an object that can't be {this} and {other}")
+            raise _refused(self, f"an object that is {this} and {other}")
+
+    def _special(self, name: str, *args: Any) -> Any:
+        """Call the method of an operator."""
+        return self._look("attribute", name)(*args)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name == "__signature__":
+            return signatures.made(self._look("signature"))
+        if name == "__code__" and "function" in self._traits:
+            return types.SimpleNamespace(**self._look("code"))
+        if name in _UNKNOWN:
+            raise _refused(self, f"{name} of")
+        if name.startswith("__") and name not in _TOLD:
             raise AttributeError(name)
         items = self._listed("list") if name in _OF_ARRAYS else None
         if items is not None:
@@ -136,6 +164,8 @@ class RemoteObject:
         return int(self._look("length")) if items is None else len(items)
 
     def __iter__(self) -> Iterator[Any]:
+        if "getitem" in self._traits and "iter" not in self._traits:
+            return self._by_index()
         for kind in ("list", "mapping"):
             items = self._listed(kind)
             if items is not None:
@@ -143,30 +173,74 @@ class RemoteObject:
         self._use("iterated", "indexed")
         return iter(self._look("items"))
 
+    def _by_index(self) -> Iterator[Any]:
+        for index in itertools.count():
+            try:
+                item = self[index]
+            except IndexError:
+                return
+            yield item
+
     def __dir__(self) -> list[str]:
         return [str(name) for name in self._look("names")]
 
     def __bool__(self) -> bool:
-        return True
+        if "bool" in self._traits:
+            return bool(self._look("truth"))
+        return "len" not in self._traits or len(self) != 0
 
     def __repr__(self) -> str:
         return str(self._look("text"))
 
+    def __str__(self) -> str:
+        return str(self._look("said" if "str" in self._traits else "text"))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        link, number = _handle(self)
+        with link.clocks:
+            link.change("set", number, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        link, number = _handle(self)
+        with link.clocks:
+            link.change("delete", number, name)
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        return self._look("vars")
+
+    def __copy__(self) -> Any:
+        raise _refused(self, "a copy of")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise _refused(self, "a copy of")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise _refused(self, "a pickle of")
+
 
 class RemoteFunction(RemoteObject):
-    """Handle on a function or class of the candidate, which runs in its process.
+    """Handle on a function or class of the candidate, which runs in its process."""
 
-    Args:
-        link: the connection to the candidate
-        number: of the object
-        module: its module
-        name: its qualified name
-    """
+    __slots__ = ()
 
-    def __init__(self, link: Link, number: int, module: str, name: str) -> None:
-        super().__init__(link, number, name)
-        object.__setattr__(self, "__qualname__", name)
-        object.__setattr__(self, "__module__", module)
+    def __instancecheck__(self, value: Any) -> bool:
+        if isinstance(value, RemoteObject):
+            return bool(self._look("is_a", _handle(value)[1]))
+        if "class" in self._traits:
+            base = self._look("base")
+            if base and base == type(value).__name__:
+                raise _refused(self, f"a {base} that may be an instance of")
+        return False
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __mro_entries__(self, bases: Any) -> Any:
+        raise _refused(self, "a class of the evaluator that derives from")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function in the candidate's process and return its result."""
@@ -176,6 +250,183 @@ class RemoteFunction(RemoteObject):
             return with_path(
                 link.call(number, path, args, kwargs), path and f"{path}()"
             )
+
+
+class RemoteIterator(RemoteObject):
+    """Handle on an iterator of the candidate; it makes only the items that are asked for."""
+
+    __slots__ = ("_ended",)
+
+    def __iter__(self) -> Iterator[Any]:
+        if _has_ended(self) and "once" not in self._traits:
+            raise _refused(self, "a second pass over")  # it could have other items
+        return self
+
+    def __next__(self) -> Any:
+        if _has_ended(self) and "once" in self._traits:
+            raise StopIteration
+        link, number = _handle(self)
+        with link.clocks:
+            match link.change("next", number):
+                case (True, value) if not _has_ended(self):
+                    return value
+                case (True, _):
+                    raise _refused(self, "an item after the end of")
+                case (_, value):
+                    object.__setattr__(self, "_ended", True)
+                    raise StopIteration(value)
+                case _:
+                    raise _refused(self, "an item that is none of")
+
+
+def _has_ended(iterator: RemoteIterator) -> bool:
+    try:
+        return bool(object.__getattribute__(iterator, "_ended"))
+    except AttributeError:
+        return False
+
+
+def _refused(remote: RemoteObject, what: str) -> Exception:
+    """Record that something has no equal in another process."""
+    link, _ = _handle(remote)
+    name = object.__getattribute__(remote, "__name__")
+    return link.notes.inseparable(f"the evaluator uses {what} {name} of the program")
+
+
+def _refusing(name: str) -> Any:
+    def operator(self: RemoteObject, *args: Any) -> Any:
+        raise _refused(self, f"the operator __{name}__ of")
+
+    return operator
+
+
+def _equal(self: RemoteObject, other: Any) -> Any:
+    if self is other:
+        return True
+    if not isinstance(other, RemoteObject):
+        return NotImplemented
+    raise _refused(self, "the operator __eq__ of")
+
+
+def _passing(name: str) -> Any:
+    def operator(self: RemoteObject, *args: Any) -> Any:
+        return self._special(f"__{name}__", *args)
+
+    return operator
+
+
+def _exit(self: RemoteObject, kind: Any, error: Any, trace: Any) -> Any:
+    return self._special("__exit__", kind, error, None)
+
+
+def _converting(kind: Any, what: str) -> Any:
+    return lambda self: kind(self._look(what))
+
+
+_PASSED: dict[str, Any] = {
+    "enter": _passing("enter"),
+    "exit": _exit,
+    "setitem": _passing("setitem"),
+    "delitem": _passing("delitem"),
+    "float": _converting(float, "float"),
+    "int": _converting(int, "int"),
+    "index": _converting(int, "index"),
+}
+# answered by `RemoteObject` itself
+_ASKED = (
+    "bool",
+    "len",
+    "iter",
+    "next",
+    "getitem",
+    "str",
+    "once",
+    "class",
+    "function",
+    "dataclass",
+)
+
+
+def _shown(kind: type, handle: RemoteObject) -> type:
+    return kind
+
+
+class _Fields:
+    """Fields of a dataclass: to copy one needs its class, which stays in the program."""
+
+    def __init__(self, link: Link, name: str) -> None:
+        self._link, self._name = link, name
+
+    def __get__(self, handle: object, kind: object) -> Any:
+        raise self._link.notes.inseparable(
+            f"the evaluator uses the fields of {self._name} of the program"
+        )
+
+
+_SHOWN: dict[str, type] = {
+    "class": type,
+    "function": types.FunctionType,
+}  # the class of a handle, as it is shown
+
+
+@functools.cache
+def _class_of(
+    link: Link, base: type, name: str, module: str, traits: frozenset[str]
+) -> Any:
+    """Return a class of handles for objects that claim to do the same by operators."""
+    methods: dict[str, Any] = {
+        f"__{trait}__": _PASSED.get(trait) or _refusing(trait)
+        for trait in traits
+        if trait.isidentifier() and trait not in _ASKED
+    }
+    if "eq" in traits:
+        methods.setdefault("__hash__", _refusing("hash"))
+        if "dataclass" in traits:
+            methods["__eq__"] = _equal
+    if "dataclass" in traits and base is RemoteObject:
+        methods["__dataclass_fields__"] = _Fields(link, name)
+    for trait, shown in _SHOWN.items():
+        if trait in traits and base is RemoteFunction:
+            methods["__class__"] = property(functools.partial(_shown, shown))
+    if "next" in traits and base is RemoteObject:
+        base = RemoteIterator
+    doc = property(lambda self: self._look("attribute", "__doc__"))
+    own = {"__slots__": (), "__module__": module, "__doc__": doc, "_traits": traits}
+    return type(name.rpartition(".")[2], (base,), own | methods)
+
+
+def handle_of(
+    base: type, link: Link, number: int, names: tuple[str, str], traits: frozenset[str]
+) -> RemoteObject:
+    """Return a new handle.
+
+    Args:
+        base: `RemoteObject` or `RemoteFunction`
+        link: the connection to the candidate
+        number: of the object
+        names: of the object, or of its class, and of the module
+        traits: operators that its class claims to have
+
+    Returns:
+        The handle, of a class with the name of the object's class.
+    """
+    name, module = names
+    shown = name if base is RemoteObject else base.__name__
+    handle: RemoteObject = _class_of(link, base, shown, module, traits)(
+        link, number, name
+    )
+    return handle
+
+
+def traits_of(remote: RemoteObject) -> frozenset[str]:
+    """Return the operators that the class of an object claims to have, without asking it."""
+    traits: frozenset[str] = object.__getattribute__(remote, "_traits")
+    return traits
+
+
+def number_of(remote: RemoteObject) -> int:
+    """Return the number by which the candidate's process knows an object."""
+    return _handle(remote)[1]
 
 
 class Stub:
@@ -199,6 +450,37 @@ class Stub:
         with self._link.clocks:
             return with_path(self._link.look("attribute", self._number, name), name)
 
+    def write(self, what: str, name: str, *value: Any) -> None:
+        """Give an attribute of the candidate's module another value, or delete it.
+
+        Args:
+            what: "set" or "delete"
+            name: of the attribute
+            value: the value, if it is set
+        """
+        with self._link.clocks:
+            self._link.change(what, self._number, name, *value)
+
     def names(self) -> list[str]:
         """Return the names that the candidate's module defines, for `dir()`."""
         return [str(name) for name in self._link.look("names", self._number)]
+
+
+class StubModule(types.ModuleType):
+    """The candidate's module in the evaluator's process: assignments are sent."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("__"):
+            super().__setattr__(name, value)
+        else:
+            self.__write__("set", name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self.__write__("delete", name)
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        descriptor: Any = vars(types.ModuleType)["__dict__"]
+        own = descriptor.__get__(self)
+        names = [name for name in own["__dir__"]() if not name.startswith("__")]
+        return {**own, **{name: getattr(self, name) for name in names}}

@@ -20,12 +20,21 @@ from evolve.candidate import CandidateError
 from evolve.peers import formats, setup
 from evolve.peers.arguments import CHANGES, NOT_PASSED_BACK, recorded
 from evolve.peers.link import ORDINARY, CandidateGone, Inseparable
+from evolve.peers.surroundings import APART
 from evolve.sandbox.inside import child
 from evolve.text import Data
 
 _STANDINS = Path(__file__).with_name("standins")
 # They start threads, or take long to import.
 _NOT_AHEAD = ("jax", "torch", "tensorflow", "matplotlib")
+# metric of a score that may differ from that of one process -> its key in the answer
+_MARKS = {
+    formats.CAUGHT: "caught",
+    formats.TRANSPORT: "ratio",
+    NOT_PASSED_BACK: "unasked",
+    formats.TOOL_READ: "tool",
+    APART: "apart",
+}
 CONFIG = json.loads(os.environ["EVOLVE_PEER"])
 source = str(Path(CONFIG["evaluator"]).resolve())
 
@@ -54,17 +63,10 @@ def evaluate(candidate: Any, case: Any) -> Data:
         raise CandidateError("evaluator", said["broken"], said.get("frames", ""))
     if said["score"] is None:
         raise CandidateError("invalid", said["error"])
-    if said.get("caught"):
-        said["metrics"] = {**said["metrics"], formats.CAUGHT: said["caught"]}
-    if said.get("ratio"):
-        said["metrics"] = {**said["metrics"], formats.TRANSPORT: said["ratio"]}
-    if said.get("unasked"):
-        unasked = {NOT_PASSED_BACK: said["unasked"]}
-        said["metrics"] = {**said["metrics"], **unasked}
-    if said.get("tool"):
-        said["metrics"] = {**said["metrics"], formats.TOOL_READ: said["tool"]}
+    marks = {mark: said[key] for mark, key in _MARKS.items() if said.get(key)}
     if case.params[CHANGES] is None:
-        said["metrics"] = {**said["metrics"], CHANGES: said["changes"]}
+        marks[CHANGES] = said["changes"]
+    said["metrics"] = {**said["metrics"], **marks}
     return {key: said[key] for key in ("score", "metrics", "feedback")}
 
 
@@ -132,6 +134,7 @@ def _score(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
         said = {}
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a task author's code; reported whole
         said = {"broken": _in_one_line(error), "frames": _frames(error)}
+    link.surroundings.compare()
     inseparable, raised = link.notes.read("inseparable"), link.notes.read(ORDINARY)
     unasked, tool = link.notes.read("unasked"), link.notes.read("tool")
     shutil.rmtree(results, ignore_errors=True)
@@ -142,6 +145,7 @@ def _score(candidate: Any, scratch: Path, changes: list[str] | None) -> Data:
         "changes": recorded(scratch),
         "unasked": unasked["message"] if unasked else None,
         "tool": tool["message"] if tool else None,
+        "apart": bool(link.notes.read("apart")),
         "ratio": link.ledger.ratio(CONFIG["uncorrected"]),
     }
 

@@ -30,6 +30,7 @@ def connect(candidate: Candidate, config: dict[str, Any]) -> Link:
         tuple(config["shared"]),
         config["descriptor"],
         None if config["changes"] is None else tuple(config["changes"]),
+        config["folder"],
     )
     watch = guards.Watch(
         Path(config["program"]), config["evaluator_text"], Path(config["folder"])

@@ -296,6 +296,7 @@ def make_prompts(task: Task, settings: Settings) -> Prompts:
         (task.folder / "prompts", user_file().parent / "prompts"),
         settings.prompt_tokens,
         counter_for(settings.model),
+        answers=settings.repairs > 0,
     )
     prompts.check()
     return prompts

@@ -19,6 +19,7 @@ from evolve.models import (
     parse_model,
     price_of,
 )
+from evolve.operators.listing import what_is_shown
 from evolve.runs.build import ask_servers, check_prompts
 from evolve.runs.launch import QuietView, RunControl, start_run
 from evolve.tasks import Task
@@ -38,6 +39,7 @@ class Forecast:
         about_usd: Cost of `max_variants` calls like this one; None without that limit, and
             for agents, whose number of calls is not known.
         run_usd: Maximum cost of the run, which is its budget; None without a budget.
+        shown: Which parts of the program the prompt shows; empty if it shows all.
     """
 
     operator: str
@@ -46,6 +48,7 @@ class Forecast:
     call_usd: float
     about_usd: float | None
     run_usd: float | None
+    shown: str = ""
 
     @property
     def text(self) -> str:
@@ -172,6 +175,7 @@ async def dry_run(
         most_expensive(max(prompt, resolved.settings.prompt_tokens)),
         None if most is None else most * most_expensive(prompt),
         resolved.settings.budget_usd,
+        what_is_shown("\n".join(message["content"] for message in messages)),
     )
 
 

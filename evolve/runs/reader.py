@@ -17,6 +17,7 @@ from evolve.archive import (
     Snapshot,
     State,
     Variant,
+    is_executable,
 )
 from evolve.errors import UsageError
 from evolve.peers.formats import TRANSPORT
@@ -357,7 +358,7 @@ class OpenRun:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            path.chmod(0o755 if content.startswith(b"#!") else 0o644)
+            path.chmod(0o755 if is_executable(content) else 0o644)
             written.append(path)
         return written
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from evolve.archive import is_executable
 from evolve.errors import TaskError, did_you_mean, validation_message
 from evolve.tasks.editable import Editable
 from evolve.tasks.files import check_inside, of_tools, task_files
@@ -147,9 +149,30 @@ def load_task(folder: Path, hashed: bool = True) -> Task:
     digest = _hash_evaluator(folder) if hashed else ""
     task = Task(folder.resolve(), spec, _read_seed(folder, spec), digest)
     _check_paths(task)
+    task = replace(task, warnings=_without_their_bit(folder / "initial", task.seed))
     if (folder / CASES).is_file() and not spec.lists_cases:
         task = with_cases(task, (folder / CASES).read_text())
     return task if spec.peer is None else replace(task, peer=_peer_of(task, spec.peer))
+
+
+def _without_their_bit(folder: Path, seed: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return a warning about files that are executable here, but not in a variant.
+
+    Some file systems say so of all files: then it means nothing.
+    """
+    marked = [
+        path
+        for path in seed
+        if (folder / path).is_file() and os.access(folder / path, os.X_OK)
+    ]
+    lost = [path for path in marked if not is_executable(seed[path])]
+    if not lost or len(marked) == len(seed):
+        return ()
+    more = f" and {len(lost) - 1} more files" if len(lost) > 1 else ""
+    return (
+        f"{folder.name}/{lost[0]}{more}: executable here, but not in the sandbox, as it is "
+        "neither a program nor a script that begins with #!",
+    )
 
 
 def _read_seed(folder: Path, spec: TaskSpec) -> dict[str, bytes]:

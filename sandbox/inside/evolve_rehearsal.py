@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from . import heap, mutable, objects
 
-_WITH_TREES = ("C", "v")  # an answer with changes, and a view of an array
+# an answer with changes, a view of an array, and a question with news
+_WITH_TREES = ("C", "v", "I")
 
 
 class _Kept(NamedTuple):
@@ -33,11 +34,13 @@ class _Codec(objects.Codec):
     """Decodes and encodes trees of both sides."""
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
-        if tag == "M":
+        if tag in ("M", "N"):
             value = self.unpack(body[1], depth)
             return _Numbered(body[0], value, mutable.content(value))
+        if tag == "I":
+            return _Kept("I", [self.unpack(body[2])], [])
         if tag == "C":
-            tree, changes, _ = body
+            tree, changes, *_ = body
             new = [[number, self.unpack(change)] for number, change in changes]
             return _Kept("C", [self.unpack(tree)], new)
         if tag == "v":

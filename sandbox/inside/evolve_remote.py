@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import importlib.util
+import operator
 import os
 import sys
 import time
@@ -25,14 +27,29 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from . import child, heap, mutable, objects, wire
+from . import (
+    child,
+    failures,
+    heap,
+    mutable,
+    objects,
+    operators,
+    signatures,
+    surroundings,
+    wire,
+)
 
 _LINE: Any = child  # `child.line` is the connection to the engine
 _TRACEBACK_CHARS = 2000
+_MAX_CAUSES = 5
 _MOST_FILES, _MOST_BYTES = 1000, 16 << 20
 
 put = child.put  # called by the evaluator
 _ARRAYS = ("jax", "jaxlib", "torch", "tensorflow")  # sent as numpy arrays
+_FUNCTIONS = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
+    types.MethodWrapperType,
+)
 
 
 class _Copy:
@@ -54,8 +71,8 @@ class _Codec(objects.Codec):
         self._foreign: dict[int, tuple[Any, int]] = {}
         self._classes: dict[tuple[str, str], type] = {}
         self.shared = mutable.Registry()
-        # what is new in an argument is shared from then on
-        self._is_in_argument = False
+        self._traits: dict[type, list[str]] = {}
+        self._is_of_error = False  # an exception holds copies
 
     def handle_of(self, copy: Any) -> int:
         return self._foreign[id(copy)][1]
@@ -64,7 +81,9 @@ class _Codec(objects.Codec):
         number = self.shared.number_of(value)
         if number is not None:
             return ["m", number]
-        if self._is_in_argument and mutable.is_mutable(value):
+        if self._is_of_error or len(self.shared.values) >= mutable.MAX_HELD:
+            return None
+        if mutable.is_mutable(value):
             number = self.shared.add_own(value)
             return ["N", number, self.pack_content(value, depth)]
         return None
@@ -75,7 +94,6 @@ class _Codec(objects.Codec):
 
     def _new_content(self, number: int) -> Any:
         value = self.shared.values[number]
-        self._is_in_argument = True
         try:
             if id(value) in self._foreign:
                 fields = vars(value).items()
@@ -83,19 +101,24 @@ class _Codec(objects.Codec):
             return self.pack_content(value, 0)
         except wire.Unsendable:
             return None
-        finally:
-            self._is_in_argument = False
 
     def pack_other(self, value: Any, depth: int) -> Any:
         if id(value) in self._foreign:
             return ["x", self._foreign[id(value)][1]]
         kind = type(value)
+        if isinstance(value, BaseException):
+            return self.pack_error(value, str(value), depth)
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return self._error_class(value, depth)
         if isinstance(value, enum.Enum) and _is_shared(kind.__module__):
             return ["e", kind.__module__, kind.__qualname__, value.name]
+        if isinstance(value, enum.Enum):  # also one that is a number
+            return self._handle(value)
         if _is_shared(kind.__module__) and not callable(value):
             return self._record(value, kind, depth)
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
-            return self._handle(value)
+            is_plain = objects.is_named_tuple(kind)
+            return self.pack_named(value, depth) if is_plain else self._handle(value)
         if kind.__module__.partition(".")[0] in _ARRAYS and hasattr(value, "__array__"):
             return self.pack(value.__array__(), depth)
         simple = objects.plain(value)
@@ -122,36 +145,123 @@ class _Codec(objects.Codec):
     def _handle(self, value: Any) -> Any:
         number = self._numbers.setdefault(id(value), len(self._numbers))
         self.own[number] = value
-        name = getattr(value, "__qualname__", type(value).__qualname__)
-        return ["h", number, callable(value), str(name), str(type(value).__module__)]
+        kind = type(value)
+        name = getattr(value, "__qualname__", kind.__qualname__)
+        if kind not in self._traits:
+            self._traits[kind] = _traits_of(kind)
+        traits = self._traits[kind]
+        module, home = str(kind.__module__), str(getattr(value, "__module__", ""))
+        return ["h", number, callable(value), str(name), module, traits, home]
+
+    def pack_error(self, error: BaseException, text: str, depth: int = 0) -> Any:
+        """Pack an exception with its arguments, attributes and cause."""
+        if id(error) in self._foreign:
+            return ["x", self._foreign[id(error)][1]]
+        before, self._is_of_error = self._is_of_error, True
+        try:
+            return self._packed_error(error, text, depth)
+        finally:
+            self._is_of_error = before
+
+    def _packed_error(self, error: BaseException, text: str, depth: int) -> Any:
+        fields = {
+            name: value
+            for name, value in failures.fields_of(error, text).items()
+            if self._is_data(value)
+        }
+        args = failures.arguments_of(error)
+        sent = [arg if self._is_data(arg) else str(arg) for arg in args]
+        cause = error.__cause__ if depth < _MAX_CAUSES else None
+        return [
+            "B",
+            self.pack(type(error), depth + 1),
+            [self.pack(arg, depth + 1) for arg in sent],
+            [[name, self.pack(value, depth + 1)] for name, value in fields.items()],
+            None if cause is None else self.pack_error(cause, str(cause), depth + 1),
+        ]
+
+    def _is_data(self, value: Any) -> bool:
+        """Return whether a value can be sent without an object of a library."""
+        try:
+            tree = self.pack(value, objects.MAX_DEPTH // 2)
+        except wire.Unsendable:
+            return False
+        return not isinstance(tree, list) or tree[0] != "h" or tree[4] in _imported
+
+    def _error_class(self, kind: type, depth: int) -> Any:
+        number = self._handle(kind)[1]
+        bases = [
+            self.pack(base, depth + 1) for base in kind.__bases__ if _is_error(base)
+        ]
+        return ["U", number, kind.__qualname__, str(kind.__module__), *bases]
+
+    def _error(self, body: list[Any], depth: int) -> Any:
+        """Return a copy of an exception that a function of the evaluator raised."""
+        number, kind, args, fields = body
+        error = failures.made(
+            self.unpack(kind, depth + 1),
+            tuple(self.unpack(arg, depth + 1) for arg in args),
+            {name: self.unpack(item, depth + 1) for name, item in fields},
+        )
+        return self._remember(error or RuntimeError(str(args)), number)
 
     def unpack_other(self, tag: str, body: list[Any], depth: int) -> Any:
-        if tag == "h":
-            return self.own[body[0]]
-        if tag == "k":
-            return self._remember(_Callback(body[0]), body[0])
-        if tag == "e":
-            return _class(body[0], body[1])[body[2]]
         if tag == "X":
             return self._copy(body, depth)
         if tag == "M":
             return self._mutable(body[0], body[1], depth)
-        if tag == "m":
-            return self.shared.values[body[0]]
+        if tag == "B":
+            return self._error(body, depth)
         if tag == "v":
             return self._view(body, depth)
-        return super().unpack_other(tag, body, depth)
+        known = self._of_tag.get(tag)
+        return super().unpack_other(tag, body, depth) if known is None else known(*body)
+
+    @functools.cached_property
+    def _of_tag(self) -> dict[str, Callable[..., Any]]:
+        """What decodes the kinds without nested values: tag -> function."""
+        return {
+            "h": self.own.__getitem__,
+            "m": self.shared.values.__getitem__,
+            "k": lambda number, name: self._remember(_Callback(number, name), number),
+            "e": lambda module, name, member: _class(module, name)[member],
+            "U": self._error_kind,
+            "I": self._with_news,
+        }
+
+    def _with_news(self, outdated: list[Any], around: Any, question: Any) -> Any:
+        """Take over the evaluator's changes, then decode its question."""
+        for tree in outdated:
+            self.unpack(tree)
+        surroundings.apply(self.unpack(around))
+        return self.unpack(question)
+
+    def _error_kind(self, module: str, name: str, *bases: Any) -> Any:
+        """Return the evaluator's class of exceptions, or one like it."""
+        if _is_shared(module):
+            return _class(module, name)
+        found = getattr(sys.modules.get(module), name, None)
+        if isinstance(found, type) and _is_error(found) and module not in _imported:
+            return found
+        key = (module, name)
+        if key not in self._classes:
+            kinds = tuple(self.unpack(base) for base in bases)
+            self._classes[key] = failures.new_class(name, module, kinds)
+        return self._classes[key]
 
     def _copy(self, body: list[Any], depth: int) -> Any:
-        number, module, name = body[:3]
+        number, module, name, traits = body[:4]
         for copy, known in self._foreign.values():
             if known == number:
                 return copy
+        fields = [field for field, _ in body[4:]]
         kind = (
-            _class(module, name) if _is_shared(module) else self._made_up(module, name)
+            _class(module, name)
+            if _is_shared(module)
+            else self._made_up(module, name, traits, fields)
         )
         copy = self._remember(object.__new__(kind), number)
-        for field, tree in body[3:]:
+        for field, tree in body[4:]:
             object.__setattr__(copy, field, self.unpack(tree, depth + 1))
         return copy
 
@@ -178,7 +288,7 @@ class _Codec(objects.Codec):
             self.shared.add(number, known)
             return known
         self._remember(known, body[0])
-        for field, tree in body[3:]:
+        for field, tree in body[4:]:
             object.__setattr__(known, field, self.unpack(tree, depth + 1))
         return known
 
@@ -193,12 +303,20 @@ class _Codec(objects.Codec):
         self._foreign[id(value)] = (value, number)
         return value
 
-    def _made_up(self, module: str, name: str) -> type:
+    def _made_up(
+        self, module: str, name: str, traits: list[str], fields: list[str]
+    ) -> type:
         key = (module, name)
         if key not in self._classes:
-            self._classes[key] = type(
-                name.rpartition(".")[2], (_Copy,), {"__module__": module}
-            )
+            methods = {
+                trait: _asking_back(trait) for trait in traits if trait != "dataclass"
+            }
+            kind = operators.class_with(module, name, _Copy, methods)
+            if "dataclass" in traits:
+                kind = dataclasses.make_dataclass(
+                    kind.__name__, fields, bases=(kind,), eq=False, repr=False
+                )
+            self._classes[key] = kind
         return self._classes[key]
 
     def forget_copies(self) -> list[int]:
@@ -218,11 +336,43 @@ class _Codec(objects.Codec):
         return kept
 
 
+def _asking_back(trait: str) -> Any:
+    def operator(self: Any, *args: Any) -> Any:
+        return ask_back("operator", _codec.handle_of(self), trait, list(args))
+
+    return operator
+
+
+def _is_error(kind: type) -> bool:
+    return issubclass(kind, BaseException)
+
+
+def _traits_of(kind: type) -> list[str]:
+    """Return the operators of a class, and words for its kind."""
+    if kind in _FUNCTIONS:
+        return ["function"] if kind is types.FunctionType else []
+    if kind is types.ModuleType:
+        return []
+    found = operators.of(kind)
+    if dataclasses.is_dataclass(kind):
+        found.append("dataclass")
+    if issubclass(kind, type):
+        found.append("class")
+    if operators.is_iterator(kind):
+        found.append("once")
+    return found
+
+
 class _Callback:
     """A function of the evaluator that can be called from here."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, name: str) -> None:
         self._number = number
+        self.__name__ = self.__qualname__ = name
+
+    @property
+    def __signature__(self) -> Any:
+        return signatures.made(ask_back("signature", self._number))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return ask_back("call", self._number, list(args), kwargs)
@@ -243,6 +393,7 @@ def _is_shared(module: str) -> bool:
 
 
 _shared: set[str] = set()
+_imported: set[str] = set()  # names of the program's modules
 
 
 def _class(module: str, name: str) -> Any:
@@ -260,6 +411,7 @@ def begin(shared: list[str], is_timed: bool = False) -> None:
         is_timed: Whether the evaluator measures time.
     """
     _shared.update(shared)
+    surroundings.begin()
     if is_timed:
         heap.keep()
 
@@ -343,7 +495,8 @@ def fetch() -> Any:
 
 def _answer(question: Any) -> Any:
     what, *arguments = question
-    return _ANSWERS[what](*arguments)
+    with surroundings.within():
+        return _ANSWERS[what](*arguments)
 
 
 def _enter() -> None:
@@ -355,15 +508,21 @@ def _leave(reply: Any) -> Any:
     """Return the reply with what has become of mutable arguments."""
     global _depth
     _depth -= 1
-    if not _codec.shared.values:
+    told = surroundings.told()
+    if not _codec.shared.values and not told:
         if not _depth:
             _codec.forget_copies()
         return reply
     changes = _codec.changes()
     kept = list(_codec.shared.values) if _depth else _codec.forget_copies()
-    if reply[0] == "ok":
-        return ["ok", ["C", reply[1], changes, kept], *reply[2:]]
-    return [*reply, ["C", None, changes, kept]] if reply[0] == "raised" else reply
+    place = {"ok": 1, "raised": 4}.get(reply[0])
+    if place is not None:
+        reply[place] = ["C", reply[place], changes, kept, *_pairs(told)]
+    return reply
+
+
+def _pairs(told: dict[str, Any]) -> list[Any]:
+    return [[name, value] for name, value in told.items()]
 
 
 def _reply(work: Callable[[], Any]) -> Any:
@@ -377,7 +536,9 @@ def _reply(work: Callable[[], Any]) -> Any:
         raise  # not an answer of the function
     except Exception as error:  # noqa: BLE001 - the candidate's border: the evaluator gets it
         text = "".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:]
-        return ["raised", type(error).__name__, str(error)[:_TRACEBACK_CHARS], text]
+        said = str(error)
+        tree = _codec.pack_error(error, said)
+        return ["raised", type(error).__name__, said[:_TRACEBACK_CHARS], text, tree]
 
 
 def ask_back(what: str, *arguments: Any) -> Any:
@@ -391,12 +552,14 @@ def ask_back(what: str, *arguments: Any) -> Any:
         The evaluator's answer.
 
     Raises:
-        RuntimeError: The evaluator raised an exception.
+        Exception: The evaluator raised it.
     """
     global _away_ns
     question = _codec.pack([what, *arguments])
-    if _codec.shared.values:
-        question = ["C", question, _codec.changes(), list(_codec.shared.values)]
+    told = surroundings.told()
+    if _codec.shared.values or told:
+        kept = list(_codec.shared.values)
+        question = ["C", question, _codec.changes(), kept, *_pairs(told)]
     tree = ["back", question]
     started = time.perf_counter_ns() - _away_ns
     _LINE.line.answer({"ok": True}, wire.encode(tree))
@@ -405,13 +568,12 @@ def ask_back(what: str, *arguments: Any) -> Any:
         args, _ = wire.decode(payload)
         if header["function"] == "resume":
             _away_ns = time.perf_counter_ns() - started
-            kind, value, *rest = args[0]
+            kind, tree = args[0]
+            value = _codec.unpack(tree)
+            _codec.shared.remember()
             if kind == "ok":
-                for outdated in rest:
-                    _codec.unpack(outdated)
-                _codec.shared.remember()
-                return _codec.unpack(value)
-            raise RuntimeError(f"{value}: {rest[0]}")
+                return value
+            raise value
         _LINE.line.answer({"ok": True}, wire.encode(_SERVED[header["function"]](*args)))
 
 
@@ -465,6 +627,9 @@ def _import(path: str, name: str) -> Any:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _imported.add(name)
+    with open(path, "rb") as file:
+        surroundings.prepare(file.read())
     spec.loader.exec_module(module)
     return _codec._handle(module)[1]
 
@@ -473,11 +638,32 @@ def _attribute(number: int, name: str) -> Any:
     return getattr(_codec.own[number], name)
 
 
-def _call(
-    number: int, args: list[Any], kwargs: dict[str, Any], outdated: Any = None
-) -> Any:
-    """Call a function; `outdated` has brought the evaluator's changes by being decoded."""
+def _call(number: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
     return _codec.own[number](*args, **kwargs)
+
+
+def _set(number: int, name: str, value: Any) -> None:
+    setattr(_codec.own[number], name, value)
+
+
+def _delete(number: int, name: str) -> None:
+    delattr(_codec.own[number], name)
+
+
+def _next(number: int) -> tuple[bool, Any]:
+    """Return whether an iterator has another item, and the item."""
+    try:
+        return True, next(_codec.own[number])
+    except StopIteration as end:
+        return False, end.value
+
+
+def _of_builtin(number: int) -> str:
+    """Return the name of the plain class that a class derives from, or nothing."""
+    bases = [
+        base.__name__ for base in _codec.own[number].__mro__ if objects.is_common(base)
+    ]
+    return bases[0] if bases else ""
 
 
 def _shape(number: int) -> Any:
@@ -511,6 +697,19 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "import": _import,
     "attribute": _attribute,
     "call": _call,
+    "set": _set,
+    "delete": _delete,
+    "next": _next,
+    "signature": lambda number: signatures.told(_codec.own[number]),
+    "code": lambda number: signatures.code_of(_codec.own[number]),
+    "is_a": lambda kind, number: isinstance(_codec.own[number], _codec.own[kind]),
+    "base": _of_builtin,
+    "said": lambda number: str(_codec.own[number]),
+    "truth": lambda number: bool(_codec.own[number]),
+    "float": lambda number: float(_codec.own[number]),
+    "int": lambda number: int(_codec.own[number]),
+    "index": lambda number: operator.index(_codec.own[number]),
+    "vars": lambda number: dict(vars(_codec.own[number])),
     "names": _names,
     "shape": _shape,
     "fields": _fields,

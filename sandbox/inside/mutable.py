@@ -9,9 +9,13 @@ both sides of the trust boundary, so it imports the standard library only.
 from __future__ import annotations
 
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
-KINDS: tuple[type, ...] = (list, dict, set, bytearray)
+KINDS: tuple[type, ...] = (
+    *(list, dict, set, bytearray),
+    *(OrderedDict, Counter, defaultdict, deque),
+)
 MAX_HELD = 1000  # values of earlier calls that are watched
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _UNUSED = 2  # references: of the registry, and of the question
@@ -41,8 +45,10 @@ def content(value: Any) -> Any:
     """
     if isinstance(value, dict):
         return list(value.items())
-    if isinstance(value, (list, set)):
+    if isinstance(value, set):
         return value.copy()
+    if isinstance(value, (list, deque)):
+        return list(value)
     if isinstance(value, bytearray):
         return bytes(value)
     if is_array(value):
@@ -92,14 +98,25 @@ def refill(value: Any, new: Any) -> bool:
         return False
     if isinstance(value, (list, bytearray)):
         value[:] = new
-    elif isinstance(value, (dict, set)):
+    elif isinstance(value, deque):
+        value.clear()
+        value.extend(new)
+    elif isinstance(value, dict):
+        value.clear()
+        for key, item in new.items():  # `update` of a Counter would add up
+            value[key] = item
+    elif isinstance(value, set):
         value.clear()
         value.update(new)
-    elif value.shape == new.shape and value.dtype == new.dtype:
+    elif value.flags.writeable and _is_alike(value, new):
         value[...] = new
     else:
         return False
     return True
+
+
+def _is_alike(array: Any, other: Any) -> bool:
+    return bool(array.shape == other.shape and array.dtype == other.dtype)
 
 
 class Registry:
@@ -149,9 +166,9 @@ class Registry:
     def changed(self) -> list[int]:
         """Return the numbers of the values that have changed since the last report."""
         found = []
-        for number, value in list(self.values.items()):
-            now = content(value)
-            if number in self._before and differs(self._before[number], now):
+        for number, before in self._before.items():
+            now = content(self.values[number])
+            if differs(before, now):
                 found.append(number)
             self._before[number] = now
         return found
@@ -164,7 +181,8 @@ class Registry:
         """
         self._before = {}  # it refers to nested values
         many = len(self.values) - MAX_HELD
-        for place, number in enumerate(sorted(self.values)):
+        # what holds others has the smaller number
+        for place, number in enumerate(sorted(self.values, key=abs)):
             if place < many or sys.getrefcount(self.values[number]) <= _UNUSED:
                 del self._numbers[id(self.values[number])]
                 del self.values[number]

@@ -2,77 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from evolve.archive import Evaluation
 from evolve.peers.arguments import NOT_PASSED_BACK
-from tests.argument_pairs import Pair, evaluator_of, make_pair, program_of
+from tests.argument_pairs import evaluator_of, make_pair, program_of
 from tests.judging import Judge
+from tests.pair_outcomes import TOGETHER, outcomes
 
 SANDBOXES = [
     pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow]),
     "bubblewrap",
 ]
-ALONE = """
-import importlib.util, json, sys
-spec = importlib.util.spec_from_file_location("evaluator", sys.argv[1] + "/evaluator.py")
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-print(json.dumps(module.evaluate(sys.argv[1] + "/initial_program.py")))
-"""
-
-
 QUICK = 300  # pairs that every run of the tests tries
-
-
-def in_one_process(folder: Path) -> dict[str, Any]:
-    """What the evaluator finds where the program runs in its own process."""
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, folder],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def write(folder: Path, pairs: list[Pair]) -> Path:
-    folder.mkdir()
-    (folder / "evaluator.py").write_text(evaluator_of(pairs))
-    (folder / "initial_program.py").write_text(program_of(pairs))
-    return folder
-
-
-def outcomes(judge: Judge, folder: Path, pairs: list[Pair]) -> Counter[tuple[str, str]]:
-    """Kind and outcome of each pair; several at once, or one by one if one is refused."""
-    write(folder, pairs)
-    expected, row = in_one_process(folder), judge(folder)
-    if row.score is None and len(pairs) > 1:
-        half = len(pairs) // 2
-        parts = (pairs[:half], pairs[half:])
-        found = Counter[tuple[str, str]]()
-        for name, part in zip("ab", parts, strict=True):
-            found += outcomes(judge, folder.with_name(f"{folder.name}{name}"), part)
-        return found
-    if row.score is None:
-        return Counter({(pairs[0].kind, str(row.reason)): 1})
-    scored = Counter[tuple[str, str]]()
-    for pair in pairs:
-        name = pair.case.split()[1].partition("(")[0]
-        if row.metrics[name] != expected[name]:
-            raise AssertionError((pair, expected[name], row.metrics[name]))
-        scored[pair.kind, "scored"] += 1
-    return scored
 
 
 @pytest.mark.parametrize("sandbox", SANDBOXES)
@@ -86,8 +33,9 @@ def test_changes_are_scored_as_in_one_process(
     with Judge(sandbox, tmp_path / "log") as judge:
         for start in range(first, last, 100):
             pairs = [make_pair(number) for number in range(start, start + 100)]
-            found += outcomes(judge, tmp_path / f"t{start}", pairs)
-    assert {outcome for _, outcome in found} <= {"scored", "refused", "inseparable"}
+            texts = evaluator_of, program_of
+            found += outcomes(judge, tmp_path / f"t{start}", pairs, *texts)
+    assert {outcome for _, outcome in found} <= {"scored", "refused", TOGETHER}
     kinds = {kind for kind, _ in found}
     for kind in kinds:
         scored = found[kind, "scored"]

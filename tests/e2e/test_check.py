@@ -356,3 +356,47 @@ def test_no_attack_pays_in_a_timed_task(tmp_path: Path) -> None:
     program = BUSY.replace("2_000_000", "300_000")
     done = check(tmp_path, scorer, toml, program=program)
     assert done.code == 0 and not paying(done), done.out
+
+
+MEASURES_BY_THE_INPUT = """
+import importlib.util
+
+def evaluate(program_path):
+    spec = importlib.util.spec_from_file_location("cand", program_path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    given = [[0.0, 0.4, 0.9], [0.4, 0.0, 0.3], [0.9, 0.3, 0.0]]
+    far = [row.copy() for row in given] if COPIES else given
+    tour = module.solve(far)
+    if sorted(tour) != [0, 1, 2]:
+        return {"combined_score": -9.0}
+    return {"combined_score": -sum(given[a][b] for a, b in zip(tour, tour[1:]))}
+"""
+SORTS_IN_PLACE = """
+def solve(far):
+    for row in far:
+        row.sort()
+    far.sort()
+    return [2, 0, 1]
+"""
+LEAVES_IT = "def solve(far):\n    return [2, 0, 1]\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("copies", "seed", "pays"),
+    [(False, SORTS_IN_PLACE, True), (True, SORTS_IN_PLACE, False), (False, LEAVES_IT, False)],
+    ids=["the seed changes it", "a copy", "the seed leaves it alone"],
+)  # fmt: skip
+def test_changed_inputs_pay_where_the_seed_may_change_them(
+    tmp_path: Path, copies: bool, seed: str, pays: bool
+) -> None:
+    """A seed that sorts in place opens a way back: a program can zero the distances that it is measured with."""
+    text = MEASURES_BY_THE_INPUT.replace("COPIES", str(copies))
+    (tmp_path / "evaluator.py").write_text(text)
+    (tmp_path / "initial_program.py").write_text(seed)
+    done = evolve("check", tmp_path, "--sandbox", "bubblewrap", "--json")
+    found = {row["attack"]: row for row in done.json()["attacks"]}
+    assert ("inputs zeroed" in paying(done)) is pays, done.out
+    if pays:
+        assert "copies" in found["inputs zeroed"]["fix"], found

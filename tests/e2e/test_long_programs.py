@@ -113,3 +113,17 @@ def test_a_dry_run_shows_the_part_that_may_change(
     assert "    return f7(x) * best\n# EVOLVE-BLOCK-END" in done.out
     tokens = int(done.err.rpartition(" tokens; a call")[0].split()[-1].replace(",", ""))
     assert tokens < 1500
+
+
+def test_a_dry_run_tells_which_files_are_shown(tmp_path: Path, scripted: Start) -> None:
+    task = written(tmp_path / "task", modules(), "[run]\nprompt_tokens = 4000\n")
+    done = evolve(
+        *("run", task, "--model", scripted().model, "--max-calls", 3, "--dry-run"),
+        *("--sandbox", "local"),
+        cwd=tmp_path,
+    )
+    said = " ".join(done.err.split())
+    assert (
+        done.code == 0 and "held to 4,000 tokens (prompt_tokens): of 13 files" in said
+    )
+    assert "by names and signatures" in said and ".py: part(x)" in done.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from evolve.checking.attacks import ATTACKS
 from evolve.evaluation.printed import HEAD_BYTES, TAIL_BYTES, shorten
 from evolve.operators.python_source import Source, syntax_error
 from evolve.runs.machine_limits import fitted
+from evolve.tasks import load_task
 from evolve.tasks.spec import LimitsSpec
 from tests.cli import evolve
 
@@ -315,3 +317,94 @@ def test_several_goals_are_to_be_weighed(
     native = write(tmp_path / "t", scorer=scorer)
     done = evolve("eval", native, *BOX)
     assert done.code == 1 and terms in " ".join(done.out.split()), done
+
+
+MANY = """import os
+
+def f():
+    modes = [os.access(name, os.X_OK) for name in ("run.sh", "tool", "plain.txt")]
+    assert modes == [True, True, False], modes
+    return len(os.listdir("many")) + 0.5
+"""
+
+
+def of_all_kinds(task: Path, many: int) -> dict[str, bytes]:
+    """Give a seed files of all kinds."""
+    files = {
+        "data16.txt": "h\u00f6he\r\nx".encode("utf-16"),
+        "tabs.txt": b"\ttab\r\nno newline at the end",
+        "large.txt": b"a" * 5_000_000,
+        "run.sh": b"#!/bin/sh\nexit 0\n",
+        "tool": Path("/bin/true").read_bytes(),
+        "plain.txt": b"no program\n",
+        **{f"many/m{n}.py": f"x = {n}.5\n".encode() for n in range(many)},
+    }
+    for name, content in files.items():
+        path = task / "initial" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    for name in ("run.sh", "tool", "plain.txt"):
+        (task / "initial" / name).chmod(0o755)
+    return files
+
+
+@pytest.mark.slow
+def test_files_of_all_kinds_are_kept(tmp_path: Path) -> None:
+    toml = f'{TOML}editable = ["main.py", "many/*.py"]\n'
+    task = write(tmp_path / "task", toml, program=MANY)
+    files = of_all_kinds(task, 3000)
+    made = ("--max-variants", 6, "--name", "r", "--runs-dir", tmp_path)
+    done = evolve("run", task, *BOX, *made)
+    assert done.code == 0 and "6 variants (0 failed)" in done.err, done.err
+    assert "initial/plain.txt: executable here, but not in the sandbox" in done.err
+    runs = ("r", "--runs-dir", tmp_path)
+    assert evolve("best", *runs, "-o", tmp_path / "best").code == 0
+    written = {
+        path.relative_to(tmp_path / "best").as_posix(): path
+        for path in (tmp_path / "best").rglob("*")
+        if path.is_file()
+    }
+    assert written.keys() == files.keys() | {"main.py"}
+    changed = [name for name in files if written[name].read_bytes() != files[name]]
+    assert len(changed) <= 6 and all(name.startswith("many/") for name in changed)
+    modes = {name for name, path in written.items() if path.stat().st_mode & 0o111}
+    assert modes == {"run.sh", "tool"}
+    assert evolve("export", *runs, "--git", tmp_path / "git").code == 0
+    listed = subprocess.run(
+        ["git", "-C", tmp_path / "git", "ls-tree", "-r", "best"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert len(listed) == len(written)
+    assert {line.split()[-1] for line in listed if line.startswith("100755")} == modes
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("main.py", "x = 1\n".encode("utf-16"), "is not UTF-8 text"),
+        ("link.txt", None, "copy the file instead of linking it"),
+        ("more.txt", b"a" * 9_000_000, "holds more than 8 MiB"),
+    ],
+)
+def test_files_that_are_not_kept_are_one_line(
+    tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    task = write(tmp_path / "task")
+    if content is None:
+        (task / "initial" / name).symlink_to("main.py")
+    else:
+        (task / "initial" / name).write_bytes(content)
+    done = evolve("eval", task, *BOX)
+    assert done.code == 2 and says in done.err and len(done.err.splitlines()) == 2, done
+
+
+def test_a_bit_that_all_files_have_means_nothing(tmp_path: Path) -> None:
+    task = write(tmp_path / "task")
+    (task / "initial" / "data.txt").write_text("1\n")
+    for path in (task / "initial").iterdir():
+        path.chmod(0o755)
+    assert load_task(task).warnings == ()
+    (task / "initial" / "data.txt").chmod(0o644)
+    assert "main.py" in load_task(task).warnings[0]

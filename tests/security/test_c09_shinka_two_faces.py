@@ -76,6 +76,30 @@ class Row(list):
 def run_experiment(seed=0):
     return Row([1.0, 1.0])
 """,
+    "an iterator that starts again": """
+class Row:
+    passes = 0
+    def __iter__(self):
+        Row.passes += 1
+        self.left = 2
+        return self
+    def __next__(self):
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return 1.0 if Row.passes < 2 else 1e9
+    def __len__(self):
+        return 2
+def run_experiment(seed=0):
+    return Row()
+""",
+    "a list that the next call changes": """
+kept = [[], [1.0, 1.0]]
+def run_experiment(seed=0):
+    kept[0][:] = [1e9, 1e9]
+    kept.reverse()
+    return kept[0]
+""",
     "a mapping": """
 class Row(dict):
     calls = 0

@@ -20,8 +20,9 @@ from evolve.operators import (
     Reply,
     make_operator,
 )
+from evolve.operators.asked_for import asked_for, signatures
 from evolve.operators.edits import apply_reply
-from evolve.operators.listing import imports_of, sides_of_change
+from evolve.operators.listing import imports_of, sides_of_change, what_is_shown
 from evolve.operators.llm import ModelOperator
 from evolve.operators.outline import Outline
 from evolve.operators.prompting import check_room, question_for
@@ -332,3 +333,83 @@ def test_imports_and_sides() -> None:
         "# p.py\na = 1\nb = 2\nc = 3",
         "# p.py\na = 1\nb = 5\nc = 3",
     )
+
+
+def test_files_that_are_not_shown_are_summarised() -> None:
+    task = task_of(REPOSITORY, tuple(REPOSITORY), "main.py")
+    text = asked(task, "diff", 16_000)
+    lines = [line for line in text.splitlines() if line.startswith("- pkg/m")]
+    assert len(lines) > 20 and all(line.endswith(".py: g(x); f(x)") for line in lines)
+    assert "To see another one first, answer only: SHOW NAME" in text
+    shown = [path for path in MODULES if f"\n{path}\n```python\n" in text]
+    own = sum(f"\n{path}\n```python\n" in text for path in REPOSITORY)
+    assert shown and what_is_shown(text) == f"Of 151 files you see {own}"
+    assert not what_is_shown(
+        asked(task_of(LIBRARY, ("tools.py",), "tools.py"), "diff", 16_000)
+    )
+
+
+def asking(first: str, task: Task, answers: bool = True) -> list[str]:
+    """The questions to a model that answers with `first` before it changes the program."""
+    said: list[str] = []
+
+    async def ask(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
+        said.append("\n".join(message["content"] for message in messages))
+        change = "pkg/m149.py\n```python\ndef f(x):\n    return -1\n```\n"
+        return Reply(first if len(said) == 1 else change, "stop")
+
+    context = Context(
+        task,
+        (parent(task.seed),),
+        np.random.default_rng(7),
+        prompts=Prompts(tokens=16_000, answers=answers),
+        ask=ask,
+        repair="no change",
+    )
+    asyncio.run(make_operator("rewrite").propose(context))
+    return said
+
+
+def test_a_model_gets_the_file_that_it_asks_for() -> None:
+    task = task_of(REPOSITORY, ("main.py", *sorted(MODULES)[1:]), "main.py")
+    whole = MODULES["pkg/m149.py"].decode()
+    fixed = MODULES["pkg/m000.py"].decode()
+    first, second = asking("I need more.\nSHOW pkg/m149.py\nSHOW pkg/m000.py\n", task)
+    assert whole not in first
+    assert f"pkg/m149.py\n```python\n{whole}```" in second
+    assert f"pkg/m000.py, not to be changed here:\n```python\n{fixed}```" in second
+    assert by_bytes(second) <= 16_000 and "SHOW NAME" not in second
+
+
+def test_a_model_gets_the_function_that_it_asks_for() -> None:
+    task = task_of(LIBRARY, ("lib.py",), "lib.py")
+    said: list[str] = []
+
+    async def ask(purpose: CallPurpose, messages: list[dict[str, str]]) -> Reply:
+        said.append("\n".join(message["content"] for message in messages))
+        change = f"```python\n{REGION.replace('first', 'last')}```\n"
+        return Reply("SHOW f77" if len(said) == 1 else change, "stop")
+
+    context = Context(
+        task, (parent(LIBRARY),), np.random.default_rng(0), ask=ask, repair="no change"
+    )
+    child = asyncio.run(make_operator("diff").propose(context))
+    assert b"the last one" in child.files["lib.py"]
+    assert "return x + 77" not in said[0] and "return x + 77" in said[1]
+
+
+def test_a_question_beside_a_change_is_ignored() -> None:
+    assert asked_for("SHOW a.py\nThen:\n`SHOW b.py`\n- SHOW f\nSHOW the rest") == (
+        "a.py",
+        "b.py",
+        "f",
+    )
+    assert asked_for("SHOW a.py\n```python\nx = 1\n```") == ()
+    assert asked_for("SHOW a\n" * 50) == ("a",) and asked_for("") == ()
+    assert len(asked_for("".join(f"SHOW f{n}\n" for n in range(99)))) == 8
+
+
+def test_signatures() -> None:
+    text = "class C(A):\n    def m(self): pass\n\nasync def f(a, /, b, *c, d=1, **e): pass\nx = 1\n"
+    assert signatures(text) == ["class C", "f(a, b, *c, d, **e)"]
+    assert signatures("def (") == []

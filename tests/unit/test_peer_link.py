@@ -89,23 +89,54 @@ def test_an_answer_that_is_none_is_a_fault_that_stays(
         link.ask("attribute", 0, "g")
 
 
+def raised(kind: Any, *args: Any, **fields: Any) -> list[Any]:
+    return [
+        "raised",
+        "Name",
+        "text",
+        "tb",
+        ["B", kind, [*args], [*fields.items()], None],
+    ]
+
+
 def test_what_the_candidate_raises_is_raised_here(tmp_path: Path) -> None:
+    mine = ["U", 7, "Mine", "program", ["T", "ValueError"]]
     link = link_to(
         tmp_path,
-        ["raised", "IndexError", "too far", "tb"],
-        ["raised", "Mine", "x", "tb"],
-        ["raised", "SystemExit", "0", "tb"],
-        ["raised", "a b", "x", "tb"],
+        raised(["T", "IndexError"], "too far", 3),
+        raised(mine, "x"),
+        raised(["U", 8, "CandidateError", "evolve.candidate", ["T", "Exception"]], "x"),
     )
-    with pytest.raises(IndexError, match="too far"):
+    with pytest.raises(IndexError) as caught:
         link.ask("call", 0, [], {})
-    for name in ("Mine", "SystemExit", "CandidateException"):
-        with pytest.raises(Exception, match=r"^(x|0)$") as caught:
-            link.ask("call", 0, [], {})
-        assert type(caught.value).__name__ == name and not isinstance(
-            caught.value, SystemExit
-        )
+    assert caught.value.args == ("too far", 3)
+    with pytest.raises(ValueError, match=r"^x$") as mine_caught:
+        link.ask("call", 0, [], {})
+    assert type(mine_caught.value).__name__ == "Mine"
+    with pytest.raises(Exception, match=r"^x$") as engines:
+        link.ask("call", 0, [], {})
+    assert not isinstance(engines.value, scorer.CandidateError)
     assert link.notes.read("fault") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        raised(["T", "SystemExit"], 0),
+        raised(["T", "KeyboardInterrupt"]),
+        raised(["T", "int"], 0),
+        raised(["U", 7, "Mine", "program"], 0),
+        raised(["U", 7, "Mine", "program", ["T", "int"]], 0),
+        raised(["T", "UnicodeDecodeError"], 0),
+        ["raised", "IndexError", "too far", "tb"],
+        ["raised", "IndexError", "too far", "tb", None],
+    ],
+)
+def test_no_other_exception_can_be_raised_here(answer: Any, tmp_path: Path) -> None:
+    link = link_to(tmp_path, answer)
+    with pytest.raises(CandidateGone):
+        link.ask("call", 0, [], {})
+    assert link.notes.read("fault")["reason"] == "refused"
 
 
 def test_a_dead_process_stays_dead(tmp_path: Path) -> None:
@@ -176,7 +207,12 @@ def test_a_record_brings_data_and_computes_again(
 @pytest.mark.parametrize(
     "answer",
     [
-        ["o", "world", "Bin", ["fits", ["h", 1, True, "yes", "function"]]],
+        [
+            "o",
+            "world",
+            "Bin",
+            ["fits", ["h", 1, True, "yes", "function", [], "program"]],
+        ],
         ["o", "world", "Bin", ["__class__", 1]],
         ["o", "world", "Bin", ["__dict__", ["d"]]],
         ["o", "world", "Move", ["_value_", 99], ["_name_", "UP"]],
@@ -198,7 +234,7 @@ def test_no_record_replaces_code(
 def test_what_was_seen_stays_also_after_another_call(tmp_path: Path) -> None:
     link = link_to(
         tmp_path,
-        ["ok", ["h", 4, False, "Radii", "builtins"]],
+        ["ok", ["h", 4, False, "Radii", "builtins", [], "program"]],
         ["ok", ["t", "list", ["l", 1, 2, 3]]],
         ["ok", None],
         ["ok", 5],
@@ -220,13 +256,13 @@ def test_what_was_seen_stays_also_after_another_call(tmp_path: Path) -> None:
 def test_what_is_no_list_is_indexed_or_iterated(tmp_path: Path) -> None:
     link = link_to(
         tmp_path,
-        ["ok", ["h", 4, False, "Radii", "builtins"]],
+        ["ok", ["h", 4, False, "Radii", "builtins", [], "program"]],
         ["ok", None],
         ["ok", 0.5],
     )
     radii = link.ask("call", 0, [], {})
     assert radii[0] == 0.5
-    with pytest.raises(TypeError, match="indexed"):
+    with pytest.raises(Inseparable, match="indexed"):
         iter(radii)
 
 
@@ -292,14 +328,14 @@ def test_callbacks_reach_public_names_of_plain_objects_only(tmp_path: Path) -> N
     assert link.ask("call", 0, [thing], {}) == 1
     sent = [args[0] for function, args in link.candidate.asked if function == "resume"]
     assert sent[0] == ["ok", 3]
-    assert sent[1][:2] == ["raised", "AttributeError"] and sent[2][:2] == [
-        "raised",
-        "KeyError",
-    ]
+    kinds = [(kind, tree[2]) for kind, tree in sent[1:]]
+    assert kinds == [("raised", ["T", "AttributeError"]), ("raised", ["T", "KeyError"])]
 
 
 def test_objects_of_libraries_can_not_be_copied(tmp_path: Path) -> None:
-    link = link_to(tmp_path, ["ok", ["h", 1, False, "Graph", "networkx.classes"]])
+    link = link_to(
+        tmp_path, ["ok", ["h", 1, False, "Graph", "networkx.classes", [], "program"]]
+    )
     with pytest.raises(Inseparable):
         link.ask("call", 0, [threading.Lock()], {})
     with pytest.raises(Inseparable):
@@ -308,7 +344,9 @@ def test_objects_of_libraries_can_not_be_copied(tmp_path: Path) -> None:
 
 
 def test_functions_are_handles_that_call(tmp_path: Path) -> None:
-    link = link_to(tmp_path, ["ok", ["h", 5, True, "solve", "program"]], ["ok", 42])
+    link = link_to(
+        tmp_path, ["ok", ["h", 5, True, "solve", "program", [], "program"]], ["ok", 42]
+    )
     solve = link.ask("attribute", 0, "solve")
     assert (
         isinstance(solve, RemoteFunction)
