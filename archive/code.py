@@ -43,7 +43,7 @@ class Commit(NamedTuple):
 
 
 class _Packs(PackedDB):  # type: ignore[misc]
-    """The packs of one repository, whose path may hold any character.
+    """The packs of one repository; its path may hold any character.
 
     gitdb's own reads the path as a pattern, in which `[1]` means another name.
     """

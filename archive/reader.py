@@ -566,7 +566,7 @@ class ArchiveReader:
             return list(connection.execute(query).all())
 
     def _current(self) -> Engine:
-        """Return an engine that sees what a writer that has started since writes."""
+        """Return an engine that sees the rows of a writer that started later."""
         if self._engine.url.query.get("immutable") and needs_log(self.path):
             self._engine.dispose()
             self._engine = open_for_reading(self.path)

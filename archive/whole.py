@@ -1,17 +1,17 @@
-"""A database that is whole in one file, and one that needs its write-ahead log beside it."""
+"""A database that is whole in one file, and one that needs its write-ahead log."""
 
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
 IMMUTABLE = "immutable=1"
-# a database that is read through a write-ahead log says so at the end of these bytes
+# the last of these bytes marks a database that is read through a write-ahead log
 _HEADER_BYTES, _WAL_VERSION = 20, b"\x02"
 _WAIT_S = 0.1
 
 
 def reading_mode(path: Path) -> str:
-    """Return how to open a database so that nothing is left beside it.
+    """Return how to open a database so that no file is left over.
 
     Reading through a write-ahead log makes files; without one there is none to read.
 
@@ -45,7 +45,7 @@ def make_whole(path: Path) -> None:
     Where a view has it open, the log stays as an empty file.
 
     Args:
-        path: Its file; nobody writes it now.
+        path: Its file; no process writes it now.
     """
     with (
         suppress(sqlite3.Error),

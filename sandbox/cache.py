@@ -26,7 +26,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def cache_folder() -> Path:
-    """Return the directory of what is made once on this machine.
+    """Return the directory of things that are made once on this machine.
 
     Returns:
         `EVOLVE_CACHE_DIR`, or a default: root's is world-readable, because the sandbox
@@ -104,7 +104,7 @@ def only_one(target: Path) -> Iterator[None]:
     """Context manager: wait while another process makes the same thing.
 
     Args:
-        target: A path in the cache, whose parent exists.
+        target: A path in the cache; its parent exists.
     """
     with target.with_name(f"{target.name}{_LOCK}").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -231,7 +231,7 @@ def unwritable(place: Path, error: OSError, variable: str) -> SandboxUnavailable
 
     Args:
         place: The directory.
-        error: What the system reported, or `shutil` for several files.
+        error: That of the system, or `shutil` for several files.
         variable: Environment variable that chooses it.
 
     Returns:

@@ -63,7 +63,7 @@ def too_low(limits: Limits, workers: int) -> tuple[str, str] | None:
         workers: Number of candidates at once.
 
     Returns:
-        What is too low, with its value, and the way out; None: all are high enough.
+        The limit with its value, and the way out; None: all are high enough.
     """
     for limit in _limits(limits, workers):
         soft, hard = resource.getrlimit(limit.kind)

@@ -1,4 +1,4 @@
-"""What this machine lacks at the moment: a failure meanwhile is not the candidate's."""
+"""Shortages of this machine: a failure meanwhile is not the candidate's."""
 
 import os
 import tempfile

@@ -16,7 +16,7 @@ _PLACE = ".data"  # in the folder of the runs
 def copy_task(folder: Path, target: Path, runs_dir: Path) -> None:
     """Copy the files of a task into a new folder; its big ones become links.
 
-    A link leads to a copy, so that a change of the original leaves the run as it is.
+    A link leads to a copy, so that a change of the original does not change the run.
 
     Args:
         folder: The task directory.

@@ -1,4 +1,4 @@
-"""`evolve rescue`: a new run with what can be read of a damaged one."""
+"""`evolve rescue`: a new run with the readable part of a damaged one."""
 
 import shutil
 import tempfile
@@ -17,7 +17,7 @@ _NOT_COPIED = ("archive.db", "archive.db-wal", "archive.db-shm", "lock", "stop")
 
 
 def rescue_run(runs_dir: Path, which: str, target: Path) -> dict[str, Rescued]:
-    """Save what can be read of a run into a new one; the damaged one stays as it is.
+    """Save the readable part of a run into a new one; the damaged one is not changed.
 
     Args:
         runs_dir: Folder of all runs.
@@ -28,7 +28,7 @@ def rescue_run(runs_dir: Path, which: str, target: Path) -> dict[str, Rescued]:
         The result by table of the archive.
 
     Raises:
-        UsageError: There is no such run, or `target` is not empty.
+        UsageError: The run does not exist, or `target` is not empty.
         RunError: It can't be read or written.
         ArchiveError: Its archive can't be read at all, or the new one not be written.
     """
@@ -61,7 +61,7 @@ def rescue_run(runs_dir: Path, which: str, target: Path) -> dict[str, Rescued]:
 
 
 def _opened(runs_dir: Path, which: str) -> RunFolder:
-    """Open a run, also one whose run.toml is damaged."""
+    """Open a run, also one with a damaged run.toml."""
     try:
         return open_run(runs_dir, which)
     except UsageError:
@@ -97,7 +97,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _facts(run: RunFolder) -> dict[str, str]:
-    """Return the facts of the archive that also stand elsewhere."""
+    """Return the facts of the archive that other files hold, too."""
     facts = {"evaluator": run.evaluator_hash, "seed": str(run.settings.seed)}
     try:
         aggregate = load_task(run.path / "task", hashed=False).spec.aggregate

@@ -15,11 +15,11 @@ _QUIET_S, _LONG_S, _LATER_S = 1.5, 120.0, 10.0
 async def never_silent(
     note: Note, doing: Callable[[], str] | None = None
 ) -> AsyncIterator[Note]:
-    """Context manager: report every two seconds what is being done; later, less often.
+    """Context manager: report progress every two seconds; later, less often.
 
     Args:
         note: called with messages for people
-        doing: returns what is being done; None: the last line that was reported
+        doing: describes the work; None: the last line that was reported
 
     Yields:
         To be called in place of `note`.
@@ -59,7 +59,7 @@ async def counting_cases(
 
     Args:
         evaluator: scores the cases, and has the function for messages
-        what: what is being scored
+        what: the scored program
         total: number of cases
     """
     before = evaluator.cases_done
