@@ -32,14 +32,14 @@ class Damaged(ArchiveError):
 
     Args:
         path: The database file, or another part of the run.
-        why: What was found.
+        why: The problem.
     """
 
     def __init__(self, path: Path, why: object) -> None:
         run = shlex.quote(str(path.parent))
         super().__init__(
             f"{path} is damaged: {why}",
-            f"save the readable part: evolve rescue {run} -o NEW",
+            f"save all that is readable: evolve rescue {run} -o NEW",
         )
 
 

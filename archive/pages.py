@@ -1,6 +1,6 @@
 """Rows of a damaged SQLite file, read page by page where SQL can't.
 
-A leaf page of a table holds whole rows, except long values, which continue in a chain of
+A leaf page of a table holds whole rows; long values go on in a chain of
 overflow pages. Each page is read by itself, so a damaged one costs its own rows only. The
 format is described in https://sqlite.org/fileformat2.html.
 """
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 class Unreadable(Exception):
-    """Invalid bytes."""
+    """Bytes that are not a valid part of a database."""
 
 
 class Pages:

@@ -1,7 +1,7 @@
-"""Saving the readable part of a damaged archive into a new one.
+"""Saving the readable rows of a damaged archive into a new one.
 
 Rows come from the pages of the file. A row that others name but that is lost gets a
-placeholder, whose tree is that of its ref in the repository.
+placeholder with the tree of its ref in the repository.
 """
 
 import json
@@ -35,7 +35,7 @@ from evolve.archive.records import (
 from evolve.archive.schema import metadata
 from evolve.archive.whole import make_whole
 
-LOST = "lost"  # reason, and operator, for rows of a damaged part
+LOST = "lost"  # reason, and operator, of lost rows
 _ID = re.compile(r"[a-z2-7]{16}")
 _SHA = re.compile(r"[0-9a-f]{40}")
 _FEWEST_COLUMNS = 0.6  # of a table; rows of earlier versions have fewer
@@ -114,7 +114,7 @@ class _Found:
 def rescue(
     database: Path, code: Path, target: Path, facts: Mapping[str, str]
 ) -> dict[str, Rescued]:
-    """Save the readable part of an archive into a new one.
+    """Save the readable rows of an archive into a new one.
 
     Args:
         database: The damaged file; it is not changed.
@@ -139,12 +139,12 @@ def rescue(
         found["meta"].rows.setdefault((key,), {"key": key, "value": value})
     refs = _refs(code)
     _check_trees(found["proposals"], code, refs)
-    stand_ins = _complete(found, refs)
-    lost["proposals"] = max(lost["proposals"], stand_ins)
+    placeholders = _complete(found, refs)
+    lost["proposals"] = max(lost["proposals"], placeholders)
     _write(target, found)
     return {
         name: Rescued(
-            len(table.rows) - (stand_ins if name == "proposals" else 0), lost[name]
+            len(table.rows) - (placeholders if name == "proposals" else 0), lost[name]
         )
         for name, table in found.items()
     }
@@ -190,7 +190,7 @@ def _roots(pages: Pages) -> Iterator[tuple[str, int]]:
 
 
 def _table_of(cell: Cell, owner: str | None) -> Table | None:
-    """Return the table with the columns that fit a row best: that of its page, or another."""
+    """Return the table that fits a row best: that of its page, or another."""
     fitting = [
         table
         for table in metadata.sorted_tables
@@ -249,7 +249,7 @@ def _row(table: Table, cell: Cell) -> _Row | None:
     return row
 
 
-# kind of an event -> form of its data
+# kind of an event -> keys of its data
 _DATA: Mapping[str, Mapping[str, Any]] = {
     "planned": {"number": int},
     "call": {"state": str, "model": str, "cost_usd": int | float},
@@ -317,7 +317,7 @@ def _refs(code: Path) -> dict[str, _Ref]:
 
 
 def _check_trees(proposals: _Found, code: Path, refs: Mapping[str, _Ref]) -> None:
-    """Give a variant whose tree the repository does not have that of its ref, or none."""
+    """Replace trees that the repository does not have by those of the refs, or none."""
     try:
         store = CodeStore.open(code)
     except ArchiveError:
@@ -333,7 +333,7 @@ def _check_trees(proposals: _Found, code: Path, refs: Mapping[str, _Ref]) -> Non
 
 
 def _complete(found: dict[str, _Found], refs: Mapping[str, _Ref]) -> int:
-    """Add placeholders for lost proposals, and adapt the other rows.
+    """Add placeholders for lost proposals, and make the others fit what is there.
 
     Returns:
         Number of placeholders.
@@ -354,7 +354,7 @@ def _complete(found: dict[str, _Found], refs: Mapping[str, _Ref]) -> int:
     for name in sorted(named - {key[0] for key in proposals}):
         number = next(free) if numbers[name] in taken else numbers[name]
         taken.add(number)
-        proposals[name,] = _stand_in(name, number, refs.get(name))
+        proposals[name,] = _placeholder(name, number, refs.get(name))
         added += 1
     _relate(found, refs)
     _settle(found)
@@ -404,8 +404,8 @@ def _drop_doubles(
         taken.add(numbers[key[0]])
 
 
-def _stand_in(name: str, number: int, ref: _Ref | None) -> _Row:
-    """Return a row for a proposal that lost its own."""
+def _placeholder(name: str, number: int, ref: _Ref | None) -> _Row:
+    """Return a row in place of a lost one."""
     row = {
         column.name: _CHECKS.get(f"proposals.{column.name}", (None, _default(column)))[
             1

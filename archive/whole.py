@@ -5,13 +5,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 IMMUTABLE = "immutable=1"
-# a database that is read through a write-ahead log says so at the end of these bytes
+# the last of these bytes marks a database that is read through a write-ahead log
 _HEADER_BYTES, _WAL_VERSION = 20, b"\x02"
 _WAIT_S = 0.1
 
 
 def reading_mode(path: Path) -> str:
-    """Return how to open a database without leaving further files.
+    """Return how to open a database so that no file is left over.
 
     Reading through a write-ahead log makes files; without one there is none to read.
 

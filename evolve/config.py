@@ -450,7 +450,7 @@ def _read_user_file() -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except PermissionError:  # HOME may belong to another user
+    except PermissionError:  # HOME may be another user's
         _log.warning("note: %s can't be read (Permission denied): skipped", path)
         return {}
     except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:

@@ -26,7 +26,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def cache_folder() -> Path:
-    """Return the directory of everything that is made once on this machine.
+    """Return the directory of things that are made once on this machine.
 
     Returns:
         `EVOLVE_CACHE_DIR`, or a default: root's is world-readable, because the sandbox
@@ -231,7 +231,7 @@ def unwritable(place: Path, error: OSError, variable: str) -> SandboxUnavailable
 
     Args:
         place: The directory.
-        error: The system's report, or `shutil` for several files.
+        error: That of the system, or `shutil` for several files.
         variable: Environment variable that chooses it.
 
     Returns:

@@ -3,7 +3,12 @@
 import importlib
 from dataclasses import dataclass, replace
 
-from evolve.sandbox.errors import NoSuchSandbox, PackagesUnavailable, SandboxUnavailable
+from evolve.sandbox.errors import (
+    NoSuchSandbox,
+    PackagesUnavailable,
+    ProviderFault,
+    SandboxUnavailable,
+)
 from evolve.sandbox.provider import Progress, Provider, SandboxSpec
 
 _BUILT_IN = {
@@ -118,7 +123,8 @@ async def prepare_provider(name: str, spec: SandboxSpec, progress: Progress) -> 
             await provider.prepare(progress)
         except PackagesUnavailable:
             raise
-        except SandboxUnavailable as error:
+        except (SandboxUnavailable, ProviderFault) as error:
+            await provider.close()
             passed_over.append(f"{candidate}: {error.message}")
             fixes.append(error.hint)
             continue

@@ -81,9 +81,9 @@ _boxes = itertools.count()
 
 
 def _failed(error: Exception) -> tuple[str, str]:
-    """Return Docker's error and the next step."""
-    text = str(error)[:_ERROR_CHARS]
-    full = any(os.strerror(n).lower() in text.lower() for n in (28, 122))
+    """Return Docker's message and the next step."""
+    said = str(error)[:_ERROR_CHARS]
+    full = any(os.strerror(n).lower() in said.lower() for n in (28, 122))
     answered = isinstance(error, docker.errors.APIError)
     hint = _DISK_HINT if full else _LOOK_HINT if answered else _START_HINT
     return f"Docker failed: {text}", hint
@@ -134,7 +134,7 @@ def _waiting(progress: Progress | None) -> Iterator[None]:
 
 
 def _not_permitted() -> tuple[str, str]:
-    """Return the missing right to use the engine's socket, and the way out."""
+    """Return the missing permission on the engine's socket, and the way out."""
     path = _address().removeprefix("unix://")
     group = "docker"
     with contextlib.suppress(OSError, KeyError):
@@ -207,7 +207,7 @@ def prune_images(client: Any, keep: Iterable[str] = ()) -> int:
     """
     removed, kept = 0, set(keep)
     for image in own_images(client):
-        for tag in image.tags or [image.id]:  # one that lost its tag
+        for tag in image.tags or [image.id]:  # an older one has lost its tag
             repository, _, key = tag.rpartition(":")
             ours = repository in (REPOSITORY, EARLIER_REPOSITORY) or not image.tags
             if ours and key not in kept:

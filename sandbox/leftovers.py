@@ -20,7 +20,7 @@ PLURAL = {
     "temporary": "temporary folders",
 }
 _TEMPORARY = "evolve-*"
-_ABANDONED_S = 24 * 3600.0  # age of an abandoned temporary folder
+_ABANDONED_S = 24 * 3600.0  # of temporary folders: time without a change
 
 
 class Made(NamedTuple):
@@ -38,7 +38,7 @@ class Made(NamedTuple):
 
 
 def everything() -> tuple[list[Made], list[str]]:
-    """Return everything that this program made on this machine.
+    """Return all products of this program on this machine.
 
     Returns:
         The things, and why others can't be listed.
@@ -82,7 +82,7 @@ def _temporary_folders() -> Iterator[Path]:
 
 
 def remove(kinds: Iterable[str]) -> tuple[dict[str, int], list[str]]:
-    """Remove things of some kinds that this program made, unless they are in use.
+    """Remove products of this program, of some kinds, unless they are in use.
 
     Args:
         kinds: Keys of `PLURAL`.

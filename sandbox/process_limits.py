@@ -22,6 +22,7 @@ _ARCHIVE_BYTES = 512 * MIB  # an image, and a long archive
 _PROGRAM_BYTES = 1024 * MIB  # addresses of a Python with arrays and threads
 _STACK_BYTES = MIB
 _CPU_S = 3600
+_USUAL = 64  # processes of a candidate: few need all that they may have
 _PROCESSES, _PROCESSES_PER_WORKER = 64, 16  # threads and helpers
 
 
@@ -53,30 +54,31 @@ def _limits(limits: Limits, workers: int) -> Iterator[_Limit]:
     yield _Limit(resource.RLIMIT_CPU, "t", "seconds of CPU time", 1, _CPU_S, 0)
 
 
-def too_low(limits: Limits, workers: int) -> tuple[str, str] | None:
+def too_low(
+    limits: Limits, workers: int, raises: bool = True
+) -> tuple[str, str] | None:
     """Return the limit on this process that candidates or the engine would meet.
-
-    A soft limit below a sufficient hard one is raised.
 
     Args:
         limits: Limits of one candidate.
         workers: Number of candidates at once.
+        raises: Whether to raise a soft limit below a sufficient hard one.
 
     Returns:
-        The limit that is too low, with its value, and the way out; None: all are high enough.
+        The limit with its value, and the way out; None: all are high enough.
     """
     for limit in _limits(limits, workers):
         soft, hard = resource.getrlimit(limit.kind)
         if soft < 0 or soft >= limit.least:
             continue
-        if hard < 0 or hard >= limit.least:
+        if raises and (hard < 0 or hard >= limit.least):
             resource.setrlimit(limit.kind, (limit.least, hard))
             continue
         advice = limit.usual // limit.unit or "unlimited"
         return _said(
-            limit.flag, limit.what, hard // limit.unit, limit.least // limit.unit
+            limit.flag, limit.what, soft // limit.unit, limit.least // limit.unit
         ), _way_out(limit.flag, advice)
-    return _too_few_processes(limits, workers)
+    return _too_few_processes(limits, workers, raises)
 
 
 def check_limits(limits: Limits, workers: int) -> None:
@@ -89,7 +91,7 @@ def check_limits(limits: Limits, workers: int) -> None:
     Raises:
         ProviderFault: One is too low.
     """
-    if problem := too_low(limits, workers):
+    if problem := too_low(limits, workers, raises=False):
         raise ProviderFault(*problem)
 
 
@@ -107,16 +109,18 @@ def _way_out(flag: str, advice: object) -> str:
     )
 
 
-def _too_few_processes(limits: Limits, workers: int) -> tuple[str, str] | None:
+def _too_few_processes(
+    limits: Limits, workers: int, raises: bool
+) -> tuple[str, str] | None:
     """Check the limit on processes of the user that candidates run as."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     if soft < 0:
         return None
-    each = limits.processes + _PROCESSES_PER_WORKER
+    each = min(limits.processes, _USUAL) + _PROCESSES_PER_WORKER
     least = _threads_of(os.geteuid() or NOBODY) + _PROCESSES + each * workers
     if soft >= least:
         return None
-    if hard < 0 or hard >= least:
+    if raises and (hard < 0 or hard >= least):
         resource.setrlimit(resource.RLIMIT_NPROC, (least, hard))
         return None
     return _said("u", "processes of this user", soft, least), _way_out("u", least * 2)

@@ -63,7 +63,7 @@ async def examine(
             replace(finding, state="warn") if finding.state == "fail" else finding
             for finding in providers
         ]
-    findings += [*providers, _scorers()]
+    findings += [*providers, _scorers(sandbox)]
     if sandbox != "auto" and providers[0].state != "fail":
         findings.append(await keeps_the_contract(sandbox))
     load_keys()
@@ -90,7 +90,7 @@ async def keeps_the_contract(name: str) -> Finding:
     try:
         broken = await asyncio.to_thread(broken_promises, partial(make_provider, name))
     except SandboxError as error:
-        return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
+        return Finding("fail", f"sandbox {name}: {error.message}", _fix(error))
     if broken:
         return Finding(
             "fail",
@@ -101,7 +101,12 @@ async def keeps_the_contract(name: str) -> Finding:
     return Finding("ok", f"sandbox {name} keeps {len(QUICK)} promises of its contract")
 
 
-def _scorers() -> Finding:
+def _fix(error: EvolveError | SandboxError) -> str:
+    """Return the hint of an error, unless it leads back to this check."""
+    return "" if "evolve doctor" in error.hint else error.hint
+
+
+def _scorers(sandbox: str) -> Finding:
     match confinement.how():
         case confinement.Confinement.BUBBLEWRAP:
             text = "scorers have no network and can't change files of this machine"
@@ -114,7 +119,9 @@ def _scorers() -> Finding:
         "warn",
         "scorers run as you, with your files and network, because neither bubblewrap nor "
         "Landlock works",
-        "for the cause: evolve doctor --sandbox bubblewrap",
+        ""
+        if sandbox == "bubblewrap"
+        else "for the cause: evolve doctor --sandbox bubblewrap",
     )
 
 
@@ -132,7 +139,7 @@ async def _provider(name: str, note: Note) -> Finding:
         finally:
             await pool.close()
     except SandboxError as error:
-        return Finding("fail", f"sandbox {name}: {error.message}", error.hint)
+        return Finding("fail", f"sandbox {name}: {error.message}", _fix(error))
     if not right:
         return Finding("fail", f"sandbox {name}: a candidate gave a wrong answer")
     if not provider.isolates:
@@ -200,7 +207,7 @@ async def _task(
                 named = Finding("ok", f"task {task.spec.name}")
                 return [named, *_prompts(task, settings), *found]
     except (EvolveError, SandboxError) as error:
-        return [Finding("fail", error.message, error.hint)]
+        return [Finding("fail", error.message, _fix(error))]
 
 
 def _prompts(task: Task, settings: Settings) -> list[Finding]:

@@ -27,6 +27,11 @@ _QUESTION = [
 ]
 
 
+def _without_this(hint: str) -> str:
+    """Return a hint without the step that leads back to this check."""
+    return hint.partition("; then: evolve doctor")[0]
+
+
 async def examine_model(
     text: str, settings: Settings | None, note: Note
 ) -> list[Finding]:
@@ -61,7 +66,12 @@ async def examine_model(
             ]
     except EvolveError as error:
         start = error.start if isinstance(error, ModelError) else ""
-        return [*found, Finding("fail", f"model {error.message}", start or error.hint)]
+        return [
+            *found,
+            Finding(
+                "fail", f"model {error.message}", start or _without_this(error.hint)
+            ),
+        ]
     return [*found, Finding("ok", f"model {name} answers: {one_line(answer, 40)!r}")]
 
 

@@ -61,7 +61,7 @@ def rescue(
     runs_dir: RunsDir = None,
     json: Json = False,
 ) -> None:
-    """Save the readable part of a damaged run into a new run that opens."""
+    """Save all that is readable of a damaged run into a new one, which opens."""
     from evolve.cli.options import runs_folder
     from evolve.runs.rescue import rescue_run
     from evolve.text import quoted

@@ -1,4 +1,4 @@
-"""`evolve doctor`: check this machine. `evolve sandbox`: list and remove all that it made."""
+"""`evolve doctor`: check this machine. `evolve sandbox`: list and remove its products."""
 
 from pathlib import Path
 from typing import Annotated
@@ -80,7 +80,7 @@ def doctor(
 
 @sandbox_verbs.command("ls")
 def list_made(json: Json = False) -> None:
-    """List everything that this tool made on this machine: containers, images, the cache."""
+    """List all products of this tool: containers, images, the cache."""
     from evolve.sandbox import leftovers
     from evolve.view.terminal.console import err, out
 
@@ -110,7 +110,7 @@ def prune(
 ) -> None:
     """Remove containers and folders of engines that have ended; with options, more.
 
-    Others are never touched. Removed parts are made again when needed.
+    Others are never touched. Images and cache are made again when they are needed.
     """
     from evolve.sandbox import leftovers
     from evolve.view.terminal.console import err, out

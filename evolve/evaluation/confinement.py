@@ -187,7 +187,7 @@ def _walls(needed: Iterable[Path], place_bytes: int) -> list[str]:
     hidden = [
         path
         for path in dict.fromkeys((*map(Path, _HIDDEN), home_folder()))
-        # False also for the home of another user
+        # False also for another user's home
         if os.path.isdir(path) and not os.path.islink(path)
     ]
     for folder in hidden:

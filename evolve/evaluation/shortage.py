@@ -1,4 +1,4 @@
-"""A shortage of this machine: a failure during it is not the candidate's."""
+"""Shortages of this machine: a failure meanwhile is not the candidate's."""
 
 import os
 import tempfile

@@ -248,7 +248,7 @@ class RunFolder:
         """Return the error for a run directory on a full disk, or with a used-up quota.
 
         Args:
-            error: The system's report.
+            error: The error of the system.
         """
         return RunError(
             f"can't write to {self.path}: {error.strerror}",

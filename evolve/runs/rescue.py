@@ -28,7 +28,7 @@ def rescue_run(runs_dir: Path, which: str, target: Path) -> dict[str, Rescued]:
         The result by table of the archive.
 
     Raises:
-        UsageError: There is no such run, or `target` is not empty.
+        UsageError: The run does not exist, or `target` is not empty.
         RunError: It can't be read or written.
         ArchiveError: Its archive can't be read at all, or the new one not be written.
     """
@@ -61,7 +61,7 @@ def rescue_run(runs_dir: Path, which: str, target: Path) -> dict[str, Rescued]:
 
 
 def _opened(runs_dir: Path, which: str) -> RunFolder:
-    """Open a run, also with a damaged run.toml."""
+    """Open a run, also one with a damaged run.toml."""
     try:
         return open_run(runs_dir, which)
     except UsageError:
@@ -97,7 +97,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _facts(run: RunFolder) -> dict[str, str]:
-    """Return the facts of the archive that other files hold as well."""
+    """Return the facts of the archive that other files hold, too."""
     facts = {"evaluator": run.evaluator_hash, "seed": str(run.settings.seed)}
     try:
         aggregate = load_task(run.path / "task", hashed=False).spec.aggregate

@@ -19,7 +19,7 @@ async def never_silent(
 
     Args:
         note: called with messages for people
-        doing: returns the current activity; None: the last reported line
+        doing: describes the work; None: the last line that was reported
 
     Yields:
         To be called in place of `note`.
@@ -59,7 +59,7 @@ async def counting_cases(
 
     Args:
         evaluator: scores the cases, and has the function for messages
-        what: the name of the scored thing
+        what: the scored program
         total: number of cases
     """
     before = evaluator.cases_done

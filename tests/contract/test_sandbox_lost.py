@@ -273,7 +273,7 @@ def test_prune_of_images_keeps_the_named_and_the_foreign(strangers: Any) -> None
         for tag in found.tags
     } - {f"{REPOSITORY}:0ld", "somebody-elses:tag"}
     keep = {tag.rpartition(":")[2] for tag in ours}
-    assert prune_images(client, keep) == 1
+    assert prune_images(client, keep) >= 1  # and those without a tag
     tags = {tag for found in client.images.list() for tag in found.tags}
     assert f"{REPOSITORY}:0ld" not in tags and "somebody-elses:tag" in tags
     assert ours <= tags

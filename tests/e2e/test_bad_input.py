@@ -229,7 +229,9 @@ def test_a_run_that_was_tampered_with(task: Path) -> None:
             evolve(verb, "r", cwd=task.parent), 1, "newer version", "with that version"
         )
     (folder / "archive.db").write_bytes(b"nonsense" * 1000)
-    assert_refused(evolve("tree", "r", cwd=task.parent), 1, "not an archive")
+    assert_refused(
+        evolve("tree", "r", cwd=task.parent), 1, "is damaged", "evolve rescue"
+    )
 
 
 def test_a_runs_folder_that_is_a_file(task: Path) -> None:

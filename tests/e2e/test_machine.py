@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,20 +164,19 @@ def test_docker_needs_no_room_in_tmpdir(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", [0o027, 0o077])
-def test_the_umask_does_not_matter(tmp_path: Path, steps_task: Path, mask: int) -> None:
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents:
-        if folder != Path("/tmp") and folder.is_relative_to("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    env = {"EVOLVE_CACHE_DIR": str(tmp_path / "cache")}
+def test_the_umask_does_not_matter(steps_task: Path, mask: int) -> None:
     options = ("--sandbox", "bubblewrap", "--max-variants", "2")
-    before = os.umask(mask)
-    try:
-        done = evolve("run", steps_task, *options, cwd=tmp_path, env=env)
-    finally:
-        os.umask(before)
-    assert done.code == 0, done.err
-    assert evolve("run", steps_task, *options, cwd=tmp_path, env=env).code == 0
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        place = Path(folder)
+        place.chmod(0o755)  # pytest's own directories are closed
+        env = {"EVOLVE_CACHE_DIR": str(place / "cache")}
+        before = os.umask(mask)
+        try:
+            done = evolve("run", steps_task, *options, cwd=place, env=env)
+        finally:
+            os.umask(before)
+        assert done.code == 0, done.err
+        assert evolve("run", steps_task, *options, cwd=place, env=env).code == 0
 
 
 @pytest.mark.slow

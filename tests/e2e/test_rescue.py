@@ -221,3 +221,16 @@ def test_a_killed_run_and_a_broken_run_toml(intact: Intact, tmp_path: Path) -> N
     saved = rescue_run(tmp_path / "runs", str(killed), tmp_path / "new")
     assert saved["events"].saved == len(intact.rows["events"]) + 1
     check_that_it_opens(tmp_path / "new")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 2000, bytes(5000), b"x"])
+def test_code_is_saved_where_no_row_is_left(
+    intact: Intact, tmp_path: Path, content: bytes
+) -> None:
+    run = copied(intact, tmp_path)
+    (run / "archive.db").write_bytes(content)
+    rescue_run(tmp_path / "runs", str(run), tmp_path / "new")
+    check_that_it_opens(tmp_path / "new")
+    found = rows_of(tmp_path / "new" / "archive.db", "proposals")
+    assert len(found) == len(commits_of(intact.path / "archive.db"))
+    assert evolve("rescue", "hurt", "-o", tmp_path / "x", cwd=tmp_path).code == 0

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
-from evolve.sandbox import NoSuchSandbox, provider_class
+from evolve.sandbox import (
+    NoSuchSandbox,
+    ProviderFault,
+    SandboxSpec,
+    choose,
+    prepare_provider,
+    provider_class,
+)
+from evolve.sandbox.local import LocalProvider
+from evolve.sandbox.provider import Progress
 
 WHOLE = """
     name, isolates = "mine", False
@@ -57,3 +67,22 @@ def test_unknown_names_are_refused() -> None:
     ):
         with pytest.raises(NoSuchSandbox, match=words):
             provider_class(name)
+
+
+class Failing(LocalProvider):
+    """A provider with a fault of the machine in its preparation."""
+
+    name = "failing"
+
+    async def prepare(self, progress: Progress) -> None:
+        raise ProviderFault("its folder can't be written", "set TMPDIR")
+
+
+def test_auto_goes_on_after_a_fault_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(choose._BUILT_IN, "docker", f"{__name__}:Failing")
+    monkeypatch.setattr(choose, "AUTOMATIC", ("docker", "local"))
+    found = asyncio.run(prepare_provider("auto", SandboxSpec(), lambda line: None))
+    assert found.provider.name == "local"
+    assert found.passed_over == ("docker: its folder can't be written",)
