@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -26,6 +27,7 @@ from gitdb.util import mman
 
 from evolve.archive.errors import ArchiveError, StorageFull, moved
 from evolve.archive.git import make_harmless, run_git
+from evolve.archive.gitpython import tree_to_stream
 from evolve.archive.names import invalid_name
 
 Files = Mapping[str, bytes]
@@ -188,10 +190,9 @@ class CodeStore:
         for name, inner in folders.items():
             entries.append((bytes.fromhex(self._tree_of(inner)), _FOLDER, name))
         entries.sort(key=lambda entry: entry[2] + ("/" if entry[1] == _FOLDER else ""))
-        lines = (
-            b"%o %s\0%s" % (mode, name.encode(), sha) for sha, mode, name in entries
-        )
-        return self._store(b"tree", b"".join(lines)).hex()
+        stream = BytesIO()
+        tree_to_stream(entries, stream.write)
+        return self._store(b"tree", stream.getvalue()).hex()
 
     def commit(self, files: Files, parents: Sequence[str], message: str) -> Commit:
         """Store a variant; objects that were stored before stay intact when this fails.

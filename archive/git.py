@@ -22,7 +22,7 @@ _OFF = (
     ("maintenance.auto", "false"),
 )
 _SETTINGS = [word for key, value in _OFF for word in ("-c", f"{key}={value}")]
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
@@ -60,7 +60,7 @@ def run_git(
         for name, value in os.environ.items()
         if not name.startswith("GIT_") or (configured and _IDENTITY.match(name))
     }
-    own = {} if configured else _ENVIRONMENT
+    own = {} if configured else ENVIRONMENT
     return subprocess.run(
         ["git", *_SETTINGS, *arguments],
         input=stdin,

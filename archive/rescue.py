@@ -375,9 +375,9 @@ def _numbers(found: Mapping[str, _Found], named: set[str]) -> dict[str, int]:
     """Return the decision number of each proposal, from its row, an event, or its id."""
     numbers: dict[str, int] = {}
     for row in found["events"].rows.values():
-        given = json.loads(row["data"]).get("number")
-        if row["proposal"] in named and type(given) is int and 0 <= given < _MOST_ROWS:
-            numbers[row["proposal"]] = given
+        said = json.loads(row["data"]).get("number")
+        if row["proposal"] in named and type(said) is int and 0 <= said < _MOST_ROWS:
+            numbers[row["proposal"]] = said
     for (name,), row in found["proposals"].rows.items():
         numbers.setdefault(name, row["number"])
     seed = str(found["meta"].rows.get(("seed",), {}).get("value", ""))

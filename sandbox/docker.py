@@ -86,7 +86,7 @@ def _failed(error: Exception) -> tuple[str, str]:
     full = any(os.strerror(n).lower() in said.lower() for n in (28, 122))
     answered = isinstance(error, docker.errors.APIError)
     hint = _DISK_HINT if full else _LOOK_HINT if answered else _START_HINT
-    return f"Docker failed: {text}", hint
+    return f"Docker failed: {said}", hint
 
 
 def connect(progress: Progress | None = None) -> Any:
@@ -123,8 +123,8 @@ def connect(progress: Progress | None = None) -> Any:
 @contextlib.contextmanager
 def _waiting(progress: Progress | None) -> Iterator[None]:
     """Context manager: report after a moment that the engine does not answer yet."""
-    text = f"sandbox: waiting for the Docker engine at {_address()}"
-    timer = threading.Timer(_SLOW_S, progress or (lambda message: None), (text,))
+    said = f"sandbox: waiting for the Docker engine at {_address()}"
+    timer = threading.Timer(_SLOW_S, progress or (lambda message: None), (said,))
     timer.daemon = True
     timer.start()
     try:
