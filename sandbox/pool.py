@@ -87,8 +87,12 @@ class Pool:
             try:
                 box = await self.provider.start()
             except ProviderFault:
-                await self.provider.check()  # the next one may be made of whole files
-                raise
+                await self.provider.check()
+                if generation == self.provider.generation:
+                    raise
+                # its files were damaged, and have been made again
+                generation = self.provider.generation
+                box = await self.provider.start()
             box.generation = generation
             return box
 
