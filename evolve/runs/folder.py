@@ -533,19 +533,32 @@ def _is_name(name: str) -> bool:
     )
 
 
+def check_name(runs_dir: Path, name: str) -> None:
+    """Check the name of a new run.
+
+    Args:
+        runs_dir: Directory of all runs.
+        name: The name.
+
+    Raises:
+        UsageError: It is taken or not valid.
+    """
+    if not _is_name(name):
+        raise UsageError(
+            f"invalid run name {name[:_LONGEST_NAME]!r}",
+            f"use letters, digits and dashes, at most {_LONGEST_NAME}",
+        )
+    if (runs_dir / name).exists():
+        raise UsageError(
+            f"the run {name} exists already in {runs_dir}",
+            f"resume it (evolve resume {quoted(name)}) or choose another --name",
+        )
+
+
 def _give_name(path: Path, runs_dir: Path, name: str | None) -> Path:
     """Rename the directory to the given name, or to a free one."""
     if name is not None:
-        if not _is_name(name):
-            raise UsageError(
-                f"invalid run name {name[:_LONGEST_NAME]!r}",
-                f"use letters, digits and dashes, at most {_LONGEST_NAME}",
-            )
-        if (runs_dir / name).exists():
-            raise UsageError(
-                f"the run {name} exists already in {runs_dir}",
-                f"resume it (evolve resume {quoted(name)}) or choose another --name",
-            )
+        check_name(runs_dir, name)
         return path.rename(runs_dir / name)
     from coolname import generate_slug
 

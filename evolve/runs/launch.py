@@ -65,7 +65,7 @@ from evolve.runs.build import (
 )
 from evolve.runs.confirm import Confirmer
 from evolve.runs.evaluator import open_evaluator, score_seed
-from evolve.runs.folder import RunFolder, create_run, write_run_toml
+from evolve.runs.folder import RunFolder, check_name, create_run, write_run_toml
 from evolve.runs.signature import require_own
 from evolve.runs.versions import (
     difference,
@@ -195,6 +195,8 @@ async def start_run(
     """
     require_git()
     settings = _settled(resolved.settings)
+    if name is not None:
+        check_name(settings.runs_dir, name)  # before anything is scored
     _check(task, settings, control.view)
     if models is None:
         require_model(task, settings)
