@@ -54,7 +54,11 @@ class Variant:
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """Its program: path -> content."""
+        """Its program: path -> content.
+
+        Raises:
+            NotFound: It was rejected, so it has none; see `Run.programs`.
+        """
         found = self._run.files(self._run.proposal(self.row.id))
         return {
             path: content.decode(errors="replace") for path, content in found.items()
@@ -204,7 +208,8 @@ class Run:
     def refresh(self) -> None:
         """Drop all cached results, so that a live run is read again."""
         self._run.forget()
-        self.__dict__.pop("variants", None)
+        for name in ("variants", "programs"):
+            self.__dict__.pop(name, None)
 
     def close(self) -> None:
         """Close the database."""

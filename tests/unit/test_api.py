@@ -31,6 +31,8 @@ def test_a_run_in_python(runs: Path) -> None:
         assert run.best.score == max(v.score for v in scored)
         assert "def answer" in run.best.files["program.py"]
         assert run["seed"].id == derive_id(2, 0) and run["seed"].number == 0
+        assert 0 < len(run.programs) < len(run.variants)
+        assert all(v.files and v.patch for v in run.programs[1:])
         assert run.variants[-1].number == 40 and [
             v.number for v in run.variants[3:5]
         ] == [3, 4]
