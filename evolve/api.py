@@ -155,9 +155,14 @@ class Run:
 
     @cached_property
     def variants(self) -> Variants:
-        """All proposals, with the rejected ones."""
+        """All proposals, with rejected and unfinished ones, which have no files."""
         with Readable(self._run.folder.database):
             return Variants(self._run, self._run.browser.variants())
+
+    @cached_property
+    def programs(self) -> Variants:
+        """The proposals that have files: scored, failed, or being evaluated."""
+        return Variants(self._run, [v.row for v in self.variants if v.row.passed])
 
     @property
     def best(self) -> Variant:
