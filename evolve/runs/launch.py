@@ -195,13 +195,13 @@ async def start_run(
     """
     require_git()
     settings = _settled(resolved.settings)
-    if name is not None:
-        check_name(settings.runs_dir, name)  # before anything is scored
     _check(task, settings, control.view)
     if models is None:
         require_model(task, settings)
         await check_models(settings)
         await ask_servers(settings, lambda message: None)  # told when the run has begun
+    if name is not None:
+        check_name(settings.runs_dir, name)  # before anything is scored
     with tempfile.NamedTemporaryFile(prefix="evolve-scorer-", suffix=".log") as log:
         async with _evaluator(
             task, settings, Path(log.name), control.view

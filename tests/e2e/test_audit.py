@@ -213,6 +213,7 @@ def test_an_agent_that_is_better_and_no_less_safe_is_promoted(tmp_path: Path) ->
         assert agents.promote().code == 2
 
 
+@pytest.mark.slow
 def test_who_does_harm_is_blocked_and_quarantined(agents: Agents) -> None:
     seed, child = (row["id"] for row in agents.tree())
     agents.model.reply = does_harm

@@ -292,6 +292,7 @@ def evaluate(candidate, case):
     ("inputs", "paying"),
     [("5", 5), pytest.param("number", 0, marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_a_program_that_remembers_gains_on_equal_inputs_only(
     tmp_path: Path, inputs: str, paying: int
 ) -> None:

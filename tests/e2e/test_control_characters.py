@@ -72,6 +72,7 @@ def clean(text: str, about: object) -> None:
     assert found is None, (about, text[max(0, found.start() - 80) : found.end() + 20])
 
 
+@pytest.mark.slow
 def test_every_verb_that_prints(folder: Path) -> None:
     runs = ("--runs-dir", folder / "runs")
     box = ("--sandbox", "bubblewrap")

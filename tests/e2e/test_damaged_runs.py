@@ -186,6 +186,7 @@ def test_names_that_break_a_line_are_refused(
     assert "at most 100" in done.err and "\x1b" not in done.err
 
 
+@pytest.mark.slow
 def test_a_run_of_another_user_is_listed_as_unreadable(steps_task: Path) -> None:
     with folder_of_user() as user:
         made = evolve_as_user(user, "run", steps_task, *OPTIONS, "--name", "own")

@@ -81,6 +81,7 @@ def test_a_text_without_numbers_needs_a_model(tmp_path: Path) -> None:
     assert " scored " in done.err, "the scripted model changes words, too"
 
 
+@pytest.mark.slow
 def test_check_shows_what_matters(steps_task: Path) -> None:
     short = evolve("check", steps_task, "--sandbox", "bubblewrap")
     whole = evolve("check", steps_task, "--sandbox", "bubblewrap", "-v")

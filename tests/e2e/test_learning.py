@@ -134,6 +134,7 @@ def test_notes_by_a_model_are_calls_in_the_budget(
     assert again.code == 0 and "0 differences" in again.err, again.err
 
 
+@pytest.mark.slow
 def test_what_is_learned_does_not_depend_on_who_is_fast(
     tmp_path: Path, tasks: Path, scripted: Start
 ) -> None:

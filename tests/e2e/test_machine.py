@@ -68,6 +68,7 @@ def test_a_low_limit_is_named_at_the_start(
     assert not (user / "runs" / "r").exists()
 
 
+@pytest.mark.slow
 def test_a_low_limit_at_resume_makes_no_variant(user: Path, steps_task: Path) -> None:
     """As an ordinary user; a soft limit alone is raised, and the run goes on."""
     assert evolve_as_user(user, "run", steps_task, *LOCAL).code == 0

@@ -223,6 +223,7 @@ def scale(xs):
 """
 
 
+@pytest.mark.slow
 def test_a_tolerance_that_takes_zeros_is_named(tmp_path: Path) -> None:
     by_time = write(
         tmp_path / "task",

@@ -137,6 +137,7 @@ def test_a_run_goes_on_after_it(task: Path, tmp_path: Path) -> None:
     assert max(scored) > min(too_large), rows
 
 
+@pytest.mark.slow
 def test_a_peers_evaluator_is_watched_as_well(tmp_path: Path, judge: Judge) -> None:
     mine = tmp_path / "mine"
     assert evolve("import", FOLDER / "openevolve_trusting", "-o", mine).code == 0

@@ -247,6 +247,7 @@ def test_the_names_of_thousands_of_files_are_cut() -> None:
     assert "Editable: pkg/module_00000.py, " in text and "Of 4000 files" in text
 
 
+@pytest.mark.slow
 def test_in_time_every_file_of_a_repository_is_shown() -> None:
     task = task_of(REPOSITORY, ("*.py", "pkg/*.py"), "main.py")
     seen: set[str] = set()

@@ -218,15 +218,15 @@ def closing_lines(outcome: RunOutcome, task: Task) -> list[str]:
         lines.append(
             f"{counted(spend.calls, 'model call')}, {spend.tokens:,} tokens, ${spend.usd:.4f}"
         )
-    lines.append(
-        f"look: evolve tree {run.quoted} · evolve best {run.quoted} · "
-        f"{go_on(run.name, outcome.stopped)}"
-    )
     if not run.settings.model and run.replay_of is None:
         lines.append(
             "small random edits only, as no model was asked; a model writes larger changes: "
             "evolve run TASK_DIR --model NAME"
         )
+    lines.append(
+        f"look: evolve tree {run.quoted} · evolve best {run.quoted} · "
+        f"{go_on(run.name, outcome.stopped)}"
+    )
     if outcome.confirmed is not None:
         lines.append(outcome.confirmed.in_words())
     elif task.spec.timing is not None and run.replay_of is None:
