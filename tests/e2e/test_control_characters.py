@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import urllib.request
 from pathlib import Path
@@ -15,18 +16,26 @@ from evolve.text import visible
 from tests.cli import evolve
 from tests.serving import serving
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31mscore 999\r\x9b1A\u202egnp.\u2066\x00\x08"
+_EACH = [chr(c) for c in (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))]
+_EACH += list("\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff")
+
+
+def evil(seed: int) -> str:
+    """Every control character once, in any order, among words that look like ours."""
+    draw = random.Random(seed)
+    signs = draw.sample(_EACH, len(_EACH))
+    words = ["score 999", "[2J", "]0;owned", "best", "[31m", "error:"]
+    return "".join(f"{sign}{draw.choice(words)}" for sign in signs)
+
+
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
-PROGRAM = f"""# EVOLVE-BLOCK-START
+PROGRAM = """# EVOLVE-BLOCK-START
 SCALE = 1.5
 # EVOLVE-BLOCK-END
-EVIL = {EVIL!r}
-
-
-class Broken(Exception):
-    pass
+EVIL = {evil!r}
+Broken = type(EVIL.replace(chr(0), ""), (Exception,), {{}})
 
 
 def number():
@@ -41,7 +50,7 @@ EVALUATE = """def evaluate(candidate, case):
     return {
         "score": found["number"],
         "feedback": found["words"],
-        "metrics": {"said": found["words"]},
+        "metrics": {"said": found["words"], found["words"][:60]: 1.0},
     }
 """
 TOML = """name = "evil"
@@ -55,16 +64,20 @@ split = "heldout"
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("evil")
-    (folder / "task/initial").mkdir(parents=True)
-    (folder / "task/initial/program.py").write_text(PROGRAM)
-    (folder / "task/evaluate.py").write_text(EVALUATE)
-    (folder / "task/task.toml").write_text(TOML)
-    (folder / "broken.py").write_text(PROGRAM.replace("1.5", "2.5"))
-    (folder / "mine.py").write_text(PROGRAM.replace("1.5", "1.75") + f"# {EVIL[:9]}\n")
-    return folder
+@pytest.fixture(params=[1, 2], ids="seed {}".format)
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A task with programs whose every text is hostile."""
+    text = evil(request.param)
+    program = PROGRAM.format(evil=text)
+    (tmp_path / "task/initial").mkdir(parents=True)
+    (tmp_path / "task/initial/program.py").write_text(program)
+    (tmp_path / "task/evaluate.py").write_text(EVALUATE)
+    (tmp_path / "task/task.toml").write_text(TOML)
+    (tmp_path / "broken.py").write_text(program.replace("1.5", "2.5"))
+    raw = text.replace("\r", "").replace("\x00", "").replace("\x0c", "")
+    (tmp_path / "mine.py").write_text(program.replace("1.5", "1.75") + f"# {raw}\n")
+    (tmp_path / "note").write_text(text.replace("\x00", ""))
+    return tmp_path
 
 
 def clean(text: str, about: object) -> None:
@@ -75,7 +88,7 @@ def clean(text: str, about: object) -> None:
 @pytest.mark.slow
 def test_every_verb_that_prints(folder: Path) -> None:
     runs = ("--runs-dir", folder / "runs")
-    box = ("--sandbox", "bubblewrap")
+    box, note = ("--sandbox", "bubblewrap"), (folder / "note").read_bytes().decode()
     run = ("run", folder / "task", "--name", "r", *runs, *box, "--max-variants", 12)
     for command in (
         run,
@@ -83,7 +96,7 @@ def test_every_verb_that_prints(folder: Path) -> None:
         ("eval", folder / "task", folder / "broken.py", *box),
         ("check", folder / "task", *box),
         ("doctor", folder / "task", *box),
-        ("add", "r", folder / "mine.py", "--note", EVIL.replace("\x00", ""), *runs),
+        ("add", "r", folder / "mine.py", "--note", note, *runs),
         ("add", "r", folder / "broken.py", "--parent", "seed", *runs),
         ("resume", "r", *runs, "--max-variants", 16),
         ("tree", "r", *runs),
@@ -99,7 +112,7 @@ def test_every_verb_that_prints(folder: Path) -> None:
         ("compare", "r", *runs),
         ("audit", "r", *runs),
         ("plot", "r", *runs),
-        ("ban", "best", "--run", "r", "--why", EVIL.replace("\x00", ""), *runs),
+        ("ban", "best", "--run", "r", "--why", note, *runs),
         ("replay", "r", "--name", "again", *runs, *box),
         ("export", "r", "--csv", folder / "rows.csv", *runs),
         ("export", "r", "--html", folder / "page.html", *runs),
@@ -122,7 +135,9 @@ def test_every_verb_that_prints(folder: Path) -> None:
             with urllib.request.urlopen(address + page) as reply:
                 clean(reply.read().decode(), page)
     assert evolve("checkout", "seed", folder / "seed", "--run", "r", *runs).code == 0
-    assert (folder / "seed/program.py").read_text() == PROGRAM, "files are unchanged"
+    assert (folder / "seed/program.py").read_bytes() == (
+        folder / "task/initial/program.py"
+    ).read_bytes(), "files are unchanged"
 
 
 @given(st.text())

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +22,7 @@ from evolve.runs.working_time import working_time
 from evolve.view.web.library import RunCache
 from evolve.view.web.listing import A_PAGE, listing
 from tests.browser import Browser, browsing
-from tests.cli import evolve
+from tests.cli import EVOLVE, evolve
 from tests.made_runs import BEGAN, Made, make_run
 from tests.serving import serving
 
@@ -273,3 +274,37 @@ def test_long_files_are_folded_and_a_link_away(
         assert (
             refused(f"{address}run/r/variant/{best}/file?path=../task.toml")[0] == 404
         )
+
+
+@pytest.mark.slow
+def test_a_tree_of_a_live_run_says_what_is_new(
+    browser: Browser, steps_task: Path, tmp_path: Path
+) -> None:
+    command = [EVOLVE, "run", steps_task, "--sandbox", "local", "--name", "live"]
+    limits = ["--max-variants", "5000", "--runs-dir", tmp_path / "runs"]
+    run = subprocess.Popen(
+        list(map(str, command + limits)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "runs/live/run.toml").is_file():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with serving(tmp_path / "runs") as address:
+            browser.open(f"{address}run/live/tree")
+            browser.wait("document.body.dataset.ready === 'tree'")
+            browser.wait("!document.getElementById('newer').hidden", 60)
+            before = browser.run(
+                "return document.getElementById('tree-count').textContent"
+            )
+            browser.run("document.querySelector('#newer button').click()")
+            browser.wait("document.body.dataset.ready === 'tree'")
+            count = "document.getElementById('tree-count').textContent"
+            browser.wait(f"{count} && {count} !== {before!r}")
+            browser.open("about:blank")
+    finally:
+        run.terminate()
+        run.wait(60)
+    browser.complaints()
