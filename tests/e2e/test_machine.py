@@ -181,6 +181,41 @@ def test_the_umask_does_not_matter(steps_task: Path, mask: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("size=4m", "No space left"), ("size=300m,noexec", "is mounted noexec")],
+)
+def test_an_ordinary_user_is_told_of_the_cache(
+    user: Path, steps_task: Path, options: str, said: str
+) -> None:
+    disk = user / "small"
+    disk.mkdir()
+    try:
+        mount("-t", "tmpfs", "-o", f"mode=1777,{options}", "tmpfs", disk)
+    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+        assert not os.environ.get("CI"), "CI runs as root"
+        pytest.skip(f"only root can mount: {error}")
+    try:
+        run = ("run", steps_task, "--sandbox", "bubblewrap", "--name", "r")
+        done = evolve_as_user(user, *run, env={"EVOLVE_CACHE_DIR": str(disk)})
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    assert done.code == 3 and said in done.err, done.err
+    assert "EVOLVE_CACHE_DIR" in done.err and "report it" not in done.err
+
+
+@pytest.mark.slow
+def test_the_umask_of_an_ordinary_user_does_not_matter(
+    user: Path, steps_task: Path
+) -> None:
+    run = ("run", steps_task, "--sandbox", "bubblewrap", "--max-variants", "2")
+    env = {"EVOLVE_CACHE_DIR": str(user / "cache")}
+    for mask in ("077", "022"):
+        done = evolve_as_user(user, *run, before=f"umask {mask}", env=env)
+        assert done.code == 0, done.err
+
+
+@pytest.mark.slow
 def test_a_daemon_that_never_answers(tmp_path: Path, steps_task: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "d.sock"))
