@@ -24,7 +24,9 @@ def write_csv(run: OpenRun, file: TextIO) -> int:
     variants, measures = run.browser.variants(), run.browser.measures()
     names = sorted({name for found in measures.values() for name in found})
     columns, writer = columns_of(View.CSV), csv.writer(file)
-    writer.writerow([*(c.name for c in columns), *(f"measure.{visible(n)}" for n in names)])
+    writer.writerow(
+        [*(c.name for c in columns), *(f"measure.{visible(n)}" for n in names)]
+    )
     for variant in variants:
         found = measures.get(variant.id, {})
         writer.writerow(
