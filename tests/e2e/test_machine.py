@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,16 +46,24 @@ def user() -> Iterator[Path]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file system that every user can write, with options of the test."""
-    folder = tmp_path / "small"
+    """A file system with options of the test."""
+    with mounted(tmp_path / "small", request.param) as folder:
+        yield folder
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A new file system in memory that every user can write."""
     folder.mkdir()
     try:
-        mount("-t", "tmpfs", "-o", f"mode=1777,{request.param}", "tmpfs", folder)
+        mount("-t", "tmpfs", "-o", f"mode=1777,{options}", "tmpfs", folder)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
         assert not os.environ.get("CI"), "CI runs as root"
         pytest.skip(f"only root can mount: {error}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.parametrize(("limit", "value", "way_out"), LIMITS)
@@ -188,18 +197,9 @@ def test_the_umask_does_not_matter(steps_task: Path, mask: int) -> None:
 def test_an_ordinary_user_is_told_of_the_cache(
     user: Path, steps_task: Path, options: str, said: str
 ) -> None:
-    disk = user / "small"
-    disk.mkdir()
-    try:
-        mount("-t", "tmpfs", "-o", f"mode=1777,{options}", "tmpfs", disk)
-    except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        assert not os.environ.get("CI"), "CI runs as root"
-        pytest.skip(f"only root can mount: {error}")
-    try:
-        run = ("run", steps_task, "--sandbox", "bubblewrap", "--name", "r")
+    run = ("run", steps_task, "--sandbox", "bubblewrap", "--name", "r")
+    with mounted(user / "small", options) as disk:
         done = evolve_as_user(user, *run, env={"EVOLVE_CACHE_DIR": str(disk)})
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
     assert done.code == 3 and said in done.err, done.err
     assert "EVOLVE_CACHE_DIR" in done.err and "report it" not in done.err
 
