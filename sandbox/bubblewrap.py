@@ -16,7 +16,7 @@ from pathlib import Path
 from evolve.sandbox.bwrap import find_bwrap
 from evolve.sandbox.cache import (
     VARIABLE,
-    is_whole,
+    Snapshot,
     open_the_way,
     require_executable,
 )
@@ -67,6 +67,7 @@ class BubblewrapProvider(Provider):
     uses_cgroups = True
     _bwrap: str
     _root: Path
+    _snapshot: Snapshot
     _cgroups: CgroupRoot | ScopeRoot | None = None
 
     async def prepare(self, progress: Progress) -> None:
@@ -109,14 +110,18 @@ class BubblewrapProvider(Provider):
         self._root = build_rootfs(spec.packages, progress, spec.tools, spec.builds)
         require_executable(self._root, VARIABLE)
         open_the_way(self._root)
+        self._snapshot = Snapshot(self._root)
 
-    async def check(self) -> None:
+    async def check(self, thorough: bool = True) -> None:
         """Make a damaged root file system again.
+
+        Args:
+            thorough: Whether to look at each file, not only at the directories.
 
         Raises:
             ProviderFault: It can't be made.
         """
-        if await asyncio.to_thread(is_whole, self._root):
+        if await asyncio.to_thread(self._snapshot.holds, thorough):
             return
         try:
             await asyncio.to_thread(self._build, lambda message: None)

@@ -108,16 +108,17 @@ class Pool:
         await self._give_back(session)
         session.restart(await self._lease())
 
-    async def check(self, session: Session) -> None:
+    async def check(self, session: Session, thorough: bool = True) -> None:
         """Check after a failure that the candidate's box was whole.
 
         Args:
             session: The candidate.
+            thorough: Whether to look at each file of the box.
 
         Raises:
             ProviderFault: Its files were damaged; those of the next box are not.
         """
-        await self.provider.check()
+        await self.provider.check(thorough)
         if self._is_old(session.box):
             raise ProviderFault(
                 "files of the sandbox were damaged; they are made again"

@@ -143,10 +143,13 @@ class Provider(ABC):
             ProviderFault: It did not start.
         """
 
-    async def check(self) -> None:  # noqa: B027 - not every provider needs it
+    async def check(self, thorough: bool = True) -> None:  # noqa: B027 - not all need it
         """Check after a failure what boxes are made of; make it again if it is damaged.
 
         Then `generation` is another one, and boxes of earlier ones are not used.
+
+        Args:
+            thorough: Whether to look at all of it, or only at what takes no time.
 
         Raises:
             ProviderFault: It can't be made again.

@@ -33,7 +33,7 @@ from evolve.evaluation.scorer_process import (
     ScorerProcess,
     WallsFell,
 )
-from evolve.evaluation.shortage import check_machine
+from evolve.evaluation.shortage import check_machine, may_be_the_machines
 from evolve.evaluation.tools import Tools
 from evolve.peers.arguments import CHANGES
 from evolve.peers.formats import CAUGHT, TRANSPORT
@@ -362,8 +362,10 @@ class Evaluator:
                 )
             usage = await session.end()
         if row.reason is not None:
-            self._check_machine()
-            await self.pool.check(session)
+            doubtful = may_be_the_machines(row)
+            if doubtful:
+                self._check_machine()
+            await self.pool.check(session, thorough=doubtful)
         row = replace(row, log=_whole_log(usage.log, row.log))
         if live.hidden and row.reason is not None and self.hides_inputs:
             row = without_inputs(row, files)

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from evolve.sandbox.cache import built_once, cache_folder, is_whole, unwritable
+from evolve.sandbox.cache import (
+    Snapshot,
+    built_once,
+    cache_folder,
+    is_whole,
+    unwritable,
+)
 from evolve.sandbox.errors import SandboxUnavailable
 
 
@@ -73,6 +79,25 @@ def test_a_damaged_one_is_made_again(made: list[Path], damage: object) -> None:
     assert (root / "lib" / "a.py").read_text() == "a = 1\n"
     leftovers = {path.name for path in root.parent.iterdir()}
     assert leftovers == {"key", "key.files", "key.lock"}
+
+
+@pytest.mark.parametrize("damage", [remove, change, close, add])
+def test_a_running_process_notices_damage(made: list[Path], damage: object) -> None:
+    root = build(made)
+    before = Snapshot(root)
+    assert before.holds(thorough=True) and before.holds(thorough=False)
+    assert callable(damage)
+    damage(root)
+    assert not before.holds(thorough=True)
+    # directories alone don't tell that a file was written over
+    assert before.holds(thorough=False) is (damage is change)
+
+
+def test_a_running_process_notices_that_all_is_gone(made: list[Path]) -> None:
+    root = build(made)
+    before = Snapshot(root)
+    root.rename(root.with_name("elsewhere"))
+    assert not before.holds(thorough=False)
 
 
 def test_several_first_starts_make_it_once(made: list[Path]) -> None:
