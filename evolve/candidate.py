@@ -5,7 +5,7 @@ Task authors import them from `evolve`: `from evolve import Candidate, Candidate
 
 import secrets
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evolve.timing import Against, Check, Clock, Draw, Plan, Speed, Timing
 
 KEPT_BYTES = 32 << 20
+KEPT_LOG = 2000  # characters of what tests printed
 
 
 class CandidateError(Exception):
@@ -257,6 +258,43 @@ class Candidate:
             for path, data in files.items()
         }
         self._ask({"op": "put", "timeout_s": None}, wire.encode(listing))
+
+    def pytest(
+        self,
+        arguments: Sequence[str],
+        tests: Mapping[str, str | bytes],
+        expected: Collection[str] | None = None,
+        timeout_s: float | None = None,
+    ) -> list[str]:
+        """Run pytest in the candidate's box and demand that tests pass.
+
+        The report is made in the candidate's process: it can refuse a variant, but proves
+        nothing alone. Compare answers as well.
+
+        Args:
+            arguments: Arguments of pytest, such as `["tests"]`.
+            tests: Files that are put in first, path -> content: all tests, with their
+                `conftest.py`; they overwrite what is there.
+            expected: Node ids that must pass; None: any, as for the seed.
+            timeout_s: Time limit in seconds; None: that of the task.
+
+        Returns:
+            The node ids that passed, sorted.
+
+        Raises:
+            CandidateError: An expected test is missing, skipped or failed, the report
+                does not count, or a limit was exceeded.
+        """
+        from evolve.guard import Unproved, order_tests, passed_tests
+
+        order = order_tests(arguments, tests)
+        self.put(order.files)
+        done = self.run(order.argv, order.stdin, timeout_s)
+        try:
+            return passed_tests(order, done.stdout, expected)
+        except Unproved as error:
+            log = done.stderr.decode(errors="replace")[-KEPT_LOG:]
+            raise CandidateError("invalid", str(error), log) from None
 
     def fail(self, message: str) -> NoReturn:
         """Refuse the candidate's answer: the variant fails.
