@@ -121,6 +121,7 @@ def add(
             else found.files(origin) | {found.task.entry: path.read_bytes()}
         )
         try:
+            files = found.task.marked(files)
             texts = {name: content.decode() for name, content in files.items()}
         except UnicodeDecodeError:
             raise UsageError(f"{path} is not UTF-8 text", "programs are text") from None

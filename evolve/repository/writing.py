@@ -105,13 +105,14 @@ def write_task(
         listed = {"arguments": _selected(plan), "expected": demanded}
         (folder / "tests.json").write_text(json.dumps(listed, indent=1) + "\n")
     packages = (*project.packages, *TOOLS)
+    region = f"{target.path}:{target.region}" if target.region else target.path
     (folder / "task.toml").write_text(
         _TOML.format(
             name=json.dumps(target.title),
             title=target.title,
             path=target.path,
             entry=ENTRY,
-            editable=json.dumps(target.path),
+            editable=json.dumps(region),
             packages=json.dumps(list(packages)),
         )
     )

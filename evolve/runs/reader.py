@@ -26,7 +26,7 @@ from evolve.runs.events import AT_ONCE
 from evolve.runs.folder import RunFolder
 from evolve.runs.summary import summary
 from evolve.search import make_frame
-from evolve.tasks import Task, load_task
+from evolve.tasks import Task, load_task, unmarked
 
 MANY = 5000  # with this number of variants or more, only the best are ranked
 # further rows to read: the database does not order equal scores by decision number
@@ -293,7 +293,7 @@ class OpenRun:
         return found[::-1]
 
     def files(self, proposal: Proposal | None) -> dict[str, bytes]:
-        """Return the files of a variant.
+        """Return the files of a variant, without the markers that the run added.
 
         Args:
             proposal: The variant; None: no files.
@@ -311,7 +311,7 @@ class OpenRun:
                 f"{proposal.id} has no files: it was {proposal.state}",
                 f"see why: evolve show {proposal.id}",
             )
-        return self.code.files(proposal.tree)
+        return unmarked(self.code.files(proposal.tree))
 
     def patch(self, old: Proposal | None, new: Proposal) -> str:
         """Return the unified diff between two variants, over all files.

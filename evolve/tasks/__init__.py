@@ -3,6 +3,7 @@
 from evolve.tasks.editable import Editable
 from evolve.tasks.episode import AgentTask, EpisodeResult, EpisodeUsage
 from evolve.tasks.files import copy_task_files, task_files
+from evolve.tasks.named import unmarked
 from evolve.tasks.region import Region, editable_region, split_lines
 from evolve.tasks.spec import SPLITS, AgentSpec, CaseSpec, LimitsSpec, TaskSpec
 from evolve.tasks.task import CASES, Task, load_task, read_tree, shipped, with_cases
@@ -27,5 +28,6 @@ __all__ = [
     "shipped",
     "split_lines",
     "task_files",
+    "unmarked",
     "with_cases",
 ]

@@ -270,8 +270,8 @@ class TaskSpec(_Strict):
     )
     editable: tuple[str, ...] = Field(
         (),
-        description="files that may change (all); files that match a pattern such as lib/*.py may also be "
-        "created and deleted",
+        description="files that may change (all); of a file named as in lib/a.py:Box.area only that function "
+        "or class; files that match a pattern such as lib/*.py may also be created and deleted",
     )
     ceiling: float | None = Field(
         None,

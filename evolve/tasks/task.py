@@ -16,6 +16,7 @@ from evolve.archive import is_executable
 from evolve.errors import TaskError, did_you_mean, validation_message
 from evolve.tasks.editable import Editable
 from evolve.tasks.files import check_inside, of_tools, task_files
+from evolve.tasks.named import file_of, marked, marked_like, names_of
 from evolve.tasks.peers import Peer, PeerTask, read_peer
 from evolve.tasks.region import MarkerError, editable_region
 from evolve.tasks.spec import AGENT_GENOME, SHIPPED, PeerSpec, TaskSpec
@@ -104,7 +105,22 @@ class Task:
             return Editable(
                 self.spec.agent.genome or (*sorted(self.seed), *AGENT_GENOME)
             )
-        return Editable(self.spec.editable or tuple(sorted(self.seed)))
+        named = dict.fromkeys(map(file_of, self.spec.editable))
+        return Editable(tuple(named) or tuple(sorted(self.seed)))
+
+    def marked(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Mark the editable regions that task.toml names in files from outside of a run.
+
+        Args:
+            files: path -> content
+
+        Returns:
+            The files, to be checked and scored as a variant.
+
+        Raises:
+            TaskError: a file has no definition of a name
+        """
+        return marked_like(self.seed, files, self.spec.editable)
 
     @property
     def editable(self) -> tuple[str, ...]:
@@ -179,13 +195,27 @@ def _read_seed(folder: Path, spec: TaskSpec) -> dict[str, bytes]:
     """Return the files of initial/, or the agent that ships with the engine."""
     # A run's copy holds the seed it started with, even if the shipped agent changes.
     if (folder / "initial").is_dir():
-        return read_tree(folder / "initial")
+        return _with_regions(folder, read_tree(folder / "initial"), spec)
     if spec.agent is not None and spec.agent.seed == SHIPPED:
         return read_tree(SHIPPED_AGENT)
     hint = 'or [agent] seed = "shipped" for the engine\'s own' if spec.agent else ""
     raise TaskError(
         f"{folder} has no folder initial/ (the seed)", hint or "see: evolve init NAME"
     )
+
+
+def _with_regions(
+    folder: Path, files: dict[str, bytes], spec: TaskSpec
+) -> dict[str, bytes]:
+    """Return the files with markers around the definitions that `editable` names."""
+    try:
+        return files | {
+            path: marked(path, files[path], names)
+            for path, names in names_of(spec.editable).items()
+            if path in files  # else `_check_paths` says which are there
+        }
+    except TaskError as error:
+        raise TaskError(f"{folder / 'task.toml'}: {error}", error.hint) from None
 
 
 def with_cases(task: Task, text: str) -> Task:
