@@ -20,7 +20,8 @@ def optimize(
     target: Annotated[
         str,
         typer.Argument(
-            help="path/module.py:function, package.module:Class.method, a class or a file."
+            help="path/module.py:function, package.module:Class.method, a class, a file, or a "
+            "folder: with --bench, its slow functions are listed."
         ),
     ],
     test: Annotated[
@@ -50,6 +51,10 @@ def optimize(
             "--run", help="Start a run; other options go to it, such as --model."
         ),
     ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="With a folder: take its slowest function."),
+    ] = False,
     sandbox: Sandbox = None,
 ) -> None:
     """Write a task that makes a function of your repository faster.
@@ -60,7 +65,7 @@ def optimize(
 
     from evolve.cli.verbs import verbs_of
     from evolve.errors import UsageError
-    from evolve.repository.optimize import Wanted, write_task_for
+    from evolve.repository.optimize import Wanted, hot_functions, listed, write_task_for
     from evolve.view.terminal.console import note, out
 
     if context.args and not start:
@@ -68,8 +73,19 @@ def optimize(
             f"unknown option {context.args[0]!r}",
             "options of `evolve run` need --run; see: evolve optimize --help",
         )
+    box = sandbox or "auto"
+    if Path(target).is_dir() and bench:
+        found = asyncio.run(hot_functions(Path(target), bench, box, note))
+        for line in listed(found):
+            out.print(line)
+        slowest = next((one for one in found if one.recorded), None)
+        if slowest is None or not yes:
+            next_one = f"evolve optimize {found[0].title} --bench {quote(bench)}"
+            out.print(f"next: {next_one}, or the same with --yes")
+            return
+        target = slowest.title
     wanted = Wanted(target, test, bench, bench_call)
-    making = write_task_for(wanted, Path.cwd(), output, sandbox or "auto", note)
+    making = write_task_for(wanted, Path.cwd(), output, box, note)
     folder, assumptions = asyncio.run(making)
     for line in assumptions:
         out.print(line)

@@ -1,18 +1,26 @@
 """From the name of a function to a task: find, record, write."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from evolve.errors import UsageError
 from evolve.repository.project import Project, packages_of_tests, read_project
-from evolve.repository.recording import Plan, record_calls
-from evolve.repository.target import Target, find_target
+from evolve.repository.recording import (
+    Hot,
+    Plan,
+    guarded,
+    profile_benchmark,
+    record_calls,
+)
+from evolve.repository.target import Target, find_target, root_of
 from evolve.repository.writing import write_task
 from evolve.text import Note
 
 _PYTEST = (("pytest",), ("python", "-m", "pytest"), ("python3", "-m", "pytest"))
 _PYTHON = ("python", "python3")
+MOST_HOT = 6  # functions in a list of slow ones
 _MOST_FILES = 12  # of tests that are found by the function's name
 
 
@@ -65,6 +73,82 @@ async def write_task_for(
     project = replace(project, extras=packages)
     recording, project = await record_calls(target, project, plan, sandbox, note)
     return place, write_task(place, target, project, plan, recording)
+
+
+async def hot_functions(
+    folder: Path, bench: str, sandbox: str, note: Note
+) -> list[Hot]:
+    """List the functions that a benchmark spends its time in, and what guards them.
+
+    Args:
+        folder: The repository, or a folder in it.
+        bench: A command `python FILE ...`, relative to the repository.
+        sandbox: Name of a provider, or "auto".
+        note: Called with messages for people.
+
+    Returns:
+        At most `MOST_HOT`, the slowest first.
+
+    Raises:
+        UsageError: The benchmark fails, or calls no function of the repository.
+        SandboxUnavailable: The sandbox does not work here.
+    """
+    root = root_of(folder.resolve())
+    source = root / "src" if (root / "src").is_dir() else root
+    project = read_project(Target(root, source, "", None, ()))
+    plan = Plan(bench=_of_python(bench, root))
+    alone = replace(project, extras=())
+    own = (await profile_benchmark(alone, plan, sandbox, note))[:MOST_HOT]
+    if not own:
+        raise UsageError(
+            f"{bench!r} spends no time in functions of {source}",
+            "name a benchmark that calls them",
+        )
+    return [
+        await _with_guards(one, source, project, plan, sandbox, note) for one in own
+    ]
+
+
+def listed(found: Sequence[Hot]) -> list[str]:
+    """Return a table of slow functions for people.
+
+    Args:
+        found: The functions.
+
+    Returns:
+        Its lines.
+    """
+    rows = [
+        (
+            f"{one.share:.0%}",
+            one.title,
+            one.calls,
+            one.recorded,
+            one.tests,
+        )
+        for one in found
+    ]
+    width = max(len(row[1]) for row in rows)
+    lines = [f"{'time':>5}  {'function':{width}}  {'calls':>8}  recorded  tests"]
+    return lines + [
+        f"{share:>5}  {name:{width}}  {calls:>8}  {recorded:>8}  {tests:>5}"
+        for share, name, calls, recorded, tests in rows
+    ]
+
+
+async def _with_guards(
+    hot: Hot, source: Path, project: Project, plan: Plan, sandbox: str, note: Note
+) -> Hot:
+    try:
+        target = find_target(f"{hot.path}:{hot.name}", source)
+    except UsageError:  # a function in a function: nothing can call it alone
+        return hot
+    tests = tuple(_tests_of(target, project))
+    files = [path for path in project.tests if _is_among(path, tests)]
+    project = replace(project, extras=packages_of_tests(project, files))
+    return await guarded(
+        hot, target, project, replace(plan, tests=tests), sandbox, note
+    )
 
 
 def _is_among(path: str, tests: tuple[str, ...]) -> bool:

@@ -35,7 +35,7 @@ _SECRET = (
     "*.kdbx",
 )
 _TEST_FOLDERS = ("tests", "test", "testing")
-_LEFT_OUT = ("docs", "doc", "build", "dist", "node_modules", ".github", "benchmarks")
+_LEFT_OUT = ("docs", "doc", "build", "dist", "node_modules", ".github")
 _SETTINGS = ("pyproject.toml", "setup.cfg", "tox.ini", "pytest.ini", "conftest.py")
 _EXTRAS = ("test", "tests", "testing", "dev", "develop")
 _OTHER_NAMES = {  # of packages whose modules have another name

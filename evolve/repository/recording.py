@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evolve.errors import UsageError
@@ -29,7 +29,7 @@ _MEMORY_BYTES = 2048 << 20
 _MESSAGE_BYTES = 48 << 20
 AS_RECORDED = -1  # instead of a seed, see `evolve_inside.evolve_calls`
 LEFT_OUT = wire.encode("left out")  # the answer to an input that can't be compared
-_PROBES = 48  # inputs of each recorded call that are tried for timing
+_PROBES = 32  # inputs of each recorded call that are tried for timing
 _FUZZ_TRIES = 6  # of each recorded call, to see whether its answers repeat
 _SLOW_S = 0.25  # a call that takes longer is not fuzzed
 
@@ -134,6 +134,92 @@ async def record_calls(
                 "--bench-call EXPRESSION",
             )
         return await _probed(pool, target, found, recording), found
+
+
+@dataclass(frozen=True)
+class Hot:
+    """A function that a benchmark spends time in.
+
+    Attributes:
+        path: Its file, from the import root.
+        name: Its qualified name.
+        share: Its own part of the time in the repository's functions, 0 to 1.
+        calls: How often it was called.
+        recorded: How many different calls of it could be recorded.
+        tests: How many tests call it.
+    """
+
+    path: str
+    name: str
+    share: float
+    calls: int
+    recorded: int = 0
+    tests: int = 0
+
+    @property
+    def title(self) -> str:
+        """Module and qualified name, such as `boltons.iterutils:remap`."""
+        module = self.path.removesuffix(".py").replace("/", ".")
+        return f"{module.removesuffix('.__init__')}:{self.name}"
+
+
+async def profile_benchmark(
+    project: Project, plan: Plan, sandbox: str, note: Note
+) -> list[Hot]:
+    """Find the functions of a repository that a benchmark spends its time in.
+
+    Args:
+        project: The repository.
+        plan: The benchmark.
+        sandbox: Name of a provider, or "auto".
+        note: Called with messages for people.
+
+    Returns:
+        The slowest first, by their own time.
+
+    Raises:
+        UsageError: The benchmark fails.
+        SandboxUnavailable: The sandbox does not work here.
+    """
+    async with (
+        _boxes(project, sandbox, note) as (pool, _),
+        pool.session() as session,
+    ):
+        await session.load({**project.tests, **project.program}, _RECORDER)
+        found = await _call(session, "profile", list(plan.bench), plan.expression)
+    if found["error"]:
+        raise UsageError(f"the benchmark fails in the sandbox: {found['error']}")
+    own = [
+        row
+        for row in found["functions"]
+        if row[0] in project.program and row[0] not in plan.bench and "<" not in row[1]
+    ]
+    total = sum(seconds for _, _, seconds, _ in own)
+    return [
+        Hot(path, name, seconds / total, calls) for path, name, seconds, calls in own
+    ]
+
+
+async def guarded(
+    hot: Hot, target: Target, project: Project, plan: Plan, sandbox: str, note: Note
+) -> Hot:
+    """Find out how well recorded calls and tests guard a function.
+
+    Args:
+        hot: The function.
+        target: The same, as a target.
+        project: Its repository.
+        plan: Benchmark and tests that may call it.
+        sandbox: Name of a provider, or "auto".
+        note: Called with messages for people.
+
+    Returns:
+        The function with `recorded` and `tests`.
+    """
+    async with _boxes(project, sandbox, note) as (pool, found):
+        recording = await _record(pool, target, found, plan)
+    tests = len(recording.calling)
+    return replace(hot, recorded=len(recording.calls), tests=tests)
 
 
 @asynccontextmanager

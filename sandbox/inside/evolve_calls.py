@@ -19,6 +19,7 @@ from .canonical import MOST_DRAWN, TooLarge, describe
 
 AS_RECORDED = -1  # in place of a seed
 LONGEST_S = 1.0  # for one call; an input that takes the reference longer is left out
+PROBES_S = 10.0  # for all inputs that one recorded call is probed with
 LEFT_OUT = "left out"  # the answer to an input that can't be compared
 
 
@@ -91,7 +92,7 @@ class Calls:
         """
         seen, taken, returned = set(), [], 0
         try:
-            with _limit(LONGEST_S):
+            with _limit(PROBES_S):
                 for seed in range(count):
                     arguments = self._loaded(number, seed, fuzzing.varied)
                     seen.add(wire.encode(describe(list(arguments))))

@@ -128,6 +128,35 @@ def test_a_compiled_dependency_and_a_benchmark(sandbox: str, tmp_path: Path) -> 
     assert row.score is not None and row.score > 3, row
 
 
+def test_a_benchmark_lists_slow_functions_and_the_first_is_taken(
+    tmp_path: Path,
+) -> None:
+    bench = """from ledger import Entry, normalize, summarize
+
+entries = [Entry(str(n % 50), 1.0 * n, "USD") for n in range(1000)]
+for _ in range(3):
+    summarize(entries)
+normalize(entries, {"USD": 2})
+"""
+    repository = write_repository(tmp_path / "ledger", {**LEDGER, "bench.py": bench})
+    arguments = (".", "--bench", "python bench.py", "--sandbox", "bubblewrap")
+    listed = evolve("optimize", *arguments, cwd=repository)
+    assert listed.code == 0, listed.err
+    first = listed.out.splitlines()[1].split()
+    assert first[1:3] == ["ledger.entries:summarize", "3"]
+    assert int(first[3]) > 20 and int(first[4]) == 12  # recorded calls, and tests
+    assert "next: evolve optimize ledger.entries:summarize --bench" in listed.out
+    taken = evolve(
+        "optimize", *arguments, "--yes", "-o", tmp_path / "t", cwd=repository
+    )
+    assert taken.code == 0, taken.err
+    assert "timed: 1 calls of the benchmark" in taken.out
+    assert (
+        'editable = ["ledger/entries.py:summarize"]'
+        in (tmp_path / "t" / "task.toml").read_text()
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
