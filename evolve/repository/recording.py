@@ -62,6 +62,7 @@ class Recording:
         failed: Ids of those that failed: they are not demanded of a variant.
         calling: Ids of those that passed and call a function.
         fuzzable: Numbers of the calls that inputs are fuzzed from.
+        places: For each call the numbers of the arguments that change for timing.
         timed: Numbers of the calls that are timed.
         varies: Whether their inputs differ enough, so that remembering gains nothing.
         call_s: Seconds of the slowest timed call.
@@ -75,6 +76,7 @@ class Recording:
     failed: tuple[str, ...]
     calling: tuple[str, ...]
     fuzzable: tuple[int, ...] = ()
+    places: tuple[tuple[int, ...], ...] = ()
     timed: tuple[int, ...] = ()
     varies: bool = True
     call_s: float = 0.0
@@ -82,7 +84,13 @@ class Recording:
     @property
     def inputs(self) -> bytes:
         """The recorded calls, as a file of the task."""
-        return wire.encode([list(call) for call in self.calls])
+        places = self.places or [()] * len(self.calls)
+        return wire.encode(
+            [
+                [index, data, list(may_change)]
+                for (index, data), may_change in zip(self.calls, places, strict=True)
+            ]
+        )
 
 
 def entry_file(target: Target) -> bytes:
@@ -367,6 +375,7 @@ async def _probed(
     fuzzable = [n for n in fuzzable if probes[n][2] < _SLOW_S]
     more = {
         "fuzzable": tuple(fuzzable),
+        "places": tuple(tuple(map(int, probe[3:])) for probe in probes),
         "timed": tuple(timed),
         "varies": varies,
         "call_s": max(probes[n][2] for n in timed),

@@ -11,6 +11,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,15 @@ class Calls:
 
     Args:
         targets: Modules and qualified names, such as `boltons.iterutils:remap`.
-        file: The recorded calls: an encoded list of (index of the target, pickle).
+        file: The recorded calls: an encoded list of (index of the target, pickle, numbers
+            of the arguments that may change for timing).
     """
 
     def __init__(self, targets: list[str], file: Path) -> None:
         self._functions = [resolve(target) for target in targets]
-        self._recorded: list[tuple[int, bytes]] = wire.decode(file.read_bytes())
+        self._recorded: list[tuple[int, bytes, list[int]]] = wire.decode(
+            file.read_bytes()
+        )
         self._raw: list[list[Any]] = []  # answers of the timed turns
         self._echoed = 0
 
@@ -87,22 +91,39 @@ class Calls:
             count: How many inputs to make of it.
 
         Returns:
-            How many of the inputs differ, how many are answered without an exception, and
-            the median seconds of a call.
+            How many of the inputs differ, how many are answered without an exception, the
+            median seconds of a call, and the numbers of the arguments that may change.
         """
-        seen, taken, returned = set(), [], 0
+        positional, named = self._loaded(number, AS_RECORDED, fuzzing.fuzzed)
         try:
             with _limit(PROBES_S):
-                for seed in range(count):
-                    arguments = self._loaded(number, seed, fuzzing.varied)
-                    seen.add(wire.encode(describe(list(arguments))))
-                    started = time.perf_counter()
-                    answer, _ = self._outcome(number, arguments)
-                    taken.append(time.perf_counter() - started)
-                    returned += type(answer) is not _Raised
+                places = [
+                    place
+                    for place in range(len(positional) + len(named))
+                    if self._pays(number, place, count // 4)
+                ]
+                return [*self._tried(number, places, count), *places]
         except (TooSlow, TooLarge):
-            taken.append(LONGEST_S)
-        return [len(seen), returned, sorted(taken)[len(taken) // 2]]
+            return [0, 0, PROBES_S]
+
+    def _pays(self, number: int, place: int, count: int) -> bool:
+        """Return whether an argument can change without an exception."""
+        distinct, returned, _ = self._tried(number, [place], count)
+        return distinct > 1 and returned == count
+
+    def _tried(
+        self, number: int, places: list[int], count: int
+    ) -> tuple[int, int, float]:
+        """Return how many inputs differ, how many are answered, and the seconds of one."""
+        seen, taken, returned = set(), [], 0
+        for seed in range(count):
+            arguments = fuzzing.varied(self._unpickled(number), seed, places)
+            seen.add(wire.encode(describe(list(arguments))))
+            started = time.perf_counter()
+            answer, _ = self._outcome(number, arguments)
+            taken.append(time.perf_counter() - started)
+            returned += type(answer) is not _Raised
+        return len(seen), returned, sorted(taken)[len(taken) // 2]
 
     def timed(self, target: int, *args: Any, **kwargs: Any) -> Any:
         """Call a function; an exception is an answer, and a generator is drained.
@@ -131,7 +152,8 @@ class Calls:
         """
         made = []
         for (number, seed), _ in calls:
-            positional, named = self._loaded(number, seed, fuzzing.varied)
+            change = partial(fuzzing.varied, places=self._recorded[number][2])
+            positional, named = self._loaded(number, seed, change)
             made.append(([self._recorded[number][0], *positional], named))
         return made
 
@@ -169,15 +191,17 @@ class Calls:
         seed: int,
         change: Callable[[fuzzing.Arguments, int], fuzzing.Arguments],
     ) -> fuzzing.Arguments:
-        data = self._recorded[number][1]
-        arguments: fuzzing.Arguments = pickle.loads(data)
+        arguments = self._unpickled(number)
         if seed == AS_RECORDED:
             return arguments
         try:
             return change(arguments, seed)
         except Exception:  # noqa: BLE001 - any class may refuse a change in its own way
-            unchanged: fuzzing.Arguments = pickle.loads(data)
-            return unchanged
+            return self._unpickled(number)
+
+    def _unpickled(self, number: int) -> fuzzing.Arguments:
+        arguments: fuzzing.Arguments = pickle.loads(self._recorded[number][1])
+        return arguments
 
 
 class _Raised:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Arguments = tuple[list[Any], dict[str, Any]]
@@ -34,31 +34,37 @@ def fuzzed(arguments: Arguments, seed: int) -> Arguments:
     return arguments
 
 
-def varied(arguments: Arguments, seed: int) -> Arguments:
+def varied(arguments: Arguments, seed: int, places: Sequence[int] = ()) -> Arguments:
     """Return arguments of the same size with a few leaves changed a little, for timing.
 
     Args:
         arguments: Positional and named ones; they are used up.
         seed: The same number gives the same changes.
+        places: Numbers of the arguments that may change; none: all.
 
     Returns:
         The changed arguments.
     """
     rng = random.Random(seed)
     for _ in range(_CHANGES):
-        arguments = _changed(arguments, rng, _gentle)
+        arguments = _changed(arguments, rng, _gentle, places)
     return arguments
 
 
 _Leaf = Callable[[Any, random.Random], Any]
 
 
-def _changed(arguments: Arguments, rng: random.Random, leaf: _Leaf) -> Arguments:
+def _changed(
+    arguments: Arguments,
+    rng: random.Random,
+    leaf: _Leaf,
+    places: Sequence[int] = (),
+) -> Arguments:
     positional, named = arguments
     whole = [*positional, *named.values()]
     if not whole:
         return arguments
-    at = rng.choice(_changeable(whole))
+    at = rng.choice(places or _changeable(whole))
     whole[at] = _Changer(rng, leaf).of(whole[at])
     count = len(positional)
     return whole[:count], dict(zip(named, whole[count:], strict=True))
