@@ -133,6 +133,7 @@ class Policy(ABC):
         available: int,
         draw: Callable[[], int],
         island: int = 0,
+        draw_mate: Callable[[], int] | None = None,
     ) -> Expand:
         """Draw an operator and its parents, without repetition.
 
@@ -142,9 +143,10 @@ class Policy(ABC):
         Args:
             snapshot: The scored variants.
             rng: The generator of this decision.
-            available: Number of different rows that `draw` can give.
+            available: Number of different rows that can be drawn.
             draw: Returns a row, possibly one that was drawn before.
             island: Island of the child.
+            draw_mate: Returns a row for another parent; None: `draw` does.
 
         Returns:
             The decision to make a child.
@@ -154,7 +156,9 @@ class Policy(ABC):
         keep = self.mates.inherit(snapshot, rows[0], rng) if self.mates else {}
         while len(rows) < self.operators.parents[operator]:
             mate = self.mates.choose(snapshot, rows, keep) if self.mates else None
-            rows.append(_another(snapshot, rng, rows, draw) if mate is None else mate)
+            if mate is None:
+                mate = _another(snapshot, rng, rows, draw_mate or draw)
+            rows.append(mate)
         return Expand(snapshot.ids(rows), operator, island=island, keep=keep)
 
 
