@@ -106,7 +106,11 @@ class RunOutcome:
         return self.stopped == "interrupted"
 
 
-_WITHOUT_MODEL = {"syntactic", "recombine"}  # operators that only edit existing code
+_WITHOUT_MODEL = {
+    "tune",
+    "syntactic",
+    "recombine",
+}  # operators that only edit existing code
 _SPENDS = ("budget_usd", "max_tokens", "max_calls")
 _LIMITS = ("max_variants", "max_time_s", "target", "plateau")
 

@@ -42,6 +42,7 @@ class Expand:
         cases: How many search cases score it at first; None: all.
         keep: Data that its children inherit.
         samples: Number of children of one prompt.
+        literals: Numbers that the operator `tune` writes: pairs (position, value).
     """
 
     parents: tuple[str, ...]
@@ -52,6 +53,7 @@ class Expand:
     cases: int | None = None
     keep: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 1
+    literals: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,7 @@ def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
         proposal.model,
         known.cases,
         known.keep,
+        literals=known.literals,
     )
 
 
