@@ -24,7 +24,7 @@ _TESTS = "tests.json"
 
 
 class Guard:
-    """Refuses variants that do not do what the original does.
+    """Refuses variants that behave differently from the original.
 
     Args:
         folder: The task's folder.

@@ -26,7 +26,7 @@ _MOST_FILES = 12  # of tests that are found by the function's name
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a user asked for.
+    """A request of the user.
 
     Attributes:
         target: `path/module.py:function`, or `package.module:function`.
@@ -158,7 +158,7 @@ def _is_among(path: str, tests: tuple[str, ...]) -> bool:
 
 
 def _plan(wanted: Wanted, target: Target, project: Project) -> Plan:
-    """Return what to run: what the user named, or the tests that name the function."""
+    """Return the command to run: given by the user, or the tests that name the function."""
     bench = _of_python(wanted.bench, target.root) if wanted.bench else ()
     if wanted.test is None:
         tests = tuple(_tests_of(target, project))

@@ -18,7 +18,7 @@ from evolve.export.git import ask_git
 from evolve.repository.target import Target
 from evolve.tasks.files import of_tools
 
-MOST_BYTES = 6 << 20  # of the program, and of what its tests need
+MOST_BYTES = 6 << 20  # of the program, and of the files that its tests need
 _ONE_FILE_BYTES = 2 << 20
 _SECRET = (
     ".env*",
@@ -50,11 +50,11 @@ _OTHER_NAMES = {  # of packages whose modules have another name
 
 @dataclass(frozen=True)
 class Project:
-    """What a task takes from a repository.
+    """The part of a repository that a task uses.
 
     Attributes:
         program: Files that are imported, by path from the import root.
-        tests: Tests and what they may read, by path from the repository.
+        tests: Tests and the files that they may read, by path from the repository.
         packages: Requirements of the program.
         extras: Requirements that it names for its tests and development.
         left_out: Files that look like secrets, or are too large, with the reason.
@@ -71,7 +71,7 @@ def read_project(target: Target) -> Project:
     """Read the files and requirements of a repository.
 
     Args:
-        target: What is optimized in it.
+        target: The functions to optimize.
 
     Returns:
         The project. Secrets, caches and documentation are left out.
@@ -150,7 +150,7 @@ def _is_test(name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Metadata:
-    """Name, version and requirements of a project, as far as it says so."""
+    """Name, version and requirements of a project, as far as they are known."""
 
     name: str = ""
     version: str = "0"
@@ -296,7 +296,7 @@ def _imported(content: bytes) -> set[str]:
     except (SyntaxError, ValueError):
         return set()
     names = set()
-    for node in tree.body:  # what is imported under a condition may be left out
+    for node in tree.body:  # imports under a condition are optional
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:

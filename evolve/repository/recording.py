@@ -21,7 +21,7 @@ from evolve.sandbox.errors import PackagesUnavailable
 from evolve.sandbox.inside import wire
 from evolve.text import Note
 
-TOOLS = ("pytest", "cloudpickle")  # in the box, beside the project's packages
+TOOLS = ("pytest", "cloudpickle")  # in the box, in addition to the project's packages
 ENTRY, INPUTS = "evolve_calls.py", "evolve_inputs.bin"
 _RECORDER = "evolve_inside.evolve_record"
 _RECORD_S = 170.0
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded, and what of it can be used.
+    """Recorded calls, and the usable ones among them.
 
     Attributes:
         calls: Index of the function, and a pickle, which only a box may load.

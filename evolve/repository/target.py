@@ -1,4 +1,4 @@
-"""What to optimize: functions of one file in somebody's repository."""
+"""The target: functions of one file in a repository."""
 
 import ast
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def find_target(text: str, folder: Path) -> Target:
         The target.
 
     Raises:
-        UsageError: There is no such file or function, or it can't be called as it is.
+        UsageError: The file or function does not exist, or can't be called alone.
     """
     place, _, name = text.partition(":")
     if not name and (folder / place).is_dir():
@@ -135,7 +135,7 @@ def _definitions(body: list[ast.stmt], above: str) -> Iterator[tuple[str, Defini
 
 
 def _functions(known: dict[str, Definition], name: str) -> Iterator[str]:
-    """Yield the functions that a name stands for: itself, or all of a class or file."""
+    """Yield the functions of a name: one, or all of a class or file."""
     for found, node in known.items():
         inside = not name or found == name or found.startswith(f"{name}.")
         if inside and isinstance(node, ast.FunctionDef):

@@ -81,9 +81,9 @@ def write_task(
     Args:
         folder: A folder to create.
         target: The functions.
-        project: Their repository, with the packages that could be had.
-        plan: What was run.
-        recording: What was recorded.
+        project: Their repository, with its available packages.
+        plan: The tests and the benchmark.
+        recording: The recorded calls.
 
     Returns:
         One line for each assumption.
@@ -155,7 +155,7 @@ def _selected(plan: Plan) -> list[str]:
 def _files_of_tests(
     project: Project, plan: Plan, demanded: Sequence[str]
 ) -> dict[str, bytes]:
-    """Return the test files, and what lies beside them or at the top."""
+    """Return the test files, and files in the same folders or at the top."""
     tops = {PurePosixPath(name.partition("::")[0]).parts[0] for name in demanded}
     folders = {str(PurePosixPath(name.partition("::")[0]).parent) for name in demanded}
     found = {}
@@ -175,7 +175,7 @@ def _assumptions(
     recording: Recording,
     demanded: Sequence[str],
 ) -> list[str]:
-    """Say in words what was found and assumed."""
+    """Describe the results and assumptions."""
     kept, seen = len(recording.calls), sum(recording.seen)
     lost = sum(recording.unrecordable.values())
     lines = [f"calls: {kept} different ones kept of {seen}"]

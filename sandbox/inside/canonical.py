@@ -19,7 +19,7 @@ from . import wire
 
 MOST_NODES = 200_000  # of one value
 MOST_DRAWN = 10_000  # items of an iterator
-MAX_DEPTH = 16  # what is deeper is a digest: the wire bounds its depth
+MAX_DEPTH = 16  # deeper parts become a digest: the wire limits the depth
 _NAMED = (
     type,
     types.FunctionType,

@@ -84,7 +84,7 @@ class Calls:
         return ", ".join(parts)[:300]
 
     def probe(self, number: int, count: int) -> list[float]:
-        """Try what a recorded call is worth for timing.
+        """Measure whether a recorded call is suitable for timing.
 
         Args:
             number: Number of the recorded call.

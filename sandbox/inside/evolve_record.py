@@ -1,6 +1,6 @@
 """Record the calls of functions while tests or a benchmark run, in a box.
 
-A function is observed, not replaced: whoever holds a reference to it is seen. Arguments
+A function is observed, not replaced: calls through any reference are recorded. Arguments
 are pickled when a call begins, before the function can change them.
 """
 
@@ -279,7 +279,7 @@ class Outcomes:
     """A plugin of pytest: which tests passed, and which of them call the function.
 
     Args:
-        recorder: It is told which test runs.
+        recorder: Receives the id of the running test.
     """
 
     def __init__(self, recorder: Recorder) -> None:

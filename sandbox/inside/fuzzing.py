@@ -86,7 +86,7 @@ class _Changer:
 
     Args:
         rng: Draws the part and the change.
-        leaf: Changes what has no parts; `_gentle` keeps sizes, too.
+        leaf: Changes values without parts; `_gentle` keeps sizes, too.
     """
 
     def __init__(self, rng: random.Random, leaf: _Leaf) -> None:
