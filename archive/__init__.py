@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         hints,
         messages_taken,
     )
+    from evolve.archive.steps import Step
     from evolve.archive.store import Archive, StoredVector
     from evolve.archive.whole import make_whole, needs_log
 
@@ -144,6 +145,7 @@ __all__ = [
     "Spend",
     "State",
     "Steering",
+    "Step",
     "StorageFull",
     "StoredVector",
     "TimedEvaluation",
@@ -201,6 +203,7 @@ _NAMES_BY_MODULE = {
     "snapshot": "Frame Snapshot",
     "source": "fingerprint",
     "steering": "OF_PROMOTION STEERED Steering bans hint_text hints messages_taken",
+    "steps": "Step",
     "store": "Archive StoredVector",
     "case_scores": "Interval",
 }

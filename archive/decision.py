@@ -1,7 +1,7 @@
 """What a proposal was decided to be: an expansion or an evaluation, and what its prompt may show."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -52,6 +52,7 @@ class Decision:
         cases: how many of the search cases score the child at first; None for all.
         keep: what its children inherit, as JSON.
         evaluates: the attempt of a decision to evaluate; None for an expansion.
+        literals: numbers that the operator `tune` writes: pairs (position, value).
     """
 
     inspirations: tuple[str, ...] = ()
@@ -66,12 +67,19 @@ class Decision:
     cases: int | None = None
     keep: Mapping[str, Any] = field(default_factory=dict)
     evaluates: CaseAttempt | None = None
+    literals: tuple[tuple[int, float], ...] = ()
 
     def in_short(self) -> "Decision":
         """Return it without the prompt context, which is of no use once the proposal has ended."""
-        if self.cases is None and not self.keep and self.evaluates is None:
+        lasting = (self.keep, self.literals, self.evaluates)
+        if self.cases is None and not any(lasting):
             return NOTHING_DECIDED
-        return Decision(cases=self.cases, keep=self.keep, evaluates=self.evaluates)
+        return Decision(
+            cases=self.cases,
+            keep=self.keep,
+            evaluates=self.evaluates,
+            literals=self.literals,
+        )
 
     def to_json(self) -> str:
         """Return the stored form: an object without the keys that have their default."""
@@ -98,6 +106,7 @@ class Decision:
             cases=values.get("cases"),
             keep=values.get("keep", {}),
             evaluates=_evaluates(values),
+            literals=_pairs(values.get("literals", ())),
         )
 
 
@@ -105,15 +114,19 @@ def _evaluates(values: Mapping[str, Any]) -> CaseAttempt | None:
     return CaseAttempt(values["case"], values["attempt"]) if "case" in values else None
 
 
+def _pairs(values: Iterable[Iterable[Any]]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(map(tuple, values))
+
+
 # Field -> reader of its JSON value.
 _READ: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("inspirations", "failures", "tried", "attempts"), tuple),
-    "lessons": lambda pairs: tuple(map(tuple, pairs)),
+    **dict.fromkeys(("lessons", "literals"), _pairs),
     "shared": lambda pair: SharedPrompt(*pair),
     **dict.fromkeys(
         ("notes", "hints", "settled", "cases", "keep"), lambda value: value
     ),
 }
 _DEFAULTS: tuple[Any, ...] = (None, (), {})
-_LASTING = frozenset({"cases", "keep", "case"})
+_LASTING = frozenset({"cases", "keep", "case", "literals"})
 NOTHING_DECIDED = Decision()

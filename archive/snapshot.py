@@ -25,6 +25,7 @@ from evolve.archive.reader import ArchiveReader
 from evolve.archive.records import Call, Evaluation, Observation, Proposal, State
 from evolve.archive.robust_scores import RobustScores
 from evolve.archive.steering import bans, hints
+from evolve.archive.steps import Steps
 
 Observed = Iterable[Evaluation | Observation]
 _WHOLE = ""  # the only case of a task that declares none
@@ -89,6 +90,7 @@ class Snapshot:
         # of every finished proposal, in order of finishing
         self.outcomes: list[Outcome] = []
         self._spent: dict[str, Spent] = {}
+        self.steps = Steps()
         self.notes: int | None = None  # number of the newest notes
         self.hints: int | None = None  # event of a person's newest hint
         self._value = GrowableArray(np.float64)
@@ -130,6 +132,8 @@ class Snapshot:
                     snapshot.expect_evaluation(proposal)
             elif proposal.state is not State.REJECTED:
                 snapshot.expect(proposal.parents)
+            if not proposal.state.finished:
+                snapshot.steps.plan(proposal)
         snapshot.notes = next((note.number for note in reversed(archive.notes())), None)
         snapshot.hints = max((hint.event for hint in hints(archive)), default=None)
         snapshot.last_event = archive.last_event()
@@ -540,6 +544,7 @@ class Snapshot:
         )
 
     def _came_out(self, proposal: Proposal) -> None:
+        self.steps.end(proposal)
         if proposal.number > 0:
             self.outcomes.append(
                 outcome_of(proposal, self._spent.get(proposal.id, Spent()))

@@ -210,6 +210,25 @@ class Candidate:
             self, function, draw, check or equal, against, plan or Plan(), clock
         )
 
+    def compare(
+        self, function: str, inputs: Sequence[Sequence[Any]]
+    ) -> list[tuple[Any, Any]]:
+        """Make calls of the candidate and of the seed, each in a fresh process.
+
+        Args:
+            function: Name of the function.
+            inputs: Arguments of each call.
+
+        Returns:
+            For each call the candidate's answer and the seed's.
+
+        Raises:
+            CandidateError: The candidate raised, exceeded a limit, or returned other data.
+        """
+        from evolve.timing import compare_calls
+
+        return compare_calls(self, function, inputs)
+
     def ask_block(self, header: dict[str, Any], payload: bytes) -> dict[str, Any]:
         """Run a block of timed calls; see `evolve.timing.calls`.
 

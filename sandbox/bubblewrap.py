@@ -121,7 +121,9 @@ class BubblewrapProvider(Provider):
         Raises:
             ProviderFault: It can't be made.
         """
-        if await asyncio.to_thread(self._snapshot.holds, thorough):
+        if not thorough and self._snapshot.holds(thorough):
+            return  # faster than to start a thread
+        if await asyncio.to_thread(self._snapshot.holds, True):
             return
         try:
             await asyncio.to_thread(self._build, lambda message: None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -46,16 +46,18 @@ class Judge:
 
     def __call__(self, folder: Path, program: str | None = None) -> Evaluation:
         """The verdict on a program in the entry's place, or on the seed."""
+        if program is None:
+            return self.files(folder, {})
+        return self.files(folder, {load_task(folder).entry: program.encode()})
+
+    def files(self, folder: Path, changed: Mapping[str, bytes]) -> Evaluation:
+        """The verdict on the seed with changed files."""
         if folder not in self._open:
             task = load_task(folder)
             manager = open_evaluator(task, self._sandbox, 1, self._log, lambda _: None)
             self._open[folder] = task, self._runner.run(manager.__aenter__()), manager
         task, evaluator, _ = self._open[folder]
-        files = (
-            dict(task.seed)
-            if program is None
-            else dict(task.seed) | {task.entry: program.encode()}
-        )
+        files = dict(task.seed) | dict(changed)
         return self._runner.run(
             evaluator.evaluate(files, task.spec.cases_of("search"))
         ).rows[-1]

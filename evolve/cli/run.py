@@ -129,7 +129,7 @@ def run(
         typer.Option(
             "--operator",
             help="NAME or NAME=WEIGHT; repeatable.",
-            show_default="diff=.6 rewrite=.4 with a model, else syntactic=.7 recombine=.3",
+            show_default="diff=.6 rewrite=.4 with a model, else tune=.85 syntactic=.1 recombine=.05",
         ),
     ] = None,
     dry_run: Annotated[

@@ -16,6 +16,7 @@ VERBS: Mapping[str, str] = {  # in the order of the help
     for module, verbs in (
         ("run", "run resume replay"),
         ("control", "status stop upgrade rescue"),
+        ("optimize", "optimize"),
         ("write_task", "init import eval"),
         ("check", "check"),
         ("noise", "noise"),

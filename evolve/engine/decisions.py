@@ -31,6 +31,30 @@ from evolve.search import (
 )
 
 
+class Tunes(Protocol):
+    """Chooses the parent and the numbers of a step that tunes a program."""
+
+    def tune(
+        self, decision: Expand, snapshot: Snapshot, rng: np.random.Generator
+    ) -> Expand | None:
+        """Return the decision with parent and numbers; None if tuning does not pay."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The tuner of a run.
+
+    Attributes:
+        tuner: Chooses parents and numbers.
+        operators: Operators whose children it makes.
+        otherwise: The policy without these operators, for when tuning does not pay.
+    """
+
+    tuner: Tunes
+    operators: Collection[str]
+    otherwise: Policy
+
+
 class Decider(Protocol):
     """Makes the decision for each decision number: a policy, or the record of a run."""
 
@@ -56,12 +80,14 @@ class PolicyDecider:
         seed: Seed of the run.
         samples: Children per prompt, for operators that ask a model.
         hopeless: Models that are given up; None: none ever is.
+        tuning: The tuner; None: no operator needs one.
     """
 
     policy: Policy
     seed: int
     samples: int = 1
     hopeless: Hopeless | None = None
+    tuning: Tuning | None = None
 
     def decide(self, number: int, snapshot: Snapshot) -> Action:
         """Ask the policy, and add the model and the number of samples.
@@ -78,7 +104,7 @@ class PolicyDecider:
         """
         rng = np.random.default_rng([self.seed, number])
         with plugin_errors("policy", self.policy):
-            decision = self.policy.decide(snapshot, rng)
+            decision = self._tuned(self.policy.decide(snapshot, rng), snapshot, rng)
         self._check(decision, snapshot)
         if not isinstance(decision, Expand):
             return decision
@@ -92,6 +118,18 @@ class PolicyDecider:
         return replace(
             decision, samples=self.samples if decision.operator in mix.asking else 1
         )
+
+    def _tuned(
+        self, decision: Action, snapshot: Snapshot, rng: np.random.Generator
+    ) -> Action:
+        """Complete a decision to tune, or have the policy decide again without tuning."""
+        tuning = self.tuning
+        if tuning is None or not isinstance(decision, Expand):
+            return decision
+        if decision.operator not in tuning.operators:
+            return decision
+        found = tuning.tuner.tune(decision, snapshot, rng)
+        return found or tuning.otherwise.decide(snapshot, rng)
 
     def _without_hopeless(
         self, decision: Expand, snapshot: Snapshot, rng: np.random.Generator

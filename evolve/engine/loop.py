@@ -250,6 +250,7 @@ class Engine:
             return []
         if self.control.notes is not None:
             await self.control.notes.take(self._next, snapshot)
+        await self.recorder.code_ready()
         decision = self.decider.decide(self._next, snapshot)
         while isinstance(decision, Skip):
             self._next += 1

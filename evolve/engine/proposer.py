@@ -329,6 +329,7 @@ class Proposer:
             await self._known(proposal, proposal.parents),
             self._rng(proposal),
             ask=self._ask_for(proposal),
+            literals=proposal.decision.literals,
         )
         if not self._operators[proposal.operator].needs_model:
             return context

@@ -175,6 +175,10 @@ class Recorder:
         rows = await self._in_sql(learned_of, self.archive, variant)
         return Held(await self.files_of(variant), rows)
 
+    async def code_ready(self) -> None:
+        """Wait until the repository can be read from the event loop at once."""
+        await self._git_free.wait()
+
     async def files_of(self, variant: str) -> Files:
         """Return the files of a scored variant: path -> content."""
         tree = self.snapshot.proposal(variant).tree
@@ -207,6 +211,7 @@ class Recorder:
                 self.snapshot.expect_evaluation(proposal)
             else:
                 self.snapshot.expect(proposal.parents)
+            self.snapshot.steps.plan(proposal)
             self.last_number = max(self.last_number, proposal.number)
         await self.write(self.archive.plan, *proposals)
 

@@ -87,7 +87,7 @@ def load_evaluate(path: Path, timing: str | None = None) -> Any:
     Args:
         path: the file
         timing: JSON of the table [timing]: then the file defines `draw`, and may define
-            `check`
+            `check` and `accept`
 
     Returns:
         The function.
@@ -133,6 +133,8 @@ def speed_of(module: Any, timing: Mapping[str, Any]) -> Any:
             elif not same(answer, expected, timing["tolerance"]):
                 candidate.fail("an answer differs from that of the reference")
 
+        if hasattr(module, "accept"):  # a wrong variant is not worth timing
+            module.accept(candidate, case)
         plan = Plan(worthwhile=timing["worthwhile"], longest_s=timing["seconds"])
         confirms = case.split == "heldout"
         if confirms:  # `attempt` counts the looks

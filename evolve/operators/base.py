@@ -11,6 +11,7 @@ from evolve.plugins import Chosen, find_class
 
 OPERATORS = {
     "syntactic": "evolve.operators.syntactic:Syntactic",
+    "tune": "evolve.operators.tune:Tune",
     "recombine": "evolve.operators.recombine:Recombine",
     "diff": "evolve.operators.llm:Diff",
     "rewrite": "evolve.operators.llm:Rewrite",
@@ -61,6 +62,7 @@ class Operator(ABC):
     Attributes:
         parents: number of parents
         needs_model: whether `propose` calls `context.ask`
+        needs_tuner: whether a tuner chooses its parent and the numbers of its child
         shows: kinds of prompt context that `context.prompt_context` has besides notes and
             hints, of `CONTEXT_KINDS`
         params: parameters from the settings
@@ -68,6 +70,7 @@ class Operator(ABC):
 
     parents: int = 1
     needs_model: bool = False
+    needs_tuner: bool = False
     shows: tuple[str, ...] = CONTEXT_KINDS
 
     class Params(plugins.Params):

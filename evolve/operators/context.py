@@ -161,6 +161,7 @@ class Context:
             repair
         note: note of the child that is repaired
         prompts: built-in templates, or those of the task or the user
+        literals: numbers that `tune` writes: pairs (position, value)
         let_work: runs an agent; None except in agent tasks
     """
 
@@ -173,4 +174,5 @@ class Context:
     known: bool = False
     note: str = ""
     prompts: Prompts = field(default_factory=Prompts)
+    literals: tuple[tuple[int, float], ...] = ()
     let_work: RunAgent | None = None

@@ -6,10 +6,10 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from evolve.agents import AgentEvaluator
-from evolve.archive import PERSON, SEED, Kind, Proposal, State
+from evolve.archive import PERSON, SEED, Files, Kind, Proposal, State
 from evolve.config import Settings, load_keys, user_file
 from evolve.engine.control import Inbox, SteeringHandler
-from evolve.engine.decisions import PolicyDecider
+from evolve.engine.decisions import PolicyDecider, Tuning
 from evolve.engine.loop import Engine
 from evolve.engine.notes import NoteTaker
 from evolve.engine.ordering import AsFinished, ByNumber, Order
@@ -44,8 +44,9 @@ from evolve.tasks import Task
 from evolve.text import Note
 from evolve.trust.choices import COMMAND
 from evolve.trust.commands import require_named
+from evolve.tuning import Tuner
 
-WITHOUT_MODEL = {"syntactic": 0.7, "recombine": 0.3}
+WITHOUT_MODEL = {"tune": 0.85, "syntactic": 0.1, "recombine": 0.05}
 WITH_MODEL = {"diff": 0.6, "rewrite": 0.4}
 SCRIPTED_MODEL, SCRIPTED_WINDOW = "/scripted", 32
 
@@ -112,7 +113,11 @@ def make_engine(
     return Engine(
         services,
         PolicyDecider(
-            make_search(settings, mix), settings.seed, settings.samples, hopeless
+            make_search(settings, mix),
+            settings.seed,
+            settings.samples,
+            hopeless,
+            _tuning(services, operators, mix),
         ),
         proposer,
         evaluator,
@@ -122,6 +127,26 @@ def make_engine(
             steering=SteeringHandler(inbox, recorder, settings.seed),
         ),
     )
+
+
+def _tuning(
+    services: Services, operators: Mapping[str, Operator], mix: OperatorMix
+) -> Tuning | None:
+    """Create the tuner of a run; None if none of its operators needs one."""
+    tuned = {name for name, one in operators.items() if one.needs_tuner}
+    if not tuned:
+        return None
+    recorder, edits = services.recorder, services.task.edits
+
+    def editable_files(variant: str) -> Files:
+        tree = recorder.snapshot.proposal(variant).tree
+        assert tree is not None
+        files = recorder.code.files(tree)
+        return {path: files[path] for path in edits.within(files)}
+
+    others = {n: weight for n, weight in mix.weights.items() if n not in tuned}
+    rest = replace(mix, weights=others)
+    return Tuning(Tuner(editable_files), tuned, make_search(services.settings, rest))
 
 
 def _hopeless(
@@ -233,9 +258,12 @@ def operator_mix(settings: Settings, operators: dict[str, Operator]) -> Operator
     """
     weights = weights_of(settings)
     parents = {name: operator.parents for name, operator in operators.items()}
-    if not any(weights[name] > 0 and parents[name] == 1 for name in weights):
+    if not any(
+        weights[name] > 0 and parents[name] == 1 and not operators[name].needs_tuner
+        for name in weights
+    ):
         raise ConfigError(
-            "no operator with one parent has a weight above zero",
+            "no operator with one parent, besides tune, has a weight above zero",
             f"for example: {WITHOUT_MODEL}",
         )
     asking = frozenset(

@@ -27,6 +27,7 @@ from evolve.archive import (
     ArchiveReader,
     CodeStore,
     Proposal,
+    Snapshot,
     State,
     derive_id,
     make_whole,
@@ -75,7 +76,7 @@ from evolve.runs.versions import (
 )
 from evolve.sandbox import SandboxError
 from evolve.search import make_frame, make_search
-from evolve.search.setup import unmeasured
+from evolve.search.setup import undivided, unmeasured
 from evolve.tasks import Task
 from evolve.text import quoted
 from evolve.timing.confirmation import Confirmation
@@ -105,7 +106,11 @@ class RunOutcome:
         return self.stopped == "interrupted"
 
 
-_WITHOUT_MODEL = {"syntactic", "recombine"}  # operators that only edit existing code
+_WITHOUT_MODEL = {
+    "tune",
+    "syntactic",
+    "recombine",
+}  # operators that only edit existing code
 _SPENDS = ("budget_usd", "max_tokens", "max_calls")
 _LIMITS = ("max_variants", "max_time_s", "target", "plateau")
 
@@ -435,6 +440,8 @@ async def _work(
         await recorder.note("stopped", {"reason": stopped})
         seed_score = recorder.snapshot.score_of(recorder.snapshot.proposals[0].id)
         outcome = RunOutcome(run, stopped, engine.progress(), seed_score, confirmed)
+        if advice := _undivided(recorder.snapshot):
+            view.note(f"note: {advice}")
         await recorder.tidy()
     except (EvolveError, SandboxError, ArchiveError) as error:
         failed = error.message
@@ -446,6 +453,12 @@ async def _work(
     view.done(outcome, evaluator.task)
     _finish(run, view)
     return outcome
+
+
+def _undivided(snapshot: Snapshot) -> str:
+    """Return advice on the axes of the grid, if they tell no variants apart."""
+    cells = {cell for island in snapshot.islands for cell in island.grid.elites}
+    return undivided(len(cells), len(snapshot))
 
 
 def _finish(run: RunFolder, view: View) -> None:

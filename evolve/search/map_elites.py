@@ -3,7 +3,8 @@
 Sharma 2025, OpenEvolve, after Mouret and Clune 2015 (arXiv 1504.04909) and AlphaEvolve
 (Novikov et al. 2025, arXiv 2506.13131). With probability .2 a parent is any elite of
 the island; with .7 an elite that is in the archive of the best; otherwise an elite in
-proportion to its value.
+proportion to its value. With fewer than three elites, mates and inspirations come from
+the ranking of the island.
 """
 
 from dataclasses import replace
@@ -13,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from evolve.archive import Floats, Snapshot
+from evolve.archive import Floats, Ints, Snapshot
 from evolve.search.policy import Expand, Policy
-from evolve.search.sampling import any_island, pick
+from evolve.search.sampling import any_island, elite_rows, pick
 
 EXPLORE, EXPLOIT = 0.2, 0.7
 LEAST = 1e-4  # weight of a value that is not positive
+ELITE = 16  # scores of the ranking that give a row
+FEW = 3  # elites below which the ranking gives mates and inspirations
 
 
 def parent_probabilities(
@@ -102,13 +105,37 @@ class MapElites(Policy):
         weights = parent_probabilities(
             snapshot.values[elites], archived, self.params.explore, self.params.exploit
         )
+        company = self._company(snapshot, elites, number)
         made = self.expand(
-            snapshot, rng, len(elites), lambda: int(elites[pick(weights, rng)]), number
+            snapshot,
+            rng,
+            len(company),
+            lambda: int(elites[pick(weights, rng)]),
+            number,
+            (lambda: int(rng.choice(company))) if len(elites) < FEW else None,
         )
-        others = np.sort(elites)
+        others = np.sort(company)
         for parent in made.parents:
             others = others[others != snapshot.row_of(parent)]
         shown = rng.choice(
             others, min(self.params.inspirations, len(others)), replace=False
         )
         return replace(made, inspirations=snapshot.ids(shown))
+
+    def _company(self, snapshot: Snapshot, elites: Ints, island: int) -> Ints:
+        """Return the rows that give mates and inspirations.
+
+        A grid whose axes do not tell the variants apart has one or two elites, and no
+        operator with two parents could be drawn.
+
+        Returns:
+            The elites; of fewer than `FEW`, also one row per score of the island, and
+            the newest rows if all scores are equal.
+        """
+        if len(elites) >= FEW:
+            return elites
+        ranking = snapshot.islands[island].ranking
+        found = np.union1d(elites, elite_rows(snapshot, ranking, ELITE))
+        if len(found) > 1:
+            return found
+        return np.union1d(found, np.sort(ranking.top_rows(len(ranking)))[-ELITE:])

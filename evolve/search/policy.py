@@ -42,6 +42,7 @@ class Expand:
         cases: How many search cases score it at first; None: all.
         keep: Data that its children inherit.
         samples: Number of children of one prompt.
+        literals: Numbers that the operator `tune` writes: pairs (position, value).
     """
 
     parents: tuple[str, ...]
@@ -52,6 +53,7 @@ class Expand:
     cases: int | None = None
     keep: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 1
+    literals: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class Policy(ABC):
         available: int,
         draw: Callable[[], int],
         island: int = 0,
+        draw_mate: Callable[[], int] | None = None,
     ) -> Expand:
         """Draw an operator and its parents, without repetition.
 
@@ -142,9 +145,10 @@ class Policy(ABC):
         Args:
             snapshot: The scored variants.
             rng: The generator of this decision.
-            available: Number of different rows that `draw` can give.
+            available: Number of different rows that can be drawn.
             draw: Returns a row, possibly one that was drawn before.
             island: Island of the child.
+            draw_mate: Returns a row for another parent; None: `draw` does.
 
         Returns:
             The decision to make a child.
@@ -154,7 +158,9 @@ class Policy(ABC):
         keep = self.mates.inherit(snapshot, rows[0], rng) if self.mates else {}
         while len(rows) < self.operators.parents[operator]:
             mate = self.mates.choose(snapshot, rows, keep) if self.mates else None
-            rows.append(_another(snapshot, rng, rows, draw) if mate is None else mate)
+            if mate is None:
+                mate = _another(snapshot, rng, rows, draw_mate or draw)
+            rows.append(mate)
         return Expand(snapshot.ids(rows), operator, island=island, keep=keep)
 
 
@@ -223,6 +229,7 @@ def recorded_decision(proposal: Proposal) -> Expand | Evaluate:
         proposal.model,
         known.cases,
         known.keep,
+        literals=known.literals,
     )
 
 

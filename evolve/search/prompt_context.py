@@ -38,6 +38,7 @@ def prompt_context(
         hints=snapshot.hints,
         cases=action.cases,
         keep=dict(action.keep),
+        literals=action.literals,
     )
 
 

@@ -18,6 +18,8 @@ from evolve.search.policy import Policy, make_policy
 from evolve.search.racing import Racing
 from evolve.tasks import Task
 
+# elites below which the axes do not tell so many variants apart
+FEW_ELITES, MANY_VARIANTS = 3, 20
 # without declared measures the grid reaches from 0 to this multiple of the seed's
 ROOM = 3.0
 
@@ -108,4 +110,23 @@ def unmeasured(task: Task, rows: Sequence[Evaluation]) -> str:
     return (
         f"{task.folder / 'task.toml'}: the scorer returned no metric {', '.join(missing)}; "
         f"variants without it share its lowest bin; it returned: {', '.join(returned)}"
+    )
+
+
+def undivided(elites: int, variants: int) -> str:
+    """Return advice for a run whose variants share one or two cells of the grid.
+
+    Args:
+        elites: Number of filled cells.
+        variants: Number of scored variants.
+
+    Returns:
+        The advice; empty with enough elites, or too few variants to tell.
+    """
+    if elites >= FEW_ELITES or variants < MANY_VARIANTS:
+        return ""
+    return (
+        f"the axes do not tell your variants apart: {variants} variants share "
+        f"{elites} cell{'s' if elites > 1 else ''}; declare others in task.toml: "
+        "[[measures]] with a narrower low and high, or a metric of the scorer"
     )

@@ -12,6 +12,7 @@ from evolve.timing.calls import (
     Check,
     Draw,
     Timing,
+    compare_calls,
     measure_calls,
     time_calls,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Plan",
     "Speed",
     "Timing",
+    "compare_calls",
     "judge",
     "measure_calls",
     "same",

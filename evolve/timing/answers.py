@@ -41,5 +41,7 @@ def _same_arrays(
     if answer.dtype != expected.dtype or answer.shape != expected.shape:
         return False
     if expected.dtype.kind == "f":
-        return bool(np.allclose(answer, expected, rtol=tolerance, atol=0.0))
+        return bool(
+            np.allclose(answer, expected, rtol=tolerance, atol=0.0, equal_nan=True)
+        )
     return bool(np.array_equal(answer, expected))

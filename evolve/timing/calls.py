@@ -115,6 +115,24 @@ def run_block(
     )
 
 
+def compare_calls(
+    candidate: Timed, function: str, inputs: Sequence[Arguments]
+) -> list[tuple[Any, Any]]:
+    """Make calls in a fresh process of the candidate, and of the seed.
+
+    Args:
+        candidate: The candidate.
+        function: Name of the function.
+        inputs: Arguments of each call.
+
+    Returns:
+        For each call the candidate's answer and the seed's.
+    """
+    ran = run_block(candidate, function, [], [inputs], "AB")
+    assert ran.reference is not None
+    return list(zip(ran.variant.answers[0], ran.reference.answers[0], strict=True))
+
+
 def _side(found: dict[str, Any]) -> Side:
     counted = found["instructions"]
     return Side(

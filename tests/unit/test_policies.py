@@ -42,6 +42,7 @@ from evolve.search import (
 )
 from evolve.search.racing import repeat_due
 from evolve.search.sampling import elite_rows, unit_values
+from evolve.search.setup import undivided
 
 MIX = OperatorMix({"one": 0.5, "two": 0.5}, {"one": 1, "two": 2})
 ONE = OperatorMix({"one": 1.0}, {"one": 1})
@@ -173,6 +174,38 @@ def test_map_elites_draws_elites_of_cells_alone() -> None:
     assert shares[[1, 2]] == pytest.approx(
         [0.1 + 0.35 + 0.1 * 2 / 11, 0.1 + 0.35 + 0.1 * 9 / 11], abs=0.03
     )
+
+
+def test_one_cell_takes_mates_and_inspirations_from_the_ranking() -> None:
+    seen = grown([1.0, 2.0, 2.0, 3.0])
+    policy = make_policy("map_elites", MIX)
+    drawn = [policy.decide(seen, np.random.default_rng(n)) for n in range(60)]
+    assert all(isinstance(one, Expand) for one in drawn)
+    pairs = [one.parents for one in drawn if one.operator == "two"]
+    best, seed, newest = (derive_id(0, number) for number in (3, 0, 2))
+    assert {pair[0] for pair in pairs} == {best}
+    assert {pair[1] for pair in pairs} == {seed, newest}
+    assert {one.inspirations for one in drawn if one.operator == "one"} >= {
+        (seed, newest),
+        (newest, seed),
+    }
+
+
+def test_equal_scores_in_one_cell_still_give_two_parents() -> None:
+    policy = make_policy("map_elites", TWO)
+    made = policy.decide(grown([1.0, 1.0, 1.0]), np.random.default_rng(0))
+    assert isinstance(made, Expand) and len(set(made.parents)) == 2
+
+
+@pytest.mark.parametrize(
+    "elites,variants,told",
+    [(1, 20, "1 cell;"), (2, 99, "2 cells;"), (3, 99, ""), (1, 19, "")],
+)
+def test_axes_that_tell_nothing_apart_are_reported(
+    elites: int, variants: int, told: str
+) -> None:
+    advice = undivided(elites, variants)
+    assert bool(advice) == bool(told) and told in advice
 
 
 def test_adaevolve_by_hand() -> None:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from evolve.archive import State
 from evolve.runs.reader import OpenRun
+from evolve.search.setup import undivided
 from evolve.text import Data, one_line
 from evolve.view.terminal.console import DataTable
 from evolve.view.web.payload import map_payload
@@ -92,6 +93,9 @@ def render_stats(data: Data) -> Group:
             )
         ),
     ]
+    grid = data["grid"]
+    if advice := undivided(grid["elites"], data["proposals"][State.SCORED]):
+        parts.append(Text(f"advice     {advice}"))
     return Group(*parts)
 
 

@@ -1,0 +1,1 @@
+"""From a function in a repository to a task, and back to a pull request."""
