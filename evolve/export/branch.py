@@ -1,7 +1,7 @@
 """A variant on a branch of the user's own repository; the checkout is untouched."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +55,9 @@ def apply_variant(
     git = partial(ask_git, repository, configured=True)
     git("rev-parse", "--verify", "HEAD", hint="name a repository with a commit: -C DIR")
     seed, files = run.files(run.archive.first()), run.files(proposal)
-    folder = _folder(git, seed) if to is None else to.strip("/").removeprefix("./")
+    may_change = {path: seed[path] for path in run.task.editable}
+    found = _folder(git, seed, may_change) if to is None else to
+    folder = found.strip("/").removeprefix("./")
     if folder.split("/")[0] == ".git" or ".." in folder.split("/"):
         raise UsageError(
             f"invalid folder {to!r}", "use one inside the repository: --to DIR"
@@ -97,32 +99,40 @@ def _message(run: OpenRun, proposal: Proposal) -> str:
     )
 
 
-def _folder(git: Callable[..., str], seed: Files) -> str:
-    """Return the folder in which HEAD has exactly the files of the seed."""
-    blobs = {
-        path: git("hash-object", "--stdin", content=content)
-        for path, content in seed.items()
-    }
+def _folder(git: Callable[..., str], seed: Files, may_change: Files) -> str:
+    """Return the folder in which HEAD has the files of the seed.
+
+    A task may add files of its own to those of a repository: then the files that may change
+    decide.
+    """
     tracked = dict(
         _entry(line) for line in git("ls-tree", "-r", "-z", "HEAD").split("\0") if line
     )
-    first = min(seed)
-    places = {
-        path.removesuffix(first).rstrip("/")
-        for path in tracked
-        if path == first or path.endswith(f"/{first}")
-    }
-    found = [
-        place
-        for place in sorted(places)
-        if all(tracked.get(_join(place, path)) == blob for path, blob in blobs.items())
-    ]
+    found: list[str] = []
+    for files in (seed, may_change):
+        found = found or list(_places(git, files, tracked))
     if len(found) != 1:
         where = f"{len(found)} folders have" if found else "no folder has"
         raise UsageError(
             f"{where} the files of the run's seed", "name the folder: --to DIR"
         )
     return found[0]
+
+
+def _places(
+    git: Callable[..., str], files: Files, tracked: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the folders in which all files are as given."""
+    blobs = {
+        path: git("hash-object", "--stdin", content=content)
+        for path, content in files.items()
+    }
+    first = min(files)
+    for path in sorted(tracked):
+        if path == first or path.endswith(f"/{first}"):
+            place = path.removesuffix(first).rstrip("/")
+            if all(tracked.get(_join(place, one)) == blobs[one] for one in blobs):
+                yield place
 
 
 def _entry(line: str) -> tuple[str, str]:
