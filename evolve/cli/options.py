@@ -123,7 +123,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="NAME=VALUE: any other setting (evolve settings show); repeatable.",
+        help="NAME=VALUE: any other setting (evolve config show); repeatable.",
         show_default=False,
     ),
 ]

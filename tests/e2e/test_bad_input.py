@@ -385,7 +385,8 @@ def own(task: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_policy_or_an_operator_of_ones_own_that_fails(
     task: Path, option: str, name: str, code: int, words: tuple[str, ...]
 ) -> None:
-    done = run(task, option, f"own:{name}")
+    edits = () if option == "--operator" else ("--set", "operators={syntactic=1.0}")
+    done = run(task, option, f"own:{name}", *edits)
     assert_refused(done, code, *words)
     assert "please report" not in done.err
 

@@ -29,6 +29,9 @@ def fates(folder: Path, run: str) -> list[tuple[Any, ...]]:
     return found
 
 
+EDITS = "operators={syntactic=0.7, recombine=0.3}"  # no tuning of numbers
+
+
 def options(
     policy: str, variants: int, *more: str | int, sandbox: str = "docker"
 ) -> list[str]:
@@ -189,7 +192,7 @@ def test_choices_of_mates(tmp_path: Path, tasks: Path, mates: str) -> None:
         "r",
         "--runs-dir",
         tmp_path,
-        *options("weighted", 25, sandbox="local"),
+        *options("weighted", 25, "--set", EDITS, sandbox="local"),
         env={"EVOLVE_MATES": mates},
     )
     assert done.code == 0, done.err

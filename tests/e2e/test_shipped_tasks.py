@@ -173,6 +173,8 @@ def test_a_score_above_the_ceiling_is_quarantined(tasks: Path, tmp_path: Path) -
         8,
         "--policy",
         "weighted",
+        "--set",
+        "operators={syntactic=0.7, recombine=0.3}",
         "--json",
         cwd=tmp_path,
     )
