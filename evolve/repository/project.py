@@ -145,7 +145,9 @@ def _of_program(file: Path, source: Path) -> str | None:
 
 
 def _is_test(name: str) -> bool:
-    return name.startswith("test_") or name.endswith("_test.py")
+    return (
+        name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+    )
 
 
 @dataclass(frozen=True)

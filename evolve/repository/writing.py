@@ -155,7 +155,11 @@ def _selected(plan: Plan) -> list[str]:
 def _files_of_tests(
     project: Project, plan: Plan, demanded: Sequence[str]
 ) -> dict[str, bytes]:
-    """Return the test files, and files in the same folders or at the top."""
+    """Return the test files, files in the same folders or at the top, and test helpers.
+
+    Helpers for tests inside the packages are not part of the program.
+    """
+    packages = {path.partition("/")[0] for path in project.program}
     tops = {PurePosixPath(name.partition("::")[0]).parts[0] for name in demanded}
     folders = {str(PurePosixPath(name.partition("::")[0]).parent) for name in demanded}
     found = {}
@@ -163,7 +167,14 @@ def _files_of_tests(
         parts = PurePosixPath(path).parts
         beside = str(PurePosixPath(path).parent) in folders
         of_tests = parts[0] in tops and parts[0] in ("tests", "test", "testing")
-        if len(parts) == 1 or beside or of_tests or parts[-1] == "conftest.py":
+        helper = parts[0] in packages and len(parts) == 2
+        if (
+            len(parts) == 1
+            or beside
+            or of_tests
+            or helper
+            or parts[-1] == "conftest.py"
+        ):
             found[path] = content
     return found
 
