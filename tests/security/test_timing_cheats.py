@@ -188,6 +188,9 @@ CHEATS = {
 QUICK = ("memo", "thread", "lazy")  # the others are slow tests
 
 
+TRIES = 3
+
+
 def score_of(
     place: Path, program: str, scorer: str, toml: str, sandbox: str, seed: str = HONEST
 ) -> float | None:
@@ -211,10 +214,17 @@ def test_each_pays_when_timed_naively(tmp_path: Path, cheat: str) -> None:
     program = (
         found.honest + FORWARDS + found.honest.replace("def work", "def reference")
     )
-    honest = score_of(tmp_path / "honest", program, found.naive, "", "bubblewrap")
-    gained = score_of(tmp_path / "cheat", found.program, found.naive, "", "bubblewrap")
-    assert honest is not None and gained is not None
-    assert gained > 1.15 * honest, (gained, honest)
+    ratios = []
+    for number in range(TRIES):  # the naive clock is at the mercy of other load
+        place = tmp_path / str(number)
+        place.mkdir()
+        honest = score_of(place / "honest", program, found.naive, "", "bubblewrap")
+        gained = score_of(place / "cheat", found.program, found.naive, "", "bubblewrap")
+        assert honest is not None and gained is not None
+        ratios.append(gained / honest)
+        if ratios[-1] > 1.15:
+            return
+    raise AssertionError(ratios)
 
 
 @pytest.mark.parametrize(
